@@ -1,0 +1,4 @@
+"""The digit-recognition service: http -> decode -> batch -> runtime -> answer, one file a step.
+
+Imports neither TensorFlow nor the ``training`` package.
+"""

@@ -1,0 +1,46 @@
+"""How many threads one worker may run the model on.
+
+ONNX Runtime sizes its pool from the host's cores and does not see a container's CPU quota; two
+workers would then fight over cores that neither owns. So the count is worked out here, from what
+this process may really use, and given to the session explicitly.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+CGROUP_ROOT = Path("/sys/fs/cgroup")
+
+
+def worker_threads(workers: int) -> int:
+    """Threads for one of ``workers`` processes: the usable cores divided among them, at least 1."""
+    return max(1, math.floor(usable_cores()) // workers)
+
+
+def usable_cores(cgroup_root: Path = CGROUP_ROOT) -> float:
+    """Cores this process may use: its affinity mask, or the cgroup's CPU quota where it is less."""
+    affinity = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    quota = cpu_quota(cgroup_root)
+    return affinity if quota is None else min(affinity, max(1.0, quota))
+
+
+def cpu_quota(cgroup_root: Path = CGROUP_ROOT) -> float | None:
+    """The CFS quota in cores, or None where there is none.
+
+    Reads cgroup v2's ``cpu.max`` (kernel documentation, admin-guide/cgroup-v2) and, where only
+    v1 is mounted, ``cpu.cfs_quota_us`` and ``cpu.cfs_period_us``. Inside a container these files
+    are at the root of the mounted hierarchy.
+    """
+    try:
+        quota, period = (cgroup_root / "cpu.max").read_text().split()
+        return None if quota == "max" else int(quota) / int(period)
+    except (OSError, ValueError):
+        pass
+    try:
+        quota_us = int((cgroup_root / "cpu/cpu.cfs_quota_us").read_text())
+        period_us = int((cgroup_root / "cpu/cpu.cfs_period_us").read_text())
+        return quota_us / period_us if quota_us > 0 else None
+    except (OSError, ValueError, ZeroDivisionError):
+        return None
