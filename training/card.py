@@ -1,0 +1,110 @@
+"""Describes a version: who made it, when, from which data, how, and every figure measured.
+
+``card.json``, one JSON object; versions are strings, hashes hexadecimal SHA-256, times ISO 8601 in
+UTC, durations seconds, figures that do not exist null:
+
+    name           mnist
+    version        "3"; added by publishing, as are the next two
+    sha256         of model.onnx
+    size_bytes     of model.onnx
+    created        when the card was written
+    creator        {package: version} of what made it, with python
+    architecture   mlp, cnn
+    parameters     how many weights the network has
+    opset, ir_version   of model.onnx
+    data           {files: {name: sha256}, training_images, validation_images, test_images}
+    settings       every knob of the run, so that it can be run again
+    training       {epochs: [per epoch], best_epoch, seconds, cpu_seconds}
+    validation     {count, accuracy, loss} on what was held out of the training images, or null
+    test           what POST /evaluate would answer on the test images
+    verification   the figures of the proof (training.verify.Verification)
+    promotion      {promoted, reason, previous}: the gate's decision when it was published; who
+                   was champion since is in the journal
+
+The same story, shortened, is in the ``metadata_props`` of model.onnx, so that a file that has left
+the repository still tells where it comes from.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from service.repository import NAME
+from training.journal import now
+
+CREATORS = ("mnist-serve", "keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "numpy")
+STORY = (
+    *("name", "created", "creator", "architecture", "parameters", "data", "settings"),
+    *("training", "validation", "test", "verification"),
+)
+# What the story leaves to the card: long lists, and wall times that differ from run to run.
+LEFT_OUT = {"epochs", "per_class", "confusion_matrix", "mistakes", "milliseconds_per_run"}
+
+
+def describe(  # noqa: PLR0913: a card has as many parts
+    *,
+    architecture: str,
+    parameters: int,
+    opset: int,
+    ir_version: int,
+    data: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    training: Mapping[str, Any],
+    validation: Mapping[str, Any] | None,
+    test: Mapping[str, Any],
+    verification: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The card of a version about to be published; the module's text says what each part is."""
+    card = {
+        "name": NAME,
+        "created": now(),
+        "creator": _creator(),
+        "architecture": architecture,
+        "parameters": parameters,
+        "opset": opset,
+        "ir_version": ir_version,
+        "data": data,
+        "settings": settings,
+        "training": training,
+        "validation": validation,
+        "test": test,
+        "verification": verification,
+    }
+    plain: dict[str, Any] = _plain(card)
+    return plain
+
+
+def story(card: Mapping[str, Any]) -> dict[str, str]:
+    """The card as metadata for the model file: one string a part, JSON where it has parts."""
+    return {name: _text(card[name]) for name in STORY if card.get(name) is not None}
+
+
+def _creator() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in CREATORS:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """The value with what JSON has no form for made plain: NaN and infinities become null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, Mapping):
+        return str(value)
+    kept = {name: item for name, item in value.items() if name not in LEFT_OUT}
+    return json.dumps(kept, separators=(",", ":"))
