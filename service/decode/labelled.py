@@ -1,0 +1,119 @@
+"""Images with their labels, as ``/evaluate`` takes them: JSON, or files in a form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.decode import Images, Limits
+from service.decode.content import gunzip
+from service.decode.diagnose import name_of
+from service.decode.flaws import Flaws, refuse
+from service.decode.form import Part, parse_form
+from service.decode.idx import GZIP_MAGIC, read_idx
+from service.decode.npy import MAGIC, images_from_array, read_npy, read_npz
+from service.decode.pixels import (
+    has_booleans,
+    images_from_lists,
+    parse_object,
+    refuse_repeated_keys,
+)
+from service.errors import Fault
+
+Labels = NDArray[np.int64]
+Labelled = tuple[Images, Labels]
+"""Images (n, 28, 28) and their true digits (n,), 0..9."""
+
+_DATASET_NAMES = (("images", "labels"), ("x_test", "y_test"))
+_MOST_PARTS = 3
+
+
+def from_json(body: bytes, limits: Limits) -> Labelled:
+    """The images and labels of ``{"images": [...], "labels": [...]}``.
+
+    Raises :class:`Malformed`, :class:`Invalid` or :class:`TooLarge`.
+    """
+    value = parse_object(body, "images", "labels")
+    for key in ("images", "labels"):
+        if key not in value:
+            raise refuse(None, key, "is missing")
+    images = images_from_lists(value["images"], "images", limits, booleans=has_booleans(body))
+    labels = _labels_from_list(value["labels"])
+    refuse_repeated_keys(body, value)
+    return _paired(images, labels)
+
+
+def from_form(body: bytes, boundary: str, limits: Limits) -> Labelled:
+    """The images and labels of a form: ``images`` and ``labels``, or one ``dataset``.
+
+    ``images`` and ``labels`` are ``.npy`` or IDX, plain or gzip; ``dataset`` is an ``.npz`` with
+    ``images`` and ``labels``, or ``x_test`` and ``y_test``. Raises :class:`Malformed`,
+    :class:`Invalid` or :class:`TooLarge`.
+    """
+    fields: dict[str, Part] = {}
+    for part in parse_form(body, boundary, max_parts=_MOST_PARTS):
+        if part.name in fields:
+            raise refuse(None, part.name[:40], "stands twice in the form")
+        fields[part.name] = part
+    if fields.keys() == {"dataset"}:
+        return _from_npz(fields["dataset"].data, limits)
+    if fields.keys() != {"images", "labels"}:
+        raise refuse(None, "body", 'the fields "images" and "labels", or "dataset", are expected')
+    images = _read_array(fields["images"].data, "images", limits)
+    labels = _read_array(fields["labels"].data, "labels", limits)
+    return _paired(images_from_array(images, "images", limits), _labels_from_array(labels))
+
+
+def _from_npz(data: bytes, limits: Limits) -> Labelled:
+    names = [name for pair in _DATASET_NAMES for name in pair]
+    arrays = read_npz(data, limits.body_bytes, names)
+    for images, labels in _DATASET_NAMES:
+        if images in arrays and labels in arrays:
+            return _paired(
+                images_from_array(arrays[images], images, limits),
+                _labels_from_array(arrays[labels]),
+            )
+    raise refuse(None, "dataset", "has neither images and labels nor x_test and y_test")
+
+
+def _read_array(data: bytes, field: str, limits: Limits) -> NDArray[Any]:
+    try:
+        if data.startswith(GZIP_MAGIC):
+            data = gunzip(data, limits.body_bytes)
+        return read_npy(data) if data.startswith(MAGIC) else read_idx(data)
+    except Fault as fault:
+        raise type(fault)(f"{field}: {fault.detail}", *fault.flaws) from None
+
+
+def _labels_from_list(value: object) -> Labels:
+    if not isinstance(value, list):
+        raise refuse(None, "labels", f"is {name_of(value)}; a list of digits is expected")
+    flaws = Flaws("labels", "label")
+    for index, label in enumerate(value):
+        if type(label) is not int or not 0 <= label <= 9:
+            flaws.add(index, "is not a whole number from 0 to 9")
+    flaws.raise_any()
+    return np.array(value, dtype=np.int64)
+
+
+def _labels_from_array(array: NDArray[Any]) -> Labels:
+    if array.dtype.kind not in "iu":
+        raise refuse(None, "labels", f"has the type {array.dtype}; whole numbers are expected")
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise refuse(None, "labels", f"has the shape {list(array.shape)}; [n] is expected")
+    flaws = Flaws("labels", "label")
+    for index in np.flatnonzero((array < 0) | (array > 9)):
+        flaws.add(int(index), f"is {int(array[index])}; a digit from 0 to 9 is expected")
+    flaws.raise_any()
+    return array.astype(np.int64)
+
+
+def _paired(images: Images, labels: Labels) -> Labelled:
+    if len(images) != len(labels):
+        message = f"{len(labels):,} labels for {len(images):,} images"
+        raise refuse(None, "labels", message)
+    return images, labels

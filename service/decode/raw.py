@@ -1,0 +1,26 @@
+"""``application/octet-stream``: images as bytes, row by row, nothing between them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from service.decode import PIXELS, SIDE, Images, Limits
+from service.decode.flaws import check_count, refuse
+from service.decode.pixels import check_pixels
+from service.errors import Malformed
+
+
+def from_bytes(body: bytes, limits: Limits, field: str = "body") -> Images:
+    """The n images (n, 28, 28) in n * 784 bytes, without a copy.
+
+    Raises :class:`Malformed` for no bytes at all, :class:`Invalid` for another length or an image
+    scaled to 0..1, :class:`TooLarge` for too many images.
+    """
+    if not body:
+        raise Malformed(f"the {field} is empty; n * {PIXELS} bytes are expected")
+    count, rest = divmod(len(body), PIXELS)
+    if rest:
+        message = f"{len(body):,} bytes; n * {PIXELS} are expected, {rest} are over {count} images"
+        raise refuse(None, field, message)
+    check_count(count, limits, field)
+    return check_pixels(np.frombuffer(body, np.uint8).reshape(count, SIDE, SIDE), field)
