@@ -43,7 +43,7 @@ def test_no_python_at_all_is_said_in_one_line(tmp_path: Path) -> None:
 
 
 def test_words_share_one_environment_and_repeat_nothing(tmp_path: Path) -> None:
-    """After `make test` there is nothing to install for `make serve`, which alone installs little."""
+    """After `make test` there is nothing to install for `make serve`, alone it takes one lock."""
     (tmp_path / ".python").touch()
     for stamp in (".serve", ".train", ".dev"):
         (tmp_path / stamp).touch()
