@@ -2,3 +2,5 @@
 
 Imports neither TensorFlow nor the ``training`` package.
 """
+
+__version__ = "0.1.0"

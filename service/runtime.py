@@ -101,7 +101,9 @@ class Runtime:
             try:
                 probabilities = self.run(np.zeros((size, 28, 28), np.uint8))
             except Exception as error:
-                raise RuntimeLoadError(f"a run of {size} images failed: {_one_line(error)}") from error
+                raise RuntimeLoadError(
+                    f"a run of {size} images failed: {_one_line(error)}"
+                ) from error
             if probabilities.shape != (size, 10) or not np.allclose(
                 probabilities.sum(axis=1), 1.0, atol=1e-4
             ):
@@ -158,7 +160,13 @@ def _check_ends(session: ort.InferenceSession) -> None:
         found = ", ".join(f"{e.name} {e.type} {e.shape}" for e in ends)
         end = ends[0]
         fixed = isinstance(end.shape[0], int) if end.shape else True
-        if len(ends) != 1 or end.name != name or end.type != dtype or end.shape[1:] != tail or fixed:
+        if (
+            len(ends) != 1
+            or end.name != name
+            or end.type != dtype
+            or end.shape[1:] != tail
+            or fixed
+        ):
             wanted = f"{name} {dtype} ['batch', {', '.join(map(str, tail))}]"
             raise RuntimeLoadError(f"the model's {kind} is {found}; wanted {wanted}")
 

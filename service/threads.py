@@ -20,8 +20,11 @@ def worker_threads(workers: int) -> int:
 
 
 def usable_cores(cgroup_root: Path = CGROUP_ROOT) -> float:
-    """Cores this process may use: its affinity mask, or the cgroup's CPU quota where it is less."""
-    affinity = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    """Cores this process may use: its affinity mask, or its CPU quota where that is less."""
+    if hasattr(os, "sched_getaffinity"):
+        affinity = float(len(os.sched_getaffinity(0)))
+    else:
+        affinity = float(os.cpu_count() or 1)
     quota = cpu_quota(cgroup_root)
     return affinity if quota is None else min(affinity, max(1.0, quota))
 

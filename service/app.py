@@ -1,0 +1,41 @@
+"""Builds the application of one worker from its settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from service import __version__
+from service.http import Edge
+from service.lifecycle import Lifecycle
+from service.logs import AccessLog, configure_logs
+from service.metrics import Metrics
+from service.routes import docs, evaluate, health, metrics, models, predict
+from service.settings import Settings
+
+DESCRIPTION = "Digit recognition: Keras-trained, ONNX-served."
+
+
+def build(settings: Settings, shared: Path | None = None) -> Edge:
+    """The ASGI application; ``shared`` is the folder where all workers keep their figures."""
+    as_json = configure_logs(settings.log_format, settings.log_level)
+    app = FastAPI(
+        title="mnist-serve",
+        version=__version__,
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+    )
+    figures = Metrics(shared)
+    lifecycle = Lifecycle(settings, figures)
+    predict.mount(app, settings, lifecycle, figures)
+    evaluate.mount(app, settings, lifecycle)
+    models.mount(app, lifecycle)
+    health.mount(app, lifecycle)
+    metrics.mount(app, figures)
+    docs.mount(app)
+    access_log = AccessLog(as_json) if settings.access_log else None
+    return Edge(app, settings, lifecycle, figures, access_log)

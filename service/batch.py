@@ -1,0 +1,237 @@
+"""Turns the images of many requests into few runs of the model, and hands each its rows.
+
+A lone request never waits: nothing here has a timer. What arrives in the same turn of the event
+loop is run together at the turn's end, on the loop's own thread while a run is short, since handing
+fifty microseconds of work to another thread costs as much as the work. Requests too large for that
+are cut into runs of ``batch_rows`` on runner threads, so that the loop stays free.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+
+from service.errors import DeadlineExceeded, QueueFull
+from service.metrics import Metrics
+from service.runtime import Images, Probabilities, Runtime
+
+INLINE_SECONDS = 0.001
+"""The longest run that may hold the event loop."""
+
+
+@dataclass(slots=True)
+class Ran:
+    """What a request got: its probabilities (n, 10), and the seconds it waited and ran."""
+
+    probabilities: Probabilities
+    queue_s: float
+    infer_s: float
+
+
+@dataclass(slots=True)
+class _Waiting:
+    images: Images
+    deadline: float
+    since: float
+    answer: asyncio.Future[Ran]
+
+
+class Queue:
+    """The images that wait in this worker, for whichever version: the bound of its memory."""
+
+    def __init__(self, limit_rows: int, metrics: Metrics) -> None:
+        self._limit = limit_rows
+        self._metrics = metrics
+        self._rows = 0
+        # Images per second, as the last runs went; a guess until the first one.
+        self._rate = 10_000.0
+
+    def admit(self, rows: int) -> None:
+        """Takes ``rows`` in, or raises :class:`QueueFull` saying when to come back.
+
+        An empty queue takes any request, so that one larger than the bound can be served.
+        """
+        if self._rows and self._rows + rows > self._limit:
+            self._metrics.rejected("queue_full")
+            wait_s = max(1, round((self._rows + rows - self._limit) / self._rate + 0.5))
+            raise QueueFull(
+                f"{self._rows} images wait, the most is {self._limit}; try again in {wait_s} s",
+                headers=((b"retry-after", b"%d" % wait_s),),
+            )
+        self._rows += rows
+        self._metrics.queued(self._rows)
+
+    def leave(self, rows: int) -> None:
+        """Lets ``rows`` go: run, late or forsaken."""
+        self._rows -= rows
+        self._metrics.queued(self._rows)
+
+    def ran(self, rows: int, seconds: float) -> None:
+        """Learns the rate at which the queue drains from one run."""
+        self._rate += 0.1 * (rows / max(seconds, 1e-6) - self._rate)
+
+
+class Batcher:
+    """Runs one model for all requests of one worker's event loop.
+
+    Requests of up to ``inline_rows`` images are run on the loop's own thread, larger ones on up to
+    ``threads`` of the ``runners``.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        queue: Queue,
+        metrics: Metrics,
+        runners: ThreadPoolExecutor,
+        *,
+        batch_rows: int,
+        inline_rows: int,
+        threads: int,
+    ) -> None:
+        self._runtime = runtime
+        self._queue = queue
+        self._metrics = metrics
+        self._runners = runners
+        self._batch_rows = batch_rows
+        self._inline_rows = min(inline_rows, batch_rows)
+        self._threads = threads
+        self._waiting: deque[_Waiting] = deque()
+        self._flush_due = False
+
+    async def infer(self, images: Images, deadline: float) -> Ran:
+        """Runs ``images`` (n, 28, 28), n >= 1; ``deadline`` is on ``perf_counter``'s clock.
+
+        Raises :class:`QueueFull` at once where there is no room, and :class:`DeadlineExceeded`
+        where the deadline passed before the last image's run had begun.
+        """
+        rows = len(images)
+        self._queue.admit(rows)
+        if rows > self._inline_rows:
+            try:
+                return await self._infer_large(images, deadline)
+            finally:
+                self._queue.leave(rows)
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(images, deadline, perf_counter(), loop.create_future())
+        self._waiting.append(waiting)
+        if not self._flush_due:
+            self._flush_due = True
+            loop.call_soon(self._flush, loop)
+        return await waiting.answer
+
+    def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Runs one batch of what waits; leaves the rest to the loop's next turn."""
+        batch = self._next_batch()
+        if self._waiting:
+            loop.call_soon(self._flush, loop)
+        else:
+            self._flush_due = False
+        if not batch:
+            return
+        images = batch[0].images if len(batch) == 1 else np.concatenate([w.images for w in batch])
+        start = perf_counter()
+        try:
+            probabilities = self._runtime.run(images)
+        except Exception as error:  # noqa: BLE001 - told to each caller, who raises it
+            for waiting in batch:
+                waiting.answer.set_exception(error)
+            return
+        seconds = perf_counter() - start
+        self._queue.ran(len(images), seconds)
+        self._metrics.ran(len(images), seconds)
+        row = 0
+        for waiting in batch:
+            rows = len(waiting.images)
+            queue_s = start - waiting.since
+            self._metrics.waited(queue_s)
+            waiting.answer.set_result(Ran(probabilities[row : row + rows], queue_s, seconds))
+            row += rows
+
+    def _next_batch(self) -> list[_Waiting]:
+        """The oldest that fit into one run, in order, less those who left or are late."""
+        batch: list[_Waiting] = []
+        room, now = self._inline_rows, perf_counter()
+        while self._waiting and (rows := len(self._waiting[0].images)) <= room:
+            waiting = self._waiting.popleft()
+            self._queue.leave(rows)
+            if waiting.answer.done():
+                self._metrics.rejected("left")
+            elif now > waiting.deadline:
+                waiting.answer.set_exception(self._late())
+            else:
+                batch.append(waiting)
+                room -= rows
+        return batch
+
+    async def _infer_large(self, images: Images, deadline: float) -> Ran:
+        """Cuts a large request among the runner threads, in runs of ``batch_rows``."""
+        loop = asyncio.get_running_loop()
+        out = np.empty((len(images), 10), np.float32)
+        share = -(-len(images) // self._threads)
+        share = -(-share // self._batch_rows) * self._batch_rows
+        job = _LargeJob(self._runtime, images, out, self._batch_rows, deadline)
+        shares = [
+            loop.run_in_executor(self._runners, job.run, first, min(first + share, len(images)))
+            for first in range(0, len(images), share)
+        ]
+        try:
+            async with asyncio.timeout_at(loop.time() + deadline - job.since):
+                await asyncio.gather(*shares)
+        except TimeoutError:
+            job.late = True
+        except asyncio.CancelledError:
+            self._metrics.rejected("left")
+            raise
+        finally:
+            job.forsaken = True
+            for rows, seconds in job.runs:
+                self._queue.ran(rows, seconds)
+                self._metrics.ran(rows, seconds)
+        if job.late:
+            raise self._late()
+        queue_s = job.started - job.since
+        self._metrics.waited(queue_s)
+        return Ran(out, queue_s, perf_counter() - job.started)
+
+    def _late(self) -> DeadlineExceeded:
+        self._metrics.rejected("deadline")
+        return DeadlineExceeded("the deadline passed before the images could be run")
+
+
+class _LargeJob:
+    """The runs of one large request, on runner threads; figures are told by the loop's thread."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        images: Images,
+        out: Probabilities,
+        batch_rows: int,
+        deadline: float,
+    ) -> None:
+        self._runtime, self._images, self._out = runtime, images, out
+        self._batch_rows, self._deadline = batch_rows, deadline
+        self.since = perf_counter()
+        self.started = float("inf")
+        self.forsaken = self.late = False
+        self.runs: list[tuple[int, float]] = []
+
+    def run(self, begin: int, end: int) -> None:
+        """Runs images ``begin`` to ``end``; stops where it is late or no one waits any more."""
+        self.started = min(self.started, perf_counter())
+        for first in range(begin, end, self._batch_rows):
+            last = min(first + self._batch_rows, end)
+            start = perf_counter()
+            if self.forsaken or self.late:
+                return
+            if start > self._deadline:
+                self.late = True
+                return
+            self._out[first:last] = self._runtime.run(self._images[first:last])
+            self.runs.append((last - first, perf_counter() - start))

@@ -1,0 +1,118 @@
+"""What the service writes: one line an event, as JSON or for a person, all to standard error."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import orjson
+
+LOGGER = logging.getLogger("mnist")
+
+_RESERVED = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
+
+
+def configure_logs(log_format: Literal["auto", "json", "console"], log_level: str) -> bool:
+    """Sends our lines and uvicorn's to standard error in one form; returns whether it is JSON."""
+    as_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if as_json else ConsoleFormatter())
+    level = log_level.upper()
+    for name in ("mnist", "uvicorn.error"):
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.propagate = False
+        logger.setLevel(level)
+    if level != "DEBUG":
+        # uvicorn tells of its own comings and goings at info; the service tells them itself.
+        logging.getLogger("uvicorn.error").setLevel("WARNING")
+    logging.getLogger("uvicorn.access").handlers = []
+    logging.getLogger("uvicorn.access").propagate = False
+    return as_json
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time (UTC), level, message, then what the call gave as ``extra``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line of JSON."""
+        line: dict[str, Any] = {
+            "time": _time(record.created),
+            "level": record.levelname.lower(),
+            "message": record.getMessage(),
+            **_extra(record),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return orjson.dumps(line, default=str).decode()
+
+
+class ConsoleFormatter(logging.Formatter):
+    """One line for a person: time, level, message, and ``extra`` as name=value."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line, and the traceback where there is one."""
+        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+        extra = "".join(f" {name}={value}" for name, value in _extra(record).items())
+        line = f"{clock} {record.levelname.lower():7} {record.getMessage()}{extra}"
+        if record.exc_info:
+            line += "\n" + self.formatException(record.exc_info)
+        return line
+
+
+class AccessLog:
+    """One line a request, written at the end of the event loop's turn with the turn's others.
+
+    Built by hand, since a logging record costs more than the rest of the request's bookkeeping.
+    """
+
+    def __init__(self, as_json: bool) -> None:
+        self._as_json = as_json
+        self._lines: list[bytes] = []
+
+    def write(
+        self, request_id: str, method: str, path: str, status: int, milliseconds: dict[str, float]
+    ) -> bool:
+        """Adds a line; True where :meth:`flush` should be scheduled for the end of the turn."""
+        now = time.time()
+        if self._as_json:
+            line = orjson.dumps(
+                {
+                    "time": _time(now),
+                    "level": "info",
+                    "message": "request",
+                    "request_id": request_id,
+                    "method": method,
+                    "path": path,
+                    "status": status,
+                    **milliseconds,
+                },
+                option=orjson.OPT_APPEND_NEWLINE,
+            )
+        else:
+            clock = time.strftime("%H:%M:%S", time.localtime(now))
+            spent = " ".join(f"{name}={value:.2f}" for name, value in milliseconds.items())
+            shown = ascii(path)[1:-1]
+            line = f"{clock} info    {method} {shown} {status} {spent} {request_id}\n".encode()
+        self._lines.append(line)
+        return len(self._lines) == 1
+
+    def flush(self) -> None:
+        """Writes the lines that wait; a reader that went away is no reason to fail."""
+        lines, self._lines = self._lines, []
+        try:
+            sys.stderr.buffer.write(b"".join(lines))
+            sys.stderr.buffer.flush()
+        except (OSError, ValueError):
+            pass
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def _extra(record: logging.LogRecord) -> dict[str, Any]:
+    return {k: v for k, v in vars(record).items() if k not in _RESERVED}

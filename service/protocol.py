@@ -1,0 +1,176 @@
+"""A guard on uvicorn's HTTP/1.1 protocol: what a peer may do before and below the application.
+
+uvicorn waits for ever for the rest of a request, takes heads of any size, answers what is no HTTP
+in plain text, and lets a request run on whose caller has left. All four are told apart here; none
+costs a request that arrives whole anything but a flag.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import TimerHandle
+from typing import Any
+
+import orjson
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
+from uvicorn.server import ServerState
+
+from service.errors import (
+    PROBLEM_TYPE,
+    BodyTimeout,
+    Fault,
+    HeadersTooLarge,
+    Malformed,
+    PathTooLong,
+)
+from service.http import FATE, LATE, LEFT, Edge
+
+PATH_LIMIT = 8 << 10
+HEAD_LIMIT = 64 << 10
+LINGER_SECONDS = 5.0
+"""How long a body that was refused half-way is still read and dropped, so that its sender gets to
+see the answer instead of a reset connection."""
+
+_HEAD_TOO_LARGE = HeadersTooLarge(f"the request's head is larger than {HEAD_LIMIT} bytes")
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """One connection. ``Edge.header_timeout_s`` and ``body_timeout_s`` are its bounds in time."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        edge = config.loaded_app
+        assert isinstance(edge, Edge)
+        self._header_timeout_s = edge.settings.header_timeout_s
+        self._body_timeout_s = edge.settings.body_timeout_s
+        self._timer: TimerHandle | None = None
+        self._arriving = False
+        self._in_head = True
+        self._head_bytes = 0
+        self._refusal: Fault | None = None
+        self._running: RequestResponseCycle | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Starts the clock for the first request's head."""
+        super().connection_made(transport)
+        self._timer = self.loop.call_later(self._header_timeout_s, self._is_late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Ends what still runs for the caller who left."""
+        self._stop_timer()
+        super().connection_lost(exc)
+        if self._running is not None and not self._running.response_complete:
+            self._cancel(LEFT)
+
+    def data_received(self, data: bytes) -> None:
+        """Feeds the parser, and keeps the clock running only while a request is incomplete."""
+        super().data_received(data)
+        if not self._arriving:
+            self._stop_timer()
+        elif self._in_head:
+            # The parser keeps an unfinished field to itself, so the pieces are counted here.
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_LIMIT and not self.transport.is_closing():
+                self._refuse(_HEAD_TOO_LARGE)
+        if self._arriving and self._timer is None and not self.transport.is_closing():
+            limit = self._header_timeout_s if self._in_head else self._body_timeout_s
+            self._timer = self.loop.call_later(limit, self._is_late)
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._arriving = self._in_head = True
+        self._head_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the path and query."""
+        super().on_url(url)
+        if len(self.url) > PATH_LIMIT:
+            self._raise(PathTooLong(f"path and query are longer than {PATH_LIMIT} bytes"))
+
+    def on_headers_complete(self) -> None:
+        """The head is there: the clock for it stops."""
+        self._stop_timer()
+        self._in_head = False
+        if sum(len(name) + len(value) for name, value in self.headers) > HEAD_LIMIT:
+            self._raise(_HEAD_TOO_LARGE)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The request is there, whole."""
+        self._arriving = False
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Keeps a connection open for a while whose body was refused before its end."""
+        super().on_response_complete()
+        if self._arriving and not self._in_head:
+            self._unset_keepalive_if_required()
+            self._stop_timer()
+            self._timer = self.loop.call_later(LINGER_SECONDS, self.transport.close)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        self._task = task = self.loop.create_task(cycle.run_asgi(app))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+
+    def _cancel(self, fate: str) -> None:
+        assert self._running is not None
+        assert self._task is not None
+        self._running.scope[FATE] = fate  # type: ignore[literal-required]
+        self._task.cancel()
+
+    def _is_late(self) -> None:
+        self._timer = None
+        if self._in_head and self._arriving:
+            self._refuse(BodyTimeout("the request's head did not arrive in time"))
+        elif self._arriving and self._running is self.cycle and not self.cycle.response_complete:
+            self._cancel(LATE)
+        else:
+            self.transport.close()
+
+    def _raise(self, fault: Fault) -> None:
+        """Ends the parsing; uvicorn then calls :meth:`send_400_response`."""
+        self._refusal = fault
+        raise ValueError(fault.detail)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answers what the parser refused, in the service's own form, and closes."""
+        self._stop_timer()
+        if self._running is not None and not self._running.response_complete:
+            # An answer is under way on this connection; a second one would garble it.
+            self.transport.close()
+            return
+        self._refuse(self._refusal or Malformed("this is not a well-formed HTTP/1.1 request"))
+
+    def _refuse(self, fault: Fault) -> None:
+        body = orjson.dumps(fault.problem())
+        self.transport.write(
+            b"".join(
+                (
+                    STATUS_LINE[fault.status],
+                    b"content-type: " + PROBLEM_TYPE,
+                    b"\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body),
+                    body,
+                )
+            )
+        )
+        self.transport.close()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,120 @@
+"""``POST /evaluate``: scores labelled images with the champion or another version."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from fastapi import FastAPI
+
+from service.batch import Batcher, Ran
+from service.decode import Limits, idx, labelled
+from service.decode.content import parse_content_type
+from service.decode.labelled import Labels
+from service.errors import DeadlineExceeded, Fault, Invalid, NotFound, QueueFull, UnsupportedType
+from service.http import Exchange, Reply, add_route
+from service.lifecycle import Lifecycle
+from service.runtime import Images, Probabilities
+from service.schemas import EVALUATE
+from service.scores import score
+from service.settings import Settings
+
+READS = "application/json, multipart/form-data"
+MNIST_TEST = "mnist-test"
+_SLICE_RUNS = 4
+"""Runs of ``batch_rows`` handed over at a time, so that an evaluation never fills the queue."""
+
+
+def mount(app: FastAPI, settings: Settings, lifecycle: Lifecycle) -> None:
+    """Adds the route to ``app``."""
+    limits = Limits(
+        images=settings.max_evaluate_images,
+        body_bytes=settings.max_evaluate_body_bytes,
+        picture_pixels=settings.max_picture_pixels,
+        picture_side=settings.max_picture_side,
+    )
+
+    async def evaluate(exchange: Exchange) -> Reply:
+        """Scores labelled images.
+
+        Either `?dataset=mnist-test`, the MNIST test set that the service holds, or a body with
+        images and labels.
+        """
+        parameters = exchange.parameters("version", "dataset")
+        served = await lifecycle.version(parameters.get("version"))
+        deadline = exchange.deadline(settings.evaluate_deadline_s)
+        body = await exchange.content(settings.max_evaluate_body_bytes)
+        start = perf_counter()
+        dataset = parameters.get("dataset")
+        if dataset is not None:
+            if body:
+                raise Invalid("with ?dataset there is no body; send either")
+            images, labels = await asyncio.to_thread(load_dataset, dataset, settings.data)
+        else:
+            content_type = exchange.field(b"content-type")
+            images, labels = await asyncio.to_thread(decode, content_type, body, limits)
+        exchange.decode_s = perf_counter() - start
+        probabilities = await _infer(
+            exchange, served.batcher, images, deadline, _SLICE_RUNS * settings.batch_rows
+        )
+        scores = await asyncio.to_thread(score, probabilities, labels)
+        return Reply.json({"model": "mnist", "version": served.version, **scores.as_dict()})
+
+    add_route(app, "POST", "/evaluate", evaluate, **EVALUATE)
+
+
+def decode(content_type: str | None, body: bytes, limits: Limits) -> tuple[Images, Labels]:
+    """The labelled images in a body of the given Content-Type; raises as ``/predict``'s does."""
+    media_type, parameters = parse_content_type(content_type)
+    if media_type == "application/json":
+        return labelled.from_json(body, limits)
+    if media_type == "multipart/form-data":
+        return labelled.from_form(body, parameters.get("boundary", ""), limits)
+    given = (
+        f"Content-Type {media_type[:60]!r} is" if media_type else "a body without Content-Type is"
+    )
+    raise UnsupportedType(
+        f"{given} not read here; send one of {READS}, or name a data set: ?dataset={MNIST_TEST}"
+    )
+
+
+def load_dataset(name: str, folder: Path) -> tuple[Images, Labels]:
+    """The images (n, 28, 28) uint8 and labels (n,) of a data set that the service holds.
+
+    Raises :class:`NotFound` for another name, and where the files are not there.
+    """
+    if name != MNIST_TEST:
+        raise NotFound(f"there is no data set {name[:40]!r}; there is {MNIST_TEST}")
+    arrays = []
+    for stem in ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"):
+        try:
+            arrays.append(idx.read_idx((folder / f"{stem}.gz").read_bytes()))
+        except (OSError, Fault) as error:
+            raise NotFound(f"this service has no readable data set {name}: {error}") from error
+    images, labels = arrays
+    return images, labels.astype(np.int64)
+
+
+async def _infer(
+    exchange: Exchange, batcher: Batcher, images: Images, deadline: float, rows: int
+) -> Probabilities:
+    """Runs the images slice by slice, waiting for room whenever the queue is full."""
+    parts = []
+    for first in range(0, len(images), rows):
+        ran = await _infer_when_room(batcher, images[first : first + rows], deadline)
+        exchange.queue_s += ran.queue_s
+        exchange.infer_s += ran.infer_s
+        parts.append(ran.probabilities)
+    return np.concatenate(parts)
+
+
+async def _infer_when_room(batcher: Batcher, images: Images, deadline: float) -> Ran:
+    while True:
+        try:
+            return await batcher.infer(images, deadline)
+        except QueueFull:
+            if perf_counter() > deadline:
+                raise DeadlineExceeded("the deadline passed before all was scored") from None
+        await asyncio.sleep(0.05)

@@ -1,0 +1,91 @@
+"""Runs the application on uvicorn: one process, or a supervisor with several workers."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import tempfile
+from functools import partial
+from pathlib import Path
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from service.app import build
+from service.logs import LOGGER, configure_logs
+from service.protocol import GuardedProtocol
+from service.settings import Settings
+
+BACKLOG = 2048
+
+
+class ServeError(Exception):
+    """The service cannot run; one line says why."""
+
+
+def run(settings: Settings) -> None:
+    """Serves until a signal ends it. Raises :class:`ServeError` where it cannot start."""
+    configure_logs(settings.log_format, settings.log_level)
+    listener = _listen(settings.host, settings.port)
+    host, port = listener.getsockname()[:2]
+    shown = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    LOGGER.info("listening", extra={"url": shown, "workers": settings.workers})
+    try:
+        if settings.workers == 1:
+            _run_one(settings, listener)
+        else:
+            _run_many(settings, listener)
+    finally:
+        listener.close()
+
+
+def _run_one(settings: Settings, listener: socket.socket) -> None:
+    # uvicorn raises the signal again once it has stopped; here that is no reason to fail.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, frame: None)
+    try:
+        uvicorn.Server(_config(settings, None)).run([listener])
+    except SystemExit as stopped:
+        raise ServeError("the service did not start; the line above says why") from stopped
+
+
+def _run_many(settings: Settings, listener: socket.socket) -> None:
+    # In memory where there is such a place: the figures are written on every request.
+    memory = Path("/dev/shm")  # noqa: S108 - only tempfile's private folders are made there
+    where = memory if memory.is_dir() else None
+    with tempfile.TemporaryDirectory(prefix="mnist-serve-", dir=where) as shared:
+        supervisor = Multiprocess(_config(settings, Path(shared)), [listener])
+        supervisor.run()
+        codes = [process.exitcode for process in supervisor.processes]
+    if uvicorn.config.STARTUP_FAILURE in codes:
+        raise ServeError("a worker did not start; the line above says why")
+
+
+def _config(settings: Settings, shared: Path | None) -> uvicorn.Config:
+    return uvicorn.Config(
+        partial(build, settings, shared),
+        factory=True,
+        workers=settings.workers,
+        http=GuardedProtocol,
+        loop="uvloop",
+        ws="none",
+        lifespan="on",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=settings.keep_alive_s,
+        timeout_graceful_shutdown=settings.drain_timeout_s,
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ServeError(f"cannot listen on {host} port {port}: {reason}") from error
+    listener.set_inheritable(True)
+    return listener
