@@ -63,7 +63,7 @@ def from_form(body: bytes, boundary: str, limits: Limits) -> Labelled:
         raise refuse(None, "body", 'the fields "images" and "labels", or "dataset", are expected')
     images = _read_array(fields["images"].data, "images", limits)
     labels = _read_array(fields["labels"].data, "labels", limits)
-    return _paired(images_from_array(images, "images", limits), _labels_from_array(labels))
+    return _paired(images_from_array(images, "images", limits), labels_from_array(labels))
 
 
 def _from_npz(data: bytes, limits: Limits) -> Labelled:
@@ -73,7 +73,7 @@ def _from_npz(data: bytes, limits: Limits) -> Labelled:
         if images in arrays and labels in arrays:
             return _paired(
                 images_from_array(arrays[images], images, limits),
-                _labels_from_array(arrays[labels]),
+                labels_from_array(arrays[labels]),
             )
     raise refuse(None, "dataset", "has neither images and labels nor x_test and y_test")
 
@@ -98,7 +98,11 @@ def _labels_from_list(value: object) -> Labels:
     return np.array(value, dtype=np.int64)
 
 
-def _labels_from_array(array: NDArray[Any]) -> Labels:
+def labels_from_array(array: NDArray[Any]) -> Labels:
+    """An integer array [n] or [n,1] of digits to ``int64`` (n,).
+
+    Raises :class:`Invalid` for another shape or type, and for labels outside 0..9.
+    """
     if array.dtype.kind not in "iu":
         raise refuse(None, "labels", f"has the type {array.dtype}; whole numbers are expected")
     if array.ndim == 2 and array.shape[1] == 1:

@@ -1,0 +1,155 @@
+"""Every knob of a training run, each once: its name, type, range, default and meaning.
+
+The command line is built from these fields (``training.flags``) and recipes are TOML files that
+set some of them. A flag beats the recipe, the recipe beats the default.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+RECIPES = Path(__file__).parent / "recipes"
+
+Architecture = Literal["mlp", "cnn"]
+Activation = Literal["relu", "linear", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid"]
+Loss = Literal["sparse_categorical_crossentropy", "mean_squared_error"]
+Optimizer = Literal["sgd", "momentum", "rmsprop", "adam", "adamw"]
+Schedule = Literal["constant", "exponential", "cosine", "one_cycle"]
+# TOML has arrays and no tuples; the entries themselves stay strict.
+Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=8192)], ...], Field(strict=False)]
+
+
+class ConfigError(Exception):
+    """A recipe or a combination of knobs that cannot be used; one line."""
+
+
+class Config(BaseModel):
+    """The settings of one run. Frozen: a run's settings are what its card says they were."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    architecture: Architecture = Field(
+        "cnn", description="network: mlp (dense layers) or cnn (convolutions)"
+    )
+    filters: Widths = Field(
+        (32, 32, 64, 64, 128), description="cnn: width of each convolution, first to last"
+    )
+    hidden_units: Widths = Field((), description="width of each dense layer before the last")
+    activation: Activation = Field("relu", description="activation of every hidden layer")
+    batch_normalization: bool = Field(
+        False, description="normalise each hidden layer over the batch"
+    )
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="share of units dropped after each dense layer or pooling"
+    )
+    l2: float = Field(0.0, ge=0, description="L2 penalty on every kernel, added to the loss")
+
+    loss: Loss = Field(
+        "sparse_categorical_crossentropy", description="what is minimised, over the ten digits"
+    )
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="share of each label spread evenly over the ten digits"
+    )
+    optimizer: Optimizer = Field("adam", description="update rule")
+    learning_rate: float = Field(1e-3, gt=0, description="highest learning rate of the schedule")
+    schedule: Schedule = Field(
+        "constant",
+        description="learning rate over the run: constant, exponential (to 1 %), cosine (to 0) "
+        "or one_cycle (up from 4 % in the first quarter, then cosine to 0)",
+    )
+    weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay (adamw)")
+    batch_size: int = Field(128, ge=1, le=60_000, description="images a step")
+    epochs: int = Field(10, ge=1, le=10_000, description="passes over the training images")
+    early_stopping: int = Field(
+        0,
+        ge=0,
+        description="stop after so many epochs without a better validation loss and keep the "
+        "best weights; 0: never",
+    )
+    validation_fraction: float = Field(
+        0.1, ge=0, lt=1, description="share of the training images held out for validation"
+    )
+
+    shift: float = Field(
+        0.0, ge=0, le=14, description="augmentation: move by up to so many pixels, both ways"
+    )
+    rotation: float = Field(
+        0.0, ge=0, le=180, description="augmentation: turn by up to so many degrees"
+    )
+    scale: float = Field(
+        0.0, ge=0, lt=1, description="augmentation: grow or shrink by up to this share, each axis"
+    )
+    shear: float = Field(
+        0.0, ge=0, le=45, description="augmentation: slant by up to so many degrees"
+    )
+
+    seed: int = Field(
+        0, ge=0, lt=2**32, description="seed of the split, the weights, the order and the noise"
+    )
+
+    @model_validator(mode="after")
+    def _knobs_fit_together(self) -> Self:
+        """Refuses a knob that would be ignored: what is set must do something."""
+        defaults = type(self).model_fields
+        if self.architecture == "cnn" and not self.filters:
+            raise ValueError("filters: a cnn needs one convolution or more")
+        if self.architecture != "cnn" and self.filters != defaults["filters"].default:
+            raise ValueError("filters: only a cnn has convolutions")
+        if self.weight_decay and self.optimizer != "adamw":
+            raise ValueError("weight_decay: only the optimizer adamw has it")
+        if self.early_stopping and not self.validation_fraction:
+            raise ValueError("early_stopping: needs a validation_fraction above 0")
+        return self
+
+    @classmethod
+    def from_recipe(cls, recipe: str | Path, **flags: Any) -> Self:
+        """Reads a recipe by name or path; ``flags`` beat what it says.
+
+        Raises:
+            ConfigError: no such recipe, no TOML, an unknown name or a value out of range.
+        """
+        path = recipe_path(recipe)
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"recipe {path}: {error.strerror}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"recipe {path}: not TOML: {error}") from error
+        try:
+            return cls(**(values | flags))
+        except ValidationError as error:
+            raise ConfigError(_one_line(error, f"recipe {path.name}", flags)) from error
+
+
+def recipe_names() -> list[str]:
+    """The recipes that come with the package."""
+    return sorted(path.stem for path in RECIPES.glob("*.toml"))
+
+
+def recipe_path(recipe: str | Path) -> Path:
+    """A name without a folder or suffix is one of the package's recipes; the rest are paths."""
+    path = Path(recipe)
+    if path.suffix == ".toml" or len(path.parts) > 1:
+        return path
+    if path.name not in recipe_names():
+        raise ConfigError(f"no recipe {str(recipe)!r}; there are {', '.join(recipe_names())}")
+    return RECIPES / f"{path.name}.toml"
+
+
+def _one_line(error: ValidationError, recipe: str, flags: dict[str, Any]) -> str:
+    """The first thing that is wrong, by the name under which the user gave it."""
+    first = error.errors(include_url=False)[0]
+    if not first["loc"]:
+        return str(first["ctx"]["error"])
+    name = str(first["loc"][0])
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(name, Config.model_fields, 1)
+        return f"{recipe}: unknown setting {name!r}" + (f"; {near[0]}?" if near else "")
+    source = f"--{name.replace('_', '-')}" if name in flags else f"{recipe}: {name}"
+    message = first["msg"].removeprefix("Input ")
+    return f"{source}: {first['input']!r} {message}"
