@@ -84,6 +84,26 @@ def story(card: Mapping[str, Any]) -> dict[str, str]:
     return {name: _text(card[name]) for name in STORY if card.get(name) is not None}
 
 
+def part(card: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
+    """The part of a card, or of any JSON object, under ``names``; empty where there is no such."""
+    for name in names:
+        inner = card.get(name)
+        card = inner if isinstance(inner, Mapping) else {}
+    return card
+
+
+def accuracy(card: Mapping[str, Any]) -> float | None:
+    """The test accuracy in a card, 0 to 1, or None where it has none."""
+    value = part(card, "test").get("accuracy")
+    return float(value) if isinstance(value, int | float) and 0 <= value <= 1 else None
+
+
+def measured_on(card: Mapping[str, Any]) -> dict[str, Any]:
+    """The hashes of the files with the test images, by name; empty where the card has none."""
+    files = part(card, "data", "files")
+    return {name: digest for name, digest in files.items() if "train" not in name}
+
+
 def _creator() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for package in CREATORS:

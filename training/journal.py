@@ -45,7 +45,7 @@ def entered(path: Path, entry: Mapping[str, Any]) -> Iterator[None]:
 
 
 def champions(journal: Sequence[Mapping[str, Any]], champion: int) -> list[int]:
-    """Who was champion before whom, ending with ``champion``.
+    """Who was champion before whom, each once where it was last, ending with ``champion``.
 
     A rollback takes those after its version off the end, so that rolling back twice goes back two
     steps and not to and fro. A champion set by hand counts as promoted.
@@ -62,13 +62,14 @@ def champions(journal: Sequence[Mapping[str, Any]], champion: int) -> list[int]:
 
 
 def _enter(history: list[int], version: int | None, *, is_rollback: bool) -> None:
-    if version is None or (history and history[-1] == version):
+    if version is None:
         return
     if is_rollback and version in history:
-        while history[-1] != version:
-            history.pop()
-    else:
-        history.append(version)
+        del history[history.index(version) + 1 :]
+        return
+    if version in history:
+        history.remove(version)
+    history.append(version)
 
 
 def _write(descriptor: int, content: bytes) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from service.repository import NoChampion, Repository, RepositoryError
 from training import journal
+from training.card import accuracy, measured_on, part
 from training.publish import PublishError, locked, publish, replace
 from training.verify import VerificationFailed, check
 
@@ -42,22 +43,21 @@ def gate(
     ``tolerance`` (a fraction: 0.001 is 10 images of 10,000). ``champion`` is None where there is
     none yet.
     """
-    verification = candidate.get("verification")
-    if not isinstance(verification, Mapping) or verification.get("passed") is not True:
+    if part(candidate, "verification").get("passed") is not True:
         return Decision(False, "its verification did not pass")
-    accuracy = _accuracy(candidate)
-    if accuracy is None:
+    own = accuracy(candidate)
+    if own is None:
         return Decision(False, "its card has no test accuracy")
     if champion is None:
         return Decision(True, "there is no champion yet")
-    previous, best = int(champion["version"]), _accuracy(champion)
+    previous, best = int(champion["version"]), accuracy(champion)
     if best is None:
         return Decision(False, f"the card of champion {previous} has no test accuracy", previous)
-    passed = accuracy + tolerance >= best - ROUNDING
-    reason = f"test accuracy {accuracy:.4f} {_comparison(accuracy, best)} champion {previous}"
-    if tolerance and accuracy < best - ROUNDING:
+    passed = own + tolerance >= best - ROUNDING
+    reason = f"test accuracy {own:.4f} {_comparison(own, best)} champion {previous}"
+    if tolerance and own < best - ROUNDING:
         reason += f", {'within' if passed else 'beyond'} the tolerance of {tolerance:g}"
-    if _test_data(candidate) != _test_data(champion):
+    if measured_on(candidate) != measured_on(champion):
         reason += "; they were measured on other test images"
     return Decision(passed, reason, previous)
 
@@ -162,19 +162,7 @@ def _previous(repository: Repository) -> str | None:
         return None
 
 
-def _accuracy(card: Mapping[str, Any]) -> float | None:
-    test = card.get("test")
-    value = test.get("accuracy") if isinstance(test, Mapping) else None
-    return float(value) if isinstance(value, int | float) and 0 <= value <= 1 else None
-
-
-def _comparison(accuracy: float, best: float) -> str:
-    if abs(accuracy - best) < ROUNDING:
+def _comparison(own: float, best: float) -> str:
+    if abs(own - best) < ROUNDING:
         return "equals that of"
-    return f"is {'above' if accuracy > best else 'below'} the {best:.4f} of"
-
-
-def _test_data(card: Mapping[str, Any]) -> Any:
-    """The hashes of the test files, or of the one file that holds everything."""
-    files = card.get("data", {}).get("files", {})
-    return {name: digest for name, digest in files.items() if "train" not in name}
+    return f"is {'above' if own > best else 'below'} the {best:.4f} of"

@@ -135,6 +135,15 @@ def check(model: Path | bytes, test_images: Images | None = None) -> Probabiliti
     return alone[: len(images) - PROBES]
 
 
+def answers(model: Path | bytes, images: Images) -> Probabilities:
+    """A file's answers to images (n, 28, 28) uint8, n above 0: (n, 10) float32.
+
+    Raises:
+        VerificationFailed: it does not load or run.
+    """
+    return _run(_load(model), images, LARGEST_BATCH)[0]
+
+
 def probes() -> Images:
     """Images unlike any digit: random ones, then all 0, then all 255; (n, 28, 28) uint8."""
     random = np.random.default_rng(0).integers(0, 256, (RANDOM_IMAGES, 28, 28), np.uint8)

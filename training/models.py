@@ -1,0 +1,169 @@
+"""The ``models`` command: looks after the model repository.
+
+Runs with what serving needs: no Keras, no TensorFlow, no onnx.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from service.repository import Repository, RepositoryError, parse_version
+from training import versions
+from training.data import DataError
+from training.publish import PublishError
+from training.verify import VerificationFailed
+from training.versions import Answer, VersionsError
+
+FAILURES = (VersionsError, RepositoryError, PublishError, VerificationFailed, DataError)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; 0 on success, 1 on a failure told in one line, 2 on wrong usage."""
+    options = _parser().parse_args(arguments)
+    repository = Repository(options.models)
+    if not repository.folder.is_dir():
+        return _fail(f"{repository.folder} is not there: no model was ever published to it")
+    try:
+        answer: Answer = options.run(repository, options)
+        text = json.dumps(answer.report, indent=2) if options.json else "\n".join(answer.lines)
+        print(text, flush=True)
+    except FAILURES as error:
+        return _fail(str(error))
+    except BrokenPipeError:
+        # Whoever read the output has gone; the interpreter shall not try to flush it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        _fail("interrupted")
+        return 130
+    return _fail(answer.damage) if answer.damage else 0
+
+
+def _fail(why: str) -> int:
+    print(f"models: {why}", file=sys.stderr)
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="models", description="Looks after the model repository.")
+    words = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    word = _add(words, "list", "list the versions", lambda r, _: versions.listed(r))
+
+    word = _add(words, "show", "show a version's card", lambda r, o: versions.show(r, o.version))
+    _add_version(word)
+
+    word = _add(
+        words,
+        "verify",
+        "prove a version again: hash, ends, batches, accuracy on the test images",
+        lambda r, o: versions.verify(r, o.version, o.data),
+    )
+    _add_version(word)
+    _add_data(word)
+
+    word = _add(
+        words,
+        "promote",
+        "make a version champion, past the gate",
+        lambda r, o: versions.promote_past_gate(r, o.version, o.tolerance, force=o.force),
+    )
+    _add_version(word)
+    word.add_argument("--force", action="store_true", help="whatever the gate says")
+    word.add_argument(
+        "--tolerance",
+        type=_fraction,
+        default=0.0,
+        metavar="FRACTION",
+        help="how far the test accuracy may be below the champion's (default: 0)",
+    )
+
+    word = _add(
+        words,
+        "rollback",
+        "make the champion before champion again",
+        lambda r, o: versions.rollback(r, o.steps),
+    )
+    steps = "how many champions to go back (default: 1)"
+    word.add_argument("steps", type=_count, nargs="?", default=1, metavar="STEPS", help=steps)
+
+    word = _add(
+        words,
+        "diff",
+        "compare two versions on the same test images",
+        lambda r, o: versions.diff(r, o.version, o.other, o.data),
+    )
+    _add_version(word)
+    word.add_argument("other", type=_version, metavar="M", help="another version")
+    _add_data(word)
+
+    word = _add(
+        words,
+        "prune",
+        "remove all but the newest versions and the champion",
+        lambda r, o: versions.prune(r, o.keep),
+    )
+    word.add_argument("--keep", type=_count, required=True, metavar="K", help="how many to keep")
+    return parser
+
+
+def _add(
+    words: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    told: str,
+    run: Callable[[Repository, argparse.Namespace], Answer],
+) -> argparse.ArgumentParser:
+    word = words.add_parser(name, help=told, description=f"{told[0].upper()}{told[1:]}.")
+    word.set_defaults(run=run)
+    word.add_argument(
+        "--models",
+        type=Path,
+        default=Path(os.environ.get("MNIST_MODELS") or "models"),
+        metavar="DIR",
+        help="the model repository (default: MNIST_MODELS, or models)",
+    )
+    word.add_argument("--json", action="store_true", help="answer in JSON")
+    return word
+
+
+def _add_version(word: argparse.ArgumentParser) -> None:
+    word.add_argument("version", type=_version, metavar="N", help="a version's number")
+
+
+def _add_data(word: argparse.ArgumentParser) -> None:
+    told = "folder of IDX files, or .npz, to take the test images from (default: MNIST)"
+    word.add_argument("--data", type=Path, metavar="PATH", help=told)
+
+
+def _version(text: str) -> int:
+    number = parse_version(text)
+    if number is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a version: 1, 2, 3, ...")
+    return number
+
+
+def _count(text: str) -> int:
+    number = parse_version(text)
+    if number is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return number
+
+
+def _fraction(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

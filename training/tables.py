@@ -1,0 +1,84 @@
+"""The ``models`` command's answers as lines for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from training.compare import Comparison
+
+HEADINGS = ("VERSION", "CHAMPION", "CREATED", "ARCHITECTURE", "ACCURACY", "SIZE", "LATENCY")
+MOST_CHANGES = 20
+
+
+def versions(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for each version, in columns; a damaged one says what is wrong."""
+    if not rows:
+        return ["no versions"]
+    cells = [HEADINGS, *(_cells(row) for row in rows)]
+    widths = [
+        max(map(len, column)) for column in zip(*(c for c in cells if len(c) > 3), strict=True)
+    ]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=False)).rstrip()
+        for line in cells
+    ]
+
+
+def card(content: Mapping[str, Any]) -> list[str]:
+    """Every plain figure of a card, one a line, named by its way through the card."""
+    pairs = list(_flat(content))
+    width = max(len(name) for name, _ in pairs)
+    return [f"{name.ljust(width)}  {value}" for name, value in pairs]
+
+
+def comparison(compared: Comparison, first: int, second: int) -> list[str]:
+    """Accuracies, McNemar's test and the first images that changed sides."""
+    lines = [
+        f"version {first}: {compared.first_accuracy:.4f}",
+        f"version {second}: {compared.second_accuracy:.4f}",
+        (
+            f"both right {compared.both_right}, both wrong {compared.both_wrong}, "
+            f"only {first} right {compared.only_first_right}, "
+            f"only {second} right {compared.only_second_right}, of {compared.count} images"
+        ),
+        f"McNemar's exact test: p = {compared.p_value:.3g}",
+    ]
+    lines += [
+        f"image {change.index}: a {change.label}; {first} reads {change.first}, {second} reads "
+        f"{change.second}"
+        for change in compared.changes[:MOST_CHANGES]
+    ]
+    more = len(compared.changes) - MOST_CHANGES
+    return [*lines, f"and {more} more (--json lists all)"] if more > 0 else lines
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    champion = "*" if row["champion"] else ""
+    if "error" in row:
+        return row["version"], champion, row["error"]
+    return (
+        row["version"],
+        champion,
+        str(row["created"] or "-"),
+        str(row["architecture"] or "-"),
+        _number(row["accuracy"], "{:.4f}"),
+        _number(row["size_bytes"] and row["size_bytes"] / 1024, "{:.0f} KiB"),
+        _number(row["latency_ms"], "{:.3f} ms"),
+    )
+
+
+def _number(value: Any, form: str) -> str:
+    return form.format(value) if isinstance(value, int | float) else "-"
+
+
+def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _flat(item, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, list) and any(isinstance(item, list | Mapping) for item in value):
+        yield name, f"{len(value)} entries"
+    elif isinstance(value, list):
+        yield name, ", ".join(map(str, value))
+    else:
+        yield name, "-" if value is None else str(value)
