@@ -28,6 +28,7 @@ from service.errors import (
     BodyTimeout,
     Fault,
     Invalid,
+    Malformed,
     MethodNotAllowed,
     NotFound,
     TooLarge,
@@ -48,7 +49,11 @@ _ids = count(1)
 
 # service.protocol writes into the scope why it cancelled a request's task.
 FATE = "mnist.fate"
-LATE, LEFT = "late", "left"
+LATE, LEFT, BROKEN = "late", "left", "broken"
+_FATES: dict[Any, Fault] = {
+    LATE: BodyTimeout("the body did not arrive in time"),
+    BROKEN: Malformed("the body breaks off in the middle of its transfer encoding"),
+}
 
 
 @dataclass(slots=True)
@@ -209,11 +214,11 @@ class Edge:
             if fate == LEFT:
                 self._record(exchange, 499, perf_counter() - exchange.started)
                 return
-            if fate != LATE:
+            if fate not in _FATES:
                 raise
             if task := asyncio.current_task():
                 task.uncancel()
-            reply = render(BodyTimeout("the body did not arrive in time"), scope["path"])
+            reply = render(_FATES[fate], scope["path"])
         except Exception:  # noqa: BLE001 - a fault of ours: the caller gets an id, the log the rest
             LOGGER.exception("a request failed", extra={"request_id": exchange.id})
             told = f"something went wrong here; the log tells more under {exchange.id}"

@@ -28,7 +28,7 @@ from service.errors import (
     Malformed,
     PathTooLong,
 )
-from service.http import FATE, LATE, LEFT, Edge
+from service.http import BROKEN, FATE, LATE, LEFT, Edge
 
 PATH_LIMIT = 8 << 10
 HEAD_LIMIT = 64 << 10
@@ -121,6 +121,9 @@ class GuardedProtocol(HttpToolsProtocol):
             self._stop_timer()
             self._timer = self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Answers as if no upgrade had been asked for, and says nothing: it is no one's fault."""
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
         self._task = task = self.loop.create_task(cycle.run_asgi(app))
@@ -150,9 +153,14 @@ class GuardedProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Answers what the parser refused, in the service's own form, and closes."""
         self._stop_timer()
-        if self._running is not None and not self._running.response_complete:
-            # An answer is under way on this connection; a second one would garble it.
-            self.transport.close()
+        running = self._running
+        if running is not None and not running.response_complete:
+            if running is self.cycle and running.more_body and not running.response_started:
+                running.keep_alive = False
+                self._cancel(BROKEN)
+            else:
+                # An answer is under way on this connection; a second one would garble it.
+                self.transport.close()
             return
         self._refuse(self._refusal or Malformed("this is not a well-formed HTTP/1.1 request"))
 
