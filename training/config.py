@@ -13,18 +13,20 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from training.errors import TrainingError
+
 RECIPES = Path(__file__).parent / "recipes"
 
 Architecture = Literal["mlp", "cnn"]
 Activation = Literal["relu", "linear", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid"]
 Loss = Literal["sparse_categorical_crossentropy", "mean_squared_error"]
-Optimizer = Literal["sgd", "momentum", "rmsprop", "adam", "adamw"]
+Optimizer = Literal["sgd", "momentum", "rmsprop", "adam"]
 Schedule = Literal["constant", "exponential", "cosine", "one_cycle"]
 # TOML has arrays and no tuples; the entries themselves stay strict.
 Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=8192)], ...], Field(strict=False)]
 
 
-class ConfigError(Exception):
+class ConfigError(TrainingError):
     """A recipe or a combination of knobs that cannot be used; one line."""
 
 
@@ -34,7 +36,7 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     architecture: Architecture = Field(
-        "cnn", description="network: mlp (dense layers) or cnn (convolutions)"
+        "cnn", description="network, of dense layers or of convolutions"
     )
     filters: Widths = Field(
         (32, 32, 64, 64, 128), description="cnn: width of each convolution, first to last"
@@ -56,13 +58,15 @@ class Config(BaseModel):
         0.0, ge=0, lt=1, description="share of each label spread evenly over the ten digits"
     )
     optimizer: Optimizer = Field("adam", description="update rule")
-    learning_rate: float = Field(1e-3, gt=0, description="highest learning rate of the schedule")
+    learning_rate: float = Field(1e-3, gt=0, description="highest rate of the schedule")
     schedule: Schedule = Field(
         "constant",
         description="learning rate over the run: constant, exponential (to 1 %), cosine (to 0) "
         "or one_cycle (up from 4 % in the first quarter, then cosine to 0)",
     )
-    weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay (adamw)")
+    weight_decay: float = Field(
+        0.0, ge=0, description="share of the rate by which weights shrink a step"
+    )
     batch_size: int = Field(128, ge=1, le=60_000, description="images a step")
     epochs: int = Field(10, ge=1, le=10_000, description="passes over the training images")
     early_stopping: int = Field(
@@ -100,8 +104,6 @@ class Config(BaseModel):
             raise ValueError("filters: a cnn needs one convolution or more")
         if self.architecture != "cnn" and self.filters != defaults["filters"].default:
             raise ValueError("filters: only a cnn has convolutions")
-        if self.weight_decay and self.optimizer != "adamw":
-            raise ValueError("weight_decay: only the optimizer adamw has it")
         if self.early_stopping and not self.validation_fraction:
             raise ValueError("early_stopping: needs a validation_fraction above 0")
         return self

@@ -20,6 +20,7 @@ from service.decode.idx import read_idx
 from service.decode.labelled import Labels, labels_from_array
 from service.decode.npy import images_from_array, read_npz
 from service.errors import Fault
+from training.errors import TrainingError
 
 MNIST = Path(__file__).parent / "mnist"
 # As `sha256sum` prints them.
@@ -43,7 +44,7 @@ NPZ_NAMES = {
 }
 
 
-class DataError(Exception):
+class DataError(TrainingError):
     """Files that cannot be learnt from; one line that names the file."""
 
 

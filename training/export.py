@@ -20,6 +20,7 @@ import numpy as np
 import onnx
 
 from service.runtime import INPUT, OUTPUT
+from training.errors import TrainingError
 
 if TYPE_CHECKING:
     import keras
@@ -29,7 +30,7 @@ IR_VERSION = 8  # read by every ONNX Runtime since 1.10
 BATCH = "batch"
 
 
-class ExportError(Exception):
+class ExportError(TrainingError):
     """The network cannot be written as the contract's ONNX file; one line says why."""
 
 

@@ -21,12 +21,13 @@ from service.decode.labelled import Labels
 from training import augment
 from training.config import Config
 from training.data import Split
+from training.errors import TrainingError
 from training.model import CLASSES
 
 EVALUATION_BATCH = 1000
 
 
-class FitError(Exception):
+class FitError(TrainingError):
     """Training that came to nothing; one line."""
 
 
@@ -58,6 +59,10 @@ class History:
         return asdict(self)
 
 
+OnBatch = Callable[[int, int, int, int, float], None]
+OnEpoch = Callable[[Epoch, int], None]
+
+
 def prepare(seed: int) -> None:
     """Makes TensorFlow repeatable. To be called before a model is built."""
     keras.utils.set_random_seed(seed)
@@ -68,14 +73,14 @@ def fit(
     model: keras.Model,
     config: Config,
     split: Split,
-    on_batch: Callable[[int, int, int, dict[str, float]], None] | None = None,
-    on_epoch: Callable[[Epoch], None] | None = None,
+    on_batch: OnBatch | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> History:
     """Trains ``model`` in place.
 
     Args:
-        on_batch: told after a step: epoch, step, steps an epoch, loss and accuracy so far.
-        on_epoch: told after an epoch.
+        on_batch: told after a step: its epoch, of how many; the step, of how many; the loss so far.
+        on_epoch: told after an epoch, and of how many it is.
 
     Raises:
         FitError: the loss is no longer a number.
@@ -146,18 +151,19 @@ def _validation_batches(split: Split) -> tf.data.Dataset | None:
 
 
 def _optimizer(config: Config, steps: int) -> keras.optimizers.Optimizer:
-    rate = _schedule(config, steps)
+    settings = {
+        "learning_rate": _schedule(config, steps),
+        "weight_decay": config.weight_decay or None,
+    }
     match config.optimizer:
         case "sgd":
-            return keras.optimizers.SGD(rate)
+            return keras.optimizers.SGD(**settings)
         case "momentum":
-            return keras.optimizers.SGD(rate, momentum=0.9, nesterov=True)
+            return keras.optimizers.SGD(momentum=0.9, nesterov=True, **settings)
         case "rmsprop":
-            return keras.optimizers.RMSprop(rate)
+            return keras.optimizers.RMSprop(**settings)
         case "adam":
-            return keras.optimizers.Adam(rate)
-        case "adamw":
-            return keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
+            return keras.optimizers.Adam(**settings)
 
 
 def _schedule(
@@ -210,8 +216,8 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
     def __init__(
         self,
         steps: int,
-        on_batch: Callable[[int, int, int, dict[str, float]], None] | None,
-        on_epoch: Callable[[Epoch], None] | None,
+        on_batch: OnBatch | None,
+        on_epoch: OnEpoch | None,
     ) -> None:
         super().__init__()
         self.history = History()
@@ -224,7 +230,7 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         if self._on_batch and logs:
-            self._on_batch(self._epoch, batch + 1, self._steps, logs)
+            self._on_batch(self._epoch, self.params["epochs"], batch + 1, self._steps, logs["loss"])
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         logs = logs or {}
@@ -246,7 +252,7 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         self.history.epochs.append(entry)
         self.history.seconds, self.history.cpu_seconds = entry.seconds, entry.cpu_seconds
         if self._on_epoch:
-            self._on_epoch(entry)
+            self._on_epoch(entry, self.params["epochs"])
 
 
 def _optional(value: float | None) -> float | None:

@@ -26,6 +26,14 @@ COLUMNS = 5
 MOST_MISTAKES = 20
 
 
+def draw(card: Mapping[str, Any], test_images: Images, folder: Path) -> None:
+    """Draws everything that the card has figures for into ``folder``."""
+    training, test = card["training"], card["test"]
+    training_curve(training["epochs"], training["best_epoch"], folder / "training_curve.png")
+    confusion_matrix(test["confusion_matrix"], folder / "confusion_matrix.png")
+    worst_mistakes(test["mistakes"], test_images, folder / "worst_mistakes.png")
+
+
 def training_curve(epochs: Sequence[Mapping[str, Any]], best_epoch: int, path: Path) -> None:
     """Loss and error by epoch, training against validation, with the epoch that was kept.
 

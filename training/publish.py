@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from service.repository import NAME, Repository, RepositoryError, parse_version
+from training.errors import TrainingError
 
 STAGING_PREFIX = ".staging-"
 # Only where there are no locks to tell whether an owner lives: older than any run takes.
@@ -32,7 +33,7 @@ ABANDONED_AFTER_S = 7 * 24 * 3600
 TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
 
 
-class PublishError(Exception):
+class PublishError(TrainingError):
     """Nothing was published, or nothing was promoted; one line says why."""
 
 

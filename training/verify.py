@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from service.runtime import Images, Probabilities, Runtime, RuntimeLoadError
 from service.settings import Settings
+from training.errors import TrainingError
 
 LARGEST_BATCH: int = Settings.model_fields["batch_rows"].default
 BATCH_SIZES = (1, 2, 7, LARGEST_BATCH)
@@ -32,7 +33,7 @@ PROBES = RANDOM_IMAGES + len(FLAT_LEVELS)
 Reference = Callable[[Images], Probabilities]
 
 
-class VerificationFailed(Exception):
+class VerificationFailed(TrainingError):
     """The file does not hold what it should; one line names the image and the difference."""
 
 

@@ -1,0 +1,107 @@
+"""What a run says to the one who watches: one line a stage and an epoch, with its figures."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from service.repository import NAME
+from service.scores import Scores
+from training.config import Config
+from training.data import MNIST, Dataset, Split
+from training.progress import Progress
+from training.promote import Decision
+from training.verify import Verification
+
+if TYPE_CHECKING:
+    from training.fit import Epoch, History
+
+
+class Report:
+    """Writes the lines of one run to standard output, and its last one, if it fails, to error."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(sys.stdout)
+
+    def data(self, dataset: Dataset, parts: Split) -> None:
+        """The images that will be learnt from, and those that will judge."""
+        source = "MNIST, SHA-256 checked" if dataset.source == str(MNIST) else dataset.source
+        self._stage(
+            "data",
+            f"{len(parts.train_images):,} training, {len(parts.validation_images):,} validation "
+            f"and {len(dataset.test_images):,} test images ({source})",
+        )
+
+    def loading(self) -> None:
+        """TensorFlow takes seconds to load."""
+        self._progress.bar("model", 0, 1, "loading TensorFlow")
+
+    def model(self, config: Config, parameters: int) -> None:
+        """The network."""
+        self._stage("model", f"{config.architecture}, {parameters:,} parameters")
+
+    def batch(self, epoch: int, epochs: int, done: int, steps: int, loss: float) -> None:
+        """A step of an epoch: moves the bar."""
+        self._progress.bar("fit", done, steps, f"epoch {epoch}/{epochs}  loss {loss:.4f}")
+
+    def epoch(self, epoch: Epoch, epochs: int) -> None:
+        """An epoch's figures."""
+        validation = (
+            ""
+            if epoch.validation_accuracy is None
+            else f"  validation loss {epoch.validation_loss:.4f} "
+            f"accuracy {epoch.validation_accuracy:.4f}"
+        )
+        self._stage(
+            "fit",
+            f"epoch {epoch.epoch:>{len(str(epochs))}}/{epochs}  loss {epoch.loss:.4f} "
+            f"accuracy {epoch.accuracy:.4f}{validation}  {epoch.seconds:.0f} s",
+        )
+
+    def fit(self, history: History) -> None:
+        """What fitting took."""
+        self._stage(
+            "fit",
+            f"{len(history.epochs)} epochs in {history.seconds:.0f} s "
+            f"({history.cpu_seconds:.0f} CPU s); kept epoch {history.best_epoch}",
+        )
+
+    def evaluate(self, test: Scores) -> None:
+        """The scores on the test images."""
+        self._stage(
+            "evaluate",
+            f"{test.count:,} test images: loss {test.loss:.4f}, "
+            f"calibration error {test.calibration_error:.4f}",
+        )
+        self._progress.line(f"Test accuracy: {test.accuracy:.4f}")
+
+    def export(self, path: Path, opset: int) -> None:
+        """The file."""
+        self._stage("export", f"ONNX, opset {opset}, {path.stat().st_size:,} bytes")
+
+    def verify(self, proof: Verification) -> None:
+        """What the proof came to."""
+        self._stage(
+            "verify",
+            f"the same digits on {proof.images:,} images in batches of "
+            f"{', '.join(map(str, proof.batch_sizes))}; probabilities within "
+            f"{proof.largest_difference:.1g}",
+        )
+
+    def publish(self, version: int, models: Path) -> None:
+        """Where the version is."""
+        self._stage("publish", f"version {version} in {models / NAME / str(version)}")
+
+    def promote(self, version: int, decision: Decision) -> None:
+        """Whether it serves, and why."""
+        verdict = "is champion" if decision.promoted else "is not champion"
+        self._stage("promote", f"version {version} {verdict}: {decision.reason}")
+
+    def fail(self, why: str) -> None:
+        """The one line of a run that came to nothing."""
+        self._progress.erase()
+        sys.stderr.write(f"train: {why}\n")
+
+    def _stage(self, name: str, text: str) -> None:
+        self._progress.line(f"{name:<10}{text}")
