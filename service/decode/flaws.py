@@ -9,7 +9,7 @@ LISTED = 20
 
 
 class Flaws:
-    """Collects what is wrong with the items of one field, the first 20 in full.
+    """Collects what is wrong with the items of one field.
 
     ``noun`` is what an item is called in a message: image, file, picture, label.
     """
@@ -17,26 +17,27 @@ class Flaws:
     def __init__(self, field: str, noun: str = "image") -> None:
         self.field = field
         self.noun = noun
-        self.count = 0
-        self.listed: list[Flaw] = []
+        self._found: list[tuple[int, str]] = []
+
+    def __len__(self) -> int:
+        return len(self._found)
 
     def add(self, index: int, message: str) -> None:
         """Notes one faulty item; ``index`` counts from 0."""
-        self.count += 1
-        if len(self.listed) < LISTED:
-            self.listed.append(Flaw(index, self.field, message))
+        self._found.append((index, message))
 
     def raise_any(self, kind: type[Fault] = Invalid) -> None:
-        """Raises ``kind`` if anything was noted; the first fault stands in its detail."""
-        if not self.listed:
+        """Raises ``kind`` if anything was noted, with the first 20 items in full."""
+        if not self._found:
             return
-        first = self.listed[0]
-        detail = f"{self.noun} {first.index}: {first.message}"
-        if self.count > 1:
-            detail = f"{self.count} {self.noun}s are faulty, the first is {detail}"
-        if self.count > LISTED:
+        self._found.sort()
+        index, message = self._found[0]
+        detail = f"{self.noun} {index}: {message}"
+        if len(self) > 1:
+            detail = f"{len(self):,} {self.noun}s are faulty, the first is {detail}"
+        if len(self) > LISTED:
             detail += f" (the first {LISTED} are listed)"
-        raise kind(detail, *self.listed)
+        raise kind(detail, *(Flaw(i, self.field, text) for i, text in self._found[:LISTED]))
 
 
 def check_count(count: int, limits: Limits, field: str, noun: str = "image") -> None:

@@ -14,12 +14,7 @@ from service.decode.flaws import Flaws, refuse
 from service.decode.form import Part, parse_form
 from service.decode.idx import GZIP_MAGIC, read_idx
 from service.decode.npy import MAGIC, images_from_array, read_npy, read_npz
-from service.decode.pixels import (
-    has_booleans,
-    images_from_lists,
-    parse_object,
-    refuse_repeated_keys,
-)
+from service.decode.pixels import read_images
 from service.errors import Fault
 
 Labels = NDArray[np.int64]
@@ -35,14 +30,10 @@ def from_json(body: bytes, limits: Limits) -> Labelled:
 
     Raises :class:`Malformed`, :class:`Invalid` or :class:`TooLarge`.
     """
-    value = parse_object(body, "images", "labels")
-    for key in ("images", "labels"):
-        if key not in value:
-            raise refuse(None, key, "is missing")
-    images = images_from_lists(value["images"], "images", limits, booleans=has_booleans(body))
-    labels = _labels_from_list(value["labels"])
-    refuse_repeated_keys(body, value)
-    return _paired(images, labels)
+    value, images = read_images(body, limits, "images", "labels")
+    if images is None or "labels" not in value:
+        raise refuse(None, "body", 'both "images" and "labels" are expected')
+    return _paired(images, _labels_from_list(value["labels"]))
 
 
 def from_form(body: bytes, boundary: str, limits: Limits) -> Labelled:

@@ -8,33 +8,25 @@ its sender: rounded, it would be read as blank, so it is refused.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from service.decode import PIXELS, SIDE, Images, Limits
 from service.decode.diagnose import name_of, shape_flaw
+from service.decode.digits import read_digits
 from service.decode.flaws import Flaws, check_count, refuse
+from service.decode.jsontext import is_nested, list_under, parse_json, parse_object, pieces
 from service.decode.picture import from_base64
-from service.errors import Malformed
+from service.errors import Invalid, Malformed
 
+LARGE_BYTES = 8192
+"""A JSON body over this, some three images, is read in pieces."""
 
-def parse_json(body: bytes) -> Any:
-    """The value of a JSON text (RFC 8259).
-
-    Raises :class:`Malformed`, in one line with the position, for an empty body, bad UTF-8, the
-    tokens NaN and Infinity, a number over the range of a double, more than 1,024 levels, and
-    anything else that is no JSON.
-    """
-    if not body:
-        raise Malformed("the body is empty; JSON is expected")
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise Malformed(f"the body is not JSON: {error}") from None
+_NONE: Images = np.empty((0, SIDE, SIDE), np.uint8)
 
 
 def from_json(body: bytes, limits: Limits) -> Images:
@@ -42,42 +34,58 @@ def from_json(body: bytes, limits: Limits) -> Images:
 
     Raises :class:`Malformed`, :class:`Invalid` or :class:`TooLarge`.
     """
-    value = parse_object(body, "images", "pictures")
+    value, images = read_images(body, limits, "images", "pictures")
     if len(value) != 1:
         raise refuse(None, "body", 'one of "images" and "pictures" is expected')
-    if "pictures" in value:
-        images = from_base64(value["pictures"], "pictures", limits)
-    else:
-        images = images_from_lists(value["images"], "images", limits, booleans=has_booleans(body))
-    refuse_repeated_keys(body, value)
-    return images
+    return from_base64(value["pictures"], "pictures", limits) if images is None else images
 
 
-def parse_object(body: bytes, *keys: str) -> dict[str, Any]:
-    """The JSON object in ``body``; :class:`Invalid` if it is none or has a key not in ``keys``."""
-    value = parse_json(body)
-    expected = " and ".join(f'"{key}"' for key in keys)
-    if not isinstance(value, dict):
-        raise refuse(None, "body", f"is {name_of(value)}; an object with {expected} is expected")
-    for key in value:
-        if key not in keys:
-            raise refuse(None, key[:40], f"is not a key that is read here; {expected} are")
-    return value
+def read_images(body: bytes, limits: Limits, *keys: str) -> tuple[dict[str, Any], Images | None]:
+    """The JSON object in ``body``, and as an array what stands under ``images``, if it is there.
 
-
-def refuse_repeated_keys(body: bytes, value: dict[str, Any]) -> None:
-    """Raises :class:`Malformed` where a key of ``value`` stands twice in the text it came from.
-
-    To be called once the values are known to hold no such text themselves.
+    A large body is read in pieces, to the same result. Raises as :func:`parse_object` and
+    :func:`images_from_lists` do.
     """
-    for key in value:
-        if body.count(b'"%b"' % key.encode()) > 1:
-            raise Malformed(f'the key "{key}" stands twice in the body')
+    if len(body) > LARGE_BYTES:
+        read = _read_in_pieces(body, limits, *keys)
+        if read is not None:
+            return read
+    value = parse_object(body, *keys)
+    if "images" not in value:
+        return value, None
+    booleans = b"u" in body or b"l" in body  # one is in true and the other in false
+    return value, images_from_lists(value["images"], "images", limits, booleans=booleans)
 
 
-def has_booleans(text: bytes) -> bool:
-    """Whether a JSON text may hold true or false."""
-    return b"true" in text or b"false" in text
+def _read_in_pieces(
+    body: bytes, limits: Limits, *keys: str
+) -> tuple[dict[str, Any], Images] | None:
+    """The same, or None for a body that has to be parsed whole, be it to say what is wrong."""
+    place = list_under("images", body)
+    if place is None:
+        return None
+    flaws = Flaws("images")
+    parts: list[Images] = []
+    count = 0
+    try:
+        value = parse_object(body[: place[0]] + body[place[1] :], *keys)
+        if value.get("images") != []:
+            return None
+        nested = is_nested(body, *place)
+        for start, stop in pieces(body, *place):
+            part = read_digits(body, start, stop, nested=nested)
+            if part is None:
+                items = parse_json(b"[%b]" % body[start:stop])
+                parts.append(_from_lists(items, count, flaws))
+                count += len(items)
+            else:
+                parts.append(_rounded(part, range(count, count + len(part)), flaws))
+                count += len(part)
+            check_count(count, limits, "images")
+    except (Malformed, Invalid):
+        return None
+    flaws.raise_any()
+    return value, np.concatenate(parts)
 
 
 def images_from_lists(
@@ -92,19 +100,29 @@ def images_from_lists(
     if not isinstance(value, list):
         raise refuse(None, field, f"is {name_of(value)}; a list of images is expected")
     check_count(len(value), limits, field)
+    flaws = Flaws(field)
+    images = _from_lists(value, 0, flaws, booleans=booleans)
+    flaws.raise_any()
+    return images
+
+
+def _from_lists(value: list[Any], first: int, flaws: Flaws, *, booleans: bool = True) -> Images:
+    """The images, the first having the number ``first``; none once there are flaws."""
     packed = _pack(value, booleans)
     if packed is not None:
-        return check_pixels(np.frombuffer(packed, np.uint8).reshape(-1, SIDE, SIDE), field)
-    flaws = Flaws(field)
-    array = np.zeros((len(value), PIXELS))
-    for index, image in enumerate(value):
+        images = np.frombuffer(packed, np.uint8).reshape(-1, SIDE, SIDE)
+        return _rounded(images, range(first, first + len(images)), flaws)
+    numbers, rows = [], []
+    for number, image in enumerate(value, first):
         flaw = shape_flaw(image)
         if flaw is None:
-            array[index] = list(chain.from_iterable(image)) if len(image) == SIDE else image
+            numbers.append(number)
+            rows.append(list(chain.from_iterable(image)) if len(image) == SIDE else image)
         else:
-            flaws.add(index, flaw)
-    flaws.raise_any()
-    return check_pixels(array.reshape(-1, SIDE, SIDE), field)
+            flaws.add(number, flaw)
+    if not rows:
+        return _NONE
+    return _rounded(np.array(rows, np.float64).reshape(-1, SIDE, SIDE), numbers, flaws)
 
 
 def _pack(images: list[Any], booleans: bool) -> bytes | None:
@@ -128,15 +146,25 @@ def check_pixels(array: NDArray[Any], field: str) -> Images:
     Raises :class:`Invalid`, naming the images, for NaN, infinity, a value below 0 or above 255,
     and for a largest value above 0 and at most 1. An all-zero image passes.
     """
+    flaws = Flaws(field)
+    images = _rounded(array, range(len(array)), flaws)
+    flaws.raise_any()
+    return images
+
+
+def _rounded(array: NDArray[Any], numbers: Sequence[int], flaws: Flaws) -> Images:
+    """The images, which have these numbers in the request; none once there are flaws."""
     rows = array.reshape(len(array), -1)
     high = rows.max(axis=1)
-    low = rows.min(axis=1) if array.dtype != np.uint8 else high
+    is_bytes = array.dtype == np.uint8
+    if is_bytes and high.min() > 1:  # the usual case, in the fewest steps
+        return np.ascontiguousarray(array)
+    low = high if is_bytes else rows.min(axis=1)
     good = (low >= 0) & (high <= 255) & ((high > 1) | (high == 0))
-    if not good.all():
-        flaws = Flaws(field)
-        for index in np.flatnonzero(~good):
-            flaws.add(int(index), _range_flaw(low[index].item(), high[index].item()))
-        flaws.raise_any()
+    for index in np.flatnonzero(~good):
+        flaws.add(numbers[index], _range_flaw(low[index].item(), high[index].item()))
+    if flaws:
+        return _NONE
     whole = array if array.dtype.kind in "iu" else np.rint(array)
     return np.ascontiguousarray(whole, dtype=np.uint8)
 
