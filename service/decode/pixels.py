@@ -161,7 +161,7 @@ def _rounded(array: NDArray[Any], numbers: Sequence[int], flaws: Flaws) -> Image
         return np.ascontiguousarray(array)
     low = high if is_bytes else rows.min(axis=1)
     good = (low >= 0) & (high <= 255) & ((high > 1) | (high == 0))
-    for index in np.flatnonzero(~good):
+    for index in np.flatnonzero(~good).tolist():
         flaws.add(numbers[index], _range_flaw(low[index].item(), high[index].item()))
     if flaws:
         return _NONE
