@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from time import perf_counter
@@ -47,6 +47,11 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _ID_PREFIX = os.urandom(6).hex()
 _ids = count(1)
 
+Headers = Sequence[tuple[bytes, bytes]]
+
+# Where service.protocol offers to write an answer in one piece: (status, headers, body) -> done.
+REPLY = "mnist.reply"
+
 # service.protocol writes into the scope why it cancelled a request's task.
 FATE = "mnist.fate"
 LATE, LEFT, BROKEN = "late", "left", "broken"
@@ -63,7 +68,7 @@ class Reply:
     body: bytes
     status: int = 200
     media_type: bytes = JSON_TYPE
-    headers: tuple[tuple[bytes, bytes], ...] = ()
+    headers: Headers = ()
 
     @classmethod
     def json(cls, content: Any, status: int = 200) -> Reply:
@@ -235,9 +240,14 @@ class Edge:
             (b"server-timing", timing.encode()),
             *reply.headers,
         ]
-        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        await send({"type": "http.response.body", "body": reply.body})
+        write = scope.get(REPLY)
+        if write is None or not write(reply.status, headers, reply.body):
+            await self._send(send, reply.status, headers, reply.body)
         self._record(exchange, reply.status, seconds)
+
+    async def _send(self, send: Send, status: int, headers: Headers, body: bytes) -> None:
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
     async def _answer(self, exchange: Exchange) -> Reply:
         if self._lifecycle.stopped:

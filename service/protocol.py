@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import TimerHandle
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -28,7 +29,7 @@ from service.errors import (
     Malformed,
     PathTooLong,
 )
-from service.http import BROKEN, FATE, LATE, LEFT, Edge
+from service.http import BROKEN, FATE, LATE, LEFT, REPLY, Edge, Headers
 
 PATH_LIMIT = 8 << 10
 HEAD_LIMIT = 64 << 10
@@ -57,7 +58,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._timer: TimerHandle | None = None
         self._arriving = False
         self._in_head = True
-        self._head_bytes = 0
+        self._head_bytes = self._feeding = 0
         self._refusal: Fault | None = None
         self._running: RequestResponseCycle | None = None
         self._task: asyncio.Task[None] | None = None
@@ -76,9 +77,11 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Feeds the parser, and keeps the clock running only while a request is incomplete."""
+        self._feeding = self._head_bytes + len(data)
         super().data_received(data)
         if not self._arriving:
-            self._stop_timer()
+            if self._timer is not None:
+                self._stop_timer()
         elif self._in_head:
             # The parser keeps an unfinished field to itself, so the pieces are counted here.
             self._head_bytes += len(data)
@@ -91,12 +94,13 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
+        self.scope[REPLY] = self._reply  # type: ignore[literal-required]
         self._arriving = self._in_head = True
         self._head_bytes = 0
 
     def on_url(self, url: bytes) -> None:
         """A piece of the path and query."""
-        super().on_url(url)
+        self.url += url
         if len(self.url) > PATH_LIMIT:
             self._raise(PathTooLong(f"path and query are longer than {PATH_LIMIT} bytes"))
 
@@ -104,8 +108,11 @@ class GuardedProtocol(HttpToolsProtocol):
         """The head is there: the clock for it stops."""
         self._stop_timer()
         self._in_head = False
-        if sum(len(name) + len(value) for name, value in self.headers) > HEAD_LIMIT:
-            self._raise(_HEAD_TOO_LARGE)
+        if self._feeding > HEAD_LIMIT:
+            # Only then can the fields add up to more than the limit.
+            head_bytes = sum(len(name) + len(value) for name, value in self.headers)
+            if head_bytes > HEAD_LIMIT:
+                self._raise(_HEAD_TOO_LARGE)
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -129,6 +136,30 @@ class GuardedProtocol(HttpToolsProtocol):
         self._task = task = self.loop.create_task(cycle.run_asgi(app))
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
+
+    def _reply(self, status: int, headers: Headers, body: bytes) -> bool:
+        """Writes a whole answer at once; False where ASGI's two messages have to do it.
+
+        The fields are the service's own, so they are not searched for line breaks again.
+        """
+        cycle = self._running
+        if cycle is None or self.flow.write_paused or cycle.scope["method"] == "HEAD":
+            return False
+        if cycle.disconnected:
+            return True
+        parts = [STATUS_LINE[status]]
+        for name, value in chain(cycle.default_headers, headers):
+            parts += (name, b": ", value, b"\r\n")
+        if not cycle.keep_alive:
+            parts.append(b"connection: close\r\n")
+        parts += (b"\r\n", body)
+        self.transport.write(b"".join(parts))
+        cycle.response_started = cycle.response_complete = True
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self.transport.close()
+        cycle.on_response()
+        return True
 
     def _cancel(self, fate: str) -> None:
         assert self._running is not None
