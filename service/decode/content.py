@@ -48,7 +48,7 @@ def inflate(body: bytes, content_encoding: str | None, limit_bytes: int) -> byte
         raise UnsupportedType(f"more than {MOST_ENCODINGS} content encodings are not read here")
     for name in names:
         if name not in {"gzip", "x-gzip", "deflate"}:
-            detail = f'the content encoding "{name[:40]}" is not read here; gzip and deflate are'
+            detail = f"the content encoding {name[:40]!r} is not read here; gzip and deflate are"
             raise UnsupportedType(detail, headers=_ACCEPT_ENCODING)
     for name in reversed(names):
         body = (

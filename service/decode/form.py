@@ -40,7 +40,7 @@ def from_form(body: bytes, boundary: str, limits: Limits) -> Images:
     parts = parse_form(body, boundary, max_parts=limits.images)
     for part in parts:
         if part.name != "files":
-            raise refuse(None, part.name[:40], 'is not a field that is read here; "files" is')
+            raise refuse(None, "body", f'the field {part.name[:40]!r} is not read here; "files" is')
     return from_pictures([part.data for part in parts], "files", "file", limits)
 
 

@@ -63,7 +63,7 @@ def parse_object(body: bytes, *keys: str) -> dict[str, Any]:
         raise refuse(None, "body", f"is {name_of(value)}; an object with {expected} is expected")
     for key in value:
         if key not in keys:
-            raise refuse(None, key[:40], f"is not a key that is read here; {expected} are")
+            raise refuse(None, "body", f"the key {key[:40]!r} is not read here; {expected} are")
     if body.count(b'"') > 2 * len(value):
         for key in value:
             if len(re.findall(rb'"%b"\s*:' % key.encode(), body)) > 1:

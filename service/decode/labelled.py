@@ -46,7 +46,7 @@ def from_form(body: bytes, boundary: str, limits: Limits) -> Labelled:
     fields: dict[str, Part] = {}
     for part in parse_form(body, boundary, max_parts=_MOST_PARTS):
         if part.name in fields:
-            raise refuse(None, part.name[:40], "stands twice in the form")
+            raise refuse(None, "body", f"the field {part.name[:40]!r} stands twice")
         fields[part.name] = part
     if fields.keys() == {"dataset"}:
         return _from_npz(fields["dataset"].data, limits)

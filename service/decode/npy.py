@@ -120,7 +120,7 @@ def _header(descr: str, fortran_order: str, shape: str) -> Header:
     if "O" in kind:
         raise Malformed("the .npy array holds Python objects, which are never read")
     if not _NUMBER.fullmatch(kind):
-        raise refuse(None, "dtype", f"{descr[:40]} is not an integer or float type")
+        raise refuse(None, "dtype", f"{kind[:40]!r} is no integer or float type")
     try:
         dtype = np.dtype(kind)
         dimensions = tuple(int(size) for size in shape[1:-1].split(",") if size.strip())
@@ -150,7 +150,7 @@ def read_npz(
     except Fault:
         raise
     except Exception as error:  # zipfile, zlib and struct fail in a dozen ways on damaged bytes
-        raise Malformed(f"the .npz is damaged: {error}") from error
+        raise Malformed("the .npz is damaged or cut short") from error
 
 
 def _read_members(
