@@ -10,13 +10,15 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-Provider = Literal["auto", "cpu", "cuda"]
+if TYPE_CHECKING:
+    from service.settings import Provider
+
 Images = NDArray[np.uint8]
 Probabilities = NDArray[np.float32]
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from service.runtime import Provider
+Provider = Literal["auto", "cpu", "cuda"]
 
 PREFIX = "MNIST_"
 MIB = 1 << 20
@@ -37,56 +37,88 @@ class SettingsError(Exception):
 class Settings(BaseSettings):
     """The settings, each with its unit, range and default."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="forbid", frozen=True, allow_inf_nan=False
+    )
 
-    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all")
-    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 for any free one")
-    workers: int = Field(1, ge=1, le=256, description="processes that share the port")
-    models: Path = Field(Path("models"), description="the model repository")
+    host: str = Field(default="127.0.0.1", description="address to listen on; 0.0.0.0 for all")
+    port: int = Field(
+        default=8000, ge=0, le=65535, description="port to listen on; 0 for any free one"
+    )
+    workers: int = Field(default=1, ge=1, le=256, description="processes that share the port")
+    models: Path = Field(default=Path("models"), description="the model repository")
     data: Path = Field(
-        Path(__file__).resolve().parent.parent / "training" / "mnist",
+        default=Path(__file__).resolve().parent.parent / "training" / "mnist",
         description="folder with MNIST's test files, for /evaluate?dataset=mnist-test",
     )
-    provider: Provider = Field("auto", description="what runs the model")
+    provider: Provider = Field(default="auto", description="what runs the model")
 
-    batch_rows: int = Field(64, ge=1, le=4096, description="largest batch in one run, in images")
-    queue_rows: int = Field(16_384, ge=1, description="images waiting before requests get 429")
-    max_loaded: int = Field(3, ge=1, le=64, description="versions kept loaded, champion included")
+    batch_rows: int = Field(
+        default=64, ge=1, le=4096, description="largest batch in one run, in images"
+    )
+    queue_rows: int = Field(
+        default=16_384, ge=1, description="images waiting before requests get 429"
+    )
+    max_loaded: int = Field(
+        default=3, ge=1, le=64, description="versions kept loaded, champion included"
+    )
 
     max_body_bytes: int = Field(
-        16 * MIB, ge=1024, description="largest body in bytes, also after decompression"
+        default=16 * MIB, ge=1024, description="largest body in bytes, also after decompression"
     )
-    max_evaluate_body_bytes: int = Field(96 * MIB, ge=1024, description="the same for /evaluate")
-    max_images: int = Field(4096, ge=1, description="most images in a request")
-    max_evaluate_images: int = Field(100_000, ge=1, description="the same for /evaluate")
+    max_evaluate_body_bytes: int = Field(
+        default=96 * MIB, ge=1024, description="the same for /evaluate"
+    )
+    max_images: int = Field(default=4096, ge=1, description="most images in a request")
+    max_evaluate_images: int = Field(default=100_000, ge=1, description="the same for /evaluate")
     max_picture_pixels: int = Field(
-        64_000_000, ge=784, description="most pixels in a picture, from its header"
+        default=64_000_000, ge=784, description="most pixels in a picture, from its header"
     )
-    max_picture_side: int = Field(16_384, ge=28, description="longest side of a picture, in pixels")
+    max_picture_side: int = Field(
+        default=16_384, ge=28, description="longest side of a picture, in pixels"
+    )
 
     header_timeout_s: float = Field(
-        20.0, gt=0, description="seconds in which the request's head must arrive"
+        default=20.0, gt=0, description="seconds in which the request's head must arrive"
     )
-    body_timeout_s: float = Field(30.0, gt=0, description="seconds in which the body must arrive")
-    deadline_s: float = Field(10.0, gt=0, description="seconds after which a request gets 504")
-    evaluate_deadline_s: float = Field(120.0, gt=0, description="the same for /evaluate")
+    body_timeout_s: float = Field(
+        default=30.0, gt=0, description="seconds in which the body must arrive"
+    )
+    deadline_s: float = Field(
+        default=10.0, gt=0, description="seconds after which a request gets 504"
+    )
+    evaluate_deadline_s: float = Field(default=120.0, gt=0, description="the same for /evaluate")
     keep_alive_s: int = Field(
-        75, ge=1, description="seconds an idle connection is kept; more than the proxy's"
+        default=75, ge=1, description="seconds an idle connection is kept; more than the proxy's"
     )
     drain_delay_s: float = Field(
-        1.0, ge=0, description="seconds after SIGTERM in which readiness is 503 and all is served"
+        default=1.0,
+        ge=0,
+        description="seconds after SIGTERM in which readiness is 503 and all is served",
     )
     drain_timeout_s: int = Field(
-        10, ge=1, description="seconds in which running requests may then finish"
+        default=10, ge=1, description="seconds in which running requests may then finish"
     )
 
-    access_log: bool = Field(True, description="one log line a request")
+    access_log: bool = Field(default=True, description="one log line a request")
     log_format: Literal["auto", "json", "console"] = Field(
-        "auto", description="auto: console on a terminal, else json"
+        default="auto", description="auto: console on a terminal, else json"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="least severity that is logged"
+        default="info", description="least severity that is logged"
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is passed; :func:`read_settings` knows what of the environment counts."""
+        return (init_settings,)
 
 
 def read_settings(
@@ -108,6 +140,7 @@ def read_settings(
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="serve",
+        allow_abbrev=False,
         description="Serves the champion of a model repository over HTTP.",
         epilog=f"Every flag is also an environment variable: --max-images is {PREFIX}MAX_IMAGES.",
     )

@@ -1,0 +1,201 @@
+"""The real ``serve`` command in a process of its own, on a free port of the loopback interface."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer; ``headers`` by lower-case name."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """The body, which must be JSON."""
+        return json.loads(self.body)
+
+
+class Server:
+    """A running ``serve`` process; its standard error goes to a file."""
+
+    def __init__(
+        self, models: Path, log: Path, *flags: str, environment: Mapping[str, str] | None = None
+    ) -> None:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("MNIST_")}
+        command = [sys.executable, "-m", "service", "--models", str(models), "--port", "0", *flags]
+        self._log = log
+        with log.open("wb") as stderr:
+            self.process = subprocess.Popen(
+                command, stderr=stderr, env=clean | dict(environment or {})
+            )
+        self.host, self.port = "127.0.0.1", 0
+
+    def stderr(self) -> str:
+        """All that the process has written to standard error."""
+        return self._log.read_text()
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The log's lines, each of them a JSON object."""
+        whole = self.stderr().rpartition("\n")[0]
+        return [json.loads(line) for line in whole.splitlines()]
+
+    def access(self) -> list[dict[str, Any]]:
+        """The log's lines about requests."""
+        return [line for line in self.lines() if line["message"] == "request"]
+
+    def wait_until_ready(self) -> None:
+        """Returns once ``/health/ready`` says so."""
+
+        def ready() -> bool:
+            if self.process.poll() is not None:
+                raise AssertionError(f"serve ended: {self.stderr()}")
+            if not self.port:
+                self.port = self._port()
+            return bool(self.port) and self.get("/health/ready").status == 200
+
+        wait_until(ready, START_SECONDS)
+
+    def _port(self) -> int:
+        for line in self.stderr().splitlines():
+            if "listening" in line and line.endswith("}"):
+                return urlsplit(json.loads(line)["url"]).port or 0
+            if "listening url=" in line:
+                return urlsplit(line.partition("url=")[2].split()[0]).port or 0
+        return 0
+
+    def request(
+        self,
+        method: str,
+        target: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 30.0,
+    ) -> Answer:
+        """One request on a connection of its own."""
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout)
+        try:
+            connection.request(method, target, body, dict(headers or {}))
+            response = connection.getresponse()
+            fields = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, fields, response.read())
+        finally:
+            connection.close()
+
+    def get(self, target: str, headers: Mapping[str, str] | None = None) -> Answer:
+        """A GET."""
+        return self.request("GET", target, None, headers)
+
+    def post(
+        self,
+        target: str,
+        body: bytes,
+        content_type: str | None = "application/json",
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """A POST; ``content_type=None`` sends none."""
+        given = {} if content_type is None else {"Content-Type": content_type}
+        return self.request("POST", target, body, given | dict(headers or {}))
+
+    def connect(self, timeout: float = 30.0) -> socket.socket:
+        """A bare connection."""
+        return socket.create_connection((self.host, self.port), timeout)
+
+    def exchange(self, sent: bytes) -> bytes:
+        """Sends bytes, leaves the sending side open, and gives all until the server closes."""
+        with self.connect() as connection:
+            connection.sendall(sent)
+            return read_all(connection)
+
+    def metrics(self) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+        """Every sample of ``/metrics``: (name, sorted labels) -> value."""
+        from prometheus_client.parser import text_string_to_metric_families
+
+        families = text_string_to_metric_families(self.get("/metrics").body.decode())
+        return {
+            (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+            for family in families
+            for sample in family.samples
+        }
+
+    def metric(self, name: str, **labels: str) -> float:
+        """One sample of ``/metrics``; 0 where it is not told."""
+        return self.metrics().get((name, tuple(sorted(labels.items()))), 0.0)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Signals the process and gives its exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(STOP_SECONDS)
+
+
+@contextmanager
+def serving(
+    models: Path, log: Path, *flags: str, environment: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """A server that is ready, and is ended on leaving; no traceback may be in its log."""
+    server = Server(models, log, *flags, environment=environment)
+    try:
+        server.wait_until_ready()
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.process.terminate()
+            try:
+                server.process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                server.process.kill()
+                server.process.wait()
+    assert "raceback" not in server.stderr(), server.stderr()
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """Everything until the other side closes."""
+    parts = []
+    try:
+        while part := connection.recv(65536):
+            parts.append(part)
+    except ConnectionResetError:
+        pass
+    return b"".join(parts)
+
+
+def parse_answers(data: bytes) -> list[Answer]:
+    """The answers in what a connection gave, each with a Content-Length."""
+    answers = []
+    while data:
+        head, _, rest = data.partition(b"\r\n\r\n")
+        first, *fields = head.decode("latin-1").split("\r\n")
+        headers = {
+            name.lower(): value.strip() for name, _, value in (f.partition(":") for f in fields)
+        }
+        status = int(first.split()[1])
+        length = int(headers.get("content-length", "0"))
+        answers.append(Answer(status, headers, rest[:length]))
+        data = rest[length:]
+    return answers
+
+
+def wait_until(condition: Any, seconds: float = 10.0) -> None:
+    """Returns once ``condition()`` is true; fails after ``seconds``."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"{condition} did not come true within {seconds} s"
+        time.sleep(0.02)
