@@ -2,8 +2,8 @@
 
 The ``champion`` file alone says who serves; the journal says since when and why. A line is
 written before the change it tells of, and a crash between the two leaves a line whose change never
-came. Each line therefore names the champion it found, and :func:`champions` believes a line only
-where the next one, or the ``champion`` file, agrees with it.
+came. Each line therefore names the champion it found, and :func:`champions` passes over a line
+where the next one, or the ``champion`` file, still finds the same.
 """
 
 from __future__ import annotations
@@ -50,13 +50,17 @@ def champions(journal: Sequence[Mapping[str, Any]], champion: int) -> list[int]:
     A rollback takes those after its version off the end, so that rolling back twice goes back two
     steps and not to and fro. A champion set by hand counts as promoted.
     """
+    changes = [
+        (version, parse_version(str(entry.get("previous"))), entry.get("command") == ROLLBACK)
+        for entry in journal
+        if (version := parse_version(str(entry.get("version")))) is not None
+    ]
+    found_after = [previous for _, previous, _ in changes[1:]] + [champion]
     history: list[int] = []
-    found_next = [parse_version(str(entry.get("previous"))) for entry in journal[1:]]
-    for entry, after in zip(journal, [*found_next, champion], strict=True):
-        version = parse_version(str(entry.get("version")))
-        _enter(history, parse_version(str(entry.get("previous"))), is_rollback=False)
-        if version == after:
-            _enter(history, version, is_rollback=entry.get("command") == ROLLBACK)
+    for (version, previous, is_rollback), after in zip(changes, found_after, strict=False):
+        _enter(history, previous, is_rollback=False)
+        if after != previous:
+            _enter(history, version, is_rollback=is_rollback)
     _enter(history, champion, is_rollback=False)
     return history
 

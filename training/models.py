@@ -16,11 +16,10 @@ from pathlib import Path
 from service.repository import Repository, RepositoryError, parse_version
 from training import versions
 from training.data import DataError
-from training.publish import PublishError
-from training.verify import VerificationFailed
-from training.versions import Answer, VersionsError
+from training.errors import TrainingError
+from training.versions import Answer
 
-FAILURES = (VersionsError, RepositoryError, PublishError, VerificationFailed, DataError)
+FAILURES = (TrainingError, RepositoryError, DataError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

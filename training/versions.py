@@ -17,12 +17,13 @@ from training import journal, tables
 from training.card import accuracy, measured_on, part
 from training.compare import compare
 from training.data import load
+from training.errors import TrainingError
 from training.promote import decide, promote
 from training.publish import STAGING_PREFIX, locked, sync
 from training.verify import answers, check
 
 
-class VersionsError(Exception):
+class VersionsError(TrainingError):
     """What was asked for cannot be done; one line says why."""
 
 
