@@ -11,7 +11,7 @@ from service.http import Edge
 from service.lifecycle import Lifecycle
 from service.logs import AccessLog, configure_logs
 from service.metrics import Metrics
-from service.routes import docs, evaluate, health, metrics, models, predict
+from service.routes import docs, evaluate, health, metrics, models, predict, v1, v2
 from service.settings import Settings
 
 DESCRIPTION = "Digit recognition: Keras-trained, ONNX-served."
@@ -36,6 +36,8 @@ def build(settings: Settings, shared: Path | None = None) -> Edge:
     models.mount(app, lifecycle)
     health.mount(app, lifecycle)
     metrics.mount(app, figures)
+    v1.mount(app, settings, lifecycle, figures)
+    v2.mount(app, settings, lifecycle, figures)
     docs.mount(app)
     access_log = AccessLog(as_json) if settings.access_log else None
     return Edge(app, settings, lifecycle, figures, access_log)

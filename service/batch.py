@@ -19,6 +19,7 @@ import numpy as np
 from service.errors import DeadlineExceeded, QueueFull
 from service.metrics import Metrics
 from service.runtime import Images, Probabilities, Runtime
+from service.statistics import Statistics
 
 INLINE_SECONDS = 0.001
 """The longest run that may hold the event loop."""
@@ -103,6 +104,7 @@ class Batcher:
         self._threads = threads
         self._waiting: deque[_Waiting] = deque()
         self._flush_due = False
+        self.statistics = Statistics()
 
     async def infer(self, images: Images, deadline: float) -> Ran:
         """Runs ``images`` (n, 28, 28), n >= 1; ``deadline`` is on ``perf_counter``'s clock.
@@ -140,11 +142,13 @@ class Batcher:
             probabilities = self._runtime.run(images)
         except Exception as error:  # noqa: BLE001 - told to each caller, who raises it
             for waiting in batch:
+                self.statistics.failed(start - waiting.since)
                 waiting.answer.set_exception(error)
             return
         seconds = perf_counter() - start
         self._queue.ran(len(images), seconds)
         self._metrics.ran(len(images), seconds)
+        self.statistics.ran(len(images), seconds)
         row = 0
         for waiting in batch:
             rows = len(waiting.images)
@@ -163,7 +167,7 @@ class Batcher:
             if waiting.answer.done():
                 self._metrics.rejected("left")
             elif now > waiting.deadline:
-                waiting.answer.set_exception(self._late())
+                waiting.answer.set_exception(self._late(waiting.since))
             else:
                 batch.append(waiting)
                 room -= rows
@@ -193,14 +197,16 @@ class Batcher:
             for rows, seconds in job.runs:
                 self._queue.ran(rows, seconds)
                 self._metrics.ran(rows, seconds)
+                self.statistics.ran(rows, seconds)
         if job.late:
-            raise self._late()
+            raise self._late(job.since)
         queue_s = job.started - job.since
         self._metrics.waited(queue_s)
         return Ran(out, queue_s, perf_counter() - job.started)
 
-    def _late(self) -> DeadlineExceeded:
+    def _late(self, since: float) -> DeadlineExceeded:
         self._metrics.rejected("deadline")
+        self.statistics.failed(perf_counter() - since)
         return DeadlineExceeded("the deadline passed before the images could be run")
 
 

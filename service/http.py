@@ -314,9 +314,8 @@ class Edge:
 def render(fault: Fault, path: str) -> Reply:
     """A fault as its answer: ``application/problem+json``, or ``{"error"}`` under /v1 and /v2."""
     if path.startswith(("/v1/", "/v2/")) or path in ("/v1", "/v2"):
-        told = "; ".join([fault.detail, *(f"{f.field}: {f.message}" for f in fault.flaws[:3])])
         status = 400 if fault.status == 422 else fault.status
-        return Reply(orjson.dumps({"error": told}), status, headers=fault.headers)
+        return Reply(orjson.dumps({"error": fault.detail}), status, headers=fault.headers)
     return Reply(orjson.dumps(fault.problem()), fault.status, PROBLEM_TYPE, fault.headers)
 
 

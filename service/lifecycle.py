@@ -16,18 +16,21 @@ from typing import Any
 import numpy as np
 
 from service.batch import INLINE_SECONDS, Batcher, Queue
-from service.errors import NotFound, Unavailable
+from service.errors import Invalid, NotFound, Unavailable
 from service.logs import LOGGER
 from service.metrics import Metrics
 from service.repository import Repository, RepositoryError, parse_version
 from service.runtime import Images, Runtime, RuntimeLoadError
 from service.settings import Settings
+from service.statistics import Statistics
 from service.threads import worker_threads
 
 FOLLOW_SECONDS = 0.5
 """How often the champion file is read; the contract allows two seconds."""
 RETRY_SECONDS = 10.0
 """How long a version that failed is left alone, unless the champion file changes."""
+
+_RETRY_AFTER = ((b"retry-after", b"1"),)
 
 
 class StartError(Exception):
@@ -42,6 +45,11 @@ class Loaded:
     card: dict[str, Any]
     runtime: Runtime
     batcher: Batcher
+
+    @property
+    def statistics(self) -> Statistics:
+        """What this version has done in this worker since it was loaded."""
+        return self.batcher.statistics
 
 
 class Lifecycle:
@@ -72,7 +80,6 @@ class Lifecycle:
             champion = await asyncio.to_thread(self._load, str(number))
         except (RepositoryError, RuntimeLoadError) as error:
             raise StartError(str(error)) from error
-        self._loaded[champion.version] = champion
         self._serve(champion)
         self._follower = asyncio.create_task(self._follow())
 
@@ -92,7 +99,7 @@ class Lifecycle:
     def champion(self) -> Loaded:
         """The version that serves now."""
         if self._champion is None:
-            raise Unavailable("no champion is loaded", headers=((b"retry-after", b"1"),))
+            raise Unavailable("no champion is loaded", headers=_RETRY_AFTER)
         return self._champion
 
     async def version(self, text: str | None) -> Loaded:
@@ -107,27 +114,27 @@ class Lifecycle:
         if loaded is not None:
             self._loaded.move_to_end(text)
             return loaded
-        number = parse_version(text)
-        if number is None or not await asyncio.to_thread(self._repository.has, number):
-            raise NotFound(f"there is no version {text[:40]!r}")
+        await self._number(text)
         try:
             return await self._loaded_once(text)
         except (RepositoryError, RuntimeLoadError) as error:
-            raise Unavailable(f"version {text} cannot be loaded: {error}") from error
+            told = f"version {text} cannot be loaded: {error}"
+            raise Unavailable(told, headers=_RETRY_AFTER) from error
 
     async def card(self, text: str) -> dict[str, Any]:
         """The card of a version, loaded or not. Raises :class:`NotFound`."""
-        number = parse_version(text)
-        if number is None or not await asyncio.to_thread(self._repository.has, number):
-            raise NotFound(f"there is no version {text[:40]!r}")
+        number = await self._number(text)
         try:
             return await asyncio.to_thread(self._repository.card, number)
         except RepositoryError as error:
-            raise Unavailable(str(error)) from error
+            raise Unavailable(str(error), headers=_RETRY_AFTER) from error
 
     async def listing(self) -> dict[str, Any]:
         """The model as ``GET /models`` shows it: every version with its state and reason."""
-        numbers = await asyncio.to_thread(self._repository.versions)
+        try:
+            numbers = await asyncio.to_thread(self._repository.versions)
+        except RepositoryError as error:
+            raise Unavailable(str(error), headers=_RETRY_AFTER) from error
         champion = self.champion
         names = sorted({*map(str, numbers), *self._loaded}, key=int)
         return {
@@ -137,6 +144,51 @@ class Lifecycle:
             "versions": [self._state(name) for name in names],
             "provider": {**champion.runtime.report.as_dict(), "threads": self._threads},
         }
+
+    async def state(self, text: str) -> dict[str, str | None]:
+        """One version's entry in the listing. Raises :class:`NotFound`."""
+        if text not in self._loaded:
+            await self._number(text)
+        return self._state(text)
+
+    @property
+    def loaded(self) -> list[Loaded]:
+        """The versions that are loaded, in the order of their numbers."""
+        return sorted(self._loaded.values(), key=lambda loaded: int(loaded.version))
+
+    async def take_up_champion(self) -> None:
+        """Serves what the champion file names, now instead of at the next look at it.
+
+        Raises :class:`Unavailable` where that cannot be; what serves goes on.
+        """
+        try:
+            version = str(await asyncio.to_thread(self._repository.champion))
+            if version != self.champion.version:
+                loaded = self._loaded.get(version) or await self._loaded_once(version)
+                if version != self.champion.version:  # it may have been taken up meanwhile
+                    self._serve(loaded)
+        except (RepositoryError, RuntimeLoadError) as error:
+            self._tell_once(str(error))
+            going_on = f"version {self.champion.version} goes on: {error}"
+            raise Unavailable(going_on, headers=_RETRY_AFTER) from error
+
+    async def unload(self, text: str) -> None:
+        """Lets a version go whose requests then finish; it is loaded again when asked for.
+
+        Raises :class:`NotFound`, and :class:`Invalid` for the champion.
+        """
+        if text not in self._loaded:
+            await self._number(text)
+        if text == self.champion.version:
+            raise Invalid(f"version {text} is the champion, which is not unloaded; name another")
+        self._loaded.pop(text, None)
+
+    async def _number(self, text: str) -> int:
+        """The number of a version that is there. Raises :class:`NotFound`."""
+        number = parse_version(text)
+        if number is None or not await asyncio.to_thread(self._repository.has, number):
+            raise NotFound(f"there is no version {text[:40]!r}")
+        return number
 
     def _state(self, version: str) -> dict[str, str | None]:
         if version == self.champion.version:
@@ -200,6 +252,7 @@ class Lifecycle:
     def _serve(self, champion: Loaded) -> None:
         """Makes a loaded version the one that answers; the next request is its first."""
         self._champion = champion
+        self._loaded[champion.version] = champion
         self._champion_fault = None
         self._trim()
         report = champion.runtime.report

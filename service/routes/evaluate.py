@@ -59,7 +59,9 @@ def mount(app: FastAPI, settings: Settings, lifecycle: Lifecycle) -> None:
         probabilities = await _infer(
             exchange, served.batcher, images, deadline, _SLICE_RUNS * settings.batch_rows
         )
+        start = perf_counter()
         scores = await asyncio.to_thread(score, probabilities, labels)
+        served.statistics.answered(len(images), exchange, start)
         return Reply.json({"model": "mnist", "version": served.version, **scores.as_dict()})
 
     add_route(app, "POST", "/evaluate", evaluate, **EVALUATE)

@@ -54,12 +54,14 @@ def mount(app: FastAPI, settings: Settings, lifecycle: Lifecycle, metrics: Metri
         exchange.decode_s = perf_counter() - start
         ran = await served.batcher.infer(images, deadline)
         exchange.queue_s, exchange.infer_s = ran.queue_s, ran.infer_s
+        start = perf_counter()
         found = doubts(images)
         answer, digits = predictions(served.version, ran.probabilities, found)
         metrics.predicted(digits)
         for reasons in found:
             for reason in reasons:
                 metrics.doubted(reason)
+        served.statistics.answered(len(images), exchange, start)
         return Reply(answer)
 
     add_route(app, "POST", "/predict", predict, **PREDICT)

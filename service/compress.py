@@ -1,0 +1,40 @@
+"""Compresses an answer for a caller who asks for it (RFC 9110, section 12.5.3)."""
+
+from __future__ import annotations
+
+import zlib
+
+LEAST_BYTES = 1024
+"""Below this size compressing costs more than it saves: the answer goes as it is."""
+
+_WINDOW_BITS = {"gzip": 31, "deflate": 15}
+_LEVEL = 1
+
+
+def choose(accept_encoding: str | None) -> str | None:
+    """``gzip`` or ``deflate``, whichever is wanted more, or None where neither is."""
+    if accept_encoding is None:
+        return None
+    weights: dict[str, float] = {}
+    for item in accept_encoding.split(","):
+        name, _, parameter = item.partition(";")
+        weights[name.strip().lower()] = _weight(parameter)
+    anything = weights.get("*", 0.0)
+    best = max(_WINDOW_BITS, key=lambda name: weights.get(name, anything))
+    return best if weights.get(best, anything) > 0 else None
+
+
+def compress(body: bytes, encoding: str) -> bytes:
+    """The body in the encoding that :func:`choose` named."""
+    deflater = zlib.compressobj(_LEVEL, zlib.DEFLATED, _WINDOW_BITS[encoding])
+    return deflater.compress(body) + deflater.flush()
+
+
+def _weight(parameter: str) -> float:
+    name, _, value = parameter.partition("=")
+    if name.strip().lower() != "q":
+        return 1.0
+    try:
+        return float(value)
+    except ValueError:
+        return 0.0

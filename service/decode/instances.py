@@ -1,0 +1,107 @@
+"""Requests of TensorFlow Serving's REST interface: rows, columns, examples, and base64.
+
+An image is 28 lists of 28 or one list of 784 numbers, or ``{"b64": ...}`` with its 784 raw bytes.
+Sources: ``g3doc/api_rest.md`` and ``util/json_tensor.cc`` of tensorflow/serving.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from service.decode import PIXELS, Images, Limits
+from service.decode.diagnose import name_of
+from service.decode.flaws import Flaws, check_count, refuse
+from service.decode.jsontext import parse_json
+from service.decode.pixels import images_from_lists
+from service.runtime import INPUT
+
+SIGNATURE = "serving_default"
+
+
+def from_predict(body: bytes, limits: Limits) -> tuple[Images, bool]:
+    """The images of a predict request, and whether they came as rows (``instances``).
+
+    Raises :class:`Malformed`, :class:`Invalid` and :class:`TooLarge`.
+    """
+    content = _content(body)
+    if ("instances" in content) == ("inputs" in content):
+        raise refuse(None, "body", 'either "instances" or "inputs" is expected')
+    if "instances" in content:
+        return _rows(content["instances"], "instances", body, limits), True
+    column = content["inputs"]
+    if isinstance(column, dict) and "b64" not in column:
+        if INPUT not in column:
+            raise refuse(None, "inputs", f'has no "{INPUT}", which is the model\'s input')
+        column = column[INPUT]
+    if isinstance(column, dict):
+        column = [column]
+    return _rows(column, "inputs", body, limits), False
+
+
+def from_classify(body: bytes, limits: Limits) -> Images:
+    """The images of a classify request: ``examples``, over the ``context`` they share.
+
+    Raises :class:`Malformed`, :class:`Invalid` and :class:`TooLarge`.
+    """
+    content = _content(body)
+    context = content.get("context", {})
+    if not isinstance(context, dict):
+        raise refuse(None, "context", f"is {name_of(context)}; an object is expected")
+    examples = content.get("examples")
+    if context and isinstance(examples, list):
+        examples = [context | e if isinstance(e, dict) else e for e in examples]
+    return _rows(examples, "examples", body, limits)
+
+
+def _content(body: bytes) -> dict[str, Any]:
+    content = parse_json(body)
+    if not isinstance(content, dict):
+        raise refuse(None, "body", f"is {name_of(content)}; an object is expected")
+    signature = content.get("signature_name", SIGNATURE)
+    if signature not in (SIGNATURE, ""):
+        shown = repr(signature[:40]) if isinstance(signature, str) else name_of(signature)
+        raise refuse(None, "signature_name", f'there is no {shown}; the model has "{SIGNATURE}"')
+    return content
+
+
+def _rows(items: Any, field: str, body: bytes, limits: Limits) -> Images:
+    if not isinstance(items, list):
+        raise refuse(None, field, f"is {name_of(items)}; a list of images is expected")
+    check_count(len(items), limits, field)
+    if set(map(type, items)) != {list}:
+        items = _unwrapped(items, field)
+    booleans = b"true" in body or b"false" in body
+    return images_from_lists(items, field, limits, booleans=booleans)
+
+
+def _unwrapped(items: list[Any], field: str) -> list[Any]:
+    """The items as lists of numbers, where an item may be ``{"image": ...}`` or ``{"b64": ...}``.
+
+    What is no image in either form is left as it is, for the next step to name.
+    """
+    flaws = Flaws(field)
+    lists = []
+    for index, item in enumerate(items):
+        value = item
+        if isinstance(value, dict) and INPUT in value:
+            value = value[INPUT]
+        if isinstance(value, dict):
+            value = _from_base64(value.get("b64"), index, flaws)
+        lists.append(value)
+    flaws.raise_any()
+    return lists
+
+
+def _from_base64(text: Any, index: int, flaws: Flaws) -> list[int]:
+    if not isinstance(text, str):
+        flaws.add(index, f'has neither "{INPUT}" nor "b64" with a string')
+        return []
+    try:
+        data = base64.b64decode(text, validate=True)
+    except ValueError:
+        flaws.add(index, "b64 is not base64")
+        return []
+    if len(data) != PIXELS:
+        flaws.add(index, f"b64 holds {len(data):,} bytes; one image is {PIXELS} raw bytes")
+    return list(data)

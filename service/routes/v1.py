@@ -1,0 +1,88 @@
+"""``/v1``: TensorFlow Serving's REST interface, predict and classify.
+
+Bodies are read as JSON whatever their Content-Type says, as its clients send them. Source:
+``g3doc/api_rest.md`` of tensorflow/serving.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from time import perf_counter
+from typing import TypeVar
+
+from fastapi import FastAPI
+
+from service.answer_v1 import classify, predict
+from service.decode import Limits
+from service.decode.instances import from_classify, from_predict
+from service.http import Exchange, Reply, add_route
+from service.lifecycle import Lifecycle, Loaded
+from service.metrics import Metrics
+from service.routes import v1_models
+from service.routes.v1_models import asked_version
+from service.runtime import Images, Probabilities
+from service.settings import Settings
+
+_OFF_LOOP_BYTES = 32_768
+_OFF_LOOP_ROWS = 256
+"""What is larger is decoded, or answered, on another thread: it takes over half a millisecond."""
+
+_Decoded = TypeVar("_Decoded")
+
+
+def mount(app: FastAPI, settings: Settings, lifecycle: Lifecycle, metrics: Metrics) -> None:
+    """Adds the routes to ``app``."""
+    limits = Limits(images=settings.max_images, body_bytes=settings.max_body_bytes)
+
+    async def v1_predict(exchange: Exchange) -> Reply:
+        """Classifies images in row form (`instances`) or in column form (`inputs`)."""
+        served = await lifecycle.version(await asked_version(exchange, lifecycle))
+        images, row_form = await _decoded(exchange, from_predict)
+        probabilities = await _infer(exchange, served, images)
+        return await _answered(
+            exchange, served, probabilities, lambda rows: predict(rows, row_form=row_form)
+        )
+
+    async def v1_classify(exchange: Exchange) -> Reply:
+        """For each example the labels "0" to "9" with their probabilities."""
+        served = await lifecycle.version(await asked_version(exchange, lifecycle))
+        images = await _decoded(exchange, from_classify)
+        probabilities = await _infer(exchange, served, images)
+        return await _answered(exchange, served, probabilities, classify)
+
+    async def _decoded(exchange: Exchange, decode: Callable[[bytes, Limits], _Decoded]) -> _Decoded:
+        body = await exchange.content(settings.max_body_bytes)
+        start = perf_counter()
+        if len(body) <= _OFF_LOOP_BYTES:
+            decoded = decode(body, limits)
+        else:
+            decoded = await asyncio.to_thread(decode, body, limits)
+        exchange.decode_s = perf_counter() - start
+        return decoded
+
+    async def _infer(exchange: Exchange, served: Loaded, images: Images) -> Probabilities:
+        ran = await served.batcher.infer(images, exchange.deadline(settings.deadline_s))
+        exchange.queue_s, exchange.infer_s = ran.queue_s, ran.infer_s
+        return ran.probabilities
+
+    async def _answered(
+        exchange: Exchange,
+        served: Loaded,
+        probabilities: Probabilities,
+        build: Callable[[Probabilities], bytes],
+    ) -> Reply:
+        start = perf_counter()
+        if len(probabilities) <= _OFF_LOOP_ROWS:
+            answer = build(probabilities)
+        else:
+            answer = await asyncio.to_thread(build, probabilities)
+        metrics.predicted(probabilities.argmax(axis=1).tolist())
+        served.statistics.answered(len(probabilities), exchange, start)
+        return Reply(answer)
+
+    for verb, endpoint in (("predict", v1_predict), ("classify", v1_classify)):
+        add_route(app, "POST", f"/v1/models/mnist:{verb}", endpoint, tags=["v1"])
+        for path in v1_models.PATHS:
+            add_route(app, "POST", f"{path}:{verb}", endpoint, include_in_schema=False)
+    v1_models.mount(app, lifecycle)

@@ -1,0 +1,52 @@
+"""``/v2``: the Open Inference Protocol v2 over REST, with the extensions that it announces.
+
+Each answer that is no error has status 200, since the protocol's clients take any other for one.
+Source: ``specification/protocol/inference_rest.md`` of kserve/open-inference-protocol.
+"""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from service import __version__
+from service.errors import Unavailable
+from service.http import Exchange, Reply, add_route
+from service.lifecycle import Lifecycle
+from service.metrics import Metrics
+from service.routes import v2_infer, v2_models, v2_repository
+from service.settings import Settings
+
+EXTENSIONS = (
+    "binary_tensor_data",
+    "classification",
+    "model_configuration",
+    "model_repository",
+    "statistics",
+)
+
+
+def mount(app: FastAPI, settings: Settings, lifecycle: Lifecycle, metrics: Metrics) -> None:
+    """Adds the routes to ``app``."""
+
+    async def v2_live(exchange: Exchange) -> Reply:
+        """The process answers."""
+        return Reply.json({"live": True})
+
+    async def v2_ready(exchange: Exchange) -> Reply:
+        """The champion is loaded, checked and warmed, and the service is not draining."""
+        reason = lifecycle.why_not_ready()
+        if reason is not None:
+            raise Unavailable(reason, headers=((b"retry-after", b"1"),))
+        return Reply.json({"ready": True})
+
+    async def v2_server(exchange: Exchange) -> Reply:
+        """The server's name, version and protocol extensions."""
+        return Reply.json({"name": "mnist-serve", "version": __version__, "extensions": EXTENSIONS})
+
+    add_route(app, "GET", "/v2/health/live", v2_live, tags=["v2"])
+    add_route(app, "GET", "/v2/health/ready", v2_ready, tags=["v2"])
+    add_route(app, "GET", "/v2", v2_server, tags=["v2"])
+    add_route(app, "GET", "/v2/", v2_server, include_in_schema=False)
+    v2_infer.mount(app, settings, lifecycle, metrics)
+    v2_models.mount(app, settings, lifecycle)
+    v2_repository.mount(app, lifecycle)
