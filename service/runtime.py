@@ -159,16 +159,9 @@ def _check_ends(session: ort.InferenceSession) -> None:
         ("input", session.get_inputs(), INPUT, "tensor(uint8)", [28, 28]),
         ("output", session.get_outputs(), OUTPUT, "tensor(float)", [10]),
     ):
-        found = ", ".join(f"{e.name} {e.type} {e.shape}" for e in ends)
-        end = ends[0]
-        fixed = isinstance(end.shape[0], int) if end.shape else True
-        if (
-            len(ends) != 1
-            or end.name != name
-            or end.type != dtype
-            or end.shape[1:] != tail
-            or fixed
-        ):
+        as_wanted = [(e.name, e.type, e.shape[1:]) for e in ends] == [(name, dtype, tail)]
+        if not as_wanted or isinstance(ends[0].shape[0], int):
+            found = ", ".join(f"{e.name} {e.type} {e.shape}" for e in ends) or "nothing"
             wanted = f"{name} {dtype} ['batch', {', '.join(map(str, tail))}]"
             raise RuntimeLoadError(f"the model's {kind} is {found}; wanted {wanted}")
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -46,6 +48,62 @@ def dense_model_bytes(
     )
     model = helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=IR_VERSION
+    )
+    onnx.checker.check_model(model, full_check=True)
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def brittle_model_bytes(seed: int = 0) -> bytes:
+    """The tiny model of this seed, but a run with an image whose first pixel is 255 fails."""
+    # The first pixel picks one of 255 zeros; ONNX Runtime refuses the 256th.
+    return _with_nodes(
+        tiny_model_bytes(seed),
+        [
+            helper.make_node("Cast", ["image"], ["whole"], to=TensorProto.INT64),
+            helper.make_node("Flatten", ["whole"], ["pixels"], axis=1),
+            helper.make_node("Gather", ["pixels", "first"], ["corner"], axis=1),
+            helper.make_node("Gather", ["zeros", "corner"], ["nothing"], axis=0),
+        ],
+        {"first": np.array([0]), "zeros": np.zeros(255, np.float32)},
+    )
+
+
+def slow_model_bytes(layers: int, seed: int = 0) -> bytes:
+    """The tiny model of this seed after ``layers`` products with a 784 x 784 matrix."""
+    values = [f"value_{i}" for i in range(layers + 1)]
+    return _with_nodes(
+        tiny_model_bytes(seed),
+        [
+            helper.make_node("Identity", ["flat"], values[:1]),
+            *(
+                helper.make_node("MatMul", [before, "eye"], [after])
+                for before, after in pairwise(values)
+            ),
+            helper.make_node("ReduceSum", [values[-1], "axis"], ["sum"]),
+            helper.make_node("Mul", ["sum", "zero"], ["nothing"]),
+        ],
+        {
+            "eye": np.eye(784, dtype=np.float32),
+            "axis": np.array([1]),
+            "zero": np.float32(0),
+        },
+    )
+
+
+def _with_nodes(
+    model_bytes: bytes, nodes: list[onnx.NodeProto], constants: dict[str, NDArray[Any] | Any]
+) -> bytes:
+    """The model with its logits plus what the nodes name "nothing"."""
+    model = onnx.load_from_string(model_bytes)
+    softmax = model.graph.node.pop()
+    assert softmax.op_type == "Softmax"
+    softmax.input[0] = "all"
+    model.graph.node.extend(
+        [*nodes, helper.make_node("Add", ["logits", "nothing"], ["all"]), softmax]
+    )
+    model.graph.initializer.extend(
+        numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()
     )
     onnx.checker.check_model(model, full_check=True)
     content: bytes = model.SerializeToString()
