@@ -29,8 +29,6 @@ def configure_logs(log_format: Literal["auto", "json", "console"], log_level: st
     if level != "DEBUG":
         # uvicorn tells of its own comings and goings at info; the service tells them itself.
         logging.getLogger("uvicorn.error").setLevel("WARNING")
-    logging.getLogger("uvicorn.access").handlers = []
-    logging.getLogger("uvicorn.access").propagate = False
     return as_json
 
 

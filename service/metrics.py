@@ -195,7 +195,7 @@ class Metrics:
             "provider": provider,
             "fallback": fallback,
         }
-        text = json.dumps(info).encode()
+        text = json.dumps(info, ensure_ascii=False).encode()
         self._memory[_SLOTS * 8 :] = text.ljust(_INFO_BYTES, b"\0")
 
     def exposition(self) -> bytes:
@@ -298,8 +298,10 @@ def _open_row(shared: Path | None) -> mmap.mmap:
 
 
 def _info(data: bytes) -> dict[str, Any] | None:
-    text = data.rstrip(b"\0")
-    info: dict[str, Any] | None = json.loads(text) if text else None
+    try:
+        info: dict[str, Any] = json.loads(data.rstrip(b"\0"))
+    except ValueError:
+        return None  # nothing is served yet, or just now something else
     return info
 
 
