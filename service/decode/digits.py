@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 
 from service.decode import PIXELS, SIDE, Images
 
+LARGEST_PIECE_BYTES = 1 << 20
+"""Text of images is cut into much smaller pieces; what follows takes ten times this."""
+
 _ZERO, _COMMA, _OPEN, _CLOSE = (np.uint8(character) for character in b"0,[]")
 _SPACES = tuple(np.uint8(character) for character in b" \t\n\r")
 
@@ -31,6 +34,8 @@ def read_digits(text: bytes, start: int, stop: int, *, nested: bool) -> Images |
     The text is that of a JSON list without its brackets, so one character follows ``stop``, and at
     least two are before ``start``. ``nested`` images are 28 rows of 28 numbers, others are 784.
     """
+    if stop - start > LARGEST_PIECE_BYTES:
+        return None
     characters = np.frombuffer(text, np.uint8, stop + 1 - start, start)
     is_digit = characters - _ZERO < 10
     is_mark = (characters == _COMMA) | (characters == _OPEN) | (characters == _CLOSE)

@@ -121,6 +121,8 @@ def _from_lists(value: list[Any], first: int, flaws: Flaws, *, booleans: bool = 
         else:
             flaws.add(number, flaw)
     if not rows:
+        if shape_flaw(value) is None:
+            raise refuse(None, flaws.field, "is one image; a list of images is expected")
         return _NONE
     return _rounded(np.array(rows, np.float64).reshape(-1, SIDE, SIDE), numbers, flaws)
 
