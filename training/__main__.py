@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from service.repository import RepositoryError
+from service.scores import Scores
 from training import card
 from training.data import Dataset, Split, load, split
 from training.errors import TrainingError
@@ -88,7 +89,7 @@ def train(command: Command, report: Report) -> None:
             data=_about(dataset, parts),
             settings=config.model_dump(mode="json"),
             training={"recipe": command.recipe, **history.as_dict()},
-            validation=validation.as_dict() if validation.count else None,
+            validation=_validation(validation),
             test=test.as_dict(),
             verification=proof.as_dict(),
         )
@@ -116,6 +117,13 @@ def _about(dataset: Dataset, parts: Split) -> dict[str, Any]:
         "validation_images": len(parts.validation_images),
         "test_images": len(dataset.test_images),
     }
+
+
+def _validation(scores: Scores) -> dict[str, Any] | None:
+    """What the card says about the images held out; None where there were none."""
+    if not scores.count:
+        return None
+    return {"count": scores.count, "accuracy": scores.accuracy, "loss": scores.loss}
 
 
 def _load_tensorflow() -> None:

@@ -36,64 +36,81 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     architecture: Architecture = Field(
-        "cnn", description="network, of dense layers or of convolutions"
+        default="cnn", description="network, of dense layers or of convolutions"
     )
     filters: Widths = Field(
-        (32, 32, 64, 64, 128), description="cnn: width of each convolution, first to last"
+        default=(32, 32, 64, 64, 128), description="cnn: width of each convolution, first to last"
     )
-    hidden_units: Widths = Field((), description="width of each dense layer before the last")
-    activation: Activation = Field("relu", description="activation of every hidden layer")
+    hidden_units: Widths = Field(
+        default=(), description="width of each dense layer before the last"
+    )
+    activation: Activation = Field(default="relu", description="activation of every hidden layer")
     batch_normalization: bool = Field(
-        False, description="normalise each hidden layer over the batch"
+        default=False, description="normalise each hidden layer over the batch"
     )
     dropout: float = Field(
-        0.0, ge=0, lt=1, description="share of units dropped after each dense layer or pooling"
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="share of units dropped after each dense layer or pooling",
     )
-    l2: float = Field(0.0, ge=0, description="L2 penalty on every kernel, added to the loss")
+    l2: float = Field(
+        default=0.0, ge=0, description="L2 penalty on every kernel, added to the loss"
+    )
 
     loss: Loss = Field(
-        "sparse_categorical_crossentropy", description="what is minimised, over the ten digits"
+        default="sparse_categorical_crossentropy",
+        description="what is minimised, over the ten digits",
     )
     label_smoothing: float = Field(
-        0.0, ge=0, lt=1, description="share of each label spread evenly over the ten digits"
+        default=0.0, ge=0, lt=1, description="share of each label spread evenly over the ten digits"
     )
-    optimizer: Optimizer = Field("adam", description="update rule")
-    learning_rate: float = Field(1e-3, gt=0, description="highest rate of the schedule")
+    optimizer: Optimizer = Field(default="adam", description="update rule")
+    learning_rate: float = Field(default=1e-3, gt=0, description="highest rate of the schedule")
     schedule: Schedule = Field(
-        "constant",
+        default="constant",
         description="learning rate over the run: constant, exponential (to 1 %), cosine (to 0) "
         "or one_cycle (up from 4 % in the first quarter, then cosine to 0)",
     )
     weight_decay: float = Field(
-        0.0, ge=0, description="share of the rate by which weights shrink a step"
+        default=0.0, ge=0, description="share of the rate by which weights shrink a step"
     )
-    batch_size: int = Field(128, ge=1, le=60_000, description="images a step")
-    epochs: int = Field(10, ge=1, le=10_000, description="passes over the training images")
+    batch_size: int = Field(default=128, ge=1, le=60_000, description="images a step")
+    epochs: int = Field(default=10, ge=1, le=10_000, description="passes over the training images")
     early_stopping: int = Field(
-        0,
+        default=0,
         ge=0,
         description="stop after so many epochs without a better validation loss and keep the "
         "best weights; 0: never",
     )
     validation_fraction: float = Field(
-        0.1, ge=0, lt=1, description="share of the training images held out for validation"
+        default=0.1, ge=0, lt=1, description="share of the training images held out for validation"
     )
 
     shift: float = Field(
-        0.0, ge=0, le=14, description="augmentation: move by up to so many pixels, both ways"
+        default=0.0,
+        ge=0,
+        le=14,
+        description="augmentation: move by up to so many pixels, both ways",
     )
     rotation: float = Field(
-        0.0, ge=0, le=180, description="augmentation: turn by up to so many degrees"
+        default=0.0, ge=0, le=180, description="augmentation: turn by up to so many degrees"
     )
     scale: float = Field(
-        0.0, ge=0, lt=1, description="augmentation: grow or shrink by up to this share, each axis"
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="augmentation: grow or shrink by up to this share, each axis",
     )
     shear: float = Field(
-        0.0, ge=0, le=45, description="augmentation: slant by up to so many degrees"
+        default=0.0, ge=0, le=45, description="augmentation: slant by up to so many degrees"
     )
 
     seed: int = Field(
-        0, ge=0, lt=2**32, description="seed of the split, the weights, the order and the noise"
+        default=0,
+        ge=0,
+        lt=2**32,
+        description="seed of the split, the weights, the order and the noise",
     )
 
     @model_validator(mode="after")

@@ -18,6 +18,8 @@ def probabilities(network: keras.Model, images: Images) -> NDArray[np.float32]:
 
     ``network`` is one with a softmax behind, see ``training.model.with_probabilities``.
     """
+    if not len(images):  # Keras predicts nothing from nothing by raising
+        return np.empty((0, 10), np.float32)
     answer: NDArray[np.float32] = network.predict(images, batch_size=BATCH, verbose=0)
     return answer
 

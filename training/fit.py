@@ -9,54 +9,21 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from typing import Any
 
 import keras
 import tensorflow as tf
 from keras import ops
 
-from service.decode import Images
-from service.decode.labelled import Labels
-from training import augment
+from training import objective
+from training.batches import training_batches, validation_batches
 from training.config import Config
 from training.data import Split
 from training.errors import TrainingError
-from training.model import CLASSES
-
-EVALUATION_BATCH = 1000
+from training.history import Epoch, History
 
 
 class FitError(TrainingError):
     """Training that came to nothing; one line."""
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """What one pass over the training images came to; times are seconds since the start."""
-
-    epoch: int
-    loss: float
-    accuracy: float
-    validation_loss: float | None
-    validation_accuracy: float | None
-    learning_rate: float
-    seconds: float
-    cpu_seconds: float
-
-
-@dataclass(slots=True)
-class History:
-    """The epochs in order. ``best_epoch`` is the one whose weights were kept."""
-
-    epochs: list[Epoch] = field(default_factory=list)
-    best_epoch: int = 0
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
-
-    def as_dict(self) -> dict[str, Any]:
-        """As the card keeps it."""
-        return asdict(self)
 
 
 OnBatch = Callable[[int, int, int, int, float], None]
@@ -87,8 +54,8 @@ def fit(
     """
     steps = math.ceil(len(split.train_images) / config.batch_size)
     model.compile(
-        optimizer=_optimizer(config, steps * config.epochs),
-        loss=_loss(config),
+        optimizer=objective.optimizer(config, steps * config.epochs),
+        loss=objective.loss(config),
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         jit_compile=False,  # XLA is slower for these networks on a CPU
     )
@@ -100,7 +67,7 @@ def fit(
         training_batches(split.train_images, split.train_labels, config),
         epochs=config.epochs,
         steps_per_epoch=steps,
-        validation_data=_validation_batches(split),
+        validation_data=validation_batches(split),
         callbacks=[recorder, stopping] if config.early_stopping else [recorder],
         shuffle=False,  # the batches are shuffled already
         verbose=0,
@@ -110,115 +77,10 @@ def fit(
     return history
 
 
-def training_batches(
-    images: Images, labels: Labels, config: Config, first_epoch: int = 0
-) -> tf.data.Dataset:
-    """Endless batches of images (b, 28, 28) uint8 and labels (b,), shuffled anew every epoch.
-
-    Order and augmentation depend on the seed, the epoch and the step alone, so that a run may
-    begin at any epoch and see what it would have seen.
-    """
-    all_images, all_labels = tf.constant(images), tf.constant(labels)
-    count = len(images)
-    steps = math.ceil(count / config.batch_size)
-
-    def epoch_of(epoch: Any) -> tf.data.Dataset:
-        order = tf.random.experimental.stateless_shuffle(
-            tf.range(count), seed=tf.stack((config.seed, epoch))
-        )
-        return tf.data.Dataset.from_tensor_slices(order).batch(config.batch_size)
-
-    def batch_of(step: Any, indices: Any) -> tuple[Any, Any]:
-        batch = tf.gather(all_images, indices)
-        if augment.is_active(config):
-            batch = augment.affine(batch, config, seed=tf.stack((config.seed, step)))
-        return batch, tf.gather(all_labels, indices)
-
-    return (
-        tf.data.Dataset.counter(first_epoch)
-        .flat_map(epoch_of)
-        .enumerate(first_epoch * steps)
-        .map(batch_of, num_parallel_calls=tf.data.AUTOTUNE)
-        .prefetch(tf.data.AUTOTUNE)
-    )
-
-
-def _validation_batches(split: Split) -> tf.data.Dataset | None:
-    if not len(split.validation_images):
-        return None
-    pair = (split.validation_images, split.validation_labels)
-    return tf.data.Dataset.from_tensors(pair).unbatch().batch(EVALUATION_BATCH).cache()
-
-
-def _optimizer(config: Config, steps: int) -> keras.optimizers.Optimizer:
-    settings = {
-        "learning_rate": _schedule(config, steps),
-        "weight_decay": config.weight_decay or None,
-    }
-    match config.optimizer:
-        case "sgd":
-            return keras.optimizers.SGD(**settings)
-        case "momentum":
-            return keras.optimizers.SGD(momentum=0.9, nesterov=True, **settings)
-        case "rmsprop":
-            return keras.optimizers.RMSprop(**settings)
-        case "adam":
-            return keras.optimizers.Adam(**settings)
-
-
-def _schedule(
-    config: Config, steps: int
-) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    """The learning rate over ``steps`` steps.
-
-    One-cycle: Smith and Topin 2017, "Super-Convergence", https://arxiv.org/abs/1708.07120.
-    """
-    top, schedules = config.learning_rate, keras.optimizers.schedules
-    match config.schedule:
-        case "constant":
-            return top
-        case "exponential":
-            return schedules.ExponentialDecay(top, steps, decay_rate=0.01)
-        case "cosine":
-            return schedules.CosineDecay(top, steps)
-        case "one_cycle":
-            rise = max(1, steps // 4)
-            return schedules.CosineDecay(
-                top / 25, max(1, steps - rise), warmup_target=top, warmup_steps=rise
-            )
-
-
-def _loss(config: Config) -> Callable[[Any, Any], Any]:
-    """Loss of labels (b,) against logits (b, 10)."""
-    smoothing = config.label_smoothing
-
-    def one_hot(labels: Any) -> Any:
-        truth = ops.one_hot(ops.cast(ops.reshape(labels, (-1,)), "int32"), CLASSES)
-        return truth * (1 - smoothing) + smoothing / CLASSES
-
-    def mean_squared_error(labels: Any, logits: Any) -> Any:
-        return ops.mean(ops.square(one_hot(labels) - ops.softmax(logits)), axis=-1)
-
-    def smoothed_cross_entropy(labels: Any, logits: Any) -> Any:
-        return keras.losses.categorical_crossentropy(one_hot(labels), logits, from_logits=True)
-
-    if config.loss == "mean_squared_error":
-        return mean_squared_error
-    if smoothing:
-        return smoothed_cross_entropy
-    loss: Callable[[Any, Any], Any] = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    return loss
-
-
 class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
     """Keeps the history, tells those who watch, and ends a run that has diverged."""
 
-    def __init__(
-        self,
-        steps: int,
-        on_batch: OnBatch | None,
-        on_epoch: OnEpoch | None,
-    ) -> None:
+    def __init__(self, steps: int, on_batch: OnBatch | None, on_epoch: OnEpoch | None) -> None:
         super().__init__()
         self.history = History()
         self._steps, self._on_batch, self._on_epoch = steps, on_batch, on_epoch
@@ -245,7 +107,7 @@ class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
             accuracy=float(logs["accuracy"]),
             validation_loss=_optional(logs.get("val_loss")),
             validation_accuracy=_optional(logs.get("val_accuracy")),
-            learning_rate=float(ops.convert_to_numpy(self.model.optimizer.learning_rate)),
+            learning_rate=float(ops.convert_to_tensor(self.model.optimizer.learning_rate)),
             seconds=round(time.perf_counter() - self._began, 3),
             cpu_seconds=round(time.process_time() - self._cpu_began, 3),
         )

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from service.repository import NAME
 from service.scores import Scores
 from training.config import Config
 from training.data import MNIST, Dataset, Split
+from training.history import Epoch, History
 from training.progress import Progress
 from training.promote import Decision
 from training.verify import Verification
-
-if TYPE_CHECKING:
-    from training.fit import Epoch, History
 
 
 class Report:

@@ -1,0 +1,56 @@
+"""A few real digits in the forms that training reads."""
+
+from __future__ import annotations
+
+import gzip
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data import Dataset, load
+
+NAMES = {
+    "train_images": "train-images-idx3-ubyte",
+    "train_labels": "train-labels-idx1-ubyte",
+    "test_images": "t10k-images-idx3-ubyte",
+    "test_labels": "t10k-labels-idx1-ubyte",
+}
+
+
+def idx_bytes(array: NDArray[np.integer]) -> bytes:
+    """The array, as unsigned bytes, in IDX form."""
+    sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
+    return bytes((0, 0, 8, array.ndim)) + sizes + array.astype(np.uint8).tobytes()
+
+
+@cache
+def mnist() -> Dataset:
+    """All of MNIST, read once."""
+    return load()
+
+
+def few(train: int = 400, test: int = 100) -> Dataset:
+    """The first digits of MNIST."""
+    whole = mnist()
+    return Dataset(
+        whole.train_images[:train],
+        whole.train_labels[:train],
+        whole.test_images[:test],
+        whole.test_labels[:test],
+        source="few",
+        hashes={},
+    )
+
+
+def write_folder(folder: Path, dataset: Dataset, *, zipped: bool = False) -> Path:
+    """Writes the four IDX files and gives the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for field, name in NAMES.items():
+        content = idx_bytes(getattr(dataset, field))
+        if zipped:
+            (folder / f"{name}.gz").write_bytes(gzip.compress(content, 1))
+        else:
+            (folder / name).write_bytes(content)
+    return folder

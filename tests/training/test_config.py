@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from training.config import Config, ConfigError, recipe_names
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_that_comes_along_is_valid(name: str) -> None:
+    Config.from_recipe(name)
+
+
+def test_the_recipe_tutorial_is_the_tutorials_network() -> None:
+    config = Config.from_recipe("tutorial")
+    assert (config.architecture, config.hidden_units, config.activation) == ("mlp", (128,), "relu")
+    assert config.loss == "sparse_categorical_crossentropy"
+    assert (config.optimizer, config.epochs) == ("adam", 10)
+
+
+def test_a_flag_beats_the_recipe_and_the_recipe_beats_the_default(tmp_path: Path) -> None:
+    recipe = write(tmp_path / "mine.toml", "epochs = 3\nbatch_size = 32\n")
+    config = Config.from_recipe(recipe, epochs=5)
+    assert (config.epochs, config.batch_size) == (5, 32)
+    assert config.learning_rate == Config.model_fields["learning_rate"].default
+
+
+def test_a_name_without_suffix_is_never_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file called ``quick`` in the working folder does not hide the recipe of that name."""
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "quick", "epochs = 99")
+    assert Config.from_recipe("quick").epochs != 99
+
+
+def test_the_settings_of_a_run_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Config().epochs = 2
+
+
+def test_the_settings_in_a_card_give_the_same_settings_again() -> None:
+    config = Config.from_recipe("default", seed=7)
+    assert Config(**config.model_dump(mode="json")) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "message"),
+    [
+        ("ephocs = 3", {}, r"mine\.toml: unknown setting 'ephocs'; epochs\?$"),
+        ("[layers]\nx = 1", {}, r"mine\.toml: unknown setting 'layers'"),
+        ("epochs = 0", {}, r"mine\.toml: epochs: 0 should be greater than or equal to 1$"),
+        ("epochs = true", {}, r"mine\.toml: epochs: True should be a valid integer$"),
+        ("dropout = nan", {}, r"mine\.toml: dropout: nan should be"),
+        ("hidden_units = [128, 0]", {}, r"mine\.toml: hidden_units: 0 should be greater"),
+        ("activation = 'rulu'", {}, r"mine\.toml: activation: 'rulu' should be .*'relu'"),
+        ("", {"dropout": 1.5}, r"^--dropout: 1\.5 should be less than 1$"),
+        ("", {"learning_rate": -1.0}, r"^--learning-rate: -1\.0 should be greater than 0$"),
+        ("filters = []", {}, r"^filters: a cnn needs"),
+        ("architecture = 'mlp'\nfilters = [8]", {}, r"^filters: only a cnn"),
+        ("early_stopping = 2\nvalidation_fraction = 0.0", {}, r"^early_stopping: needs"),
+        ("epochs = ", {}, r"mine\.toml: not TOML: "),
+        ("epochs = 1\nepochs = 2", {}, r"mine\.toml: not TOML: "),
+    ],
+)
+def test_what_is_wrong_is_named_in_one_line(
+    tmp_path: Path, text: str, flags: dict[str, Any], message: str
+) -> None:
+    recipe = write(tmp_path / "mine.toml", text)
+    with pytest.raises(ConfigError, match=message) as caught:
+        Config.from_recipe(recipe, **flags)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_recipe_lists_those_there_are() -> None:
+    with pytest.raises(ConfigError, match="no recipe 'fast'; there are default, quick, tutorial"):
+        Config.from_recipe("fast")
+
+
+def test_a_missing_or_binary_recipe_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.toml: No such file"):
+        Config.from_recipe(tmp_path / "nowhere.toml")
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match=r"binary\.toml: not TOML"):
+        Config.from_recipe(tmp_path / "binary.toml")
