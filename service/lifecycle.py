@@ -10,6 +10,7 @@ import asyncio
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic, perf_counter
 from typing import Any
 
@@ -76,8 +77,7 @@ class Lifecycle:
     async def start(self) -> None:
         """Loads the champion and begins to follow it. Raises :class:`StartError`."""
         try:
-            number = await asyncio.to_thread(self._repository.champion)
-            champion = await asyncio.to_thread(self._load, str(number))
+            champion = await self._loaded_once(await self._named())
         except (RepositoryError, RuntimeLoadError) as error:
             raise StartError(str(error)) from error
         self._serve(champion)
@@ -133,8 +133,8 @@ class Lifecycle:
         """The model as ``GET /models`` shows it: every version with its state and reason."""
         try:
             numbers = await asyncio.to_thread(self._repository.versions)
-        except RepositoryError as error:
-            raise Unavailable(str(error), headers=_RETRY_AFTER) from error
+        except RepositoryError:
+            numbers = []  # the champion file cannot be read either, so the fault is told below
         champion = self.champion
         names = sorted({*map(str, numbers), *self._loaded}, key=int)
         return {
@@ -162,13 +162,9 @@ class Lifecycle:
         Raises :class:`Unavailable` where that cannot be; what serves goes on.
         """
         try:
-            version = str(await asyncio.to_thread(self._repository.champion))
-            if version != self.champion.version:
-                loaded = self._loaded.get(version) or await self._loaded_once(version)
-                if version != self.champion.version:  # it may have been taken up meanwhile
-                    self._serve(loaded)
+            await self._take_up(await self._named())
         except (RepositoryError, RuntimeLoadError) as error:
-            self._tell_once(str(error))
+            self._champion_is(str(error))
             going_on = f"version {self.champion.version} goes on: {error}"
             raise Unavailable(going_on, headers=_RETRY_AFTER) from error
 
@@ -205,8 +201,13 @@ class Lifecycle:
         task = self._loading.get(version)
         if task is None:
             task = self._loading[version] = asyncio.create_task(self._load_beside(version))
-            task.add_done_callback(lambda _: self._loading.pop(version, None))
+            task.add_done_callback(partial(self._loading_ended, version))
         return await asyncio.shield(task)
+
+    def _loading_ended(self, version: str, task: asyncio.Task[Loaded]) -> None:
+        del self._loading[version]
+        if not task.cancelled():
+            task.exception()  # seen, though all who asked may have left
 
     async def _load_beside(self, version: str) -> Loaded:
         try:
@@ -215,6 +216,7 @@ class Lifecycle:
             self._failed[version] = str(error)
             self._metrics.loaded("failed")
             raise
+        self._metrics.loaded("loaded")
         self._failed.pop(version, None)
         self._loaded[version] = loaded
         self._trim()
@@ -253,11 +255,10 @@ class Lifecycle:
         """Makes a loaded version the one that answers; the next request is its first."""
         self._champion = champion
         self._loaded[champion.version] = champion
-        self._champion_fault = None
+        self._champion_is(None)
         self._trim()
         report = champion.runtime.report
         architecture = str(champion.card.get("architecture", "unknown"))
-        self._metrics.loaded("loaded")
         self._metrics.serving(
             champion.version, architecture, report.active, report.fallback is not None
         )
@@ -273,24 +274,36 @@ class Lifecycle:
         while True:
             await asyncio.sleep(FOLLOW_SECONDS)
             try:
-                version = str(await asyncio.to_thread(self._repository.champion))
-                if version == self.champion.version:
-                    tried, self._champion_fault = None, None
-                    continue
+                version = await self._named()
                 if version == tried and monotonic() < again:
                     continue
                 tried, again = version, monotonic() + RETRY_SECONDS
-                loaded = self._loaded.get(version) or await self._loaded_once(version)
-                self._serve(loaded)
+                await self._take_up(version)
+                tried = None
             except (RepositoryError, RuntimeLoadError) as error:
-                self._tell_once(str(error))
+                self._champion_is(str(error))
             except Exception:  # noqa: BLE001 - whatever it is, the champion must go on
-                LOGGER.exception("following the champion failed; version %s goes on", tried)
+                LOGGER.exception("following failed; version %s goes on", self.champion.version)
 
-    def _tell_once(self, fault: str) -> None:
-        if fault != self._champion_fault:
+    async def _named(self) -> str:
+        """The version that the champion file names."""
+        return str(await asyncio.to_thread(self._repository.champion))
+
+    async def _take_up(self, version: str) -> None:
+        """Serves a version, loaded where it is not yet."""
+        if version == self.champion.version:
+            self._champion_is(None)
+            return
+        loaded = self._loaded.get(version) or await self._loaded_once(version)
+        if version != self.champion.version:  # it may have been taken up meanwhile
+            self._serve(loaded)
+
+    def _champion_is(self, fault: str | None) -> None:
+        """Keeps why the named champion does not serve, and tells it where it is news."""
+        if fault is not None and fault != self._champion_fault:
             LOGGER.error("version %s goes on: %s", self.champion.version, fault)
         self._champion_fault = fault
+        self._metrics.champion_fault(fault is not None)
 
 
 def _inline_rows(runtime: Runtime, batch_rows: int) -> int:

@@ -45,7 +45,7 @@ _INFO_BYTES = 1024
 
 
 class Counter:
-    """A family of counts or gauges: one slot for each combination of label values."""
+    """A family of counts: one slot for each combination of label values."""
 
     def __init__(
         self, name: str, text: str, labels: Sequence[str], rows: Iterable[tuple[str, ...]]
@@ -60,6 +60,13 @@ class Counter:
         """Gives the family its slots, from ``first``."""
         self.first = first
         self.slot = {row: first + i for i, row in enumerate(self.rows)}
+
+
+class Gauge(Counter):
+    """One value as it is now, summed over the workers alive."""
+
+    def __init__(self, name: str, text: str) -> None:
+        super().__init__(name, text, (), ((),))
 
 
 class Histogram(Counter):
@@ -105,7 +112,10 @@ class Metrics:
         self._loads = Counter(
             "model_loads", "Model versions loaded.", ("result",), ((r,) for r in LOADS)
         )
-        self._queue_rows = Counter("queue_rows", "Images waiting now.", (), ((),))
+        self._queue_rows = Gauge("queue_rows", "Images waiting now.")
+        self._champion_fault = Gauge(
+            "champion_fault", "Workers that cannot serve what the champion file names."
+        )
         self._families: list[Counter] = []
         self._request_slots: dict[str, tuple[int, dict[int, int]]] = {}
         self._place(
@@ -117,6 +127,7 @@ class Metrics:
             self._doubts,
             self._loads,
             self._queue_rows,
+            self._champion_fault,
         )
         self._shared = shared
         self._memory = _open_row(shared)
@@ -198,6 +209,10 @@ class Metrics:
         text = json.dumps(info, ensure_ascii=False).encode()
         self._memory[_SLOTS * 8 :] = text.ljust(_INFO_BYTES, b"\0")
 
+    def champion_fault(self, there_is: bool) -> None:
+        """Says whether the version that the champion file names cannot be served."""
+        self._row[self._champion_fault.first] = there_is
+
     def exposition(self) -> bytes:
         """All workers' figures in Prometheus' text format 0.0.4."""
         from prometheus_client import CollectorRegistry, generate_latest
@@ -246,7 +261,7 @@ class _Collector:
         for family in self._metrics._families:
             if isinstance(family, Histogram):
                 yield _histogram(family, total)
-            elif family.name == PREFIX + "queue_rows":
+            elif isinstance(family, Gauge):
                 now = sum(row[family.first] for row, _ in living)
                 yield core.GaugeMetricFamily(family.name, family.text, value=now)
             else:

@@ -83,6 +83,7 @@ def test_every_figure_of_the_contract_is_there(metrics: Metrics) -> None:
         "mnist_doubts": "counter",
         "mnist_model_info": "gauge",
         "mnist_model_loads": "counter",
+        "mnist_champion_fault": "gauge",
         "mnist_provider_fallback": "gauge",
         "mnist_workers": "gauge",
     }
