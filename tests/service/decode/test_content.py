@@ -1,0 +1,107 @@
+"""Content-Type and Content-Encoding: what a body is, and its bytes before they were compressed."""
+
+from __future__ import annotations
+
+import gzip
+import tracemalloc
+import zlib
+
+import pytest
+
+from service.decode.content import inflate, parse_content_type
+from service.errors import Malformed, TooLarge, UnsupportedType
+
+BODY = b'{"images": []}' * 50
+LIMIT = 1 << 20
+
+
+def raw_deflate(data: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-15)
+    return packer.compress(data) + packer.flush()
+
+
+@pytest.mark.parametrize(
+    ("value", "media_type", "parameters"),
+    [
+        (None, "", {}),
+        ("", "", {}),
+        (b"application/json", "application/json", {}),
+        ("Application/JSON ; Charset=UTF-8", "application/json", {"charset": "UTF-8"}),
+        ("multipart/form-data; boundary=a-b", "multipart/form-data", {"boundary": "a-b"}),
+        ('multipart/form-data;boundary="a;\\"b"', "multipart/form-data", {"boundary": 'a;"b'}),
+        ("a/b; c=1; C=2", "a/b", {"c": "1"}),
+        ("a/b; =1; c", "a/b", {}),
+        ("a/b; c=1 x; d=2", "a/b", {}),
+        (b"\xff\xfe", "\xff\xfe", {}),
+    ],
+)
+def test_content_type(value: str | bytes | None, media_type: str, parameters: object) -> None:
+    assert parse_content_type(value) == (media_type, parameters)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        (None, BODY),
+        ("", BODY),
+        ("identity", BODY),
+        ("gzip", gzip.compress(BODY)),
+        (" GZip ", gzip.compress(BODY)),
+        ("x-gzip", gzip.compress(BODY)),
+        ("deflate", zlib.compress(BODY)),
+        ("deflate", raw_deflate(BODY)),
+        ("deflate, gzip", gzip.compress(zlib.compress(BODY))),
+        ("gzip,identity,deflate", zlib.compress(gzip.compress(BODY))),
+    ],
+)
+def test_inflate_undoes_the_encodings_in_their_order(encoding: str | None, body: bytes) -> None:
+    assert inflate(body, encoding, LIMIT) == BODY
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, br", "compress", "a\nb"])
+def test_another_encoding_is_unsupported_and_the_answer_lists_those_read(encoding: str) -> None:
+    with pytest.raises(UnsupportedType, match="gzip and deflate are") as caught:
+        inflate(BODY, encoding, LIMIT)
+    assert caught.value.headers == ((b"accept-encoding", b"gzip, deflate"),)
+    assert "\n" not in caught.value.detail
+
+
+def test_a_long_chain_of_encodings_is_unsupported() -> None:
+    with pytest.raises(UnsupportedType, match="more than 4"):
+        inflate(BODY, "gzip," * 5, LIMIT)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda data: data[:-1], "cut short"),
+        (lambda data: data[: len(data) // 2], "cut short"),
+        (lambda data: data + b"x", "1 bytes follow the end"),
+        (lambda data: data + data, "follow the end"),
+        (lambda data: data[:-1] + bytes([data[-1] ^ 1]), "damaged"),
+        (lambda data: b"", "cut short"),
+        (lambda data: b"\x1f\x8b" + b"\xff" * len(data), "damaged"),
+    ],
+)
+def test_damage_is_malformed(encoding: str, spoil: object, message: str) -> None:
+    assert callable(spoil)
+    whole = gzip.compress(BODY) if encoding == "gzip" else zlib.compress(BODY)
+    with pytest.raises(Malformed, match=message):
+        inflate(spoil(whole), encoding, LIMIT)
+
+
+def test_exactly_the_limit_passes_and_one_byte_more_does_not() -> None:
+    assert len(inflate(gzip.compress(bytes(LIMIT)), "gzip", LIMIT)) == LIMIT
+    with pytest.raises(TooLarge, match="1,048,576 bytes after decompression"):
+        inflate(gzip.compress(bytes(LIMIT + 1)), "gzip", LIMIT)
+
+
+def test_a_bomb_never_takes_much_more_than_the_limit() -> None:
+    bomb = gzip.compress(bytes(100 * LIMIT))
+    tracemalloc.start()
+    with pytest.raises(TooLarge):
+        inflate(bomb, "gzip", LIMIT)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * LIMIT

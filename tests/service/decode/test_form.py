@@ -1,0 +1,109 @@
+"""Forms are parsed in memory, strictly; picture files in them are read all or not at all."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from service.decode import Limits
+from service.decode.form import Part, from_form, parse_form
+from service.errors import Fault, Invalid, Malformed, TooLarge, UnsupportedType
+from tests.service.decode.samples import BOUNDARY, LIMITS, digits, encode, form, picture
+
+
+def test_one_file_and_several_are_read_in_their_order() -> None:
+    for count in (1, 5):
+        files = [("files", picture(index=index)) for index in range(count)]
+        assert np.array_equal(from_form(form(*files), BOUNDARY, LIMITS), digits()[:count])
+
+
+def test_parts_come_with_name_filename_and_type() -> None:
+    body = (
+        b'--x\r\nContent-Disposition: form-data; name="a;\\"b"; filename="c d.png"\r\n'
+        b"Content-Type: image/png\r\n\r\none\r\n--x\r\n"
+        b"content-disposition: form-data; name=plain\r\n\r\n\r\n--two\r\n--x--\r\n"
+    )
+    assert parse_form(body, "x", max_parts=2) == [
+        Part('a;"b', "c d.png", "image/png", b"one"),
+        Part("plain", None, "", b"\r\n--two"),
+    ]
+
+
+def test_bytes_like_a_boundary_stay_in_the_file() -> None:
+    data = b"--" + BOUNDARY.encode() + b"--\r\n-- \r\n\r\n--\r"
+    assert parse_form(form(("a", data)), BOUNDARY, max_parts=1)[0].data == data
+
+
+def test_all_or_nothing_each_faulty_file_is_named() -> None:
+    files = [picture(), b"no picture", picture(), picture()[:100], b""]
+    with pytest.raises(Malformed, match="3 files are faulty, the first is file 1: not") as caught:
+        from_form(form(*(("files", file) for file in files)), BOUNDARY, LIMITS)
+    assert [(flaw.index, flaw.field) for flaw in caught.value.flaws] == [
+        (1, "files"),
+        (3, "files"),
+        (4, "files"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("file", "kind"),
+    [
+        (b"<svg/>", UnsupportedType),
+        (encode(Image.new("L", (20_000, 1)), "PNG"), TooLarge),
+        (b"x", Malformed),
+    ],
+)
+def test_the_first_faulty_file_decides_the_kind_of_fault(file: bytes, kind: type[Fault]) -> None:
+    with pytest.raises(kind):
+        from_form(form(("files", picture()), ("files", file)), BOUNDARY, LIMITS)
+
+
+def test_another_field_is_invalid() -> None:
+    with pytest.raises(Invalid, match=r"the field 'image' is not read here; \"files\" is"):
+        from_form(form(("files", picture()), ("image", picture())), BOUNDARY, LIMITS)
+
+
+def test_a_form_without_files_is_invalid() -> None:
+    with pytest.raises(Invalid, match="no files"):
+        from_form(f"--{BOUNDARY}--\r\n".encode(), BOUNDARY, LIMITS)
+
+
+def test_more_files_than_the_limit_are_too_large() -> None:
+    files = [("files", picture())] * 3
+    with pytest.raises(TooLarge, match="more than 2 parts"):
+        from_form(form(*files), BOUNDARY, Limits(images=2))
+
+
+WHOLE = form(("files", b"data"))
+
+
+@pytest.mark.parametrize(
+    ("body", "boundary", "message"),
+    [
+        (WHOLE, "", "names no boundary"),
+        (WHOLE, "another", "damaged"),
+        (WHOLE, "x" * 300, "damaged"),
+        (WHOLE, "€", "damaged"),
+        (b"", BOUNDARY, "cut short"),
+        (b"\r\n", BOUNDARY, "cut short"),
+        (WHOLE[:-6], BOUNDARY, "cut short"),
+        (WHOLE[:60], BOUNDARY, "cut short"),
+        (WHOLE.replace(b"Content-Disposition", b"Content-D isposition"), BOUNDARY, "damaged"),
+        (WHOLE.replace(b"Content-Disposition", b"X-Other"), BOUNDARY, "part 0 of the form has no"),
+        (WHOLE.replace(b'; name="files"', b""), BOUNDARY, "part 0 of the form has no name"),
+        (WHOLE.replace(b"form-data", b"attachment"), BOUNDARY, "part 0 of the form has no name"),
+        (WHOLE.replace(b'"files"', b'"' + b"x" * 100_000 + b'"'), BOUNDARY, "damaged"),
+        (WHOLE.replace(b"Content-Type", b"A: b\r\n" * 50 + b"Content-Type"), BOUNDARY, "damaged"),
+    ],
+)
+def test_damage_is_malformed(body: bytes, boundary: str, message: str) -> None:
+    with pytest.raises(Malformed, match=message) as caught:
+        from_form(body, boundary, LIMITS)
+    assert "\n" not in caught.value.detail
+
+
+def test_a_malformed_form_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(Malformed):
+        from_form(WHOLE, "another", LIMITS)
+    assert caplog.records == []

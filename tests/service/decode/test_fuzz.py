@@ -1,0 +1,158 @@
+"""Whatever bytes come, a decoder gives an array or a fault in one line, never anything else."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from service.decode.content import inflate, parse_content_type
+from service.decode.form import from_form
+from service.decode.idx import read_idx
+from service.decode.labelled import from_form as labelled_from_form
+from service.decode.labelled import from_json as labelled_from_json
+from service.decode.npy import from_npy, read_npz
+from service.decode.picture import from_picture
+from service.decode.pixels import from_json
+from service.decode.raw import from_bytes
+from service.errors import Fault
+from tests.service.decode.samples import (
+    BOUNDARY,
+    LIMITS,
+    digits,
+    encode,
+    form,
+    idx,
+    labels,
+    npy,
+    npz,
+    picture,
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+
+LIMIT_BYTES = 1 << 20
+IMAGES, LABELS = digits()[:4], labels()[:4]
+Decoder = Callable[[bytes], object]
+
+DECODERS: dict[str, tuple[Decoder, list[bytes]]] = {
+    "json": (
+        lambda body: from_json(body, LIMITS),
+        [
+            orjson.dumps({"images": IMAGES[:1].tolist()}),
+            orjson.dumps({"images": IMAGES.tolist()}),
+            orjson.dumps({"images": (IMAGES / 2).reshape(4, 784).tolist()}),
+            b'{"pictures": ["iVBORw0KGgo="]}',
+        ],
+    ),
+    "raw": (lambda body: from_bytes(body, LIMITS), [IMAGES.tobytes()]),
+    "npy": (
+        lambda body: from_npy(body, LIMITS),
+        [npy(IMAGES), npy(IMAGES.astype(">f8")), npy(np.asfortranarray(IMAGES.astype("f2")))],
+    ),
+    "npz": (
+        lambda body: read_npz(body, LIMIT_BYTES),
+        [npz(images=IMAGES, labels=LABELS), npz(compressed=False, images=IMAGES)],
+    ),
+    "idx": (lambda body: read_idx(body, LIMIT_BYTES), [idx(IMAGES), gzip.compress(idx(IMAGES))]),
+    "gzip": (lambda body: inflate(body, "gzip", LIMIT_BYTES), [gzip.compress(IMAGES.tobytes())]),
+    "deflate": (
+        lambda body: inflate(body, "deflate", LIMIT_BYTES),
+        [zlib.compress(IMAGES.tobytes())],
+    ),
+    "picture": (
+        lambda body: from_picture(body, LIMITS),
+        [
+            *(picture(kind, "RGB") for kind in ("PNG", "JPEG", "WebP", "BMP", "GIF", "TIFF")),
+            *(picture("PNG", mode) for mode in ("L", "LA", "P", "1")),
+            picture("TIFF", compression="tiff_lzw"),
+            encode(Image.fromarray(IMAGES[0].astype(np.uint16)), "PNG"),
+        ],
+    ),
+    "form": (
+        lambda body: from_form(body, BOUNDARY, LIMITS),
+        [form(("files", picture()), ("files", picture("GIF")))],
+    ),
+    "labelled json": (
+        lambda body: labelled_from_json(body, LIMITS),
+        [orjson.dumps({"images": IMAGES.tolist(), "labels": LABELS.tolist()})],
+    ),
+    "labelled form": (
+        lambda body: labelled_from_form(body, BOUNDARY, LIMITS),
+        [
+            form(("images", npy(IMAGES)), ("labels", npy(LABELS))),
+            form(("images", gzip.compress(idx(IMAGES))), ("labels", idx(LABELS))),
+            form(("dataset", npz(images=IMAGES, labels=LABELS))),
+        ],
+    ),
+}
+
+EDIT = st.tuples(
+    st.one_of(st.integers(0, 200), st.integers(0, 1 << 20)),  # most headers are in front
+    st.sampled_from([0, 1, 2, 4, 50, 1 << 20]),
+    st.one_of(st.binary(max_size=8), st.sampled_from([b"", b"\xff" * 4, b"\0" * 8, b"\x80"])),
+)
+
+
+def check(decode: Decoder, body: bytes) -> None:
+    fault = None
+    try:
+        decode(body)
+    except Fault as raised:
+        fault = raised
+    if fault is not None:
+        assert fault.detail.isprintable()
+        assert len(fault.detail) < 300
+        assert len(fault.flaws) <= 20
+
+
+@pytest.mark.parametrize("name", DECODERS)
+@given(data=st.data())
+@settings(max_examples=150, deadline=None)
+def test_damaged_bodies(name: str, data: st.DataObject) -> None:
+    decode, bodies = DECODERS[name]
+    body = data.draw(st.sampled_from(bodies))
+    for anywhere, length, replacement in data.draw(st.lists(EDIT, min_size=1, max_size=4)):
+        place = anywhere % (len(body) + 1)
+        body = body[:place] + replacement + body[place + length :]
+    check(decode, body)
+
+
+@pytest.mark.parametrize("name", DECODERS)
+@given(start=st.integers(0, 40), rest=st.binary(max_size=300), which=st.integers(0, 20))
+@settings(max_examples=100, deadline=None)
+def test_random_bytes_after_a_good_beginning(
+    name: str, start: int, rest: bytes, which: int
+) -> None:
+    decode, bodies = DECODERS[name]
+    check(decode, bodies[which % len(bodies)][:start] + rest)
+
+
+@given(
+    value=st.lists(
+        st.sampled_from(["a/b", ";", "=", '"', "\\", " ", "\t", "boundary", "x", "\xff", "\0"])
+    ).map("".join)
+)
+@settings(deadline=None)
+def test_any_content_type_is_taken_apart(value: str) -> None:
+    media_type, parameters = parse_content_type(value)
+    assert media_type == media_type.strip().lower()
+    with contextlib.suppress(Fault):
+        from_form(b"--x", parameters.get("boundary", ""), LIMITS)
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_the_undamaged_bodies_are_read(name: str) -> None:
+    """Else the damage done to them would prove nothing."""
+    decode, bodies = DECODERS[name]
+    for body in bodies:
+        if b"pictures" not in body:
+            decode(body)

@@ -1,0 +1,57 @@
+"""IDX: MNIST's own files are read, and each way of being damaged is told apart."""
+
+from __future__ import annotations
+
+import gzip
+
+import numpy as np
+import pytest
+
+from service.decode.idx import read_idx
+from service.errors import Malformed, TooLarge
+from tests.service.decode.samples import MNIST, digits, idx, labels
+
+
+def test_mnists_files_have_the_published_sizes_and_first_labels() -> None:
+    assert digits().shape == (10_000, 28, 28)
+    assert labels().shape == (10_000,)
+    assert labels()[:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
+    assert np.bincount(labels()).tolist() == [
+        980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009,
+    ]  # fmt: skip
+
+
+def test_plain_and_gzip_read_the_same() -> None:
+    packed = (MNIST / "t10k-images-idx3-ubyte.gz").read_bytes()
+    assert np.array_equal(read_idx(gzip.decompress(packed)), read_idx(packed))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "ends in its magic number"),
+        (b"\0\0\x08", "ends in its magic number"),
+        (b"\0\0\x08\x03\0\0\0\x01", "ends in its sizes"),
+        (b"\0\1\x08\x01\0\0\0\x01\7", "magic number is 0x00010801"),
+        (b"\0\0\x08\0", "magic number is 0x00000800"),
+        (b"\0\0\x08\xff" + bytes(2000), "magic number is 0x000008ff"),
+        (b"\0\0\x0d\x01\0\0\0\x01\7\7\7\7", "element type is 0x0d"),
+        (b"\0\0\x08\x01\0\0\0\x02\7", "is cut short: its sizes .2. say 2 bytes, 1 are there"),
+        (b"\0\0\x08\x01\0\0\0\x02\7\7\7", "has data after its end"),
+        (b"\0\0\x08\x03" + b"\xff" * 12 + b"\7", "is cut short"),
+        (b"\x1f\x8b\x08 no gzip", "gzip data are"),
+    ],
+)
+def test_damage_is_told_in_one_line(data: bytes, message: str) -> None:
+    with pytest.raises(Malformed, match=message):
+        read_idx(data)
+
+
+def test_a_gzip_bomb_stops_at_the_limit() -> None:
+    with pytest.raises(TooLarge, match="more than 1,000 bytes"):
+        read_idx(gzip.compress(bytes(1_000_000)), limit_bytes=1000)
+
+
+def test_what_it_reads_back_is_what_was_written() -> None:
+    for array in (digits()[:2], labels()[:5], digits()[:0]):
+        assert np.array_equal(read_idx(idx(array)), array)

@@ -1,0 +1,151 @@
+"""Labelled images: JSON, IDX and .npy files, plain or gzip, and .npz data sets."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+from numpy.typing import NDArray
+
+from service.decode import Limits
+from service.decode.labelled import from_form, from_json
+from service.errors import Fault, Invalid, Malformed, TooLarge
+from tests.service.decode.samples import BOUNDARY, LIMITS, digits, form, idx, labels, npy, npz
+
+
+def check(read: tuple[NDArray[Any], NDArray[Any]], count: int) -> None:
+    images, digits_read = read
+    assert images.dtype == np.uint8
+    assert digits_read.dtype == np.int64
+    assert np.array_equal(images, digits()[:count])
+    assert np.array_equal(digits_read, labels()[:count])
+
+
+@pytest.mark.parametrize("count", [1, 2, 100])
+@pytest.mark.parametrize("keys", [["images", "labels"], ["labels", "images"]])
+@pytest.mark.parametrize("as_floats", [False, True])
+def test_json(count: int, keys: list[str], as_floats: bool) -> None:
+    images = digits()[:count].astype(float if as_floats else int)
+    value = {"images": images.tolist(), "labels": labels()[:count].tolist()}
+    check(from_json(orjson.dumps({key: value[key] for key in keys}), LIMITS), count)
+
+
+FILES = {
+    "npy": npy(digits()[:9]),
+    "flat npy": npy(digits()[:9].reshape(9, 784).astype("<f4")),
+    "npy.gz": gzip.compress(npy(digits()[:9])),
+    "idx": idx(digits()[:9]),
+    "idx.gz": gzip.compress(idx(digits()[:9])),
+}
+LABEL_FILES = {
+    "npy": npy(labels()[:9]),
+    "column npy": npy(labels()[:9].reshape(9, 1).astype(">i8")),
+    "npy.gz": gzip.compress(npy(labels()[:9])),
+    "idx": idx(labels()[:9]),
+    "idx.gz": gzip.compress(idx(labels()[:9])),
+}
+
+
+@pytest.mark.parametrize("images", FILES)
+@pytest.mark.parametrize("label_file", LABEL_FILES)
+def test_two_files_of_any_form(images: str, label_file: str) -> None:
+    body = form(("labels", LABEL_FILES[label_file]), ("images", FILES[images]))
+    check(from_form(body, BOUNDARY, LIMITS), 9)
+
+
+@pytest.mark.parametrize(("images", "truth"), [("images", "labels"), ("x_test", "y_test")])
+@pytest.mark.parametrize("compressed", [True, False])
+def test_one_data_set(images: str, truth: str, compressed: bool) -> None:
+    arrays = {images: digits()[:9], truth: labels()[:9], "x_train": digits()[:20]}
+    body = form(("dataset", npz(compressed=compressed, **arrays)))
+    check(from_form(body, BOUNDARY, LIMITS), 9)
+
+
+IMAGES, LABELS = digits()[:3].tolist(), labels()[:3].tolist()
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"images": IMAGES}, 'both "images" and "labels"'),
+        ({"labels": LABELS}, 'both "images" and "labels"'),
+        ({"images": IMAGES, "labels": LABELS, "more": 1}, "the key 'more'"),
+        ({"images": IMAGES, "labels": LABELS[:2]}, "2 labels for 3 images"),
+        ({"images": IMAGES, "labels": []}, "0 labels for 3 images"),
+        ({"images": [], "labels": []}, "no images"),
+        ({"images": IMAGES, "labels": 7}, "labels: is a number; a list"),
+        ({"images": IMAGES, "labels": {}}, "labels: is an object"),
+        ({"images": IMAGES, "labels": [7, 10, 1]}, "label 1: is not a whole number from 0 to 9"),
+        ({"images": IMAGES, "labels": [7, 2, -1]}, "label 2: is not a whole"),
+        ({"images": IMAGES, "labels": [7.0, 2, 1]}, "label 0: is not a whole"),
+        ({"images": IMAGES, "labels": [7, True, 1]}, "label 1: is not a whole"),
+        ({"images": IMAGES, "labels": [7, 2, "1"]}, "label 2: is not a whole"),
+        ({"images": IMAGES, "labels": [7, 2, None]}, "label 2: is not a whole"),
+        ({"images": IMAGES, "labels": [[7], [2], [1]]}, "3 labels are faulty"),
+        ({"images": IMAGES, "labels": [7, 2, 10**30]}, "label 2: is not a whole"),
+        ({"images": [[0.5] * 784], "labels": [7]}, "scaled to 0..1"),
+    ],
+)
+def test_wrong_json_is_invalid(value: Any, message: str) -> None:
+    with pytest.raises(Invalid, match=message):
+        from_json(json.dumps(value).encode(), LIMITS)
+
+
+@pytest.mark.parametrize(
+    "keys", [b'"images":[],"labels":[],"labels":[]', b'"labels":[],"images":[],"images":[]']
+)
+def test_a_repeated_key_is_malformed(keys: bytes) -> None:
+    with pytest.raises(Malformed, match="stands twice"):
+        from_json(b"{%b}" % keys, LIMITS)
+
+
+def pair(images: NDArray[Any], truth: NDArray[Any]) -> list[tuple[str, bytes]]:
+    return [("images", npy(images)), ("labels", npy(truth))]
+
+
+@pytest.mark.parametrize(
+    ("parts", "kind", "message"),
+    [
+        ([], Invalid, '"images" and "labels", or "dataset"'),
+        ([("images", FILES["npy"])], Invalid, "or \"dataset\", are expected"),
+        ([("images", b""), ("labels", b""), ("more", b"")], Invalid, "are expected"),
+        ([("images", b""), ("images", b"")], Invalid, "the field 'images' stands twice"),
+        ([(name, b"") for name in "abcd"], TooLarge, "more than 3 parts"),
+        ([("images", b""), ("labels", LABEL_FILES["npy"])], Malformed, "images: the IDX"),
+        ([("images", FILES["npy"]), ("labels", b"x" * 99)], Malformed, "labels: not an IDX file"),
+        ([("images", FILES["npy.gz"][:-9]), ("labels", b"")], Malformed, "images: the gzip data"),
+        ([("dataset", b"")], Malformed, "npz is damaged"),
+        ([("dataset", npz(images=digits()[:2]))], Invalid, "neither images and labels nor x_test"),
+        ([("dataset", npz(x_test=digits()[:2], labels=labels()[:2]))], Invalid, "neither"),
+        (pair(digits()[:3], labels()[:2]), Invalid, "2 labels for 3 images"),
+        (pair(digits()[:2], labels()[:2].astype(float)), Invalid, "type float64; whole numbers"),
+        (pair(digits()[:2], labels()[:2] > 1), Invalid, "no integer or float type"),
+        (pair(digits()[:2], labels()[:2].reshape(1, 2)), Invalid, r"shape \[1, 2\]; \[n\] is"),
+        (pair(digits()[:2], np.array(7)), Invalid, r"shape \[\]; \[n\] is"),
+        (pair(digits()[:2], np.array([7, 10])), Invalid, "label 1: is 10; a digit from 0 to 9"),
+        (pair(digits()[:2], np.array([-1, 2])), Invalid, "label 0: is -1; a digit"),
+        (pair(digits()[:2], np.array([7, 2**63], "u8")), Invalid, "label 1: is 92233720368"),
+        (pair(digits()[:2] / 255, labels()[:2]), Invalid, "scaled to 0..1"),
+        (pair(digits()[:2, :27], labels()[:2]), Invalid, r"images: has the shape \[2, 27, 28\]"),
+    ],
+)  # fmt: skip
+def test_wrong_files_are_refused(
+    parts: list[tuple[str, bytes]], kind: type[Fault], message: str
+) -> None:
+    with pytest.raises(kind, match=message):
+        from_form(form(*parts), BOUNDARY, LIMITS)
+
+
+def test_limits_hold_for_images_and_for_what_is_unpacked() -> None:
+    body = form(("images", FILES["idx.gz"]), ("labels", LABEL_FILES["idx"]))
+    with pytest.raises(TooLarge, match="9 images; at most 8"):
+        from_form(body, BOUNDARY, Limits(images=8))
+    with pytest.raises(TooLarge, match="images: more than 7,000 bytes"):
+        from_form(body, BOUNDARY, Limits(body_bytes=7000))
+    data_set = form(("dataset", npz(images=digits()[:9], labels=labels()[:9])))
+    with pytest.raises(TooLarge, match="more than 7,000 bytes"):
+        from_form(data_set, BOUNDARY, Limits(body_bytes=7000))

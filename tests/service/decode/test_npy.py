@@ -1,0 +1,269 @@
+""".npy and .npz: every number type and order is read, nothing is unpickled, nothing is believed."""
+
+from __future__ import annotations
+
+import io
+import struct
+import tracemalloc
+import zipfile
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from service.decode import Limits
+from service.decode.npy import from_npy, read_npy, read_npz
+from service.errors import Fault, Invalid, Malformed, TooLarge
+from tests.service.decode.samples import LIMITS, digits, labels, npy, npz
+
+TYPES = ["u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8", "g"]
+
+
+def with_header(text: str, data: bytes = b"", version: bytes = b"\1\0") -> bytes:
+    length = struct.pack("<H" if version == b"\1\0" else "<I", len(text))
+    return b"\x93NUMPY" + version + length + text.encode() + data
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("byte_order", ["<", ">"])
+@pytest.mark.parametrize("memory_order", ["C", "F"])
+def test_every_number_type_and_order_gives_the_same_images(
+    kind: str, byte_order: Any, memory_order: Any
+) -> None:
+    array = np.asarray(
+        digits()[:3].astype(np.dtype(kind).newbyteorder(byte_order)), order=memory_order
+    )
+    images = from_npy(npy(array), LIMITS)
+    assert images.dtype == np.uint8
+    assert images.flags.c_contiguous
+    assert np.array_equal(images, digits()[:3])
+
+
+def test_signed_bytes_reach_127() -> None:
+    array = (digits()[:2] // 2).astype(np.int8)
+    assert np.array_equal(from_npy(npy(array), LIMITS), array)
+
+
+@pytest.mark.parametrize("shape", [(28, 28), (784,), (1, 28, 28), (1, 784), (1, 28, 28, 1)])
+def test_every_shape_of_one_image(shape: tuple[int, ...]) -> None:
+    assert np.array_equal(from_npy(npy(digits()[0].reshape(shape)), LIMITS), digits()[:1])
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 28), (28, 784), (28, 28, 28, 1)])
+def test_every_shape_of_several(shape: tuple[int, ...]) -> None:
+    assert np.array_equal(from_npy(npy(digits()[:28].reshape(shape)), LIMITS), digits()[:28])
+
+
+@pytest.mark.parametrize(
+    "shape", [(), (1,), (783,), (28,), (27, 28), (28, 27), (28, 28, 1), (1, 1, 28, 28), (2, 785)]
+)
+def test_another_shape_is_told(shape: tuple[int, ...]) -> None:
+    with pytest.raises(Invalid, match=r"has the shape .*\[n,28,28\]"):
+        from_npy(npy(np.full(shape, 7, np.uint8)), LIMITS)
+
+
+@pytest.mark.parametrize("shape", [(0, 28, 28), (0, 784)])
+def test_no_images_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(Invalid, match="no images"):
+        from_npy(npy(np.zeros(shape, np.uint8)), LIMITS)
+
+
+def test_more_images_than_the_limit_are_too_large() -> None:
+    with pytest.raises(TooLarge, match="3 images; at most 2"):
+        from_npy(npy(digits()[:3]), Limits(images=2))
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [(-1, "-1, below 0"), (256, "256, above 255"), (np.nan, "NaN"), (np.inf, "inf, above"),
+     (-np.inf, "-inf, below"), (-0.4, "-0.4, below"), (255.4, "255.4, above")],
+)  # fmt: skip
+def test_a_value_out_of_range_is_named(value: float, message: str) -> None:
+    array = digits()[:3].astype(np.float64)
+    array[1, 5, 5] = value
+    with pytest.raises(Invalid, match=f"image 1: holds {message}"):
+        from_npy(npy(array), LIMITS)
+
+
+@pytest.mark.parametrize("kind", ["u1", "i4", "f4", "f8", "f2"])
+def test_an_array_scaled_to_0_1_is_refused_in_every_type(kind: str) -> None:
+    array = (digits()[:2] / 255).round() if kind[0] in "iu" else digits()[:2] / 255
+    with pytest.raises(
+        Invalid, match=r"2 images .* image 0: its largest value is 1; it looks scaled"
+    ):
+        from_npy(npy(array.astype(kind)), LIMITS)
+
+
+def test_fractions_are_rounded_half_to_even() -> None:
+    array = np.zeros(784)
+    array[:6] = [0.5, 1.5, 2.5, 254.5, 0.4999, 3.7]
+    assert from_npy(npy(array), LIMITS).ravel()[:6].tolist() == [0, 2, 2, 254, 0, 4]
+
+
+def test_objects_are_never_unpickled() -> None:
+    class Bomb:
+        def __reduce__(self) -> Any:
+            return (pytest.fail, ("unpickled",))
+
+    for array in (np.array([Bomb()]), np.array([Bomb(), 1], dtype=object)):
+        with pytest.raises(Malformed, match="objects, which are never read"):
+            from_npy(npy(array), LIMITS)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((28, 28), bool),
+        np.zeros((28, 28), complex),
+        np.zeros((28, 28), "S4"),
+        np.zeros((28, 28), "U4"),
+        np.zeros((28, 28), "V4"),
+        np.zeros((28, 28), "M8[s]"),
+        np.zeros((28, 28), [("pixel", "u1")]),
+    ],
+)
+def test_what_is_no_number_is_invalid(array: NDArray[Any]) -> None:
+    with pytest.raises(Invalid, match="no integer or float type"):
+        from_npy(npy(array), LIMITS)
+
+
+GOOD = "{'descr': '|u1', 'fortran_order': False, 'shape': (28, 28), }"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GOOD,
+        GOOD + "    \n",
+        '{"shape":(28,28),"fortran_order":False,"descr":"<u1"}',
+        "{'descr': '=u1', 'fortran_order': True, 'shape': (28,28,)}\n",
+    ],
+)
+@pytest.mark.parametrize("version", [b"\1\0", b"\2\0", b"\3\0"])
+def test_headers_of_other_writers_are_read(text: str, version: bytes) -> None:
+    assert from_npy(with_header(text, b"\7" * 784, version), LIMITS).shape == (1, 28, 28)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "28",
+        GOOD[:-1],
+        GOOD[1:],
+        GOOD + "x",
+        GOOD.replace("'shape'", "'size'"),
+        GOOD.replace("(28, 28)", "28"),
+        GOOD.replace("(28, 28)", "(28, -28)"),
+        GOOD.replace("(28, 28)", "(28, 2 8)"),
+        GOOD.replace("(28, 28)", "(28, 28.0)"),
+        GOOD.replace("False", "0"),
+        GOOD.replace("False", "'False'"),
+        GOOD.replace("'|u1'", "'|u3'"),
+        GOOD.replace("'|u1'", "'u99'"),
+        GOOD.replace("}", "'shape': (784,), }"),
+        GOOD.replace("}", "'more': True, }"),
+        GOOD.replace("False", "__import__('os').abort()"),
+        "{" * 900,
+        "(" * 900,
+        "[" * 900,
+    ],
+)
+def test_a_header_that_is_none_is_malformed(text: str) -> None:
+    with pytest.raises(Malformed, match=r"header cannot be read|header says"):
+        from_npy(with_header(text, b"\7" * 784), LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "empty"),
+        (b"\x93NUMP", "does not begin"),
+        (b"not an array at all", "does not begin"),
+        (b"\x93NUMPY\4\0", "does not begin"),
+        (b"\x93NUMPY\1\0", "ends in its header"),
+        (b"\x93NUMPY\1\0\x76", "ends in its header"),
+        (b"\x93NUMPY\1\0\x76\0{'descr'", "ends in its header"),
+        (b"\x93NUMPY\2\0\xff\xff\xff\xff", "longer than 1,024"),
+        (npy(digits()[0])[:-1], "is cut short: .* 784 bytes of data, 783"),
+        (npy(digits()[0]) + b"\0", "has data after its end"),
+    ],
+)
+def test_damage_is_malformed(data: bytes, message: str) -> None:
+    with pytest.raises(Malformed, match=message):
+        from_npy(data, LIMITS)
+
+
+@pytest.mark.parametrize("shape", ["(100000, 28, 28)", f"({'9' * 300}, 28, 28)", "(0, 9)"])
+def test_a_header_that_lies_about_its_size_takes_no_memory(shape: str) -> None:
+    body = with_header(GOOD.replace("(28, 28)", shape), b"\7" * 784)
+    tracemalloc.start()
+    with pytest.raises(Malformed, match="its header says"):
+        from_npy(body, LIMITS)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100_000
+
+
+def test_the_header_cache_gives_each_array_its_own_data() -> None:
+    for index in range(3):
+        assert np.array_equal(read_npy(npy(digits()[index])), digits()[index])
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_npz_gives_its_arrays_by_name(compressed: bool) -> None:
+    arrays = read_npz(npz(compressed=compressed, images=digits()[:9], labels=labels()[:9]))
+    assert arrays.keys() == {"images", "labels"}
+    assert np.array_equal(arrays["images"], digits()[:9])
+    assert np.array_equal(arrays["labels"], labels()[:9])
+
+
+def test_npz_leaves_unread_what_is_not_asked_for() -> None:
+    data = npz(images=digits()[:9], other=np.array([object()], dtype=object))
+    assert read_npz(data, names=["images", "labels"]).keys() == {"images"}
+    with pytest.raises(Malformed, match="objects"):
+        read_npz(data)
+
+
+def zipped(*members: tuple[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as archive:
+        for name, data in members:
+            archive.writestr(name, data)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "message"),
+    [
+        (b"", Malformed, "damaged"),
+        (b"PK\3\4 no zip", Malformed, "damaged"),
+        (npz(images=digits()[:2])[:-30], Malformed, "damaged"),
+        (zipped(("images.npy", b"no array")), Malformed, "does not begin"),
+        (
+            zipped(("a.npy", npy(labels())), method=zipfile.ZIP_LZMA),
+            Malformed,
+            "compressed in a way",
+        ),
+        (zipped(*((f"{n}.npy", b"") for n in range(65))), TooLarge, "more than 64 arrays"),
+        (npz(a=labels()[:1900], b=labels()[:1900]), TooLarge, "more than 3,000 bytes"),
+    ],
+)
+def test_a_damaged_or_hostile_npz_is_refused(data: bytes, kind: type[Fault], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        read_npz(data, limit_bytes=3000)
+
+
+def test_a_zip_bomb_that_lies_about_its_size_gives_no_more_than_it_says() -> None:
+    """The sizes in the directory are made small, so that only inflating would tell."""
+    honest = zipped(("images.npy", npy(np.zeros(5_000_000, np.uint8))))
+    size = struct.pack("<I", len(npy(np.zeros(5_000_000, np.uint8))))
+    assert honest.count(size) == 2
+    tracemalloc.start()
+    with pytest.raises(Malformed):
+        read_npz(honest.replace(size, struct.pack("<I", 1000)), limit_bytes=10_000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 500_000
