@@ -18,7 +18,8 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-LOCKS = {"serve": "cpu", "train": "train", "dev": "dev", "gpu": "gpu"}  # the extra of each
+# The extra of each.
+LOCKS = {"serve": "cpu", "train": "train", "dev": "dev", "gpu": "gpu", "perf": "perf"}
 
 PIN = re.compile(r"([a-z0-9-]+)==(\S+) \\")
 HASH = re.compile(r"    --hash=sha256:[0-9a-f]{64}( \\)?")

@@ -59,9 +59,11 @@ def _content(body: bytes) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise refuse(None, "body", f"is {name_of(content)}; an object is expected")
     signature = content.get("signature_name", SIGNATURE)
+    if not isinstance(signature, str):
+        raise refuse(None, "signature_name", f"is {name_of(signature)}; a string is expected")
     if signature not in (SIGNATURE, ""):
-        shown = repr(signature[:40]) if isinstance(signature, str) else name_of(signature)
-        raise refuse(None, "signature_name", f'there is no {shown}; the model has "{SIGNATURE}"')
+        told = f'there is no {signature[:40]!r}; the model has "{SIGNATURE}"'
+        raise refuse(None, "signature_name", told)
     return content
 
 
