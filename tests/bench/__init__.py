@@ -1,0 +1,1 @@
+"""The benchmark: ``make bench``. What is measured, against what, and how it is told."""

@@ -1,0 +1,111 @@
+"""The work that is measured, and the servers that do it."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+TEST_IMAGES = Path("training/mnist/t10k-images-idx3-ubyte.gz")
+OCTETS, JSON, PNG = "application/octet-stream", "application/json", "image/png"
+V2_HEADER = "Inference-Header-Content-Length"
+
+
+@dataclass(frozen=True)
+class Work:
+    """One kind of request to one server: where it goes, what is in it, how many ask at once."""
+
+    server: str
+    path: str
+    body: bytes
+    media_type: str
+    connections: int
+    images: int
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A row of the table: the service's work, the references' work, and what to compare."""
+
+    name: str
+    works: tuple[Work, ...]
+    figure: str
+    """``cpu_us`` (server CPU a request), ``p50_us`` (latency) or ``images_s`` (throughput)."""
+    target: str
+
+
+def cases() -> list[Case]:
+    """The rows, in the order of the table; the bodies are MNIST's first test images."""
+    one, many = _images(1), _images(64)
+    raw, raw_many = one.tobytes(), many.tobytes()
+    text, text_many = _json(one), _json(many)
+    v2_header, v2 = _v2(one)
+
+    def row(
+        name: str, figure: str, target: str, connections: int, images: int, *ours: object
+    ) -> Case:
+        path, body, media_type, *headers = ours
+        reference = raw if images == 1 else raw_many
+        works = [
+            Work("service", path, body, media_type, connections, images, *headers),  # type: ignore[arg-type]
+            Work("limit-ort", "/ort", reference, OCTETS, connections, images),
+            Work("limit", "/echo", body, media_type, connections, images),  # type: ignore[arg-type]
+        ]
+        if media_type == JSON:
+            works.append(Work("tutorial", "/predict", body, JSON, connections, images))  # type: ignore[arg-type]
+        return Case(name, tuple(works), figure, target)
+
+    infer = "/v2/models/mnist/infer"
+    return [
+        row("raw, 1 image", "cpu_us", "<= 0.9", 32, 1, "/predict", raw, OCTETS),
+        row("JSON, 1 image", "cpu_us", "<= 1.25", 32, 1, "/predict", text, JSON),
+        row(
+            "v2 binary, 1 image",
+            "cpu_us",
+            "<= 1.4",
+            32,
+            1,
+            infer,
+            v2,
+            OCTETS,
+            {V2_HEADER: v2_header},
+        ),
+        row("PNG, 1 image", "cpu_us", "<= 1.8", 32, 1, "/predict", _png(one[0]), PNG),
+        row("raw, 64 images", "images_s", ">= 1.8", 8, 64, "/predict", raw_many, OCTETS),
+        row("JSON, 64 images", "images_s", ">= 0.5", 8, 64, "/predict", text_many, JSON),
+        row("raw, one connection", "p50_us", "<= +60 us", 1, 1, "/predict", raw, OCTETS),
+        row("JSON, one connection", "p50_us", "<= +60 us", 1, 1, "/predict", text, JSON),
+    ]
+
+
+def _images(count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    content = gzip.decompress(TEST_IMAGES.read_bytes())
+    return np.frombuffer(content, np.uint8, count * 784, 16).reshape(count, 28, 28)
+
+
+def _json(images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> bytes:
+    return json.dumps({"images": images.tolist()}, separators=(",", ":")).encode()
+
+
+def _png(image: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(image).save(out, "PNG")
+    return out.getvalue()
+
+
+def _v2(images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> tuple[str, bytes]:
+    tensor = {
+        "name": "image",
+        "shape": list(images.shape),
+        "datatype": "UINT8",
+        "parameters": {"binary_data_size": images.size},
+    }
+    output = {"name": "probabilities", "parameters": {"binary_data": True}}
+    head = json.dumps({"inputs": [tensor], "outputs": [output]}).encode()
+    return str(len(head)), head + images.tobytes()

@@ -1,0 +1,105 @@
+"""The servers under test: started, pinned to one core, measured, stopped."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+SERVER_CORE, LOAD_CORE = "0", "1"
+READY_WITHIN_S = 60.0
+_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass
+class Server:
+    """A server that runs; all its figures are of its one process."""
+
+    name: str
+    port: int
+    process: subprocess.Popen[bytes]
+    ready_s: float
+
+    def cpu_s(self) -> float:
+        """User and system seconds so far."""
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(stat[11]) + int(stat[12])) * _TICK_S
+
+    def memory_mb(self) -> float:
+        """Proportional set size, in units of 10**6 bytes."""
+        lines = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines()
+        return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024 / 1e6
+
+    def stop(self) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def start(name: str, models: Path, version: str) -> Server:
+    """Starts a server by its name in the table and waits until it answers."""
+    port = _free_port()
+    environment = {**os.environ, "BENCH_MODEL": str(models / "mnist" / version / "model.onnx")}
+    if name == "service":
+        path = "/health/ready"
+        command = [
+            "taskset",
+            "-c",
+            SERVER_CORE,
+            sys.executable,
+            "-m",
+            "service",
+            "--models",
+            str(models),
+            "--port",
+            str(port),
+        ]
+        command += ["--no-access-log", "--log-level", "warning", "--provider", "cpu"]
+    else:
+        path = "/"
+        module = "tutorial" if name == "tutorial" else "limit"
+        command = ["taskset", "-c", SERVER_CORE, sys.executable, "-m", "uvicorn"]
+        command += [
+            f"tests.bench.references.{module}:app",
+            "--port",
+            str(port),
+            "--no-access-log",
+            "--log-level",
+            "warning",
+        ]
+    begin = time.perf_counter()
+    process = subprocess.Popen(command, env=environment)
+    server = Server(name, port, process, 0.0)
+    while not _answers(port, path):
+        if process.poll() is not None or time.perf_counter() - begin > READY_WITHIN_S:
+            server.stop()
+            raise SystemExit(f"bench: {name} did not start")
+        time.sleep(0.005)
+    server.ready_s = time.perf_counter() - begin
+    return server
+
+
+def _answers(port: int, path: str) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status < 500
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
