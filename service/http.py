@@ -20,6 +20,7 @@ import orjson
 from fastapi import FastAPI, Request
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.requests import empty_receive, empty_send
 from starlette.types import Receive, Scope, Send
 
 from service.decode.content import inflate
@@ -59,6 +60,9 @@ _FATES: dict[Any, Fault] = {
     LATE: BodyTimeout("the body did not arrive in time"),
     BROKEN: Malformed("the body breaks off in the middle of its transfer encoding"),
 }
+_STOPPED = Unavailable(
+    "the service stopped before this was done", headers=((b"retry-after", b"1"),)
+)
 
 
 @dataclass(slots=True)
@@ -196,6 +200,8 @@ class Edge:
         self._lifecycle = lifecycle
         self._metrics = metrics
         self._access_log = access_log
+        self.tell_start_fault: Callable[[str], object] = LOGGER.error
+        """What is called with the one line that says why the service cannot start."""
         self._direct: dict[str, dict[str, Endpoint]] = {}
         routes = [route for route in app.routes if isinstance(route, DirectRoute)]
         metrics.add_endpoints(route.path for route in routes)
@@ -219,35 +225,30 @@ class Edge:
             if fate == LEFT:
                 self._record(exchange, 499, perf_counter() - exchange.started)
                 return
-            if fate not in _FATES:
-                raise
             if task := asyncio.current_task():
                 task.uncancel()
-            reply = render(_FATES[fate], scope["path"])
+            reply = render(_FATES.get(fate, _STOPPED), scope["path"])
         except Exception:  # noqa: BLE001 - a fault of ours: the caller gets an id, the log the rest
             LOGGER.exception("a request failed", extra={"request_id": exchange.id})
             told = f"something went wrong here; the log tells more under {exchange.id}"
             reply = render(Fault(told), scope["path"])
         seconds = perf_counter() - exchange.started
-        timing = (
-            f"decode;dur={exchange.decode_s * 1e3:.3f}, queue;dur={exchange.queue_s * 1e3:.3f}, "
-            f"infer;dur={exchange.infer_s * 1e3:.3f}, total;dur={seconds * 1e3:.3f}"
-        )
-        headers = [
-            (b"content-type", reply.media_type),
-            (b"content-length", b"%d" % len(reply.body)),
-            (b"x-request-id", exchange.id.encode()),
-            (b"server-timing", timing.encode()),
-            *reply.headers,
-        ]
+        status, headers = reply.status, _headers(exchange, reply, seconds)
         write = scope.get(REPLY)
-        if write is None or not write(reply.status, headers, reply.body):
-            await self._send(send, reply.status, headers, reply.body)
-        self._record(exchange, reply.status, seconds)
+        if write is None or not write(status, headers, reply.body):
+            try:
+                await send({"type": "http.response.start", "status": status, "headers": headers})
+                await send({"type": "http.response.body", "body": reply.body})
+            except asyncio.CancelledError:
+                status = 499  # left without having read what was answered before
+        self._record(exchange, status, seconds)
 
-    async def _send(self, send: Send, status: int, headers: Headers, body: bytes) -> None:
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+    def refuse(self, scope: Scope, fault: Fault) -> tuple[Headers, bytes]:
+        """The answer to what did not become a request, counted and logged like any other."""
+        exchange = Exchange(scope, empty_receive, empty_send)
+        reply = render(fault, scope["path"])
+        self._record(exchange, reply.status, 0.0)
+        return _headers(exchange, reply, 0.0), reply.body
 
     async def _answer(self, exchange: Exchange) -> Reply:
         if self._lifecycle.stopped:
@@ -302,13 +303,28 @@ class Edge:
         try:
             await self._lifecycle.start()
         except Exception as error:  # noqa: BLE001 - told in one line, and in the log
-            await send({"type": "lifespan.startup.failed", "message": _explain(error)})
+            self.tell_start_fault(_explain(error))
+            await send({"type": "lifespan.startup.failed"})
             return
         drain_before_stopping(self._lifecycle, self.settings.drain_delay_s)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self._lifecycle.stop()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def _headers(exchange: Exchange, reply: Reply, seconds: float) -> Headers:
+    timing = (
+        f"decode;dur={exchange.decode_s * 1e3:.3f}, queue;dur={exchange.queue_s * 1e3:.3f}, "
+        f"infer;dur={exchange.infer_s * 1e3:.3f}, total;dur={seconds * 1e3:.3f}"
+    )
+    return [
+        (b"content-type", reply.media_type),
+        (b"content-length", b"%d" % len(reply.body)),
+        (b"x-request-id", exchange.id.encode()),
+        (b"server-timing", timing.encode()),
+        *reply.headers,
+    ]
 
 
 def render(fault: Fault, path: str) -> Reply:

@@ -20,6 +20,7 @@ def configure_logs(log_format: Literal["auto", "json", "console"], log_level: st
     as_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if as_json else ConsoleFormatter())
+    handler.addFilter(_is_news)
     level = log_level.upper()
     for name in ("mnist", "uvicorn.error"):
         logger = logging.getLogger(name)
@@ -30,6 +31,13 @@ def configure_logs(log_format: Literal["auto", "json", "console"], log_level: st
         # uvicorn tells of its own comings and goings at info; the service tells them itself.
         logging.getLogger("uvicorn.error").setLevel("WARNING")
     return as_json
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a line says what nothing else does: the service tells these itself, with reasons."""
+    return not record.getMessage().endswith(
+        ("startup failed. Exiting.", "stopping the parent process.", "HTTP request received.")
+    )
 
 
 class JsonFormatter(logging.Formatter):

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import TimerHandle
+from collections.abc import Iterable
 from itertools import chain
 from typing import Any
 
-import orjson
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
@@ -22,7 +22,6 @@ from uvicorn.protocols.http.httptools_impl import (
 from uvicorn.server import ServerState
 
 from service.errors import (
-    PROBLEM_TYPE,
     BodyTimeout,
     Fault,
     HeadersTooLarge,
@@ -53,8 +52,10 @@ class GuardedProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         edge = config.loaded_app
         assert isinstance(edge, Edge)
+        self._edge = edge
         self._header_timeout_s = edge.settings.header_timeout_s
         self._body_timeout_s = edge.settings.body_timeout_s
+        self.url, self.headers = b"", []
         self._timer: TimerHandle | None = None
         self._arriving = False
         self._in_head = True
@@ -90,6 +91,15 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._arriving and self._timer is None and not self.transport.is_closing():
             limit = self._header_timeout_s if self._in_head else self._body_timeout_s
             self._timer = self.loop.call_later(limit, self._is_late)
+        elif self.timeout_keep_alive_task is None and self._is_idle():
+            # Something came and was no request: the end of a refused body, or an empty line.
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def _is_idle(self) -> bool:
+        answered = self._running is None or self._running.response_complete
+        return answered and not (self._arriving or self.pipeline or self.transport.is_closing())
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -114,6 +124,8 @@ class GuardedProtocol(HttpToolsProtocol):
             if head_bytes > HEAD_LIMIT:
                 self._raise(_HEAD_TOO_LARGE)
         super().on_headers_complete()
+        # Trailers come to this list; they are not the head's fields, and nothing here reads them.
+        self.headers = []
 
     def on_message_complete(self) -> None:
         """The request is there, whole."""
@@ -147,13 +159,7 @@ class GuardedProtocol(HttpToolsProtocol):
             return False
         if cycle.disconnected:
             return True
-        parts = [STATUS_LINE[status]]
-        for name, value in chain(cycle.default_headers, headers):
-            parts += (name, b": ", value, b"\r\n")
-        if not cycle.keep_alive:
-            parts.append(b"connection: close\r\n")
-        parts += (b"\r\n", body)
-        self.transport.write(b"".join(parts))
+        self._write(status, chain(cycle.default_headers, headers), body, cycle.keep_alive)
         cycle.response_started = cycle.response_complete = True
         cycle.message_event.set()
         if not cycle.keep_alive:
@@ -161,11 +167,23 @@ class GuardedProtocol(HttpToolsProtocol):
         cycle.on_response()
         return True
 
+    def _write(
+        self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes, keep_alive: bool
+    ) -> None:
+        parts = [STATUS_LINE[status]]
+        for name, value in headers:
+            parts += (name, b": ", value, b"\r\n")
+        if not keep_alive:
+            parts.append(b"connection: close\r\n")
+        parts += (b"\r\n", body)
+        self.transport.write(b"".join(parts))
+
     def _cancel(self, fate: str) -> None:
         assert self._running is not None
         assert self._task is not None
         self._running.scope[FATE] = fate  # type: ignore[literal-required]
-        self._task.cancel()
+        # Not at once: a task that is cancelled before its first step never gets to answer.
+        self.loop.call_soon(self._task.cancel)
 
     def _is_late(self) -> None:
         self._timer = None
@@ -196,17 +214,11 @@ class GuardedProtocol(HttpToolsProtocol):
         self._refuse(self._refusal or Malformed("this is not a well-formed HTTP/1.1 request"))
 
     def _refuse(self, fault: Fault) -> None:
-        body = orjson.dumps(fault.problem())
-        self.transport.write(
-            b"".join(
-                (
-                    STATUS_LINE[fault.status],
-                    b"content-type: " + PROBLEM_TYPE,
-                    b"\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body),
-                    body,
-                )
-            )
-        )
+        path = self.url.partition(b"?")[0].decode("latin-1")
+        scope = {"type": "http", "method": "-", "path": path, "headers": self.headers}
+        headers, body = self._edge.refuse(scope, fault)
+        every = chain(self.server_state.default_headers, headers)
+        self._write(fault.status, every, body, keep_alive=False)
         self.transport.close()
 
     def _stop_timer(self) -> None:

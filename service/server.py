@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import signal
 import socket
+import sys
 import tempfile
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from service.app import build
+from service.http import Edge
 from service.logs import LOGGER, configure_logs
 from service.protocol import GuardedProtocol
 from service.settings import Settings
@@ -42,28 +45,34 @@ def run(settings: Settings) -> None:
 def _run_one(settings: Settings, listener: socket.socket) -> None:
     # uvicorn raises the signal again once it has stopped; here that is no reason to fail.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, frame: None)
+        signal.signal(number, lambda number, frame: sys.exit(0))
+    faults: list[str] = []
     try:
-        uvicorn.Server(_config(settings, None)).run([listener])
+        uvicorn.Server(_config(settings, None, faults.append)).run([listener])
     except SystemExit as stopped:
-        raise ServeError("the service did not start; the line above says why") from stopped
+        if stopped.code:
+            raise ServeError("; ".join(faults)) from stopped
 
 
 def _run_many(settings: Settings, listener: socket.socket) -> None:
     # In memory where there is such a place: the figures are written on every request.
     memory = Path("/dev/shm")  # noqa: S108 - only tempfile's private folders are made there
     where = memory if memory.is_dir() else None
-    with tempfile.TemporaryDirectory(prefix="mnist-serve-", dir=where) as shared:
-        supervisor = Multiprocess(_config(settings, Path(shared)), [listener])
+    with tempfile.TemporaryDirectory(prefix="mnist-serve-", dir=where) as folder:
+        shared = Path(folder)
+        fault = shared / "fault"
+        supervisor = Multiprocess(_config(settings, shared, fault.write_text), [listener])
         supervisor.run()
         codes = [process.exitcode for process in supervisor.processes]
-    if uvicorn.config.STARTUP_FAILURE in codes:
-        raise ServeError("a worker did not start; the line above says why")
+        if uvicorn.config.STARTUP_FAILURE in codes:
+            raise ServeError(fault.read_text())
 
 
-def _config(settings: Settings, shared: Path | None) -> uvicorn.Config:
+def _config(
+    settings: Settings, shared: Path | None, tell_fault: Callable[[str], object]
+) -> uvicorn.Config:
     return uvicorn.Config(
-        partial(build, settings, shared),
+        partial(_build, settings, shared, tell_fault),
         factory=True,
         workers=settings.workers,
         http=GuardedProtocol,
@@ -78,6 +87,13 @@ def _config(settings: Settings, shared: Path | None) -> uvicorn.Config:
         timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=settings.drain_timeout_s,
     )
+
+
+def _build(settings: Settings, shared: Path | None, tell_fault: Callable[[str], object]) -> Edge:
+    """The application, in the process that serves it."""
+    edge = build(settings, shared)
+    edge.tell_start_fault = tell_fault
+    return edge
 
 
 def _listen(host: str, port: int) -> socket.socket:
