@@ -1,0 +1,57 @@
+"""NVIDIA's load generator runs against the service unmodified and finds its statistics."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.server import Server, serving
+from tests.tiny import tiny_repository
+
+
+@pytest.fixture(scope="module")
+def perf_analyzer() -> Path:
+    """The program itself, since the package's command hides its exit status."""
+    package = find_spec("perf_analyzer")
+    if package is None or package.origin is None:
+        pytest.skip("perf_analyzer is not installed: it comes for Linux with glibc 2.38 or newer")
+    program = Path(package.origin).parent / "bin" / "perf_analyzer"
+    tried = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    if tried.returncode != 0:
+        pytest.skip(f"perf_analyzer does not run here: {tried.stderr.strip()[:200]}")
+    return program
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    root = tiny_repository(tmp_path_factory.mktemp("perf"), versions=(1, 2), champion=2)
+    with serving(root, root / "log", "--no-access-log") as server:
+        yield server
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "--concurrency-range 2",
+        "--concurrency-range 4 -b 8 --async",
+        "--request-rate-range 100 -x 1",
+        "--concurrency-range 1 --input-data zero --input-tensor-format json",
+    ],
+)
+def test_perf_analyzer_measures(perf_analyzer: Path, server: Server, arguments: str) -> None:
+    command = [str(perf_analyzer), "-m", "mnist", "-u", f"{server.host}:{server.port}"]
+    # What is tested is that it runs: any spread of the times counts as stable.
+    command += [*arguments.split(), "--measurement-interval", "500", "-s", "999"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    told = run.stdout + run.stderr
+    assert run.returncode == 0, told
+    counted = re.search(r"Successful request count: (\d+)", told)
+    assert counted is not None, told
+    assert int(counted[1]) > 0
+    assert re.search(r"queue \d+ usec \+ compute input \d+ usec \+ compute infer \d+ usec", told)

@@ -1,0 +1,185 @@
+"""TensorFlow Serving's REST interface as hand-written requests meet it."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.problems import check_every_answer
+from tests.server import Answer, Server, serving
+from tests.service.decode.samples import digits
+from tests.tiny import tiny_repository
+
+IMAGES = digits()[:2]
+ROWS = IMAGES.tolist()
+B64 = [{"b64": base64.b64encode(image.tobytes()).decode()} for image in IMAGES]
+PREDICT = "/v1/models/mnist:predict"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Versions 1, 2 and 3 are good, 2 is the champion, 7 is damaged."""
+    root = tiny_repository(tmp_path_factory.mktemp("v1"), versions=(1, 2, 3, 7), champion=2)
+    (root / "mnist" / "7" / "model.onnx").write_bytes(b"no model")
+    with serving(root, root / "log") as server:
+        yield server
+
+
+def post(server: Server, path: str, **content: Any) -> Answer:
+    return server.post(path, json.dumps(content).encode())
+
+
+def check_ok(answer: Answer) -> Any:
+    assert answer.status == 200, answer.body[:500]
+    check_every_answer(answer)
+    assert answer.headers["content-type"] == "application/json"
+    return answer.json()
+
+
+def check_error(answer: Answer, status: int, told: str = "") -> None:
+    assert answer.status == status, answer.body[:500]
+    check_every_answer(answer)
+    assert answer.headers["content-type"] == "application/json"
+    error = answer.json()
+    assert error.keys() == {"error"}
+    assert told in error["error"]
+
+
+def expected(server: Server, version: str = "2") -> Any:
+    """What ``/predict`` answers for the same images."""
+    answer = server.post(
+        f"/predict?version={version}", IMAGES.tobytes(), "application/octet-stream"
+    )
+    predictions = answer.json()["predictions"]
+    return np.array([p["probabilities"] for p in predictions], np.float32)
+
+
+@pytest.mark.parametrize("items", [ROWS, [{"image": row} for row in ROWS], B64, [ROWS[0], B64[1]]])
+def test_rows_are_answered_with_predictions(server: Server, items: list[Any]) -> None:
+    found = check_ok(post(server, PREDICT, instances=items, signature_name="serving_default"))
+    assert found.keys() == {"predictions"}
+    assert np.array_equal(np.array(found["predictions"], np.float32), expected(server))
+
+
+@pytest.mark.parametrize("column", [ROWS, {"image": ROWS}, {"image": B64}])
+def test_columns_are_answered_with_outputs(server: Server, column: Any) -> None:
+    found = check_ok(post(server, PREDICT, inputs=column))
+    assert found.keys() == {"outputs"}
+    assert np.array_equal(np.array(found["outputs"], np.float32), expected(server))
+
+
+def test_examples_are_answered_with_labels_and_scores(server: Server) -> None:
+    examples = [{"image": row} for row in ROWS]
+    for path in ("/v1/models/mnist:classify", "/v1/models/mnist/labels/champion:classify"):
+        found = check_ok(post(server, path, examples=examples))
+        assert found.keys() == {"results"}
+        for pairs, row in zip(found["results"], expected(server), strict=True):
+            assert [label for label, _ in pairs] == list("0123456789")
+            assert np.array_equal(np.array([score for _, score in pairs], np.float32), row)
+
+
+@pytest.mark.parametrize("content_type", [None, "text/plain", "application/x-www-form-urlencoded"])
+def test_any_content_type_is_read_as_json(server: Server, content_type: str | None) -> None:
+    body = json.dumps({"instances": ROWS, "more": 1}).encode()
+    check_ok(server.post(PREDICT, body, content_type))
+    check_ok(server.post(PREDICT, gzip.compress(body), content_type, {"Content-Encoding": "gzip"}))
+
+
+@pytest.mark.parametrize("version", ["1", "2", "3"])
+def test_a_version_answers_for_itself(server: Server, version: str) -> None:
+    path = f"/v1/models/mnist/versions/{version}"
+    found = check_ok(post(server, f"{path}:predict", instances=ROWS))["predictions"]
+    assert np.array_equal(np.array(found, np.float32), expected(server, version))
+    check_ok(post(server, f"{path}:classify", examples=ROWS))
+    (status,) = check_ok(server.get(path))["model_version_status"]
+    assert (status["version"], status["state"]) == (version, "AVAILABLE")
+
+
+def test_the_champions_label_stands_for_it(server: Server) -> None:
+    path = "/v1/models/mnist/labels/champion"
+    found = check_ok(post(server, f"{path}:predict", instances=ROWS))["predictions"]
+    assert np.array_equal(np.array(found, np.float32), expected(server))
+    (status,) = check_ok(server.get(path))["model_version_status"]
+    assert status["version"] == "2"
+    assert check_ok(server.get(f"{path}/metadata"))["model_spec"]["version"] == "2"
+
+
+def test_status_lists_the_champion_first(server: Server) -> None:
+    check_error(post(server, "/v1/models/mnist/versions/7:predict", instances=ROWS), 503, "SHA-256")
+    found = check_ok(server.get("/v1/models/mnist"))["model_version_status"]
+    assert [entry["version"] for entry in found] == ["2", "7", "3", "1"]
+    fine = {"error_code": "OK", "error_message": ""}
+    assert found[0] == {"version": "2", "state": "AVAILABLE", "status": fine}
+    assert found[1]["state"] == "END"
+    assert found[1]["status"]["error_code"] == "FAILED_PRECONDITION"
+    assert "SHA-256" in found[1]["status"]["error_message"]
+
+
+@pytest.mark.parametrize(("tail", "version"), [("", "2"), ("/versions/3", "3")])
+def test_metadata_show_the_signature(server: Server, tail: str, version: str) -> None:
+    found = check_ok(server.get(f"/v1/models/mnist{tail}/metadata"))
+    spec = {"name": "mnist", "signature_name": "", "version": version}
+    assert found["model_spec"] == spec
+    signature = found["metadata"]["signature_def"]["signature_def"]["serving_default"]
+    assert signature["method_name"] == "tensorflow/serving/predict"
+    image, probabilities = signature["inputs"]["image"], signature["outputs"]["probabilities"]
+    assert (image["dtype"], probabilities["dtype"]) == ("DT_UINT8", "DT_FLOAT")
+    assert [dim["size"] for dim in image["tensor_shape"]["dim"]] == ["-1", "28", "28"]
+    assert [dim["size"] for dim in probabilities["tensor_shape"]["dim"]] == ["-1", "10"]
+
+
+def test_the_models_are_listed_by_name(server: Server) -> None:
+    assert check_ok(server.get("/v1/models")) == {"models": ["mnist"]}
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "status", "told"),
+    [
+        (PREDICT, {}, 400, 'either "instances" or "inputs"'),
+        (PREDICT, {"instances": [[1]]}, 400, "image 0: "),
+        (PREDICT, {"instances": [[1] * 784]}, 400, "looks scaled to 0..1"),
+        (PREDICT, {"instances": ROWS, "signature_name": "x"}, 400, "signature_name"),
+        ("/v1/models/other:predict", {"instances": ROWS}, 404, "no model 'other'"),
+        ("/v1/models/other/versions/2:predict", {"instances": ROWS}, 404, "no model 'other'"),
+        ("/v1/models/mnist/versions/9:predict", {"instances": ROWS}, 404, "no version '9'"),
+        ("/v1/models/mnist/versions/x:predict", {"instances": ROWS}, 404, "no version 'x'"),
+        ("/v1/models/mnist/labels/x:predict", {"instances": ROWS}, 404, "no label 'x'"),
+        ("/v1/models/mnist/labels/x:classify", {"examples": ROWS}, 404, "no label 'x'"),
+    ],
+)
+def test_errors_have_tensorflow_servings_form(
+    server: Server, path: str, content: dict[str, Any], status: int, told: str
+) -> None:
+    check_error(post(server, path, **content), status, told)
+
+
+def test_other_errors_have_it_too(server: Server) -> None:
+    check_error(server.post(PREDICT, b'{"instances": [NaN]}'), 400, "the body is not JSON")
+    check_error(server.post(PREDICT, b""), 400, "the body is empty")
+    check_error(server.post(PREDICT, b"{}", headers={"Content-Encoding": "br"}), 415, "gzip")
+    for path in (
+        "/v1/models/other",
+        "/v1/models/mnist/versions/9",
+        "/v1/models/mnist/labels/x",
+        "/v1/models/mnist/versions/9/metadata",
+        "/v1/nothing",
+    ):
+        check_error(server.get(path), 404)
+    for path in (
+        PREDICT,
+        "/v1/models/mnist/versions/2:predict",
+        "/v1/models/mnist/labels/champion:classify",
+        "/v1/models/other:predict",
+    ):
+        answer = server.get(path)
+        check_error(answer, 405)
+        assert answer.headers["allow"] == "POST"
+    late = {"X-Request-Timeout-Ms": "0.001"}
+    body = json.dumps({"instances": ROWS}).encode()
+    check_error(server.post(PREDICT, body, headers=late), 504, "deadline")

@@ -1,0 +1,391 @@
+"""The Open Inference Protocol v2 as hand-written requests meet it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.problems import check_every_answer
+from tests.server import Answer, Server, serving, wait_until
+from tests.service.decode.samples import digits
+from tests.tiny import tiny_repository
+
+IMAGES = digits()[:3]
+INFER = "/v2/models/mnist/infer"
+OCTETS = "application/octet-stream"
+LENGTH = "Inference-Header-Content-Length"
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Versions 1, 2 and 3 are good, 2 is the champion, 7 is damaged."""
+    root = tiny_repository(tmp_path_factory.mktemp("v2"), versions=(1, 2, 3, 7), champion=2)
+    (root / "mnist" / "7" / "model.onnx").write_bytes(b"no model")
+    return root
+
+
+@pytest.fixture(scope="module")
+def server(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(models, tmp_path_factory.mktemp("log") / "log") as server:
+        yield server
+
+
+def content(data: Any = None, **more: Any) -> dict[str, Any]:
+    values = IMAGES.ravel().tolist() if data is None else data
+    tensor = {"name": "image", "shape": [3, 28, 28], "datatype": "UINT8", "data": values}
+    return {"inputs": [tensor], **more}
+
+
+def binary(**more: Any) -> tuple[bytes, dict[str, str]]:
+    """A request with the tensor in binary, and its header."""
+    tensor = {
+        "name": "image",
+        "shape": [3, 28, 28],
+        "datatype": "UINT8",
+        "parameters": {"binary_data_size": IMAGES.size},
+    }
+    head = json.dumps({"inputs": [tensor], **more}).encode()
+    return head + IMAGES.tobytes(), {LENGTH: str(len(head))}
+
+
+def check_ok(answer: Answer) -> Any:
+    """The JSON of an answer, whose status is 200 and no other."""
+    assert answer.status == 200, answer.body[:500]
+    check_every_answer(answer)
+    assert answer.headers["content-type"] == "application/json"
+    return answer.json()
+
+
+def check_error(answer: Answer, status: int, told: str = "") -> None:
+    """An error in the protocol's form, and nothing else in it."""
+    assert answer.status == status, answer.body[:500]
+    check_every_answer(answer)
+    assert answer.headers["content-type"] == "application/json"
+    error = answer.json()
+    assert error.keys() == {"error"}
+    assert told in error["error"]
+    if status in (429, 503):
+        assert int(answer.headers["retry-after"]) >= 1
+
+
+def post(server: Server, path: str, value: Any) -> Answer:
+    return server.post(path, json.dumps(value).encode())
+
+
+def rows(answer: Answer) -> Any:
+    """The probabilities in an answer, from its JSON or from behind it."""
+    length = answer.headers.get(LENGTH.lower())
+    head = answer.body if length is None else answer.body[: int(length)]
+    (output,) = json.loads(head)["outputs"]
+    if length is None:
+        return np.array(output["data"], np.float32).reshape(output["shape"])
+    assert answer.headers["content-type"] == OCTETS
+    blob = answer.body[int(length) :]
+    assert output["parameters"] == {"binary_data_size": len(blob)}
+    return np.frombuffer(blob, "<f4").reshape(output["shape"])
+
+
+def expected(server: Server, version: str = "2") -> Any:
+    """What ``/predict`` answers for the same images."""
+    answer = server.post(f"/predict?version={version}", IMAGES.tobytes(), OCTETS)
+    predictions = answer.json()["predictions"]
+    return np.array([p["probabilities"] for p in predictions], np.float32)
+
+
+def test_live_ready_and_the_servers_name(server: Server) -> None:
+    assert check_ok(server.get("/v2/health/live")) == {"live": True}
+    assert check_ok(server.get("/v2/health/ready")) == {"ready": True}
+    for path in ("/v2", "/v2/"):
+        found = check_ok(server.get(path))
+        assert found.keys() == {"name", "version", "extensions"}
+        assert found["name"] == "mnist-serve"
+        assert set(found["extensions"]) == {
+            "binary_tensor_data",
+            "model_repository",
+            "statistics",
+            "model_configuration",
+            "classification",
+        }
+
+
+@pytest.mark.parametrize("path", ["/v2/models/mnist", "/v2/models/mnist/versions/3"])
+def test_metadata_name_the_tensors_and_the_versions(server: Server, path: str) -> None:
+    assert check_ok(server.get(path)) == {
+        "name": "mnist",
+        "versions": ["1", "2", "3", "7"],
+        "platform": "onnx_onnxv1",
+        "inputs": [{"name": "image", "datatype": "UINT8", "shape": [-1, 28, 28]}],
+        "outputs": [{"name": "probabilities", "datatype": "FP32", "shape": [-1, 10]}],
+    }
+
+
+@pytest.mark.parametrize("data", [IMAGES.ravel().tolist(), IMAGES.tolist()])
+def test_json_in_json_out(server: Server, data: list[Any]) -> None:
+    answer = post(server, INFER, content(data, id="a-1"))
+    found = check_ok(answer)
+    assert (found["model_name"], found["model_version"], found["id"]) == ("mnist", "2", "a-1")
+    assert "id" not in check_ok(post(server, INFER, content(data)))
+    assert np.array_equal(rows(answer), expected(server))
+
+
+@pytest.mark.parametrize("content_type", [None, OCTETS, "application/x-www-form-urlencoded"])
+def test_any_content_type_is_read_as_json(server: Server, content_type: str | None) -> None:
+    answer = server.post(INFER, json.dumps(content()).encode(), content_type)
+    assert np.array_equal(rows(answer), expected(server))
+
+
+@pytest.mark.parametrize("binary_out", [False, True])
+@pytest.mark.parametrize("binary_in", [False, True])
+@pytest.mark.parametrize("named", [False, True])
+def test_binary_and_json_mix_in_both_directions(
+    server: Server, binary_in: bool, binary_out: bool, named: bool
+) -> None:
+    more: dict[str, Any] = {"parameters": {"binary_data_output": binary_out}}
+    if named:
+        output = {"name": "probabilities", "parameters": {"binary_data": binary_out}}
+        more = {"outputs": [output]}
+    if binary_in:
+        body, headers = binary(**more)
+        answer = server.post(INFER, body, OCTETS, headers)
+    else:
+        answer = post(server, INFER, content(**more))
+    assert answer.status == 200, answer.body
+    assert (LENGTH.lower() in answer.headers) is binary_out
+    assert np.array_equal(rows(answer), expected(server))
+
+
+def test_a_raw_image_is_answered_in_binary(server: Server) -> None:
+    answer = server.post(INFER, IMAGES[0].tobytes(), OCTETS, {LENGTH: "0"})
+    assert answer.status == 200
+    assert LENGTH.lower() in answer.headers
+    alone = server.post("/predict", IMAGES[0].tobytes(), OCTETS).json()["predictions"][0]
+    assert np.array_equal(rows(answer)[0], np.array(alone["probabilities"], np.float32))
+
+
+def test_a_version_answers_for_itself_and_is_loaded_when_asked_for(server: Server) -> None:
+    for version in ("1", "2", "3"):
+        answer = post(server, f"/v2/models/mnist/versions/{version}/infer", content())
+        assert check_ok(answer)["model_version"] == version
+        assert np.array_equal(rows(answer), expected(server, version))
+        ready = check_ok(server.get(f"/v2/models/mnist/versions/{version}/ready"))
+        assert ready == {"name": "mnist", "ready": True}
+
+
+@pytest.mark.parametrize("compressed", [gzip.compress, zlib.compress])
+def test_compressed_bodies_are_read(server: Server, compressed: Any) -> None:
+    encoding = {"Content-Encoding": "gzip" if compressed is gzip.compress else "deflate"}
+    answer = server.post(INFER, compressed(json.dumps(content()).encode()), None, encoding)
+    assert np.array_equal(rows(answer), expected(server))
+    body, headers = binary()
+    answer = server.post(INFER, compressed(body), None, headers | encoding)
+    assert np.array_equal(rows(answer), expected(server))
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_an_answer_worth_compressing_is_when_that_is_asked_for(
+    server: Server, encoding: str
+) -> None:
+    images = digits()[:100]
+    tensor = {
+        "name": "image",
+        "shape": [100, 28, 28],
+        "datatype": "UINT8",
+        "data": images.ravel().tolist(),
+    }
+    for more in ({}, {"parameters": {"binary_data_output": True}}):
+        body = json.dumps({"inputs": [tensor], **more}).encode()
+        plain = server.post(INFER, body)
+        small = server.post(INFER, body, headers={"Accept-Encoding": encoding})
+        assert small.headers["content-encoding"] == encoding
+        assert len(small.body) < len(plain.body)
+        assert small.headers.get(LENGTH.lower()) == plain.headers.get(LENGTH.lower())
+        whole = gzip.decompress if encoding == "gzip" else zlib.decompress
+        assert whole(small.body) == plain.body
+    few = server.post(INFER, json.dumps(content()).encode(), headers={"Accept-Encoding": encoding})
+    assert "content-encoding" not in few.headers
+
+
+def test_many_images_are_answered_in_their_order(server: Server) -> None:
+    images = digits()[:1000]
+    parameters = {"binary_data_size": images.size}
+    shape = [1000, 28, 28]
+    tensor = {"name": "image", "shape": shape, "datatype": "UINT8", "parameters": parameters}
+    head = json.dumps({"inputs": [tensor]}).encode()
+    answer = server.post(INFER, head + images.tobytes(), OCTETS, {LENGTH: str(len(head))})
+    few = server.post("/predict", images[996:].tobytes(), OCTETS).json()["predictions"]
+    wanted = np.array([p["probabilities"] for p in few], np.float32)
+    assert np.allclose(rows(answer)[996:], wanted, atol=1e-6)
+
+
+def test_the_likeliest_classes_are_named(server: Server) -> None:
+    output = {"name": "probabilities", "parameters": {"classification": 2}}
+    (found,) = check_ok(post(server, INFER, content(outputs=[output])))["outputs"]
+    assert (found["datatype"], found["shape"]) == ("BYTES", [3, 2])
+    for row, best in zip(expected(server), np.reshape(found["data"], (3, 2)), strict=True):
+        for text, digit in zip(best, np.argsort(-row)[:2], strict=True):
+            assert text == f"{row[digit]!s}:{digit}:{digit}"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "status", "told"),
+    [
+        (INFER, [], 400, "an object with inputs"),
+        (INFER, content([0.5] * 2352), 400, "image: data[0] is 0.5; UINT8"),
+        (INFER, content([1] * 2352), 400, "looks scaled to 0..1"),
+        (INFER, content(parameters={"timeout": "1"}), 400, "timeout"),
+        (INFER, content(outputs=[{"name": "x"}]), 400, 'there is no "x"'),
+        ("/v2/models/other/infer", content(), 404, "there is no model 'other'"),
+        ("/v2/models/mnist/versions/9/infer", content(), 404, "there is no version '9'"),
+        ("/v2/models/mnist/versions/02/infer", content(), 404, "there is no version '02'"),
+        ("/v2/models/mnist/versions/7/infer", content(), 503, "version 7 cannot be loaded"),
+        ("/v2/nothing", content(), 404, "there is nothing at /v2/nothing"),
+    ],
+)
+def test_errors_have_the_protocols_form(
+    server: Server, path: str, value: Any, status: int, told: str
+) -> None:
+    check_error(post(server, path, value), status, told)
+
+
+def test_other_errors_have_it_too(server: Server) -> None:
+    check_error(server.post(INFER, b"{"), 400, "the body is not JSON")
+    check_error(server.post(INFER, b""), 400, "the body is empty")
+    check_error(server.post(INFER, b"{}", headers={LENGTH: "x"}), 400, LENGTH)
+    check_error(server.post(INFER, b"{}", headers={"Content-Encoding": "br"}), 415, "gzip")
+    check_error(server.post(INFER, b"{}", headers={"X-Request-Timeout-Ms": "x"}), 400, "Timeout")
+    check_error(server.post(INFER, bytes(17 << 20)), 413, "larger")
+    for path in (INFER, "/v2/models/mnist/versions/1/infer", "/v2/repository/index"):
+        answer = server.get(path)
+        check_error(answer, 405)
+        assert answer.headers["allow"] == "POST"
+    for path in ("/v2/models/other", "/v2/models/other/ready", "/v2/models/mnist/versions/9/stats"):
+        check_error(server.get(path), 404)
+
+
+def test_a_timeout_of_a_microsecond_is_passed(server: Server) -> None:
+    check_error(post(server, INFER, content(parameters={"timeout": 1})), 504, "deadline")
+    check_ok(post(server, INFER, content(parameters={"timeout": 0})))
+    check_ok(post(server, INFER, content(parameters={"timeout": 9_000_000})))
+
+
+def stats(server: Server, path: str) -> list[dict[str, Any]]:
+    found = check_ok(server.get(path))
+    assert found.keys() == {"model_stats"}
+    entries: list[dict[str, Any]] = found["model_stats"]
+    return entries
+
+
+def test_statistics_count_what_was_done(server: Server) -> None:
+    path = "/v2/models/mnist/versions/2/stats"
+    (before,) = stats(server, path)
+    for _ in range(4):
+        check_ok(post(server, INFER, content()))
+    server.post("/predict", IMAGES[0].tobytes(), OCTETS)
+    server.post("/v1/models/mnist:predict", json.dumps({"instances": IMAGES.tolist()}).encode())
+    post(server, INFER, content(parameters={"timeout": 1}))
+    (after,) = stats(server, path)
+    assert after["inference_count"] - before["inference_count"] == 4 * 3 + 1 + 3
+    assert after["execution_count"] - before["execution_count"] == 6
+    assert after["last_inference"] >= before["last_inference"]
+    for name, count in {"success": 6, "fail": 1, "queue": 6, "compute_infer": 6}.items():
+        was, now = before["inference_stats"][name], after["inference_stats"][name]
+        assert now["count"] - was["count"] == count, name
+        assert now["ns"] > was["ns"], name
+    sizes = {batch["batch_size"]: batch["compute_infer"] for batch in after["batch_stats"]}
+    assert sizes[3]["count"] >= 5
+    assert sizes[3]["ns"] > 0
+    everything = stats(server, "/v2/models/stats")
+    assert [entry["version"] for entry in stats(server, "/v2/models/mnist/stats")] == [
+        entry["version"] for entry in everything
+    ]
+    assert "2" in [entry["version"] for entry in everything]
+
+
+@pytest.mark.parametrize("tail", ["", "/versions/1"])
+def test_the_configuration_says_what_the_load_tool_asks(server: Server, tail: str) -> None:
+    found = check_ok(server.get(f"/v2/models/mnist{tail}/config"))
+    assert found["name"] == "mnist"
+    assert found["max_batch_size"] == 4096
+    assert found["input"] == [{"name": "image", "data_type": "TYPE_UINT8", "dims": [28, 28]}]
+    assert found["output"] == [{"name": "probabilities", "data_type": "TYPE_FP32", "dims": [10]}]
+    assert found["dynamic_batching"]["max_queue_delay_microseconds"] == 0
+    assert "sequence_batching" not in found
+
+
+def index(server: Server, body: bytes = b"", path: str = "/v2/repository/index") -> dict[str, Any]:
+    entries = check_ok(server.post(path, body))
+    assert all(e.keys() == {"name", "version", "state", "reason"} for e in entries)
+    assert all(e["name"] == "mnist" for e in entries)
+    return {e["version"]: (e["state"], e["reason"]) for e in entries}
+
+
+@pytest.mark.slow
+def test_the_repository_is_listed_loaded_from_and_unloaded(models: Path, tmp_path: Path) -> None:
+    with serving(models, tmp_path / "log") as server:
+        assert index(server) == {
+            "1": ("UNAVAILABLE", "not loaded"),
+            "2": ("READY", ""),
+            "3": ("UNAVAILABLE", "not loaded"),
+            "7": ("UNAVAILABLE", "not loaded"),
+        }
+        check_error(server.get("/v2/models/mnist/versions/3/ready"), 503, "not loaded")
+        check_error(server.get("/v2/models/mnist/versions/3/stats"), 503, "not loaded")
+        check_ok(post(server, "/v2/models/mnist/versions/3/infer", content()))
+        check_error(post(server, "/v2/models/mnist/versions/7/infer", content()), 503, "SHA-256")
+        found = index(server)
+        assert found["3"] == ("READY", "")
+        assert found["7"][0] == "UNAVAILABLE"
+        assert "SHA-256" in found["7"][1]
+        check_error(server.get("/v2/models/mnist/versions/7/ready"), 503, "SHA-256")
+        for path in ("/v2/repository/index", "/v2/repository/local/index"):
+            assert index(server, b'{"ready":true}', path).keys() == {"2", "3"}
+        check_error(server.post("/v2/repository/index", b'{"ready":1}'), 400, "ready")
+
+        unload = "/v2/repository/models/mnist/unload"
+        check_error(server.post(unload, b""), 400, "version 2 is the champion")
+        named = {"parameters": {"version": "2"}}
+        check_error(post(server, unload, named), 400, "version 2 is the champion")
+        check_error(post(server, unload, {"parameters": {"version": "9"}}), 404, "no version '9'")
+        for path in (unload, "/v2/repository/local/models/mnist/unload"):
+            check_ok(post(server, path, {"parameters": {"version": "3"}}))
+        assert index(server, b'{"ready":true}').keys() == {"2"}
+        check_ok(post(server, "/v2/models/mnist/versions/3/infer", content()))
+        assert index(server, b'{"ready":true}').keys() == {"2", "3"}
+        check_error(server.post("/v2/repository/models/other/unload", b""), 404, "no model 'other'")
+
+
+@pytest.mark.slow
+def test_load_takes_up_the_champion_now(tmp_path: Path) -> None:
+    models = tiny_repository(tmp_path / "models", versions=(1, 2), champion=1)
+    load = "/v2/repository/models/mnist/load"
+    with serving(models, tmp_path / "log") as server:
+        for version in ("2", "1"):
+            (models / "mnist" / "champion").write_text(f"{version}\n")
+            check_ok(server.post(load, b""))
+            assert check_ok(post(server, INFER, content()))["model_version"] == version
+        for name in ("config", "file:1/model.onnx"):
+            refused = post(server, load, {"parameters": {name: "{}"}})
+            check_error(refused, 400, f"{name}: would overwrite files")
+        (models / "mnist" / "champion").write_text("9\n")
+        check_error(server.post(load, b"{}"), 503, "version 1 goes on: version 9")
+        assert check_ok(post(server, INFER, content()))["model_version"] == "1"
+        check_error(server.post("/v2/repository/models/other/load", b""), 404, "no model 'other'")
+        wait_until(lambda: "goes on" in server.stderr())
+
+
+@pytest.mark.slow
+def test_readiness_ends_with_the_drain_while_all_is_served(models: Path, tmp_path: Path) -> None:
+    with serving(models, tmp_path / "log", "--drain-delay-s", "5") as server:
+        server.process.terminate()
+        wait_until(lambda: server.get("/v2/health/ready").status == 503)
+        check_error(server.get("/v2/health/ready"), 503, "draining")
+        check_error(server.get("/v2/models/mnist/ready"), 503, "draining")
+        check_ok(server.get("/v2/health/live"))
+        check_ok(post(server, INFER, content()))
