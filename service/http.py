@@ -21,7 +21,7 @@ from fastapi import FastAPI, Request
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import empty_receive, empty_send
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from service.decode.content import inflate
 from service.errors import (
@@ -137,17 +137,16 @@ class Exchange(Request):
         declared = self.fields.get(b"content-length")
         if declared is not None and int(declared) > limit:
             raise _body_too_large(limit)
-        message = await self._receive()
-        body: bytes = message.get("body", b"")
-        if message.get("more_body"):
+        message = await self._next_piece()
+        body: bytes = message["body"]
+        if message["more_body"]:
             parts, size = [body], len(body)
-            while message.get("more_body"):
-                message = await self._receive()
-                part = message.get("body", b"")
-                size += len(part)
+            while message["more_body"]:
+                message = await self._next_piece()
+                size += len(message["body"])
                 if size > limit:
                     raise _body_too_large(limit)
-                parts.append(part)
+                parts.append(message["body"])
             body = b"".join(parts)
         elif len(body) > limit:
             raise _body_too_large(limit)
@@ -155,6 +154,12 @@ class Exchange(Request):
         if encoding is None:
             return body
         return await asyncio.to_thread(inflate, body, encoding.decode("latin-1"), limit)
+
+    async def _next_piece(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise asyncio.CancelledError  # which service.protocol is about to send here anyway
+        return message
 
 
 Endpoint = Callable[[Exchange], Awaitable[Reply]]

@@ -8,6 +8,7 @@ costs a request that arrives whole anything but a flag.
 from __future__ import annotations
 
 import asyncio
+import re
 from asyncio import TimerHandle
 from collections.abc import Iterable
 from itertools import chain
@@ -35,6 +36,10 @@ HEAD_LIMIT = 64 << 10
 LINGER_SECONDS = 5.0
 """How long a body that was refused half-way is still read and dropped, so that its sender gets to
 see the answer instead of a reset connection."""
+
+# The parser ends a request that asks for an upgrade with its head, and its body is lost: HTTP/2
+# clients such as Java's and curl's ask so with their first POST. It must not see the field.
+_UPGRADE = re.compile(rb"\r\nUpgrade(?=[ \t]*:)", re.IGNORECASE)
 
 _HEAD_TOO_LARGE = HeadersTooLarge(f"the request's head is larger than {HEAD_LIMIT} bytes")
 
@@ -78,6 +83,9 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Feeds the parser, and keeps the clock running only while a request is incomplete."""
+        if (self._in_head or not self._arriving) and b"pgrade" in data:
+            head, end, rest = data.partition(b"\r\n\r\n")
+            data = _UPGRADE.sub(b"\r\nX-Asked", head) + end + rest
         self._feeding = self._head_bytes + len(data)
         super().data_received(data)
         if not self._arriving:
@@ -190,6 +198,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._in_head and self._arriving:
             self._refuse(BodyTimeout("the request's head did not arrive in time"))
         elif self._arriving and self._running is self.cycle and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
             self._cancel(LATE)
         else:
             self.transport.close()

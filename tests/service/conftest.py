@@ -1,0 +1,36 @@
+"""One real server for all tests that only ask it something."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.server import Server, serving
+from tests.tiny import brittle_model_bytes, slow_model_bytes, tiny_repository, tiny_version
+
+BRITTLE, SLOW = "3", "4"
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with champion 1, another version 2, a brittle one and a slow one."""
+    root = tiny_repository(tmp_path_factory.mktemp("models"), versions=(1, 2), champion=1)
+    tiny_version(root, int(BRITTLE), brittle_model_bytes())
+    tiny_version(root, int(SLOW), slow_model_bytes(60))
+    return root
+
+
+@pytest.fixture(scope="session")
+def server(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The server; its bounds are small, so that tests reach them quickly."""
+    flags = (
+        *("--max-body-bytes", "200000", "--max-evaluate-body-bytes", "400000"),
+        *("--max-images", "200", "--max-evaluate-images", "300"),
+        *("--max-picture-side", "2000", "--max-picture-pixels", "1000000"),
+        *("--body-timeout-s", "1", "--header-timeout-s", "1", "--keep-alive-s", "2"),
+        *("--max-loaded", "8"),
+    )
+    with serving(models, tmp_path_factory.mktemp("log") / "stderr", *flags) as running:
+        yield running

@@ -1,0 +1,353 @@
+"""What happens below the application: peers that are slow, cut off, or speak no HTTP."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import time
+
+import pytest
+
+from tests.problems import check_every_answer, check_problem
+from tests.server import Server, parse_answers, read_all, wait_until
+from tests.service.conftest import SLOW
+
+POST = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\n"
+LIVE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+LAST = b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+
+def statuses(data: bytes) -> list[int]:
+    return [answer.status for answer in parse_answers(data)]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x00\x01\x02\x03\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"NONSENSE / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /\xff\xfe HTTP/1.1\r\n\r\n",
+        b"GET http://elsewhere HTTP/1.1\r\n\r\n",
+        b"CONNECT elsewhere:443 HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nno colon here\r\n\r\n",
+        b"GET / HTTP/1.1\r\nName\x00: value\r\n\r\n",
+        b"GET / HTTP/1.1\r\nname: val\x00ue\r\n\r\n",
+        b"GET / HTTP/1.1\r\n : empty name\r\n\r\n",
+        POST + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+        POST + b"Content-Length: -1\r\n\r\n",
+        POST + b"Content-Length: +5\r\n\r\nhello",
+        POST + b"Content-Length: 0x10\r\n\r\n",
+        POST + b"Content-Length: " + b"9" * 40 + b"\r\n\r\n",
+        POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        POST + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhelloXX\r\n",
+        POST + b"Transfer-Encoding: chunked\r\n\r\n" + b"f" * 40 + b"\r\n",
+        POST + b"Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+        POST + b"Transfer-Encoding: gzip\r\n\r\nhello",
+    ],
+)
+def test_what_is_no_http_is_told_so_and_the_connection_is_closed(
+    server: Server, sent: bytes
+) -> None:
+    (answer,) = parse_answers(server.exchange(sent))
+    check_problem(answer, 400)
+    assert answer.headers["connection"] == "close"
+    assert server.get("/health/live").status == 200
+
+
+def test_what_is_no_request_is_logged_and_counted_like_one(server: Server) -> None:
+    before = server.metric("mnist_requests_total", endpoint="other", status="400")
+    (answer,) = parse_answers(server.exchange(b"GET / HTTP/1.1\r\nbroken\r\n\r\n"))
+    assert server.metric("mnist_requests_total", endpoint="other", status="400") == before + 1
+    (line,) = (x for x in server.access() if x["request_id"] == answer.headers["x-request-id"])
+    assert (line["method"], line["path"], line["status"]) == ("-", "/", 400)
+
+
+def test_a_broken_body_reaches_a_running_request_in_pieces(server: Server) -> None:
+    with server.connect() as connection:
+        connection.sendall(POST + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+        time.sleep(0.05)
+        connection.sendall(b"nonsense\r\n")
+        (answer,) = parse_answers(read_all(connection))
+    check_problem(answer, 400, "transfer encoding")
+
+
+@pytest.mark.parametrize("target", [b"/" + b"a" * 8192, b"/predict?version=" + b"1" * 8200])
+def test_a_path_or_query_too_long_is_told_so(server: Server, target: bytes) -> None:
+    (answer,) = parse_answers(server.exchange(b"GET " + target + b" HTTP/1.1\r\n\r\n"))
+    check_problem(answer, 414)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        b"X-Big: " + b"a" * 70_000,
+        b"\r\n".join(b"X-%d: %s" % (n, b"a" * 100) for n in range(700)),
+        b"a" * 70_000 + b": x",
+    ],
+)
+@pytest.mark.parametrize("pieces", [1, 10])
+def test_a_head_too_large_is_told_so(server: Server, fields: bytes, pieces: int) -> None:
+    sent = b"GET /health/live HTTP/1.1\r\n" + fields + b"\r\n\r\n"
+    with server.connect() as connection:
+        step = -(-len(sent) // pieces)
+        try:
+            for first in range(0, len(sent), step):
+                connection.sendall(sent[first : first + step])
+                time.sleep(0.002)
+        except OSError:
+            pass  # refused before all was sent
+        (answer,) = parse_answers(read_all(connection))
+    check_problem(answer, 431)
+
+
+def test_an_endless_field_name_or_method_is_cut_off(server: Server) -> None:
+    for start in (b"GET / HTTP/1.1\r\n", b"GET /"):
+        with server.connect() as connection:
+            try:
+                connection.sendall(start)
+                for _ in range(200):
+                    connection.sendall(b"a" * 1000)
+            except OSError:
+                pass
+            for answer in parse_answers(read_all(connection)):
+                assert answer.status in (414, 431)
+
+
+def test_under_v1_and_v2_these_errors_have_their_form(server: Server) -> None:
+    for root in (b"/v1", b"/v2"):
+        long = server.exchange(b"GET " + root + b"/" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n")
+        (answer,) = parse_answers(long)
+        check_every_answer(answer)
+        assert answer.status == 414
+        assert json.loads(answer.body).keys() == {"error"}
+
+
+def test_a_slow_head_is_given_up(server: Server) -> None:
+    with server.connect() as connection:
+        start = time.monotonic()
+        connection.sendall(b"GET /health/live HTTP/1.1\r\nHost:")
+        (answer,) = parse_answers(read_all(connection))
+        assert 0.5 < time.monotonic() - start < 5
+    check_problem(answer, 408, "head")
+
+
+def test_a_head_that_drips_is_given_up_too(server: Server) -> None:
+    with server.connect() as connection:
+        start = time.monotonic()
+        connection.sendall(b"GET /health/live HTTP/1.1\r\n")
+        try:
+            while time.monotonic() - start < 5:
+                connection.sendall(b"a: b\r\n")
+                time.sleep(0.1)
+        except OSError:
+            pass
+        assert time.monotonic() - start < 4
+
+
+@pytest.mark.parametrize("sent", [b"", b"\r\n"])
+def test_a_connection_that_says_nothing_is_closed(server: Server, sent: bytes) -> None:
+    with server.connect() as connection:
+        connection.sendall(sent)
+        assert read_all(connection) == b""
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        POST + b"Content-Length: 784\r\n\r\n",
+        POST + b"Content-Length: 784\r\n\r\n" + bytes(700),
+        POST + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhel",
+        POST + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+    ],
+)
+def test_a_slow_body_is_given_up(server: Server, sent: bytes) -> None:
+    start = time.monotonic()
+    (answer,) = parse_answers(server.exchange(sent))
+    assert 0.5 < time.monotonic() - start < 5
+    check_problem(answer, 408, "body")
+    assert answer.headers["connection"] == "close"
+
+
+def test_a_body_in_small_pieces_is_read_whole(server: Server) -> None:
+    with server.connect() as connection:
+        connection.sendall(POST + b"Connection: close\r\nContent-Length: 784\r\n\r\n")
+        for _ in range(98):
+            connection.sendall(bytes(8))
+            time.sleep(0.001)
+        assert statuses(read_all(connection)) == [200]
+
+
+def test_chunks_make_the_same_body(server: Server) -> None:
+    body = bytes(range(256)) * 3 + bytes(16)
+    chunks = b"".join(
+        b"%x;extension=1\r\n%s\r\n" % (100, body[n : n + 100]) for n in range(0, 700, 100)
+    )
+    chunks += (
+        b"54\r\n" + body[700:] + b"\r\n0\r\nContent-Type: text/plain\r\nX-Request-ID: no\r\n\r\n"
+    )
+    sent = POST + b"X-Request-ID: yes\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks + LAST
+    first, last = parse_answers(server.exchange(sent))
+    whole = server.post("/predict", body, "application/octet-stream")
+    assert (first.status, first.body) == (200, whole.body)
+    assert first.headers["x-request-id"] == "yes"
+    assert last.status == 200
+
+
+def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
+    one = POST + b"X-Request-ID: id-%d\r\nContent-Length: 784\r\n\r\n"
+    sent = b"".join(one % n + bytes([n]) * 784 for n in range(1, 51)) + LAST
+    *answers, last = parse_answers(server.exchange(sent))
+    assert [a.headers["x-request-id"] for a in answers] == [f"id-{n}" for n in range(1, 51)]
+    for number, answer in enumerate(answers, 1):
+        alone = server.post("/predict", bytes([number]) * 784, "application/octet-stream")
+        assert answer.body == alone.body
+    assert last.headers["connection"] == "close"
+
+
+def test_a_broken_request_behind_good_ones_leaves_their_answers(server: Server) -> None:
+    with server.connect() as connection:
+        connection.sendall(LIVE)
+        connection.recv(65536)
+        connection.sendall(LIVE)
+        connection.recv(65536)
+        connection.sendall(b"nonsense\r\n\r\n")
+        assert statuses(read_all(connection)) == [400]
+
+
+def test_a_refused_body_is_read_to_its_end_and_the_connection_goes_on(server: Server) -> None:
+    with server.connect() as connection:
+        connection.sendall(POST + b"Content-Length: 300000\r\n\r\n" + bytes(1000))
+        (answer,) = parse_answers(connection.recv(65536))
+        check_problem(answer, 413)
+        connection.sendall(bytes(299_000))
+        connection.sendall(LAST)
+        assert statuses(read_all(connection)) == [200]
+
+
+def test_a_sender_who_never_stops_is_cut_off(server: Server) -> None:
+    with server.connect() as connection:
+        start = time.monotonic()
+        connection.sendall(POST + b"Transfer-Encoding: chunked\r\n\r\n")
+        piece = b"10000\r\n" + bytes(65536) + b"\r\n"
+        try:
+            while time.monotonic() - start < 20:
+                connection.sendall(piece)
+                time.sleep(0.05)
+        except OSError:
+            pass
+        assert 3 < time.monotonic() - start < 10
+
+
+def test_who_waits_for_100_continue_gets_it_and_the_answer(server: Server) -> None:
+    with server.connect() as connection:
+        connection.sendall(
+            POST + b"Expect: 100-continue\r\nConnection: close\r\nContent-Length: 784\r\n\r\n"
+        )
+        assert connection.recv(1024) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(bytes(784))
+        assert statuses(read_all(connection)) == [200]
+
+
+def test_who_waits_with_a_body_too_large_is_refused_before_sending_it(server: Server) -> None:
+    with server.connect() as connection:
+        connection.sendall(POST + b"Expect: 100-continue\r\nContent-Length: 300000\r\n\r\n")
+        (answer,) = parse_answers(connection.recv(65536))
+        check_problem(answer, 413)
+
+
+def test_a_wish_to_upgrade_is_passed_over(server: Server) -> None:
+    with server.connect() as connection:
+        wish = (
+            b"Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABk\r\n"
+        )
+        for _ in range(2):
+            connection.sendall(POST + wish + b"Content-Length: 784\r\n\r\n" + bytes(784))
+            assert statuses(connection.recv(65536)) == [200]
+        connection.sendall(LAST)
+        assert statuses(read_all(connection)) == [200]
+
+
+def test_http_1_0_is_answered_and_closed(server: Server) -> None:
+    (answer,) = parse_answers(server.exchange(b"GET /health/live HTTP/1.0\r\n\r\n"))
+    assert answer.status == 200
+
+
+def test_empty_lines_before_a_request_do_no_harm(server: Server) -> None:
+    assert statuses(server.exchange(b"\r\n\r\n" + LAST)) == [200]
+
+
+def _reset(connection: socket.socket) -> None:
+    """Leaves as a killed process does: with a reset instead of a goodbye."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def _left(server: Server) -> float:
+    return sum(
+        value
+        for (name, labels), value in server.metrics().items()
+        if name == "mnist_requests_total" and ("status", "499") in labels
+    )
+
+
+@pytest.mark.parametrize("polite", [True, False])
+def test_who_leaves_in_the_middle_of_a_body_is_counted_and_does_no_harm(
+    server: Server, polite: bool
+) -> None:
+    before = _left(server)
+    for _ in range(5):
+        connection = server.connect()
+        connection.sendall(POST + b"Content-Length: 784\r\n\r\n" + bytes(100))
+        time.sleep(0.02)
+        if polite:
+            connection.close()
+        else:
+            _reset(connection)
+    wait_until(lambda: _left(server) == before + 5)
+    assert "raceback" not in server.stderr()
+
+
+def test_who_leaves_while_the_model_runs_is_counted_and_does_no_harm(server: Server) -> None:
+    target = b"POST /predict?version=%s HTTP/1.1\r\n" % SLOW.encode()
+    warm = server.post(f"/predict?version={SLOW}", bytes(784), "application/octet-stream")
+    assert warm.status == 200
+    before = _left(server)
+    connection = server.connect()
+    connection.sendall(
+        target
+        + b"Content-Type: application/octet-stream\r\nContent-Length: 156800\r\n\r\n"
+        + bytes(156_800)
+    )
+    time.sleep(0.05)
+    _reset(connection)
+    wait_until(lambda: _left(server) == before + 1)
+    assert server.metric("mnist_queue_rows") == 0
+
+
+def test_who_closes_only_the_sending_side_is_answered_or_counted_as_gone(server: Server) -> None:
+    for _ in range(10):
+        with server.connect() as connection:
+            connection.sendall(POST + b"Content-Length: 784\r\n\r\n" + bytes(784))
+            connection.shutdown(socket.SHUT_WR)
+            assert statuses(read_all(connection)) in ([], [200])
+    assert server.get("/health/ready").status == 200
+
+
+def test_who_asks_much_and_reads_nothing_does_no_harm(server: Server) -> None:
+    connection = server.connect(timeout=0.5)
+    many = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 200
+    try:
+        for _ in range(20):
+            connection.sendall(many)
+    except TimeoutError:
+        pass  # nobody reads any more, as it should be
+    assert server.get("/health/ready").status == 200
+    _reset(connection)
+    time.sleep(0.1)
+    assert server.get("/health/ready").status == 200
+    assert "raceback" not in server.stderr()
