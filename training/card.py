@@ -126,5 +126,10 @@ def _plain(value: Any) -> Any:
 def _text(value: Any) -> str:
     if not isinstance(value, Mapping):
         return str(value)
-    kept = {name: item for name, item in value.items() if name not in LEFT_OUT}
+    # By name and kind: the setting "epochs" is a number and stays.
+    kept = {
+        name: item
+        for name, item in value.items()
+        if name not in LEFT_OUT or not isinstance(item, list | tuple | Mapping)
+    }
     return json.dumps(kept, separators=(",", ":"))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
+from typing import TextIO
 
 from service.repository import NAME
 from service.scores import Scores
@@ -16,15 +16,21 @@ from training.verify import Verification
 
 
 class Report:
-    """Writes the lines of one run to standard output, and its last one, if it fails, to error."""
+    """Writes the lines of one run to ``stream``; leaves no bar behind at the end of its block."""
 
-    def __init__(self) -> None:
-        self._progress = Progress(sys.stdout)
+    def __init__(self, stream: TextIO) -> None:
+        self._progress = Progress(stream)
+
+    def __enter__(self) -> Report:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.erase()
 
     def data(self, dataset: Dataset, parts: Split) -> None:
         """The images that will be learnt from, and those that will judge."""
         source = "MNIST, SHA-256 checked" if dataset.source == str(MNIST) else dataset.source
-        self._stage(
+        self._progress.stage(
             "data",
             f"{len(parts.train_images):,} training, {len(parts.validation_images):,} validation "
             f"and {len(dataset.test_images):,} test images ({source})",
@@ -32,11 +38,11 @@ class Report:
 
     def loading(self) -> None:
         """TensorFlow takes seconds to load."""
-        self._progress.bar("model", 0, 1, "loading TensorFlow")
+        self._progress.note("model", "loading TensorFlow")
 
     def model(self, config: Config, parameters: int) -> None:
         """The network."""
-        self._stage("model", f"{config.architecture}, {parameters:,} parameters")
+        self._progress.stage("model", f"{config.architecture}, {parameters:,} parameters")
 
     def batch(self, epoch: int, epochs: int, done: int, steps: int, loss: float) -> None:
         """A step of an epoch: moves the bar."""
@@ -50,7 +56,7 @@ class Report:
             else f"  validation loss {epoch.validation_loss:.4f} "
             f"accuracy {epoch.validation_accuracy:.4f}"
         )
-        self._stage(
+        self._progress.stage(
             "fit",
             f"epoch {epoch.epoch:>{len(str(epochs))}}/{epochs}  loss {epoch.loss:.4f} "
             f"accuracy {epoch.accuracy:.4f}{validation}  {epoch.seconds:.0f} s",
@@ -58,7 +64,7 @@ class Report:
 
     def fit(self, history: History) -> None:
         """What fitting took."""
-        self._stage(
+        self._progress.stage(
             "fit",
             f"{len(history.epochs)} epochs in {history.seconds:.0f} s "
             f"({history.cpu_seconds:.0f} CPU s); kept epoch {history.best_epoch}",
@@ -66,7 +72,7 @@ class Report:
 
     def evaluate(self, test: Scores) -> None:
         """The scores on the test images."""
-        self._stage(
+        self._progress.stage(
             "evaluate",
             f"{test.count:,} test images: loss {test.loss:.4f}, "
             f"calibration error {test.calibration_error:.4f}",
@@ -75,11 +81,11 @@ class Report:
 
     def export(self, path: Path, opset: int) -> None:
         """The file."""
-        self._stage("export", f"ONNX, opset {opset}, {path.stat().st_size:,} bytes")
+        self._progress.stage("export", f"ONNX, opset {opset}, {path.stat().st_size:,} bytes")
 
     def verify(self, proof: Verification) -> None:
         """What the proof came to."""
-        self._stage(
+        self._progress.stage(
             "verify",
             f"the same digits on {proof.images:,} images in batches of "
             f"{', '.join(map(str, proof.batch_sizes))}; probabilities within "
@@ -88,17 +94,9 @@ class Report:
 
     def publish(self, version: int, models: Path) -> None:
         """Where the version is."""
-        self._stage("publish", f"version {version} in {models / NAME / str(version)}")
+        self._progress.stage("publish", f"version {version} in {models / NAME / str(version)}")
 
     def promote(self, version: int, decision: Decision) -> None:
         """Whether it serves, and why."""
         verdict = "is champion" if decision.promoted else "is not champion"
-        self._stage("promote", f"version {version} {verdict}: {decision.reason}")
-
-    def fail(self, why: str) -> None:
-        """The one line of a run that came to nothing."""
-        self._progress.erase()
-        sys.stderr.write(f"train: {why}\n")
-
-    def _stage(self, name: str, text: str) -> None:
-        self._progress.line(f"{name:<10}{text}")
+        self._progress.stage("promote", f"version {version} {verdict}: {decision.reason}")

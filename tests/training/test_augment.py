@@ -33,7 +33,8 @@ def test_without_any_knob_the_images_are_the_same_bits() -> None:
 @pytest.mark.parametrize("knob", ["shift", "rotation", "scale", "shear"])
 def test_each_knob_changes_images_each_by_its_own_draw(knob: str) -> None:
     same = np.repeat(few().train_images[:1], 50, axis=0)
-    moved = affine(same, **{knob: 0.5})
+    knobs: dict[str, Any] = {knob: 0.5}
+    moved = affine(same, **knobs)
     assert len(np.unique(moved.reshape(50, -1), axis=0)) > 40
 
 

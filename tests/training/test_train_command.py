@@ -1,0 +1,182 @@
+"""The ``train`` command as its user meets it: in a process of its own, on a few real digits."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import onnx
+import pytest
+
+from service.repository import Repository
+from service.runtime import Runtime
+from tests.training.digits import NAMES, few, mnist, write_folder
+
+STAGES = ("data", "model", "fit", "evaluate", "Test", "export", "verify", "publish", "promote")
+SMALL = ("--architecture", "mlp", "--hidden-units", "16", "--epochs", "3")
+
+
+def start(*words: str | Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "training", *map(str, words)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def run(*words: str | Path) -> tuple[int, list[str], str]:
+    """The status, the lines on standard output and what is on standard error."""
+    process = start(*words)
+    out, err = process.communicate()
+    return process.returncode, out.splitlines(), err
+
+
+def published(models: Path) -> list[str]:
+    """Everything in the repository, hidden folders too."""
+    folder = models / "mnist"
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_folder(tmp_path_factory.mktemp("data") / "digits", few(2000, 300), zipped=True)
+
+
+@pytest.fixture(scope="module")
+def ran(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Path]:
+    """The lines of a run, and the repository that it wrote."""
+    models = tmp_path_factory.mktemp("repository") / "models"
+    status, lines, err = run(*SMALL, "--data", digits, "--models", models)
+    assert (status, err) == (0, "")
+    return lines, models
+
+
+def test_it_tells_every_stage_in_order(ran: tuple[list[str], Path]) -> None:
+    lines, _ = ran
+    words = [line.split()[0] for line in lines]
+    assert tuple(dict.fromkeys(words)) == STAGES
+    assert words.count("fit") == 3 + 1
+    assert "1,800 training, 200 validation and 300 test images" in lines[0]
+
+
+def test_it_prints_the_test_accuracy_on_a_line_of_its_own(ran: tuple[list[str], Path]) -> None:
+    """And it is the accuracy of the file that was published, counted here by hand."""
+    lines, models = ran
+    printed = [line for line in lines if line.startswith("Test accuracy: ")]
+    runtime = Runtime.load(models / "mnist" / "1" / "model.onnx", provider="cpu")
+    test = few(2000, 300)
+    correct = int((runtime.run(test.test_images).argmax(axis=1) == test.test_labels).sum())
+    assert printed == [f"Test accuracy: {correct / 300:.4f}"]
+    assert correct / 300 > 0.6
+
+
+def test_it_publishes_a_whole_version_and_makes_it_champion(ran: tuple[list[str], Path]) -> None:
+    _, models = ran
+    repository = Repository(models)
+    assert published(models) == ["1", "champion", "journal.jsonl"]
+    assert repository.champion() == 1
+    repository.read_model(1)
+    pictures = sorted(path.name for path in (models / "mnist" / "1").glob("*.png"))
+    assert pictures == ["confusion_matrix.png", "training_curve.png", "worst_mistakes.png"]
+
+
+def test_the_card_and_the_file_tell_the_runs_story(ran: tuple[list[str], Path]) -> None:
+    _, models = ran
+    card = Repository(models).card(1)
+    assert card["settings"]["hidden_units"] == [16]
+    assert card["training"]["recipe"] == "tutorial"
+    assert [epoch["epoch"] for epoch in card["training"]["epochs"]] == [1, 2, 3]
+    assert card["data"]["training_images"] == 1800
+    assert card["data"]["files"].keys() == {f"{name}.gz" for name in NAMES.values()}
+    assert (card["validation"]["count"], card["test"]["count"]) == (200, 300)
+    assert card["verification"]["passed"] is True
+    assert card["promotion"]["promoted"] is True
+    model = onnx.load(models / "mnist" / "1" / "model.onnx")
+    story = {entry.key: entry.value for entry in model.metadata_props}
+    assert json.loads(story["settings"]) == card["settings"]
+
+
+@pytest.mark.slow
+def test_a_second_run_is_a_second_version_and_a_worse_one_is_not_promoted(
+    ran: tuple[list[str], Path], digits: Path
+) -> None:
+    _, models = ran
+    worse = (*SMALL, "--learning-rate", "0.00001", "--data", digits, "--models", models)
+    status, lines, _ = run(*worse)
+    assert status == 0
+    assert "version 2 is not champion: test accuracy" in lines[-1]
+    assert Repository(models).champion() == 1
+    assert Repository(models).card(2)["promotion"]["promoted"] is False
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "status", "name"), [(2, 130, "Ctrl-C"), (15, 143, "SIGTERM")])
+def test_a_signal_ends_it_with_one_line_and_nothing_published(
+    number: int, status: int, name: str, digits: Path, tmp_path: Path
+) -> None:
+    process = start("--epochs", "1000", "--data", digits, "--models", tmp_path)
+    assert process.stdout
+    while not process.stdout.readline().startswith("fit"):
+        assert process.poll() is None
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (
+        status,
+        f"train: stopped by {name}; nothing was published\n",
+    )
+    assert published(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_the_recipe_tutorial_reaches_its_accuracy_on_all_of_mnist(tmp_path: Path) -> None:
+    status, lines, err = run("--architecture", "mlp", "--models", tmp_path)
+    assert (status, err) == (0, "")
+    accuracy = next(line for line in lines if line.startswith("Test accuracy: ")).split()[-1]
+    assert float(accuracy) >= 0.975
+    runtime = Runtime.load(tmp_path / "mnist" / "1" / "model.onnx", provider="cpu")
+    digits = runtime.run(mnist().test_images).argmax(axis=1)
+    assert f"{(digits == mnist().test_labels).mean():.4f}" == accuracy
+
+
+def test_damaged_data_are_told_in_one_line_and_nothing_is_published(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "digits", few())
+    path = folder / NAMES["train_images"]
+    path.write_bytes(path.read_bytes()[:-1])
+    status, lines, err = run("--data", folder, "--models", tmp_path / "models")
+    assert (status, lines) == (1, [])
+    assert err.startswith(f"train: {path}: ")
+    assert err.count("\n") == 1
+    assert published(tmp_path / "models") == []
+
+
+def test_a_repository_that_cannot_be_written_is_told_before_any_training(tmp_path: Path) -> None:
+    (tmp_path / "models").write_text("a file in the way")
+    began = time.monotonic()
+    status, lines, err = run("--models", tmp_path / "models")
+    assert status == 1
+    assert len(lines) == 1
+    assert str(tmp_path / "models") in err
+    assert err.count("\n") == 1
+    assert time.monotonic() - began < 60
+
+
+def test_help_and_wrong_usage_answer_without_tensorflow() -> None:
+    check = (
+        "import sys; from training.__main__ import main\n"
+        "try: main(sys.argv[1:])\n"
+        "finally: print(*{'tensorflow', 'keras', 'onnx', 'matplotlib'} & set(sys.modules))"
+    )
+    for word, status in (("--help", 0), ("--epochs=0", 2)):
+        command = [sys.executable, "-c", check, word]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == status
+        assert done.stdout.splitlines()[-1] == ""
+
+
+def test_a_reader_that_goes_away_ends_it_without_a_traceback(digits: Path, tmp_path: Path) -> None:
+    process = start("--data", digits, "--models", tmp_path)
+    assert process.stdout
+    process.stdout.close()
+    process.stdout = None
+    _, err = process.communicate()
+    assert (process.returncode, err) == (1, "train: stopped: the output was closed\n")

@@ -1,0 +1,121 @@
+"""One run of training: data, model, fit, evaluate, export, verify, publish, promote.
+
+Until the version is published, in one rename, whatever goes wrong leaves the repository as it was.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from service.scores import Scores
+from training import card
+from training.data import Dataset, Split, load, split
+from training.errors import TrainingError
+from training.flags import Command
+from training.promote import release
+from training.publish import staging
+from training.quiet import quiet_stderr
+from training.report import Report
+from training.stop import finish_first
+from training.verify import verify
+
+
+def train(command: Command, report: Report) -> None:
+    """Runs all stages, each told to ``report``.
+
+    Raises:
+        TrainingError, RepositoryError: one line that explains why the run ended.
+        Stopped: a signal came.
+    """
+    config = command.config
+    dataset = load(command.data)
+    parts = split(dataset, config.validation_fraction, config.seed)
+    report.data(dataset, parts)
+
+    with staging(command.models) as folder:
+        report.loading()
+        _load_tensorflow()
+        from training import evaluate, export, fit, model, plots
+
+        fit.prepare(config.seed)
+        network = model.build(config)
+        report.model(config, network.count_params())
+
+        history = fit.fit(network, config, parts, report.batch, report.epoch)
+        report.fit(history)
+
+        classifier = model.with_probabilities(network)
+        validation = evaluate.evaluate(classifier, parts.validation_images, parts.validation_labels)
+        test = evaluate.evaluate(classifier, dataset.test_images, dataset.test_labels)
+        report.evaluate(test)
+
+        path = folder / "model.onnx"
+        export.export(classifier, path)
+        report.export(path, export.OPSET)
+
+        reference = partial(evaluate.probabilities, classifier)
+        proof = verify(path, reference, dataset.test_images, dataset.test_labels)
+        report.verify(proof)
+
+        story = card.describe(
+            architecture=config.architecture,
+            parameters=network.count_params(),
+            opset=export.OPSET,
+            ir_version=export.IR_VERSION,
+            data=_about(dataset, parts),
+            settings=config.model_dump(mode="json"),
+            training={"recipe": command.recipe, **history.as_dict()},
+            validation=_validation(validation),
+            test=test.as_dict(),
+            verification=proof.as_dict(),
+        )
+        export.stamp(path, card.story(story))
+        plots.draw(story, dataset.test_images, folder)
+
+        finish_first()
+        version, decision = release(
+            folder,
+            command.models,
+            story,
+            tolerance=command.tolerance,
+            force=command.force,
+            wanted=command.promote,
+        )
+        report.publish(version, command.models)
+        report.promote(version, decision)
+
+
+def _about(dataset: Dataset, parts: Split) -> dict[str, Any]:
+    """The data as the card has them."""
+    return {
+        "files": dataset.hashes,
+        "training_images": len(parts.train_images),
+        "validation_images": len(parts.validation_images),
+        "test_images": len(dataset.test_images),
+    }
+
+
+def _validation(scores: Scores) -> dict[str, Any] | None:
+    """What the card says about the images held out; None where there were none."""
+    if not scores.count:
+        return None
+    return {"count": scores.count, "accuracy": scores.accuracy, "loss": scores.loss}
+
+
+def _load_tensorflow() -> None:
+    """Loads what only training needs, once there is something to train on.
+
+    Raises:
+        TrainingError: it is not installed.
+    """
+    try:
+        with quiet_stderr():
+            import tensorflow as tf
+
+            tf.config.list_logical_devices()  # looks for a GPU now, and complains now
+    except ModuleNotFoundError as error:
+        raise TrainingError(
+            f"{error.name} is not installed; training needs the extra: "
+            "pip install 'mnist-serve[train]'"
+        ) from error
