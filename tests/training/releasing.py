@@ -28,7 +28,7 @@ from training.publish import PublishError, locked, staging
 from training.versions import prune
 
 # Where the repository is written to; what lies between only thinks.
-STEPS_OF = ("publish.py", "journal.py", "versions.py")
+STEPS_OF = ("publish.py", "journal.py", "versions.py", "shutil.py")
 
 
 def release_tiny(root: Path, seed: int, accuracy: float = 0.5) -> int:
@@ -129,6 +129,7 @@ def release_on_full_disks(disk: Path) -> Iterator[dict[str, Any]]:
             "free": free,
             "error": error,
             "champion": repository.champion(),
+            "journal": len(repository.journal()),
             "unreadable": [v for v in repository.versions() if not repository.read_model(v)],
             "hidden": [path.name for path in repository.folder.glob(".*")],
         }

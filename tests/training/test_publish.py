@@ -150,10 +150,11 @@ def test_a_kill_at_any_step_leaves_a_sound_repository(root: Path, word: str) -> 
             published.append(repository.versions() != Repository(pristine).versions())
             if not report["killed"]:
                 break
-            if published[-1] or champions[-1] != before or report["step"] % 8 == 0:
+            if report["step"] % 5 == 0:
                 recover(root, champions[-1])
-                shutil.rmtree(root)
-                shutil.copytree(pristine, root)
+            # Each kill meets the same repository: sweeping up would shift the steps.
+            shutil.rmtree(root)
+            shutil.copytree(pristine, root)
             process.stdin.write("\n")
             process.stdin.flush()
     assert process.returncode == 0
@@ -244,6 +245,7 @@ def test_a_full_disk_leaves_the_old_champion(tmp_path: Path) -> None:
     for report in failures:
         assert "No space left on device" in report["error"]
         assert report["champion"] == 1
+        assert report["journal"] == 1
         assert report["unreadable"] == []
         assert report["hidden"] == []
 
