@@ -148,6 +148,8 @@ def _options() -> ort.SessionOptions:
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     # Shapes vary from run to run; patterns remembered for each would only hold memory.
     options.enable_mem_pattern = False
+    # What fails is raised here, and told in the log's own form.
+    options.log_severity_level = 4
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
