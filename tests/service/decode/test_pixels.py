@@ -13,12 +13,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.decode import Limits, jsontext, pixels
-from service.decode.pixels import check_pixels, from_json, images_from_lists
+from service.decode import Images, Limits, jsontext, pixels
+from service.decode.picture import Pictures
+from service.decode.pixels import check_pixels, images_from_lists
 from service.errors import Fault, Invalid, Malformed, TooLarge
 from tests.service.decode.samples import LIMITS, digits, picture
 
 ROWS: list[list[int]] = digits()[0].tolist()
+
+
+def from_json(text: bytes, limits: Limits) -> Images:
+    """The images in a body, those of pictures too."""
+    read = pixels.from_json(text, limits)
+    if isinstance(read, Pictures):
+        return np.array([seen.image for seen in read.look(limits)])
+    return read
 
 
 def body(*images: Any) -> bytes:
@@ -70,7 +79,7 @@ def test_a_blank_image_is_read() -> None:
 @pytest.mark.parametrize("before", [0, 3, 70])
 def test_an_image_scaled_to_0_1_is_named_among_good_ones(peak: float, before: int) -> None:
     with pytest.raises(Invalid) as caught:
-        from_json(body(*[ROWS] * before, [0] * 783 + [peak]), LIMITS)
+        from_json(body(*[ROWS] * before, [[0] * 28] * 27 + [[0] * 27 + [peak]]), LIMITS)
     assert caught.value.detail == (
         f"image {before}: its largest value is {peak:g}; it looks scaled to 0..1, send 0..255"
     )
