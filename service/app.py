@@ -10,9 +10,11 @@ from service import __version__
 from service.http import Edge
 from service.lifecycle import Lifecycle
 from service.logs import AccessLog, configure_logs
+from service.lookers import Lookers
 from service.metrics import Metrics
 from service.routes import docs, evaluate, health, metrics, models, predict, v1, v2
 from service.settings import Settings
+from service.threads import worker_threads
 
 DESCRIPTION = "Digit recognition: Keras-trained, ONNX-served."
 
@@ -31,7 +33,8 @@ def build(settings: Settings, shared: Path | None = None) -> Edge:
     )
     figures = Metrics(shared)
     lifecycle = Lifecycle(settings, figures)
-    predict.mount(app, settings, lifecycle, figures)
+    lookers = Lookers(worker_threads(settings.workers))
+    predict.mount(app, settings, lifecycle, figures, lookers)
     evaluate.mount(app, settings, lifecycle)
     models.mount(app, lifecycle)
     health.mount(app, lifecycle)

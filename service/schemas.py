@@ -14,6 +14,23 @@ Digit = Field(ge=0, le=9)
 Share = Field(ge=0, le=1)
 
 
+class Seen(BaseModel):
+    """What the model saw, with `?include=seen`."""
+
+    png: str = Field(
+        json_schema_extra={"contentEncoding": "base64", "contentMediaType": "image/png"},
+        description="the 28x28 image that the model read",
+    )
+    box: list[int] | None = Field(
+        min_length=4,
+        max_length=4,
+        description="left, top, width and height of the digit in the upright picture's pixels; "
+        "null for what is taken as given, and where none was found",
+    )
+    polarity: Literal["as given", "dark on light", "light on dark"]
+    stroke_width: float = Field(description="mean width of the strokes in pixels of the 28x28")
+
+
 class Prediction(BaseModel):
     """What one image shows."""
 
@@ -26,6 +43,7 @@ class Prediction(BaseModel):
     doubts: list[
         Literal["blank", "not a digit", "several digits", "too small", "low contrast", "inverted"]
     ]
+    seen: Seen | None = Field(None, description="only with `?include=seen`")
 
 
 class Predictions(BaseModel):
@@ -164,6 +182,12 @@ def _parameter(name: str, where: str, text: str, schema: dict[str, Any]) -> dict
 _VERSION = _parameter(
     "version", "query", "A version to ask instead of the champion.", {"type": "string"}
 )
+_INCLUDE = _parameter(
+    "include",
+    "query",
+    "`seen` adds to each prediction what the model saw.",
+    {"type": "string", "enum": ["seen"]},
+)
 _DATASET = _parameter(
     "dataset",
     "query",
@@ -271,7 +295,7 @@ _EVALUATE_BODY = {
 PREDICT = {
     **_options("digits", Predictions, (400, 404, 408, 413, 415, 422, 429, 503, 504)),
     "openapi_extra": {
-        "parameters": [_VERSION, _TIMEOUT, _REQUEST_ID],
+        "parameters": [_VERSION, _INCLUDE, _TIMEOUT, _REQUEST_ID],
         "requestBody": _PREDICT_BODY,
     },
 }

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 
-from service.decode import Images, Limits
+from service.decode import Limits
 from service.decode.content import parse_content_type
-from service.decode.flaws import refuse
-from service.decode.picture import from_pictures
+from service.decode.flaws import check_count, refuse
+from service.decode.picture import Pictures
 from service.errors import Malformed, TooLarge
 
 if TYPE_CHECKING:
@@ -32,16 +32,17 @@ class Part:
     data: bytes
 
 
-def from_form(body: bytes, boundary: str, limits: Limits) -> Images:
-    """The images (n, 28, 28) of the picture files in the field ``files``, all or nothing.
+def from_form(body: bytes, boundary: str, limits: Limits) -> Pictures:
+    """The picture files in the field ``files``.
 
-    Raises :class:`Malformed`, :class:`Invalid`, :class:`TooLarge` or :class:`UnsupportedType`.
+    Raises :class:`Malformed`, :class:`Invalid` or :class:`TooLarge`.
     """
     parts = parse_form(body, boundary, max_parts=limits.images)
     for part in parts:
         if part.name != "files":
             raise refuse(None, "body", f'the field {part.name[:40]!r} is not read here; "files" is')
-    return from_pictures([part.data for part in parts], "files", "file", limits)
+    check_count(len(parts), limits, "files", "file")
+    return Pictures([part.data for part in parts], "files", "file")
 
 
 def parse_form(body: bytes, boundary: str, *, max_parts: int) -> list[Part]:

@@ -20,7 +20,7 @@ from service.decode.diagnose import name_of, shape_flaw
 from service.decode.digits import read_digits
 from service.decode.flaws import Flaws, check_count, refuse
 from service.decode.jsontext import is_nested, list_under, parse_json, parse_object, pieces
-from service.decode.picture import from_base64
+from service.decode.picture import Pictures, from_base64
 from service.errors import Invalid, Malformed
 
 LARGE_BYTES = 8192
@@ -29,8 +29,8 @@ LARGE_BYTES = 8192
 _NONE: Images = np.empty((0, SIDE, SIDE), np.uint8)
 
 
-def from_json(body: bytes, limits: Limits) -> Images:
-    """The images of ``{"images": [...]}``, or of ``{"pictures": ["base64", ...]}``.
+def from_json(body: bytes, limits: Limits) -> Images | Pictures:
+    """The images of ``{"images": [...]}``, or the pictures of ``{"pictures": ["base64", ...]}``.
 
     Raises :class:`Malformed`, :class:`Invalid` or :class:`TooLarge`.
     """

@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 from time import perf_counter
 
+import numpy as np
 from fastapi import FastAPI
 
 from service.answer import predictions
-from service.decode import Limits, npy, picture, pixels, raw
+from service.decode import Limits, npy, pixels, raw
 from service.decode.content import parse_content_type
 from service.decode.form import from_form
-from service.doubt import doubts
-from service.errors import UnsupportedType
+from service.decode.picture import Pictures
+from service.doubt import doubts, least_confidence
+from service.errors import Invalid, UnsupportedType
 from service.http import Exchange, Reply, add_route
 from service.lifecycle import Lifecycle
+from service.lookers import Lookers
 from service.metrics import Metrics
+from service.picture.look import Seen
 from service.runtime import Images
 from service.schemas import PREDICT
 from service.settings import Settings
@@ -27,7 +31,9 @@ _OFF_LOOP_BYTES = 32_768
 """Bodies up to this size are decoded on the event loop, within some 200 microseconds."""
 
 
-def mount(app: FastAPI, settings: Settings, lifecycle: Lifecycle, metrics: Metrics) -> None:
+def mount(
+    app: FastAPI, settings: Settings, lifecycle: Lifecycle, metrics: Metrics, lookers: Lookers
+) -> None:
     """Adds the route to ``app``."""
     limits = Limits(
         images=settings.max_images,
@@ -41,22 +47,32 @@ def mount(app: FastAPI, settings: Settings, lifecycle: Lifecycle, metrics: Metri
 
         The Content-Type decides how the body is read. The answer keeps the images' order.
         """
-        version = exchange.parameters("version").get("version")
-        served = await lifecycle.version(version)
+        parameters = exchange.parameters("version", "include")
+        include = parameters.get("include")
+        if include not in (None, "seen"):
+            raise Invalid("query parameter 'include' reads seen alone")
+        served = await lifecycle.version(parameters.get("version"))
         deadline = exchange.deadline(settings.deadline_s)
         body = await exchange.content(settings.max_body_bytes)
         start = perf_counter()
         content_type = exchange.field(b"content-type")
         if len(body) <= _OFF_LOOP_BYTES:
-            images = decode(content_type, body, limits)
+            decoded = decode(content_type, body, limits)
         else:
-            images = await asyncio.to_thread(decode, content_type, body, limits)
+            decoded = await asyncio.to_thread(decode, content_type, body, limits)
+        seen: list[Seen] | None = None
+        if isinstance(decoded, Pictures):
+            seen = await lookers.look(decoded, limits, deadline)
+            images: Images = np.array([one.image for one in seen])
+        else:
+            images = decoded
         exchange.decode_s = perf_counter() - start
         ran = await served.batcher.infer(images, deadline)
         exchange.queue_s, exchange.infer_s = ran.queue_s, ran.infer_s
         start = perf_counter()
-        found = doubts(images)
-        answer, digits = predictions(served.version, ran.probabilities, found)
+        found = doubts(images, ran.probabilities, least_confidence(served.card), seen)
+        details = None if include is None else await lookers.show(images, seen)
+        answer, digits = predictions(served.version, ran.probabilities, found, details)
         metrics.predicted(digits)
         for reasons in found:
             for reason in reasons:
@@ -67,8 +83,8 @@ def mount(app: FastAPI, settings: Settings, lifecycle: Lifecycle, metrics: Metri
     add_route(app, "POST", "/predict", predict, **PREDICT)
 
 
-def decode(content_type: str | None, body: bytes, limits: Limits) -> Images:
-    """The images (n, 28, 28) uint8 in a body of the given Content-Type.
+def decode(content_type: str | None, body: bytes, limits: Limits) -> Images | Pictures:
+    """The images (n, 28, 28) uint8, or the picture files, in a body of the given Content-Type.
 
     Raises Malformed, Invalid, TooLarge or UnsupportedType.
     """
@@ -82,7 +98,7 @@ def decode(content_type: str | None, body: bytes, limits: Limits) -> Images:
     if media_type == "multipart/form-data":
         return from_form(body, parameters.get("boundary", ""), limits)
     if media_type.startswith("image/"):
-        return picture.from_picture(body, limits)[None]
+        return Pictures([body])
     given = (
         f"Content-Type {media_type[:60]!r} is" if media_type else "a body without Content-Type is"
     )

@@ -15,7 +15,8 @@ from tests.service.decode.samples import BOUNDARY, LIMITS, digits, encode, form,
 def test_one_file_and_several_are_read_in_their_order() -> None:
     for count in (1, 5):
         files = [("files", picture(index=index)) for index in range(count)]
-        assert np.array_equal(from_form(form(*files), BOUNDARY, LIMITS), digits()[:count])
+        seen = from_form(form(*files), BOUNDARY, LIMITS).look(LIMITS)
+        assert np.array_equal([one.image for one in seen], digits()[:count])
 
 
 def test_parts_come_with_name_filename_and_type() -> None:
@@ -38,7 +39,7 @@ def test_bytes_like_a_boundary_stay_in_the_file() -> None:
 def test_all_or_nothing_each_faulty_file_is_named() -> None:
     files = [picture(), b"no picture", picture(), picture()[:100], b""]
     with pytest.raises(Malformed, match="3 files are faulty, the first is file 1: not") as caught:
-        from_form(form(*(("files", file) for file in files)), BOUNDARY, LIMITS)
+        from_form(form(*(("files", file) for file in files)), BOUNDARY, LIMITS).look(LIMITS)
     assert [(flaw.index, flaw.field) for flaw in caught.value.flaws] == [
         (1, "files"),
         (3, "files"),
@@ -56,7 +57,7 @@ def test_all_or_nothing_each_faulty_file_is_named() -> None:
 )
 def test_the_first_faulty_file_decides_the_kind_of_fault(file: bytes, kind: type[Fault]) -> None:
     with pytest.raises(kind):
-        from_form(form(("files", picture()), ("files", file)), BOUNDARY, LIMITS)
+        from_form(form(("files", picture()), ("files", file)), BOUNDARY, LIMITS).look(LIMITS)
 
 
 def test_another_field_is_invalid() -> None:

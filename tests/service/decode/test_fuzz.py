@@ -20,7 +20,7 @@ from service.decode.idx import read_idx
 from service.decode.labelled import from_form as labelled_from_form
 from service.decode.labelled import from_json as labelled_from_json
 from service.decode.npy import from_npy, read_npz
-from service.decode.picture import from_picture
+from service.decode.picture import Pictures
 from service.decode.pixels import from_json
 from service.decode.raw import from_bytes
 from service.errors import Fault
@@ -69,7 +69,7 @@ DECODERS: dict[str, tuple[Decoder, list[bytes]]] = {
         [zlib.compress(IMAGES.tobytes())],
     ),
     "picture": (
-        lambda body: from_picture(body, LIMITS),
+        lambda body: Pictures([body]).look(LIMITS),
         [
             *(picture(kind, "RGB") for kind in ("PNG", "JPEG", "WebP", "BMP", "GIF", "TIFF")),
             *(picture("PNG", mode) for mode in ("L", "LA", "P", "1")),
@@ -78,7 +78,7 @@ DECODERS: dict[str, tuple[Decoder, list[bytes]]] = {
         ],
     ),
     "form": (
-        lambda body: from_form(body, BOUNDARY, LIMITS),
+        lambda body: from_form(body, BOUNDARY, LIMITS).look(LIMITS),
         [form(("files", picture()), ("files", picture("GIF")))],
     ),
     "labelled json": (

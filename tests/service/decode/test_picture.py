@@ -1,293 +1,23 @@
-"""Picture files: bit for bit where they are grey, sensibly grey where not, and never trusted."""
+"""The picture files of a request: got at quickly, looked at all or not at all."""
 
 from __future__ import annotations
 
 import base64
-import struct
-import time
-import tracemalloc
-import zlib
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from typing import Any
+from time import perf_counter
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
-from service.decode import Limits
-from service.decode.picture import from_base64, from_picture
-from service.errors import Fault, Invalid, Malformed, TooLarge, UnsupportedType
+from service.decode import Images, Limits
+from service.decode.picture import Pictures, from_base64
+from service.errors import DeadlineExceeded, Fault, Invalid, Malformed, TooLarge, UnsupportedType
 from tests.service.decode.samples import LIMITS, digits, encode, picture
 
-# What Pillow warns of is ignored in service; pytest would make errors of it.
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 
-
-def read(body: bytes, limits: Limits = LIMITS) -> NDArray[np.uint8]:
-    """The pixels of a picture."""
-    return from_picture(body, limits)
-
-
-@pytest.mark.parametrize(
-    ("kind", "options"),
-    [
-        ("PNG", {}),
-        ("PNG", {"optimize": True}),
-        ("BMP", {}),
-        ("GIF", {}),
-        ("WebP", {"lossless": True}),
-        ("TIFF", {}),
-        ("TIFF", {"compression": "tiff_lzw"}),
-        ("TIFF", {"compression": "tiff_deflate"}),
-    ],
-)
-@pytest.mark.parametrize("mode", ["L", "RGB", "P"])
-@pytest.mark.parametrize("index", [0, 1, 77])
-def test_lossless_grey_is_taken_bit_for_bit(
-    kind: str, options: dict[str, Any], mode: str, index: int
-) -> None:
-    if kind == "WebP" and mode == "L":
-        mode = "RGB"  # WebP has no grey
-    grey = read(picture(kind, mode, index, **options))
-    assert grey.dtype == np.uint8
-    assert np.array_equal(grey, digits()[index])
-
-
-@pytest.mark.parametrize(
-    ("kind", "mode"), [("JPEG", "L"), ("JPEG", "RGB"), ("JPEG", "CMYK"), ("WebP", "RGB")]
-)
-def test_lossy_pictures_come_close(kind: str, mode: str) -> None:
-    grey = read(picture(kind, mode, quality=95)).astype(int)
-    assert np.abs(grey - digits()[0]).mean() < 4
-
-
-def test_every_grey_value_survives_a_png() -> None:
-    ramp = (np.arange(784) % 256).astype(np.uint8).reshape(28, 28)
-    assert np.array_equal(read(encode(Image.fromarray(ramp), "PNG")), ramp)
-
-
-def test_a_faint_picture_is_no_scaled_array() -> None:
-    faint = (digits()[0] > 127).astype(np.uint8)
-    assert np.array_equal(read(encode(Image.fromarray(faint), "PNG")), faint)
-
-
-@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
-def test_16_bits_are_scaled_to_8(kind: str) -> None:
-    wide = digits()[0].astype(np.uint16) * 257
-    assert np.array_equal(read(encode(Image.fromarray(wide), kind)), digits()[0])
-    dim = np.full((28, 28), 128, np.uint16)  # half a step of 257: rounds up from 128.5 on
-    assert read(encode(Image.fromarray(dim), kind)).max() == 0
-    assert read(encode(Image.fromarray(dim + 1), kind)).min() == 1
-
-
-@pytest.mark.parametrize("kind", ["PNG", "BMP", "GIF", "TIFF"])
-def test_1_bit_is_black_and_white(kind: str) -> None:
-    ink = digits()[0] > 127
-    grey = read(encode(Image.fromarray(ink), kind))
-    assert np.array_equal(grey, ink * np.uint8(255))
-
-
-@pytest.mark.parametrize("mode", ["LA", "RGBA"])
-def test_the_transparent_shows_the_black_background(mode: str) -> None:
-    ink = Image.new(mode, (28, 28), (255,) * (len(mode) - 1) + (0,))
-    ink.putalpha(Image.fromarray(digits()[0]))
-    grey = read(encode(ink, "PNG")).astype(int)
-    assert np.abs(grey - digits()[0]).max() <= 1
-
-
-def test_a_transparent_colour_of_a_palette_shows_black() -> None:
-    image = Image.fromarray(digits()[0]).convert("P")
-    image.putpalette([255] * 768)
-    grey = read(encode(image, "PNG", transparency=0))
-    assert np.array_equal(grey > 0, np.asarray(image) > 0)
-
-
-def test_colour_becomes_luma() -> None:
-    for colour, grey in [((255, 0, 0), 76), ((0, 255, 0), 150), ((0, 0, 255), 29)]:
-        shown = read(encode(Image.new("RGB", (28, 28), colour), "PNG"))
-        assert set(shown.ravel()) == {grey}
-
-
-@pytest.mark.parametrize("kind", ["GIF", "WebP", "PNG", "TIFF"])
-def test_of_an_animation_the_first_frame_is_read(kind: str) -> None:
-    frames = [Image.fromarray(digits()[index]).convert("RGB") for index in range(3)]
-    options = {"lossless": True} if kind == "WebP" else {}
-    body = encode(frames[0], kind, save_all=True, append_images=frames[1:], **options)
-    assert np.array_equal(read(body), digits()[0])
-
-
-@pytest.mark.parametrize("size", [(27, 28), (28, 29), (280, 280), (1, 1)])
-def test_another_size_is_told(size: tuple[int, int]) -> None:
-    with pytest.raises(Invalid, match=f"the picture is {size[0]}x{size[1]}; 28x28 is read here"):
-        read(encode(Image.new("L", size), "PNG"))
-
-
-def test_32_bits_a_pixel_are_not_read() -> None:
-    for mode in ("I", "F"):
-        with pytest.raises(Invalid, match="32 bits a pixel"):
-            read(encode(Image.new(mode, (28, 28)), "TIFF"))
-
-
-@pytest.mark.parametrize(
-    ("body", "kind"),
-    [
-        (b"\0\0\0\x18ftypheic" + bytes(50), "HEIC"),
-        (b"\0\0\0\x1cftypavif" + bytes(50), "AVIF"),
-        (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),
-        (b'<?xml version="1.0"?><svg/>', "SVG"),
-        (b"%PDF-1.7", "PDF"),
-        (b"\0\0\1\0\1\0", "icon"),
-        (b"\xff\x0a" + bytes(9), "JPEG XL"),
-    ],
-)
-def test_another_format_is_named_and_those_read_are_listed(body: bytes, kind: str) -> None:
-    with pytest.raises(
-        UnsupportedType, match=f"{kind} pictures are not read here; PNG, JPEG, WebP"
-    ):
-        read(body)
-
-
-@pytest.mark.parametrize(
-    "body", [b"x", b"no picture at all", b"P5 28 28 255\n" + bytes(784), b"\x89PNG", bytes(784)]
-)
-def test_what_is_no_picture_is_malformed(body: bytes) -> None:
-    with pytest.raises(Malformed, match="not a picture: its first bytes"):
-        read(body)
-
-
-def test_an_empty_picture_is_malformed() -> None:
-    with pytest.raises(Malformed, match="empty"):
-        read(b"")
-
-
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WebP", "BMP", "GIF", "TIFF"])
-@pytest.mark.parametrize("part", [0.2, 0.5, 0.8])
-def test_a_truncated_picture_is_malformed(kind: str, part: float) -> None:
-    whole = picture(kind, "RGB")
-    with pytest.raises(Malformed, match=f"the {kind} picture is"):
-        read(whole[: max(14, int(len(whole) * part))])
-
-
-def test_a_png_ends_where_it_ends() -> None:
-    for spoilt in (picture()[:-1], picture()[:-12], picture() + b"PK\3\4 polyglot"):
-        with pytest.raises(Malformed, match="cut short or has data after its end"):
-            read(spoilt)
-
-
-def test_a_png_with_a_wrong_checksum_is_malformed() -> None:
-    body = bytearray(picture())
-    body[45] ^= 1
-    with pytest.raises(Malformed, match="the PNG picture is damaged"):
-        read(bytes(body))
-
-
-def chunk(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-
-def png_of_size(width: int, height: int) -> bytes:
-    """A small file that says it is large."""
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(bytes(10_000_000), 9))
-        + chunk(b"IEND", b"")
-    )
-
-
-def webp_of_size(width: int, height: int) -> bytes:
-    canvas = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
-    data = b"WEBPVP8X" + struct.pack("<I", 10) + bytes(4) + canvas + bytes(60)
-    return b"RIFF" + struct.pack("<I", len(data)) + data
-
-
-def bmp_of_size(width: int, height: int) -> bytes:
-    return b"BM" + struct.pack("<IIIIiiHHIIiiII", 99, 0, 54, 40, width, height, 1, 24, *[0] * 6)
-
-
-def gif_of_size(width: int, height: int) -> bytes:
-    file = bytearray(picture("GIF"))
-    file[6:10] = struct.pack("<HH", width, height)
-    return bytes(file)
-
-
-def tiff_of_size(width: int, height: int) -> bytes:
-    tags = [(256, width), (257, height), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1), (279, 9)]
-    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
-    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4)
-
-
-def jpeg_of_size(width: int, height: int) -> bytes:
-    file = bytearray(picture("JPEG"))
-    place = file.index(b"\xff\xc0") + 5
-    file[place : place + 4] = struct.pack(">HH", height, width)
-    return bytes(file)
-
-
-@pytest.mark.parametrize(
-    "make", [png_of_size, webp_of_size, bmp_of_size, gif_of_size, tiff_of_size, jpeg_of_size]
-)
-@pytest.mark.parametrize("size", [(16_000, 16_000), (16_385, 28), (28, 20_000)])
-def test_a_large_size_in_the_header_is_refused_before_anything_is_decoded(
-    make: Callable[[int, int], bytes], size: tuple[int, int]
-) -> None:
-    body = make(*size)
-    start = time.thread_time()
-    tracemalloc.start()
-    with pytest.raises(TooLarge, match=f"the picture is {size[0]}x{size[1]}; at most"):
-        read(body)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 4 << 20
-    assert time.thread_time() - start < 0.1
-
-
-def test_the_limits_are_settings() -> None:
-    body = picture()
-    read(body, Limits(picture_pixels=784, picture_side=28))
-    for limits in (Limits(picture_pixels=783), Limits(picture_side=27)):
-        with pytest.raises(TooLarge):
-            read(body, limits)
-
-
-@pytest.mark.parametrize("make", [png_of_size, bmp_of_size, tiff_of_size, jpeg_of_size])
-@pytest.mark.parametrize("size", [(0, 0), (0, 28), (28, 0)])
-def test_a_picture_without_pixels_is_malformed(
-    make: Callable[[int, int], bytes], size: tuple[int, int]
-) -> None:
-    with pytest.raises(Malformed):
-        read(make(*size))
-
-
-def test_a_tile_larger_than_the_limits_is_refused() -> None:
-    """libtiff takes memory for a whole tile, however small the picture."""
-    tags = [(256, 28), (257, 28), (258, 8), (259, 5), (262, 1), (277, 1),
-            (322, 30_000), (323, 30_000), (324, 8), (325, 99)]  # fmt: skip
-    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
-    body = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(200)
-    with pytest.raises(TooLarge, match="30000x30000"):
-        read(body)
-
-
-def test_a_bomb_in_a_text_chunk_stays_bounded() -> None:
-    whole = picture()
-    bomb = chunk(b"zTXt", b"name\0\0" + zlib.compress(bytes(100_000_000), 9))
-    tracemalloc.start()
-    with suppress(Malformed):
-        assert np.array_equal(read(whole[:33] + bomb + whole[33:]), digits()[0])
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 5 << 20
-
-
-def test_text_in_a_png_changes_nothing() -> None:
-    info = PngImagePlugin.PngInfo()
-    info.add_text("Comment", "drawn by hand")
-    assert np.array_equal(read(picture(pnginfo=info)), digits()[0])
+def images(pictures: Pictures) -> Images:
+    """What is seen in each."""
+    return np.array([seen.image for seen in pictures.look(LIMITS)])
 
 
 def as_base64(body: bytes) -> str:
@@ -296,7 +26,7 @@ def as_base64(body: bytes) -> str:
 
 def test_base64_is_read_with_and_without_a_data_uri() -> None:
     texts = [as_base64(picture()), "data:image/png;base64," + as_base64(picture(index=1))]
-    assert np.array_equal(from_base64(texts, "pictures", LIMITS), digits()[:2])
+    assert np.array_equal(images(from_base64(texts, "pictures", LIMITS)), digits()[:2])
 
 
 @pytest.mark.parametrize(
@@ -312,16 +42,11 @@ def test_base64_is_read_with_and_without_a_data_uri() -> None:
         ("", Malformed, "picture 1: the picture is empty"),
         ("QUJD", Malformed, "picture 1: not a picture"),
         (as_base64(b"<svg/>"), UnsupportedType, "picture 1: SVG"),
-        (
-            as_base64(encode(Image.new("L", (9, 9)), "PNG")),
-            Invalid,
-            "picture 1: the picture is 9x9",
-        ),
     ],
 )
 def test_a_faulty_base64_picture_is_named(text: object, kind: type[Fault], message: str) -> None:
     with pytest.raises(kind, match=message) as caught:
-        from_base64([as_base64(picture()), text], "pictures", LIMITS)
+        from_base64([as_base64(picture()), text], "pictures", LIMITS).look(LIMITS)
     assert [(flaw.index, flaw.field) for flaw in caught.value.flaws] == [(1, "pictures")]
 
 
@@ -330,14 +55,27 @@ def test_too_many_base64_pictures_are_too_large() -> None:
         from_base64([as_base64(picture())] * 3, "pictures", Limits(images=2))
 
 
-def test_a_picture_is_read_in_any_thread_at_once() -> None:
-    bodies = [picture(kind, "RGB", n) for n in range(8) for kind in ("PNG", "BMP", "GIF")]
-    with ThreadPoolExecutor(8) as pool:
-        images = list(pool.map(read, bodies * 5))
-    for n, image in enumerate(images):
-        assert np.array_equal(image, digits()[n % 24 // 3])
+def test_pictures_are_looked_at_until_the_deadline() -> None:
+    pictures = Pictures([picture()] * 3, "files", "file")
+    assert len(pictures.look(LIMITS, perf_counter() + 60)) == 3
+    with pytest.raises(DeadlineExceeded):
+        pictures.look(LIMITS, perf_counter())
 
 
-def test_nothing_of_a_picture_is_kept_open(recwarn: pytest.WarningsRecorder) -> None:
-    read(picture())
-    assert list(recwarn) == []
+def test_one_png_in_the_form_of_mnist_is_seen_at_a_glance() -> None:
+    seen = Pictures([picture()]).at_a_glance(LIMITS)
+    assert seen is not None
+    assert np.array_equal(seen[0].image, digits()[0])
+
+
+@pytest.mark.parametrize(
+    "pictures",
+    [
+        Pictures([picture("GIF")]),
+        Pictures([picture(), picture()], "files", "file"),
+        Pictures([encode(Image.fromarray(255 - digits()[0]), "PNG")]),
+        Pictures([encode(Image.new("L", (29, 28)), "PNG")]),
+    ],
+)
+def test_all_other_pictures_take_longer(pictures: Pictures) -> None:
+    assert pictures.at_a_glance(LIMITS) is None

@@ -1,0 +1,44 @@
+"""The threads that look at pictures, so that the event loop stays free.
+
+Their number is that of the cores: decoding is work for the processor alone, and each picture that
+is being decoded takes memory in proportion to its pixels.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from service.decode import Images, Limits
+from service.decode.picture import Pictures
+from service.picture.look import Seen
+from service.picture.show import shown
+
+Answer = TypeVar("Answer")
+_FEW = 8
+
+
+class Lookers:
+    """Runs what takes long on pictures, ``threads`` at a time."""
+
+    def __init__(self, threads: int) -> None:
+        self._threads = ThreadPoolExecutor(threads, "looker")
+
+    async def look(self, pictures: Pictures, limits: Limits, deadline: float) -> list[Seen]:
+        """What is seen in each picture; at once where that is quick. Raises as they do."""
+        seen = pictures.at_a_glance(limits)
+        if seen is not None:
+            return seen
+        return await self.run(lambda: pictures.look(limits, deadline))
+
+    async def show(self, images: Images, seen: list[Seen] | None) -> list[dict[str, Any]]:
+        """Each image as ``?include=seen`` tells it; at once where they are few."""
+        if len(images) <= _FEW:
+            return shown(images, seen)
+        return await self.run(lambda: shown(images, seen))
+
+    async def run(self, work: Callable[[], Answer]) -> Answer:
+        """Runs ``work`` on one of the threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)

@@ -1,0 +1,11 @@
+"""A picture of a digit, of any kind, to the 28x28 form that the model reads.
+
+The steps, one file each:
+
+    ground.py     what is ink and what the ground it stands on, and which of them is darker
+    rules.py      the lines of writing paper, taken out
+    parts.py      the connected parts of the ink
+    find.py       which parts are the digit
+    normalise.py  the digit's strokes in MNIST's form
+    look.py       these in their order
+"""

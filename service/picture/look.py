@@ -1,0 +1,203 @@
+"""Looks at a picture: the steps from grey pixels to the 28x28 image, in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from service.decode import SIDE
+from service.picture.find import Box, Found, find_digit
+from service.picture.ground import (
+    Grey,
+    Ink,
+    Polarity,
+    ink_on_plain_ground,
+    ink_on_uneven_ground,
+)
+from service.picture.normalise import normalise
+from service.picture.open import Picture
+
+OVERVIEW = 640
+"""The longer side, in pixels, of the reduced picture in which the digit is searched."""
+CLOSE_UP = 160
+"""The longest side of a digit in the close-up from which its strokes are taken."""
+DARK_BORDER = 32
+"""The mean of the outermost pixels below which 28x28 pixels are taken as they are.
+
+No image of MNIST's has more than 9.
+"""
+LOW_CONTRAST = 28
+"""Strokes with less ink than this, of 255, are faint."""
+TOO_SMALL = 8
+"""A digit below this many pixels has lost its form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was seen in a picture: the image (28, 28) for the model, and how it came about."""
+
+    image: Grey
+    polarity: Literal["as given"] | Polarity
+    box: Box | None = None
+    """Where in the upright original the digit is; None for one taken as given, or none found."""
+    doubts: tuple[str, ...] = ()
+
+
+def look(picture: Picture) -> Seen:
+    """The digit in a picture, in MNIST's form; an empty image, and a doubt, where there is none."""
+    given = as_given(picture)
+    if given is not None:
+        return given
+    grey = picture.grey
+    overview, factor = _reduced(grey, OVERVIEW)
+    first = _first_good(_inks(overview))
+    if first is None:
+        return _nothing(grey)
+    ink, found = first
+    box = _scaled(found.box, factor, grey.shape)
+    close_up, corner, zoom = _close_up(grey, box)
+    second = _looked_closer(close_up, ink.polarity, _within(box, corner, zoom))
+    others = found.others
+    if second is not None:
+        ink, found = second
+        left, top, width, height = found.box
+        box = (
+            corner[0] + round(left * zoom),
+            corner[1] + round(top * zoom),
+            max(1, round(width * zoom)),
+            max(1, round(height * zoom)),
+        )
+    doubts = []
+    if others:
+        doubts.append("several digits")
+    width, height = picture.original
+    box = _scaled(box, width / grey.shape[1], (height, width))
+    if max(box[2:]) < TOO_SMALL:
+        doubts.append("too small")
+    if np.percentile(ink.amount[found.mask], 75) < LOW_CONTRAST:
+        doubts.append("low contrast")
+    image = normalise(ink.amount, found.mask, found.threshold)
+    return Seen(image, ink.polarity, box, tuple(doubts))
+
+
+def as_given(picture: Picture) -> Seen | None:
+    """The picture as it is, where it is already in MNIST's form: 28x28 with a dark border."""
+    if picture.grey.shape == (SIDE, SIDE) and has_dark_border(picture.grey):
+        return Seen(picture.grey, "as given")
+    return None
+
+
+def has_dark_border(grey: Grey) -> bool:
+    """Whether the outermost pixels of a 28x28 image are ground as MNIST has it, near black."""
+    pixels = grey.tobytes()
+    upright = pixels[SIDE:-SIDE]
+    total = sum(pixels[:SIDE]) + sum(pixels[-SIDE:])
+    total += sum(upright[::SIDE]) + sum(upright[SIDE - 1 :: SIDE])
+    return total < DARK_BORDER * 4 * (SIDE - 1)
+
+
+def _inks(grey: Grey) -> Iterator[list[Ink]]:
+    """The ways to read the ground, the surest first; alternatives to compare in one list."""
+    plain = ink_on_plain_ground(grey)
+    if plain is not None:
+        yield [plain]
+    yield list(ink_on_uneven_ground(grey))
+
+
+def _first_good(ways: Iterator[list[Ink]]) -> tuple[Ink, Found] | None:
+    for inks in ways:
+        both = [(ink, found) for ink in inks if (found := find_digit(ink)) is not None]
+        if both:
+            return max(both, key=lambda pair: _standing(pair[1], [f for _, f in both]))
+    return None
+
+
+def _standing(found: Found, all_found: list[Found]) -> float:
+    """A digit's weight; where one lies within the other, it is only what that one encloses."""
+    inside = any(_encloses(other.box, found.box) for other in all_found if other is not found)
+    return found.weight * (0.2 if inside else 1.0)
+
+
+def _encloses(outer: Box, inner: Box) -> bool:
+    return (
+        outer[0] <= inner[0]
+        and outer[1] <= inner[1]
+        and outer[0] + outer[2] >= inner[0] + inner[2]
+        and outer[1] + outer[3] >= inner[1] + inner[3]
+        and outer != inner
+    )
+
+
+def _looked_closer(grey: Grey, polarity: Polarity, near: Box) -> tuple[Ink, Found] | None:
+    """The same digit found again in its close-up, where the light on it is more even."""
+    for inks in _inks(grey):
+        for ink in inks:
+            if ink.polarity != polarity:
+                continue
+            found = find_digit(ink, near)
+            if found is not None and _share(found.box, near) > 0.5:
+                return ink, found
+    return None
+
+
+def _share(box: Box, other: Box) -> float:
+    """The intersection of two boxes over their union."""
+    wide = min(box[0] + box[2], other[0] + other[2]) - max(box[0], other[0])
+    high = min(box[1] + box[3], other[1] + other[3]) - max(box[1], other[1])
+    both = max(0, wide) * max(0, high)
+    return both / (box[2] * box[3] + other[2] * other[3] - both)
+
+
+def _reduced(grey: Grey, longest: int) -> tuple[Grey, int]:
+    factor = -(-max(grey.shape) // longest)
+    if factor == 1:
+        return grey, 1
+    return np.asarray(Image.fromarray(grey).reduce(factor)), factor
+
+
+def _close_up(grey: Grey, box: Box) -> tuple[Grey, tuple[int, int], int]:
+    """The digit with half its size around it, where that begins, and by how much it is reduced."""
+    left, top, width, height = box
+    margin = max(4, max(width, height) // 2)
+    right, bottom = (
+        min(grey.shape[1], left + width + margin),
+        min(grey.shape[0], top + height + margin),
+    )
+    left, top = max(0, left - margin), max(0, top - margin)
+    part = np.ascontiguousarray(grey[top:bottom, left:right])
+    zoom = max(1, max(width, height) // CLOSE_UP)
+    if zoom > 1:
+        part = np.asarray(Image.fromarray(part).reduce(zoom))
+    return part, (left, top), zoom
+
+
+def _within(box: Box, corner: tuple[int, int], zoom: int) -> Box:
+    left, top, width, height = box
+    return (
+        (left - corner[0]) // zoom,
+        (top - corner[1]) // zoom,
+        max(1, width // zoom),
+        max(1, height // zoom),
+    )
+
+
+def _scaled(box: Box, factor: float, shape: tuple[int, ...]) -> Box:
+    """The box in a picture ``factor`` times as large, of ``shape`` (h, w)."""
+    left, top = round(box[0] * factor), round(box[1] * factor)
+    width = min(round(box[2] * factor), shape[1] - left)
+    height = min(round(box[3] * factor), shape[0] - top)
+    return left, top, max(1, width), max(1, height)
+
+
+def _nothing(grey: Grey) -> Seen:
+    is_dark = int(np.median(grey)) < 128
+    return Seen(
+        np.zeros((SIDE, SIDE), np.uint8),
+        "light on dark" if is_dark else "dark on light",
+        None,
+        ("blank",),
+    )

@@ -1,0 +1,120 @@
+"""Brings a digit's ink into the form of MNIST's makers (LeCun et al. 1998, section III.A).
+
+Black-and-white strokes fitted into 20x20 with their aspect kept, grey only by averaging the area,
+and the centre of mass in the middle of 28x28. MNIST's strokes came from one kind of pen, so a
+stroke far thinner or thicker than any of them is first brought to their range.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from service.decode import SIDE
+from service.picture.ground import Grey
+from service.picture.parts import Mask
+
+FIELD = 20
+FINE = 4
+"""Strokes are made black and white, and thinner or thicker, on a grid this many times finer."""
+THINNEST, THIN = 1.8, 2.2
+THICKEST, THICK = 4.4, 3.8
+"""Stroke widths in pixels of 28x28: nine in ten of MNIST's digits are between 1.7 and 4.0."""
+
+
+def normalise(amount: Grey, mask: Mask, threshold: int) -> Grey:
+    """The image (28, 28) of the ``amount`` of ink (h, w) in and around ``mask``.
+
+    Where the mask has no pixel the image is empty.
+    """
+    strokes = black_and_white(amount, mask, threshold)
+    if not strokes.any():
+        return np.zeros((SIDE, SIDE), np.uint8)
+    return centred(fitted(with_common_stroke(strokes), FIELD))
+
+
+def black_and_white(amount: Grey, mask: Mask, threshold: int) -> Mask:
+    """The strokes on the fine grid, their longer side 80 pixels: where half of a stroke's ink is.
+
+    What lies beside the mask is left out, so that a neighbour does not come along.
+    """
+    core = int(np.percentile(amount[mask], 75))
+    level = min(max(threshold, 0.35 * core), 0.6 * core)
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    around = Image.fromarray(mask.view(np.uint8) * np.uint8(255)).filter(ImageFilter.MaxFilter(3))
+    own = np.where(np.asarray(around), amount, np.uint8(0))
+    top, bottom = max(0, rows[0] - 1), min(len(mask), rows[-1] + 2)
+    left, right = max(0, columns[0] - 1), min(mask.shape[1], columns[-1] + 2)
+    padded = np.pad(own[top:bottom, left:right], 1)
+    scale = FIELD * FINE / max(rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1)
+    size = [max(1, round(side * scale)) for side in padded.shape[::-1]]
+    how = Image.Resampling.BICUBIC if scale > 1 else Image.Resampling.BOX
+    fine = np.asarray(Image.fromarray(padded).resize((size[0], size[1]), how))
+    strokes: Mask = np.pad(fine > level, 2 * FINE)
+    return strokes
+
+
+def stroke_width(strokes: Mask) -> float:
+    """The mean width of the strokes, in pixels: twice their area over their outline's length.
+
+    The outline's length comes from its crossings with the grid (Cauchy and Crofton's formula for
+    two directions). 0 where there is no ink.
+    """
+    padded = np.pad(strokes, 1)
+    crossings = np.count_nonzero(padded[1:] != padded[:-1])
+    crossings += np.count_nonzero(padded[:, 1:] != padded[:, :-1])
+    if crossings == 0:
+        return 0.0
+    return 2 * np.count_nonzero(strokes) / (np.pi / 4 * crossings)
+
+
+def with_common_stroke(strokes: Mask) -> Mask:
+    """Thickens strokes below MNIST's range and thins those above it, to its edge."""
+    width = stroke_width(strokes) / FINE
+    if width < THINNEST:
+        return _grown(strokes, THIN - width)
+    if width > THICKEST:
+        return ~_grown(~strokes, width - THICK)
+    return strokes
+
+
+def _grown(mask: Mask, pixels: float) -> Mask:
+    """Grows by so many pixels of 28x28 in width, half on each side, round rather than square."""
+    image = Image.fromarray(mask.view(np.uint8) * np.uint8(255))
+    steps = round(pixels * FINE / 2)
+    for step in range(steps):
+        square = np.asarray(image.filter(ImageFilter.MaxFilter(3)))
+        if step % 2:
+            image = Image.fromarray(square)
+            continue
+        grey = np.pad(np.asarray(image), 1)
+        cross = np.maximum(np.maximum(grey[:-2, 1:-1], grey[2:, 1:-1]), grey[1:-1, 1:-1])
+        cross = np.maximum(cross, np.maximum(grey[1:-1, :-2], grey[1:-1, 2:]))
+        image = Image.fromarray(cross)
+    return np.asarray(image) > 0
+
+
+def fitted(strokes: Mask, field: int) -> NDArray[np.uint8]:
+    """The strokes' box with its longer side ``field`` pixels, grey by area."""
+    rows, columns = np.flatnonzero(strokes.any(axis=1)), np.flatnonzero(strokes.any(axis=0))
+    if len(rows) == 0:
+        return np.zeros((field, field), np.uint8)
+    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    scale = field / max(bottom - top, right - left)
+    size = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))
+    box = Image.fromarray(strokes[top:bottom, left:right].view(np.uint8) * np.uint8(255))
+    return np.asarray(box.resize(size, Image.Resampling.BOX))
+
+
+def centred(field: NDArray[np.uint8]) -> Grey:
+    """The field in 28x28, its centre of mass in the middle, as far as it stays inside."""
+    image = np.zeros((SIDE, SIDE), np.uint8)
+    height, width = field.shape
+    total = max(1, int(field.sum(dtype=np.int64)))
+    down = float(field.sum(axis=1, dtype=np.int64) @ np.arange(height)) / total
+    across = float(field.sum(axis=0, dtype=np.int64) @ np.arange(width)) / total
+    top = min(max(0, round((SIDE - 1) / 2 - down)), SIDE - height)
+    left = min(max(0, round((SIDE - 1) / 2 - across)), SIDE - width)
+    image[top : top + height, left : left + width] = field
+    return image

@@ -1,0 +1,227 @@
+"""Picture files to grey pixels, the right way up.
+
+PNG, JPEG, WebP, BMP, GIF and TIFF (first frame), told apart by their first bytes, never by a
+name. Colour is brought to grey by ITU-R BT.601 luma, 16 bits are scaled to 8, what is transparent
+shows a ground that its ink stands out from, and a camera's note on how it was held is followed. A
+picture is no array: a faint one is taken as it is and not suspected of being scaled to 0..1.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from service.decode import Limits
+from service.errors import Fault, Invalid, Malformed, TooLarge, UnsupportedType
+
+# Pillow warns of oddities in strangers' files, in texts without bound; what matters is raised.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+FORMATS = "PNG, JPEG, WebP, BMP, GIF and TIFF"
+
+_READERS: tuple[tuple[re.Pattern[bytes], str, type[ImageFile.ImageFile]], ...] = (
+    (re.compile(rb"\x89PNG\r\n\x1a\n"), "PNG", PngImagePlugin.PngImageFile),
+    (re.compile(rb"\xff\xd8\xff"), "JPEG", JpegImagePlugin.JpegImageFile),
+    (re.compile(rb"RIFF....WEBP", re.DOTALL), "WebP", WebPImagePlugin.WebPImageFile),
+    (re.compile(rb"BM"), "BMP", BmpImagePlugin.BmpImageFile),
+    (re.compile(rb"GIF8[79]a"), "GIF", GifImagePlugin.GifImageFile),
+    (re.compile(rb"II[*+]\0|MM\0[*+]"), "TIFF", TiffImagePlugin.TiffImageFile),
+)
+_OTHERS = (
+    (re.compile(rb"....ftyp(hei|hev|mif|msf)", re.DOTALL), "HEIC"),
+    (re.compile(rb"....ftypavi", re.DOTALL), "AVIF"),
+    (re.compile(rb"\s*<(svg|\?xml|!--)"), "SVG"),
+    (re.compile(rb"%PDF"), "PDF"),
+    (re.compile(rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51"), "JPEG 2000"),
+    (re.compile(rb"\0\0\0\x0cJXL |\xff\x0a"), "JPEG XL"),
+    (re.compile(rb"\0\0[\1\2]\0"), "icon"),
+    (re.compile(rb"8BPS"), "Photoshop"),
+)
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+_TILE_WIDTH, _TILE_LENGTH = 322, 323  # TIFF 6.0, section 15
+_JPEG_SCAN = b"\xff\xda"
+_MOST_SCANS = 100
+"""A progressive JPEG has some ten scans; each is a pass over the whole picture."""
+_DRAFT_SIDE = 1024
+"""A JPEG is decoded to a half, a quarter or an eighth, but not below this shorter side."""
+_LARGEST_SIDE = 4096
+_ONE_COLOUR = 80
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_ACROSS = {_TURNS[number] for number in (5, 6, 7, 8)}
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Grey pixels (h, w), and the width and height of the upright original.
+
+    They differ where a large picture was reduced while it was decoded.
+    """
+
+    grey: NDArray[np.uint8]
+    original: tuple[int, int]
+
+
+def open_picture(body: bytes, limits: Limits) -> Picture:
+    """The pixels of one picture file.
+
+    Raises :class:`Malformed` for damage and for what is no picture, :class:`UnsupportedType` for
+    another picture format, :class:`TooLarge` for a size over the limits, judged from the header.
+    """
+    if not body:
+        raise Malformed("the picture is empty")
+    kind, reader = _recognise(body)
+    if kind == "PNG" and not body.endswith(_PNG_END):
+        raise Malformed("the PNG picture is cut short or has data after its end")
+    if kind == "JPEG" and body.count(_JPEG_SCAN) > _MOST_SCANS:
+        raise Malformed(f"the JPEG picture has more than {_MOST_SCANS} scans")
+    try:
+        return _decode(body, kind, reader, limits)
+    except Fault:
+        raise
+    except Exception as error:  # the decoders fail in dozens of ways on damaged bytes
+        raise Malformed(f"the {kind} picture is damaged or cut short") from error
+
+
+def is_small_png(body: bytes) -> bool:
+    """Whether this is a PNG of 28x28 by its header."""
+    return body.startswith(b"\x89PNG\r\n\x1a\n") and body[16:24] == b"\0\0\0\x1c\0\0\0\x1c"
+
+
+def _recognise(body: bytes) -> tuple[str, type[ImageFile.ImageFile]]:
+    for pattern, kind, reader in _READERS:
+        if pattern.match(body):
+            return kind, reader
+    for pattern, kind in _OTHERS:
+        if pattern.match(body):
+            raise UnsupportedType(f"{kind} pictures are not read here; {FORMATS} are")
+    raise Malformed(f"not a picture: its first bytes are not those of {FORMATS}")
+
+
+def _decode(body: bytes, kind: str, reader: type[ImageFile.ImageFile], limits: Limits) -> Picture:
+    if kind == "WebP":
+        _check_size(_webp_size(body), limits)  # its reader allocates before it can be asked
+    with reader(io.BytesIO(body)) as picture:
+        _check_size(picture.size, limits)
+        if kind == "TIFF":
+            _check_tiles(picture, limits)
+        original = picture.size
+        if kind == "JPEG":
+            picture.draft("L", (_DRAFT_SIDE, _DRAFT_SIDE))  # decodes brightness alone, and reduced
+        picture.load()
+        turn = _turn(picture)
+        grey = _to_grey(_not_larger(picture, _LARGEST_SIDE))
+    if turn is not None:
+        grey = grey.transpose(turn)
+        if turn in _ACROSS:
+            original = original[::-1]
+    pixels = np.frombuffer(grey.tobytes(), np.uint8).reshape(grey.size[::-1])
+    return Picture(pixels, original)
+
+
+def _turn(picture: ImageFile.ImageFile) -> Image.Transpose | None:
+    """What brings the picture upright, from its EXIF orientation (Exif 3.0, section 4.6.5)."""
+    if "exif" not in picture.info and not isinstance(picture, TiffImagePlugin.TiffImageFile):
+        return None
+    try:
+        return _TURNS.get(picture.getexif().get(_ORIENTATION, 1))
+    except Exception:  # noqa: BLE001 - a broken note is no note: the pixels are whole
+        return None
+
+
+def _not_larger(picture: Image.Image, side: int) -> Image.Image:
+    """Halves or quarters a huge picture before it is worked on, so that memory stays bounded."""
+    factor = -(-max(picture.size) // side)
+    if factor == 1 or picture.mode.startswith("I;16"):
+        return picture
+    if picture.mode == "P":
+        picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+    return (picture.convert("L") if picture.mode == "1" else picture).reduce(factor)
+
+
+def _check_size(size: tuple[int, int], limits: Limits) -> None:
+    width, height = size
+    if width <= 0 or height <= 0:
+        raise Malformed(f"the picture is {width}x{height}: it has no pixels")
+    if max(size) > limits.picture_side or width * height > limits.picture_pixels:
+        raise TooLarge(
+            f"the picture is {width}x{height}; at most {limits.picture_side:,} a side and "
+            f"{limits.picture_pixels:,} pixels are read"
+        )
+
+
+def _webp_size(body: bytes) -> tuple[int, int]:
+    """The canvas of a WebP file, from its first chunk (RFC 9649)."""
+    chunk = body[12:16]
+    if chunk == b"VP8X":
+        width, height = body[24:27], body[27:30]
+        return int.from_bytes(width, "little") + 1, int.from_bytes(height, "little") + 1
+    if chunk == b"VP8L":
+        bits = int.from_bytes(body[21:25], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    width, height = body[26:28], body[28:30]
+    return int.from_bytes(width, "little") & 0x3FFF, int.from_bytes(height, "little") & 0x3FFF
+
+
+def _check_tiles(picture: ImageFile.ImageFile, limits: Limits) -> None:
+    """Refuses tiles over the limits: libtiff holds a whole one, however small the picture."""
+    tags = getattr(picture, "tag_v2", {})
+    width, length = tags.get(_TILE_WIDTH, 1), tags.get(_TILE_LENGTH, 1)
+    if not isinstance(width, int) or not isinstance(length, int):
+        raise Malformed("the TIFF picture's tiles have no size")
+    _check_size((width, length), limits)
+
+
+def _to_grey(picture: Image.Image) -> Image.Image:
+    if picture.mode == "L" and "transparency" not in picture.info:
+        return picture
+    if picture.mode.startswith("I;16"):
+        wide = np.asarray(picture, dtype=np.uint32)
+        return Image.fromarray(((wide * 255 + 32767) // 65535).astype(np.uint8))
+    if picture.mode in {"I", "F"}:
+        raise Invalid("the picture has 32 bits a pixel; at most 16 are read")
+    if picture.has_transparency_data:
+        return _on_ground(picture.convert("LA"))
+    if picture.mode not in {"L", "1", "P"}:
+        picture = picture.convert("RGB")  # CMYK, YCbCr and Lab have no way to grey but this
+    return picture.convert("L")
+
+
+def _on_ground(picture: Image.Image) -> Image.Image:
+    """Lays a picture that is partly transparent on a ground.
+
+    Ink of one colour alone is drawn to be seen on something else: dark ink is laid on white, light
+    ink on black. A picture of ink and paper is continued by its paper.
+    """
+    grey, alpha = picture.split()
+    counts = np.array(grey.histogram(alpha.point(lambda a: 255 if a > 127 else 0)))
+    total = counts.sum()
+    if total == 0:
+        return Image.new("L", picture.size, 0)
+    share = np.cumsum(counts) / total
+    low, middle, high = (int(np.searchsorted(share, part)) for part in (0.03, 0.5, 0.97))
+    ground = middle if high - low > _ONE_COLOUR else 255 * (middle < 128)
+    return Image.composite(grey, Image.new("L", picture.size, ground), alpha)

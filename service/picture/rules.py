@@ -1,0 +1,75 @@
+"""Takes ruled lines out of a mask: the lines and squares of writing paper.
+
+A ruled line is thin, straight and goes from one side of the picture to the other; no stroke of a
+digit does all three. Where a stroke crosses a line the ink stays (as staff lines are taken out of
+sheet music: Dalitz et al. 2008, "skeleton" aside, by the length of the vertical run).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from service.picture.parts import Mask
+
+_SLOPES = np.linspace(-0.15, 0.15, 31)
+"""Slants of a line that are tried: up to some nine degrees."""
+_SHARE = 0.6
+"""The share of its length that must be set for a row to be a line; ink and noise leave gaps."""
+
+
+def without_rules(mask: Mask) -> Mask:
+    """The mask (h, w) less its lines, across and upright."""
+    across = _rules_across(mask)
+    upright = _rules_across(mask.T)
+    if across is None and upright is None:
+        return mask
+    kept = mask.copy()
+    if across is not None:
+        kept &= ~across
+    if upright is not None:
+        kept &= ~upright.T
+    return kept
+
+
+def _rules_across(mask: Mask) -> Mask | None:
+    """The pixels of lines that go across, less those where a stroke crosses; None for no line."""
+    height, width = mask.shape
+    thickest = max(2, round(0.02 * min(height, width)))
+    if height < 24 or width < 24 or np.count_nonzero(mask.any(axis=0)) < 0.9 * width:
+        return None
+    rows, columns = np.nonzero(mask)
+    centred = columns - width / 2
+    found: Mask | None = None
+    for slope in _SLOPES:
+        line = np.rint(rows - slope * centred).astype(np.intp)
+        inside = (line >= 0) & (line < height)
+        count = np.bincount(line[inside], minlength=height)
+        is_line = count >= _SHARE * width
+        if not is_line.any():
+            continue
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], is_line.view(np.int8), [0]])))
+        for start, end in zip(edges[::2], edges[1::2], strict=True):
+            if end - start > thickest:
+                is_line[start:end] = False
+        near = is_line | np.roll(is_line, 1) | np.roll(is_line, -1)
+        hit = np.zeros(len(rows), bool)
+        hit[inside] = near[line[inside]]
+        if found is None:
+            found = np.zeros_like(mask)
+        found[rows[hit], columns[hit]] = True
+    if found is None or not found.any():
+        return None
+    found &= _upright_runs(mask) <= thickest + 2
+    return found
+
+
+def _upright_runs(mask: Mask) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+    """For each set pixel the length of the unbroken upright run it is part of, else 0."""
+    columns = np.zeros((mask.shape[1], mask.shape[0] + 1), np.int8)
+    columns[:, :-1] = mask.T
+    flat = np.concatenate([np.zeros(1, np.int8), columns.ravel()])
+    changes = np.flatnonzero(np.diff(flat))
+    starts, ends = changes[::2], changes[1::2]
+    lengths = np.zeros(columns.size, np.int64)
+    lengths[columns.ravel() > 0] = np.repeat(ends - starts, ends - starts)
+    return lengths.reshape(columns.shape)[:, :-1].T
