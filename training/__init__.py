@@ -1,6 +1,6 @@
 """From labelled digits to a published model: data, fit, evaluate, export, verify, publish.
 
-One module a step; ``training.__main__`` runs them in that order and is the place to begin
+One module a step; ``training.run`` takes them in that order and is the place to begin
 reading. Whatever the service also needs (file formats, scores, the runtime) is imported from
 ``service``, so that what is measured here is what serves there.
 """

@@ -6,9 +6,11 @@ Until the version is published, in one rename, whatever goes wrong leaves the re
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from service.scores import Scores
+from service.threads import worker_threads
 from training import card
 from training.data import Dataset, Split, load, split
 from training.errors import TrainingError
@@ -65,7 +67,7 @@ def train(command: Command, report: Report) -> None:
             ir_version=export.IR_VERSION,
             data=_about(dataset, parts),
             settings=config.model_dump(mode="json"),
-            training={"recipe": command.recipe, **history.as_dict()},
+            training={"recipe": Path(command.recipe).name, **history.as_dict()},
             validation=_validation(validation),
             test=test.as_dict(),
             verification=proof.as_dict(),
@@ -113,6 +115,10 @@ def _load_tensorflow() -> None:
         with quiet_stderr():
             import tensorflow as tf
 
+            # A container's CPU quota, which TensorFlow does not see.
+            threads = worker_threads(workers=1)
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(threads)
             tf.config.list_logical_devices()  # looks for a GPU now, and complains now
     except ModuleNotFoundError as error:
         raise TrainingError(
