@@ -13,12 +13,13 @@ from typing import Any, NoReturn
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
-from service.decode import PIXELS, SIDE, Images, Limits
+from service.decode import PIXELS, SIDE, Images, Limits, longlists
 from service.decode.diagnose import name_of
 from service.decode.flaws import check_count, refuse
 from service.decode.integers import pack_integers
-from service.decode.jsontext import parse_json
+from service.decode.longlists import Lists
 from service.decode.pixels import check_pixels
 from service.errors import Malformed
 from service.runtime import INPUT, OUTPUT
@@ -55,10 +56,15 @@ def from_infer(body: bytes, header_length: str | None, limits: Limits) -> InferR
         if size == 0:
             return InferRequest(_raw(body), binary=True)
         text, rest = body[:size], memoryview(body)[size:]
-    content = parse_json(text)
+    return longlists.read(text, lambda content, lists: _request(content, lists, text, rest, limits))
+
+
+def _request(
+    content: Any, lists: Lists, text: bytes, rest: memoryview, limits: Limits
+) -> InferRequest:
     if not isinstance(content, dict):
         raise refuse(None, "body", f"is {name_of(content)}; an object with inputs is expected")
-    request = InferRequest(_images(content, text, rest, limits))
+    request = InferRequest(_images(content, lists, text, rest, limits))
     request.id = _typed(content, "id", str, "a string", "request")
     parameters = _parameters(content, "request")
     request.timeout_s = _timeout_s(parameters)
@@ -90,7 +96,9 @@ def _raw(body: bytes) -> Images:
     return check_pixels(np.frombuffer(body, np.uint8).reshape(1, SIDE, SIDE), INPUT)
 
 
-def _images(content: dict[str, Any], text: bytes, rest: memoryview, limits: Limits) -> Images:
+def _images(
+    content: dict[str, Any], lists: Lists, text: bytes, rest: memoryview, limits: Limits
+) -> Images:
     """The images of the one input, from its ``data`` or from the ``rest`` of the body."""
     inputs = content.get("inputs")
     if not isinstance(inputs, list) or not inputs or not all(isinstance(i, dict) for i in inputs):
@@ -111,7 +119,7 @@ def _images(content: dict[str, Any], text: bytes, rest: memoryview, limits: Limi
     else:
         if rest:
             raise Malformed(f"{len(rest):,} bytes follow the JSON, and no tensor claims them")
-        array = np.frombuffer(_packed(tensor, count, text), np.uint8)
+        array = _numbers(tensor, lists, count, text)
     return check_pixels(array.reshape(count, SIDE, SIDE), INPUT)
 
 
@@ -146,18 +154,25 @@ def _check_binary(size: Any, count: int, given: int) -> None:
         )
 
 
-def _packed(tensor: dict[str, Any], count: int, text: bytes) -> bytes:
+def _numbers(tensor: dict[str, Any], lists: Lists, count: int, text: bytes) -> NDArray[np.uint8]:
     if "data" not in tensor:
         raise refuse(None, INPUT, "has neither data nor a binary_data_size")
-    packed = pack_integers(tensor["data"], INPUT, booleans=b"true" in text or b"false" in text)
-    if len(packed) != count * PIXELS:
+    data = lists.get(tensor["data"])
+    if isinstance(data, np.ndarray):
+        if data.dtype != np.uint8 or data.shape == (SIDE, SIDE):
+            raise longlists.NotPlain
+        numbers = data.reshape(-1)
+    else:
+        booleans = b"true" in text or b"false" in text
+        numbers = np.frombuffer(pack_integers(data, INPUT, booleans=booleans), np.uint8)
+    if len(numbers) != count * PIXELS:
         raise refuse(
             None,
             INPUT,
-            f"data has {len(packed):,} numbers; shape [{count}, {SIDE}, {SIDE}] takes"
+            f"data has {len(numbers):,} numbers; shape [{count}, {SIDE}, {SIDE}] takes"
             f" {count * PIXELS:,}",
         )
-    return packed
+    return numbers
 
 
 def _read_output(outputs: Any, request: InferRequest) -> None:

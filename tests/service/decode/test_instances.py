@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.decode import Limits
@@ -139,6 +139,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["instances", "inputs", "examples", "context", "signature_name"]), JSON)
 def test_any_json_gives_images_or_a_fault(key: str, value: Any) -> None:
     sent = body(**({"examples": [{}]} | {key: value}))

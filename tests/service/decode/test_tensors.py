@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.decode import Limits
@@ -297,6 +297,7 @@ def test_nan_tokens_are_malformed(token: bytes) -> None:
         from_infer(sent, None, LIMITS)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.sampled_from(["0", "5", "100", "300", None]))
 def test_any_bytes_give_a_request_or_a_fault(sent: bytes, header: str | None) -> None:
     told = ""
@@ -315,6 +316,7 @@ JSON = st.recursive(
 KEYS = ["name", "shape", "datatype", "data", "parameters"]
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(KEYS), JSON, st.sampled_from(["id", "parameters", "outputs", "inputs"]), JSON
 )
