@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 OPSET = 18
 IR_VERSION = 8  # read by every ONNX Runtime since 1.10
 BATCH = "batch"
+STANDARD = {"", "ai.onnx"}  # two spellings of one operator set
 
 
 class ExportError(TrainingError):
@@ -68,15 +69,15 @@ def repair(model: onnx.ModelProto) -> onnx.ModelProto:
         raise ExportError(
             f"{len(graph.input)} inputs and {len(graph.output)} outputs; want 1 and 1"
         )
+    _spell_out_erfc(graph)
     _rename(graph, graph.input[0].name, INPUT)
     _rename(graph, graph.output[0].name, OUTPUT)
     for end in (graph.input[0], graph.output[0]):
         end.type.tensor_type.shape.dim[0].dim_param = BATCH
     del graph.value_info[:]  # their batch axis has the old name, and they can be inferred
-    used = {node.domain for node in graph.node}
-    if used - {"", "ai.onnx"}:
-        raise ExportError(f"operators outside the standard set: {', '.join(sorted(used))}")
-    standard = [entry for entry in repaired.opset_import if entry.domain in {"", "ai.onnx"}]
+    if foreign := {node.domain for node in graph.node} - STANDARD:
+        raise ExportError(f"operators outside the standard set: {', '.join(sorted(foreign))}")
+    standard = [entry for entry in repaired.opset_import if entry.domain in STANDARD]
     version = standard[0].version
     del repaired.opset_import[:]
     repaired.opset_import.append(onnx.helper.make_opsetid("", version))
@@ -103,7 +104,7 @@ def stamp(path: Path, story: Mapping[str, str]) -> None:
 
 
 def save(model: onnx.ModelProto, path: Path) -> None:
-    """Writes a model that passes ONNX's own full check, the same bytes for the same model.
+    """Writes a model, once it has passed ONNX's own full check.
 
     Raises:
         ExportError: the check fails.
@@ -123,6 +124,23 @@ def _without_metadata(model: onnx.ModelProto) -> bytes:
     return content
 
 
+def _spell_out_erfc(graph: onnx.GraphProto) -> None:
+    """Writes erfc(x), which ONNX lacks and TensorFlow's GELU uses, as 1 - erf(x)."""
+    if not any(node.op_type == "Erfc" for node in graph.node):
+        return
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        if node.op_type != "Erfc":
+            nodes.append(node)
+            continue
+        erf = f"{node.output[0]}_erf"
+        nodes.append(onnx.helper.make_node("Erf", node.input, [erf]))
+        nodes.append(onnx.helper.make_node("Sub", ["erfc_one", erf], node.output))
+    del graph.node[:]
+    graph.node.extend(nodes)
+    graph.initializer.append(onnx.numpy_helper.from_array(np.array(1, np.float32), "erfc_one"))
+
+
 def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
     """Renames a tensor throughout the graph, and moves one that has that name out of the way."""
     names = {old: new, new: f"{new}_inner"} if old != new else {}
@@ -138,7 +156,7 @@ def _quiet() -> Iterator[None]:
     """Keeps the exporter's own chatter off the run's lines; its failures still raise."""
     logger = logging.getLogger("tf2onnx")
     level = logger.level
-    logger.setLevel(logging.ERROR)
+    logger.setLevel(logging.CRITICAL)
     try:
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -69,8 +69,11 @@ def test_a_version_has_all_its_files_and_a_card_with_the_models_hash(root: Path)
 
 def test_another_user_may_read_what_was_published(root: Path) -> None:
     """The service often runs as another user than the training did."""
-    os.umask(0o022)
-    version = Repository(root).path(release_tiny(root, seed=2))
+    umask = os.umask(0o022)
+    try:
+        version = Repository(root).path(release_tiny(root, seed=2))
+    finally:
+        os.umask(umask)
     assert version.stat().st_mode & 0o777 == 0o755
     for path in [*version.iterdir(), root / "mnist/champion", root / "mnist/journal.jsonl"]:
         assert path.stat().st_mode & 0o777 == 0o644
