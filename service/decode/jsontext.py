@@ -91,10 +91,15 @@ def is_nested(text: bytes, start: int, end: int) -> bool:
 
 
 def pieces(text: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Cuts the list of images in ``text[start:end]`` at commas into pieces of some images each."""
+    """Cuts the list of images in ``text[start:end]`` at commas into pieces of some images each.
+
+    The last is empty where a comma comes last, which no list may have.
+    """
     image_end = _NESTED_END if is_nested(text, start, end) else _FLAT_END
-    while start < end:
+    while True:
         match = image_end.search(text, start + PIECE_BYTES, end)
         stop = match.end() - 1 if match else end
         yield start, stop
+        if stop == end:
+            return
         start = stop + 1

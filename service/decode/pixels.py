@@ -76,6 +76,8 @@ def _read_in_pieces(
             part = read_digits(body, start, stop, nested=nested)
             if part is None:
                 items = parse_json(b"[%b]" % body[start:stop])
+                if not items:
+                    return None
                 parts.append(_from_lists(items, count, flaws))
                 count += len(items)
             else:

@@ -307,6 +307,15 @@ def test_a_body_read_in_pieces_gives_what_it_gives_whole(
     assert in_pieces == whole
 
 
+def test_a_comma_after_the_last_image_is_no_json_wherever_a_piece_ends() -> None:
+    images = [json.dumps(rows, separators=(",", ":")) for rows in digits()[:150].tolist()]
+    for count in range(1, 150):
+        text = '{"images":[' + ",".join(images[:count])
+        assert len(from_json(f"{text}]}}".encode(), LIMITS)) == count
+        with pytest.raises(Malformed):
+            from_json(f"{text},]}}".encode(), LIMITS)
+
+
 def test_lists_from_another_protocol_are_checked_for_booleans() -> None:
     """A caller that does not look at the text has each entry looked at."""
     with pytest.raises(Invalid, match="row 3, column 4 is true or false"):
