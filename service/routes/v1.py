@@ -22,6 +22,7 @@ from service.metrics import Metrics
 from service.routes import v1_models
 from service.routes.v1_models import asked_version
 from service.runtime import Images, Probabilities
+from service.schemas_protocols import V1_CLASSIFY, V1_PREDICT
 from service.settings import Settings
 
 _OFF_LOOP_BYTES = 32_768
@@ -81,8 +82,11 @@ def mount(app: FastAPI, settings: Settings, lifecycle: Lifecycle, metrics: Metri
         served.statistics.answered(len(probabilities), exchange, start)
         return Reply(answer)
 
-    for verb, endpoint in (("predict", v1_predict), ("classify", v1_classify)):
-        add_route(app, "POST", f"/v1/models/mnist:{verb}", endpoint, tags=["v1"])
+    for verb, endpoint, options in (
+        ("predict", v1_predict, V1_PREDICT),
+        ("classify", v1_classify, V1_CLASSIFY),
+    ):
+        add_route(app, "POST", f"/v1/models/mnist:{verb}", endpoint, **options)
         for path in v1_models.PATHS:
             add_route(app, "POST", f"{path}:{verb}", endpoint, include_in_schema=False)
     v1_models.mount(app, lifecycle)

@@ -17,6 +17,7 @@ from service.lifecycle import Lifecycle
 from service.repository import NAME
 from service.routes.model_name import check_model
 from service.runtime import INPUT, OUTPUT
+from service.schemas_protocols import V1_SHOWS
 
 CHAMPION = "champion"
 PATHS = (
@@ -52,9 +53,9 @@ def mount(app: FastAPI, lifecycle: Lifecycle) -> None:
             await lifecycle.state(version)
         return Reply.json(metadata(version or lifecycle.champion.version))
 
-    add_route(app, "GET", "/v1/models", v1_names, tags=["v1"])
+    add_route(app, "GET", "/v1/models", v1_names, **V1_SHOWS)
     for tail, endpoint in (("", v1_status), ("/metadata", v1_metadata)):
-        add_route(app, "GET", f"/v1/models/mnist{tail}", endpoint, tags=["v1"])
+        add_route(app, "GET", f"/v1/models/mnist{tail}", endpoint, **V1_SHOWS)
         for path in PATHS:
             add_route(app, "GET", path + tail, endpoint, include_in_schema=False)
 

@@ -14,6 +14,7 @@ from service.http import Exchange, Reply, add_route
 from service.lifecycle import Lifecycle
 from service.metrics import Metrics
 from service.routes import v2_infer, v2_models, v2_repository
+from service.schemas_protocols import V2_SHOWS, V2_STATE
 from service.settings import Settings
 
 EXTENSIONS = (
@@ -43,9 +44,9 @@ def mount(app: FastAPI, settings: Settings, lifecycle: Lifecycle, metrics: Metri
         """The server's name, version and protocol extensions."""
         return Reply.json({"name": "mnist-serve", "version": __version__, "extensions": EXTENSIONS})
 
-    add_route(app, "GET", "/v2/health/live", v2_live, tags=["v2"])
-    add_route(app, "GET", "/v2/health/ready", v2_ready, tags=["v2"])
-    add_route(app, "GET", "/v2", v2_server, tags=["v2"])
+    add_route(app, "GET", "/v2/health/live", v2_live, **V2_SHOWS)
+    add_route(app, "GET", "/v2/health/ready", v2_ready, **V2_STATE)
+    add_route(app, "GET", "/v2", v2_server, **V2_SHOWS)
     add_route(app, "GET", "/v2/", v2_server, include_in_schema=False)
     v2_infer.mount(app, settings, lifecycle, metrics)
     v2_models.mount(app, settings, lifecycle)

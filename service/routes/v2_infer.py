@@ -15,6 +15,7 @@ from service.http import Exchange, Headers, Reply, add_route
 from service.lifecycle import Lifecycle
 from service.metrics import Metrics
 from service.routes.model_name import check_model
+from service.schemas_protocols import V2_INFER
 from service.settings import Settings
 
 OCTETS = b"application/octet-stream"
@@ -62,7 +63,7 @@ def mount(app: FastAPI, settings: Settings, lifecycle: Lifecycle, metrics: Metri
         served.statistics.answered(rows, exchange, start)
         return reply
 
-    add_route(app, "POST", "/v2/models/mnist/infer", v2_infer, tags=["v2"])
+    add_route(app, "POST", "/v2/models/mnist/infer", v2_infer, **V2_INFER)
     add_route(app, "POST", "/v2/models/{model}/infer", v2_infer, include_in_schema=False)
     add_route(
         app,

@@ -17,6 +17,7 @@ from service.lifecycle import Lifecycle, Loaded
 from service.repository import NAME
 from service.routes.model_name import check_model
 from service.runtime import INPUT, OUTPUT
+from service.schemas_protocols import V2_SHOWS, V2_STATE
 from service.settings import Settings
 
 PLATFORM = "onnx_onnxv1"
@@ -53,14 +54,14 @@ def mount(app: FastAPI, settings: Settings, lifecycle: Lifecycle) -> None:
             raise Unavailable(reason, headers=((b"retry-after", b"1"),))
         return Reply.json({"model_stats": statistics(lifecycle.loaded, version)})
 
-    add_route(app, "GET", "/v2/models/stats", v2_statistics, tags=["v2"])
+    add_route(app, "GET", "/v2/models/stats", v2_statistics, **V2_SHOWS)
     for tail, endpoint in (
         ("", v2_metadata),
         ("/ready", v2_model_ready),
         ("/config", v2_config),
         ("/stats", v2_statistics),
     ):
-        add_route(app, "GET", f"/v2/models/mnist{tail}", endpoint, tags=["v2"])
+        add_route(app, "GET", f"/v2/models/mnist{tail}", endpoint, **V2_STATE)
         for path in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
             add_route(app, "GET", path + tail, endpoint, include_in_schema=False)
 

@@ -19,6 +19,7 @@ from service.http import Exchange, Reply, add_route
 from service.lifecycle import Lifecycle
 from service.repository import NAME
 from service.routes.model_name import check_model
+from service.schemas_protocols import V2_CHANGES, V2_INDEX
 
 _BODY_BYTES = 1 << 20
 
@@ -49,13 +50,13 @@ def mount(app: FastAPI, lifecycle: Lifecycle) -> None:
         await lifecycle.unload(version)
         return Reply.json({})
 
-    for tail, endpoint in (
-        ("index", v2_index),
-        ("models/{model}/load", v2_load),
-        ("models/{model}/unload", v2_unload),
+    for tail, endpoint, options in (
+        ("index", v2_index, V2_INDEX),
+        ("models/{model}/load", v2_load, V2_CHANGES),
+        ("models/{model}/unload", v2_unload, V2_CHANGES),
     ):
         exact = f"/v2/repository/{tail}".format(model=NAME)
-        add_route(app, "POST", exact, endpoint, tags=["v2"])
+        add_route(app, "POST", exact, endpoint, **options)
         for path in (f"/v2/repository/{tail}", f"/v2/repository/{{repository}}/{tail}"):
             if path != exact:
                 add_route(app, "POST", path, endpoint, include_in_schema=False)
