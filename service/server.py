@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import signal
 import socket
-import sys
 import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
@@ -22,8 +22,23 @@ from service.settings import Settings
 BACKLOG = 2048
 
 
+WORKER_SECONDS = 30
+"""How long a worker may take to start, or to answer the supervisor, before it is replaced."""
+
+
 class ServeError(Exception):
     """The service cannot run; one line says why."""
+
+
+class Supervisor(Multiprocess):
+    """uvicorn's, but it learns at once that a worker has died, starting or not."""
+
+    def keep_subprocess_alive(self) -> None:
+        """Replaces the workers that died or hang."""
+        for process in self.processes:
+            # While this end is open here too, the death of the other leaves the pipe open.
+            process.child_conn.close()
+        super().keep_subprocess_alive()
 
 
 def run(settings: Settings) -> None:
@@ -43,15 +58,20 @@ def run(settings: Settings) -> None:
 
 
 def _run_one(settings: Settings, listener: socket.socket) -> None:
-    # uvicorn raises the signal again once it has stopped; here that is no reason to fail.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, frame: sys.exit(0))
     faults: list[str] = []
+    server = uvicorn.Server(_config(settings, None, faults.append))
+
+    def end(number: int, frame: FrameType | None) -> None:
+        server.should_exit = True
+
+    # For a signal that comes before uvicorn listens to them, and for when it has stopped: it then
+    # raises the signal again, which is no reason to fail.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
     try:
-        uvicorn.Server(_config(settings, None, faults.append)).run([listener])
+        server.run([listener])
     except SystemExit as stopped:
-        if stopped.code:
-            raise ServeError("; ".join(faults)) from stopped
+        raise ServeError("; ".join(faults)) from stopped
 
 
 def _run_many(settings: Settings, listener: socket.socket) -> None:
@@ -61,7 +81,7 @@ def _run_many(settings: Settings, listener: socket.socket) -> None:
     with tempfile.TemporaryDirectory(prefix="mnist-serve-", dir=where) as folder:
         shared = Path(folder)
         fault = shared / "fault"
-        supervisor = Multiprocess(_config(settings, shared, fault.write_text), [listener])
+        supervisor = Supervisor(_config(settings, shared, fault.write_text), [listener])
         supervisor.run()
         codes = [process.exitcode for process in supervisor.processes]
         if uvicorn.config.STARTUP_FAILURE in codes:
@@ -86,6 +106,7 @@ def _config(
         server_header=False,
         timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=settings.drain_timeout_s,
+        timeout_worker_healthcheck=WORKER_SECONDS,
     )
 
 
