@@ -15,11 +15,10 @@ from pathlib import Path
 
 from service.repository import Repository, RepositoryError, parse_version
 from training import versions
-from training.data import DataError
 from training.errors import TrainingError
 from training.versions import Answer
 
-FAILURES = (TrainingError, RepositoryError, DataError)
+FAILURES = (TrainingError, RepositoryError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
