@@ -69,8 +69,8 @@ class Config(BaseModel):
     learning_rate: float = Field(default=1e-3, gt=0, description="highest rate of the schedule")
     schedule: Schedule = Field(
         default="constant",
-        description="learning rate over the run: constant, exponential (to 1 %), cosine (to 0) "
-        "or one_cycle (up from 4 % in the first quarter, then cosine to 0)",
+        description="course of the learning rate; exponential falls to 1 %, cosine to 0, "
+        "one_cycle rises from 4 % for a quarter of the run and then falls to 0",
     )
     weight_decay: float = Field(
         default=0.0, ge=0, description="share of the rate by which weights shrink a step"

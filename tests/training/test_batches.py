@@ -45,6 +45,12 @@ def test_a_run_may_begin_at_any_epoch_and_sees_what_it_would_have_seen() -> None
         np.testing.assert_array_equal(labels, same_labels)
 
 
+def test_the_largest_seed_is_a_seed() -> None:
+    """Seeds go beyond what TensorFlow's usual integers hold."""
+    (first, _), (other, _) = (take(1, Config(seed=seed, **AFFINE))[0] for seed in (2**32 - 1, 0))
+    assert (first != other).any()
+
+
 def test_augmentation_shows_every_epoch_something_new() -> None:
     config = Config(batch_size=400, **AFFINE)
     first, second = (sorted(map(bytes, images)) for images, _ in take(2, config))
