@@ -229,6 +229,11 @@ def test_diff_compares_on_the_same_test_images(models: Said) -> None:
     assert "p = 1" in models("diff", "2", "2")
 
 
+def test_diff_refuses_a_changed_model(models: Said) -> None:
+    (models.root / "mnist/1/model.onnx").write_bytes(tiny_model_bytes(3))
+    assert "version 1: model.onnx has SHA-256 " in models("diff", "3", "1", status=1)
+
+
 def test_prune_keeps_the_newest_and_the_champion(models: Said) -> None:
     models("promote", "1", "--force")
     assert models("prune", "--keep", "1") == "removed 2; kept 1, 3\n"
