@@ -1,0 +1,93 @@
+"""The whole line on real digits: train, serve, classify, evaluate, train again, stop."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.digits import Images, as_form, as_json, as_npy, as_picture
+from tests.server import Server, serving, wait_until
+
+RAW = "application/octet-stream"
+DATA = Path(__file__).resolve().parents[2] / "training" / "mnist"
+
+pytestmark = pytest.mark.slow
+
+
+def read_idx(name: str, offset: int) -> Images:
+    """The content of a committed IDX file after its head."""
+    return np.frombuffer(gzip.decompress((DATA / name).read_bytes()), np.uint8, offset=offset)
+
+
+TEST_IMAGES = read_idx("t10k-images-idx3-ubyte.gz", 16).reshape(-1, 28, 28)
+TEST_LABELS = read_idx("t10k-labels-idx1-ubyte.gz", 8)
+
+
+def train(models: Path, *flags: str) -> float:
+    """Trains a small network with the real command; gives the accuracy that it prints."""
+    small = ("--architecture", "mlp", "--epochs", "1", "--hidden-units", "32")
+    done = subprocess.run(
+        [sys.executable, "-m", "training", "--models", str(models), *small, *flags],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "raceback" not in done.stderr
+    printed = re.findall(r"^Test accuracy: (0\.\d{4})$", done.stdout, re.MULTILINE)
+    assert len(printed) == 1, done.stdout
+    return float(printed[0])
+
+
+def classify(server: Server, images: Images) -> list[int]:
+    answer = server.post("/predict", images.tobytes(), RAW)
+    return [prediction["digit"] for prediction in answer.json()["predictions"]]
+
+
+def champion(server: Server) -> str:
+    return str(server.get("/models").json()["models"][0]["champion"])
+
+
+def test_a_network_is_trained_served_asked_scored_and_replaced(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    accuracy = train(models)
+    assert accuracy > 0.9
+    with serving(models, tmp_path / "log") as server:
+        digits = np.concatenate([classify(server, part) for part in np.split(TEST_IMAGES, 10)])
+        assert np.mean(digits == TEST_LABELS) == pytest.approx(accuracy, abs=0.00005)
+
+        scores = server.request("POST", "/evaluate?dataset=mnist-test").json()
+        assert scores["count"] == 10_000
+        assert scores["accuracy"] == np.mean(digits == TEST_LABELS)
+        confusion = np.zeros((10, 10), int)
+        np.add.at(confusion, (TEST_LABELS, digits), 1)
+        assert scores["confusion_matrix"] == confusion.tolist()
+
+        card = server.get("/models/mnist/versions/1").json()
+        assert card["test"]["accuracy"] == scores["accuracy"]
+
+        one = TEST_IMAGES[:1]
+        answers = [
+            server.post("/predict", one.tobytes(), RAW),
+            server.post("/predict", as_json(one)),
+            server.post("/predict", as_npy(one), "application/x-npy"),
+            server.post("/predict", as_picture(one[0]), "image/png"),
+            server.post("/predict", *as_form(("files", "seven.png", as_picture(one[0])))),
+        ]
+        assert len({answer.body for answer in answers}) == 1
+        (seven,) = answers[0].json()["predictions"]
+        assert (seven["digit"], seven["doubtful"]) == (7, False)
+
+        train(models, "--seed", "1", "--force")
+        wait_until(lambda: champion(server) == "2")
+        assert server.post("/predict", one.tobytes(), RAW).json()["version"] == "2"
+        assert server.stop() == 0
