@@ -12,6 +12,8 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -122,6 +124,39 @@ def test_a_folder_that_cannot_be_written_to_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "models").write_text("a file in its place")
     with pytest.raises(PublishError, match="models/mnist cannot be used: Not a directory"):
         release_tiny(tmp_path / "models", seed=1)
+
+
+def test_contents_reach_the_disk_before_the_names_that_lead_to_them(root: Path) -> None:
+    """A power cut between two calls to the kernel finds every name with its content."""
+    calls: list[tuple[str, str]] = []
+
+    def watch(frame: FrameType, event: str, called: Any) -> None:
+        name = called.__name__ if event == "c_call" else ""
+        if name == "fsync":
+            variables = frame.f_locals
+            opened = variables["file"].fileno() if "file" in variables else variables["descriptor"]
+            calls.append((name, Path(f"/proc/self/fd/{opened}").readlink().name))
+        elif name in {"rename", "replace"} and "target" in frame.f_locals:
+            calls.append((name, Path(frame.f_locals["target"]).name))
+
+    sys.setprofile(watch)
+    try:
+        release_tiny(root, seed=2)
+    finally:
+        sys.setprofile(None)
+    staged = [name for name, _ in calls].index("rename")
+    *files, folder = calls[:staged]
+    assert {name for _, name in files} == {"model.onnx", "card.json", "curve.png"}
+    assert folder[1].startswith(".staging-")
+    (journal, champion) = calls[staged + 2], calls[staged + 3]
+    assert champion[1].startswith(".staging-champion-")
+    assert [calls[staged], calls[staged + 1], journal, *calls[staged + 4 :]] == [
+        ("rename", "2"),
+        ("fsync", "mnist"),
+        ("fsync", "journal.jsonl"),
+        ("replace", "champion"),
+        ("fsync", "mnist"),
+    ]
 
 
 @pytest.mark.slow
