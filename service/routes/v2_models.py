@@ -19,6 +19,7 @@ from service.routes.model_name import check_model
 from service.runtime import INPUT, OUTPUT
 from service.schemas_protocols import V2_SHOWS, V2_STATE
 from service.settings import Settings
+from service.statistics import Statistics
 
 PLATFORM = "onnx_onnxv1"
 
@@ -47,11 +48,11 @@ def mount(app: FastAPI, settings: Settings, lifecycle: Lifecycle) -> None:
         return Reply.json(configuration(settings, provider))
 
     async def v2_statistics(exchange: Exchange) -> Reply:
-        """What the loaded versions have done in this worker since they were loaded."""
+        """What the loaded versions have done in this worker since they were loaded.
+
+        A version that is asked for by its number and not loaded has done nothing.
+        """
         version = await _known(exchange, lifecycle)
-        reason = await _why_not_loaded(version, lifecycle)
-        if reason is not None:
-            raise Unavailable(reason, headers=((b"retry-after", b"1"),))
         return Reply.json({"model_stats": statistics(lifecycle.loaded, version)})
 
     add_route(app, "GET", "/v2/models/stats", v2_statistics, **V2_SHOWS)
@@ -86,10 +87,11 @@ async def _why_not_loaded(version: str | None, lifecycle: Lifecycle) -> str | No
 
 
 def statistics(loaded: list[Loaded], version: str | None) -> list[dict[str, Any]]:
-    """The statistics of one of the loaded versions, or of all."""
-    return [
-        each.statistics.as_dict(each.version) for each in loaded if version in (None, each.version)
-    ]
+    """The statistics of one version, loaded or not, or of all that are loaded."""
+    done = {each.version: each.statistics for each in loaded}
+    if version is not None:
+        done = {version: done.get(version, Statistics())}
+    return [statistics.as_dict(number) for number, statistics in done.items()]
 
 
 def metadata(versions: list[str]) -> dict[str, Any]:

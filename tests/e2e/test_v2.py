@@ -336,7 +336,9 @@ def test_the_repository_is_listed_loaded_from_and_unloaded(models: Path, tmp_pat
             "7": ("UNAVAILABLE", "not loaded"),
         }
         check_error(server.get("/v2/models/mnist/versions/3/ready"), 503, "not loaded")
-        check_error(server.get("/v2/models/mnist/versions/3/stats"), 503, "not loaded")
+        (idle,) = stats(server, "/v2/models/mnist/versions/3/stats")
+        assert (idle["version"], idle["execution_count"]) == ("3", 0)
+        assert len(stats(server, "/v2/models/mnist/stats")) == 1
         check_ok(post(server, "/v2/models/mnist/versions/3/infer", content()))
         check_error(post(server, "/v2/models/mnist/versions/7/infer", content()), 503, "SHA-256")
         found = index(server)
