@@ -69,5 +69,6 @@ COPY --from=gpu-libraries /opt/venv /opt/venv
 COPY --from=project /project /opt/venv
 
 FROM service AS serve
+ENV MNIST_PROVIDER=cpu
 COPY --from=serve-libraries /opt/venv /opt/venv
 COPY --from=project /project /opt/venv

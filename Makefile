@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 LOCK = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.toml --quiet \
 	--group build --python-version 3.11 --python-platform linux --generate-hashes --no-annotate $(ARGS)
 
-.PHONY: help serve train models test check format lock docker clean
+.PHONY: help serve train models test bench check format lock docker clean
 
 help: ## list these words
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1#/p' $(MAKEFILE_LIST) | awk -F'#' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ models: $(VENV)/.serve ## look after the published versions; ARGS="list", "promo
 
 test: $(VENV)/.perf ## run the tests; ARGS="-m 'not slow'" for the quick ones
 	$(BIN)/python -m pytest $(ARGS)
+
+bench: $(VENV)/.dev ## measure the service beside its limit (needs wrk); ARGS="--rounds 3"
+	$(BIN)/python -m tests.bench $(ARGS)
 
 check: $(VENV)/.dev ## lint, formatting and strict types
 	$(BIN)/ruff check .

@@ -46,7 +46,7 @@ STORY = (
 LEFT_OUT = {"epochs", "per_class", "confusion_matrix", "mistakes", "milliseconds_per_run"}
 
 
-def describe(  # noqa: PLR0913: a card has as many parts
+def describe(
     *,
     architecture: str,
     parameters: int,

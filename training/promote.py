@@ -78,7 +78,7 @@ def decide(
     return decision
 
 
-def release(  # noqa: PLR0913: the answers to every question a release has
+def release(
     staged: Path,
     root: Path,
     card: Mapping[str, Any],

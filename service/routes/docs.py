@@ -31,7 +31,12 @@ _PAGE = b"""<!doctype html>
 <div id="swagger-ui"></div>
 <script src="docs/swagger-ui-bundle.js"></script>
 <script>
-SwaggerUIBundle({url: "openapi.json", dom_id: "#swagger-ui", deepLinking: true});
+SwaggerUIBundle({
+    url: "openapi.json",
+    dom_id: "#swagger-ui",
+    deepLinking: true,
+    validatorUrl: null,  // it would be asked over the internet
+});
 </script>
 </body>
 </html>
