@@ -2,7 +2,7 @@
 
 Every worker adds to a row of float64 slots in memory that all workers share, and a scrape sums the
 rows; so the sums are right with any number of workers, and a worker that died keeps its share.
-prometheus_client writes the text, only when it is asked for.
+``service.exposition`` writes the text, only when it is asked for.
 
 The layout is fixed by the code, so no label can grow without bound.
 """
@@ -13,14 +13,12 @@ import json
 import mmap
 import os
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from prometheus_client.metrics_core import Metric
+from service.families import Counter, Gauge, Histogram
 
-PREFIX = "mnist_"
 OTHER = "other"
 
 STATUSES = (200, 400, 404, 405, 408, 413, 414, 415, 422, 429, 431, 499, 500, 503, 504)
@@ -42,53 +40,6 @@ SECONDS = (
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 _SLOTS = 8192
 _INFO_BYTES = 1024
-
-
-class Counter:
-    """A family of counts: one slot for each combination of label values."""
-
-    def __init__(
-        self, name: str, text: str, labels: Sequence[str], rows: Iterable[tuple[str, ...]]
-    ) -> None:
-        self.name, self.text, self.labels = PREFIX + name, text, tuple(labels)
-        self.rows = tuple(rows)
-        self.first = 0
-        self.size = len(self.rows)
-        self.slot: dict[tuple[str, ...], int] = {}
-
-    def place(self, first: int) -> None:
-        """Gives the family its slots, from ``first``."""
-        self.first = first
-        self.slot = {row: first + i for i, row in enumerate(self.rows)}
-
-
-class Gauge(Counter):
-    """One value as it is now, summed over the workers alive."""
-
-    def __init__(self, name: str, text: str) -> None:
-        super().__init__(name, text, (), ((),))
-
-
-class Histogram(Counter):
-    """A family of histograms: for each row of labels its buckets, the overflow and the sum."""
-
-    def __init__(
-        self,
-        name: str,
-        text: str,
-        bounds: Sequence[float],
-        labels: Sequence[str] = (),
-        rows: Iterable[tuple[str, ...]] = ((),),
-    ) -> None:
-        super().__init__(name, text, labels, rows)
-        self.bounds = tuple(bounds)
-        self.width = len(self.bounds) + 2
-        self.size = len(self.rows) * self.width
-
-    def place(self, first: int) -> None:
-        """Gives the family its slots, from ``first``."""
-        self.first = first
-        self.slot = {row: first + i * self.width for i, row in enumerate(self.rows)}
 
 
 class Metrics:
@@ -215,11 +166,9 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """All workers' figures in Prometheus' text format 0.0.4."""
-        from prometheus_client import CollectorRegistry, generate_latest
+        from service.exposition import exposition
 
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Collector(self))
-        return generate_latest(registry)
+        return exposition(self._families, list(self._rows()))
 
     def _place(self, *families: Counter) -> None:
         for family in families:
@@ -244,63 +193,6 @@ class Metrics:
                 alive = _is_alive(int(path.stem))
                 row = memoryview(data)[: _SLOTS * 8].cast("d")
                 yield row, _info(data[_SLOTS * 8 :]) if alive else None
-
-
-class _Collector:
-    """Sums the workers' rows into prometheus_client's families."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-
-    def collect(self) -> Iterator[Metric]:
-        from prometheus_client import core
-
-        rows = list(self._metrics._rows())
-        total = [sum(column) for column in zip(*(row for row, _ in rows), strict=True)]
-        living = [(row, info) for row, info in rows if info]
-        for family in self._metrics._families:
-            if isinstance(family, Histogram):
-                yield _histogram(family, total)
-            elif isinstance(family, Gauge):
-                now = sum(row[family.first] for row, _ in living)
-                yield core.GaugeMetricFamily(family.name, family.text, value=now)
-            else:
-                counts = core.CounterMetricFamily(family.name, family.text, labels=family.labels)
-                for labels, slot in family.slot.items():
-                    if total[slot] or len(family.slot) <= 10:
-                        counts.add_metric(labels, total[slot])
-                yield counts
-        info = core.GaugeMetricFamily(
-            PREFIX + "model_info",
-            "Workers that serve this version, with this provider.",
-            labels=("version", "architecture", "provider"),
-        )
-        keys = [(i["version"], i["architecture"], i["provider"]) for _, i in living if i]
-        for key in sorted(set(keys)):
-            info.add_metric(key, keys.count(key))
-        yield info
-        yield core.GaugeMetricFamily(
-            PREFIX + "provider_fallback",
-            "Workers that run on the CPU because CUDA, tried by provider auto, does not work.",
-            value=sum(bool(i["fallback"]) for _, i in living if i),
-        )
-        yield core.GaugeMetricFamily(PREFIX + "workers", "Workers alive.", value=len(living))
-
-
-def _histogram(family: Histogram, total: Sequence[float]) -> Metric:
-    from prometheus_client import core
-
-    metric = core.HistogramMetricFamily(family.name, family.text, labels=family.labels)
-    for labels, first in family.slot.items():
-        counts = total[first : first + family.width - 1]
-        if family.labels and not any(counts):
-            continue
-        buckets, running = [], 0.0
-        for bound, count in zip((*map(float, family.bounds), "+Inf"), counts, strict=True):
-            running += count
-            buckets.append((str(bound), running))
-        metric.add_metric(labels, buckets, total[first + family.width - 1])
-    return metric
 
 
 def _open_row(shared: Path | None) -> mmap.mmap:

@@ -29,7 +29,8 @@ from service.errors import (
     Malformed,
     PathTooLong,
 )
-from service.http import BROKEN, FATE, LATE, LEFT, REPLY, Edge, Headers
+from service.exchange import Headers
+from service.http import BROKEN, FATE, LATE, LEFT, REPLY, Edge
 
 PATH_LIMIT = 8 << 10
 HEAD_LIMIT = 64 << 10

@@ -9,7 +9,7 @@ from time import perf_counter, time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from service.http import Exchange
+    from service.exchange import Exchange
 
 
 class Statistics:

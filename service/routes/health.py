@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from service.errors import Unavailable
-from service.http import Exchange, Reply, add_route
+from service.exchange import Exchange, Reply, add_route
 from service.lifecycle import Lifecycle
 from service.schemas import LIVE, READY
 

@@ -6,7 +6,7 @@ import asyncio
 
 from fastapi import FastAPI
 
-from service.http import Exchange, Reply, add_route
+from service.exchange import Exchange, Reply, add_route
 from service.metrics import Metrics
 from service.schemas import METRICS
 

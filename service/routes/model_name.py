@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service.errors import NotFound
-from service.http import Exchange
+from service.exchange import Exchange
 from service.repository import NAME
 
 

@@ -15,7 +15,7 @@ from service.decode.form import from_form
 from service.decode.picture import Pictures
 from service.doubt import doubts, least_confidence
 from service.errors import Invalid, UnsupportedType
-from service.http import Exchange, Reply, add_route
+from service.exchange import Exchange, Reply, add_route
 from service.lifecycle import Lifecycle
 from service.lookers import Lookers
 from service.metrics import Metrics

@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from service.answer_v1 import classify, predict
 from service.decode import Limits
 from service.decode.instances import from_classify, from_predict
-from service.http import Exchange, Reply, add_route
+from service.exchange import Exchange, Reply, add_route
 from service.lifecycle import Lifecycle, Loaded
 from service.metrics import Metrics
 from service.routes import v1_models

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from service.decode.instances import SIGNATURE
 from service.errors import MethodNotAllowed, NotFound
-from service.http import Exchange, Reply, add_route
+from service.exchange import Exchange, Reply, add_route
 from service.lifecycle import Lifecycle
 from service.repository import NAME
 from service.routes.model_name import check_model

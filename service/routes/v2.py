@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from service import __version__
 from service.errors import Unavailable
-from service.http import Exchange, Reply, add_route
+from service.exchange import Exchange, Reply, add_route
 from service.lifecycle import Lifecycle
 from service.metrics import Metrics
 from service.routes import v2_infer, v2_models, v2_repository

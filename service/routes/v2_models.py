@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from service.errors import Unavailable
-from service.http import Exchange, Reply, add_route
+from service.exchange import Exchange, Reply, add_route
 from service.lifecycle import Lifecycle, Loaded
 from service.repository import NAME
 from service.routes.model_name import check_model

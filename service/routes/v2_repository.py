@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from service.decode.diagnose import name_of
 from service.decode.flaws import refuse
 from service.decode.jsontext import parse_json
-from service.http import Exchange, Reply, add_route
+from service.exchange import Exchange, Reply, add_route
 from service.lifecycle import Lifecycle
 from service.repository import NAME
 from service.routes.model_name import check_model

@@ -9,7 +9,8 @@ import pytest
 
 from service import errors
 from service.errors import PROBLEM_TYPE, Fault, Flaw, Invalid, QueueFull
-from service.http import JSON_TYPE, render
+from service.exchange import JSON_TYPE
+from service.http import render
 from service.metrics import STATUSES
 
 FAULTS = [
@@ -59,10 +60,10 @@ def test_without_flaws_there_is_no_list_of_them() -> None:
 
 @pytest.mark.parametrize("path", ["/v1", "/v2", "/v1/models/mnist", "/v2/health/live"])
 def test_under_v1_and_v2_there_is_one_sentence_and_400_for_422(path: str) -> None:
-    reply = render(Invalid("wrong", Flaw(0, "images", "is too big")), path)
+    reply = render(Invalid("images: is too big", Flaw(0, "images", "is too big")), path)
     assert reply.status == 400
     assert reply.media_type == JSON_TYPE
-    assert orjson.loads(reply.body) == {"error": "wrong; images: is too big"}
+    assert orjson.loads(reply.body) == {"error": "images: is too big"}
 
 
 @pytest.mark.parametrize("path", ["/v10", "/v2x/models", "/", "/predict"])

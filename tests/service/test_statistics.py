@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import perf_counter, time
 from typing import Any
 
-from service.http import Exchange
+from service.exchange import Exchange
 from service.statistics import Statistics
 
 
