@@ -1,7 +1,7 @@
 """Finds the digit among the parts of the ink: what is bold, whole and clear of the frame.
 
 A photo holds more than its digit: the paper's edge, the desk, specks, the next digit. Each part is
-weighed by its ink; what touches the frame or is a solid block weighs little. Around the heaviest
+weighed by its edges; what touches the frame or is a solid block weighs little. Around the heaviest
 part, what is near enough to belong to it is taken along: the bar of a 5, the pieces of a stroke
 that the pen skipped.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from service.picture.ground import Ink, otsu_threshold
+from service.picture.ground import Grey, Ink, noise, otsu_threshold
 from service.picture.parts import Mask, Parts, Whole, connected_parts
 from service.picture.rules import without_rules
 
@@ -22,6 +22,9 @@ Box = tuple[int, int, int, int]
 
 FAINTEST_INK = 12
 """Ink below this amount, of 255, is no ink."""
+_FLAT = 4
+_FAINTER = 3
+"""How much more has to speak for fainter ink, which may be shade, than for bold."""
 _MOST_RUNS = 60_000
 _SPECK = 0.02
 """A part whose longer side is below this share of the picture's shorter is a speck."""
@@ -29,28 +32,44 @@ _SPECK = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A digit: its pixels, where they are, and how sure it is that this is what was meant."""
+    """A digit: its pixels, where they are, and how much speaks for it."""
 
     mask: Mask
     box: Box
     weight: float
+    is_clear: bool
+    """Whether it is made of strokes, and clear of the frame."""
     threshold: int
     """The amount of ink from which on a pixel is in the mask."""
     others: int
     """How many parts beside it could be digits too."""
 
 
-def find_digit(ink: Ink, near: Box | None = None) -> Found | None:
-    """The digit in ``ink``, or None where there is none; ``near`` is where it should be."""
+def find_digit(ink: Ink, edges: Grey, near: Box | None = None) -> Found | None:
+    """The digit in ``ink``, or None where there is none.
+
+    ``edges`` is how steep the picture is, ``near`` where the digit should be.
+    """
     best: Found | None = None
     for threshold in thresholds(ink):
         mask = ink.amount > threshold
         if np.count_nonzero(mask[:, 1:] > mask[:, :-1]) > _MOST_RUNS:
             break
-        found = _heaviest(ink, without_rules(mask), threshold, near)
-        if found and (best is None or found.weight > 3 * best.weight):
+        found = _heaviest(ink, edges, without_rules(mask), threshold, near)
+        if found and (best is None or found.weight > _FAINTER * best.weight):
             best = found
     return best
+
+
+def steepness(grey: Grey) -> Grey:
+    """How steep the picture is at each pixel beyond its noise: strokes have edges, shades none."""
+    wide = np.pad(grey, 1, mode="edge").astype(np.int16)
+    across = np.abs(wide[1:-1, 2:] - wide[1:-1, :-2])
+    down = np.abs(wide[2:, 1:-1] - wide[:-2, 1:-1])
+    steep = np.maximum(across, down)
+    floor = np.int16(max(_FLAT, noise(grey) / 2))
+    above: Grey = (np.maximum(steep, floor) - floor).astype(np.uint8)
+    return above
 
 
 def thresholds(ink: Ink) -> list[int]:
@@ -61,58 +80,87 @@ def thresholds(ink: Ink) -> list[int]:
     if not histogram.any():
         return []
     bold = otsu_threshold(histogram)
-    return [floor] if bold is None else [bold, floor]
+    if bold is None:
+        return [floor]
+    return [max(floor, bold // 2)] if ink.is_plain else [bold, floor]
 
 
-def _heaviest(ink: Ink, mask: Mask, threshold: int, near: Box | None) -> Found | None:
+def _heaviest(ink: Ink, edges: Grey, mask: Mask, threshold: int, near: Box | None) -> Found | None:
     parts = connected_parts(mask)
     if len(parts) == 0:
         return None
-    weight = _weights(parts, parts.sums(ink.amount), near)
+    outline = _outline(mask)
+    sharp = parts.sums(np.where(outline, edges, np.uint8(0)))
+    sharpness = sharp / np.maximum(1, parts.sums(outline.view(np.uint8)))
+    solid, framed = _is_solid(parts), _on_frame(parts)
+    weight = sharp * sharpness * _place(parts, near)
+    weight *= np.where(solid, 0.1, 1) * np.where(framed > 0, 0.5 * (1 - framed) ** 4, 1)
+    long_side = np.maximum(parts.width, parts.height)
+    weight[long_side < max(3, _SPECK * min(mask.shape))] = 0
     heaviest = int(weight.argmax())
     if weight[heaviest] <= 0:
         return None
-    chosen = _with_its_pieces(parts, weight, heaviest)
+    allowed = (weight > 0) & ((framed == 0) | (framed[heaviest] > 0))
+    chosen = _with_its_pieces(parts, allowed, heaviest)
     left, top = int(parts.left[chosen].min()), int(parts.top[chosen].min())
     right, bottom = int(parts.right[chosen].max()), int(parts.bottom[chosen].max())
-    long_side = np.maximum(parts.width, parts.height)
-    others = (weight > 0.2 * weight[heaviest]) & (2 * long_side > max(right - left, bottom - top))
+    others = (weight > 0.25 * weight[heaviest]) & (2 * long_side > max(right - left, bottom - top))
     others[chosen] = False
     return Found(
         parts.mask(chosen),
         (left, top, right - left, bottom - top),
         float(weight[chosen].sum()),
+        bool(not solid[heaviest] and framed[heaviest] == 0),
         threshold,
         int(np.count_nonzero(others)),
     )
 
 
-def _weights(parts: Parts, sums: Whole, near: Box | None) -> NDArray[np.float64]:
-    """How much each part looks like the digit: its ink, less for what speaks against it."""
-    height, width = parts.shape
-    weight = sums.astype(np.float64)
+def _outline(mask: Mask) -> Mask:
+    """The pixels of the mask with one beside them that is not in it."""
+    wide = np.pad(mask, 1, mode="edge")
+    inner = wide[:-2, 1:-1] & wide[2:, 1:-1] & wide[1:-1, :-2] & wide[1:-1, 2:]
+    outline: Mask = mask & ~inner
+    return outline
+
+
+def _is_solid(parts: Parts) -> Mask:
+    """Which parts are blocks rather than strokes, such as the sheet itself on a desk."""
     long_side = np.maximum(parts.width, parts.height)
     short_side = np.minimum(parts.width, parts.height)
-    weight[long_side < max(3, _SPECK * min(height, width))] = 0
-    touches = (
-        (parts.left == 0) | (parts.top == 0) | (parts.right == width) | (parts.bottom == height)
-    )
-    weight[touches] *= 0.05
-    solid = (parts.area > 0.75 * long_side * short_side) & (short_side > 0.45 * long_side)
-    weight[solid] *= 0.1
+    fill = parts.area / (long_side * short_side)
+    block = (fill > 0.75) & (short_side > 0.45 * long_side)
+    sheet = (fill > 0.6) & (parts.area > 0.25 * parts.shape[0] * parts.shape[1])
+    solid: Mask = block | (sheet & (_on_frame(parts) == 0))
+    return solid
+
+
+def _on_frame(parts: Parts) -> NDArray[np.float64]:
+    """The share of the picture's outermost pixels that each part covers."""
+    height, width = parts.shape
+    length = parts.run_end - parts.run_start
+    on_edge = (parts.run_row == 0) | (parts.run_row == height - 1)
+    covered = np.where(on_edge, length, 0)
+    covered += (parts.run_start == 0).astype(np.int64) + (parts.run_end == width)
+    return np.bincount(parts.part_of_run, covered, len(parts)) / (2 * (height + width))
+
+
+def _place(parts: Parts, near: Box | None) -> NDArray[np.float64]:
+    """What speaks for each part by its place: the middle of the picture, or where it should be."""
+    height, width = parts.shape
     across = (parts.left + parts.right) / width - 1
     down = (parts.top + parts.bottom) / height - 1
-    weight /= 1 + across**2 + down**2
+    place: NDArray[np.float64] = 1 / (1 + across**2 + down**2)
     if near is not None:
         left, top, wide, high = near
         overlap_x = np.minimum(parts.right, left + wide) - np.maximum(parts.left, left)
         overlap_y = np.minimum(parts.bottom, top + high) - np.maximum(parts.top, top)
         inside = np.maximum(overlap_x, 0) * np.maximum(overlap_y, 0)
-        weight *= np.minimum(1, inside / (parts.width * parts.height)) ** 2
-    return weight
+        place *= np.minimum(1, inside / (parts.width * parts.height)) ** 2
+    return place
 
 
-def _with_its_pieces(parts: Parts, weight: NDArray[np.float64], heaviest: int) -> Whole:
+def _with_its_pieces(parts: Parts, allowed: Mask, heaviest: int) -> Whole:
     """The heaviest part and what belongs to it: pieces within or close by, but no other digit."""
     left, top = int(parts.left[heaviest]), int(parts.top[heaviest])
     right, bottom = int(parts.right[heaviest]), int(parts.bottom[heaviest])
@@ -125,7 +173,7 @@ def _with_its_pieces(parts: Parts, weight: NDArray[np.float64], heaviest: int) -
         gap_x = np.maximum(parts.left - right, left - parts.right)
         gap_y = np.maximum(parts.top - bottom, top - parts.bottom)
         beside = (gap_x > -0.2 * parts.width) & (parts.height > 0.6 * (bottom - top))
-        close = (gap_x < reach) & (gap_y < reach) & enough & ~beside & (weight > 0)
+        close = (gap_x < reach) & (gap_y < reach) & enough & allowed & ~beside
         if not (close & ~chosen).any():
             return np.flatnonzero(chosen)
         chosen |= close

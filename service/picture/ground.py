@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 Grey = NDArray[np.uint8]
 Polarity = Literal["dark on light", "light on dark"]
 
-WIDEST_STROKE = 0.34
-"""The widest a stroke may be, as a share of the picture's shorter side."""
+_NOISY, _MOST_SMOOTHING = 15, 2
+_SMALL = 64
+"""A picture with a shorter side below this has no noise that is finer than its strokes."""
 _DARKEST_GROUND = 40
 """Below this grey value a ground's own brightness says nothing about the light on it."""
 
@@ -31,47 +32,49 @@ class Ink:
     polarity: Polarity
     amount: Grey
     noise: float
-    """What bare ground shows of ink at most, but for one pixel in some ten thousand."""
+    """What bare ground shows of ink by chance."""
+    is_plain: bool = False
+    """Whether the ground is of one grey value, so that faint ink is not mistaken for a shade."""
 
 
-def ink_on_plain_ground(grey: Grey) -> Ink | None:
-    """The ink where the ground is of one grey value, or None where it is not.
+def ink_on_plain_ground(grey: Grey) -> Iterator[Ink]:
+    """The ink where the ground is of one grey value: the one or the other side of Otsu's threshold.
 
-    The ground is the side of Otsu's threshold that most of the border lies on.
+    Nothing where neither is.
     """
     histogram = np.bincount(grey.ravel(), minlength=256)
     threshold = otsu_threshold(histogram)
     if threshold is None:
-        return None
-    border = np.concatenate([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]])
-    is_light = np.count_nonzero(border > threshold) * 2 > len(border)
-    side = histogram.copy()
-    side[: threshold + 1] *= not is_light
-    side[threshold + 1 :] *= is_light
-    values = np.arange(256)
-    share = np.cumsum(side) / side.sum()
-    low, ground, high = (int(np.searchsorted(share, part)) for part in (0.02, 0.5, 0.98))
-    other = histogram - side
-    contrast = abs(int((other * values).sum() / other.sum()) - ground)
-    if side.sum() < 0.5 * grey.size or high - low > 0.3 * contrast:
-        return None
-    level = np.int16(ground)
-    depth = level - grey if is_light else grey - level
-    amount = np.clip(depth, 0, 255).astype(np.uint8)
-    spread = ground - low if is_light else high - ground
-    return Ink("dark on light" if is_light else "light on dark", amount, 1.5 * spread)
+        return
+    for is_light in (True, False):
+        side = histogram.copy()
+        side[: threshold + 1] *= not is_light
+        side[threshold + 1 :] *= is_light
+        values = np.arange(256)
+        share = np.cumsum(side) / side.sum()
+        low, ground, high = (int(np.searchsorted(share, part)) for part in (0.1, 0.5, 0.9))
+        other = histogram - side
+        contrast = abs(int((other * values).sum() / other.sum()) - ground)
+        if side.sum() < 0.3 * grey.size or high - low > 0.25 * contrast:
+            continue
+        depth = np.int16(ground) - grey if is_light else grey - np.int16(ground)
+        amount = np.clip(depth, 0, 255).astype(np.uint8)
+        polarity: Polarity = "dark on light" if is_light else "light on dark"
+        yield Ink(polarity, amount, noise(amount), is_plain=True)
 
 
-def ink_on_uneven_ground(grey: Grey) -> Iterator[Ink]:
-    """The ink under uneven light: first as dark ink, then as light."""
-    smooth = smoothed(grey)
-    window = max(3, round(WIDEST_STROKE * min(grey.shape)))
-    paper = _sliding(_sliding(smooth, window, np.maximum), window, np.minimum)
+def ink_on_uneven_ground(grey: Grey, widest_stroke: float) -> Iterator[Ink]:
+    """The ink under uneven light: first as dark ink, then as light.
+
+    ``widest_stroke`` is in pixels; what is wider in all directions is taken for ground.
+    """
+    window = max(3, round(widest_stroke))
+    paper = sliding(sliding(grey, window, np.maximum), window, np.minimum)
     # A shadow takes from the paper and from the ink in one proportion: their ratio stays.
-    ratio = (paper - smooth) * (255 / np.maximum(paper, _DARKEST_GROUND).astype(np.float32))
-    yield _above_noise("dark on light", ratio.astype(np.uint8))
-    board = _sliding(_sliding(smooth, window, np.minimum), window, np.maximum)
-    yield _above_noise("light on dark", smooth - board)
+    ratio = (paper - grey) * (255 / np.maximum(paper, _DARKEST_GROUND).astype(np.float32))
+    yield _above_level("dark on light", ratio.astype(np.uint8))
+    board = sliding(sliding(grey, window, np.minimum), window, np.maximum)
+    yield _above_level("light on dark", grey - board)
 
 
 def otsu_threshold(histogram: NDArray[np.int64]) -> int | None:
@@ -90,8 +93,17 @@ def otsu_threshold(histogram: NDArray[np.int64]) -> int | None:
     return int(at[0] + at[-1]) // 2
 
 
-def smoothed(grey: Grey) -> Grey:
-    """The picture less its finest noise: each pixel averaged with its neighbours, 1-2-1."""
+def without_grain(grey: Grey) -> Grey:
+    """A noisy picture less its grain; one without noise as it is, with its thinnest lines."""
+    for _ in range(_MOST_SMOOTHING):
+        if min(grey.shape) < _SMALL or noise(grey) < _NOISY:
+            break
+        grey = _smoothed(grey)
+    return grey
+
+
+def _smoothed(grey: Grey) -> Grey:
+    """Each pixel averaged with its neighbours, 1-2-1."""
     wide = np.pad(grey, 1, mode="edge").astype(np.uint16)
     rows = wide[:-2] + 2 * wide[1:-1] + wide[2:]
     both = rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]
@@ -99,16 +111,26 @@ def smoothed(grey: Grey) -> Grey:
     return smooth
 
 
-def _above_noise(polarity: Polarity, amount: Grey) -> Ink:
+def noise(grey: Grey) -> float:
+    """Five deviations of the pixels' noise, from how neighbours but one differ (their median)."""
+    apart = np.abs(grey[:, 2:].astype(np.int16) - grey[:, :-2])
+    if apart.size == 0:
+        return 0.0
+    counts = np.cumsum(np.bincount(apart.ravel()))
+    middle = int(np.searchsorted(counts, counts[-1] / 2))
+    return 5 * 1.05 * middle  # the median of a normal difference is 0.954 of the deviation
+
+
+def _above_level(polarity: Polarity, amount: Grey) -> Ink:
     """Takes the level of bare ground off: closing rides on the crests of the noise."""
     share = np.cumsum(np.bincount(amount.ravel(), minlength=256)) / amount.size
-    middle, upper = (int(np.searchsorted(share, part)) for part in (0.4, 0.7))
-    level = np.minimum(amount, np.uint8(middle))
-    return Ink(polarity, amount - level, 6.0 * (upper - middle))
+    level = np.minimum(amount, np.uint8(np.searchsorted(share, 0.4)))
+    above = amount - level
+    return Ink(polarity, above, noise(above))
 
 
-def _sliding(grey: Grey, window: int, least_or_most: np.ufunc) -> Grey:
-    """The least or most over a square window, by doubling: log2(window) steps an axis."""
+def sliding(grey: Grey, window: int, least_or_most: np.ufunc) -> Grey:
+    """``np.minimum`` or ``np.maximum`` over a square window, by doubling its size."""
     before, after = window // 2, window - 1 - window // 2
     for axis in (0, 1):
         pads = [(before, after) if axis == a else (0, 0) for a in (0, 1)]

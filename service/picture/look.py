@@ -10,17 +10,20 @@ import numpy as np
 from PIL import Image
 
 from service.decode import SIDE
-from service.picture.find import Box, Found, find_digit
+from service.picture.find import Box, Found, find_digit, steepness
 from service.picture.ground import (
     Grey,
     Ink,
     Polarity,
     ink_on_plain_ground,
     ink_on_uneven_ground,
+    without_grain,
 )
 from service.picture.normalise import normalise
 from service.picture.open import Picture
 
+WIDEST_STROKES = (0.2, 0.4)
+"""The widest a stroke may be, as shares of the picture's shorter side that are tried in turn."""
 OVERVIEW = 640
 """The longer side, in pixels, of the reduced picture in which the digit is searched."""
 CLOSE_UP = 160
@@ -54,15 +57,17 @@ def look(picture: Picture) -> Seen:
         return given
     grey = picture.grey
     overview, factor = _reduced(grey, OVERVIEW)
-    first = _first_good(_inks(overview))
+    shorter = min(overview.shape)
+    first = _found(without_grain(overview), [share * shorter for share in WIDEST_STROKES])
     if first is None:
         return _nothing(grey)
     ink, found = first
     box = _scaled(found.box, factor, grey.shape)
-    close_up, corner, zoom = _close_up(grey, box)
-    second = _looked_closer(close_up, ink.polarity, _within(box, corner, zoom))
     others = found.others
-    if second is not None:
+    close_up, corner, zoom = _close_up(grey, box)
+    near = _within(box, corner, zoom)
+    second = _found(without_grain(close_up), [0.5 * max(near[2:])], ink.polarity, near)
+    if second is not None and _share(second[1].box, near) > 0.5:
         ink, found = second
         left, top, width, height = found.box
         box = (
@@ -100,48 +105,36 @@ def has_dark_border(grey: Grey) -> bool:
     return total < DARK_BORDER * 4 * (SIDE - 1)
 
 
-def _inks(grey: Grey) -> Iterator[list[Ink]]:
-    """The ways to read the ground, the surest first; alternatives to compare in one list."""
-    plain = ink_on_plain_ground(grey)
-    if plain is not None:
-        yield [plain]
-    yield list(ink_on_uneven_ground(grey))
+def _found(
+    grey: Grey,
+    widest_strokes: list[float],
+    polarity: Polarity | None = None,
+    near: Box | None = None,
+) -> tuple[Ink, Found] | None:
+    """The digit, of one ``polarity`` where that is known, and the ink it is made of.
 
-
-def _first_good(ways: Iterator[list[Ink]]) -> tuple[Ink, Found] | None:
-    for inks in ways:
-        both = [(ink, found) for ink in inks if (found := find_digit(ink)) is not None]
-        if both:
-            return max(both, key=lambda pair: _standing(pair[1], [f for _, f in both]))
-    return None
-
-
-def _standing(found: Found, all_found: list[Found]) -> float:
-    """A digit's weight; where one lies within the other, it is only what that one encloses."""
-    inside = any(_encloses(other.box, found.box) for other in all_found if other is not found)
-    return found.weight * (0.2 if inside else 1.0)
-
-
-def _encloses(outer: Box, inner: Box) -> bool:
-    return (
-        outer[0] <= inner[0]
-        and outer[1] <= inner[1]
-        and outer[0] + outer[2] >= inner[0] + inner[2]
-        and outer[1] + outer[3] >= inner[1] + inner[3]
-        and outer != inner
-    )
-
-
-def _looked_closer(grey: Grey, polarity: Polarity, near: Box) -> tuple[Ink, Found] | None:
-    """The same digit found again in its close-up, where the light on it is more even."""
-    for inks in _inks(grey):
+    The ways to read the ground are tried, the surest first, until one shows a clear digit; else
+    the one that most speaks for is taken.
+    """
+    edges = steepness(grey)
+    seen: list[tuple[Ink, Found]] = []
+    for inks in _inks(grey, widest_strokes):
         for ink in inks:
-            if ink.polarity != polarity:
-                continue
-            found = find_digit(ink, near)
-            if found is not None and _share(found.box, near) > 0.5:
-                return ink, found
-    return None
+            if polarity in (None, ink.polarity):
+                found = find_digit(ink, edges, near)
+                if found is not None:
+                    seen.append((ink, found))
+        best = max(seen, key=lambda pair: pair[1].weight, default=None)
+        if best is not None and best[1].is_clear:
+            return best
+    return max(seen, key=lambda pair: pair[1].weight, default=None)
+
+
+def _inks(grey: Grey, widest_strokes: list[float]) -> Iterator[Iterator[Ink]]:
+    """The ways to read the ground, the surest first, each for both polarities."""
+    yield ink_on_plain_ground(grey)
+    for widest_stroke in widest_strokes:
+        yield ink_on_uneven_ground(grey, widest_stroke)
 
 
 def _share(box: Box, other: Box) -> float:

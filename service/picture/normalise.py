@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from service.decode import SIDE
-from service.picture.ground import Grey
+from service.picture.ground import Grey, sliding
 from service.picture.parts import Mask
 
 FIELD = 20
+_HALF = 0.47
 FINE = 4
 """Strokes are made black and white, and thinner or thicker, on a grid this many times finer."""
 THINNEST, THIN = 1.8, 2.2
@@ -28,31 +29,34 @@ def normalise(amount: Grey, mask: Mask, threshold: int) -> Grey:
 
     Where the mask has no pixel the image is empty.
     """
-    strokes = black_and_white(amount, mask, threshold)
+    strokes, pixel = black_and_white(amount, mask, threshold)
     if not strokes.any():
         return np.zeros((SIDE, SIDE), np.uint8)
-    return centred(fitted(with_common_stroke(strokes), FIELD))
+    return centred(fitted(with_common_stroke(strokes, pixel), FIELD))
 
 
-def black_and_white(amount: Grey, mask: Mask, threshold: int) -> Mask:
-    """The strokes on the fine grid, their longer side 80 pixels: where half of a stroke's ink is.
+def black_and_white(amount: Grey, mask: Mask, threshold: int) -> tuple[Mask, float]:
+    """The strokes where half of a stroke's ink is, and how many of their pixels make one of MNIST.
 
-    What lies beside the mask is left out, so that a neighbour does not come along.
+    A small digit is enlarged first, to 80 pixels, so that its grey edges are not lost. What lies
+    beside the mask is left out, so that a neighbour does not come along.
     """
-    core = int(np.percentile(amount[mask], 75))
-    level = min(max(threshold, 0.35 * core), 0.6 * core)
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     around = Image.fromarray(mask.view(np.uint8) * np.uint8(255)).filter(ImageFilter.MaxFilter(3))
     own = np.where(np.asarray(around), amount, np.uint8(0))
     top, bottom = max(0, rows[0] - 1), min(len(mask), rows[-1] + 2)
     left, right = max(0, columns[0] - 1), min(mask.shape[1], columns[-1] + 2)
     padded = np.pad(own[top:bottom, left:right], 1)
-    scale = FIELD * FINE / max(rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1)
-    size = [max(1, round(side * scale)) for side in padded.shape[::-1]]
-    how = Image.Resampling.BICUBIC if scale > 1 else Image.Resampling.BOX
-    fine = np.asarray(Image.fromarray(padded).resize((size[0], size[1]), how))
-    strokes: Mask = np.pad(fine > level, 2 * FINE)
-    return strokes
+    # A pen presses here more, there less: half of the ink that the stroke has around here.
+    reach = 2 * round(stroke_width(mask)) + 1
+    level = np.maximum(sliding(padded, reach, np.maximum) * _HALF, min(threshold, 127))
+    longest = max(rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1)
+    scale = FIELD * FINE / longest
+    if scale <= 1:
+        return padded >= level, longest / FIELD
+    size = max(1, round(padded.shape[1] * scale)), max(1, round(padded.shape[0] * scale))
+    above = Image.fromarray((padded - level).astype(np.float32))
+    return np.asarray(above.resize(size, Image.Resampling.BICUBIC)) >= 0, FINE
 
 
 def stroke_width(strokes: Mask) -> float:
@@ -69,30 +73,29 @@ def stroke_width(strokes: Mask) -> float:
     return 2 * np.count_nonzero(strokes) / (np.pi / 4 * crossings)
 
 
-def with_common_stroke(strokes: Mask) -> Mask:
-    """Thickens strokes below MNIST's range and thins those above it, to its edge."""
-    width = stroke_width(strokes) / FINE
+def with_common_stroke(strokes: Mask, pixel: float) -> Mask:
+    """Thickens strokes below MNIST's range and thins those above it, to its edge.
+
+    ``pixel`` is how many pixels of ``strokes`` make one of MNIST's.
+    """
+    width = stroke_width(strokes) / pixel
     if width < THINNEST:
-        return _grown(strokes, THIN - width)
+        return _grown(strokes, round((THIN - width) * pixel / 2))
     if width > THICKEST:
-        return ~_grown(~strokes, width - THICK)
+        return ~_grown(~strokes, round((width - THICK) * pixel / 2))
     return strokes
 
 
-def _grown(mask: Mask, pixels: float) -> Mask:
-    """Grows by so many pixels of 28x28 in width, half on each side, round rather than square."""
-    image = Image.fromarray(mask.view(np.uint8) * np.uint8(255))
-    steps = round(pixels * FINE / 2)
+def _grown(mask: Mask, steps: int) -> Mask:
+    """Grows by so many pixels on each side, round rather than square."""
+    grown = np.pad(mask, steps, constant_values=bool(mask[0, 0]))
     for step in range(steps):
-        square = np.asarray(image.filter(ImageFilter.MaxFilter(3)))
-        if step % 2:
-            image = Image.fromarray(square)
-            continue
-        grey = np.pad(np.asarray(image), 1)
-        cross = np.maximum(np.maximum(grey[:-2, 1:-1], grey[2:, 1:-1]), grey[1:-1, 1:-1])
-        cross = np.maximum(cross, np.maximum(grey[1:-1, :-2], grey[1:-1, 2:]))
-        image = Image.fromarray(cross)
-    return np.asarray(image) > 0
+        wide = np.pad(grown, 1, mode="edge")
+        cross = wide[1:-1, 1:-1] | wide[:-2, 1:-1] | wide[2:, 1:-1]
+        grown = cross | wide[1:-1, :-2] | wide[1:-1, 2:]
+        if step % 2:  # a cross and a square in turn make an octagon
+            grown |= wide[:-2, :-2] | wide[:-2, 2:] | wide[2:, :-2] | wide[2:, 2:]
+    return grown
 
 
 def fitted(strokes: Mask, field: int) -> NDArray[np.uint8]:
