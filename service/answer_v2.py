@@ -11,7 +11,7 @@ import struct
 import numpy as np
 import orjson
 
-from service.decode.tensors import InferRequest
+from service.decode.infer import InferRequest
 from service.runtime import OUTPUT, Probabilities
 
 

@@ -10,8 +10,8 @@ from fastapi import FastAPI
 from service import compress
 from service.answer_v2 import inference
 from service.decode import Limits
-from service.decode.tensors import from_infer
-from service.http import Exchange, Headers, Reply, add_route
+from service.decode.infer import from_infer
+from service.exchange import Exchange, Headers, Reply, add_route
 from service.lifecycle import Lifecycle
 from service.metrics import Metrics
 from service.routes.model_name import check_model

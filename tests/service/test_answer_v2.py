@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from service.answer_v2 import classification, inference
-from service.decode.tensors import InferRequest
+from service.decode.infer import InferRequest
 from service.runtime import Probabilities
 
 IMAGES = np.zeros((2, 28, 28), np.uint8)

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service.decode import Images, Limits, longlists
+from service.decode.infer import from_infer
 from service.decode.instances import from_classify, from_predict
 from service.decode.longlists import Lists, take_out
-from service.decode.tensors import from_infer
 from service.errors import Fault
 from tests.service.decode.samples import digits
 

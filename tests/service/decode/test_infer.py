@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.decode import Limits
-from service.decode.tensors import from_infer
+from service.decode.infer import from_infer
 from service.errors import Fault, Invalid, Malformed, TooLarge
 from tests.service.decode.samples import LIMITS, digits
 
