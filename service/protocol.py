@@ -78,9 +78,14 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Ends what still runs for the caller who left."""
         self._stop_timer()
+        running = self._running
+        if running is None or running.response_complete:
+            super().connection_lost(exc)
+            return
+        # uvicorn only tells the newest request, which on a pipelined connection is not this one.
+        running.disconnected = True
         super().connection_lost(exc)
-        if self._running is not None and not self._running.response_complete:
-            self._cancel(LEFT)
+        self._cancel(LEFT)
 
     def data_received(self, data: bytes) -> None:
         """Feeds the parser, and keeps the clock running only while a request is incomplete."""
