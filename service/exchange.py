@@ -17,6 +17,7 @@ from fastapi import FastAPI, Request
 from fastapi.routing import APIRoute
 from starlette.types import Message, Receive, Scope, Send
 
+from service.budget import SMALL_BYTES, BodyBudget
 from service.decode.content import inflate
 from service.errors import Invalid, TooLarge
 from service.metrics import OTHER
@@ -53,6 +54,8 @@ class Exchange(Request):
         self.route = OTHER
         self.reply: Reply | None = None
         self.decode_s = self.queue_s = self.infer_s = 0.0
+        self.budget: BodyBudget | None = None
+        self.held_bytes = 0
         self.fields: dict[bytes, bytes] = dict(scope["headers"])
         given = self.fields.get(b"x-request-id")
         if given is not None and _REQUEST_ID.fullmatch(given):
@@ -98,9 +101,10 @@ class Exchange(Request):
 
     async def content(self, limit: int) -> bytes:
         """The whole body, decompressed. Raises TooLarge, Malformed or UnsupportedType."""
-        declared = self.fields.get(b"content-length")
-        if declared is not None and int(declared) > limit:
+        declared = int(self.fields.get(b"content-length", b"0"))
+        if declared > limit:
             raise _body_too_large(limit)
+        self._hold(declared)
         message = await self._next_piece()
         body: bytes = message["body"]
         if message["more_body"]:
@@ -110,6 +114,7 @@ class Exchange(Request):
                 size += len(message["body"])
                 if size > limit:
                     raise _body_too_large(limit)
+                self._hold(size)
                 parts.append(message["body"])
             body = b"".join(parts)
         elif len(body) > limit:
@@ -117,7 +122,15 @@ class Exchange(Request):
         encoding = self.fields.get(b"content-encoding")
         if encoding is None:
             return body
-        return await asyncio.to_thread(inflate, body, encoding.decode("latin-1"), limit)
+        body = await asyncio.to_thread(inflate, body, encoding.decode("latin-1"), limit)
+        self._hold(len(body))
+        return body
+
+    def _hold(self, size: int) -> None:
+        """Counts a large body that has grown to ``size`` bytes."""
+        if size > max(self.held_bytes, SMALL_BYTES) and self.budget is not None:
+            self.budget.take(size - self.held_bytes)
+            self.held_bytes = size
 
     async def _next_piece(self) -> Message:
         message = await self._receive()

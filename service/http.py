@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import empty_receive, empty_send
 from starlette.types import Receive, Scope, Send
 
+from service.budget import BodyBudget
 from service.errors import (
     PROBLEM_TYPE,
     BodyTimeout,
@@ -66,6 +67,7 @@ class Edge:
         self._lifecycle = lifecycle
         self._metrics = metrics
         self._access_log = access_log
+        self._budget = BodyBudget(settings.max_waiting_bytes, metrics)
         self.tell_start_fault: Callable[[str], object] = LOGGER.error
         """What is called with the one line that says why the service cannot start."""
         self._direct: dict[str, dict[str, Endpoint]] = {}
@@ -82,6 +84,7 @@ class Edge:
             await self._lifespan(receive, send)
             return
         exchange = Exchange(scope, receive, send)
+        exchange.budget = self._budget
         try:
             reply = await self._answer(exchange)
         except Fault as fault:
@@ -98,6 +101,9 @@ class Edge:
             LOGGER.exception("a request failed", extra={"request_id": exchange.id})
             told = f"something went wrong here; the log tells more under {exchange.id}"
             reply = render(Fault(told), scope["path"])
+        finally:
+            if exchange.held_bytes:
+                self._budget.give_back(exchange.held_bytes)
         seconds = perf_counter() - exchange.started
         status, headers = reply.status, _headers(exchange, reply, seconds)
         write = scope.get(REPLY)
