@@ -9,7 +9,7 @@ UTC, durations seconds, figures that do not exist null:
     size_bytes     of model.onnx
     created        when the card was written
     creator        {package: version} of what made it, with python
-    architecture   mlp, cnn
+    architecture   mlp, cnn; imported
     parameters     how many weights the network has
     opset, ir_version   of model.onnx
     data           {files: {name: sha256}, training_images, validation_images, test_images}
@@ -18,6 +18,10 @@ UTC, durations seconds, figures that do not exist null:
     validation     {count, accuracy, loss} on what was held out of the training images, or null
     test           what POST /evaluate would answer on the test images
     verification   the figures of the proof (training.verify.Verification)
+    imported       of a version that came from elsewhere only: {file, sha256, size_bytes,
+                   external_data, producer, opset, ir_version} of the file as it came; {found}: the
+                   form that it wants its images in; {measured}: how well it read training images
+                   in each form that was tried; {original}: the comparison with the file as it came
     promotion      {promoted, reason, previous}: the gate's decision when it was published; who
                    was champion since is in the journal
 
@@ -40,10 +44,13 @@ from training.journal import now
 CREATORS = ("mnist-serve", "keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "numpy")
 STORY = (
     *("name", "created", "creator", "architecture", "parameters", "data", "settings"),
-    *("training", "validation", "test", "verification"),
+    *("training", "validation", "test", "verification", "imported"),
 )
 # What the story leaves to the card: long lists, and wall times that differ from run to run.
-LEFT_OUT = {"epochs", "per_class", "confusion_matrix", "mistakes", "milliseconds_per_run"}
+LEFT_OUT = {
+    *("epochs", "per_class", "confusion_matrix", "mistakes", "milliseconds_per_run"),
+    "measured",
+}
 
 
 def describe(
@@ -58,6 +65,7 @@ def describe(
     validation: Mapping[str, Any] | None,
     test: Mapping[str, Any],
     verification: Mapping[str, Any],
+    imported: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The card of a version about to be published; the module's text says what each part is."""
     card = {
@@ -74,6 +82,7 @@ def describe(
         "validation": validation,
         "test": test,
         "verification": verification,
+        **({} if imported is None else {"imported": imported}),
     }
     plain: dict[str, Any] = _plain(card)
     return plain

@@ -15,7 +15,9 @@ from pathlib import Path
 
 from service.repository import Repository, RepositoryError, parse_version
 from training import versions
+from training.adopt.wishes import ANSWERS, INKS, LAYOUTS, SCALES, Wishes, scale_of
 from training.errors import TrainingError
+from training.importing import import_file
 from training.versions import Answer
 
 FAILURES = (TrainingError, RepositoryError)
@@ -25,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; 0 on success, 1 on a failure told in one line, 2 on wrong usage."""
     options = _parser().parse_args(arguments)
     repository = Repository(options.models)
-    if not repository.folder.is_dir():
+    if not (options.publishes or repository.folder.is_dir()):
         return _fail(f"{repository.folder} is not there: no model was ever published to it")
     try:
         answer: Answer = options.run(repository, options)
@@ -108,6 +110,15 @@ def _parser() -> argparse.ArgumentParser:
         lambda r, o: versions.prune(r, o.keep),
     )
     word.add_argument("--keep", type=_count, required=True, metavar="K", help="how many to keep")
+
+    word = _add(
+        words,
+        "import",
+        "publish an ONNX digit model from elsewhere, once it is measured and proved",
+        lambda r, o: import_file(r, o.file, Wishes.of(vars(o)), o.data),
+    )
+    word.set_defaults(publishes=True)
+    _add_import(word)
     return parser
 
 
@@ -118,7 +129,7 @@ def _add(
     run: Callable[[Repository, argparse.Namespace], Answer],
 ) -> argparse.ArgumentParser:
     word = words.add_parser(name, help=told, description=f"{told[0].upper()}{told[1:]}.")
-    word.set_defaults(run=run)
+    word.set_defaults(run=run, publishes=False)
     word.add_argument(
         "--models",
         type=Path,
@@ -139,6 +150,20 @@ def _add_data(word: argparse.ArgumentParser) -> None:
     word.add_argument("--data", type=Path, metavar="PATH", help=told)
 
 
+def _add_import(word: argparse.ArgumentParser) -> None:
+    word.add_argument("file", type=Path, metavar="FILE.onnx", help="the model to take in")
+    fixed = word.add_argument_group("what shall not be found out by measuring")
+    told = "shape of the images: [n,1,28,28], [n,28,28,1], [n,784] or [n,28,28]"
+    fixed.add_argument("--layout", choices=list(LAYOUTS), help=told)
+    names = ", ".join(scale.name for scale in SCALES)
+    told = f"{names}, or MEAN,DEVIATION of pixels from 0 to 1; --scale=-1..1 needs the sign ="
+    fixed.add_argument("--scale", type=_scale, metavar="SCALE", help=told)
+    fixed.add_argument("--ink", choices=INKS, help="what the digits look like to the model")
+    fixed.add_argument("--output", metavar="NAME", help="the output to take")
+    fixed.add_argument("--answer", choices=ANSWERS, help="what that output is")
+    _add_data(word)
+
+
 def _version(text: str) -> int:
     number = parse_version(text)
     if number is None:
@@ -151,6 +176,14 @@ def _count(text: str) -> int:
     if number is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return number
+
+
+def _scale(text: str) -> str:
+    try:
+        scale_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no scale") from error
+    return text
 
 
 def _fraction(text: str) -> float:

@@ -53,6 +53,43 @@ def comparison(compared: Comparison, first: int, second: int) -> list[str]:
     return [*lines, f"and {more} more (--json lists all)"] if more > 0 else lines
 
 
+def imported(card: Mapping[str, Any], version: int) -> list[str]:
+    """What an imported model was found to want, how well it does, and where it is now."""
+    part, proof = card["imported"], card["verification"]
+    table: list[tuple[str, ...]] = [
+        ("LAYOUT", "SCALE", "INK", "OUTPUT", "ANSWER", "ACCURACY", "LOSS", "IMAGES")
+    ]
+    table += [
+        (
+            *(str(form[key]) for key in ("layout", "scale", "ink", "output", "answer")),
+            *(f"{form['accuracy']:.4f}", f"{form['loss']:.4f}", str(form["images"])),
+        )
+        for form in part["measured"]
+    ]
+    by = part["producer"] or "nobody named"
+    found = part["found"]
+    way = "one image at a time" if part["one_at_a_time"] else "any batch at once"
+    form = f"{found['layout']}, {found['scale']}, {found['ink']}; {found['output']}: "
+    within = f"{proof['largest_difference']:.1g}"
+    return [
+        f"{part['file']}: by {by}, opset {part['opset']}, {card['parameters']:,} weights",
+        "tried on training images, each moved by a pixel:",
+        *(f"  {line}" for line in _columns(table)),
+        f"taken: {form}{found['answer']}; {way}",
+        f"proved on {proof['images']:,} images: within {within} of the file as it came",
+        f"Test accuracy: {card['test']['accuracy']:.4f}",
+        f"version {version} is published; `models promote {version}` makes it champion",
+    ]
+
+
+def _columns(table: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in table
+    ]
+
+
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     champion = "*" if row["champion"] else ""
     if "error" in row:

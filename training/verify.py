@@ -64,16 +64,19 @@ class Verification:
 
 
 def verify(
-    path: Path, reference: Reference, test_images: Images, test_labels: NDArray[np.integer[Any]]
+    model: Path | bytes,
+    reference: Reference,
+    test_images: Images,
+    test_labels: NDArray[np.integer[Any]],
 ) -> Verification:
-    """Compares the ONNX file at ``path`` with the network ``reference`` it was exported from.
+    """Compares the ONNX file ``model`` with the network ``reference`` it was exported from.
 
     On the whole test set, random images, all 0 and all 255, at every batch size of
     :data:`BATCH_SIZES`: the same digit on every row, probabilities within :data:`TOLERANCE`, and
     a row alone within :data:`BATCH_TOLERANCE` of the same row in a batch.
 
     Args:
-        path: the exported file.
+        model: the exported file, or its bytes.
         reference: images (n, 28, 28) uint8 -> probabilities (n, 10) float32.
         test_images: (n, 28, 28) uint8.
         test_labels: (n,) 0..9.
@@ -88,7 +91,7 @@ def verify(
         raise VerificationFailed(
             f"{_name(bad, len(images))}: the network's own answer is not finite"
         )
-    runtime = _load(path)
+    runtime = _load(model)
     alone = np.empty_like(wanted)
     largest = largest_batch = 0.0
     times: dict[str, float] = {}

@@ -1,0 +1,21 @@
+"""Takes in an ONNX digit classifier from elsewhere, in the steps of the files here.
+
+    read      file and external data -> one self-contained model; nothing else is opened
+    tidy      functions inlined, one output cut out, only standard operators, float32
+    guess     which shape, scale and ink the model wants, by measuring on labelled images
+    wrap      uint8 images in, probabilities out, any batch, in standard operators
+    prove     the wrapped file against the file as it came, through ``service.runtime``
+    adopt     the steps above, one after the other
+    sandbox   all of it in a process of its own, with limits on time and memory
+
+``pixels`` holds the scales, ``stranger`` runs the file as it came, ``scikit`` spells scikit-learn's
+operators out.
+"""
+
+from __future__ import annotations
+
+from training.errors import TrainingError
+
+
+class AdoptError(TrainingError):
+    """The file cannot be taken in; one line says why."""

@@ -1,0 +1,59 @@
+"""The child of ``sandbox``: ``python -m training.adopt REQUEST``, an answer on standard output."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from training.adopt.adopt import adopt
+from training.adopt.sandbox import CPU_SECONDS, MEMORY_BYTES
+from training.adopt.wishes import Wishes
+from training.errors import TrainingError
+
+
+def main(request: dict[str, Any]) -> None:
+    """Answers one request, within its limits."""
+    # Whatever a library prints goes elsewhere.
+    channel = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    _limit()
+
+    def enter(step: str) -> None:
+        _tell(channel, {"step": step})
+        spent = resource.getrusage(resource.RUSAGE_SELF)
+        seconds = int(spent.ru_utime + spent.ru_stime) + CPU_SECONDS[step]
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
+
+    wishes = Wishes.of(request["wishes"])
+    data = None if request["data"] is None else Path(request["data"])
+    try:
+        adopted = adopt(Path(request["path"]), wishes, data, enter)
+    except TrainingError as error:
+        _tell(channel, {"failure": str(error)})
+    except MemoryError:
+        _tell(channel, {"failure": f"it needs more than {MEMORY_BYTES >> 30} GiB of memory"})
+    else:
+        _tell(channel, {"size_bytes": len(adopted.model), "facts": adopted.facts})
+        channel.write(adopted.model)
+
+
+def _limit() -> None:
+    """No file may be written, no memory beyond the limit taken, no core dumped."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    limit = pages * resource.getpagesize() + MEMORY_BYTES
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def _tell(channel: BinaryIO, what: dict[str, Any]) -> None:
+    channel.write(json.dumps(what).encode() + b"\n")
+    channel.flush()
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

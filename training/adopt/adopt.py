@@ -1,0 +1,122 @@
+"""From a stranger's file to a proved model of the contract's form, in visible steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from onnx import ModelProto
+
+from training.adopt import AdoptError, guess, tidy
+from training.adopt.graphs import opset
+from training.adopt.prove import Proof, prove
+from training.adopt.read import Source, read
+from training.adopt.stranger import Layout, Stranger, layouts
+from training.adopt.wishes import Wishes
+from training.data import load
+from training.export import IR_VERSION
+
+# Which training images are measured on.
+SEED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """The model file's bytes, and what the card says of it, in JSON's types."""
+
+    model: bytes
+    facts: dict[str, Any]
+
+
+def adopt(path: Path, wishes: Wishes, data: Path | None, enter: Callable[[str], None]) -> Adopted:
+    """Takes in the model at ``path``; ``enter`` is called with the name of each step.
+
+    Raises:
+        AdoptError: the file cannot be taken in.
+        DataError: the labelled images cannot be read.
+    """
+    enter("read the images")
+    dataset = load(data)
+    enter("read")
+    source = read(path)
+    enter("load")
+    came, cuts = _usable(tidy.plain(source.model), wishes.output)
+    stranger, fitting = _load(came, source, wishes)
+
+    enter("measure")
+    order = np.random.default_rng(SEED).permutation(len(dataset.train_images))[: guess.SECOND]
+    images = guess.moved(dataset.train_images[order])
+    forms = guess.guess(stranger, fitting, images, dataset.train_labels[order], wishes)
+
+    enter("prove")
+    best = forms[0]
+    proof = prove(came, cuts[best.output], best, dataset)
+    facts = _facts(source, cuts[best.output], forms, proof)
+    data_facts = {"files": dataset.hashes, "test_images": len(dataset.test_images)}
+    return Adopted(proof.model, {**facts, "data": data_facts})
+
+
+def _usable(model: ModelProto, wished: str | None) -> tuple[ModelProto, dict[str, ModelProto]]:
+    """The model with the outputs that can be taken in, and the model cut to each of them.
+
+    Raises:
+        AdoptError: none can.
+    """
+    names = [value.name for value in model.graph.output]
+    if wished is not None and wished not in names:
+        raise AdoptError(f"it has no output {wished!r}; it has {', '.join(names)}")
+    cuts, failures = {}, []
+    for name in names if wished is None else [wished]:
+        try:
+            cuts[name] = tidy.cut(model, name)
+        except AdoptError as error:
+            failures.append(error)
+    if not cuts:
+        raise failures[0]
+    return tidy.only(model, cuts), cuts
+
+
+def _load(came: ModelProto, source: Source, wishes: Wishes) -> tuple[Stranger, list[Layout]]:
+    """Loads the model and runs it for the first time: gives the layouts that it takes."""
+    found = guess.wished(layouts(came), wishes)
+    numbers = f"the file: opset {opset(source.model)}, IR version {source.model.ir_version}"
+    try:
+        stranger = Stranger(came)
+    except AdoptError as error:
+        # The runtime lacks many kernels for float64, and some for float16.
+        try:
+            stranger = Stranger(tidy.widened(came))
+        except AdoptError:
+            raise AdoptError(f"{error} ({numbers})") from error
+    return stranger, guess.running(stranger, found)
+
+
+def _facts(
+    source: Source, cut: ModelProto, forms: list[guess.Form], proof: Proof
+) -> dict[str, Any]:
+    """What the card says of the model, in the card's own parts."""
+    model = source.model
+    imported = {
+        "file": source.name,
+        "sha256": source.sha256,
+        "size_bytes": source.size_bytes,
+        "external_data": source.data,
+        "producer": f"{model.producer_name} {model.producer_version}".strip()[:100],
+        "opset": opset(model),
+        "ir_version": model.ir_version,
+        "found": forms[0].as_dict(),
+        "one_at_a_time": proof.alone,
+        "original": proof.original,
+        "measured": [form.as_dict() for form in forms],
+    }
+    return {
+        "parameters": tidy.parameters(cut.graph),
+        "opset": opset(cut),
+        "ir_version": max(IR_VERSION, cut.ir_version),
+        "imported": imported,
+        "test": proof.test.as_dict(),
+        "verification": asdict(proof.verification),
+    }

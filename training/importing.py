@@ -1,0 +1,52 @@
+"""Publishes a digit classifier from elsewhere as a version; ``models import`` in steps.
+
+What the stranger's file says is read, measured and proved in :mod:`training.adopt`; what comes
+back from there is a model of the contract's form. It never becomes champion here: that is a word
+of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from service.repository import Repository
+from training import card, tables
+from training.adopt.sandbox import adopt_apart
+from training.adopt.wishes import Wishes
+from training.promote import release
+from training.publish import staging
+from training.versions import Answer
+
+ARCHITECTURE = "imported"
+
+
+def import_file(repository: Repository, path: Path, wishes: Wishes, data: Path | None) -> Answer:
+    """Takes the model at ``path`` in and publishes it as a new version.
+
+    Raises:
+        TrainingError: it cannot be taken in or published; one line says why.
+    """
+    model, facts = adopt_apart(path, wishes, data)
+    story = card.describe(
+        architecture=ARCHITECTURE,
+        parameters=facts["parameters"],
+        opset=facts["opset"],
+        ir_version=facts["ir_version"],
+        data=facts["data"],
+        settings={name: value for name, value in asdict(wishes).items() if value is not None},
+        training={},
+        validation=None,
+        test=facts["test"],
+        verification=facts["verification"],
+        imported=facts["imported"],
+    )
+    from training import export
+
+    with staging(repository.root) as folder:
+        staged = folder / "model.onnx"
+        staged.write_bytes(model)
+        export.stamp(staged, card.story(story))
+        version, _ = release(folder, repository.root, story, wanted=False)
+    report = {"version": str(version), "champion": False, **story}
+    return Answer(report, tables.imported(story, version))
