@@ -70,7 +70,7 @@ class Settings(BaseSettings):
         default=96 * MIB, ge=1024, description="the same for /evaluate"
     )
     max_waiting_bytes: int = Field(
-        512 * MIB, ge=1024, description="bytes of large bodies held before requests get 429"
+        default=512 * MIB, ge=1024, description="bytes of large bodies held before requests get 429"
     )
     max_images: int = Field(default=4096, ge=1, description="most images in a request")
     max_evaluate_images: int = Field(default=100_000, ge=1, description="the same for /evaluate")
