@@ -23,10 +23,12 @@ Box = tuple[int, int, int, int]
 FAINTEST_INK = 12
 """Ink below this amount, of 255, is no ink."""
 _FLAT = 4
+_MOST_FRAMED = 0.25
+"""A digit that is cut out tightly covers no more of the picture's outermost pixels than this."""
 _FAINTER = 3
 """How much more has to speak for fainter ink, which may be shade, than for bold."""
 _MOST_RUNS = 60_000
-_SPECK = 0.02
+_SPECK = 0.01
 """A part whose longer side is below this share of the picture's shorter is a speck."""
 
 
@@ -94,7 +96,9 @@ def _heaviest(ink: Ink, edges: Grey, mask: Mask, threshold: int, near: Box | Non
     sharpness = sharp / np.maximum(1, parts.sums(outline.view(np.uint8)))
     solid, framed = _is_solid(parts), _on_frame(parts)
     weight = sharp * sharpness * _place(parts, near)
-    weight *= np.where(solid, 0.1, 1) * np.where(framed > 0, 0.5 * (1 - framed) ** 4, 1)
+    weight *= np.where(solid, 0.1, 1) * (1 - framed) ** 2
+    if not ink.is_plain:
+        weight[framed > 0] *= 0.3
     long_side = np.maximum(parts.width, parts.height)
     weight[long_side < max(3, _SPECK * min(mask.shape))] = 0
     heaviest = int(weight.argmax())
@@ -110,7 +114,7 @@ def _heaviest(ink: Ink, edges: Grey, mask: Mask, threshold: int, near: Box | Non
         parts.mask(chosen),
         (left, top, right - left, bottom - top),
         float(weight[chosen].sum()),
-        bool(not solid[heaviest] and framed[heaviest] == 0),
+        not solid[heaviest] and framed[heaviest] <= (_MOST_FRAMED if ink.is_plain else 0),
         threshold,
         int(np.count_nonzero(others)),
     )
@@ -125,14 +129,39 @@ def _outline(mask: Mask) -> Mask:
 
 
 def _is_solid(parts: Parts) -> Mask:
-    """Which parts are blocks rather than strokes, such as the sheet itself on a desk."""
+    """Which parts are blocks rather than strokes: a stain, or the sheet itself on a desk."""
     long_side = np.maximum(parts.width, parts.height)
     short_side = np.minimum(parts.width, parts.height)
-    fill = parts.area / (long_side * short_side)
-    block = (fill > 0.75) & (short_side > 0.45 * long_side)
-    sheet = (fill > 0.6) & (parts.area > 0.25 * parts.shape[0] * parts.shape[1])
-    solid: Mask = block | (sheet & (_on_frame(parts) == 0))
+    stout = short_side > 0.45 * long_side
+    solid: Mask = stout & (parts.area > 0.75 * long_side * short_side)
+    large = parts.area > 0.2 * parts.shape[0] * parts.shape[1]
+    large &= parts.area > 0.6 * parts.width * parts.height
+    for part in np.flatnonzero(stout & large & (_on_frame(parts) == 0) & ~solid):
+        solid[part] = _is_four_cornered(parts, int(part))
     return solid
+
+
+def _is_four_cornered(parts: Parts, part: int) -> bool:
+    """Whether a part fills the square between its outermost points in the four diagonals.
+
+    A sheet does, whichever way it is turned; the ring of a 0 goes half as far again beyond it.
+    """
+    runs = parts.part_of_run == part
+    row, start, end = parts.run_row[runs], parts.run_start[runs], parts.run_end[runs]
+    corners = [
+        (int(ends[at]), int(row[at]))
+        for ends, at in (
+            (start, (row + start).argmin()),
+            (end, (row - end).argmin()),
+            (end, (row + end).argmax()),
+            (start, (row - start).argmax()),
+        )
+    ]
+    twice = sum(
+        x * below - across * y
+        for (x, y), (across, below) in zip(corners, [*corners[1:], corners[0]], strict=True)
+    )
+    return abs(2 * int(parts.area[part]) - abs(twice)) < 0.12 * abs(twice)
 
 
 def _on_frame(parts: Parts) -> NDArray[np.float64]:
