@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.bench import load, servers
+from tests.bench import beside, load, servers
 from tests.bench.cases import Case, cases
 
 SERVERS = ("service", "limit-ort", "limit", "tutorial")
@@ -36,6 +36,7 @@ def main() -> None:
     try:
         warm_up(chosen, running)
         rounds = [one_round(chosen, running, options.seconds) for _ in range(options.rounds)]
+        held_up = beside.rows(running["service"], options.rounds, options.seconds)
         memory = running["service"].memory_mb()
     finally:
         for server in running.values():
@@ -48,6 +49,7 @@ def main() -> None:
         "ready_s": round(running["service"].ready_s, 3),
         "memory_mb": round(memory, 1),
         "rows": [summary(case, rounds) for case in chosen],
+        "beside": held_up,
     }
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(report, indent=1))
@@ -102,6 +104,8 @@ def table(report: dict[str, Any]) -> str:
         relation = row["to_limit_ort"]
         told = f"{relation:+.0f} us" if row["figure"] == "p50_us" else f"{relation:.2f}"
         lines.append(f"| {' | '.join([row['case'], row['figure'], *cells, told, row['target']])} |")
+    lines += ["", "| one caller, beside | p50, us | p99, us |", "| --- | ---: | ---: |"]
+    lines += [f"| {r['beside']} | {r['p50_us']:,} | {r['p99_us']:,} |" for r in report["beside"]]
     lines.append("")
     lines.append(
         f"ready {report['ready_s']} s after exec, {report['memory_mb']} MB PSS after the load"

@@ -42,7 +42,7 @@ class Case:
 
 def cases() -> list[Case]:
     """The rows, in the order of the table; the bodies are MNIST's first test images."""
-    one, many = _images(1), _images(64)
+    one, many = first_images(1), first_images(64)
     raw, raw_many = one.tobytes(), many.tobytes()
     text, text_many = _json(one), _json(many)
     v2_header, v2 = _v2(one)
@@ -84,7 +84,7 @@ def cases() -> list[Case]:
     ]
 
 
-def _images(count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def first_images(count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     content = gzip.decompress(TEST_IMAGES.read_bytes())
     return np.frombuffer(content, np.uint8, count * 784, 16).reshape(count, 28, 28)
 
