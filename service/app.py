@@ -12,7 +12,18 @@ from service.lifecycle import Lifecycle
 from service.logs import AccessLog, configure_logs
 from service.lookers import Lookers
 from service.metrics import Metrics
-from service.routes import docs, evaluate, health, metrics, models, predict, v1, v2
+from service.routes import (
+    datasets,
+    docs,
+    evaluate,
+    health,
+    metrics,
+    models,
+    page,
+    predict,
+    v1,
+    v2,
+)
 from service.settings import Settings
 from service.threads import worker_threads
 
@@ -36,11 +47,13 @@ def build(settings: Settings, shared: Path | None = None) -> Edge:
     lookers = Lookers(worker_threads(settings.workers))
     predict.mount(app, settings, lifecycle, figures, lookers)
     evaluate.mount(app, settings, lifecycle)
+    datasets.mount(app, settings)
     models.mount(app, lifecycle)
     health.mount(app, lifecycle)
     metrics.mount(app, figures)
     v1.mount(app, settings, lifecycle, figures)
     v2.mount(app, settings, lifecycle, figures)
+    page.mount(app)
     docs.mount(app)
     access_log = AccessLog(as_json) if settings.access_log else None
     return Edge(app, settings, lifecycle, figures, access_log)

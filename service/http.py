@@ -190,11 +190,13 @@ def _headers(exchange: Exchange, reply: Reply, seconds: float) -> Headers:
         f"decode;dur={exchange.decode_s * 1e3:.3f}, queue;dur={exchange.queue_s * 1e3:.3f}, "
         f"infer;dur={exchange.infer_s * 1e3:.3f}, total;dur={seconds * 1e3:.3f}"
     )
+    told = ((b"x-request-id", exchange.id.encode()), (b"server-timing", timing.encode()))
+    if reply.status == 304:  # a length there would be that of the answer that is not sent
+        return [*told, *reply.headers]
     return [
         (b"content-type", reply.media_type),
         (b"content-length", b"%d" % len(reply.body)),
-        (b"x-request-id", exchange.id.encode()),
-        (b"server-timing", timing.encode()),
+        *told,
         *reply.headers,
     ]
 

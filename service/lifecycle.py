@@ -129,6 +129,17 @@ class Lifecycle:
         except RepositoryError as error:
             raise Unavailable(str(error), headers=_RETRY_AFTER) from error
 
+    async def picture(self, text: str, name: str) -> bytes:
+        """The PNG file ``name`` of a version, loaded or not. Raises :class:`NotFound`."""
+        number = await self._number(text)
+        try:
+            picture = await self._reads.run(lambda: self._repository.picture(number, name))
+        except RepositoryError as error:
+            raise Unavailable(str(error), headers=_RETRY_AFTER) from error
+        if picture is None:
+            raise NotFound(f"version {text} has no picture {name[:40]!r}")
+        return picture
+
     async def listing(self) -> dict[str, Any]:
         """The model as ``GET /models`` shows it: every version with its state and reason."""
         try:

@@ -28,9 +28,11 @@ CHAMPION_BYTES_LIMIT = 4096
 MODEL_BYTES_LIMIT = 256 << 20
 CARD_BYTES_LIMIT = 16 << 20
 JOURNAL_BYTES_LIMIT = 64 << 20
+PICTURE_BYTES_LIMIT = 16 << 20
 
 # 18 digits fit every integer type a version may meet on its way to a client.
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
+_PICTURE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 class RepositoryError(Exception):
@@ -136,6 +138,23 @@ class Repository:
                 f"version {version}: model.onnx has SHA-256 {found}, its card says {wanted[:64]}"
             )
         return content
+
+    def picture(self, version: int, name: str) -> bytes | None:
+        """The bytes of the version's ``name.png``; None where there is no picture of that name.
+
+        Raises :class:`RepositoryError` where it cannot be read.
+        """
+        if not _PICTURE.fullmatch(name):
+            return None
+        path = self.path(version) / f"{name}.png"
+        try:
+            return _read(path, PICTURE_BYTES_LIMIT)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise RepositoryError(
+                f"version {version}: {path.name} cannot be read: {_why(error)}"
+            ) from error
 
     def journal(self) -> list[dict[str, Any]]:
         """The journal's entries, oldest first; a line torn by a crash is left out."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 Digit = Field(ge=0, le=9)
@@ -167,11 +168,13 @@ _FAULTS: dict[int, str] = {
 }
 
 
+_PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+
+
 def _options(tag: str, answer: type[BaseModel], faults: tuple[int, ...]) -> dict[str, Any]:
-    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     responses: dict[int | str, Any] = {200: {"model": answer, "description": "The answer."}}
     for status in faults:
-        responses[status] = {"description": _FAULTS[status], "content": problem}
+        responses[status] = {"description": _FAULTS[status], "content": _PROBLEM}
     return {"tags": [tag], "responses": responses}
 
 
@@ -315,6 +318,32 @@ CARD: dict[str, Any] = {
         ]
     },
 }
+
+
+def _picture(tag: str, **path: dict[str, Any]) -> dict[str, Any]:
+    """A route that answers a PNG; ``path`` has its parameters with their schemas."""
+    return {
+        "tags": [tag],
+        "response_class": Response,
+        "responses": {
+            200: {"description": "The picture.", "content": {"image/png": {}}},
+            404: {"description": "There is no such picture.", "content": _PROBLEM},
+        },
+        "openapi_extra": {
+            "parameters": [
+                {"name": name, "in": "path", "required": True, "schema": schema}
+                for name, schema in path.items()
+            ]
+        },
+    }
+
+
+TEST_IMAGE = _picture("digits", index={"type": "integer", "minimum": 0})
+VERSION_PICTURE = _picture(
+    "models",
+    version={"type": "string"},
+    picture={"type": "string", "examples": ["training_curve", "confusion_matrix"]},
+)
 LIVE = _options("operation", Status, ())
 READY = _options("operation", Status, (503,))
 METRICS: dict[str, Any] = {

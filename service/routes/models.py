@@ -1,4 +1,4 @@
-"""``/models``: which versions there are, which serves, on what, and each one's card."""
+"""``/models``: which versions there are, which serves, on what, each one's card and pictures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from fastapi import FastAPI
 
 from service.exchange import Exchange, Reply, add_route
 from service.lifecycle import Lifecycle
-from service.schemas import CARD, MODELS
+from service.schemas import CARD, MODELS, VERSION_PICTURE
+
+# A published version is never changed, but a repository may be made anew.
+_UNCHANGING = (b"cache-control", b"public, max-age=3600")
 
 
 def mount(app: FastAPI, lifecycle: Lifecycle) -> None:
@@ -22,5 +25,16 @@ def mount(app: FastAPI, lifecycle: Lifecycle) -> None:
         exchange.parameters()
         return Reply.json(await lifecycle.card(exchange.path_params["version"]))
 
+    async def picture(exchange: Exchange) -> Reply:
+        """A picture that training made of a version, such as `training_curve`."""
+        exchange.parameters()
+        content = await lifecycle.picture(
+            exchange.path_params["version"], exchange.path_params["picture"]
+        )
+        return Reply(content, media_type=b"image/png", headers=(_UNCHANGING,))
+
     add_route(app, "GET", "/models", models, **MODELS)
     add_route(app, "GET", "/models/mnist/versions/{version}", card, **CARD)
+    add_route(
+        app, "GET", "/models/mnist/versions/{version}/{picture}.png", picture, **VERSION_PICTURE
+    )

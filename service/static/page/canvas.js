@@ -1,0 +1,28 @@
+// The visible canvas: as sharp as the screen, in the page's colours.
+
+import { paint } from "./ink.js";
+
+/** Keeps `canvas` showing the strokes of `sheet`; paints at most once a frame. */
+export function showStrokes(canvas, sheet) {
+  const context = canvas.getContext("2d");
+  let isDue = false;
+
+  function repaint() {
+    isDue = false;
+    context.clearRect(0, 0, canvas.width, canvas.height);
+    paint(context, canvas.width, sheet.strokes, getComputedStyle(canvas).color);
+  }
+
+  function soon() {
+    if (isDue) return;
+    isDue = true;
+    requestAnimationFrame(repaint);
+  }
+
+  new ResizeObserver(() => {
+    canvas.width = canvas.height = Math.round(canvas.clientWidth * devicePixelRatio);
+    repaint();
+  }).observe(canvas);
+  sheet.addEventListener("change", soon);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", soon);
+}

@@ -1,0 +1,109 @@
+// The drawing view: every change of the sheet is asked about, and the answer shown beside it.
+
+import { Answer, spoken } from "./answer.js";
+import { showStrokes } from "./canvas.js";
+import { takeFiles } from "./files.js";
+import { photograph } from "./ink.js";
+import { Latest } from "./latest.js";
+import { drawWithKeys, drawWithPointer } from "./pen.js";
+import { Picture } from "./picture.js";
+import { predict, read, ServiceError } from "./service.js";
+import { Sheet } from "./sheet.js";
+
+/** How long the pen rests before the number is read and the answer spoken, in milliseconds. */
+const REST = 450;
+
+/** Brings the drawing view in `panel` to life. */
+export function startDrawing(panel) {
+  const canvas = document.getElementById("canvas");
+  const sheet = new Sheet();
+  const answer = new Answer();
+  const picture = new Picture(document.getElementById("picture"), document.getElementById("box"));
+  const reading = new Latest(readSheet);
+  const finishing = new Latest(finish);
+  let changedAt = null;
+  let resting = 0;
+  let last = null;
+
+  async function readSheet(signal) {
+    const since = changedAt;
+    changedAt = null;
+    try {
+      last = { picture: sheet.picture ?? (await photograph(sheet.strokes)) };
+      signal.throwIfAborted();
+      [last.prediction] = (await predict(last.picture, signal)).predictions;
+    } catch (error) {
+      if (!(error instanceof ServiceError)) throw error;
+      last = null;
+      picture.mark(null);
+      answer.fail(error.message);
+      return;
+    }
+    answer.show(last.prediction, performance.now() - since);
+    picture.mark(last.prediction.seen.box);
+    resting = setTimeout(() => finishing.want(), REST);
+  }
+
+  /** What is worth doing only once the pen rests: the whole number, and words for the ear. */
+  async function finish(signal) {
+    if (!last?.prediction) return;
+    const { prediction } = last;
+    let number = "";
+    if (prediction.doubts.includes("several digits")) {
+      try {
+        number = (await read(last.picture, signal)).text;
+      } catch (error) {
+        if (!(error instanceof ServiceError)) throw error;
+      }
+      answer.showNumber(number);
+    }
+    document.getElementById("speech").textContent = spoken(prediction, number);
+  }
+
+  function follow() {
+    clearTimeout(resting);
+    finishing.cancel();
+    changedAt ??= performance.now();
+    document.getElementById("undo").disabled = !sheet.canUndo;
+    document.getElementById("clear").disabled = sheet.isEmpty;
+    document.getElementById("invitation").hidden = !sheet.isEmpty;
+    picture.show(sheet.picture);
+    if (!sheet.isEmpty) return reading.want();
+    reading.cancel();
+    last = changedAt = null;
+    picture.mark(null);
+    answer.reset();
+    document.getElementById("speech").textContent = "Nothing on the sheet.";
+  }
+
+  sheet.addEventListener("change", follow);
+  showStrokes(canvas, sheet);
+  drawWithPointer(canvas, sheet);
+  const keys = drawWithKeys(canvas, sheet, document.getElementById("pen"));
+  takeFiles(panel, (file) => sheet.lay(file), (message) => answer.warn(message));
+  listenForCommands(panel, sheet, keys);
+}
+
+/** Undo and clear, by button and by key. */
+function listenForCommands(panel, sheet, keys) {
+  function undo() {
+    keys.lift();
+    sheet.undo();
+  }
+
+  function clear() {
+    keys.lift();
+    sheet.clear();
+  }
+
+  document.getElementById("undo").addEventListener("click", undo);
+  document.getElementById("clear").addEventListener("click", clear);
+  document.addEventListener("keydown", (event) => {
+    if (panel.hidden || event.altKey || event.shiftKey) return;
+    const isCommand = event.ctrlKey || event.metaKey;
+    if (isCommand && event.key.toLowerCase() === "z") undo();
+    else if (!isCommand && ["Escape", "Delete"].includes(event.key)) clear();
+    else return;
+    event.preventDefault();
+  });
+}

@@ -1,0 +1,44 @@
+// Strokes as pixels: on the canvas that is looked at, and as the picture that is sent.
+
+const SENT_SIDE = 280;
+
+/** Paints strokes on a square of `side` pixels, round at their ends and smooth in between. */
+export function paint(context, side, strokes, colour) {
+  context.strokeStyle = context.fillStyle = colour;
+  context.lineCap = context.lineJoin = "round";
+  for (const points of strokes) {
+    dot(context, side, points[0]);
+    let from = points[0];
+    points.slice(1).forEach((point, index) => {
+      // Curves from middle to middle, with the points as handles: no corner shows.
+      const isLast = index === points.length - 2;
+      const to = isLast ? point : middle(points[index + 1], points[index + 2]);
+      context.lineWidth = ((points[index].width + point.width) / 2) * side;
+      context.beginPath();
+      context.moveTo(from.x * side, from.y * side);
+      context.quadraticCurveTo(point.x * side, point.y * side, to.x * side, to.y * side);
+      context.stroke();
+      from = to;
+    });
+  }
+}
+
+/** The strokes as a PNG, dark ink on white paper whatever the page's colours are. */
+export function photograph(strokes) {
+  const canvas = new OffscreenCanvas(SENT_SIDE, SENT_SIDE);
+  const context = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
+  context.fillStyle = "#fff";
+  context.fillRect(0, 0, SENT_SIDE, SENT_SIDE);
+  paint(context, SENT_SIDE, strokes, "#000");
+  return canvas.convertToBlob({ type: "image/png" });
+}
+
+function dot(context, side, point) {
+  context.beginPath();
+  context.arc(point.x * side, point.y * side, (point.width / 2) * side, 0, 2 * Math.PI);
+  context.fill();
+}
+
+function middle(one, other) {
+  return { x: (one.x + other.x) / 2, y: (one.y + other.y) / 2 };
+}

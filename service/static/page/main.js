@@ -1,0 +1,12 @@
+// Puts the page together: each part is a module of its own and knows nothing of the others.
+
+import { showTabs } from "./tabs.js";
+import { startDrawing } from "./draw.js";
+import { startEvaluation } from "./evaluation.js";
+import { startModel } from "./model.js";
+
+const model = startModel(document.getElementById("model"));
+
+startDrawing(document.getElementById("draw"));
+startEvaluation(document.getElementById("test"));
+showTabs(document.querySelector("[role=tablist]"), { model: model.show });

@@ -1,0 +1,115 @@
+// The model view: which version serves, what its card says, and how it was trained.
+
+import { count, element, percent } from "./element.js";
+import { card, cardAddress, models, ServiceError } from "./service.js";
+
+/** The model view in `panel`; `show` asks anew, since versions change while the page is open. */
+export function startModel(panel) {
+  const error = panel.querySelector("#model-error");
+  const place = panel.querySelector("#card");
+
+  async function show() {
+    try {
+      const [model] = (await models()).models;
+      place.replaceChildren(...shown(model, await card(model.champion)));
+      error.textContent = "";
+    } catch (fault) {
+      if (!(fault instanceof ServiceError)) throw fault;
+      error.textContent = fault.message;
+    }
+  }
+
+  return { show };
+}
+
+function shown(model, story) {
+  const title = element(
+    "div",
+    { class: "lead" },
+    element("h2", {}, `Version ${model.champion} serves`),
+    element("p", {}, onWhat(model.provider)),
+  );
+  const parts = [
+    title,
+    element("div", { class: "side-by-side" }, keyFigures(story), versions(model)),
+  ];
+  if (model.champion_fault) title.append(element("p", { class: "note" }, model.champion_fault));
+  if (story.training?.epochs?.length) parts.push(curve(story));
+  return parts;
+}
+
+function onWhat(provider) {
+  const where = provider.active === "cuda" ? "an NVIDIA GPU" : "the processor";
+  const threads = provider.threads === 1 ? "1 thread" : `${provider.threads} threads`;
+  return `It runs on ${where} with ${threads}, by ONNX Runtime ${provider.onnxruntime}.`;
+}
+
+function keyFigures(story) {
+  const { test, training, validation, verification } = story;
+  const rows = [
+    ["Made", story.created && new Date(story.created).toLocaleString("en", { dateStyle: "long", timeStyle: "short" })],
+    ["Network", story.architecture],
+    ["Parameters", story.parameters && count(story.parameters)],
+    ["File", story.size_bytes && `${count(Math.round(story.size_bytes / 1024))} KiB, ONNX opset ${story.opset}`],
+    ["Test accuracy", test && percent(test.accuracy, 2)],
+    ["Test loss", test && test.loss.toFixed(4)],
+    ["Calibration error", test && percent(test.calibration_error, 2)],
+    ["Validation accuracy", validation && percent(validation.accuracy, 2)],
+    ["Training", training?.epochs && `${training.epochs.length} epochs, ${count(Math.round(training.cpu_seconds))} CPU seconds`],
+    ["Proof", verification?.passed && `same digit on all ${count(verification.images)} images`],
+    ["SHA-256", story.sha256 && element("code", {}, `${story.sha256.slice(0, 16)}…`)],
+  ];
+  return element(
+    "section",
+    {},
+    element("h2", {}, "Its card"),
+    element(
+      "table",
+      { class: "rows" },
+      element("caption", { class: "unseen" }, "Key figures of the serving version"),
+      element("tbody", {}, ...rows.filter(([, value]) => value).map(row)),
+    ),
+    element("p", {}, element("a", { href: cardAddress(story.version) }, "The whole card, as JSON")),
+  );
+}
+
+function row([name, value]) {
+  return element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, value));
+}
+
+function versions(model) {
+  const rows = model.versions.toReversed().map(({ version, state, reason }) =>
+    row([element("a", { href: cardAddress(version) }, `Version ${version}`), reason ?? state]),
+  );
+  return element(
+    "section",
+    {},
+    element("h2", {}, "All versions"),
+    element(
+      "table",
+      { class: "rows" },
+      element("caption", { class: "unseen" }, "Published versions and their state"),
+      element("tbody", {}, ...rows),
+    ),
+  );
+}
+
+function curve(story) {
+  const last = story.training.epochs.at(-1);
+  const address = `${cardAddress(story.version)}/training_curve.png`;
+  return element(
+    "section",
+    {},
+    element("h2", {}, "How it learnt"),
+    element(
+      "figure",
+      { class: "curve", tabindex: "0" },
+      element("img", {
+        src: address,
+        alt:
+          `Loss and wrong images by epoch. After ${last.epoch} epochs: ` +
+          `training loss ${last.loss.toFixed(4)}, validation accuracy ${percent(last.validation_accuracy ?? 0, 2)}.`,
+      }),
+    ),
+  );
+}

@@ -1,0 +1,107 @@
+// The pen: mouse, finger and stylus by pointer events, and the arrow keys.
+
+/** A stroke's width as a share of the sheet's side: about that of MNIST's pens. */
+const WIDTH = 0.075;
+const STEP = 0.02;
+const LARGE_STEP = 0.08;
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+/** Draws on `sheet` with whatever points at `canvas`. */
+export function drawWithPointer(canvas, sheet) {
+  let pointer = null;
+  let stroke = null;
+
+  function begin(event) {
+    if (pointer !== null || event.button !== 0) return;
+    pointer = event.pointerId;
+    canvas.setPointerCapture(pointer);
+    stroke = sheet.begin(pointOf(event));
+  }
+
+  function move(event) {
+    if (event.pointerId !== pointer) return;
+    const events = event.getCoalescedEvents?.() ?? [];
+    sheet.extend(stroke, (events.length ? events : [event]).map(pointOf));
+  }
+
+  function end(event) {
+    if (event.pointerId === pointer) pointer = null;
+  }
+
+  function pointOf(event) {
+    const frame = canvas.getBoundingClientRect();
+    return {
+      x: (event.clientX - frame.left) / frame.width,
+      y: (event.clientY - frame.top) / frame.height,
+      width: WIDTH * pressed(event),
+    };
+  }
+
+  canvas.addEventListener("pointerdown", begin);
+  canvas.addEventListener("pointermove", move);
+  canvas.addEventListener("pointerup", end);
+  canvas.addEventListener("pointercancel", end);
+}
+
+/** How much wider or thinner a stylus draws; mice and fingers tell no pressure. */
+function pressed(event) {
+  return event.pointerType === "pen" && event.pressure > 0 ? 0.6 + 0.8 * event.pressure : 1;
+}
+
+/** Draws on `sheet` with the arrow keys while `canvas` has the focus; `mark` shows the pen. */
+export function drawWithKeys(canvas, sheet, mark) {
+  const held = new Set();
+  const at = { x: 0.5, y: 0.5 };
+  let stroke = null; // the one being drawn, while the pen is down
+
+  function press(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === " ") toggle();
+    else if (event.key in ARROWS) go(event);
+    else return;
+    event.preventDefault();
+    show();
+  }
+
+  function toggle() {
+    stroke = stroke ? null : sheet.begin(point());
+  }
+
+  function go(event) {
+    held.add(event.key);
+    const step = event.shiftKey ? LARGE_STEP : STEP;
+    for (const key of held) {
+      at.x = inside(at.x + step * ARROWS[key][0]);
+      at.y = inside(at.y + step * ARROWS[key][1]);
+    }
+    if (stroke) sheet.extend(stroke, [point()]);
+  }
+
+  function point() {
+    return { ...at, width: WIDTH };
+  }
+
+  function show() {
+    mark.hidden = false;
+    mark.classList.toggle("down", stroke !== null);
+    mark.style.left = `${100 * at.x}%`;
+    mark.style.top = `${100 * at.y}%`;
+  }
+
+  function lift() {
+    stroke = null;
+    held.clear();
+    mark.hidden = true;
+  }
+
+  canvas.addEventListener("keydown", press);
+  canvas.addEventListener("keyup", (event) => held.delete(event.key));
+  canvas.addEventListener("blur", lift);
+  canvas.addEventListener("pointerdown", lift);
+  canvas.addEventListener("focus", () => canvas.matches(":focus-visible") && show());
+  return { lift };
+}
+
+function inside(value) {
+  return Math.min(0.96, Math.max(0.04, value));
+}

@@ -1,0 +1,52 @@
+// The picture file on the pad, and the box around what was read in it.
+
+/** Shows picture files in `image` and boxes in `frame`, both lying on the pad. */
+export class Picture {
+  #image;
+  #frame;
+  #file = null;
+
+  constructor(image, frame) {
+    this.#image = image;
+    this.#frame = frame;
+  }
+
+  /** Shows a file, or none where it is null. */
+  show(file) {
+    if (file === this.#file) return;
+    if (this.#file) URL.revokeObjectURL(this.#image.src);
+    this.#file = file;
+    this.#image.hidden = file === null;
+    if (file) this.#image.src = URL.createObjectURL(file);
+    else this.#image.removeAttribute("src");
+  }
+
+  /** Draws the box [left, top, width, height], in pixels of the picture or of a drawing. */
+  async mark(box) {
+    this.#frame.hidden = true;
+    if (!box) return;
+    const size = this.#file ? await this.#size() : [280, 280];
+    if (!size) return; // a format that this browser cannot show, though the service reads it
+    const [width, height] = size;
+    const longest = Math.max(width, height);
+    const place = {
+      left: box[0] + (longest - width) / 2,
+      top: box[1] + (longest - height) / 2,
+      width: box[2],
+      height: box[3],
+    };
+    for (const [side, pixels] of Object.entries(place)) {
+      this.#frame.style[side] = `${(100 * pixels) / longest}%`;
+    }
+    this.#frame.hidden = false;
+  }
+
+  async #size() {
+    try {
+      await this.#image.decode();
+    } catch {
+      return null;
+    }
+    return [this.#image.naturalWidth, this.#image.naturalHeight];
+  }
+}
