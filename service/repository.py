@@ -10,10 +10,15 @@ layout, where ``root`` is the folder given as ``--models``::
 
 What is read here may be half copied, damaged or hostile: every read is bounded, a pipe or device
 in a file's place is refused instead of waited on, and each failure is one line.
+
+Every read opens its path anew: so it follows a folder or symbolic link that was swapped, as
+Kubernetes and git-sync do, and a network file system asks its server, which it promises to do when
+a file is opened and at no other time.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -26,13 +31,17 @@ import orjson
 NAME = "mnist"
 CHAMPION_BYTES_LIMIT = 4096
 MODEL_BYTES_LIMIT = 256 << 20
-CARD_BYTES_LIMIT = 16 << 20
+CARD_BYTES_LIMIT = 1 << 20
 JOURNAL_BYTES_LIMIT = 64 << 20
 PICTURE_BYTES_LIMIT = 16 << 20
 
 # 18 digits fit every integer type a version may meet on its way to a client.
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
 _PICTURE = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+
+Stamp = tuple[tuple[int, ...], ...]
+"""What tells a version's files from what they were before; equal ones need no second reading."""
 
 
 class RepositoryError(Exception):
@@ -124,20 +133,31 @@ class Repository:
             )
         return card
 
+    def stamp(self, version: int) -> Stamp | None:
+        """Changes whenever the version's files do; None where there is no such version."""
+        folder = self.path(version)
+        stamp = tuple(_stamp(folder / name) for name in ("card.json", "model.onnx"))
+        return stamp if self.has(version) else None
+
     def read_model(self, version: int) -> bytes:
         """The bytes of the version's ``model.onnx``, checked against the SHA-256 in its card.
 
         Load these bytes and not the path: they are what was checked. Raises
         :class:`RepositoryError` where a file is missing, damaged or over its limit.
         """
-        wanted = self.card(version)["sha256"]
+        return self.read(version)[1]
+
+    def read(self, version: int) -> tuple[dict[str, Any], bytes]:
+        """The version's card and the bytes of its ``model.onnx``, as :meth:`read_model`'s."""
+        card = self.card(version)
+        wanted = card["sha256"]
         content = self._content(version, "model.onnx", MODEL_BYTES_LIMIT)
         found = hashlib.sha256(content).hexdigest()
         if found != wanted:
             raise RepositoryError(
                 f"version {version}: model.onnx has SHA-256 {found}, its card says {wanted[:64]}"
             )
-        return content
+        return card, content
 
     def picture(self, version: int, name: str) -> bytes | None:
         """The bytes of the version's ``name.png``; None where there is no picture of that name.
@@ -190,14 +210,63 @@ class Repository:
 
 def _read(path: Path, limit: int) -> bytes:
     """The content of a regular file of at most ``limit`` bytes; raises OSError for others."""
-    # Without O_NONBLOCK, opening a pipe in the file's place would wait for a writer.
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+    try:
+        return _read_once(path, limit)
+    except OSError as error:
+        if error.errno not in {errno.ENOENT, errno.ESTALE}:
+            raise
+    _ask_for_names(path.parent)
+    return _read_once(path, limit)
+
+
+def _read_once(path: Path, limit: int) -> bytes:
+    descriptor = _open(path)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             raise OSError(None, "it is not a file")
-        content = file.read(limit + 1)
-    if len(content) > limit:
-        raise OSError(None, f"it has more than {limit} bytes")
-    return content
+        left = min(status.st_size, limit) + 1
+        parts = []
+        # One call for all of a file, with nothing copied: other threads go on meanwhile.
+        while left > 0 and (part := os.read(descriptor, left)):
+            parts.append(part)
+            left -= len(part)
+    finally:
+        os.close(descriptor)
+    if left <= 0:
+        grew = status.st_size <= limit
+        raise OSError(None, "it is being written" if grew else f"it has more than {limit} bytes")
+    return b"".join(parts)
+
+
+def _ask_for_names(folder: Path) -> None:
+    """Makes a network file system ask its server for the names in a folder.
+
+    Until then it may remember for a minute that a name was not there, or a file since replaced.
+    """
+    for path in (folder.parent, folder):
+        try:
+            os.close(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+        except OSError:
+            return
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """A file's identity, length and time of change; or the error number that it gives."""
+    try:
+        descriptor = _open(path)
+    except OSError as error:
+        return (error.errno or 0,)
+    try:
+        status = os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _open(path: Path) -> int:
+    # Without O_NONBLOCK, opening a pipe in the file's place would wait for a writer.
+    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def _why(error: OSError) -> str:

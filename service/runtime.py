@@ -5,6 +5,8 @@ Training's proof runs through this very class, so what was verified is what serv
 
 from __future__ import annotations
 
+import os
+import threading
 import warnings
 from collections import Counter
 from collections.abc import Iterable
@@ -31,6 +33,9 @@ CUDA_OPTIONS = {
     "arena_extend_strategy": "kSameAsRequested",
     "use_tf32": "0",
 }
+
+WARM_SECONDS = 10.0
+"""The longest that one run may take before a version may serve; no caller waits longer."""
 
 ort.disable_telemetry_events()
 # Its own warnings go to stderr past our log; what matters is in the provider report.
@@ -97,15 +102,23 @@ class Runtime:
     def warm(self, batch_sizes: Iterable[int]) -> None:
         """Runs each batch size once, so that no caller pays for first-run allocations.
 
-        Raises :class:`RuntimeLoadError` where a run fails or its rows do not sum to 1.
+        Raises :class:`RuntimeLoadError` where a run fails, takes longer than ``WARM_SECONDS``, or
+        gives rows that do not sum to 1.
         """
         for size in batch_sizes:
+            options = ort.RunOptions()
+            timer = threading.Timer(WARM_SECONDS, setattr, (options, "terminate", True))
+            timer.daemon = True
+            timer.start()
             try:
-                probabilities = self.run(np.zeros((size, 28, 28), np.uint8))
+                images = np.zeros((size, 28, 28), np.uint8)
+                probabilities = self._run([OUTPUT], {INPUT: images}, options)[0]
             except Exception as error:
-                raise RuntimeLoadError(
-                    f"a run of {size} images failed: {_one_line(error)}"
-                ) from error
+                late = f"took longer than {WARM_SECONDS:g} s"
+                why = late if options.terminate else f"failed: {_one_line(error)}"
+                raise RuntimeLoadError(f"a run of {size} images {why}") from error
+            finally:
+                timer.cancel()
             if probabilities.shape != (size, 10) or not np.allclose(
                 probabilities.sum(axis=1), 1.0, atol=1e-4
             ):
@@ -152,6 +165,10 @@ def _options() -> ort.SessionOptions:
     options.log_severity_level = 4
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    # A model is one file; what it says lies elsewhere is not looked for, wherever that would be.
+    options.add_session_config_entry(
+        "session.model_external_initializers_file_folder_path", os.devnull
+    )
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     return options
 

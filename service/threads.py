@@ -1,4 +1,4 @@
-"""How many threads one worker may run the model on.
+"""How many threads one worker may run the model on, and threads for what may never end.
 
 ONNX Runtime sizes its pool from the host's cores and does not see a container's CPU quota; two
 workers would then fight over cores that neither owns. So the count is worked out here, from what
@@ -7,11 +7,58 @@ this process may really use, and given to the session explicitly.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 CGROUP_ROOT = Path("/sys/fs/cgroup")
+
+Answer = TypeVar("Answer")
+
+
+class Aside:
+    """Runs what a hanging disk may hold up for ever, beside the event loop; it delays no exit.
+
+    That is why these are not the threads of an executor, which Python waits for at its end. At
+    most ``most`` run at a time, the others wait for their turn.
+    """
+
+    def __init__(self, name: str, most: int) -> None:
+        self._name = name
+        self._free = asyncio.Semaphore(most)
+
+    async def run(self, work: Callable[[], Answer]) -> Answer:
+        """Gives what ``work`` gives or raises; a caller who stops waiting does not stop it."""
+        await self._free.acquire()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Answer] = loop.create_future()
+
+        def end(result: Answer | None, error: Exception | None) -> None:
+            self._free.release()
+            if answer.done():
+                return
+            if error is None:
+                answer.set_result(result)  # type: ignore[arg-type]
+            else:
+                answer.set_exception(error)
+
+        def run() -> None:
+            result, failed = None, None
+            try:
+                result = work()
+            except Exception as error:  # noqa: BLE001 - raised where it is waited for
+                failed = error
+            try:
+                loop.call_soon_threadsafe(end, result, failed)
+            except RuntimeError:
+                return  # the loop is closed: no one waits any more
+
+        threading.Thread(target=run, name=self._name, daemon=True).start()
+        return await answer
 
 
 def worker_threads(workers: int) -> int:

@@ -91,6 +91,33 @@ def slow_model_bytes(layers: int, seed: int = 0) -> bytes:
     )
 
 
+def endless_model_bytes(seed: int = 0) -> bytes:
+    """The tiny model of this seed, but no run of it ends."""
+    scalar = helper.make_tensor_value_info
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["goes_on"], ["still_goes_on"]),
+            helper.make_node("Add", ["value", "value"], ["doubled"]),
+        ],
+        "body",
+        [
+            scalar("count", TensorProto.INT64, []),
+            scalar("goes_on", TensorProto.BOOL, []),
+            scalar("value", TensorProto.FLOAT, []),
+        ],
+        [scalar("still_goes_on", TensorProto.BOOL, []), scalar("doubled", TensorProto.FLOAT, [])],
+    )
+    return _with_nodes(
+        tiny_model_bytes(seed),
+        [
+            helper.make_node("ReduceMin", ["scaled"], ["least"], keepdims=0),
+            helper.make_node("Loop", ["times", "true", "least"], ["end"], body=body),
+            helper.make_node("Mul", ["end", "zero"], ["nothing"]),
+        ],
+        {"times": np.array(2**62), "true": np.array(True), "zero": np.float32(0)},
+    )
+
+
 def _with_nodes(
     model_bytes: bytes, nodes: list[onnx.NodeProto], constants: dict[str, NDArray[Any] | Any]
 ) -> bytes:

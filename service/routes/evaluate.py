@@ -43,7 +43,6 @@ def mount(app: FastAPI, settings: Settings, lifecycle: Lifecycle) -> None:
         images and labels.
         """
         parameters = exchange.parameters("version", "dataset")
-        served = await lifecycle.version(parameters.get("version"))
         deadline = exchange.deadline(settings.evaluate_deadline_s)
         body = await exchange.content(settings.max_evaluate_body_bytes)
         start = perf_counter()
@@ -56,6 +55,7 @@ def mount(app: FastAPI, settings: Settings, lifecycle: Lifecycle) -> None:
             content_type = exchange.field(b"content-type")
             images, labels = await asyncio.to_thread(decode, content_type, body, limits)
         exchange.decode_s = perf_counter() - start
+        served = await lifecycle.version(parameters.get("version"), deadline)
         probabilities = await _infer(
             exchange, served.batcher, images, deadline, _SLICE_RUNS * settings.batch_rows
         )

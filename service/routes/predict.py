@@ -51,7 +51,6 @@ def mount(
         include = parameters.get("include")
         if include not in (None, "seen"):
             raise Invalid("query parameter 'include' reads seen alone")
-        served = await lifecycle.version(parameters.get("version"))
         deadline = exchange.deadline(settings.deadline_s)
         body = await exchange.content(settings.max_body_bytes)
         start = perf_counter()
@@ -67,6 +66,7 @@ def mount(
         else:
             images = decoded
         exchange.decode_s = perf_counter() - start
+        served = await lifecycle.version(parameters.get("version"), deadline)
         ran = await served.batcher.infer(images, deadline)
         exchange.queue_s, exchange.infer_s = ran.queue_s, ran.infer_s
         start = perf_counter()

@@ -38,18 +38,18 @@ def mount(app: FastAPI, settings: Settings, lifecycle: Lifecycle, metrics: Metri
 
     async def v1_predict(exchange: Exchange) -> Reply:
         """Classifies images in row form (`instances`) or in column form (`inputs`)."""
-        served = await lifecycle.version(await asked_version(exchange, lifecycle))
+        asked = await asked_version(exchange, lifecycle)
         images, row_form = await _decoded(exchange, from_predict)
-        probabilities = await _infer(exchange, served, images)
+        served, probabilities = await _infer(exchange, asked, images)
         return await _answered(
             exchange, served, probabilities, lambda rows: predict(rows, row_form=row_form)
         )
 
     async def v1_classify(exchange: Exchange) -> Reply:
         """For each example the labels "0" to "9" with their probabilities."""
-        served = await lifecycle.version(await asked_version(exchange, lifecycle))
+        asked = await asked_version(exchange, lifecycle)
         images = await _decoded(exchange, from_classify)
-        probabilities = await _infer(exchange, served, images)
+        served, probabilities = await _infer(exchange, asked, images)
         return await _answered(exchange, served, probabilities, classify)
 
     async def _decoded(exchange: Exchange, decode: Callable[[bytes, Limits], _Decoded]) -> _Decoded:
@@ -62,10 +62,14 @@ def mount(app: FastAPI, settings: Settings, lifecycle: Lifecycle, metrics: Metri
         exchange.decode_s = perf_counter() - start
         return decoded
 
-    async def _infer(exchange: Exchange, served: Loaded, images: Images) -> Probabilities:
-        ran = await served.batcher.infer(images, exchange.deadline(settings.deadline_s))
+    async def _infer(
+        exchange: Exchange, asked: str | None, images: Images
+    ) -> tuple[Loaded, Probabilities]:
+        deadline = exchange.deadline(settings.deadline_s)
+        served = await lifecycle.version(asked, deadline)
+        ran = await served.batcher.infer(images, deadline)
         exchange.queue_s, exchange.infer_s = ran.queue_s, ran.infer_s
-        return ran.probabilities
+        return served, ran.probabilities
 
     async def _answered(
         exchange: Exchange,
@@ -80,7 +84,8 @@ def mount(app: FastAPI, settings: Settings, lifecycle: Lifecycle, metrics: Metri
             answer = await asyncio.to_thread(build, probabilities)
         metrics.predicted(probabilities.argmax(axis=1).tolist())
         served.statistics.answered(len(probabilities), exchange, start)
-        return Reply(answer)
+        # The form has no place for the version that answered.
+        return Reply(answer, headers=((b"x-model-version", served.version.encode()),))
 
     for verb, endpoint, options in (
         ("predict", v1_predict, V1_PREDICT),

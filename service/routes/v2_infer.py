@@ -36,7 +36,6 @@ def mount(app: FastAPI, settings: Settings, lifecycle: Lifecycle, metrics: Metri
         value 0 the body is one image of 784 bytes.
         """
         check_model(exchange)
-        served = await lifecycle.version(exchange.path_params.get("version"))
         deadline = exchange.deadline(settings.deadline_s)
         body = await exchange.content(settings.max_body_bytes)
         start = perf_counter()
@@ -48,6 +47,7 @@ def mount(app: FastAPI, settings: Settings, lifecycle: Lifecycle, metrics: Metri
         exchange.decode_s = perf_counter() - start
         if request.timeout_s is not None:
             deadline = min(deadline, exchange.started + request.timeout_s)
+        served = await lifecycle.version(exchange.path_params.get("version"), deadline)
         ran = await served.batcher.infer(request.images, deadline)
         exchange.queue_s, exchange.infer_s = ran.queue_s, ran.infer_s
         start = perf_counter()

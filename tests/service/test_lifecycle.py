@@ -5,23 +5,33 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import shutil
+import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.errors import Invalid, NotFound, Unavailable
+from service.doubt import LEAST_CONFIDENCE, least_confidence
+from service.errors import DeadlineExceeded, Invalid, NotFound, Unavailable
 from service.lifecycle import Lifecycle, StartError
 from service.logs import LOGGER
 from service.metrics import Metrics
 from service.runtime import Probabilities, Runtime
 from service.settings import Settings
-from tests.tiny import slow_model_bytes, tiny_model_bytes, tiny_repository, tiny_version
+from tests.tiny import (
+    endless_model_bytes,
+    slow_model_bytes,
+    tiny_model_bytes,
+    tiny_repository,
+    tiny_version,
+)
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 28, 28), np.uint8)
 LATER = float("inf")
@@ -63,7 +73,7 @@ class House:
 def _look_often(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the test of the two seconds waits as long as the service does."""
     if "two_seconds" not in request.node.name:
-        monkeypatch.setattr("service.lifecycle.FOLLOW_SECONDS", 0.05)
+        monkeypatch.setattr("service.follow.FOLLOW_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -363,7 +373,7 @@ def test_callers_who_leave_while_a_broken_version_loads_leave_nothing_behind(
     async def work() -> None:
         async with started(house) as lifecycle:
             asking = asyncio.create_task(lifecycle.version("2"))
-            await until(lambda: "2" in lifecycle._loading)
+            await until(lambda: "2" in lifecycle._asked._tasks)
             asking.cancel()
             await until(lambda: house.loads("failed") == 1)
 
@@ -419,3 +429,213 @@ def test_draining_is_not_ready(house: House) -> None:
             assert (await lifecycle.version(None)).version == "1"
 
     run(work())
+
+
+def test_a_version_that_is_put_right_is_taken_up_within_two_seconds(house: House) -> None:
+    model = house.root / "mnist/2/model.onnx"
+    whole = model.read_bytes()
+    model.write_bytes(whole[:1000])
+
+    async def work() -> None:
+        async with started(house) as lifecycle:
+            house.name_champion("2\n")
+            await until(lambda: house.figure("mnist_champion_fault") == 1)
+            await asyncio.sleep(1)
+            assert house.loads("failed") == 1
+            model.write_bytes(whole)
+            assert await until(lambda: lifecycle.champion.version == "2") < 2
+            assert house.figure("mnist_champion_fault") == 0
+            assert (await house.states())["2"] == "serving"
+
+    run(work())
+
+
+@pytest.mark.parametrize("restored", ["1\n", "2\n"])
+def test_a_champion_file_that_comes_back_is_followed_again(house: House, restored: str) -> None:
+    async def work() -> None:
+        async with started(house) as lifecycle:
+            (house.root / "mnist/champion").unlink()
+            await until(lambda: house.figure("mnist_champion_fault") == 1)
+            assert "is missing" in (await lifecycle.listing())["champion_fault"]
+            house.name_champion(restored)
+            await until(lambda: house.figure("mnist_champion_fault") == 0)
+            assert lifecycle.champion.version == restored.strip()
+
+    run(work())
+
+
+@pytest.mark.parametrize("put", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])
+@pytest.mark.parametrize("name", ["champion", "2/card.json", "2/model.onnx"])
+def test_what_is_no_file_is_refused_and_the_champion_goes_on(
+    house: House, name: str, put: Callable[[Path], object]
+) -> None:
+    async def work() -> None:
+        async with started(house) as lifecycle:
+            path = house.root / "mnist" / name
+            path.unlink()
+            put(path)
+            if name != "champion":
+                house.name_champion("2\n")
+            await until(lambda: house.figure("mnist_champion_fault") == 1)
+            assert "cannot be read" in (await lifecycle.listing())["champion_fault"]
+            assert (await lifecycle.version(None)).version == "1"
+
+    run(work())
+
+
+def test_a_version_that_never_ends_loading_is_told_and_keeps_no_other_from_serving(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.follow.LOAD_SECONDS", 0.2)
+    monkeypatch.setattr("service.runtime.WARM_SECONDS", 4)
+    shutil.rmtree(house.root / "mnist/2")
+    tiny_version(house.root, 2, endless_model_bytes())
+
+    async def work() -> None:
+        async with started(house) as lifecycle:
+            house.name_champion("2\n")
+            await until(lambda: house.figure("mnist_champion_fault") == 1)
+            told = "version 2: it could not be loaded within 0.2 s"
+            listing = await lifecycle.listing()
+            assert listing["champion_fault"] == told
+            assert listing["versions"][1] == {"version": "2", "state": "failed", "reason": told}
+            served = await lifecycle.version(None)
+            await served.batcher.infer(IMAGES, LATER)
+            house.name_champion("3\n")
+            assert await until(lambda: lifecycle.champion.version == "3") < 2
+            await until(lambda: house.loads("failed") == 1, 10)
+            entry = await lifecycle.state("2")
+            assert entry["reason"] == "version 2: a run of 1 images took longer than 4 s"
+            assert lifecycle.champion.version == "3"
+
+    run(work())
+
+
+def test_versions_asked_for_that_do_not_load_keep_no_other_from_answering(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.runtime.WARM_SECONDS", 3)
+    root = tiny_repository(tmp_path / "models", versions=(1, 2, 3))
+    for version in range(4, 8):
+        tiny_version(root, version, endless_model_bytes())
+    house = House(root)
+
+    async def work() -> None:
+        async with started(house) as lifecycle:
+            await lifecycle.version("3")
+            asking = [asyncio.create_task(lifecycle.version(str(v))) for v in range(4, 8)]
+            await asyncio.sleep(0.1)
+            with pytest.raises(DeadlineExceeded, match="before version 5 was loaded"):
+                await lifecycle.version("5", perf_counter() + 0.05)
+            start = perf_counter()
+            for loaded in (None, "3"):
+                await (await lifecycle.version(loaded)).batcher.infer(IMAGES, LATER)
+            await lifecycle.card("6")
+            assert perf_counter() - start < 0.5
+            house.name_champion("2\n")
+            assert await until(lambda: lifecycle.champion.version == "2") < 2
+            ended = await asyncio.gather(*asking, return_exceptions=True)
+            assert [type(each) for each in ended] == [Unavailable] * 4
+
+    run(work())
+
+
+def test_a_version_that_failed_is_not_read_again_for_every_caller(house: House) -> None:
+    (house.root / "mnist/2/model.onnx").write_bytes(b"no model")
+
+    async def work() -> None:
+        async with started(house) as lifecycle:
+            for _ in range(5):
+                with pytest.raises(Unavailable, match=r"version 2: model\.onnx has SHA-256"):
+                    await lifecycle.version("2")
+
+    run(work())
+    assert house.loads("failed") == 1
+
+
+def test_a_card_that_says_nonsense_changes_no_answer(house: House) -> None:
+    path = house.root / "mnist/2/card.json"
+    nonsense = {"architecture": ["\u00e9\n" * 5000], "doubt": {"score": 7}, "test": "none"}
+    path.write_text(json.dumps(json.loads(path.read_text()) | nonsense))
+
+    async def work() -> None:
+        async with started(house) as lifecycle:
+            house.name_champion("2\n")
+            await until(lambda: lifecycle.champion.version == "2")
+            ran = await lifecycle.champion.batcher.infer(IMAGES, LATER)
+            assert ran.probabilities.tobytes() == expected(2).tobytes()
+            assert least_confidence(lifecycle.champion.card) == LEAST_CONFIDENCE
+            await lifecycle.listing()
+
+    run(work())
+    assert b'version="2"' in house.metrics.exposition()
+
+
+def test_the_last_word_counts_though_many_looks_are_taken_at_once(house: House) -> None:
+    async def work() -> None:
+        async with started(house) as lifecycle:
+            for version in "2313212313":
+                house.name_champion(f"{version}\n")
+                await asyncio.gather(*(lifecycle.take_up_champion() for _ in range(4)))
+                assert lifecycle.champion.version == version
+
+    run(work())
+
+
+def test_a_version_that_is_let_go_is_freed_once_its_requests_are_done(tmp_path: Path) -> None:
+    root = tiny_repository(tmp_path / "models", versions=(1, 2), champion=2)
+    shutil.rmtree(root / "mnist/1")
+    tiny_version(root, 1, slow_model_bytes(60))
+    (root / "mnist/champion").write_text("1\n")
+    house = House(root, max_loaded=1)
+
+    async def work() -> None:
+        async with started(house) as lifecycle:
+            old = weakref.ref(lifecycle.champion.runtime)
+            many = np.repeat(IMAGES, 100, axis=0)
+            running = asyncio.create_task(lifecycle.champion.batcher.infer(many, LATER))
+            await asyncio.sleep(0.01)
+            house.name_champion("2\n")
+            await lifecycle.take_up_champion()
+            assert lifecycle.champion.version == "2"
+            assert not running.done()
+            assert old() is not None
+            assert len((await running).probabilities) == len(many)
+            del running
+            await until(lambda: old() is None)
+
+    run(work())
+
+
+def memory_bytes() -> int:
+    """This process's own memory now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("by", ["champion", "number"])
+def test_memory_is_flat_over_many_switches_and_walks(tmp_path: Path, by: str) -> None:
+    """Each version takes 5 MB and more, so 100 that were kept would take 500."""
+    root = tiny_repository(tmp_path / "models", versions=(), champion=None)
+    for version in range(1, 5):
+        tiny_version(root, version, slow_model_bytes(1, version))
+    (root / "mnist/champion").write_text("1\n")
+    house = House(root, max_loaded=1 if by == "champion" else 2)
+    after: list[int] = []
+
+    async def work() -> None:
+        async with started(house) as lifecycle:
+            for switch in range(150):
+                version = str(switch % 4 + 1)
+                if by == "champion":
+                    house.name_champion(f"{version}\n")
+                    await lifecycle.take_up_champion()
+                served = await lifecycle.version(None if by == "champion" else version)
+                assert served.version == version
+                await served.batcher.infer(IMAGES, LATER)
+                after.append(memory_bytes())
+
+    run(work())
+    assert house.loads("loaded") > 75
+    assert max(after[50:]) - max(after[:50]) < 40e6

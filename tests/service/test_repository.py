@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -156,3 +157,50 @@ def test_a_repository_that_cannot_be_listed_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "mnist").write_text("a file in the repository's place")
     with pytest.raises(RepositoryError, match=r"mnist cannot be listed: Not a directory"):
         Repository(tmp_path).versions()
+
+
+def test_a_huge_file_is_refused_by_its_length_and_not_read(
+    repository: Repository,
+) -> None:
+    for name in ("model.onnx", "card.json"):
+        with (repository.path(2) / name).open("r+b") as file:
+            file.truncate(1 << 40)
+        start = time.perf_counter()
+        with pytest.raises(RepositoryError, match=rf"^version 2: {name} .*more than \d+ bytes"):
+            repository.read(2)
+        assert time.perf_counter() - start < 1
+
+
+def test_every_read_follows_a_link_that_was_swapped(tmp_path: Path) -> None:
+    """As Kubernetes puts a new content in a volume's place."""
+    for name, versions, champion in (("..1", (1,), 1), ("..2", (1, 2), 2)):
+        tiny_repository(tmp_path / name, versions, champion)
+    (tmp_path / "..data").symlink_to("..1")
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/mnist").symlink_to("../..data/mnist")
+    repository = Repository(tmp_path / "models")
+    assert (repository.champion(), repository.versions(), repository.has(2)) == (1, [1], False)
+    (tmp_path / "..fresh").symlink_to("..2")
+    (tmp_path / "..fresh").replace(tmp_path / "..data")
+    assert (repository.champion(), repository.versions(), repository.has(2)) == (2, [1, 2], True)
+    assert repository.read_model(2) == tiny_model_bytes(2)
+
+
+def test_a_versions_stamp_changes_with_its_files(repository: Repository) -> None:
+    assert repository.stamp(99) is None
+    stamps = [repository.stamp(2)]
+    assert repository.stamp(2) == stamps[0]
+    path = repository.model_path(2)
+    content = path.read_bytes()
+    for change in (
+        lambda: path.write_bytes(content[:-1]),
+        lambda: path.write_bytes(content),
+        path.unlink,
+        lambda: path.write_bytes(content),
+        (repository.path(2) / "card.json").unlink,
+    ):
+        time.sleep(0.02)
+        change()
+        stamps.append(repository.stamp(2))
+    assert None not in stamps
+    assert len(set(stamps)) == len(stamps)

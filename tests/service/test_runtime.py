@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from service.runtime import CUDA, Runtime, RuntimeLoadError
-from tests.tiny import brittle_model_bytes, tiny_model_bytes
+from tests.tiny import brittle_model_bytes, endless_model_bytes, tiny_model_bytes
 
 HAS_CUDA = CUDA in onnxruntime.get_available_providers()
 
@@ -198,3 +198,31 @@ def test_loading_and_running_starts_no_thread_and_writes_nothing(tmp_path: Path)
         [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True
     )
     assert (done.stdout, done.stderr) == ("0\n", "")
+
+
+def test_a_run_that_does_not_end_is_ended_and_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.runtime.WARM_SECONDS", 0.2)
+    runtime = Runtime.load(endless_model_bytes(), provider="cpu")
+    with pytest.raises(RuntimeLoadError, match=r"a run of 1 images took longer than 0\.2 s"):
+        runtime.warm((1,))
+
+
+@pytest.mark.parametrize("location", ["weights", "../weights", "/etc/passwd"])
+def test_weights_in_another_file_are_not_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, location: str
+) -> None:
+    model = onnx.load_from_string(tiny_model_bytes())
+    (weights,) = (each for each in model.graph.initializer if each.name == "weights")
+    here = tmp_path / "here"
+    here.mkdir()
+    for folder in (here, tmp_path):
+        (folder / "weights").write_bytes(weights.raw_data)
+    weights.ClearField("raw_data")
+    weights.data_location = TensorProto.EXTERNAL
+    entry = weights.external_data.add()
+    entry.key, entry.value = "location", location
+    monkeypatch.chdir(here)
+    (here / "model.onnx").write_bytes(model.SerializeToString())
+    for source in (model.SerializeToString(), here / "model.onnx"):
+        with pytest.raises(RuntimeLoadError, match="External data path"):
+            Runtime.load(source, provider="cpu")

@@ -1,13 +1,20 @@
-"""How many threads a worker takes, from quotas and affinities that really are there or are made."""
+"""How many threads a worker takes, from quotas and affinities that really are there or are made.
+
+And what threads for work that may never end do to those who wait, or do not.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import os
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from service.threads import cpu_quota, usable_cores, worker_threads
+from service.threads import Aside, cpu_quota, usable_cores, worker_threads
 
 
 def _v2(root: Path, content: str) -> Path:
@@ -77,3 +84,50 @@ def test_the_cores_are_divided_among_the_workers_and_each_has_one(
     for cores, workers, threads in [(8.0, 2, 4), (7.9, 2, 3), (2.0, 2, 1), (1.0, 16, 1)]:
         monkeypatch.setattr("service.threads.usable_cores", lambda cores=cores: cores)
         assert worker_threads(workers) == threads
+
+
+def test_what_runs_aside_gives_or_raises_as_if_it_were_called() -> None:
+    async def work() -> None:
+        aside = Aside("aside", 1)
+        assert await aside.run(lambda: 7) == 7
+        with pytest.raises(ZeroDivisionError):
+            await aside.run(lambda: 1 // 0)
+
+    asyncio.run(work())
+
+
+def test_no_more_than_the_bound_run_aside_at_a_time_though_their_callers_leave() -> None:
+    running: list[int] = []
+    go = threading.Event()
+
+    def wait() -> None:
+        running.append(1)
+        go.wait()
+
+    async def work() -> None:
+        aside = Aside("aside", 2)
+        for _ in range(5):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(aside.run(wait), 0.02)
+        assert len(running) == 2
+        go.set()
+        assert await aside.run(lambda: 7) == 7
+
+    asyncio.run(work())
+
+
+def test_what_never_ends_aside_holds_up_no_exit() -> None:
+    program = """
+import asyncio, threading
+from service.threads import Aside
+async def main():
+    try:
+        await asyncio.wait_for(Aside("aside", 1).run(threading.Event().wait), 0.1)
+    except TimeoutError:
+        print("late")
+asyncio.run(main())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "late\n", "")
