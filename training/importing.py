@@ -48,5 +48,5 @@ def import_file(repository: Repository, path: Path, wishes: Wishes, data: Path |
         staged.write_bytes(model)
         export.stamp(staged, card.story(story))
         version, _ = release(folder, repository.root, story, wanted=False)
-    report = {"version": str(version), "champion": False, **story}
+    report = {"version": str(version), **story}
     return Answer(report, tables.imported(story, version))

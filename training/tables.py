@@ -70,16 +70,27 @@ def imported(card: Mapping[str, Any], version: int) -> list[str]:
     found = part["found"]
     way = "one image at a time" if part["one_at_a_time"] else "any batch at once"
     form = f"{found['layout']}, {found['scale']}, {found['ink']}; {found['output']}: "
-    within = f"{proof['largest_difference']:.1g}"
+    original, within = part["original"], f"{proof['largest_difference']:.1g}"
+    of = "the graph in float32" if original["changed"] else "the file as it came"
     return [
         f"{part['file']}: by {by}, opset {part['opset']}, {card['parameters']:,} weights",
         "tried on training images, each moved by a pixel:",
         *(f"  {line}" for line in _columns(table)),
         f"taken: {form}{found['answer']}; {way}",
-        f"proved on {proof['images']:,} images: within {within} of the file as it came",
+        f"proved on {proof['images']:,} images: within {within} of {of}",
+        *_changed(original),
         f"Test accuracy: {card['test']['accuracy']:.4f}",
         f"version {version} is published; `models promote {version}` makes it champion",
     ]
+
+
+def _changed(original: Mapping[str, Any]) -> list[str]:
+    """How far a graph that had to be changed is from the file as it came."""
+    if not original["changed"]:
+        return []
+    same = f"the same digit on {original['same_digit']:,} of {original['images']:,} images"
+    by, within = original["by"], f"{original['largest_difference']:.1g}"
+    return [f"that graph and the file as it came (by {by}): {same}, within {within}"]
 
 
 def _columns(table: Sequence[Sequence[str]]) -> list[str]:

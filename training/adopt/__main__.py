@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from training.adopt.adopt import adopt
-from training.adopt.sandbox import CPU_SECONDS, MEMORY_BYTES
+from training.adopt.sandbox import Limits
 from training.adopt.wishes import Wishes
+from training.data import DataError
 from training.errors import TrainingError
 
 
@@ -20,33 +21,36 @@ def main(request: dict[str, Any]) -> None:
     # Whatever a library prints goes elsewhere.
     channel = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    _limit()
+    limits = Limits(**request["limits"])
+    _limit(limits.memory_bytes)
 
     def enter(step: str) -> None:
         _tell(channel, {"step": step})
         spent = resource.getrusage(resource.RUSAGE_SELF)
-        seconds = int(spent.ru_utime + spent.ru_stime) + CPU_SECONDS[step]
+        seconds = int(spent.ru_utime + spent.ru_stime) + getattr(limits, f"{step}_s")
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
 
-    wishes = Wishes.of(request["wishes"])
+    path, wishes = Path(request["path"]), Wishes.of(request["wishes"])
     data = None if request["data"] is None else Path(request["data"])
     try:
-        adopted = adopt(Path(request["path"]), wishes, data, enter)
-    except TrainingError as error:
+        adopted = adopt(path, wishes, data, enter)
+    except DataError as error:
         _tell(channel, {"failure": str(error)})
+    except TrainingError as error:
+        _tell(channel, {"failure": f"{path.name or path}: {error}"})
     except MemoryError:
-        _tell(channel, {"failure": f"it needs more than {MEMORY_BYTES >> 30} GiB of memory"})
+        _tell(channel, {"failure": f"{path.name}: it needs more memory than is allowed"})
     else:
         _tell(channel, {"size_bytes": len(adopted.model), "facts": adopted.facts})
         channel.write(adopted.model)
 
 
-def _limit() -> None:
+def _limit(memory_bytes: int) -> None:
     """No file may be written, no memory beyond the limit taken, no core dumped."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-    limit = pages * resource.getpagesize() + MEMORY_BYTES
+    limit = pages * resource.getpagesize() + memory_bytes
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 

@@ -38,11 +38,9 @@ def adopt(path: Path, wishes: Wishes, data: Path | None, enter: Callable[[str], 
         AdoptError: the file cannot be taken in.
         DataError: the labelled images cannot be read.
     """
-    enter("read the images")
     dataset = load(data)
-    enter("read")
-    source = read(path)
     enter("load")
+    source = read(path)
     came, cuts = _usable(tidy.plain(source.model), wishes.output)
     stranger, fitting = _load(came, source, wishes)
 

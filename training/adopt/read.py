@@ -7,6 +7,7 @@ model is opened, one folder at a time and never through a symbolic link.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -42,8 +43,8 @@ def read(path: Path, limit: int = MODEL_BYTES_LIMIT) -> Source:
     Raises:
         AdoptError: it is missing, too large, no ONNX model, or names data outside its folder.
     """
-    content = _read(path.parent, path.name, limit, links=True)
-    model = parse(content, path.name)
+    content = _read(path.parent, path.name or ".", limit, links=True)
+    model = parse(content)
     budget = _Budget(limit - len(content))
     files = _Folder(path.parent, limit)
     for tensor in tensors(model):
@@ -54,22 +55,22 @@ def read(path: Path, limit: int = MODEL_BYTES_LIMIT) -> Source:
     return Source(model, path.name, digest, len(content), hashes)
 
 
-def parse(content: bytes, name: str) -> ModelProto:
+def parse(content: bytes) -> ModelProto:
     """The model in ``content``.
 
     Raises:
         AdoptError: there is none.
     """
     if content.startswith(GIT_LFS):
-        raise AdoptError(f"{name} is a pointer of Git LFS: fetch the model it stands for")
+        raise AdoptError("it is a pointer of Git LFS: fetch the model it stands for")
     model = ModelProto()
     try:
         model.ParseFromString(content)
     except Exception as error:  # protobuf's, which ships no types
-        raise AdoptError(f"{name} is no ONNX model") from error
+        raise AdoptError("it is no ONNX model") from error
     # Any bytes may happen to parse: every field is optional.
     if not (model.graph.node and model.graph.output and model.opset_import):
-        raise AdoptError(f"{name} is no ONNX model: it has no graph")
+        raise AdoptError("it is no ONNX model: it has no graph")
     return model
 
 
@@ -120,8 +121,7 @@ def _take_in(tensor: TensorProto, files: _Folder, budget: _Budget) -> None:
     length = _whole(entries.get("length"), len(content) - offset)
     if not 0 <= offset <= offset + length <= len(content):
         raise AdoptError(
-            f"tensor {tensor.name!r} is at {offset}, {length} bytes long, but its external data "
-            f"has {len(content)} bytes"
+            f"tensor {tensor.name!r} is not within its external data, {len(content)} bytes"
         )
     budget.spend(length)
     tensor.raw_data = content[offset : offset + length]
@@ -139,29 +139,28 @@ def _whole(text: str | None, default: int) -> int:
 
 def _read(folder: Path, name: str, limit: int, *, links: bool) -> bytes:
     """The content of a regular file below ``folder``, through no link unless ``links``."""
-    *folders, last = PurePosixPath(name).parts
-    nofollow = 0 if links else os.O_NOFOLLOW
+    what = "it" if links else f"external data {name!r}"
+    flags = os.O_RDONLY | os.O_CLOEXEC | (0 if links else os.O_NOFOLLOW)
+    *folders, last = PurePosixPath(name).parts or (".",)
     try:
         with ExitStack() as opened:
             at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             opened.callback(os.close, at)
             for part in folders:
-                at = os.open(
-                    part, os.O_RDONLY | os.O_DIRECTORY | nofollow | os.O_CLOEXEC, dir_fd=at
-                )
+                at = os.open(part, flags | os.O_DIRECTORY, dir_fd=at)
                 opened.callback(os.close, at)
             # Without O_NONBLOCK, opening a pipe in the file's place would wait for a writer.
-            descriptor = os.open(
-                last, os.O_RDONLY | os.O_NONBLOCK | nofollow | os.O_CLOEXEC, dir_fd=at
-            )
-            file = opened.enter_context(os.fdopen(descriptor, "rb"))
+            descriptor = os.open(last, flags | os.O_NONBLOCK, dir_fd=at)
+            opened.callback(os.close, descriptor)
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise AdoptError(f"{name} is not a file")
-            content = file.read(limit + 1)
+                raise AdoptError(f"{what} is not a file")
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                content = file.read(limit + 1)
     except OSError as error:
-        linked = not links and (folder / name).is_symlink()
-        why = "a symbolic link, which is not followed" if linked else error.strerror
-        raise AdoptError(f"{name}: {why}") from error
+        why = error.strerror
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            why = "symbolic links are not followed, and files are no folders"
+        raise AdoptError(f"{what} cannot be read: {why}") from error
     if len(content) > limit:
-        raise AdoptError(f"{name} has more than {limit} bytes")
+        raise AdoptError(f"{what} has more than {limit:,} bytes")
     return content

@@ -12,48 +12,60 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import asdict
-from importlib.util import find_spec
+from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from training.adopt import AdoptError
 from training.adopt.wishes import Wishes
 
-# Seconds of processor time a step may take. What takes longer to load or to read one digit than
-# the first two is of no use as a service; the others read thousands.
-CPU_SECONDS = {
-    "read the images": 120,
-    "read": 60,
-    "load": 30,
-    "measure": 600,
-    "prove": 1800,
-}
-MEMORY_BYTES = 4 << 30
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a child may use: seconds of processor time for each step, and memory.
+
+    What takes longer than that to load or to read its first digit is of no use as a service; to
+    measure and to prove, thousands of digits are read.
+    """
+
+    load_s: int = 30
+    measure_s: int = 600
+    prove_s: int = 1800
+    memory_bytes: int = 4 << 30
+
+
+DEFAULT = Limits()
 # A child that burns no time ends by itself; this only bounds what nobody thought of.
 WALL_SECONDS = 2 * 3600
 
 
-def adopt_apart(path: Path, wishes: Wishes, data: Path | None) -> tuple[bytes, Any]:
+def adopt_apart(
+    path: Path, wishes: Wishes, data: Path | None, limits: Limits = DEFAULT
+) -> tuple[bytes, Any]:
     """The model file's bytes and the facts for its card, as ``adopt`` gives them.
 
     Args:
         path: the stranger's file.
         wishes: what the user fixes.
         data: where the labelled images are; None is MNIST.
+        limits: what the child may use.
 
     Raises:
         AdoptError: the file cannot be taken in, or its limits ended the child.
     """
-    if find_spec("onnx") is None:
+    try:
+        import_module("onnx")
+    except ModuleNotFoundError as error:
         raise AdoptError(
-            "the package onnx is not installed; importing needs the extra: "
+            f"{error.name} is not installed; importing needs the extra: "
             "pip install 'mnist-serve[train]'"
-        )
+        ) from error
     request = {
         "path": str(path),
         "wishes": asdict(wishes),
         "data": None if data is None else str(data),
+        "limits": asdict(limits),
     }
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(_import_path())}
     # -P: the folder that the user stands in may be the stranger's, and hold a `numpy.py`.
@@ -71,32 +83,33 @@ def adopt_apart(path: Path, wishes: Wishes, data: Path | None) -> tuple[bytes, A
             raise AdoptError(f"{path.name}: stopped after {WALL_SECONDS} s") from error
         finally:
             child.kill()
-    return _understand(output, child.returncode, path.name)
+    return _understand(output, child.returncode, path.name, limits)
 
 
-def _understand(output: bytes, status: int, name: str) -> tuple[bytes, Any]:
+def _understand(output: bytes, status: int, name: str, limits: Limits) -> tuple[bytes, Any]:
     """What a child said before it ended: one JSON object a line, then perhaps the model."""
-    step, rest = "start", output
+    step, rest = "load", output
     while rest:
         line, _, rest = rest.partition(b"\n")
         told = json.loads(line)
         if "step" in told:
             step = told["step"]
         elif "failure" in told:
-            raise AdoptError(f"{name}: {told['failure']}")
+            raise AdoptError(told["failure"])
         elif len(rest) == told["size_bytes"]:
             return rest, told["facts"]
-    raise AdoptError(f"{name}: {_how_it_ended(step, status)}")
+    raise AdoptError(f"{name}: {_how_it_ended(step, status, limits)}")
 
 
-def _how_it_ended(step: str, status: int) -> str:
+def _how_it_ended(step: str, status: int, limits: Limits) -> str:
     if status == -signal.SIGXCPU:
-        return f"stopped: to {step} took more than {CPU_SECONDS[step]} s of processor time"
-    if status < 0:
-        return f"the attempt to {step} it was ended by {signal.Signals(-status).name}"
-    return f"the attempt to {step} it ended with status {status}"
+        seconds = getattr(limits, f"{step}_s")
+        return f"stopped, since to {step} it took more than {seconds} s of processor time"
+    how = signal.Signals(-status).name if status < 0 else f"status {status}"
+    return f"the process to {step} it ended with {how}"
 
 
 def _import_path() -> list[str]:
-    """Where this program's packages are found; never the folder that the user stands in."""
-    return [entry for entry in sys.path if entry and Path(entry).resolve() != Path.cwd()]
+    """Where packages are found: this program's first, never the folder the user stands in."""
+    own = str(Path(__file__).parents[2])
+    return [own, *(entry for entry in sys.path if entry and Path(entry).resolve() != Path.cwd())]

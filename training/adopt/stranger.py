@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from training.adopt.pixels import Pixels
 from training.adopt.wishes import LAYOUTS
 
 BATCH = 64
+PLACE = re.compile(r"/onnxruntime_src/.*?\) (?=[A-Z])")
 INPUTS = {
     TensorProto.FLOAT: "float32",
     TensorProto.FLOAT16: "float16",
@@ -105,8 +107,9 @@ class Stranger:
 
 
 def one_line(error: BaseException) -> str:
-    """An exception's text, on one line of bearable length."""
-    return " ".join(str(error).split())[:300]
+    """An exception's text on one line, without the place in the runtime's source that it names."""
+    text = " ".join(str(error).split()).removeprefix("[ONNXRuntimeError] : ")
+    return PLACE.sub("", text)[:500]
 
 
 def layouts(model: ModelProto) -> list[Layout]:
