@@ -21,6 +21,7 @@ from service.routes import (
     models,
     page,
     predict,
+    read,
     v1,
     v2,
 )
@@ -46,6 +47,7 @@ def build(settings: Settings, shared: Path | None = None) -> Edge:
     lifecycle = Lifecycle(settings, figures)
     lookers = Lookers(worker_threads(settings.workers))
     predict.mount(app, settings, lifecycle, figures, lookers)
+    read.mount(app, settings, lifecycle, figures, lookers)
     evaluate.mount(app, settings, lifecycle)
     datasets.mount(app, settings)
     models.mount(app, lifecycle)

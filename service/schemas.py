@@ -56,6 +56,27 @@ class Predictions(BaseModel):
     predictions: list[Prediction]
 
 
+class DigitRead(BaseModel):
+    """One digit of a number."""
+
+    digit: int = Digit
+    confidence: float = Share
+    box: list[int] = Field(
+        min_length=4,
+        max_length=4,
+        description="left, top, width and height in the upright picture's pixels",
+    )
+
+
+class NumberRead(BaseModel):
+    """The answer of `/read`."""
+
+    text: str = Field(
+        examples=["90210"], description="a newline between lines of digits; empty for none"
+    )
+    digits: list[DigitRead] = Field(description="in reading order")
+
+
 class ClassScores(BaseModel):
     """How one digit fared; null where a figure would divide by zero."""
 
@@ -224,7 +245,7 @@ _IMAGE: dict[str, Any] = {
     ],
 }
 _IMAGES = {"type": "array", "minItems": 1, "items": _IMAGE}
-_PREDICT_BODY = {
+_PREDICT_BODY: dict[str, Any] = {
     "required": True,
     "content": {
         "application/json": {
@@ -265,6 +286,27 @@ _PREDICT_BODY = {
         },
     },
 }
+_READ_BODY = {
+    "required": True,
+    "content": {kind: _PREDICT_BODY["content"][kind] for kind in ("image/*", "multipart/form-data")}
+    | {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["pictures"],
+                "properties": {
+                    "pictures": {
+                        "type": "array",
+                        "minItems": 1,
+                        "maxItems": 1,
+                        "items": {"type": "string", "contentEncoding": "base64"},
+                    }
+                },
+                "additionalProperties": False,
+            }
+        }
+    },
+}
 _EVALUATE_BODY = {
     "required": False,
     "content": {
@@ -300,6 +342,13 @@ PREDICT = {
     "openapi_extra": {
         "parameters": [_VERSION, _INCLUDE, _TIMEOUT, _REQUEST_ID],
         "requestBody": _PREDICT_BODY,
+    },
+}
+READ = {
+    **_options("digits", NumberRead, (400, 404, 408, 413, 415, 422, 429, 503, 504)),
+    "openapi_extra": {
+        "parameters": [_VERSION, _TIMEOUT, _REQUEST_ID],
+        "requestBody": _READ_BODY,
     },
 }
 EVALUATE = {

@@ -87,10 +87,19 @@ def thresholds(ink: Ink) -> list[int]:
     return [max(floor, bold // 2)] if ink.is_plain else [bold, floor]
 
 
-def _heaviest(ink: Ink, edges: Grey, mask: Mask, threshold: int, near: Box | None) -> Found | None:
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """The parts of a mask, and for each how much speaks for it being a digit."""
+
+    parts: Parts
+    weight: NDArray[np.float64]
+    solid: Mask
+    framed: NDArray[np.float64]
+
+
+def weigh(ink: Ink, edges: Grey, mask: Mask, near: Box | None = None) -> Weighed:
+    """Weighs each part of ``mask`` by its sharp outline, its place and its make."""
     parts = connected_parts(mask)
-    if len(parts) == 0:
-        return None
     outline = _outline(mask)
     sharp = parts.sums(np.where(outline, edges, np.uint8(0)))
     sharpness = sharp / np.maximum(1, parts.sums(outline.view(np.uint8)))
@@ -101,20 +110,30 @@ def _heaviest(ink: Ink, edges: Grey, mask: Mask, threshold: int, near: Box | Non
         weight[framed > 0] *= 0.3
     long_side = np.maximum(parts.width, parts.height)
     weight[long_side < max(3, _SPECK * min(mask.shape))] = 0
-    heaviest = int(weight.argmax())
-    if weight[heaviest] <= 0:
+    return Weighed(parts, weight, solid, framed)
+
+
+def _heaviest(ink: Ink, edges: Grey, mask: Mask, threshold: int, near: Box | None) -> Found | None:
+    weighed = weigh(ink, edges, mask, near)
+    parts, weight, framed = weighed.parts, weighed.weight, weighed.framed
+    if not weight.any():
         return None
+    heaviest = int(weight.argmax())
     allowed = (weight > 0) & ((framed == 0) | (framed[heaviest] > 0))
     chosen = _with_its_pieces(parts, allowed, heaviest)
     left, top = int(parts.left[chosen].min()), int(parts.top[chosen].min())
     right, bottom = int(parts.right[chosen].max()), int(parts.bottom[chosen].max())
+    long_side = np.maximum(parts.width, parts.height)
     others = (weight > 0.25 * weight[heaviest]) & (2 * long_side > max(right - left, bottom - top))
     others[chosen] = False
     return Found(
         parts.mask(chosen),
         (left, top, right - left, bottom - top),
         float(weight[chosen].sum()),
-        not solid[heaviest] and framed[heaviest] <= (_MOST_FRAMED if ink.is_plain else 0),
+        bool(
+            not weighed.solid[heaviest]
+            and framed[heaviest] <= (_MOST_FRAMED if ink.is_plain else 0)
+        ),
         threshold,
         int(np.count_nonzero(others)),
     )

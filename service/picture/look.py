@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,20 +9,12 @@ import numpy as np
 from PIL import Image
 
 from service.decode import SIDE
-from service.picture.find import Box, Found, find_digit, steepness
-from service.picture.ground import (
-    Grey,
-    Ink,
-    Polarity,
-    ink_on_plain_ground,
-    ink_on_uneven_ground,
-    without_grain,
-)
+from service.picture.find import Box
+from service.picture.ground import Grey, Polarity
 from service.picture.normalise import normalise
 from service.picture.open import Picture
+from service.picture.search import search
 
-WIDEST_STROKES = (0.2, 0.4)
-"""The widest a stroke may be, as shares of the picture's shorter side that are tried in turn."""
 OVERVIEW = 640
 """The longer side, in pixels, of the reduced picture in which the digit is searched."""
 CLOSE_UP = 160
@@ -56,17 +47,16 @@ def look(picture: Picture) -> Seen:
     if given is not None:
         return given
     grey = picture.grey
-    overview, factor = _reduced(grey, OVERVIEW)
-    shorter = min(overview.shape)
-    first = _found(without_grain(overview), [share * shorter for share in WIDEST_STROKES])
+    overview, factor = reduced(grey, OVERVIEW)
+    first = search(overview)
     if first is None:
         return _nothing(grey)
     ink, found = first
-    box = _scaled(found.box, factor, grey.shape)
+    box = scaled(found.box, factor, grey.shape)
     others = found.others
     close_up, corner, zoom = _close_up(grey, box)
     near = _within(box, corner, zoom)
-    second = _found(without_grain(close_up), [0.5 * max(near[2:])], ink.polarity, near)
+    second = search(close_up, [0.5 * max(near[2:])], ink.polarity, near)
     if second is not None and _share(second[1].box, near) > 0.5:
         ink, found = second
         left, top, width, height = found.box
@@ -80,7 +70,7 @@ def look(picture: Picture) -> Seen:
     if others:
         doubts.append("several digits")
     width, height = picture.original
-    box = _scaled(box, width / grey.shape[1], (height, width))
+    box = scaled(box, width / grey.shape[1], (height, width))
     if max(box[2:]) < TOO_SMALL:
         doubts.append("too small")
     if np.percentile(ink.amount[found.mask], 75) < LOW_CONTRAST:
@@ -105,38 +95,6 @@ def has_dark_border(grey: Grey) -> bool:
     return total < DARK_BORDER * 4 * (SIDE - 1)
 
 
-def _found(
-    grey: Grey,
-    widest_strokes: list[float],
-    polarity: Polarity | None = None,
-    near: Box | None = None,
-) -> tuple[Ink, Found] | None:
-    """The digit, of one ``polarity`` where that is known, and the ink it is made of.
-
-    The ways to read the ground are tried, the surest first, until one shows a clear digit; else
-    the one that most speaks for is taken.
-    """
-    edges = steepness(grey)
-    seen: list[tuple[Ink, Found]] = []
-    for inks in _inks(grey, widest_strokes):
-        for ink in inks:
-            if polarity in (None, ink.polarity):
-                found = find_digit(ink, edges, near)
-                if found is not None:
-                    seen.append((ink, found))
-        best = max(seen, key=lambda pair: pair[1].weight, default=None)
-        if best is not None and best[1].is_clear:
-            return best
-    return max(seen, key=lambda pair: pair[1].weight, default=None)
-
-
-def _inks(grey: Grey, widest_strokes: list[float]) -> Iterator[Iterator[Ink]]:
-    """The ways to read the ground, the surest first, each for both polarities."""
-    yield ink_on_plain_ground(grey)
-    for widest_stroke in widest_strokes:
-        yield ink_on_uneven_ground(grey, widest_stroke)
-
-
 def _share(box: Box, other: Box) -> float:
     """The intersection of two boxes over their union."""
     wide = min(box[0] + box[2], other[0] + other[2]) - max(box[0], other[0])
@@ -145,7 +103,8 @@ def _share(box: Box, other: Box) -> float:
     return both / (box[2] * box[3] + other[2] * other[3] - both)
 
 
-def _reduced(grey: Grey, longest: int) -> tuple[Grey, int]:
+def reduced(grey: Grey, longest: int) -> tuple[Grey, int]:
+    """The picture with its longer side at most so many pixels, and by how much it is reduced."""
     factor = -(-max(grey.shape) // longest)
     if factor == 1:
         return grey, 1
@@ -178,7 +137,7 @@ def _within(box: Box, corner: tuple[int, int], zoom: int) -> Box:
     )
 
 
-def _scaled(box: Box, factor: float, shape: tuple[int, ...]) -> Box:
+def scaled(box: Box, factor: float, shape: tuple[int, ...]) -> Box:
     """The box in a picture ``factor`` times as large, of ``shape`` (h, w)."""
     left, top = round(box[0] * factor), round(box[1] * factor)
     width = min(round(box[2] * factor), shape[1] - left)

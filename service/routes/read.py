@@ -1,0 +1,83 @@
+"""``POST /read``: reads a whole number, one or several lines of digits, in a picture."""
+
+from __future__ import annotations
+
+import asyncio
+from time import perf_counter
+
+import numpy as np
+from fastapi import FastAPI
+
+from service.decode import Limits
+from service.decode.picture import Pictures
+from service.doubt import least_confidence
+from service.errors import Invalid, UnsupportedType
+from service.exchange import Exchange, Reply, add_route
+from service.lifecycle import Lifecycle
+from service.lookers import Lookers
+from service.metrics import Metrics
+from service.picture.number import Digit, number_in
+from service.picture.open import open_picture
+from service.routes.predict import decode
+from service.schemas import READ
+from service.settings import Settings
+
+READS = "image/*, multipart/form-data with one file, application/json with one picture"
+_OFF_LOOP_BYTES = 32_768
+
+
+def mount(
+    app: FastAPI, settings: Settings, lifecycle: Lifecycle, metrics: Metrics, lookers: Lookers
+) -> None:
+    """Adds the route to ``app``."""
+    limits = Limits(
+        images=settings.max_images,
+        body_bytes=settings.max_body_bytes,
+        picture_pixels=settings.max_picture_pixels,
+        picture_side=settings.max_picture_side,
+    )
+
+    async def read(exchange: Exchange) -> Reply:
+        """Reads a whole number in one picture, in reading order, lines from top to bottom."""
+        version = exchange.parameters("version").get("version")
+        deadline = exchange.deadline(settings.deadline_s)
+        body = await exchange.content(settings.max_body_bytes)
+        start = perf_counter()
+        content_type = exchange.field(b"content-type")
+        if len(body) <= _OFF_LOOP_BYTES:
+            decoded = decode(content_type, body, limits)
+        else:
+            decoded = await asyncio.to_thread(decode, content_type, body, limits)
+        if not isinstance(decoded, Pictures):
+            raise UnsupportedType(f"a number is read in a picture; send one of {READS}")
+        if len(decoded.bodies) != 1:
+            raise Invalid(f"{len(decoded.bodies)} pictures; a number is read in one")
+        picture = decoded.bodies[0]
+        number = await lookers.run(lambda: number_in(open_picture(picture, limits)))
+        exchange.decode_s = perf_counter() - start
+        served = await lifecycle.version(version, deadline)
+        lines: list[list[Digit]] = []
+        if len(number.images):
+            ran = await served.batcher.infer(number.images, deadline)
+            exchange.queue_s, exchange.infer_s = ran.queue_s, ran.infer_s
+            lines = number.read(ran.probabilities, least_confidence(served.card))
+        metrics.predicted(digit.digit for line in lines for digit in line)
+        return Reply.json(answer(lines))
+
+    add_route(app, "POST", "/read", read, **READ)
+
+
+def answer(lines: list[list[Digit]]) -> dict[str, object]:
+    """The answer's JSON for lines of digits."""
+    return {
+        "text": "\n".join("".join(str(digit.digit) for digit in line) for line in lines),
+        "digits": [
+            {
+                "digit": digit.digit,
+                "confidence": np.float32(digit.confidence),
+                "box": list(digit.box),
+            }
+            for line in lines
+            for digit in line
+        ],
+    }

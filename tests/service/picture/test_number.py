@@ -1,0 +1,102 @@
+"""Numbers are taken apart into lines, groups and pieces; the model's confidence picks the cuts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from service.picture.number import Digit, Number, Piece, number_in
+from service.picture.open import Picture
+from service.picture.split import between, cuts
+from tests.service.picture.composed import as_picture, composed
+
+
+def boxes(picture: Picture) -> list[list[tuple[int, int, int, int]]]:
+    """The box of each whole group, line by line."""
+    lines = number_in(picture).lines
+    return [[max(g, key=lambda piece: piece.last - piece.first).box for g in ln] for ln in lines]
+
+
+def test_a_blank_sheet_has_no_digits() -> None:
+    number = number_in(Picture(np.full((200, 300), 230, np.uint8), (300, 200)))
+    assert number.images.shape == (0, 28, 28)
+    assert number.read(np.zeros((0, 10), np.float32), 0.5) == []
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 8])
+def test_digits_apart_are_a_group_each_from_left_to_right(count: int) -> None:
+    random = np.random.default_rng(count)
+    strip = composed(list(range(2, 2 + count)), [6] * (count - 1), random)
+    (line,) = boxes(as_picture(strip))
+    assert len(line) == count
+    assert [box[0] for box in line] == sorted(box[0] for box in line)
+
+
+def test_lines_go_from_top_to_bottom_even_where_they_climb() -> None:
+    random = np.random.default_rng(0)
+    upper = composed([0, 1, 2], [6, 6], random)
+    lower = composed([3, 4], [6], random)
+    sheet = np.zeros((150, 220), np.uint8)
+    sheet[:60, 20 : 20 + upper.shape[1]] = upper
+    sheet[70:130, 5 : 5 + lower.shape[1]] = lower
+    climbing = np.stack([np.roll(sheet[:, x], -x // 10) for x in range(sheet.shape[1])], axis=1)
+    assert [len(line) for line in boxes(as_picture(sheet))] == [3, 2]
+    assert [len(line) for line in boxes(as_picture(climbing))] == [3, 2]
+
+
+def test_boxes_are_in_the_original_s_pixels() -> None:
+    strip = composed([0], [], np.random.default_rng(0))
+    rows, columns = np.flatnonzero(strip.any(axis=1)), np.flatnonzero(strip.any(axis=0))
+    grey = as_picture(strip, scale=4).grey
+    size = grey.shape[1] * 3, grey.shape[0] * 3  # as if the decoder had reduced it to a third
+    ((box,),) = boxes(Picture(grey, size))
+    expected = [columns[0] * 12, rows[0] * 12, len(columns) * 12, (rows[-1] - rows[0] + 1) * 12]
+    assert np.abs(np.array(box) - expected).max() <= 18
+
+
+def test_a_cut_goes_through_the_thinnest_place() -> None:
+    mask = np.zeros((40, 60), bool)
+    mask[5:35, 4:24] = mask[5:35, 36:56] = True
+    mask[18:21, 20:40] = True
+    (cut,) = cuts(mask, 1)
+    assert 24 <= cut[19] <= 36
+    left, right = between(mask, None, cut), between(mask, cut, None)
+    assert left.sum() + right.sum() == mask.sum()
+    assert abs(int(left.sum()) - int(right.sum())) < 40
+
+
+def test_strokes_in_one_piece_have_no_way_down_for_a_cut() -> None:
+    assert cuts(np.ones((30, 20), bool), 3) == []
+
+
+def certain(*confidences: float) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    probabilities = np.zeros((len(confidences), 10), np.float32)
+    for row, confidence in enumerate(confidences):
+        probabilities[row, row] = confidence
+    return probabilities
+
+
+PAIR = [
+    Piece(0, 1, (0, 0, 20, 30), 0),
+    Piece(0, 2, (0, 0, 32, 30), 1),
+    Piece(1, 2, (22, 0, 20, 30), 2),
+]
+
+
+@pytest.mark.parametrize(
+    ("confidences", "read"),
+    [((0.99, 0.5, 0.99), [0, 2]), ((0.4, 0.99, 0.5), [1]), ((0.99, 0.6, 0.3), [1])],
+)
+def test_a_group_is_cut_where_that_raises_the_total_confidence(
+    confidences: tuple[float, ...], read: list[int]
+) -> None:
+    number = Number([[PAIR]], np.zeros((3, 28, 28), np.uint8))
+    (line,) = number.read(certain(*confidences), 0.1)
+    assert [digit.digit for digit in line] == read
+
+
+def test_what_is_unsure_is_left_out() -> None:
+    group = [Piece(0, 1, (0, 0, 20, 30), 0)]
+    number = Number([[group]], np.zeros((1, 28, 28), np.uint8))
+    assert number.read(certain(0.4), 0.5) == []
+    assert number.read(certain(0.75), 0.5) == [[Digit(0, 0.75, (0, 0, 20, 30))]]
