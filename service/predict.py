@@ -1,0 +1,166 @@
+"""The ``predict`` command: what digit is in each picture file, one line a file.
+
+In process it goes the way of ``POST /predict``, with the champion; with ``--url`` it asks a
+running service.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from service.errors import Fault
+
+Prediction = dict[str, Any]
+_TIMEOUT_S = 60.0
+
+
+class PredictError(Exception):
+    """No picture can be read at all; one line says why."""
+
+
+class FileError(Exception):
+    """One file cannot be read; one line says why."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; 0 on success, 1 on a failure told in one line, 2 on wrong usage."""
+    options = _parser().parse_args(arguments)
+    try:
+        predict = _over_http(options.url) if options.url else _in_process(options.models)
+        failures = 0
+        for name in options.files:
+            try:
+                print(_line(name, predict(_bytes_of(name)), as_json=options.json), flush=True)
+            except FileError as error:
+                failures += 1
+                _fail(f"{'standard input' if name == '-' else name}: {error}")
+        return 1 if failures else 0
+    except PredictError as error:
+        return _fail(str(error))
+    except BrokenPipeError:
+        # Whoever read the output has gone; the interpreter shall not try to flush it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        _fail("interrupted")
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="predict",
+        description="Says which digit is in each picture: PNG, JPEG, WebP, BMP, GIF or TIFF. "
+        "Prints digit, confidence and file, and what speaks against it.",
+    )
+    parser.add_argument("files", nargs="+", metavar="FILE", help="a picture; - for standard input")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a file")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "--models", type=Path, default=Path("models"), help="the model repository (default: models)"
+    )
+    where.add_argument("--url", help="ask the service there, such as http://127.0.0.1:8000")
+    return parser
+
+
+def _line(name: str, prediction: Prediction, *, as_json: bool) -> str:
+    if as_json:
+        return json.dumps({"file": name, **prediction})
+    line = f"{prediction['digit']} {prediction['confidence']:.4f} {name}"
+    return f"{line}  in doubt: {', '.join(prediction['doubts'])}" if prediction["doubts"] else line
+
+
+def _bytes_of(name: str) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    except OSError as error:
+        raise FileError(error.strerror or str(error)) from None
+
+
+def _in_process(models: Path) -> Callable[[bytes], Prediction]:
+    """Predicts with the champion of a repository; raises :class:`PredictError`."""
+    # What predicts is only imported once it is wanted: --help and wrong flags answer at once.
+    import numpy as np
+
+    from service.answer import predictions
+    from service.decode import Limits
+    from service.decode.picture import Pictures
+    from service.doubt import doubts, least_confidence
+    from service.repository import Repository, RepositoryError
+    from service.runtime import Runtime, RuntimeLoadError
+
+    try:
+        repository = Repository(models)
+        version = repository.champion()
+        card = repository.card(version)
+        runtime = Runtime.load(repository.read_model(version))
+    except (RepositoryError, RuntimeLoadError) as error:
+        raise PredictError(str(error)) from None
+    limits = Limits()
+
+    def predict(body: bytes) -> Prediction:
+        try:
+            seen = Pictures([body]).look(limits)
+        except Fault as fault:
+            raise FileError(fault.detail) from None
+        images = np.array([one.image for one in seen])
+        probabilities = runtime.run(images)
+        found = doubts(images, probabilities, least_confidence(card), seen)
+        return _first(predictions(str(version), probabilities, found)[0])
+
+    return predict
+
+
+def _over_http(url: str) -> Callable[[bytes], Prediction]:
+    """Predicts by asking a service; raises :class:`PredictError` where there is none."""
+    if not url.startswith(("http://", "https://")):
+        raise PredictError(f"{url}: an http or https address is expected")
+    address = f"{url.rstrip('/')}/predict"
+
+    def predict(body: bytes) -> Prediction:
+        headers = {"Content-Type": "image/*"}
+        try:
+            request = urllib.request.Request(address, body, headers)  # noqa: S310 - http, see above
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
+                return _first(answer.read())
+        except urllib.error.HTTPError as error:
+            raise FileError(_detail(error)) from None
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            reason = getattr(error, "reason", error)
+            told = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
+            raise PredictError(f"{url}: {told}") from None
+
+    return predict
+
+
+def _first(answer: bytes) -> Prediction:
+    try:
+        prediction: Prediction = json.loads(answer)["predictions"][0]
+        return prediction
+    except (ValueError, KeyError, TypeError, IndexError):
+        raise PredictError("what answers there is not mnist-serve") from None
+
+
+def _detail(error: urllib.error.HTTPError) -> str:
+    """What the service says is wrong, or the status where it is not ours to answer."""
+    try:
+        return str(json.loads(error.read())["detail"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"the service answers {error.code} {error.reason}"
+
+
+def _fail(why: str) -> int:
+    print(f"predict: {why}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
