@@ -78,6 +78,11 @@ class Edge:
                 methods = self._direct.setdefault(route.path, {})
                 methods.update(dict.fromkeys(route.methods or (), route.endpoint))
 
+    @property
+    def draining(self) -> bool:
+        """Whether each connection should end with its next answer."""
+        return self._lifecycle.draining
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request, or runs the service's start and stop."""
         if scope["type"] == "lifespan":
@@ -123,12 +128,6 @@ class Edge:
         return _headers(exchange, reply, 0.0), reply.body
 
     async def _answer(self, exchange: Exchange) -> Reply:
-        if self._lifecycle.stopped:
-            self._metrics.rejected("draining")
-            raise Unavailable(
-                "the service is stopping",
-                headers=((b"retry-after", b"1"), (b"connection", b"close")),
-            )
         scope = exchange.scope
         methods = self._direct.get(scope["path"])
         if methods is None:
@@ -178,7 +177,9 @@ class Edge:
             self.tell_start_fault(_explain(error))
             await send({"type": "lifespan.startup.failed"})
             return
-        drain_before_stopping(self._lifecycle, self.settings.drain_delay_s)
+        drain_before_stopping(
+            self._lifecycle, self.settings.drain_delay_s, alone=self.settings.workers == 1
+        )
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self._lifecycle.stop()

@@ -50,8 +50,6 @@ class Lifecycle:
         self._reads = Aside("reader", _READS)
         self.draining = False
         """Readiness says no, everything is still served."""
-        self.stopped = False
-        """The listener is closed; what still arrives on open connections is refused."""
 
     async def start(self) -> None:
         """Loads the champion, however long that takes, and begins to follow it.

@@ -169,6 +169,8 @@ class GuardedProtocol(HttpToolsProtocol):
         The fields are the service's own, so they are not searched for line breaks again.
         """
         cycle = self._running
+        if cycle is not None and self._edge.draining:
+            cycle.keep_alive = False
         if cycle is None or self.flow.write_paused or cycle.scope["method"] == "HEAD":
             return False
         if cycle.disconnected:

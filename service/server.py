@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import tempfile
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from service.http import Edge
 from service.logs import LOGGER, configure_logs
 from service.protocol import GuardedProtocol
 from service.settings import Settings
+from service.signals import SETTLE_SECONDS, let_none_in
 
 BACKLOG = 2048
 
@@ -31,7 +33,25 @@ class ServeError(Exception):
 
 
 class Supervisor(Multiprocess):
-    """uvicorn's, but it learns at once that a worker has died, starting or not."""
+    """uvicorn's, but it learns at once that a worker has died, starting or not.
+
+    And it lets no connection in that no worker would accept any more.
+    """
+
+    def __init__(self, config: uvicorn.Config, listener: socket.socket, delay_s: float) -> None:
+        super().__init__(config, [listener])
+        self._listener = listener
+        self._delay_s = delay_s
+
+    def join_all(self) -> None:
+        """Waits until the workers, told to end, have ended."""
+        end = time.monotonic() + self._delay_s
+        while time.monotonic() < end and any(each.process.is_alive() for each in self.processes):
+            time.sleep(0.02)
+        let_none_in(self._listener.fileno())
+        time.sleep(SETTLE_SECONDS)
+        self._listener.close()
+        super().join_all()
 
     def keep_subprocess_alive(self) -> None:
         """Replaces the workers that died or hang."""
@@ -81,7 +101,9 @@ def _run_many(settings: Settings, listener: socket.socket) -> None:
     with tempfile.TemporaryDirectory(prefix="mnist-serve-", dir=where) as folder:
         shared = Path(folder)
         fault = shared / "fault"
-        supervisor = Supervisor(_config(settings, shared, fault.write_text), [listener])
+        supervisor = Supervisor(
+            _config(settings, shared, fault.write_text), listener, settings.drain_delay_s
+        )
         supervisor.run()
         codes = [process.exitcode for process in supervisor.processes]
         if uvicorn.config.STARTUP_FAILURE in codes:

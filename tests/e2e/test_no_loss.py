@@ -1,0 +1,168 @@
+"""Nothing is lost: not by a switch, not by a stop, and by a death only what it was doing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from tests.digits import images
+from tests.e2e.test_workers import children
+from tests.server import Server, serving, wait_until
+from tests.steady import Steady
+from tests.tiny import tiny_repository
+from tests.two_versions import kinds
+
+IMAGES = images(8)
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    return tiny_repository(tmp_path / "models", versions=(1, 2))
+
+
+def name_champion(models: Path, version: int) -> None:
+    fresh = models / "mnist/.champion"
+    fresh.write_text(f"{version}\n")
+    fresh.replace(models / "mnist/champion")
+
+
+def under_load(server: Server, models: Path, work: Callable[[Steady], Awaitable[None]]) -> Steady:
+    """Does something to the server while it is asked 150 times a second on 12 connections."""
+    load = Steady(server.host, server.port, kinds(models, (1, 2), IMAGES), 150, 12)
+
+    async def both() -> None:
+        running = asyncio.create_task(load.run())
+        try:
+            await work(load)
+        finally:
+            load.stopped = True
+            await running
+
+    asyncio.run(both())
+    return load
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110 - what is waited for sets no event
+            await asyncio.sleep(0.02)
+
+
+async def answered_by(load: Steady, version: int) -> None:
+    """Returns once a hundred answers on end came from the version."""
+    await until(lambda: {each.version for each in load.asked[-100:]} == {str(version)})
+
+
+async def answered(load: Steady, count: int) -> None:
+    """Returns once so many more requests have ended."""
+    enough = len(load.asked) + count
+    await until(lambda: len(load.asked) >= enough)
+
+
+def test_no_request_is_lost_or_misnamed_while_the_champion_goes_back_and_forth(
+    models: Path,
+) -> None:
+    async def switch(load: Steady) -> None:
+        for _ in range(4):
+            for version in (2, 1):
+                name_champion(models, version)
+                await answered_by(load, version)
+
+    with serving(models, models.parent / "log", "--workers", "2") as server:
+        wait_until(lambda: server.metric("mnist_workers") == 2, 60)
+        load = under_load(server, models, switch)
+    assert [each.fault for each in load.asked if each.fault] == []
+    assert load.refused == 0
+    assert min(Counter(each.version for each in load.asked).values()) > 400
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_no_request_is_lost_by_a_restart(models: Path, workers: str) -> None:
+    """By clients that keep their connections, and try again only where one is refused."""
+    flags = ("--workers", workers, "--port", str(free_port()))
+    servers = [Server(models, models.parent / "log0", *flags)]
+    servers[0].wait_until_ready()
+
+    async def restart(load: Steady) -> None:
+        for turn in range(1, 4):
+            await asyncio.sleep(0.7)
+            old = servers[-1]
+            old.process.send_signal(signal.SIGTERM)
+            assert await asyncio.to_thread(old.process.wait, 30) == 0
+            servers.append(Server(models, models.parent / f"log{turn}", *flags))
+            await answered(load, 100)
+
+    try:
+        load = under_load(servers[0], models, restart)
+    finally:
+        for server in servers:
+            if server.process.poll() is None:
+                server.stop()
+    assert [each.fault for each in load.asked if each.fault] == []
+    assert load.refused > 0
+    assert all("raceback" not in server.stderr() for server in servers)
+
+
+def test_no_connection_that_was_made_is_reset_by_a_stop(models: Path) -> None:
+    """As many as can be are made for one request each, until they are refused."""
+
+    async def knock(server: Server) -> list[str]:
+        ends = []
+        request = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+
+        async def caller() -> None:
+            while True:
+                try:
+                    reader, writer = await asyncio.open_connection(server.host, server.port)
+                except ConnectionRefusedError:
+                    ends.append("refused")
+                    return
+                try:
+                    writer.write(request)
+                    head = await reader.readuntil(b"\r\n\r\n")
+                    assert head.startswith(b"HTTP/1.1 200"), head
+                except (OSError, EOFError) as error:
+                    ends.append(repr(error))
+                writer.close()
+
+        callers = [asyncio.create_task(caller()) for _ in range(16)]
+        await asyncio.sleep(0.3)
+        server.process.send_signal(signal.SIGTERM)
+        await asyncio.gather(*callers)
+        return ends
+
+    for workers in ("1", "2"):
+        log = models.parent / f"log{workers}"
+        with serving(models, log, "--workers", workers, "--drain-delay-s", "0.3") as server:
+            assert asyncio.run(knock(server)) == ["refused"] * 16
+
+
+def test_a_killed_worker_loses_only_what_it_was_doing(models: Path) -> None:
+    async def kill(load: Steady) -> None:
+        await asyncio.sleep(0.7)
+        os.kill(children(server)[0], signal.SIGKILL)
+        await answered(load, 300)
+
+    with serving(models, models.parent / "log", "--workers", "2") as server:
+        wait_until(lambda: server.metric("mnist_workers") == 2, 60)
+        load = under_load(server, models, kill)
+        wait_until(lambda: server.metric("mnist_workers") == 2, 60)
+    faults = [each.fault for each in load.asked if each.fault]
+    assert len(faults) <= load.connections
+    assert all("reset" in each or "0 bytes read" in each for each in faults), faults
+    assert load.refused == 0
