@@ -151,19 +151,19 @@ def _is_solid(parts: Parts) -> Mask:
     """Which parts are blocks rather than strokes: a stain, or the sheet itself on a desk."""
     long_side = np.maximum(parts.width, parts.height)
     short_side = np.minimum(parts.width, parts.height)
-    stout = short_side > 0.45 * long_side
+    stout = short_side > 0.6 * long_side
     solid: Mask = stout & (parts.area > 0.75 * long_side * short_side)
     large = parts.area > 0.2 * parts.shape[0] * parts.shape[1]
-    large &= parts.area > 0.6 * parts.width * parts.height
-    for part in np.flatnonzero(stout & large & (_on_frame(parts) == 0) & ~solid):
+    for part in np.flatnonzero(large & (_on_frame(parts) == 0) & ~solid):
         solid[part] = _is_four_cornered(parts, int(part))
     return solid
 
 
 def _is_four_cornered(parts: Parts, part: int) -> bool:
-    """Whether a part fills the square between its outermost points in the four diagonals.
+    """Whether a part, its holes filled, is what lies between its four outermost points.
 
-    A sheet does, whichever way it is turned; the ring of a 0 goes half as far again beyond it.
+    They are outermost in the four diagonals. A sheet is, whichever way it is turned; the ring of
+    a 0 reaches half as far again beyond them.
     """
     runs = parts.part_of_run == part
     row, start, end = parts.run_row[runs], parts.run_start[runs], parts.run_end[runs]
@@ -180,7 +180,9 @@ def _is_four_cornered(parts: Parts, part: int) -> bool:
         x * below - across * y
         for (x, y), (across, below) in zip(corners, [*corners[1:], corners[0]], strict=True)
     )
-    return abs(2 * int(parts.area[part]) - abs(twice)) < 0.12 * abs(twice)
+    firsts = np.flatnonzero(np.diff(row, prepend=-1))
+    filled = np.maximum.reduceat(end, firsts) - np.minimum.reduceat(start, firsts)
+    return abs(2 * int(filled.sum()) - abs(twice)) < 0.1 * abs(twice)
 
 
 def _on_frame(parts: Parts) -> NDArray[np.float64]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 Grey = NDArray[np.uint8]
 Polarity = Literal["dark on light", "light on dark"]
 
+_LEAST_GROUND = 0.15
 _NOISY, _MOST_SMOOTHING = 15, 2
 _SMALL = 64
 """A picture with a shorter side below this has no noise that is finer than its strokes."""
@@ -52,10 +53,10 @@ def ink_on_plain_ground(grey: Grey) -> Iterator[Ink]:
         side[threshold + 1 :] *= is_light
         values = np.arange(256)
         share = np.cumsum(side) / side.sum()
-        low, ground, high = (int(np.searchsorted(share, part)) for part in (0.1, 0.5, 0.9))
+        low, ground, high = (int(np.searchsorted(share, part)) for part in (0.2, 0.5, 0.8))
         other = histogram - side
         contrast = abs(int((other * values).sum() / other.sum()) - ground)
-        if side.sum() < 0.3 * grey.size or high - low > 0.25 * contrast:
+        if side.sum() < _LEAST_GROUND * grey.size or high - low > 0.25 * contrast:
             continue
         depth = np.int16(ground) - grey if is_light else grey - np.int16(ground)
         amount = np.clip(depth, 0, 255).astype(np.uint8)
