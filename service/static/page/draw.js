@@ -21,6 +21,7 @@ export function startDrawing(panel) {
   const picture = new Picture(document.getElementById("picture"), document.getElementById("box"));
   const reading = new Latest(readSheet);
   const finishing = new Latest(finish);
+  const speech = document.getElementById("speech");
   let changedAt = null;
   let resting = 0;
   let last = null;
@@ -57,12 +58,13 @@ export function startDrawing(panel) {
       }
       answer.showNumber(number);
     }
-    document.getElementById("speech").textContent = spoken(prediction, number);
+    speech.textContent = spoken(prediction, number);
   }
 
   function follow() {
     clearTimeout(resting);
     finishing.cancel();
+    speech.textContent = "";
     changedAt ??= performance.now();
     document.getElementById("undo").disabled = !sheet.canUndo;
     document.getElementById("clear").disabled = sheet.isEmpty;
@@ -73,7 +75,6 @@ export function startDrawing(panel) {
     last = changedAt = null;
     picture.mark(null);
     answer.reset();
-    document.getElementById("speech").textContent = "Nothing on the sheet.";
   }
 
   sheet.addEventListener("change", follow);

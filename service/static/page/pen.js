@@ -1,7 +1,7 @@
 // The pen: mouse, finger and stylus by pointer events, and the arrow keys.
 
 /** A stroke's width as a share of the sheet's side: about that of MNIST's pens. */
-const WIDTH = 0.075;
+const WIDTH = 0.065;
 const STEP = 0.02;
 const LARGE_STEP = 0.08;
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };

@@ -1,0 +1,106 @@
+"""A robot hand: the ten digits as strokes, drawn with the mouse or a finger on the page's pad."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from math import cos, pi, radians, sin
+
+from playwright.sync_api import Page, expect
+
+Point = tuple[float, float]
+Stroke = list[Point]
+Style = Callable[[float, float], Point]
+"""Moves a point of the unit square, as one writer's hand differs from another's."""
+
+
+def arc(centre: Point, radii: Point, start: float, end: float) -> Stroke:
+    """A piece of an ellipse between two angles, in degrees that run clockwise from the right."""
+    (x, y), (wide, high) = centre, radii
+    angles = [radians(start + (end - start) * step / 12) for step in range(13)]
+    return [(x + wide * cos(angle), y + high * sin(angle)) for angle in angles]
+
+
+DIGITS: dict[int, list[Stroke]] = {
+    0: [arc((0.5, 0.5), (0.18, 0.3), -90, -450)],
+    1: [[(0.53, 0.2), (0.48, 0.8)]],
+    2: [[*arc((0.49, 0.36), (0.17, 0.16), 190, 385), (0.32, 0.79), (0.7, 0.79)]],
+    3: [[*arc((0.47, 0.34), (0.16, 0.14), 200, 450), *arc((0.47, 0.65), (0.19, 0.17), 270, 520)]],
+    4: [[(0.36, 0.2), (0.33, 0.54), (0.7, 0.54)], [(0.66, 0.22), (0.62, 0.82)]],
+    5: [
+        [(0.4, 0.22), (0.37, 0.47), *arc((0.47, 0.62), (0.18, 0.18), 240, 510)],
+        [(0.4, 0.22), (0.68, 0.2)],
+    ],
+    6: [[(0.6, 0.18), (0.46, 0.32), (0.37, 0.5), *arc((0.5, 0.64), (0.15, 0.16), 180, -180)]],
+    7: [[(0.3, 0.24), (0.5, 0.23), (0.7, 0.22), (0.6, 0.46), (0.5, 0.66), (0.45, 0.82)]],
+    8: [[(0.5 + 0.16 * sin(2 * t), 0.5 - 0.31 * cos(t)) for t in (pi * n / 14 for n in range(29))]],
+    9: [[*arc((0.5, 0.36), (0.15, 0.16), 0, -360), (0.64, 0.5), (0.62, 0.66), (0.58, 0.82)]],
+}
+
+
+def neat(x: float, y: float) -> Point:
+    return x, y
+
+
+def slanted(x: float, y: float) -> Point:
+    return x + 0.25 * (0.5 - y), y
+
+
+def small(x: float, y: float) -> Point:
+    """In a corner of the pad, which leaves the strokes as thick as they are."""
+    return 0.05 + 0.6 * x, 0.02 + 0.6 * y
+
+
+STYLES: dict[str, Style] = {"neat": neat, "slanted": slanted, "small": small}
+
+
+def draw(page: Page, strokes: list[Stroke], style: Style = neat) -> None:
+    """Draws with the mouse."""
+    pad = page.locator("#canvas").bounding_box()
+    assert pad is not None
+    for stroke in strokes:
+        points = [style(*point) for point in stroke]
+        for number, (x, y) in enumerate(points):
+            page.mouse.move(pad["x"] + x * pad["width"], pad["y"] + y * pad["height"])
+            if number == 0:
+                page.mouse.down()
+        page.mouse.up()
+
+
+def touch(page: Page, strokes: list[Stroke]) -> None:
+    """Draws with a finger, through the browser's own input pipeline."""
+    pad = page.locator("#canvas").bounding_box()
+    assert pad is not None
+    session = page.context.new_cdp_session(page)
+
+    def send(kind: str, *points: Point) -> None:
+        places = [
+            {"x": pad["x"] + x * pad["width"], "y": pad["y"] + y * pad["height"]} for x, y in points
+        ]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
+
+    for stroke in strokes:
+        send("touchStart", stroke[0])
+        for (x, y), (next_x, next_y) in pairwise(stroke):
+            send("touchMove", ((x + next_x) / 2, (y + next_y) / 2))
+            send("touchMove", (next_x, next_y))
+        send("touchEnd")
+    session.detach()
+
+
+def answer(page: Page) -> str:
+    """What the page says once the pen rests."""
+    speech = page.locator("#speech")
+    expect(speech).not_to_be_empty()
+    return speech.inner_text()
+
+
+def highest_bar(page: Page) -> int:
+    """The digit whose bar is the highest, from the bars' places on the screen."""
+    heights: list[float] = page.locator("#bars .fill").evaluate_all(
+        "fills => Promise.all(fills.map(fill => Promise.all("
+        "fill.getAnimations().map(animation => animation.finished))"
+        ".then(() => fill.getBoundingClientRect().height)))"
+    )
+    assert len(heights) == 10
+    return heights.index(max(heights))

@@ -1,0 +1,155 @@
+"""Drawing on the page: the ten digits are read, the bars follow at once, all can be undone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from statistics import median
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import DESKTOP, PHONE, SCREENS, Opener
+from tests.browser.hand import DIGITS, STYLES, answer, draw, highest_bar, touch
+from tests.server import wait_until
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+# Counts requests that overlap, and times from each touch of the pad to the bars' next change.
+SPY = """
+window.spy = {running: 0, most: 0, asked: 0, moves: 0, delays: []};
+const ask = window.fetch;
+window.fetch = async (...given) => {
+  spy.asked += 1;
+  spy.most = Math.max(spy.most, ++spy.running);
+  try { return await ask(...given); } finally { spy.running -= 1; }
+};
+addEventListener("pointerdown", (event) => { spy.since = event.timeStamp; }, true);
+addEventListener("pointermove", () => { spy.moves += 1; }, true);
+addEventListener("DOMContentLoaded", () => new MutationObserver(() => {
+  if (spy.since) spy.delays.push(performance.now() - spy.since);
+  spy.since = null;
+}).observe(document.getElementById("bars"), {subtree: true, attributes: true, childList: true}));
+"""
+
+
+@pytest.mark.parametrize(
+    ("screen", "style"), [*(("desktop", style) for style in STYLES), ("phone", "neat")]
+)
+def test_all_ten_digits_are_read_from_strokes(open_page: Opener, screen: str, style: str) -> None:
+    page = open_page(SCREENS[screen])
+    read = {}
+    for digit, strokes in DIGITS.items():
+        draw(page, strokes, STYLES[style])
+        said = answer(page)
+        read[digit] = (highest_bar(page), said[0])
+        page.keyboard.press("Escape")
+    assert read == {digit: (digit, str(digit)) for digit in DIGITS}
+
+
+def test_a_finger_draws_and_does_not_scroll(open_page: Opener) -> None:
+    page = open_page(PHONE)
+    for digit in (3, 4, 8):
+        touch(page, DIGITS[digit])
+        assert answer(page).startswith(f"{digit}, ")
+        page.keyboard.press("Escape")
+    assert page.evaluate("scrollY") == 0
+
+
+def test_the_bars_follow_the_pen_within_a_tenth_of_a_second(
+    open_page: Opener, record_property: Callable[[str, object], None]
+) -> None:
+    page = open_page(DESKTOP, SPY)
+    pad = page.locator("#canvas").bounding_box()
+    assert pad is not None
+    for step in range(30):
+        page.mouse.move(pad["x"] + 120 + 6 * step, pad["y"] + 200)
+        page.mouse.down()
+        page.mouse.up()
+        wait_until(lambda: page.evaluate("spy.delays.length") > step)  # noqa: B023
+    delays = page.evaluate("spy.delays")[5:]
+    record_property("milliseconds from stroke to bars, median", round(median(delays), 1))
+    assert median(delays) < 100, delays
+
+
+def test_while_drawing_one_request_runs_at_a_time_and_the_last_one_wins(open_page: Opener) -> None:
+    page = open_page(DESKTOP, SPY)
+    pad = page.locator("#canvas").bounding_box()
+    assert pad is not None
+    page.mouse.move(pad["x"] + 240, pad["y"] + 80)
+    page.mouse.down()
+    page.mouse.move(pad["x"] + 220, pad["y"] + 380, steps=200)
+    page.mouse.up()
+    assert answer(page).startswith("1, ")
+    spied = page.evaluate("spy")
+    assert spied["most"] == 1
+    assert 3 < spied["asked"] < spied["moves"]
+
+
+def test_undo_takes_back_stroke_by_stroke_and_clear_can_be_undone(page: Page) -> None:
+    undo, clear = page.get_by_role("button", name="Undo"), page.get_by_role("button", name="Clear")
+    sure = page.locator("#sure")
+    expect(undo).to_be_disabled()
+    expect(clear).to_be_disabled()
+
+    draw(page, DIGITS[1])
+    assert answer(page).startswith("1, ")
+    draw(page, DIGITS[0])
+    undo.click()
+    assert answer(page).startswith("1, ")
+    clear.click()
+    expect(sure).to_have_text("Nothing to read yet")
+    expect(clear).to_be_disabled()
+    assert highest_bar_share(page) == 0
+    page.keyboard.press("Control+z")
+    assert answer(page).startswith("1, ")
+    page.keyboard.press("Control+z")
+    expect(sure).to_have_text("Nothing to read yet")
+    expect(undo).to_be_disabled()
+
+
+def test_what_the_model_saw_is_shown_and_where(page: Page) -> None:
+    draw(page, DIGITS[0])
+    answer(page)
+    seen = page.get_by_alt_text("The 28 by 28 pixels that the model read")
+    assert seen.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [28, 28]
+    assert seen.evaluate("image => getComputedStyle(image).imageRendering") == "pixelated"
+    expect(page.locator("#seen-words")).to_contain_text("Dark ink on a light ground.")
+    pad, box = page.locator("#canvas").bounding_box(), page.locator("#box").bounding_box()
+    assert pad is not None
+    assert box is not None
+    ends = [
+        (box["x"] - pad["x"]) / pad["width"],
+        (box["y"] - pad["y"]) / pad["height"],
+        (box["x"] + box["width"] - pad["x"]) / pad["width"],
+        (box["y"] + box["height"] - pad["y"]) / pad["height"],
+    ]
+    pen = 0.065 / 2
+    assert ends == pytest.approx([0.32 - pen, 0.2 - pen, 0.68 + pen, 0.8 + pen], abs=0.02)
+
+
+def test_a_stroke_that_is_cleared_under_the_pen_ends_there(desktop: Page) -> None:
+    pad = desktop.locator("#canvas").bounding_box()
+    assert pad is not None
+    desktop.mouse.move(pad["x"] + 100, pad["y"] + 100)
+    desktop.mouse.down()
+    desktop.keyboard.press("Escape")
+    desktop.mouse.move(pad["x"] + 200, pad["y"] + 200, steps=5)
+    desktop.mouse.up()
+    expect(desktop.locator("#sure")).to_have_text("Nothing to read yet")
+
+
+def highest_bar_share(page: Page) -> float:
+    texts = page.locator("#bars .unseen").all_text_contents()
+    return max(float(text.split(": ")[1].removesuffix(" %")) for text in texts)
+
+
+def test_several_digits_are_read_as_a_whole_number(page: Page) -> None:
+    draw(page, DIGITS[1], lambda x, y: (0.6 * x, 0.2 + 0.6 * y))
+    draw(page, DIGITS[2], lambda x, y: (0.4 + 0.6 * x, 0.2 + 0.6 * y))
+    said = answer(page)
+    assert "There is more than one digit here." in said
+    assert said.endswith("The whole number is 1 2.")
+    expect(page.locator("#number-text")).to_have_text("12")
+    page.get_by_role("button", name="Undo").click()
+    assert answer(page).startswith("1, ")
+    expect(page.locator("#number-text")).to_be_hidden()

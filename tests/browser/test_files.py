@@ -1,0 +1,137 @@
+"""Picture files on the page: dropped, pasted, chosen; what cannot be read says why."""
+
+from __future__ import annotations
+
+import base64
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import PHONE, Opener, Witness
+from tests.browser.hand import DIGITS, answer, draw
+from tests.digits import as_picture
+from tests.server import Server
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+SEVEN = (Path(__file__).resolve().parents[1] / "pictures" / "seven.png").read_bytes()
+
+
+def bomb() -> bytes:
+    """A PNG of a few bytes that says it is 60,000 pixels wide and high."""
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)
+    chunks = (b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    )
+
+
+HOSTILE = {
+    "noise": (bytes(range(256)) * 4, "image/png"),
+    "pdf": (b"%PDF-1.7\n%%EOF", "application/pdf"),
+    "script": (b"<svg><script>alert(1)</script></svg>", "image/svg+xml"),
+    "bomb": (bomb(), "image/png"),
+    "cut": (SEVEN[:100], "image/png"),
+    "empty": (b"", "image/png"),
+    "huge": (SEVEN + bytes(20 << 20), "image/png"),
+}  # fmt: skip
+
+
+def give(page: Page, how: str, content: bytes, kind: str = "image/png") -> None:
+    """Drops or pastes a file as a user does: the page gets the same events with the same data."""
+    told = content.rstrip(b"\0")
+    page.evaluate(
+        """([how, content, zeros, kind]) => {
+          const bytes = [Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0))];
+          bytes.push(new Uint8Array(zeros));
+          const data = new DataTransfer();
+          data.items.add(new File(bytes, "<img src=x onerror=alert(1)>.png", {type: kind}));
+          const options = {bubbles: true, dataTransfer: data, clipboardData: data};
+          const kinds = {drop: DragEvent, paste: ClipboardEvent};
+          document.getElementById("pad").dispatchEvent(new kinds[how](how, options));
+        }""",
+        [how, base64.b64encode(told).decode(), len(content) - len(told), kind],
+    )
+
+
+@pytest.mark.parametrize("how", ["drop", "paste"])
+def test_a_picture_is_read_however_it_is_given(page: Page, how: str) -> None:
+    draw(page, DIGITS[0])
+    give(page, how, SEVEN)
+    assert answer(page).startswith("7, ")
+    expect(page.get_by_alt_text("The picture to be read")).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+    assert answer(page).startswith("0, ")
+    expect(page.get_by_alt_text("The picture to be read")).to_be_hidden()
+
+
+def test_a_picture_is_chosen_from_the_device(page: Page) -> None:
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Choose picture").click()
+    chooser.value.set_files({"name": "x.png", "mimeType": "image/png", "buffer": SEVEN})
+    assert answer(page).startswith("7, ")
+
+
+def test_a_phone_offers_its_camera(open_page: Opener) -> None:
+    page = open_page(PHONE)
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Take photo").click()
+    assert chooser.value.element.get_attribute("capture") == "environment"
+    chooser.value.set_files({"name": "x.png", "mimeType": "image/png", "buffer": SEVEN})
+    assert answer(page).startswith("7, ")
+
+
+def test_drawing_over_a_picture_starts_anew(desktop: Page) -> None:
+    give(desktop, "drop", SEVEN)
+    assert answer(desktop).startswith("7, ")
+    draw(desktop, DIGITS[0])
+    assert answer(desktop).startswith("0, ")
+
+
+def test_a_doubt_is_told_in_words(desktop: Page) -> None:
+    give(desktop, "drop", as_picture(np.full((100, 100), 255, np.uint8)))
+    assert answer(desktop) == "There is no ink to be seen."
+    assert desktop.locator("#doubts li").all_inner_texts() == ["There is no ink to be seen."]
+    expect(desktop.locator("#sure")).to_have_text("Nothing found")
+    expect(desktop.locator(".most")).to_have_count(0)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_file_shows_the_services_own_words(
+    desktop: Page, witness: Witness, server: Server, name: str
+) -> None:
+    content, kind = HOSTILE[name]
+    give(desktop, "drop", content, kind)
+    error = desktop.get_by_role("alert").first
+    expect(error).not_to_be_empty()
+    asked = kind if kind.startswith("image/") else "image/unknown"
+    problem = server.post("/predict", content, asked).json()
+    expect(error).to_have_text(problem["detail"])
+    expect(desktop.locator("#sure")).to_have_text("Not read")
+    # The browser tells of every answer above 399 by itself.
+    assert all("Failed to load resource" in complaint for complaint in witness.complaints)
+    witness.complaints.clear()
+
+    desktop.keyboard.press("Escape")
+    draw(desktop, DIGITS[7])
+    assert answer(desktop).startswith("7, ")
+    expect(error).to_be_empty()
+
+
+def test_dropped_text_is_refused_and_changes_nothing(desktop: Page) -> None:
+    draw(desktop, DIGITS[7])
+    answer(desktop)
+    desktop.evaluate(
+        """() => {
+          const data = new DataTransfer();
+          data.setData("text/plain", "seven");
+          document.body.dispatchEvent(new DragEvent("drop", {bubbles: true, dataTransfer: data}));
+        }"""
+    )
+    expect(desktop.get_by_role("alert").first).to_have_text("What was dropped is no file.")
+    expect(desktop.locator(".most")).to_have_attribute("data-digit", "7")
