@@ -15,7 +15,7 @@ from pathlib import Path
 
 from service.repository import Repository, RepositoryError, parse_version
 from training import versions
-from training.adopt.wishes import ANSWERS, INKS, LAYOUTS, SCALES, Wishes, scale_of
+from training.adopt.wishes import ANSWERS, INKS, LAYOUTS, SCALES, SIZES, Wishes, scale_of
 from training.errors import TrainingError
 from training.importing import import_file
 from training.versions import Answer
@@ -155,6 +155,8 @@ def _add_import(word: argparse.ArgumentParser) -> None:
     fixed = word.add_argument_group("what shall not be found out by measuring")
     told = "shape of the images: [n,1,28,28], [n,28,28,1], [n,784] or [n,28,28]"
     fixed.add_argument("--layout", choices=list(LAYOUTS), help=told)
+    told = "what is done to images where the model wants larger ones"
+    fixed.add_argument("--size", choices=SIZES[1:], help=told)
     names = ", ".join(scale.name for scale in SCALES)
     told = f"{names}, or MEAN,DEVIATION of pixels from 0 to 1; --scale=-1..1 needs the sign ="
     fixed.add_argument("--scale", type=_scale, metavar="SCALE", help=told)

@@ -57,11 +57,11 @@ def imported(card: Mapping[str, Any], version: int) -> list[str]:
     """What an imported model was found to want, how well it does, and where it is now."""
     part, proof = card["imported"], card["verification"]
     table: list[tuple[str, ...]] = [
-        ("LAYOUT", "SCALE", "INK", "OUTPUT", "ANSWER", "ACCURACY", "LOSS", "IMAGES")
+        ("LAYOUT", "SIZE", "SCALE", "INK", "OUTPUT", "ANSWER", "ACCURACY", "LOSS", "IMAGES")
     ]
     table += [
         (
-            *(str(form[key]) for key in ("layout", "scale", "ink", "output", "answer")),
+            *(str(form[key]) for key in ("layout", "size", "scale", "ink", "output", "answer")),
             *(f"{form['accuracy']:.4f}", f"{form['loss']:.4f}", str(form["images"])),
         )
         for form in part["measured"]
@@ -69,7 +69,8 @@ def imported(card: Mapping[str, Any], version: int) -> list[str]:
     by = part["producer"] or "nobody named"
     found = part["found"]
     way = "one image at a time" if part["one_at_a_time"] else "any batch at once"
-    form = f"{found['layout']}, {found['scale']}, {found['ink']}; {found['output']}: "
+    size = "" if found["size"] == "kept" else f" {found['size']}"
+    form = f"{found['layout']}{size}, {found['scale']}, {found['ink']}; {found['output']}: "
     original, within = part["original"], f"{proof['largest_difference']:.1g}"
     of = "the graph in float32" if original["changed"] else "the file as it came"
     return [

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 from training.adopt.adopt import adopt
 from training.adopt.sandbox import Limits
+from training.adopt.stranger import one_line
 from training.adopt.wishes import Wishes
 from training.data import DataError
 from training.errors import TrainingError
@@ -40,6 +41,9 @@ def main(request: dict[str, Any]) -> None:
         _tell(channel, {"failure": f"{path.name or path}: {error}"})
     except MemoryError:
         _tell(channel, {"failure": f"{path.name}: it needs more memory than is allowed"})
+    except Exception as error:  # noqa: BLE001 - what a file can be, nobody has foreseen in full
+        told = one_line(error) or type(error).__name__
+        _tell(channel, {"failure": f"{path.name}: it is malformed: {told}"})
     else:
         _tell(channel, {"size_bytes": len(adopted.model), "facts": adopted.facts})
         channel.write(adopted.model)

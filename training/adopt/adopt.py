@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto
 
-from training.adopt import AdoptError, guess, tidy
+from training.adopt import AdoptError, guess, printable, tidy
 from training.adopt.graphs import opset
+from training.adopt.layouts import Layout, layouts
 from training.adopt.prove import Proof, prove
 from training.adopt.read import Source, read
-from training.adopt.stranger import Layout, Stranger, layouts
+from training.adopt.stranger import Stranger
 from training.adopt.wishes import Wishes
 from training.data import load
 from training.export import IR_VERSION
@@ -98,11 +99,11 @@ def _facts(
     """What the card says of the model, in the card's own parts."""
     model = source.model
     imported = {
-        "file": source.name,
+        "file": printable(source.name),
         "sha256": source.sha256,
         "size_bytes": source.size_bytes,
-        "external_data": source.data,
-        "producer": f"{model.producer_name} {model.producer_version}".strip()[:100],
+        "external_data": {printable(name): digest for name, digest in source.data.items()},
+        "producer": printable(f"{model.producer_name} {model.producer_version}".strip()),
         "opset": opset(model),
         "ir_version": model.ir_version,
         "found": forms[0].as_dict(),

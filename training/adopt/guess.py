@@ -1,31 +1,36 @@
 """Finds out what a stranger's model wants, by feeding it labelled images in every likely form.
 
 Accuracy alone does not tell the scale: many networks read digits ten times too bright as well as
-before, only too sure of themselves. Among forms whose accuracies chance may have parted, the
-lowest cross-entropy decides.
+before, only too sure of themselves. Among forms whose accuracies chance may have parted, the lowest
+cross-entropy decides.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from service.decode import Images
 from service.decode.labelled import Labels
-from service.scores import DIGITS, score
-from training.adopt import AdoptError
+from service.runtime import Probabilities
+from service.scores import DIGITS, SMALLEST_PROBABILITY
+from training.adopt import AdoptError, printable
 from training.adopt.answers import recognise, to_probabilities
+from training.adopt.layouts import Layout
 from training.adopt.pixels import Pixels
-from training.adopt.stranger import Layout, Stranger
-from training.adopt.wishes import INKS, LAYOUTS, SCALES, Answer, Wishes, scale_of
+from training.adopt.stranger import Stranger
+from training.adopt.wishes import INKS, SCALES, SIZES, Answer, Size, Wishes, scale_of
 
 # Less is the accuracy of a coin: none of the forms is right.
 LEAST_ACCURACY = 0.5
 # Images for every form, then for those that are still in the running.
 FIRST, SECOND = 256, 2048
+# What float32 makes of one loss in two ways to say the same.
+SAME_LOSS = 1e-4
 # Stands for infinity: float32 holds it.
 MOST = 1e30
 
@@ -43,14 +48,17 @@ class Form:
     accuracy: float
     loss: float
     images: int
+    losses: NDArray[np.float64] = field(repr=False, compare=False)
+    """Each image's cross-entropy."""
 
     def as_dict(self) -> dict[str, Any]:
         """The form kept in the card."""
         return {
             "layout": str(self.layout),
+            "size": self.pixels.size,
             "scale": self.pixels.scale.name,
             "ink": self.pixels.ink,
-            "output": self.output,
+            "output": printable(self.output),
             "answer": self.answer,
             "accuracy": self.accuracy,
             "loss": self.loss,
@@ -70,9 +78,15 @@ def guess(
     inks = [ink == INKS[1] for ink in INKS if wishes.ink in (None, ink)]
     if np.issubdtype(stranger.dtype, np.integer):
         scales = [scale for scale in scales if scale.whole]
-    ways = [(layout, Pixels(s, ink)) for layout in layouts for s in scales for ink in inks]
-    if not ways:
+    if not scales:
         raise AdoptError(f"its input is {stranger.dtype}: whole pixels from 0 to 255 fit, no scale")
+    ways = [
+        (layout, Pixels(scale, ink, size, layout.side))
+        for layout in layouts
+        for size in _sizes(layout, wishes)
+        for scale in scales
+        for ink in inks
+    ]
 
     forms = _measure(stranger, ways, images[:FIRST], labels[:FIRST], wishes)
     if not forms:
@@ -94,15 +108,26 @@ def guess(
 
 
 def best_first(forms: Sequence[Form], errors: float) -> list[Form]:
-    """The forms that chance may have parted from the most accurate one, lowest loss first.
+    """The forms that chance may have parted from the most accurate one, the one to use first.
 
-    ``errors`` is how many standard errors of the accuracy that is.
+    ``errors`` is how many standard errors of the accuracy that is. Of them, the one with the
+    lowest loss is used, or the likeliest whose loss is no larger than chance would make it: an
+    image's own mean and deviation, say, are nearly those of all images.
     """
     best = max(forms, key=lambda form: form.accuracy)
     noise = errors * float(np.sqrt(best.accuracy * (1 - best.accuracy) / best.images))
     close = [form for form in forms if form.accuracy >= best.accuracy - noise]
-    # Of outputs that say the same, the one that needs the least made of it.
-    return sorted(close, key=lambda form: (round(form.loss, 4), form.answer != "probabilities"))
+    surest = min(close, key=lambda form: form.loss)
+
+    def rank(form: Form) -> tuple[bool, int, bool, float]:
+        larger = form.losses - surest.losses
+        by_chance = 2 * larger.std() / np.sqrt(len(larger)) + SAME_LOSS
+        scale = form.pixels.scale
+        likeliness = SCALES.index(scale) if scale in SCALES else 0
+        plain = form.answer == "probabilities"
+        return bool(larger.mean() > by_chance), likeliness, not plain, form.loss
+
+    return sorted(close, key=rank)
 
 
 def moved(images: Images, seed: int = 0) -> Images:
@@ -128,12 +153,26 @@ def _measure(
                 continue
             values = np.nan_to_num(raw.astype(np.float64), nan=0, posinf=MOST, neginf=-MOST)
             answer = wishes.answer or recognise(values)
-            scores = score(to_probabilities(values, answer), labels)
-            assert scores.accuracy is not None
-            assert scores.loss is not None
-            figures = (scores.accuracy, scores.loss, scores.count)
-            found.append(Form(layout, pixels, output, answer, *figures))
+            right, losses = _judge(to_probabilities(values, answer), labels)
+            figures = (float(right.mean()), float(losses.mean()), len(labels))
+            found.append(Form(layout, pixels, output, answer, *figures, losses))
     return found
+
+
+def _judge(
+    probabilities: Probabilities, labels: Labels
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Whether each image is read right, and its cross-entropy, clipped as in the scores."""
+    chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    losses = -np.log(np.clip(chosen, SMALLEST_PROBABILITY, 1))
+    return probabilities.argmax(axis=1) == labels, losses
+
+
+def _sizes(layout: Layout, wishes: Wishes) -> list[Size]:
+    """How images come to the layout's size."""
+    if layout.side == 28:
+        return ["kept"]
+    return [size for size in SIZES if size != "kept" and wishes.size in (None, size)]
 
 
 def wished(layouts: Sequence[Layout], wishes: Wishes) -> list[Layout]:
@@ -144,8 +183,7 @@ def wished(layouts: Sequence[Layout], wishes: Wishes) -> list[Layout]:
     """
     if wishes.layout is None:
         return list(layouts)
-    wanted = LAYOUTS[wishes.layout]
-    fitting = [layout for layout in layouts if layout.image == wanted]
+    fitting = [layout for layout in layouts if layout.kind == wishes.layout]
     if not fitting:
         found = ", ".join(map(str, layouts))
         raise AdoptError(f"layout {wishes.layout} does not fit its input; {found} does")
@@ -166,10 +204,9 @@ def running(stranger: Stranger, layouts: Sequence[Layout]) -> list[Layout]:
     for layout in [*layouts, *alone]:
         if any(layout.image == other.image for other in found):
             continue
+        blank = Pixels(SCALES[1], False, _sizes(layout, Wishes())[0], layout.side)
         try:
-            outputs = stranger.run(
-                np.zeros((3, 28, 28), np.uint8), Pixels(SCALES[1], False), layout
-            )
+            outputs = stranger.run(np.zeros((3, 28, 28), np.uint8), blank, layout)
         except AdoptError as error:
             failures.append(str(error))
             continue

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, helper
 
 from service.decode import Images
-from training.adopt.wishes import INKS, Scale
+from training.adopt.wishes import INKS, Scale, Size
 
 # Below it an image is flat; as in TensorFlow's tf.image.per_image_standardization: 1/sqrt(784).
 LEAST_DEVIATION = 1 / 28
@@ -22,10 +22,12 @@ LEAST_DEVIATION = 1 / 28
 
 @dataclass(frozen=True, slots=True)
 class Pixels:
-    """A scale, and whether the ink is dark: 255 - pixel comes first then."""
+    """A size, a scale, and whether the ink is dark: 255 - pixel comes before the scale then."""
 
     scale: Scale
     inverted: bool
+    size: Size = "kept"
+    side: int = 28
 
     @property
     def ink(self) -> str:
@@ -33,8 +35,11 @@ class Pixels:
         return INKS[self.inverted]
 
     def array(self, images: Images) -> NDArray[np.float32]:
-        """Images (n, 28, 28) uint8 as the model wants the pixels: (n, 28, 28) float32."""
+        """Images (n, 28, 28) uint8 as the model wants the pixels: (n, side, side) float32."""
         pixels: NDArray[np.float32] = images.astype(np.float32)
+        if self.size != "kept":
+            matrix = resizing(self.size, self.side)
+            pixels = np.matmul(np.matmul(matrix, pixels), matrix.T, dtype=np.float32)
         if self.inverted:
             pixels = np.float32(255) - pixels
         if self.scale.divisor != 1:
@@ -51,6 +56,10 @@ class Pixels:
 
     def nodes(self, chain: Chain) -> None:
         """Adds the same to a chain of nodes that begins with float32 [batch, 28, 28]."""
+        if self.size != "kept":
+            matrix = resizing(self.size, self.side)
+            chain.add("MatMul", chain.floats(matrix), chain.end)
+            chain.add("MatMul", chain.end, chain.floats(matrix.T))
         if self.inverted:
             chain.add("Sub", chain.constant(255), chain.end)
         if self.scale.divisor != 1:
@@ -68,6 +77,21 @@ class Pixels:
             chain.add("Sub", chain.end, chain.constant(self.scale.mean))
         if self.scale.deviation not in (None, 1):
             chain.add("Div", chain.end, chain.constant(self.scale.deviation))
+
+
+def resizing(size: Size, side: int) -> NDArray[np.float32]:
+    """A matrix (side, 28): matrix @ image @ matrix.T is the image padded or resized.
+
+    Padding centres it; resizing is bilinear with pixels as areas, as Pillow, OpenCV and ONNX's
+    ``half_pixel`` do it when they enlarge.
+    """
+    matrix: NDArray[np.float32]
+    if size == "padded":
+        matrix = np.eye(side, 28, (28 - side) // 2, dtype=np.float32)
+    else:
+        at = np.clip((np.arange(side) + 0.5) * 28 / side - 0.5, 0, 27)
+        matrix = np.maximum(0, 1 - np.abs(at[:, None] - np.arange(28))).astype(np.float32)
+    return matrix
 
 
 class Chain:

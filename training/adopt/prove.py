@@ -129,14 +129,13 @@ def _by_reference(came: ModelProto, form: Form, images: Images) -> Any:
     kind = came.graph.input[0].type.tensor_type.elem_type
     fed = form.pixels.array(images).astype(helper.tensor_dtype_to_np_dtype(kind))
     size = form.layout.batch or 1
-    batch = () if form.layout.batch == 0 else (size,)
     name = came.graph.input[0].name
     rows = []
     try:
         evaluator = ReferenceEvaluator(came)
         for image in fed:
-            once = np.broadcast_to(image.reshape(form.layout.image), (*batch, *form.layout.image))
-            ran: Any = evaluator.run([form.output], {name: np.ascontiguousarray(once)})
+            once = form.layout.arrange(np.repeat(image[None], size, axis=0))
+            ran: Any = evaluator.run([form.output], {name: once})
             rows.append(ran[0].reshape(size, -1)[0])
     except Exception as error:  # whatever the evaluator raises on what it does not know
         raise AdoptError(f"nothing here runs the file as it came: {one_line(error)}") from error

@@ -80,6 +80,9 @@ def cut(model: ModelProto, output: str) -> ModelProto:
         raise AdoptError(f"operators outside the standard set: {', '.join(foreign[:5])}")
     if random := sorted({n.op_type for n in nodes} & RANDOM):
         raise AdoptError(f"its answers are random: {', '.join(random)}")
+    for node in nodes:  # exporters note the files of whoever ran them
+        node.ClearField("doc_string")
+        del node.metadata_props[:]
     copy = _upgraded(copy)
     widen(copy.graph)
     standard = opset(copy)

@@ -10,7 +10,10 @@ from typing import Any, Literal, get_args
 Answer = Literal["probabilities", "scores", "log-probabilities", "logits"]
 ANSWERS: tuple[Answer, ...] = get_args(Answer)
 INKS = ("light on dark", "dark on light")
-# The axes of one image, 784 pixels; the batch's comes before them.
+# What is done to images where the model wants larger ones.
+Size = Literal["kept", "padded", "resized"]
+SIZES: tuple[Size, ...] = get_args(Size)
+# The axes of one image of 28 x 28 pixels; the batch's comes before them.
 LAYOUTS = {"NCHW": (1, 28, 28), "NHWC": (28, 28, 1), "flat": (784,), "rows": (28, 28)}
 
 
@@ -49,6 +52,7 @@ class Wishes:
     """
 
     layout: str | None = None
+    size: Size | None = None
     scale: str | None = None
     ink: str | None = None
     output: str | None = None

@@ -77,7 +77,7 @@ def _batch(
     if form.layout.batch:
         free_batch(inner, form.layout.batch)
     feed = Chain(pixels, version, f"{prefix}feed_")
-    feed.add("Reshape", pixels, feed.constant([-1, *form.layout.image]))
+    form.layout.nodes(feed, None)
     nodes = _inside(inner, feed)
     return nodes, [*inner.initializer, *_tensors(feed.constants)]
 
@@ -92,10 +92,9 @@ def _loop(
     feed = Chain(pixels, version, f"{prefix}feed_")
     feed.add("Gather", pixels, f"{prefix}index", axis=0)
     size = form.layout.batch or 1
-    batch = [] if form.layout.batch == 0 else [1]
-    one = feed.add("Reshape", feed.end, feed.constant([*batch, *form.layout.image]))
+    form.layout.nodes(feed, 1)
     if size > 1:  # A graph for so many images gets one so many times.
-        feed.add("Concat", *[one] * size, axis=0)
+        feed.add("Concat", *[feed.end] * size, axis=0)
     nodes = _inside(inner, feed)
     row = Chain(nodes[-1].output[0], version, f"{prefix}row_")
     row.add("Reshape", row.end, row.constant([size, DIGITS]))

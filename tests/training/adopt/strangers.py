@@ -15,6 +15,7 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from PIL import Image
 
 from training.data import Dataset, load
 
@@ -60,11 +61,25 @@ def dark(images: NDArray[np.uint8]) -> Floats:
     return 1 - unit(images)
 
 
+def padded(images: NDArray[np.uint8]) -> Floats:
+    """With a border of 2, to 32 x 32, 0 to 1."""
+    return unit(np.pad(images, ((0, 0), (2, 2), (2, 2))))
+
+
+def resized(images: NDArray[np.uint8]) -> Floats:
+    """Enlarged to 32 x 32 by Pillow, 0 to 1."""
+    larger = [
+        np.asarray(Image.fromarray(image).resize((32, 32), Image.Resampling.BILINEAR))
+        for image in images
+    ]
+    return unit(np.stack(larger))
+
+
 @cache
-def hidden_weights() -> tuple[Floats, Floats]:
-    """A random layer (784, HIDDEN) and its bias, for pixels of about unit size."""
+def hidden_weights(pixels: int) -> tuple[Floats, Floats]:
+    """A random layer (pixels, HIDDEN) and its bias, for pixels of about unit size."""
     random = np.random.default_rng(3)
-    weights = random.normal(0, 0.06, (784, HIDDEN)).astype(np.float32)
+    weights = random.normal(0, 0.06, (pixels, HIDDEN)).astype(np.float32)
     return weights, random.normal(0, 0.3, HIDDEN).astype(np.float32)
 
 
@@ -90,8 +105,8 @@ def network(prepare: Prepare) -> tuple[Floats, ...]:
     """Two layers' weights and biases, fitted to pixels in this form."""
     data = dataset()
     # The unit-sized first layer sees what the model's own first layer sees.
-    pixels = prepare(data.train_images[:FITTED]).reshape(FITTED, 784)
-    weights, bias = hidden_weights()
+    pixels = prepare(data.train_images[:FITTED]).reshape(FITTED, -1)
+    weights, bias = hidden_weights(pixels.shape[1])
     weights = (weights / (np.abs(pixels).max() / 2)).astype(np.float32)
     features = np.maximum(pixels @ weights + bias, 0)
     return weights, bias, *fit_last(features, data.train_labels[:FITTED])

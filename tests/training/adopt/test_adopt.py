@@ -58,6 +58,28 @@ def test_the_layout_is_found_and_the_batch_made_free(
     assert (imported["found"]["layout"], imported["one_at_a_time"]) == (layout, alone)
 
 
+@pytest.mark.parametrize(
+    ("prepare", "size"), [(strangers.padded, "padded"), (strangers.resized, "resized")]
+)
+def test_larger_images_are_padded_or_resized_as_the_model_wants(
+    take: Take, prepare: strangers.Prepare, size: str
+) -> None:
+    """LeNet-5 is made for 32 x 32: PyTorch's users pad, MindSpore's tutorial resizes."""
+    found = take(mlp(prepare, (1, 1, 32, 32))).facts["imported"]["found"]
+    assert (found["layout"], found["size"]) == ("[1,1,32,32]", size)
+
+
+@pytest.mark.parametrize(("shape", "axis"), [(("n", 3, 28, 28), 1), ((1, 28, 28, 3), 3)])
+def test_a_model_of_three_colours_gets_three_times_grey(
+    take: Take, shape: tuple[str | int, ...], axis: int
+) -> None:
+    built = mlp(shape=shape)
+    built.graph.node.insert(0, helper.make_node("ReduceMean", ["pixels"], ["grey"], axes=[axis]))
+    built.graph.node[1].input[0] = "grey"
+    facts = take(built).facts
+    assert facts["test"]["accuracy"] == take(mlp()).facts["test"]["accuracy"]
+
+
 def test_axes_without_a_length_are_found_by_running(take: Take) -> None:
     built = mlp(shape=("n", "c", "h", "w"))
     assert take(built).facts["imported"]["found"]["layout"] == "[n,1,28,28]"
@@ -189,6 +211,20 @@ def test_names_that_the_contract_uses_are_no_clash(take: Take) -> None:
     assert take(built).facts["imported"]["found"]["scale"] == "0..1"
 
 
+def test_a_strangers_words_cannot_write_to_the_terminal(take: Take) -> None:
+    built = mlp()
+    built.producer_name = "\x1b[2Jevil\n" * 50
+    name = "\x1b[31mlogits\r\n"
+    built.graph.node[-1].output[0] = built.graph.output[0].name = name
+    imported = take(built).facts["imported"]
+    assert imported["found"]["output"] == r"\x1b[31mlogits\x0d\x0a"
+    assert imported["producer"].isprintable()
+    assert len(imported["producer"]) < 200
+    with pytest.raises(AdoptError, match="no output") as caught:
+        take(built, output="other")
+    assert str(caught.value).isprintable()
+
+
 def test_what_the_user_fixes_is_not_guessed(take: Take) -> None:
     facts = take(mlp(), scale="0.1,0.9", ink="light on dark", layout="flat", answer="logits").facts
     measured = facts["imported"]["measured"]
@@ -220,7 +256,7 @@ def foreign() -> ModelProto:
 def wide() -> ModelProto:
     built = mlp()
     sizes = built.graph.input[0].type.tensor_type.shape.dim
-    sizes[1].dim_value = 1024
+    sizes[1].dim_value = 1000
     return built
 
 
@@ -257,7 +293,7 @@ def digits_only() -> ModelProto:
         (foreign(), "outside the standard set: com.microsoft MatMul"),
         (new_opset(), r"cannot load it: .*pset.*\(the file: opset 99, IR version 8\)"),
         (new_ir(), r"cannot load it: .*99.*\(the file: opset 17, IR version 99\)"),
-        (wide(), r"its input is float \[n, 1024\]; no layout of 28 x 28"),
+        (wide(), r"its input is float \[n, 1000\]; no layout of digits fits it"),
         (of_text(), r"its input is string \[n, 784\], which no image"),
         (two_inputs(), r"it has 2 inputs \(pixels, second\); want 1"),
         (digits_only(), "none of its outputs is a tensor of floating point numbers"),

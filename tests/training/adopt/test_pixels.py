@@ -45,6 +45,14 @@ def test_nodes_and_array_agree(scale: Scale, inverted: bool, opset: int) -> None
     np.testing.assert_allclose(by_nodes(pixels, opset), wanted, rtol=1e-6, atol=1e-6)
 
 
+def test_padding_is_a_border_and_resizing_is_that_of_pillow() -> None:
+    padded = Pixels(scale_of("0..1"), False, "padded", 32).array(IMAGES)
+    assert (padded == strangers.padded(IMAGES)).all()
+    resized = Pixels(scale_of("0..255"), False, "resized", 32).array(IMAGES)
+    # Pillow rounds to whole pixels.
+    np.testing.assert_allclose(resized, strangers.resized(IMAGES) * 255, atol=1)
+
+
 @pytest.mark.parametrize(
     ("name", "lowest", "highest"),
     [
