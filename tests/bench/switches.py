@@ -1,0 +1,192 @@
+"""Switches the champion back and forth under a steady load, and prints what that cost.
+
+    python -m tests.bench.switches
+
+Two workers serve copies of two committed versions that answer some test images differently, so
+that each answer proves which version gave it. The load is open: requests are due at a fixed rate,
+and a request's time counts from when it was due. The times during the switches are compared with
+those before them, from the same run. After that, one worker switches as often as asked, and its
+memory is watched.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from service.decode.idx import read_idx
+from service.repository import Repository
+from service.runtime import Images, Runtime
+from tests.bench.cases import TEST_IMAGES
+from tests.server import Server, serving, wait_until
+from tests.steady import Asked, Steady
+from tests.two_versions import kinds
+
+QUIET = ("--no-access-log", "--provider", "cpu")
+MEMORY = ("first", "settled", "last", "most")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.switches", description=__doc__)
+    parser.add_argument("--models", type=Path, default=Path("models"), help="model repository")
+    parser.add_argument("--versions", type=int, nargs=2, default=[1, 2])
+    parser.add_argument("--switches", type=int, default=50)
+    parser.add_argument("--every", type=float, default=1.0, help="seconds between two switches")
+    parser.add_argument("--before", type=float, default=20.0, help="seconds without a switch")
+    parser.add_argument("--rate", type=float, default=200.0, help="requests a second")
+    parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--max-loaded", default="1", help="1: every switch loads (default)")
+    parser.add_argument("--memory-switches", type=int, default=1000)
+    parser.add_argument("--out", type=Path, default=Path("build/switches.json"))
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="switches-") as folder:
+        models = Path(folder) / "models"
+        for version in options.versions:
+            shutil.copytree(options.models / f"mnist/{version}", models / f"mnist/{version}")
+        name_champion(models, options.versions[0])
+        images = telling_images(models, options.versions)
+        report = {
+            "when": datetime.now(UTC).isoformat(timespec="seconds"),
+            "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
+            "load_average": os.getloadavg()[0],
+            "switches": switches(models, images, options),
+            "memory": memory(models, options.versions, options.memory_switches),
+        }
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(report, indent=1))
+    print(table(report))
+
+
+def telling_images(models: Path, versions: Sequence[int]) -> Images:
+    """Four test images in which the versions see different digits."""
+    images = read_idx(TEST_IMAGES.read_bytes())
+    repository = Repository(models)
+    digits = [
+        Runtime.load(repository.read_model(version), provider="cpu").run(images).argmax(axis=1)
+        for version in versions
+    ]
+    return np.ascontiguousarray(images[digits[0] != digits[1]][:4])
+
+
+def name_champion(models: Path, version: int) -> None:
+    """What ``models promote`` does last: the file is renamed into place."""
+    fresh = models / "mnist/.champion"
+    fresh.write_text(f"{version}\n")
+    fresh.replace(models / "mnist/champion")
+
+
+def switches(models: Path, images: Images, options: argparse.Namespace) -> dict[str, Any]:
+    """The figures of the load before and during the switches."""
+    begun: list[float] = []
+    flags = ("--workers", "2", "--max-loaded", options.max_loaded, *QUIET)
+    with serving(models, models.parent / "log", *flags) as server:
+        wait_until(lambda: server.metric("mnist_workers") == 2, 60)
+        load = Steady(
+            server.host,
+            server.port,
+            kinds(models, tuple(options.versions), images),
+            options.rate,
+            options.connections,
+        )
+
+        async def work() -> None:
+            running = asyncio.create_task(load.run())
+            await asyncio.sleep(options.before + 2)
+            for turn in range(options.switches):
+                begun.append(time.perf_counter())
+                name_champion(models, options.versions[(turn + 1) % 2])
+                await asyncio.sleep(options.every)
+            load.stopped = True
+            await running
+
+        asyncio.run(work())
+    before = [a for a in load.asked if begun[0] - options.before < a.due < begun[0]]
+    during = [a for a in load.asked if a.due >= begun[0]]
+    return {
+        "count": options.switches,
+        "requests": len(load.asked),
+        "failed": sum(a.fault is not None for a in load.asked),
+        "faults": sorted({a.fault for a in load.asked if a.fault})[:10],
+        "seen": {str(v): sum(a.version == str(v) for a in during) for v in options.versions},
+        "before_ms": percentiles(before),
+        "during_ms": percentiles(during),
+        "p99_ratio": round(percentiles(during)["p99"] / percentiles(before)["p99"], 2),
+    }
+
+
+def percentiles(asked: Sequence[Asked]) -> dict[str, float]:
+    """Of the requests' times, in milliseconds."""
+    times = np.array([each.seconds for each in asked]) * 1e3
+    points = {"p50": 50, "p90": 90, "p99": 99, "p99.9": 99.9, "max": 100}
+    return {name: round(float(np.percentile(times, point)), 3) for name, point in points.items()}
+
+
+def memory(models: Path, versions: Sequence[int], count: int) -> dict[str, Any]:
+    """One worker's memory over many switches, each loaded anew and seen to answer."""
+    figures = []
+    flags = ("--max-loaded", "1", *QUIET)
+    with serving(models, models.parent / "log", *flags) as server:
+        for turn in range(count):
+            version = versions[turn % 2]
+            name_champion(models, version)
+            assert server.post("/v2/repository/models/mnist/load", b"").status == 200
+            answer = server.post("/predict", bytes(784), "application/octet-stream")
+            assert answer.json()["version"] == str(version)
+            figures.append(memory_mb(server))
+        loads = server.metric("mnist_model_loads_total", result="loaded")
+    tenth = max(1, count // 10)
+    return {
+        "switches": count,
+        "loads": int(loads),
+        "first_mb": figures[0],
+        "settled_mb": round(statistics.median(figures[tenth : 2 * tenth]), 1),
+        "last_mb": round(statistics.median(figures[-tenth:]), 1),
+        "most_mb": max(figures),
+        "figures": figures[:: max(1, count // 100)],
+    }
+
+
+def memory_mb(server: Server) -> float:
+    """Proportional set size, in units of 10**6 bytes."""
+    lines = Path(f"/proc/{server.process.pid}/smaps_rollup").read_text().splitlines()
+    kib = sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return round(kib * 1024 / 1e6, 1)
+
+
+def table(report: dict[str, Any]) -> str:
+    """The report as Markdown."""
+    switched, grown = report["switches"], report["memory"]
+    names = list(switched["before_ms"])
+    lines = [
+        f"| {switched['requests']} requests | " + " | ".join(names) + " |",
+        "| --- |" + " ---: |" * len(names),
+    ]
+    for told in ("before", "during"):
+        cells = " | ".join(f"{switched[f'{told}_ms'][name]:.2f}" for name in names)
+        lines.append(f"| ms, {told} {switched['count']} switches | {cells} |")
+    sizes = ", ".join(f"{name} {grown[name + '_mb']}" for name in MEMORY)
+    lines += [
+        "",
+        f"failed: {switched['failed']} {switched['faults'] or ''}; by version: {switched['seen']}",
+        f"p99 during / before: {switched['p99_ratio']} (target <= 1.5)",
+        f"memory over {grown['switches']} switches, {grown['loads']} loads, in MB: {sizes}",
+        f"{report['machine']}, load average {report['load_average']:.1f}, {report['when']}",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
