@@ -40,7 +40,7 @@ def test_a_model_with_data_beside_it_becomes_a_version_that_serves(
     hostile.save_beside(strangers.mlp(strangers.dark, (1, 28, 28)), path, "theirs.data")
     assert models.main(["import", str(path), "--models", str(root), "--data", str(data)]) == 0
     told = capsys.readouterr().out
-    assert "[1,28,28]  0..1          dark on light" in told
+    assert "[1,28,28]  kept  0..1          dark on light" in told
     assert "taken: [1,28,28], 0..1, dark on light; logits: logits; any batch at once" in told
     assert "`models promote 1` makes it champion" in told
 
