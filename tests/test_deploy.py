@@ -1,0 +1,101 @@
+"""The Kubernetes manifests fit the images, the service and each other."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from service.settings import PREFIX, Settings
+from training.flags import parse
+
+ROOT = Path(__file__).resolve().parent.parent
+OBJECTS: dict[str, Any] = {
+    each["kind"]: each for each in yaml.safe_load_all((ROOT / "deploy/kubernetes.yaml").read_text())
+}
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVE = OBJECTS["Deployment"]["spec"]["template"]["spec"]
+TRAIN = OBJECTS["CronJob"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+PODS = [SERVE, TRAIN]
+
+
+def containers(pod: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*pod.get("initContainers", []), *pod["containers"]]
+
+
+def test_every_kind_is_there_once_in_its_current_version() -> None:
+    assert {kind: each["apiVersion"] for kind, each in OBJECTS.items()} == {
+        "PersistentVolumeClaim": "v1",
+        "Service": "v1",
+        "Deployment": "apps/v1",
+        "CronJob": "batch/v1",
+    }
+
+
+def test_the_images_are_those_that_compose_builds() -> None:
+    services = COMPOSE["services"]
+    assert {c["image"] for c in containers(SERVE)} == {services["mnist"]["image"]}
+    assert {c["image"] for c in containers(TRAIN)} == {services["train"]["image"]}
+
+
+@pytest.mark.parametrize("pod", PODS)
+def test_they_run_as_the_images_user_and_write_only_where_they_must(pod: dict[str, Any]) -> None:
+    user = re.findall(r"^USER (\d+):(\d+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    security = pod["securityContext"]
+    assert user == [(str(security["runAsUser"]), str(security["fsGroup"]))]
+    assert security["runAsNonRoot"]
+    for container in containers(pod):
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+    mounts = {m["mountPath"]: m for m in pod["containers"][0]["volumeMounts"]}
+    assert set(mounts) == {"/app/models", "/tmp"}
+    assert mounts["/app/models"].get("readOnly", False) is (pod is SERVE)
+
+
+@pytest.mark.parametrize("pod", PODS)
+def test_the_service_and_the_training_share_the_claimed_volume(pod: dict[str, Any]) -> None:
+    claims = {
+        v["name"]: v.get("persistentVolumeClaim", {}).get("claimName") for v in pod["volumes"]
+    }
+    assert claims == {"models": OBJECTS["PersistentVolumeClaim"]["metadata"]["name"], "tmp": None}
+    named = {m["name"] for c in containers(pod) for m in c["volumeMounts"]}
+    assert named == set(claims)
+
+
+def test_requests_find_the_pods_and_probes_find_their_routes() -> None:
+    labels = OBJECTS["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    assert OBJECTS["Service"]["spec"]["selector"] == labels
+    assert OBJECTS["Deployment"]["spec"]["selector"]["matchLabels"] == labels
+    (serve,) = SERVE["containers"]
+    (port,) = serve["ports"]
+    assert port["containerPort"] == Settings.model_fields["port"].default
+    assert [p["targetPort"] for p in OBJECTS["Service"]["spec"]["ports"]] == [port["name"]]
+    health = (ROOT / "service/routes/health.py").read_text()
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert serve[probe]["httpGet"]["port"] == port["name"]
+        assert f'"{serve[probe]["httpGet"]["path"]}"' in health
+
+
+def test_its_settings_are_known_and_it_is_given_time_to_end() -> None:
+    given = {
+        e["name"].removeprefix(PREFIX).lower(): e["value"] for e in SERVE["containers"][0]["env"]
+    }
+    settings = Settings(**given)
+    needed = settings.drain_delay_s + settings.drain_timeout_s + 2
+    assert SERVE["terminationGracePeriodSeconds"] >= needed
+
+
+def test_the_nightly_command_is_understood() -> None:
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    program, *arguments = TRAIN["containers"][0]["command"]
+    assert program in scripts
+    parse(arguments)
+    assert len(OBJECTS["CronJob"]["spec"]["schedule"].split()) == 5
+    assert OBJECTS["CronJob"]["spec"]["concurrencyPolicy"] == "Forbid"
