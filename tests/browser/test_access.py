@@ -96,7 +96,7 @@ def test_by_keyboard_alone_a_digit_is_drawn_undone_and_cleared(desktop: Page) ->
     press("Tab")
     expect(desktop.get_by_role("button", name="Undo")).to_be_focused()
     press("Tab")  # over Clear, which has nothing to clear
-    expect(desktop.get_by_role("button", name="Choose picture")).to_be_focused()
+    expect(desktop.get_by_role("button", name="Choose a picture")).to_be_focused()
     with desktop.expect_file_chooser():
         press("Enter")
 

@@ -72,7 +72,7 @@ def test_a_picture_is_read_however_it_is_given(page: Page, how: str) -> None:
 
 def test_a_picture_is_chosen_from_the_device(page: Page) -> None:
     with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name="Choose picture").click()
+        page.get_by_role("button", name="Choose a picture").click()
     chooser.value.set_files({"name": "x.png", "mimeType": "image/png", "buffer": SEVEN})
     assert answer(page).startswith("7, ")
 
@@ -80,7 +80,7 @@ def test_a_picture_is_chosen_from_the_device(page: Page) -> None:
 def test_a_phone_offers_its_camera(open_page: Opener) -> None:
     page = open_page(PHONE)
     with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name="Take photo").click()
+        page.get_by_role("button", name="Take a photo").click()
     assert chooser.value.element.get_attribute("capture") == "environment"
     chooser.value.set_files({"name": "x.png", "mimeType": "image/png", "buffer": SEVEN})
     assert answer(page).startswith("7, ")

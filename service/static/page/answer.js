@@ -54,7 +54,7 @@ export class Answer {
   show(prediction, milliseconds) {
     const isBlank = prediction.doubts.includes("blank");
     this.#error.textContent = "";
-    this.#digit.textContent = isBlank ? "–" : prediction.digit;
+    this.#digit.textContent = isBlank ? "" : prediction.digit;
     this.#digit.classList.toggle("doubtful", prediction.doubtful);
     this.#sure.textContent = isBlank ? "Nothing found" : `${percent(prediction.confidence)} sure`;
     this.#doubts.replaceChildren(...inWords(prediction).map((text) => element("li", {}, text)));
@@ -78,8 +78,7 @@ export class Answer {
   }
 
   #empty(words) {
-    this.#digit.textContent = "–";
-    this.#digit.classList.add("doubtful");
+    this.#digit.textContent = "";
     this.#sure.textContent = words;
     this.#doubts.replaceChildren();
     this.#seenImage.hidden = true;

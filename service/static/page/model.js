@@ -103,7 +103,7 @@ function curve(story) {
     element("h2", {}, "How it learnt"),
     element(
       "figure",
-      { class: "curve", tabindex: "0" },
+      { class: "curve", tabindex: "0", "aria-label": "Training curve" },
       element("img", {
         src: address,
         alt:
