@@ -8,6 +8,7 @@ comes while another version still loads is taken up at once, whatever becomes of
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -58,6 +59,8 @@ class Follower:
 
     async def follow(self, tell: Callable[[str | None], None]) -> None:
         """Keeps looking, for ever; what comes of each look, a fault or None, is told."""
+        # Workers that start together would else also load together, on all cores at once.
+        await asyncio.sleep(random.uniform(0, FOLLOW_SECONDS))  # noqa: S311
         while True:
             await asyncio.sleep(FOLLOW_SECONDS)
             try:
