@@ -29,7 +29,7 @@ def main(request: dict[str, Any]) -> None:
         _tell(channel, {"step": step})
         spent = resource.getrusage(resource.RUSAGE_SELF)
         seconds = int(spent.ru_utime + spent.ru_stime) + getattr(limits, f"{step}_s")
-        resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
+        _lower(resource.RLIMIT_CPU, seconds)
 
     path, wishes = Path(request["path"]), Wishes.of(request["wishes"])
     data = None if request["data"] is None else Path(request["data"])
@@ -51,11 +51,16 @@ def main(request: dict[str, Any]) -> None:
 
 def _limit(memory_bytes: int) -> None:
     """No file may be written, no memory beyond the limit taken, no core dumped."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _lower(resource.RLIMIT_FSIZE, 0)
+    _lower(resource.RLIMIT_CORE, 0)
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-    limit = pages * resource.getpagesize() + memory_bytes
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    _lower(resource.RLIMIT_AS, pages * resource.getpagesize() + memory_bytes)
+
+
+def _lower(kind: int, value: int) -> None:
+    """Sets a limit, as far as the one that the system has set allows."""
+    _, most = resource.getrlimit(kind)
+    resource.setrlimit(kind, (value if most == resource.RLIM_INFINITY else min(value, most), most))
 
 
 def _tell(channel: BinaryIO, what: dict[str, Any]) -> None:

@@ -105,6 +105,8 @@ def _how_it_ended(step: str, status: int, limits: Limits) -> str:
     if status == -signal.SIGXCPU:
         seconds = getattr(limits, f"{step}_s")
         return f"stopped, since to {step} it took more than {seconds} s of processor time"
+    if status == -signal.SIGKILL:
+        return f"the process to {step} it was killed, as when the machine's memory runs out"
     how = signal.Signals(-status).name if status < 0 else f"status {status}"
     return f"the process to {step} it ended with {how}"
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from onnx import ModelProto
+from onnx import ModelProto, TensorProto
 
 from tests.training.adopt import hostile
 from tests.training.adopt.strangers import mlp
@@ -34,6 +34,15 @@ def test_a_graph_that_wants_all_memory_gets_the_limit(tmp_path: Path, data: Path
     path = written(tmp_path, hostile.greedy(2))
     with pytest.raises(AdoptError, match=r"^stranger.onnx: it does not run: .*memory"):
         adopt_apart(path, Wishes(), data, Limits(memory_bytes=1 << 30))
+
+
+def test_what_nobody_foresaw_is_one_line_too(tmp_path: Path, data: Path) -> None:
+    """Half of its weights are missing: found by the library that widens them."""
+    built = mlp(kind=TensorProto.FLOAT16)
+    weights = built.graph.initializer[0]
+    weights.raw_data = weights.raw_data[: len(weights.raw_data) // 2]
+    with pytest.raises(AdoptError, match=r"^stranger.onnx: it is malformed: .*reshape"):
+        adopt_apart(written(tmp_path, built), Wishes(), data)
 
 
 def test_what_comes_back_is_the_model_and_plain_facts(tmp_path: Path, data: Path) -> None:
