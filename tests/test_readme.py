@@ -30,6 +30,7 @@ RUN_ELSEWHERE = {
     "docker run": ".ci/run",
     "docker compose up": ".ci/run",
     "docker compose run --rm train": ".ci/run",
+    "kubectl apply -f deploy/kubernetes.yaml": "tests/test_deploy.py",
 }
 
 
