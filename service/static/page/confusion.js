@@ -36,6 +36,7 @@ function cell(number, isRight, most) {
   // A zero is for the ear alone: ninety of them would hide the few mistakes there are.
   const text = kind === "none" ? element("span", { class: "unseen" }, "0") : String(number);
   const made = element("td", { class: kind }, text);
-  if (kind === "wrong") made.style.setProperty("--shade", `${Math.round(8 + (36 * number) / most)}%`);
+  if (kind === "wrong")
+    made.style.setProperty("--shade", `${Math.round(8 + (36 * number) / most)}%`);
   return made;
 }

@@ -75,18 +75,25 @@ export function startDrawing(panel) {
     last = changedAt = null;
     picture.mark(null);
     answer.reset();
+    resting = setTimeout(() => {
+      speech.textContent = "The sheet is empty.";
+    }, REST);
   }
 
   sheet.addEventListener("change", follow);
   showStrokes(canvas, sheet);
   drawWithPointer(canvas, sheet);
   const keys = drawWithKeys(canvas, sheet, document.getElementById("pen"));
-  takeFiles(panel, (file) => sheet.lay(file), (message) => answer.warn(message));
-  listenForCommands(panel, sheet, keys);
+  takeFiles(
+    panel,
+    (file) => sheet.lay(file),
+    (message) => answer.warn(message),
+  );
+  listenForCommands(panel, sheet, keys, canvas);
 }
 
 /** Undo and clear, by button and by key. */
-function listenForCommands(panel, sheet, keys) {
+function listenForCommands(panel, sheet, keys, canvas) {
   function undo() {
     keys.lift();
     sheet.undo();
@@ -97,8 +104,13 @@ function listenForCommands(panel, sheet, keys) {
     sheet.clear();
   }
 
-  document.getElementById("undo").addEventListener("click", undo);
-  document.getElementById("clear").addEventListener("click", clear);
+  for (const [name, command] of Object.entries({ undo, clear })) {
+    document.getElementById(name).addEventListener("click", (event) => {
+      command();
+      // A button that has nothing more to do would take the focus with it.
+      if (event.currentTarget.disabled) canvas.focus();
+    });
+  }
   document.addEventListener("keydown", (event) => {
     if (panel.hidden || event.altKey || event.shiftKey) return;
     const isCommand = event.ctrlKey || event.metaKey;

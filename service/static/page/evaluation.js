@@ -85,7 +85,12 @@ function mistake({ index, label, digit, confidence }) {
     height: 28,
     loading: "lazy",
   });
-  const words = element("span", { "aria-hidden": "true" }, `${label} → `, element("b", {}, String(digit)));
+  const words = element(
+    "span",
+    { "aria-hidden": "true" },
+    `${label} → `,
+    element("b", {}, String(digit)),
+  );
   const sure = element("span", { class: "quiet" }, percent(confidence, 0));
   return element("li", {}, image, words, sure);
 }

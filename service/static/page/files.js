@@ -1,6 +1,6 @@
 // Picture files: dropped, pasted, chosen or just photographed.
 
-/** Calls `take(file)` with each picture given while `panel` is shown, `refuse(message)` otherwise. */
+/** While `panel` is shown: `take(file)` gets each file, `refuse(message)` what is none. */
 export function takeFiles(panel, take, refuse) {
   const pad = document.getElementById("pad");
 

@@ -1,6 +1,7 @@
 // Strokes as pixels: on the canvas that is looked at, and as the picture that is sent.
 
-const SENT_SIDE = 280;
+/** The side of the picture that is sent, in pixels: enough for 28, and quick to pack. */
+export const SENT_SIDE = 280;
 
 /** Paints strokes on a square of `side` pixels, round at their ends and smooth in between. */
 export function paint(context, side, strokes, colour) {

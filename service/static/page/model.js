@@ -47,15 +47,16 @@ function onWhat(provider) {
 function keyFigures(story) {
   const { test, training, validation, verification } = story;
   const rows = [
-    ["Made", story.created && new Date(story.created).toLocaleString("en", { dateStyle: "long", timeStyle: "short" })],
+    ["Made", story.created && moment(story.created)],
     ["Network", story.architecture],
     ["Parameters", story.parameters && count(story.parameters)],
-    ["File", story.size_bytes && `${count(Math.round(story.size_bytes / 1024))} KiB, ONNX opset ${story.opset}`],
+    ["File", story.size_bytes && `${kibibytes(story.size_bytes)}, ONNX opset ${story.opset}`],
     ["Test accuracy", test && percent(test.accuracy, 2)],
     ["Test loss", test && test.loss.toFixed(4)],
     ["Calibration error", test && percent(test.calibration_error, 2)],
     ["Validation accuracy", validation && percent(validation.accuracy, 2)],
-    ["Training", training?.epochs && `${training.epochs.length} epochs, ${count(Math.round(training.cpu_seconds))} CPU seconds`],
+    ["Training", training?.epochs && effort(training)],
+    ["Imported from", story.imported?.file],
     ["Proof", verification?.passed && `same digit on all ${count(verification.images)} images`],
     ["SHA-256", story.sha256 && element("code", {}, `${story.sha256.slice(0, 16)}…`)],
   ];
@@ -73,14 +74,28 @@ function keyFigures(story) {
   );
 }
 
+function moment(text) {
+  return new Date(text).toLocaleString("en", { dateStyle: "long", timeStyle: "short" });
+}
+
+function kibibytes(bytes) {
+  return `${count(Math.round(bytes / 1024))} KiB`;
+}
+
+function effort({ epochs, cpu_seconds: seconds }) {
+  return `${epochs.length} epochs, ${count(Math.round(seconds))} CPU seconds`;
+}
+
 function row([name, value]) {
   return element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, value));
 }
 
 function versions(model) {
-  const rows = model.versions.toReversed().map(({ version, state, reason }) =>
-    row([element("a", { href: cardAddress(version) }, `Version ${version}`), reason ?? state]),
-  );
+  const rows = model.versions
+    .toReversed()
+    .map(({ version, state, reason }) =>
+      row([element("a", { href: cardAddress(version) }, `Version ${version}`), reason ?? state]),
+    );
   return element(
     "section",
     {},
@@ -96,20 +111,21 @@ function versions(model) {
 
 function curve(story) {
   const last = story.training.epochs.at(-1);
-  const address = `${cardAddress(story.version)}/training_curve.png`;
-  return element(
+  const accuracy = last.validation_accuracy;
+  const validation = accuracy ? `, the validation accuracy ${percent(accuracy, 2)}` : "";
+  const image = element("img", {
+    src: `${cardAddress(story.version)}/training_curve.png`,
+    alt:
+      `Loss and wrong images by epoch. At the end, after ${last.epoch}, the training loss is ` +
+      `${last.loss.toFixed(4)}${validation}.`,
+  });
+  const section = element(
     "section",
     {},
     element("h2", {}, "How it learnt"),
-    element(
-      "figure",
-      { class: "curve", tabindex: "0", "aria-label": "Training curve" },
-      element("img", {
-        src: address,
-        alt:
-          `Loss and wrong images by epoch. After ${last.epoch} epochs: ` +
-          `training loss ${last.loss.toFixed(4)}, validation accuracy ${percent(last.validation_accuracy ?? 0, 2)}.`,
-      }),
-    ),
+    // It scrolls where the screen is narrow, and so must be reached by keyboard.
+    element("figure", { class: "curve", tabindex: "0", "aria-label": "Training curve" }, image),
   );
+  image.addEventListener("error", () => section.remove());
+  return section;
 }

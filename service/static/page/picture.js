@@ -1,10 +1,13 @@
 // The picture file on the pad, and the box around what was read in it.
 
+import { SENT_SIDE } from "./ink.js";
+
 /** Shows picture files in `image` and boxes in `frame`, both lying on the pad. */
 export class Picture {
   #image;
   #frame;
   #file = null;
+  #box = null;
 
   constructor(image, frame) {
     this.#image = image;
@@ -23,10 +26,12 @@ export class Picture {
 
   /** Draws the box [left, top, width, height], in pixels of the picture or of a drawing. */
   async mark(box) {
+    this.#box = box;
     this.#frame.hidden = true;
     if (!box) return;
-    const size = this.#file ? await this.#size() : [280, 280];
+    const size = this.#file ? await this.#size() : [SENT_SIDE, SENT_SIDE];
     if (!size) return; // a format that this browser cannot show, though the service reads it
+    if (this.#box !== box) return; // another came while the picture was decoded
     const [width, height] = size;
     const longest = Math.max(width, height);
     const place = {

@@ -52,6 +52,7 @@ async function ask(address, options) {
       response ? `The service answered ${response.status}.` : "The service cannot be reached.",
     );
   }
-  if (!response.ok) throw new ServiceError(answer.detail ?? `The service answered ${response.status}.`);
+  if (!response.ok)
+    throw new ServiceError(answer.detail ?? `The service answered ${response.status}.`);
   return answer;
 }
