@@ -118,6 +118,20 @@ def test_no_request_is_lost_by_a_restart(models: Path, workers: str) -> None:
     assert all("raceback" not in server.stderr() for server in servers)
 
 
+def test_no_request_is_lost_while_the_workers_are_replaced_one_by_one(models: Path) -> None:
+    async def replace(load: Steady) -> None:
+        old = set(children(server))
+        server.process.send_signal(signal.SIGHUP)
+        await until(lambda: len(now := set(children(server))) == 2 and not now & old)
+        await answered(load, 100)
+
+    with serving(models, models.parent / "log", "--workers", "2") as server:
+        wait_until(lambda: server.metric("mnist_workers") == 2, 60)
+        load = under_load(server, models, replace)
+    assert [each.fault for each in load.asked if each.fault] == []
+    assert load.refused == 0
+
+
 def test_no_connection_that_was_made_is_reset_by_a_stop(models: Path) -> None:
     """As many as can be are made for one request each, until they are refused."""
 
