@@ -197,3 +197,11 @@ def test_the_policy_is_enforced(desktop: Page, witness: Witness) -> None:
     assert desktop.title() == "mnist-serve"
     assert any("Content Security Policy" in complaint for complaint in witness.complaints)
     witness.complaints.clear()
+
+
+def test_a_button_that_has_nothing_more_to_do_hands_the_focus_on(desktop: Page) -> None:
+    draw(desktop, DIGITS[1])
+    desktop.get_by_role("button", name="Clear").focus()
+    desktop.keyboard.press("Enter")
+    expect(desktop.get_by_role("application", name="Drawing pad")).to_be_focused()
+    assert answer(desktop) == "The sheet is empty."
