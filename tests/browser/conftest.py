@@ -39,9 +39,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The browser; each page gets a profile of its own."""
+    """The browser; each page gets a profile of its own.
+
+    A module's and not the session's, since no other test can run an event loop beside Playwright's.
+    """
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
         pytest.skip("no Chromium is installed; on Debian: apt install chromium")
