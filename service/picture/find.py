@@ -25,6 +25,7 @@ FAINTEST_INK = 12
 _FLAT = 4
 _MOST_FRAMED = 0.25
 """A digit that is cut out tightly covers no more of the picture's outermost pixels than this."""
+_LEAST_SHARE = 0.015
 _FAINTER = 3
 """How much more has to speak for fainter ink, which may be shade, than for bold."""
 _MOST_RUNS = 60_000
@@ -40,7 +41,7 @@ class Found:
     box: Box
     weight: float
     is_clear: bool
-    """Whether it is made of strokes, and clear of the frame."""
+    """Whether it is made of strokes, clear of the frame, and not one edge among many."""
     threshold: int
     """The amount of ink from which on a pixel is in the mask."""
     others: int
@@ -57,8 +58,13 @@ def find_digit(ink: Ink, edges: Grey, near: Box | None = None) -> Found | None:
         mask = ink.amount > threshold
         if np.count_nonzero(mask[:, 1:] > mask[:, :-1]) > _MOST_RUNS:
             break
-        found = _heaviest(ink, edges, without_rules(mask), threshold, near)
-        if found and (best is None or found.weight > _FAINTER * best.weight):
+        unruled = without_rules(mask)
+        found = _heaviest(ink, edges, unruled, threshold, near)
+        if ink.is_plain:
+            best = found or best
+            if unruled is mask:  # with no lines to be parted from, faint strokes are strokes too
+                break
+        elif found and (best is None or found.weight > _FAINTER * best.weight):
             best = found
     return best
 
@@ -84,7 +90,7 @@ def thresholds(ink: Ink) -> list[int]:
     bold = otsu_threshold(histogram)
     if bold is None:
         return [floor]
-    return [max(floor, bold // 2)] if ink.is_plain else [bold, floor]
+    return [max(floor, bold // 2), bold] if ink.is_plain else [bold, floor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,22 +101,27 @@ class Weighed:
     weight: NDArray[np.float64]
     solid: Mask
     framed: NDArray[np.float64]
+    """The share of the picture's outermost pixels that each covers."""
+    share: NDArray[np.float64]
+    """The share of all that is steep in the picture that each part's outline has."""
 
 
 def weigh(ink: Ink, edges: Grey, mask: Mask, near: Box | None = None) -> Weighed:
-    """Weighs each part of ``mask`` by its sharp outline, its place and its make."""
+    """Weighs each part of ``mask`` by its sharp outline, its ink, its place and its make."""
     parts = connected_parts(mask)
     outline = _outline(mask)
     sharp = parts.sums(np.where(outline, edges, np.uint8(0)))
-    sharpness = sharp / np.maximum(1, parts.sums(outline.view(np.uint8)))
-    solid, framed = _is_solid(parts), _on_frame(parts)
-    weight = sharp * sharpness * _place(parts, near)
+    length = np.maximum(1, parts.sums(outline.view(np.uint8)))
+    sharpness = sharp / length
+    solid, framed = _is_solid(parts, 2 * parts.area / length), _on_frame(parts)
+    boldness = parts.sums(ink.amount) / np.maximum(1, parts.area)
+    weight = sharp * sharpness * boldness * _place(parts, near)
     weight *= np.where(solid, 0.1, 1) * (1 - framed) ** 2
     if not ink.is_plain:
         weight[framed > 0] *= 0.3
     long_side = np.maximum(parts.width, parts.height)
     weight[long_side < max(3, _SPECK * min(mask.shape))] = 0
-    return Weighed(parts, weight, solid, framed)
+    return Weighed(parts, weight, solid, framed, sharp / max(1, int(edges.sum(dtype=np.int64))))
 
 
 def _heaviest(ink: Ink, edges: Grey, mask: Mask, threshold: int, near: Box | None) -> Found | None:
@@ -133,6 +144,7 @@ def _heaviest(ink: Ink, edges: Grey, mask: Mask, threshold: int, near: Box | Non
         bool(
             not weighed.solid[heaviest]
             and framed[heaviest] <= (_MOST_FRAMED if ink.is_plain else 0)
+            and weighed.share[chosen].sum() > _LEAST_SHARE
         ),
         threshold,
         int(np.count_nonzero(others)),
@@ -147,13 +159,18 @@ def _outline(mask: Mask) -> Mask:
     return outline
 
 
-def _is_solid(parts: Parts) -> Mask:
-    """Which parts are blocks rather than strokes: a stain, or the sheet itself on a desk."""
+def _is_solid(parts: Parts, breadth: NDArray[np.float64]) -> Mask:
+    """Which parts are blocks rather than strokes: a stain, or the sheet itself on a desk.
+
+    ``breadth`` is how broad each part is, as a stroke.
+    """
     long_side = np.maximum(parts.width, parts.height)
     short_side = np.minimum(parts.width, parts.height)
     stout = short_side > 0.6 * long_side
     solid: Mask = stout & (parts.area > 0.75 * long_side * short_side)
     large = parts.area > 0.2 * parts.shape[0] * parts.shape[1]
+    large &= breadth > 0.24 * short_side
+    large &= (parts.width < 0.9 * parts.shape[1]) | (parts.height < 0.9 * parts.shape[0])
     for part in np.flatnonzero(large & (_on_frame(parts) == 0) & ~solid):
         solid[part] = _is_four_cornered(parts, int(part))
     return solid
@@ -182,7 +199,8 @@ def _is_four_cornered(parts: Parts, part: int) -> bool:
     )
     firsts = np.flatnonzero(np.diff(row, prepend=-1))
     filled = np.maximum.reduceat(end, firsts) - np.minimum.reduceat(start, firsts)
-    return abs(2 * int(filled.sum()) - abs(twice)) < 0.1 * abs(twice)
+    is_full = int(parts.area[part]) > 0.7 * int(filled.sum())
+    return is_full and abs(2 * int(filled.sum()) - abs(twice)) < 0.1 * abs(twice)
 
 
 def _on_frame(parts: Parts) -> NDArray[np.float64]:

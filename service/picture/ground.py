@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 Grey = NDArray[np.uint8]
 Polarity = Literal["dark on light", "light on dark"]
 
-_LEAST_GROUND = 0.15
+_LEAST_GROUND = 0.28
+"""The least share of a plain ground in the picture."""
 _NOISY, _MOST_SMOOTHING = 15, 2
 _SMALL = 64
 """A picture with a shorter side below this has no noise that is finer than its strokes."""

@@ -15,6 +15,8 @@ _SLOPES = np.linspace(-0.16, 0.16, 65)
 """Slants of a line that are tried: up to some nine degrees."""
 _SHARE = 0.6
 """The share of a line's length that must be inked: faint lines and noise leave gaps."""
+_STRETCHES, _LEAST_SHARE = 6, 0.3
+"""A line has ink in each of so many stretches of its length; a digit's bar does not go so far."""
 _EVERY = 3
 """Lines are looked for in every third column only: they are long."""
 
@@ -43,11 +45,16 @@ def _rules_across(mask: Mask) -> Mask | None:
     middle = width / 2
     few = columns % _EVERY == 0
     few_rows, few_columns = rows[few], columns[few]
+    stretch = few_columns * _STRETCHES // width
     found = np.zeros_like(mask)
     for slope in _SLOPES:
         level = np.rint(few_rows - slope * (few_columns - middle)).astype(np.intp)
-        count = np.bincount(np.clip(level, 0, height), minlength=height + 1)[:height]
-        is_line = count + np.roll(count, 1) >= _SHARE * width / _EVERY
+        level = np.where((level < 0) | (level > height), height, level)
+        count = np.bincount(level * _STRETCHES + stretch, minlength=_STRETCHES * (height + 1))
+        count = count.reshape(-1, _STRETCHES)[:height]
+        count = count + np.roll(count, 1, axis=0)
+        is_line = count.sum(axis=1) >= _SHARE * width / _EVERY
+        is_line &= count.min(axis=1) >= _LEAST_SHARE * width / _EVERY / _STRETCHES
         is_line |= np.roll(is_line, -1)
         _drop_thick(is_line, thickest)
         if is_line.any():

@@ -40,10 +40,26 @@ def search(
                 found = find_digit(ink, edges, near)
                 if found is not None:
                     seen.append((ink, found))
-        best = max(seen, key=lambda pair: pair[1].weight, default=None)
-        if best is not None and best[1].is_clear:
-            return best
+        clear = [pair for pair in seen if pair[1].is_clear]
+        whole = [(ink, found) for ink, found in clear if not _is_enclosed(found, clear)]
+        if clear:
+            return max(whole, key=lambda pair: pair[1].weight)
     return max(seen, key=lambda pair: pair[1].weight, default=None)
+
+
+def _is_enclosed(found: Found, pairs: list[tuple[Ink, Found]]) -> bool:
+    """Whether a digit lies within another on plain ground: it is what that one encloses."""
+    left, top, width, height = found.box
+    return any(
+        ink.is_plain
+        and other.box[0] <= left
+        and other.box[1] <= top
+        and other.box[0] + other.box[2] >= left + width
+        and other.box[1] + other.box[3] >= top + height
+        and other.box != found.box
+        and other.weight > 0.5 * found.weight
+        for ink, other in pairs
+    )
 
 
 def _inks(grey: Grey, widest_strokes: Sequence[float]) -> Iterator[Iterator[Ink]]:
