@@ -1,0 +1,112 @@
+"""The digits that the corpus is made of: test images, other writers' and strokes of a mouse."""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from service.decode import idx
+
+MNIST = Path(__file__).resolve().parent.parent.parent / "training" / "mnist"
+OTHERS = Path(__file__).resolve().parent / "digits.csv.gz"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One digit: how much ink is where (h, w), 0 to 1, its box filled, and which digit it is."""
+
+    ink: NDArray[np.float32]
+    label: int
+
+
+def mnist(count: int, seed: int) -> list[Shape]:
+    """Test images of MNIST, drawn at random, as large smooth shapes."""
+    images = idx.read_idx((MNIST / "t10k-images-idx3-ubyte.gz").read_bytes())
+    labels = idx.read_idx((MNIST / "t10k-labels-idx1-ubyte.gz").read_bytes())
+    chosen = np.random.default_rng(seed).permutation(len(images))[:count]
+    return [Shape(_enlarged(_cropped(images[i]), 10), int(labels[i])) for i in chosen]
+
+
+def other_writers(count: int, seed: int) -> list[Shape]:
+    """Digits of 43 writers on tablets (Alpaydin and Kaynak 1998), scikit-learn's ``digits``."""
+    table = other_writers_table()
+    chosen = np.random.default_rng(seed).permutation(len(table))[:count]
+    shapes = []
+    for row in table[chosen]:
+        small = (row[:64].reshape(8, 8) * 15.9375).astype(np.uint8)
+        shapes.append(Shape(_enlarged(_cropped(small), 24, middle=0.35), int(row[64])))
+    return shapes
+
+
+def other_writers_table() -> NDArray[np.int64]:
+    """(1797, 65): 64 pixels 0..16 row by row, and the digit."""
+    with gzip.open(OTHERS, "rt") as file:
+        return np.loadtxt(file, delimiter=",", dtype=np.int64)
+
+
+# Points of each digit's strokes as people draw it, on a grid 10 wide and 10 high.
+_PATHS: dict[int, list[list[str]]] = {
+    0: [["5,0 2,1 0,4 0,7 2,10 5,10 8,8 8,4 7,1 5,0"]],
+    1: [["4,0 4,10"], ["2,2 5,0 5,10"], ["5,0 3,10"]],
+    2: [["1,2 3,0 6,0 8,2 7,5 4,7 1,10 8,10"], ["0,2 4,0 7,2 6,5 1,9 2,10 9,9"]],
+    3: [["1,1 4,0 7,1 7,3 4,5 7,6 8,8 5,10 1,9"], ["1,0 7,0 4,4 7,6 7,9 4,10 1,9"]],
+    4: [["5,0 0,7 8,7", "6,3 6,10"], ["1,0 1,5 7,5", "7,0 7,10"]],
+    5: [["8,0 2,0 1,5 5,4 8,6 7,9 4,10 1,9"], ["2,0 1,5 5,4 8,6 7,9 4,10 1,9", "2,0 8,0"]],
+    6: [["6,0 2,3 1,7 3,10 6,10 7,8 6,6 3,6 1,8"], ["5,0 2,4 1,7 3,10 6,9 7,7 5,5 2,7"]],
+    7: [["0,0 8,0 3,10"], ["0,1 8,0 5,5 4,10"], ["0,0 8,0 3,10", "2,5 7,5"]],
+    8: [["6,1 4,0 2,1 2,3 6,6 7,8 5,10 2,9 2,7 6,4 7,2 6,1"]],
+    9: [["7,2 5,0 2,1 2,4 5,5 7,3 7,1 7,10"], ["7,3 5,5 2,4 2,1 5,0 7,2 6,6 5,10"]],
+}
+
+
+def drawn(label: int, width: float, size: int, random: np.random.Generator) -> Shape:
+    """A digit drawn as a mouse or a finger does: ``width`` and ``size`` of it in pixels."""
+    scale = (size - width) / 10
+    image = Image.new("L", (size * 2, size * 2))
+    pen = ImageDraw.Draw(image)
+    paths = _PATHS[label]
+    slant = random.normal(0, 0.1)
+    narrow = random.uniform(0.7, 1.0)
+    for path in paths[random.integers(len(paths))]:
+        points = np.array([[float(v) for v in p.split(",")] for p in path.split()])
+        points += random.normal(0, 0.3, points.shape)
+        points[:, 0] = points[:, 0] * narrow + slant * (10 - points[:, 1])
+        smooth = _smooth(points) * scale + size / 2
+        spots = [(float(x), float(y)) for x, y in smooth]
+        pen.line(spots, fill=255, width=max(1, round(width)), joint="curve")
+        for x, y in (spots[0], spots[-1]):
+            r = width / 2
+            pen.ellipse((x - r, y - r, x + r, y + r), fill=255)
+    return Shape((_cropped(np.asarray(image)) / 255).astype(np.float32), label)
+
+
+def _smooth(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A curve through the points (Catmull and Rom 1974)."""
+    padded = np.concatenate([points[:1], points, points[-1:]])
+    t = np.linspace(0, 1, 12, endpoint=False)[:, None]
+    pieces = []
+    for a, b, c, d in zip(padded, padded[1:], padded[2:], padded[3:], strict=False):
+        pieces.append(
+            0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2)
+            + 0.5 * (3 * b - a - 3 * c + d) * t**3
+        )
+    return np.concatenate([*pieces, points[-1:]])
+
+
+def _cropped(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
+    return image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _enlarged(small: NDArray[np.uint8], factor: int, middle: float = 0.5) -> NDArray[np.float32]:
+    """A large shape with the edge a pen leaves: sharp where the small one is grey."""
+    padded = Image.fromarray(np.pad(small, 1))
+    size = padded.width * factor, padded.height * factor
+    soft = np.asarray(padded.resize(size, Image.Resampling.BICUBIC), np.float32) / 255
+    sharp = np.clip((soft - middle) * 3 + 0.5, 0, 1)
+    return (_cropped((sharp * 255).astype(np.uint8)) / 255).astype(np.float32)
