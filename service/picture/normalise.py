@@ -1,8 +1,9 @@
 """Brings a digit's ink into the form of MNIST's makers (LeCun et al. 1998, section III.A).
 
-Black-and-white strokes fitted into 20x20 with their aspect kept, grey only by averaging the area,
-and the centre of mass in the middle of 28x28. MNIST's strokes came from one kind of pen, so a
-stroke far thinner or thicker than any of them is first brought to their range.
+Strokes fitted into 20x20 with their aspect kept, grey by averaging the area, and the centre of mass
+in the middle of 28x28. Theirs were black and white before; here the grey of a blurred or coarse
+picture is kept in part, since it tells where a thin stroke is. MNIST's strokes came from one kind
+of pen, so a stroke far thinner or thicker than any of them is first brought to their range.
 """
 
 from __future__ import annotations
@@ -15,10 +16,14 @@ from service.decode import SIDE
 from service.picture.ground import Grey, sliding
 from service.picture.parts import Mask
 
+Share = NDArray[np.float32]
+"""Shape (h, w): 0 for bare ground, 1 for a full stroke."""
+
 FIELD = 20
 _HALF = 0.47
 FINE = 4
-"""Strokes are made black and white, and thinner or thicker, on a grid this many times finer."""
+"""Strokes are made steeper, thinner or thicker on a grid at least this many times finer."""
+_STEEPER = 1.4
 THINNEST, THIN = 1.8, 2.2
 THICKEST, THICK = 4.4, 3.8
 """Stroke widths in pixels of 28x28: nine in ten of MNIST's digits are between 1.7 and 4.0."""
@@ -29,34 +34,36 @@ def normalise(amount: Grey, mask: Mask, threshold: int) -> Grey:
 
     Where the mask has no pixel the image is empty.
     """
-    strokes, pixel = black_and_white(amount, mask, threshold)
-    if not strokes.any():
+    ink, pixel = share_of_ink(amount, mask, threshold)
+    strokes = with_common_stroke(ink, pixel)
+    if not (strokes >= 0.5).any():
         return np.zeros((SIDE, SIDE), np.uint8)
-    return centred(fitted(with_common_stroke(strokes, pixel), FIELD))
+    return centred(fitted(strokes, FIELD))
 
 
-def black_and_white(amount: Grey, mask: Mask, threshold: int) -> tuple[Mask, float]:
-    """The strokes where half of a stroke's ink is, and how many of their pixels make one of MNIST.
+def share_of_ink(amount: Grey, mask: Mask, threshold: int) -> tuple[Share, float]:
+    """How much of a full stroke is where, 0 to 1, and how many pixels of it make one of MNIST.
 
-    A small digit is enlarged first, to 80 pixels, so that its grey edges are not lost. What lies
-    beside the mask is left out, so that a neighbour does not come along.
+    It is 0.5 where there is half of the ink that the stroke has around there, since a pen presses
+    here more, there less. A small digit is enlarged, to 80 pixels, before the edges are made
+    steeper. What lies beside the mask is left out, so that a neighbour does not come along.
     """
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    around = Image.fromarray(mask.view(np.uint8) * np.uint8(255)).filter(ImageFilter.MaxFilter(3))
+    around = Image.fromarray(mask.view(np.uint8) * np.uint8(255)).filter(ImageFilter.MaxFilter(5))
     own = np.where(np.asarray(around), amount, np.uint8(0))
-    top, bottom = max(0, rows[0] - 1), min(len(mask), rows[-1] + 2)
-    left, right = max(0, columns[0] - 1), min(mask.shape[1], columns[-1] + 2)
+    top, bottom = max(0, rows[0] - 2), min(len(mask), rows[-1] + 3)
+    left, right = max(0, columns[0] - 2), min(mask.shape[1], columns[-1] + 3)
     padded = np.pad(own[top:bottom, left:right], 1)
-    # A pen presses here more, there less: half of the ink that the stroke has around here.
     reach = 2 * round(stroke_width(mask)) + 1
-    level = np.maximum(sliding(padded, reach, np.maximum) * _HALF, min(threshold, 127))
+    half = np.maximum(sliding(padded, reach, np.maximum) * _HALF, min(threshold, 127))
+    share = (0.5 * padded / half).astype(np.float32)
     longest = max(rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1)
-    scale = FIELD * FINE / longest
-    if scale <= 1:
-        return padded >= level, longest / FIELD
-    size = max(1, round(padded.shape[1] * scale)), max(1, round(padded.shape[0] * scale))
-    above = Image.fromarray((padded - level).astype(np.float32))
-    return np.asarray(above.resize(size, Image.Resampling.BICUBIC)) >= 0, FINE
+    scale = max(1.0, FIELD * FINE / longest)
+    if scale > 1:
+        size = round(share.shape[1] * scale), round(share.shape[0] * scale)
+        share = np.asarray(Image.fromarray(share).resize(size, Image.Resampling.BICUBIC))
+    steeper: Share = np.clip(_STEEPER * (share - 0.5) + 0.5, 0, 1)
+    return steeper, longest * scale / FIELD
 
 
 def stroke_width(strokes: Mask) -> float:
@@ -73,17 +80,18 @@ def stroke_width(strokes: Mask) -> float:
     return 2 * np.count_nonzero(strokes) / (np.pi / 4 * crossings)
 
 
-def with_common_stroke(strokes: Mask, pixel: float) -> Mask:
+def with_common_stroke(ink: Share, pixel: float) -> Share:
     """Thickens strokes below MNIST's range and thins those above it, to its edge.
 
-    ``pixel`` is how many pixels of ``strokes`` make one of MNIST's.
+    ``pixel`` is how many pixels of ``ink`` make one of MNIST's.
     """
+    strokes = ink >= 0.5
     width = stroke_width(strokes) / pixel
     if width < THINNEST:
-        return _grown(strokes, round((THIN - width) * pixel / 2))
+        return _grown(strokes, round((THIN - width) * pixel / 2)).astype(np.float32)
     if width > THICKEST:
-        return ~_grown(~strokes, round((width - THICK) * pixel / 2))
-    return strokes
+        return (~_grown(~strokes, round((width - THICK) * pixel / 2))).astype(np.float32)
+    return ink
 
 
 def _grown(mask: Mask, steps: int) -> Mask:
@@ -98,16 +106,17 @@ def _grown(mask: Mask, steps: int) -> Mask:
     return grown
 
 
-def fitted(strokes: Mask, field: int) -> NDArray[np.uint8]:
-    """The strokes' box with its longer side ``field`` pixels, grey by area."""
-    rows, columns = np.flatnonzero(strokes.any(axis=1)), np.flatnonzero(strokes.any(axis=0))
-    if len(rows) == 0:
-        return np.zeros((field, field), np.uint8)
+def fitted(ink: Share, field: int) -> Grey:
+    """The ink's box with its longer side ``field`` pixels, grey by area."""
+    inked = ink > 0.25
+    rows, columns = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
     top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
     scale = field / max(bottom - top, right - left)
     size = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))
-    box = Image.fromarray(strokes[top:bottom, left:right].view(np.uint8) * np.uint8(255))
-    return np.asarray(box.resize(size, Image.Resampling.BOX))
+    box = Image.fromarray(np.ascontiguousarray(ink[top:bottom, left:right]))
+    small = np.asarray(box.resize(size, Image.Resampling.BOX))
+    grey: Grey = np.rint(small * 255).astype(np.uint8)
+    return grey
 
 
 def centred(field: NDArray[np.uint8]) -> Grey:

@@ -39,7 +39,7 @@ def other_writers(count: int, seed: int) -> list[Shape]:
     shapes = []
     for row in table[chosen]:
         small = (row[:64].reshape(8, 8) * 15.9375).astype(np.uint8)
-        shapes.append(Shape(_enlarged(_cropped(small), 24, middle=0.35), int(row[64])))
+        shapes.append(Shape(_enlarged(_cropped(small), 24, middle=0.45, steep=1.4), int(row[64])))
     return shapes
 
 
@@ -103,10 +103,12 @@ def _cropped(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def _enlarged(small: NDArray[np.uint8], factor: int, middle: float = 0.5) -> NDArray[np.float32]:
+def _enlarged(
+    small: NDArray[np.uint8], factor: int, middle: float = 0.5, steep: float = 3.0
+) -> NDArray[np.float32]:
     """A large shape with the edge a pen leaves: sharp where the small one is grey."""
     padded = Image.fromarray(np.pad(small, 1))
     size = padded.width * factor, padded.height * factor
     soft = np.asarray(padded.resize(size, Image.Resampling.BICUBIC), np.float32) / 255
-    sharp = np.clip((soft - middle) * 3 + 0.5, 0, 1)
+    sharp = np.clip((soft - middle) * steep + 0.5, 0, 1)
     return (_cropped((sharp * 255).astype(np.uint8)) / 255).astype(np.float32)
