@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
 from service.decode import Images
 from service.decode.labelled import Labels
-from training import augment
+from training import augment, corrupt, synthetic
 from training.config import Config
 from training.data import Split
 
 EVALUATION_BATCH = 1000
+CLASSES = 10
+# Printed digits vary more in size than MNIST's, whose box is fixed; non-digits in everything.
+PRINTED = Config(shift=2.8, rotation=10, scale=0.25, shear=12)
+NON_DIGITS = Config(shift=2.8, rotation=19, scale=0.14, shear=12)
+NON_DIGIT_WEIGHT = 0.5
 
 
 def training_batches(
-    images: Images, labels: Labels, config: Config, first_epoch: int = 0
+    images: Images,
+    labels: Labels,
+    config: Config,
+    first_epoch: int = 0,
 ) -> tf.data.Dataset:
-    """Endless batches of images (b, 28, 28) uint8 and labels (b,), shuffled anew every epoch.
+    """Endless batches, shuffled anew every epoch: images uint8, targets (b, 10), weights (b,).
 
     Order and augmentation depend on the seed, the epoch and the step alone, so that a run may
-    begin at any epoch and see what it would have seen.
+    begin at any epoch and see what it would have seen. Printed digits and non-digits come behind
+    the ``batch_size`` images of MNIST.
     """
     all_images, all_labels = tf.constant(images), tf.constant(labels)
     count = len(images)
     steps = math.ceil(count / config.batch_size)
+    others = _others(config)
 
     def epoch_of(epoch: Any) -> tf.data.Dataset:
         order = tf.random.experimental.stateless_shuffle(
@@ -34,11 +45,17 @@ def training_batches(
         )
         return tf.data.Dataset.from_tensor_slices(order).batch(config.batch_size)
 
-    def batch_of(step: Any, indices: Any) -> tuple[Any, Any]:
+    def batch_of(step: Any, indices: Any) -> tuple[Any, Any, Any]:
+        seed = tf.stack((config.seed, step))
         batch = tf.gather(all_images, indices)
         if augment.is_active(config):
-            batch = augment.affine(batch, config, seed=tf.stack((config.seed, step)))
-        return batch, tf.gather(all_labels, indices)
+            batch = augment.affine(batch, config, seed)
+        targets = tf.one_hot(tf.gather(all_labels, indices), CLASSES)
+        batch = _corrupted(batch, config, seed)
+        parts = [(batch, targets, tf.ones(tf.shape(targets)[0]))]
+        parts += [other(seed) for other in others]
+        images, targets, weights = (tf.concat(part, axis=0) for part in zip(*parts, strict=True))
+        return images, targets, weights
 
     return (
         tf.data.Dataset.counter(first_epoch)
@@ -55,3 +72,50 @@ def validation_batches(split: Split) -> tf.data.Dataset | None:
         return None
     pair = (split.validation_images, split.validation_labels)
     return tf.data.Dataset.from_tensors(pair).unbatch().batch(EVALUATION_BATCH).cache()
+
+
+def _corrupted(batch: Any, config: Config, seed: Any) -> Any:
+    if not config.corruption:
+        return batch
+    rows = _rows(config, config.corruption / len(corrupt.KINDS))
+    # The last batch of an epoch may be smaller.
+    rows = tf.minimum(rows, tf.shape(batch)[0] // len(corrupt.KINDS))
+    pixels = corrupt.corrupt(tf.cast(batch, tf.float32), rows, seed)
+    return tf.cast(tf.round(tf.clip_by_value(pixels, 0.0, 255.0)), tf.uint8)
+
+
+def _rows(config: Config, share: float) -> int:
+    """A share of the batch, one image or more: what is asked for is never left out."""
+    return max(1, int(config.batch_size * share))
+
+
+def _others(config: Config) -> list[Callable[[Any], tuple[Any, Any, Any]]]:
+    """What draws the printed digits and the non-digits of a step."""
+    drawn: list[Callable[[Any], tuple[Any, Any, Any]]] = []
+    if config.printed:
+        pictures, digits = synthetic.printed_digits()
+        truth = tf.one_hot(digits, CLASSES)
+        rows = _rows(config, config.printed)
+        drawn.append(_drawing(pictures, truth, rows, weight=1.0, changes=PRINTED, salt=1000))
+    if config.non_digits:
+        pictures = synthetic.non_digits(config.seed)
+        truth = tf.fill((len(pictures), CLASSES), 1 / CLASSES)
+        rows = _rows(config, config.non_digits)
+        drawn.append(
+            _drawing(pictures, truth, rows, weight=NON_DIGIT_WEIGHT, changes=NON_DIGITS, salt=2000)
+        )
+    return drawn
+
+
+def _drawing(
+    pictures: Images, truth: Any, rows: int, *, weight: float, changes: Config, salt: int
+) -> Callable[[Any], tuple[Any, Any, Any]]:
+    bank = tf.constant(pictures)
+
+    def draw(seed: Any) -> tuple[Any, Any, Any]:
+        seed = tf.add(seed, (0, salt))
+        chosen = tf.random.stateless_uniform((rows,), seed, 0, len(pictures), tf.int32)
+        changed = augment.affine(tf.gather(bank, chosen), changes, seed)
+        return changed, tf.gather(truth, chosen), tf.fill((rows,), weight)
+
+    return draw

@@ -9,12 +9,13 @@ UTC, durations seconds, figures that do not exist null:
     size_bytes     of model.onnx
     created        when the card was written
     creator        {package: version} of what made it, with python
-    architecture   mlp, cnn; imported
+    architecture   mlp, cnn, valid_cnn; imported
     parameters     how many weights the network has
     opset, ir_version   of model.onnx
     data           {files: {name: sha256}, training_images, validation_images, test_images}
     settings       every knob of the run, so that it can be run again
-    training       {epochs: [per epoch], best_epoch, seconds, cpu_seconds}
+    training       {recipe, epochs: [per epoch], best_epoch, seconds, cpu_seconds, temperature};
+                   the last is what the logits were divided by (training.calibrate)
     validation     {count, accuracy, loss} on what was held out of the training images, or null
     test           what POST /evaluate would answer on the test images
     verification   the figures of the proof (training.verify.Verification)

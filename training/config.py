@@ -17,10 +17,11 @@ from training.errors import TrainingError
 
 RECIPES = Path(__file__).parent / "recipes"
 
-Architecture = Literal["mlp", "cnn"]
+Architecture = Literal["mlp", "cnn", "valid_cnn"]
 Activation = Literal["relu", "linear", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid"]
 Loss = Literal["sparse_categorical_crossentropy", "mean_squared_error"]
-Optimizer = Literal["sgd", "momentum", "rmsprop", "adam"]
+Optimizer = Literal["sgd", "momentum", "rmsprop", "adam", "muon"]
+Precision = Literal["float32", "bfloat16", "auto"]
 Schedule = Literal["constant", "exponential", "cosine", "one_cycle"]
 # TOML has arrays and no tuples; the entries themselves stay strict.
 Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=8192)], ...], Field(strict=False)]
@@ -39,7 +40,8 @@ class Config(BaseModel):
         default="cnn", description="network, of dense layers or of convolutions"
     )
     filters: Widths = Field(
-        default=(32, 32, 64, 64, 128), description="cnn: width of each convolution, first to last"
+        default=(32, 32, 64, 64, 128),
+        description="cnn, valid_cnn: width of each convolution, first to last",
     )
     hidden_units: Widths = Field(
         default=(), description="width of each dense layer before the last"
@@ -106,6 +108,47 @@ class Config(BaseModel):
         default=0.0, ge=0, le=45, description="augmentation: slant by up to so many degrees"
     )
 
+    wild: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="augmentation: share of the images that turn and move up to 2.3 times as far",
+    )
+    corruption: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="augmentation: share of the images made thicker, thinner, paler, noisy, "
+        "specked or blurred",
+    )
+    printed: float = Field(
+        default=0.0, ge=0, le=1, description="printed digits a step, as a share of the batch"
+    )
+    non_digits: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="letters, scribbles, textures and noise a step, as a share of the batch, "
+        "learnt as no digit more than another",
+    )
+    clean_epochs: int = Field(
+        default=0,
+        ge=0,
+        le=10_000,
+        description="epochs before the others, at twice the rate, without wild, corrupted, printed "
+        "and non-digits",
+    )
+    clean_share: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of the weights after the clean epochs in those that are kept",
+    )
+
+    precision: Precision = Field(
+        default="float32",
+        description="arithmetic of training; auto: bfloat16 on a CPU that has it",
+    )
     seed: int = Field(
         default=0,
         ge=0,
@@ -117,10 +160,17 @@ class Config(BaseModel):
     def _knobs_fit_together(self) -> Self:
         """Refuses a knob that would be ignored: what is set must do something."""
         defaults = type(self).model_fields
-        if self.architecture == "cnn" and not self.filters:
+        convolutional = self.architecture in ("cnn", "valid_cnn")
+        if convolutional and not self.filters:
             raise ValueError("filters: a cnn needs one convolution or more")
-        if self.architecture != "cnn" and self.filters != defaults["filters"].default:
+        if self.architecture == "valid_cnn" and not 2 <= len(self.filters) <= 7:
+            raise ValueError("filters: a valid_cnn has 2 to 7 convolutions")
+        if not convolutional and self.filters != defaults["filters"].default:
             raise ValueError("filters: only a cnn has convolutions")
+        if self.wild and not (self.shift or self.rotation):
+            raise ValueError("wild: needs a shift or a rotation above 0")
+        if self.clean_share and not self.clean_epochs:
+            raise ValueError("clean_share: needs clean_epochs above 0")
         if self.early_stopping and not self.validation_fraction:
             raise ValueError("early_stopping: needs a validation_fraction above 0")
         return self
@@ -128,6 +178,8 @@ class Config(BaseModel):
     @classmethod
     def from_recipe(cls, recipe: str | Path, **flags: Any) -> Self:
         """Reads a recipe by name or path; ``flags`` beat what it says.
+
+        A network of dense layers asked for by a flag has no use for the recipe's filters.
 
         Raises:
             ConfigError: no such recipe, no TOML, an unknown name or a value out of range.
@@ -139,6 +191,8 @@ class Config(BaseModel):
             raise ConfigError(f"recipe {path}: {error.strerror}") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"recipe {path}: not TOML: {error}") from error
+        if flags.get("architecture") == "mlp":
+            values.pop("filters", None)
         try:
             return cls(**(values | flags))
         except ValidationError as error:

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from training.config import Config, ConfigError, recipe_names
 
-DEFAULT_RECIPE = {"cnn": "default", "mlp": "tutorial"}
+DEFAULT_RECIPE = {"mlp": "tutorial"}  # of a network; the others have "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ def parse(arguments: list[str] | None = None) -> Command:
     parser = _parser()
     options = vars(parser.parse_args(arguments))
     knobs = {name: options[name] for name in Config.model_fields if name in options}
-    recipe = options["recipe"] or DEFAULT_RECIPE[knobs.get("architecture", "cnn")]
+    recipe = options["recipe"] or DEFAULT_RECIPE.get(knobs.get("architecture", ""), "default")
     try:
         config = Config.from_recipe(recipe, **knobs)
     except ConfigError as error:

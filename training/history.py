@@ -22,7 +22,10 @@ class Epoch:
 
 @dataclass(slots=True)
 class History:
-    """The epochs in order. ``best_epoch`` is the one whose weights were kept."""
+    """The epochs in order, through all stages; ``seconds`` cover whatever the fit did.
+
+    ``best_epoch`` is the one whose weights were kept, or mixed with those of the first stage.
+    """
 
     epochs: list[Epoch] = field(default_factory=list)
     best_epoch: int = 0

@@ -10,6 +10,9 @@ from keras import ops
 
 from training.config import Config
 from training.model import CLASSES
+from training.muon import Muon
+
+NO_DIGIT = 0.11  # the largest probability of a target that prefers no digit, and a little
 
 
 def optimizer(config: Config, steps: int) -> keras.optimizers.Optimizer:
@@ -31,6 +34,8 @@ def optimizer(config: Config, steps: int) -> keras.optimizers.Optimizer:
             return keras.optimizers.RMSprop(**settings)
         case "adam":
             return keras.optimizers.Adam(**settings)
+        case "muon":
+            return Muon(**settings)
 
 
 def schedule(config: Config, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
@@ -54,28 +59,43 @@ def schedule(config: Config, steps: int) -> float | keras.optimizers.schedules.L
 
 
 def loss(config: Config) -> Callable[[Any, Any], Any]:
-    """The loss of labels (b,) 0..9 against logits (b, 10).
+    """The loss of labels (b,) 0..9, or of targets (b, 10), against logits (b, 10).
 
     Cross-entropy in nats, or the mean squared error of the probabilities, against labels of which
     a share may be spread evenly (Szegedy et al. 2016, "Rethinking the Inception Architecture").
     """
     smoothing = config.label_smoothing
 
-    def one_hot(labels: Any) -> Any:
-        truth = ops.one_hot(ops.cast(ops.reshape(labels, (-1,)), "int32"), CLASSES)
-        return truth * (1 - smoothing) + smoothing / CLASSES
-
     def mean_squared_error(labels: Any, logits: Any) -> Any:
-        return ops.mean(ops.square(one_hot(labels) - ops.softmax(logits)), axis=-1)
+        truth = _smooth(targets(labels), smoothing)
+        return ops.mean(ops.square(truth - ops.softmax(logits)), axis=-1)
 
-    def smoothed_cross_entropy(labels: Any, logits: Any) -> Any:
-        return keras.losses.categorical_crossentropy(one_hot(labels), logits, from_logits=True)
+    def cross_entropy(labels: Any, logits: Any) -> Any:
+        truth = _smooth(targets(labels), smoothing)
+        return keras.losses.categorical_crossentropy(truth, logits, from_logits=True)
 
-    if config.loss == "mean_squared_error":
-        return mean_squared_error
-    if smoothing:
-        return smoothed_cross_entropy
-    cross_entropy: Callable[[Any, Any], Any] = keras.losses.SparseCategoricalCrossentropy(
-        from_logits=True
-    )
-    return cross_entropy
+    return mean_squared_error if config.loss == "mean_squared_error" else cross_entropy
+
+
+class DigitAccuracy(keras.metrics.Mean):  # type: ignore[misc]
+    """The share of digits that are recognised; what is no digit does not count."""
+
+    def __init__(self) -> None:
+        super().__init__(name="accuracy")
+
+    def update_state(self, labels: Any, logits: Any, sample_weight: Any = None) -> None:
+        """Adds a batch: labels (b,) or targets (b, 10), and logits (b, 10)."""
+        truth = targets(labels)
+        right = ops.equal(ops.argmax(truth, axis=-1), ops.argmax(logits, axis=-1))
+        super().update_state(right, sample_weight=ops.max(truth, axis=-1) > NO_DIGIT)
+
+
+def targets(labels: Any) -> Any:
+    """Labels (b,) or (b, 1) as one-hot rows; targets (b, 10) as they are."""
+    if len(labels.shape) == 2 and labels.shape[-1] == CLASSES:
+        return labels
+    return ops.one_hot(ops.cast(ops.reshape(labels, (-1,)), "int32"), CLASSES)
+
+
+def _smooth(truth: Any, smoothing: float) -> Any:
+    return truth * (1 - smoothing) + smoothing / CLASSES if smoothing else truth

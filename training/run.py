@@ -38,17 +38,20 @@ def train(command: Command, report: Report) -> None:
     with staging(command.models) as folder:
         report.loading()
         _load_tensorflow()
-        from training import evaluate, export, fit, model, plots
+        from training import calibrate, evaluate, export, fit, model, plots
 
-        fit.prepare(config.seed)
+        fit.prepare(config)
         network = model.build(config)
         report.model(config, network.count_params())
 
         history = fit.fit(network, config, parts, report.batch, report.epoch)
         report.fit(history)
 
+        network = model.as_float32(network, config)
+        held_out = parts.validation_images, parts.validation_labels
+        temperature = calibrate.calibrate(network, *held_out)
         classifier = model.with_probabilities(network)
-        validation = evaluate.evaluate(classifier, parts.validation_images, parts.validation_labels)
+        validation = evaluate.evaluate(classifier, *held_out)
         test = evaluate.evaluate(classifier, dataset.test_images, dataset.test_labels)
         report.evaluate(test)
 
@@ -67,7 +70,11 @@ def train(command: Command, report: Report) -> None:
             ir_version=export.IR_VERSION,
             data=_about(dataset, parts),
             settings=config.model_dump(mode="json"),
-            training={"recipe": Path(command.recipe).name, **history.as_dict()},
+            training={
+                "recipe": Path(command.recipe).name,
+                **history.as_dict(),
+                "temperature": temperature,
+            },
             validation=_validation(validation),
             test=test.as_dict(),
             verification=proof.as_dict(),

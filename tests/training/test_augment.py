@@ -74,3 +74,11 @@ def test_scale_grows_and_shrinks() -> None:
     ink = affine(box, scale=0.2).sum(axis=(1, 2)) / box.sum(axis=(1, 2))
     assert 0.6 < ink.min() < 0.8
     assert 1.2 < ink.max() < 1.5
+
+
+def test_a_share_of_the_images_moves_farther() -> None:
+    box = np.zeros((500, 28, 28), np.uint8)
+    box[:, 11:17, 11:17] = 200
+    offsets = np.abs(centre(affine(box, shift=2.0, wild=0.2)) - centre(box)).max(axis=1)
+    assert 4 < offsets[:100].max() < 4.65
+    assert offsets[100:].max() < 2.05

@@ -12,24 +12,26 @@ from training.data import split
 AFFINE: dict[str, Any] = {"shift": 2.0, "rotation": 10.0, "scale": 0.1, "shear": 5.0}
 
 
-def take(count: int, config: Config, first_epoch: int = 0) -> list[tuple[Any, Any]]:
+def take(count: int, config: Config, first_epoch: int = 0) -> list[tuple[Any, ...]]:
     from training import batches
 
     digits = few()
     endless = batches.training_batches(
         digits.train_images, digits.train_labels, config, first_epoch
     )
-    return [(np.asarray(images), np.asarray(labels)) for images, labels in islice(endless, count)]
+    return [tuple(map(np.asarray, batch)) for batch in islice(endless, count)]
 
 
 def test_an_epoch_shows_every_image_once_with_its_label_and_each_epoch_in_another_order() -> None:
     digits = few()
     batches = take(26, Config(batch_size=32))
-    assert [len(labels) for _, labels in batches[:13]] == [32] * 12 + [16]
+    assert [len(targets) for _, targets, _ in batches[:13]] == [32] * 12 + [16]
     orders = []
     for epoch in (batches[:13], batches[13:]):
-        images = np.concatenate([images for images, _ in epoch])
-        labels = np.concatenate([labels for _, labels in epoch])
+        images, targets, weights = (np.concatenate(part) for part in zip(*epoch, strict=True))
+        assert (weights == 1).all()
+        assert (targets.sum(axis=1) == 1).all()
+        labels = targets.argmax(axis=1)
         seen = [(bytes(image), int(label)) for image, label in zip(images, labels, strict=True)]
         given = zip(map(bytes, digits.train_images), map(int, digits.train_labels), strict=True)
         assert sorted(seen) == sorted(given)
@@ -37,23 +39,52 @@ def test_an_epoch_shows_every_image_once_with_its_label_and_each_epoch_in_anothe
     assert orders[0] != orders[1]
 
 
+def test_printed_digits_and_non_digits_come_behind_the_batch() -> None:
+    """Printed digits count as digits do; non-digits half, and as any digit equally."""
+    first, last = (
+        take(13, Config(batch_size=32, printed=0.1, non_digits=0.3))[at] for at in (0, 12)
+    )
+    for (images, targets, weights), digits in ((first, 32), (last, 16)):
+        assert images.shape == (digits + 3 + 9, 28, 28)
+        assert images.dtype == np.uint8
+        np.testing.assert_array_equal(targets[: digits + 3].max(axis=1), 1)
+        np.testing.assert_allclose(targets[digits + 3 :], 0.1)
+        assert weights.tolist() == [1.0] * (digits + 3) + [0.5] * 9
+
+
+def test_the_last_images_of_a_batch_are_damaged_and_the_others_as_they_are() -> None:
+    """A share of a half is three images of each of the six kinds."""
+    (plain, *_), (damaged, *_) = (take(1, Config(batch_size=36, corruption=c))[0] for c in (0, 0.5))
+    changed = (plain != damaged).any(axis=(1, 2))
+    assert not changed[:18].any()
+    assert changed[18:].all()
+
+
+def test_the_smallest_share_damages_one_image_of_each_kind() -> None:
+    (plain, *_), (damaged, *_) = (
+        take(1, Config(batch_size=32, corruption=c))[0] for c in (0, 0.001)
+    )
+    assert (plain != damaged).any(axis=(1, 2)).sum() == 6
+
+
 def test_a_run_may_begin_at_any_epoch_and_sees_what_it_would_have_seen() -> None:
-    config = Config(batch_size=32, **AFFINE)
+    others: dict[str, Any] = {"wild": 0.2, "corruption": 0.3, "printed": 0.1, "non_digits": 0.1}
+    config = Config(batch_size=32, **AFFINE, **others)
     whole, resumed = take(26, config), take(13, config, first_epoch=1)
-    for (images, labels), (same_images, same_labels) in zip(whole[13:], resumed, strict=True):
-        np.testing.assert_array_equal(images, same_images)
-        np.testing.assert_array_equal(labels, same_labels)
+    for batch, same in zip(whole[13:], resumed, strict=True):
+        for part, same_part in zip(batch, same, strict=True):
+            np.testing.assert_array_equal(part, same_part)
 
 
 def test_the_largest_seed_is_a_seed() -> None:
     """Seeds go beyond what TensorFlow's usual integers hold."""
-    (first, _), (other, _) = (take(1, Config(seed=seed, **AFFINE))[0] for seed in (2**32 - 1, 0))
+    (first, *_), (other, *_) = (take(1, Config(seed=seed, **AFFINE))[0] for seed in (2**32 - 1, 0))
     assert (first != other).any()
 
 
 def test_augmentation_shows_every_epoch_something_new() -> None:
     config = Config(batch_size=400, **AFFINE)
-    first, second = (sorted(map(bytes, images)) for images, _ in take(2, config))
+    first, second = (sorted(map(bytes, images)) for images, *_ in take(2, config))
     assert not set(first) & set(second)
 
 

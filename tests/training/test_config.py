@@ -66,6 +66,9 @@ def test_the_settings_in_a_card_give_the_same_settings_again() -> None:
         ("", {"learning_rate": -1.0}, r"^--learning-rate: -1\.0 should be greater than 0$"),
         ("filters = []", {}, r"^filters: a cnn needs"),
         ("architecture = 'mlp'\nfilters = [8]", {}, r"^filters: only a cnn"),
+        ("architecture = 'valid_cnn'\nfilters = [8]", {}, r"^filters: a valid_cnn has 2 to 7"),
+        ("wild = 0.1", {}, r"^wild: needs a shift or a rotation"),
+        ("clean_share = 0.3", {}, r"^clean_share: needs clean_epochs"),
         ("early_stopping = 2\nvalidation_fraction = 0.0", {}, r"^early_stopping: needs"),
         ("epochs = ", {}, r"mine\.toml: not TOML: "),
         ("epochs = 1\nepochs = 2", {}, r"mine\.toml: not TOML: "),
@@ -81,7 +84,7 @@ def test_what_is_wrong_is_named_in_one_line(
 
 
 def test_an_unknown_recipe_lists_those_there_are() -> None:
-    with pytest.raises(ConfigError, match="no recipe 'fast'; there are default, quick, tutorial"):
+    with pytest.raises(ConfigError, match="'fast'; there are champion, default, quick, tutorial"):
         Config.from_recipe("fast")
 
 

@@ -3,14 +3,19 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+import onnx
 import pytest
 
 from tests.training.digits import few
 from training.config import Config, Optimizer
 from training.data import Split, split
+from training.verify import verify
 
 AFFINE: dict[str, Any] = {"shift": 2.0, "rotation": 10.0, "scale": 0.1, "shear": 5.0}
 
@@ -32,7 +37,7 @@ def parts() -> Split:
 def run(config: Config, split_: Split) -> tuple[Any, Any]:
     from training import fit, model
 
-    fit.prepare(config.seed)
+    fit.prepare(config)
     network = model.build(config)
     return network, fit.fit(network, config, split_)
 
@@ -60,7 +65,7 @@ def test_the_history_tells_every_epoch_and_how_long_it_took() -> None:
     from training import fit, model
 
     config = small()
-    fit.prepare(config.seed)
+    fit.prepare(config)
     network = model.build(config)
     history = fit.fit(
         network,
@@ -123,6 +128,24 @@ PRINT_WEIGHTS = (
 )
 
 
+STAGES: dict[str, Any] = {
+    "architecture": "valid_cnn",
+    "filters": (4, 8, 8),
+    "batch_normalization": True,
+    "optimizer": "muon",
+    "learning_rate": 0.01,
+    "precision": "bfloat16",
+    "clean_epochs": 2,
+    "epochs": 1,
+    "clean_share": 0.3,
+    "wild": 0.2,
+    "corruption": 0.3,
+    "printed": 0.1,
+    "non_digits": 0.1,
+    **AFFINE,
+}
+
+
 def fingerprint(network: Any) -> str:
     return hashlib.sha256(b"".join(map(bytes, network.get_weights()))).hexdigest()
 
@@ -140,3 +163,69 @@ def test_the_same_seed_gives_the_same_weights() -> None:
     command = [sys.executable, "-c", PRINT_WEIGHTS]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert printed.strip() == first
+
+
+@pytest.fixture(scope="module")
+def staged() -> Iterator[tuple[Any, Any]]:
+    """A run of both stages in bfloat16, its network and history."""
+    import keras
+
+    yield run(small(**STAGES), parts())
+    keras.config.set_dtype_policy("float32")
+
+
+def test_the_history_goes_on_through_both_stages(staged: tuple[Any, Any]) -> None:
+    _, history = staged
+    assert [epoch.epoch for epoch in history.epochs] == [1, 2, 3]
+    assert history.best_epoch == 3
+    for name in ("seconds", "cpu_seconds"):
+        times = [getattr(epoch, name) for epoch in history.epochs]
+        assert 0 < times[0] < times[1] < times[2] < getattr(history, name)
+
+
+def test_both_stages_in_bfloat16_give_the_same_weights_again(staged: tuple[Any, Any]) -> None:
+    first, _ = staged
+    assert fingerprint(run(small(**STAGES), parts())[0]) == fingerprint(first)
+
+
+def test_what_was_trained_in_bfloat16_is_exported_in_float32_and_proved(
+    staged: tuple[Any, Any], tmp_path: Path
+) -> None:
+    """The published file computes what Keras does, to 1e-5, on real digits and the proof's own."""
+    from training import evaluate, export, model
+
+    network = model.as_float32(staged[0], small(**STAGES))
+    classifier = model.with_probabilities(network)
+    assert {layer.compute_dtype for layer in network.layers} == {"float32"}
+    export.export(classifier, tmp_path / "model.onnx")
+    types = {tensor.data_type for tensor in onnx.load(tmp_path / "model.onnx").graph.initializer}
+    assert onnx.TensorProto.BFLOAT16 not in types
+    digits = few()
+    reference = partial(evaluate.probabilities, classifier)
+    proof = verify(tmp_path / "model.onnx", reference, digits.test_images, digits.test_labels)
+    assert proof.largest_difference <= 1e-5
+
+
+def test_the_clean_stage_alone_is_what_a_share_of_one_keeps() -> None:
+    knobs = {**STAGES, "precision": "float32", "clean_share": 1.0}
+    mixed, _ = run(small(**knobs), parts())
+    clean = dict.fromkeys(("wild", "corruption", "printed", "non_digits", "clean_share"), 0.0)
+    alone, _ = run(
+        small(**{**knobs, **clean, "clean_epochs": 0, "epochs": 2, "learning_rate": 0.02}), parts()
+    )
+    for kept, same in zip(mixed.trainable_weights, alone.trainable_weights, strict=True):
+        np.testing.assert_array_equal(kept, same)
+
+
+@pytest.mark.parametrize(("flags", "half"), [("fma avx512_bf16 sha", True), ("fma avx2", False)])
+def test_auto_is_bfloat16_where_the_processor_has_it(
+    flags: str, half: bool, tmp_path: Path
+) -> None:
+    from training import fit
+
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(f"flags\t\t: {flags}\n")
+    assert fit.in_bfloat16("auto", cpuinfo) is half
+    assert fit.in_bfloat16("auto", tmp_path / "none") is False
+    assert fit.in_bfloat16("float32", cpuinfo) is False
+    assert fit.in_bfloat16("bfloat16", tmp_path / "none") is True

@@ -18,9 +18,16 @@ def test_mlp_alone_is_the_recipe_tutorial() -> None:
     assert parse(["--architecture", "mlp"]).config == Config.from_recipe("tutorial")
 
 
+def test_every_network_of_convolutions_alone_is_the_recipe_default() -> None:
+    for name in ("cnn", "valid_cnn"):
+        config = parse(["--architecture", name]).config
+        assert config == Config.from_recipe("default", architecture=name)
+
+
 def test_mlp_with_a_recipe_is_that_recipe_with_another_network() -> None:
     command = parse(["--architecture", "mlp", "--recipe", "quick"])
     assert command.config == Config.from_recipe("quick", architecture="mlp")
+    assert (command.config.architecture, command.config.optimizer) == ("mlp", "muon")
 
 
 def test_every_knob_has_its_flag_and_its_help(capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,7 +55,7 @@ def test_flags_of_every_kind_reach_the_settings() -> None:
         ("--epochs ten", "argument --epochs: invalid int value: 'ten'"),
         ("--epochs 0", "--epochs: 0 should be greater than or equal to 1"),
         ("--activation rulu", "argument --activation: invalid choice: 'rulu'"),
-        ("--recipe fast", "no recipe 'fast'; there are default, quick, tutorial"),
+        ("--recipe fast", "no recipe 'fast'; there are champion, default, quick, tutorial"),
         ("--epoch 3", "unrecognized arguments: --epoch 3"),
         ("--tolerance 2", "--tolerance: a share from 0 to 1"),
         ("--tolerance nan", "--tolerance: a share from 0 to 1"),

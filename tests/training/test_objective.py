@@ -45,3 +45,26 @@ def test_the_losses_are_those_of_their_formulas() -> None:
     assert loss(label_smoothing=0.1) == pytest.approx(smoothed, rel=1e-5)
     squared = ((truth - probabilities) ** 2).mean()
     assert loss(loss="mean_squared_error") == pytest.approx(squared, rel=1e-5)
+
+
+def test_labels_and_their_one_hot_rows_have_the_same_loss() -> None:
+    from training import objective
+
+    logits = np.random.default_rng(0).normal(size=(6, 10)).astype(np.float32)
+    labels = np.arange(6)
+    for knobs in ({}, {"label_smoothing": 0.1}, {"loss": "mean_squared_error"}):
+        loss = objective.loss(Config(**knobs))
+        np.testing.assert_allclose(loss(labels, logits), loss(np.eye(10)[labels], logits), 1e-5)
+
+
+def test_accuracy_counts_digits_alone_and_each_once() -> None:
+    """Also over batches of different sizes, with non-digits among them."""
+    from training import objective
+
+    even = np.full((3, 10), 0.1, np.float32)
+    right, wrong = np.eye(10, dtype=np.float32)[[3, 3]], np.eye(10, dtype=np.float32)[[4, 5]]
+    accuracy = objective.DigitAccuracy()
+    accuracy.update_state(np.concatenate([right, even]), np.concatenate([right, even]))
+    accuracy.update_state(np.array([3, 3]), wrong)
+    accuracy.update_state(np.array([3]), right[:1])
+    assert float(accuracy.result()) == pytest.approx(3 / 5)

@@ -85,6 +85,7 @@ def test_the_card_and_the_file_tell_the_runs_story(ran: tuple[list[str], Path]) 
     card = Repository(models).card(1)
     assert card["settings"]["hidden_units"] == [16]
     assert card["training"]["recipe"] == "tutorial"
+    assert 0.25 <= card["training"]["temperature"] <= 4
     assert [epoch["epoch"] for epoch in card["training"]["epochs"]] == [1, 2, 3]
     assert card["data"]["training_images"] == 1800
     assert card["data"]["files"].keys() == {f"{name}.gz" for name in NAMES.values()}
