@@ -41,9 +41,7 @@ def rows(server: Server, rounds: int, seconds: int) -> list[dict[str, object]]:
 
 
 @contextmanager
-def repeated(
-    server: Server, large: Callable[[http.client.HTTPConnection], None]
-) -> Iterator[None]:
+def repeated(server: Server, large: Callable[[http.client.HTTPConnection], None]) -> Iterator[None]:
     """Sends the large request again and again, one at a time, on a connection of its own."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
     stop = threading.Event()
