@@ -25,7 +25,6 @@ FAINTEST_INK = 12
 _FLAT = 4
 _MOST_FRAMED = 0.25
 """A digit that is cut out tightly covers no more of the picture's outermost pixels than this."""
-_LEAST_SHARE = 0.015
 _FAINTER = 3
 """How much more has to speak for fainter ink, which may be shade, than for bold."""
 _MOST_RUNS = 60_000
@@ -40,8 +39,12 @@ class Found:
     mask: Mask
     box: Box
     weight: float
-    is_clear: bool
-    """Whether it is made of strokes, clear of the frame, and not one edge among many."""
+    is_stroke: bool
+    """Whether it is made of strokes and clear of the frame."""
+    is_solid: bool
+    """Whether it is a block: a stain, or the sheet itself."""
+    share: float
+    """The share of all that is steep in the picture that lies in it."""
     threshold: int
     """The amount of ink from which on a pixel is in the mask."""
     others: int
@@ -103,14 +106,14 @@ class Weighed:
     framed: NDArray[np.float64]
     """The share of the picture's outermost pixels that each covers."""
     share: NDArray[np.float64]
-    """The share of all that is steep in the picture that each part's outline has."""
+    """The share of all that is steep in the picture that lies in each part."""
 
 
 def weigh(ink: Ink, edges: Grey, mask: Mask, near: Box | None = None) -> Weighed:
     """Weighs each part of ``mask`` by its sharp outline, its ink, its place and its make."""
     parts = connected_parts(mask)
     outline = _outline(mask)
-    sharp = parts.sums(np.where(outline, edges, np.uint8(0)))
+    sharp = parts.sums(edges)
     length = np.maximum(1, parts.sums(outline.view(np.uint8)))
     sharpness = sharp / length
     solid, framed = _is_solid(parts, 2 * parts.area / length), _on_frame(parts)
@@ -144,8 +147,9 @@ def _heaviest(ink: Ink, edges: Grey, mask: Mask, threshold: int, near: Box | Non
         bool(
             not weighed.solid[heaviest]
             and framed[heaviest] <= (_MOST_FRAMED if ink.is_plain else 0)
-            and weighed.share[chosen].sum() > _LEAST_SHARE
         ),
+        bool(weighed.solid[heaviest]),
+        float(weighed.share[chosen].sum()),
         threshold,
         int(np.count_nonzero(others)),
     )
@@ -167,7 +171,7 @@ def _is_solid(parts: Parts, breadth: NDArray[np.float64]) -> Mask:
     long_side = np.maximum(parts.width, parts.height)
     short_side = np.minimum(parts.width, parts.height)
     stout = short_side > 0.6 * long_side
-    solid: Mask = stout & (parts.area > 0.75 * long_side * short_side)
+    solid: Mask = stout & (parts.area > 0.8 * long_side * short_side)
     large = parts.area > 0.2 * parts.shape[0] * parts.shape[1]
     large &= breadth > 0.24 * short_side
     large &= (parts.width < 0.9 * parts.shape[1]) | (parts.height < 0.9 * parts.shape[0])

@@ -14,6 +14,8 @@ from service.picture.ground import (
     without_grain,
 )
 
+_LEAST_SHARE = 0.1
+"""A digit on plain ground has at least so much of all that is steep in the picture."""
 WIDEST_STROKES = (0.2, 0.4)
 """The widest a stroke may be, as shares of the picture's shorter side that are tried in turn."""
 
@@ -40,25 +42,31 @@ def search(
                 found = find_digit(ink, edges, near)
                 if found is not None:
                     seen.append((ink, found))
-        clear = [pair for pair in seen if pair[1].is_clear]
-        whole = [(ink, found) for ink, found in clear if not _is_enclosed(found, clear)]
+        clear = [pair for pair in seen if _is_clear(*pair, seen)]
         if clear:
-            return max(whole, key=lambda pair: pair[1].weight)
+            return max(clear, key=lambda pair: pair[1].weight)
     return max(seen, key=lambda pair: pair[1].weight, default=None)
 
 
-def _is_enclosed(found: Found, pairs: list[tuple[Ink, Found]]) -> bool:
-    """Whether a digit lies within another on plain ground: it is what that one encloses."""
-    left, top, width, height = found.box
-    return any(
-        ink.is_plain
-        and other.box[0] <= left
-        and other.box[1] <= top
-        and other.box[0] + other.box[2] >= left + width
-        and other.box[1] + other.box[3] >= top + height
-        and other.box != found.box
-        and other.weight > 0.5 * found.weight
-        for ink, other in pairs
+def _is_clear(ink: Ink, found: Found, seen: list[tuple[Ink, Found]]) -> bool:
+    """Whether there is no need to look further.
+
+    Not so for one edge among many, unless it is on a sheet that lies on something else, nor for
+    what another digit on plain ground encloses, such as the inside of a 0.
+    """
+    around = [other for way, other in seen if way.is_plain and _encloses(other.box, found.box)]
+    on_sheet = ink.is_plain and any(other.is_solid for other in around)
+    within = any(other.is_stroke and 2 * other.weight > found.weight for other in around)
+    return found.is_stroke and not within and (found.share > _LEAST_SHARE or on_sheet)
+
+
+def _encloses(outer: Box, inner: Box) -> bool:
+    return (
+        outer != inner
+        and outer[0] <= inner[0]
+        and outer[1] <= inner[1]
+        and outer[0] + outer[2] >= inner[0] + inner[2]
+        and outer[1] + outer[3] >= inner[1] + inner[3]
     )
 
 
