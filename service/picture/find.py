@@ -44,7 +44,7 @@ class Found:
     is_solid: bool
     """Whether it is a block: a stain, or the sheet itself."""
     share: float
-    """The share of all that is steep in the picture that lies in it."""
+    """The share of all that is steep in the picture that lies in it and in parts like it."""
     threshold: int
     """The amount of ink from which on a pixel is in the mask."""
     others: int
@@ -149,7 +149,7 @@ def _heaviest(ink: Ink, edges: Grey, mask: Mask, threshold: int, near: Box | Non
             and framed[heaviest] <= (_MOST_FRAMED if ink.is_plain else 0)
         ),
         bool(weighed.solid[heaviest]),
-        float(weighed.share[chosen].sum()),
+        float(weighed.share[allowed & ~weighed.solid].sum()),
         threshold,
         int(np.count_nonzero(others)),
     )
