@@ -1,0 +1,175 @@
+"""Pictures over a real server: read alike in every body, told as asked, refused in time."""
+
+from __future__ import annotations
+
+import base64
+import io
+import struct
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pytest
+from PIL import Image
+
+from tests.corpus.digits import mnist
+from tests.corpus.kinds import photo_12mp, scan
+from tests.server import Server, serving
+from tests.service.decode.samples import BOUNDARY, digits, form, picture
+
+MODELS = Path(__file__).parents[3] / "models"
+SHAPE = mnist(1, seed=3)[0]
+SCAN = scan(SHAPE, np.random.default_rng(0))
+
+
+@pytest.fixture(scope="module")
+def champion(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(MODELS, tmp_path_factory.mktemp("log") / "stderr") as running:
+        yield running
+
+
+def test_a_picture_is_read_alike_in_every_body(champion: Server) -> None:
+    alone = champion.post("/predict?include=seen", SCAN, "image/png")
+    assert alone.status == 200
+    (prediction,) = alone.json()["predictions"]
+    assert prediction["digit"] == SHAPE.label
+    text = base64.b64encode(SCAN).decode()
+    others = [
+        champion.post("/predict?include=seen", orjson.dumps({"pictures": [text]})),
+        champion.post(
+            "/predict?include=seen",
+            form(("files", SCAN)),
+            f"multipart/form-data; boundary={BOUNDARY}",
+        ),
+        champion.post("/predict?include=seen", SCAN, "image/jpeg"),  # the content decides
+    ]
+    assert [other.body for other in others] == [alone.body] * 3
+
+
+def test_what_was_seen_is_told_when_asked(champion: Server) -> None:
+    assert "seen" not in champion.post("/predict", SCAN, "image/png").json()["predictions"][0]
+    seen = champion.post("/predict?include=seen", SCAN, "image/png").json()["predictions"][0][
+        "seen"
+    ]
+    assert set(seen) == {"png", "box", "polarity", "stroke_width"}
+    assert seen["polarity"] == "dark on light"
+    shown = Image.open(io.BytesIO(base64.b64decode(seen["png"])))
+    raw = champion.post("/predict", np.asarray(shown).tobytes(), "application/octet-stream").json()
+    answer = champion.post("/predict", SCAN, "image/png").json()
+    assert raw["predictions"][0]["probabilities"] == answer["predictions"][0]["probabilities"]
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (digits()[0].tobytes(), "application/octet-stream"),
+        (orjson.dumps({"images": [digits()[0].tolist()]}), "application/json"),
+        (picture(index=0), "image/png"),
+    ],
+)
+def test_an_array_and_a_picture_in_mnist_s_form_are_as_given(
+    champion: Server, body: bytes, content_type: str
+) -> None:
+    seen = champion.post("/predict?include=seen", body, content_type).json()["predictions"][0][
+        "seen"
+    ]
+    assert (seen["polarity"], seen["box"]) == ("as given", None)
+    shown = Image.open(io.BytesIO(base64.b64decode(seen["png"])))
+    assert np.array_equal(np.asarray(shown), digits()[0])
+
+
+def test_another_include_is_refused(champion: Server) -> None:
+    assert champion.post("/predict?include=all", SCAN, "image/png").status == 422
+
+
+def bomb(width: int, height: int, depth: int = 8) -> bytes:
+    """A PNG of a few thousand bytes that says, and holds, so many pixels of nothing."""
+    header = struct.pack(">IIBBBBB", width, height, depth, 0, 0, 0, 0)
+    rows = zlib.compress(bytes(min((width * depth // 8 + 1) * height, 50_000_000)), 9)
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
+
+    chunks = chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+HOSTILE = {
+    "a bomb over the limits": (bomb(16_000, 16_000), 413),
+    "an absurd size": (bomb(2**31 - 1, 2**31 - 1), 413),
+    "no pixels": (bomb(0, 0), 400),
+    "cut short": (SCAN[: len(SCAN) // 2], 400),
+    "with a program behind it": (SCAN + b"PK\x03\x04" + bytes(1000), 400),
+    "a page": (b"<html><script>alert(1)</script></html>", 400),
+    "a drawing": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 415),
+    "a document": (b"%PDF-1.7 " + bytes(100), 415),
+    "PostScript": (b"%!PS-Adobe-3.0 EPSF-3.0\n" + bytes(100), 400),
+    "nothing": (b"", 400),
+    "many scans": (picture("JPEG") + b"\xff\xda\x00\x08" * 500, 400),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_picture_is_refused_within_100_ms(champion: Server, name: str) -> None:
+    body, status = HOSTILE[name]
+    took = []
+    for _ in range(3):
+        start = time.perf_counter()
+        answer = champion.post("/predict", body, "image/png")
+        took.append(time.perf_counter() - start)
+        assert answer.status == status
+        assert answer.json()["status"] == status
+    assert min(took) < 0.1
+
+
+def test_the_largest_picture_allowed_takes_bounded_memory(champion: Server) -> None:
+    """64 megapixels, all of them black, four at once."""
+    body = io.BytesIO()
+    Image.new("1", (8000, 8000)).save(body, "PNG")
+    before = _resident_mib(champion.process.pid)
+    threads = [
+        threading.Thread(target=champion.post, args=("/predict", body.getvalue(), "image/png"))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    most = before
+    while any(thread.is_alive() for thread in threads):
+        most = max(most, _resident_mib(champion.process.pid))
+        time.sleep(0.005)
+    assert most - before < 700
+
+
+def _resident_mib(pid: int) -> float:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * 4096 / 2**20
+
+
+def test_a_photo_does_not_keep_other_requests_waiting(champion: Server) -> None:
+    """While photos of 12 megapixels are read, health is answered between two of their steps."""
+    photo = photo_12mp(SHAPE, np.random.default_rng(0))
+    waits = []
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.is_set():
+            start = time.perf_counter()
+            champion.get("/health/live")
+            waits.append(time.perf_counter() - start)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        for _ in range(5):
+            assert champion.post("/predict", photo, "image/jpeg").status == 200
+    finally:
+        done.set()
+        watcher.join()
+    assert len(waits) > 20
+    assert float(np.median(waits)) < 0.03
