@@ -62,8 +62,10 @@ def doubts(
     for index, one in enumerate(seen or ()):
         if one.polarity != "as given":
             found[index] = one.doubts
-    for index, surest in enumerate(probabilities.max(axis=1).tolist()):
-        if surest < least and found[index] != _BLANK:
+    # Digit by digit: a reduction of short rows takes five times as long.
+    surest = np.maximum.reduce(probabilities.T.copy())
+    for index in np.flatnonzero(surest < least).tolist():
+        if found[index] != _BLANK:
             found[index] = (*found[index], "not a digit")
     return found
 
@@ -93,7 +95,8 @@ def _odd_ones(images: Images) -> Sequence[int]:
     # Inked in two rows that are far enough apart, as any upright 1 is.
     ends = images[narrow][:, [9, 9 + _SHORT]].max(axis=2)
     odd[narrow] = ends.min(axis=1) <= 127
-    return [int(index) for index in np.flatnonzero(odd)]
+    indices: list[int] = np.flatnonzero(odd).tolist()
+    return indices
 
 
 def _doubts_of_ink(image: Images) -> tuple[str, ...]:
