@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 LOCK = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.toml --quiet \
 	--group build --python-version 3.11 --python-platform linux --generate-hashes --no-annotate $(ARGS)
 
-.PHONY: help serve train models test bench check format lock docker clean
+.PHONY: help serve train models test bench pictures check format lock docker clean
 
 help: ## list these words
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1#/p' $(MAKEFILE_LIST) | awk -F'#' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -33,6 +33,9 @@ test: $(VENV)/.perf ## run the tests; ARGS="-m 'not slow'" for the quick ones
 
 bench: $(VENV)/.dev ## measure the service beside its limit (needs wrk); ARGS="--rounds 3"
 	$(BIN)/python -m tests.bench $(ARGS)
+
+pictures: $(VENV)/.dev ## make pictures of twenty kinds and print what is read of each; ARGS="--count 100"
+	$(BIN)/python -m tests.corpus $(ARGS)
 
 check: $(VENV)/.dev ## lint, formatting and strict types
 	$(BIN)/ruff check .
