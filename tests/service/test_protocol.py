@@ -313,20 +313,21 @@ def test_who_leaves_in_the_middle_of_a_body_is_counted_and_does_no_harm(
 
 
 def test_who_leaves_while_the_model_runs_is_counted_and_does_no_harm(server: Server) -> None:
-    target = b"POST /predict?version=%s HTTP/1.1\r\n" % SLOW.encode()
-    warm = server.post(f"/predict?version={SLOW}", bytes(784), "application/octet-stream")
-    assert warm.status == 200
+    """Tried anew where the answer was faster than the caller, who cannot see when it runs."""
+    target = f"/predict?version={SLOW}"
+    assert server.post(target, bytes(784), "application/octet-stream").status == 200
+    request = b"POST %s HTTP/1.1\r\nContent-Type: application/octet-stream\r\n" % target.encode()
     before = _left(server)
-    connection = server.connect()
-    connection.sendall(
-        target
-        + b"Content-Type: application/octet-stream\r\nContent-Length: 156800\r\n\r\n"
-        + bytes(156_800)
-    )
-    time.sleep(0.05)
-    _reset(connection)
-    wait_until(lambda: _left(server) == before + 1)
-    assert server.metric("mnist_queue_rows") == 0
+    for _ in range(50):
+        connection = server.connect()
+        connection.sendall(request + b"Content-Length: 156800\r\n\r\n" + bytes(156_800))
+        time.sleep(0.02)
+        _reset(connection)
+        wait_until(lambda: server.metric("mnist_queue_rows") == 0)
+        if _left(server) > before:
+            break
+    assert _left(server) > before
+    assert server.get("/health/ready").status == 200
 
 
 def test_who_closes_only_the_sending_side_is_answered_or_counted_as_gone(server: Server) -> None:
