@@ -20,8 +20,8 @@ from service.runtime import Images, Probabilities
 LEAST_CONFIDENCE = 0.78
 """The operating point for a version whose card states none.
 
-Chosen on 6,000 of MNIST's training images, most of which the network has seen in training: fewer than
-one in 100 are below it. A card can state a better one.
+Chosen on 6,000 of MNIST's training images, most of which the network has seen in training: fewer
+than one in 100 are below it. A card can state a better one.
 """
 _INKED = bytes(b" x"[value > 127] for value in range(256))
 """Makes words of rows or columns, with spaces for those where no pixel is above half."""
