@@ -66,6 +66,9 @@ class Witness:
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("request", self._request)
+        # Playwright asks Chromium for file choosers beside what it does next: one that opens before
+        # Chromium knows is lost. With this listener it is asked once, when the page is opened.
+        page.on("filechooser", lambda chooser: None)
 
     def _console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
