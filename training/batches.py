@@ -19,7 +19,6 @@ CLASSES = 10
 # Printed digits vary more in size than MNIST's, whose box is fixed; non-digits in everything.
 PRINTED = Config(shift=2.8, rotation=10, scale=0.25, shear=12)
 NON_DIGITS = Config(shift=2.8, rotation=19, scale=0.14, shear=12)
-NON_DIGIT_WEIGHT = 0.5
 
 
 def training_batches(
@@ -28,7 +27,7 @@ def training_batches(
     config: Config,
     first_epoch: int = 0,
 ) -> tf.data.Dataset:
-    """Endless batches, shuffled anew every epoch: images uint8, targets (b, 10), weights (b,).
+    """Endless batches, shuffled anew every epoch: images uint8, targets (b, 10).
 
     Order and augmentation depend on the seed, the epoch and the step alone, so that a run may
     begin at any epoch and see what it would have seen. Printed digits and non-digits come behind
@@ -45,17 +44,16 @@ def training_batches(
         )
         return tf.data.Dataset.from_tensor_slices(order).batch(config.batch_size)
 
-    def batch_of(step: Any, indices: Any) -> tuple[Any, Any, Any]:
+    def batch_of(step: Any, indices: Any) -> tuple[Any, Any]:
         seed = tf.stack((config.seed, step))
         batch = tf.gather(all_images, indices)
         if augment.is_active(config):
             batch = augment.affine(batch, config, seed)
         targets = tf.one_hot(tf.gather(all_labels, indices), CLASSES)
         batch = _corrupted(batch, config, seed)
-        parts = [(batch, targets, tf.ones(tf.shape(targets)[0]))]
-        parts += [other(seed) for other in others]
-        images, targets, weights = (tf.concat(part, axis=0) for part in zip(*parts, strict=True))
-        return images, targets, weights
+        parts = [(batch, targets), *(other(seed) for other in others)]
+        images, targets = (tf.concat(part, axis=0) for part in zip(*parts, strict=True))
+        return images, targets
 
     return (
         tf.data.Dataset.counter(first_epoch)
@@ -86,36 +84,34 @@ def _corrupted(batch: Any, config: Config, seed: Any) -> Any:
 
 def _rows(config: Config, share: float) -> int:
     """A share of the batch, one image or more: what is asked for is never left out."""
-    return max(1, int(config.batch_size * share))
+    return max(1, round(config.batch_size * share))
 
 
-def _others(config: Config) -> list[Callable[[Any], tuple[Any, Any, Any]]]:
+def _others(config: Config) -> list[Callable[[Any], tuple[Any, Any]]]:
     """What draws the printed digits and the non-digits of a step."""
-    drawn: list[Callable[[Any], tuple[Any, Any, Any]]] = []
+    drawn: list[Callable[[Any], tuple[Any, Any]]] = []
     if config.printed:
         pictures, digits = synthetic.printed_digits()
         truth = tf.one_hot(digits, CLASSES)
         rows = _rows(config, config.printed)
-        drawn.append(_drawing(pictures, truth, rows, weight=1.0, changes=PRINTED, salt=1000))
+        drawn.append(_drawing(pictures, truth, rows, changes=PRINTED, salt=1000))
     if config.non_digits:
         pictures = synthetic.non_digits(config.seed)
         truth = tf.fill((len(pictures), CLASSES), 1 / CLASSES)
         rows = _rows(config, config.non_digits)
-        drawn.append(
-            _drawing(pictures, truth, rows, weight=NON_DIGIT_WEIGHT, changes=NON_DIGITS, salt=2000)
-        )
+        drawn.append(_drawing(pictures, truth, rows, changes=NON_DIGITS, salt=2000))
     return drawn
 
 
 def _drawing(
-    pictures: Images, truth: Any, rows: int, *, weight: float, changes: Config, salt: int
-) -> Callable[[Any], tuple[Any, Any, Any]]:
+    pictures: Images, truth: Any, rows: int, *, changes: Config, salt: int
+) -> Callable[[Any], tuple[Any, Any]]:
     bank = tf.constant(pictures)
 
-    def draw(seed: Any) -> tuple[Any, Any, Any]:
+    def draw(seed: Any) -> tuple[Any, Any]:
         seed = tf.add(seed, (0, salt))
         chosen = tf.random.stateless_uniform((rows,), seed, 0, len(pictures), tf.int32)
         changed = augment.affine(tf.gather(bank, chosen), changes, seed)
-        return changed, tf.gather(truth, chosen), tf.fill((rows,), weight)
+        return changed, tf.gather(truth, chosen)
 
     return draw

@@ -119,7 +119,7 @@ class Config(BaseModel):
         ge=0,
         le=1,
         description="augmentation: share of the images made thicker, thinner, paler, noisy, "
-        "specked or blurred",
+        "specked, blurred or coarse",
     )
     printed: float = Field(
         default=0.0, ge=0, le=1, description="printed digits a step, as a share of the batch"

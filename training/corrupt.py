@@ -1,4 +1,4 @@
-"""What happens to digits on their way: thicker, thinner, paler, noisy, specked or blurred.
+"""What happens to digits on their way: thicker, thinner, paler, noisy, specked, blurred or coarse.
 
 Each function takes (n, 28, 28) float32 0..255 and a (2,) seed and gives the same shape; how much
 is drawn for each image, up to a little beyond what a reader still takes for granted.
@@ -70,7 +70,19 @@ def blur(images: Any, seed: Any) -> Any:
     return tf.transpose(along_rows(turned), (0, 2, 1))
 
 
-KINDS = (thicken, thin, fade, roughen, speck, blur)
+def coarsen(images: Any, seed: Any) -> Any:
+    """Scanned at two fifths of the resolution, or at half of it, and brought back."""
+    half = tf.shape(images)[0] // 2
+    return tf.concat([_rescanned(images[:half], 11), _rescanned(images[half:], 14)], axis=0)
+
+
+KINDS = (thicken, thin, fade, roughen, speck, blur, coarsen)
+
+
+def _rescanned(images: Any, side: int) -> Any:
+    """The mean of the area of each of ``side`` x ``side`` cells, and smooth between them."""
+    cells = tf.image.resize(images[..., tf.newaxis], (side, side), "area")
+    return tf.image.resize(cells, (28, 28), "bicubic")[..., 0]
 
 
 def _each(images: Any, seed: Any, low: float, high: float) -> Any:

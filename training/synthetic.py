@@ -46,12 +46,11 @@ def printed_digits(fonts: Sequence[str] = FONTS) -> tuple[Images, NDArray[np.int
 
 
 def non_digits(seed: int, count: int = 10_000) -> Images:
-    """Half letters, the rest scribbles, textures, noise and flat fields, (about count, 28, 28)."""
-    drawn = kinds(np.random.default_rng(seed), count // 2)
-    shares = {"letters": 1.0, "scribbles": 0.5, "textures": 0.2, "noise": 0.2, "flat fields": 0.1}
-    return np.concatenate(
-        [drawn[kind][: int(count // 2 * share)] for kind, share in shares.items()]
-    )
+    """Letters and scribbles, the rest textures, noise and flat fields, (count, 28, 28)."""
+    shares = {"letters": 0.4, "scribbles": 0.4, "textures": 0.08, "noise": 0.08}
+    shares["flat fields"] = 0.04
+    drawn = kinds(np.random.default_rng(seed), round(0.4 * count))
+    return np.concatenate([drawn[kind][: round(share * count)] for kind, share in shares.items()])
 
 
 def kinds(random: np.random.Generator, count: int) -> dict[str, Images]:

@@ -25,11 +25,10 @@ def take(count: int, config: Config, first_epoch: int = 0) -> list[tuple[Any, ..
 def test_an_epoch_shows_every_image_once_with_its_label_and_each_epoch_in_another_order() -> None:
     digits = few()
     batches = take(26, Config(batch_size=32))
-    assert [len(targets) for _, targets, _ in batches[:13]] == [32] * 12 + [16]
+    assert [len(targets) for _, targets in batches[:13]] == [32] * 12 + [16]
     orders = []
     for epoch in (batches[:13], batches[13:]):
-        images, targets, weights = (np.concatenate(part) for part in zip(*epoch, strict=True))
-        assert (weights == 1).all()
+        images, targets = (np.concatenate(part) for part in zip(*epoch, strict=True))
         assert (targets.sum(axis=1) == 1).all()
         labels = targets.argmax(axis=1)
         seen = [(bytes(image), int(label)) for image, label in zip(images, labels, strict=True)]
@@ -40,31 +39,30 @@ def test_an_epoch_shows_every_image_once_with_its_label_and_each_epoch_in_anothe
 
 
 def test_printed_digits_and_non_digits_come_behind_the_batch() -> None:
-    """Printed digits count as digits do; non-digits half, and as any digit equally."""
+    """Printed digits are the digits they show; non-digits are any digit equally."""
     first, last = (
         take(13, Config(batch_size=32, printed=0.1, non_digits=0.3))[at] for at in (0, 12)
     )
-    for (images, targets, weights), digits in ((first, 32), (last, 16)):
-        assert images.shape == (digits + 3 + 9, 28, 28)
+    for (images, targets), digits in ((first, 32), (last, 16)):
+        assert images.shape == (digits + 3 + 10, 28, 28)
         assert images.dtype == np.uint8
         np.testing.assert_array_equal(targets[: digits + 3].max(axis=1), 1)
         np.testing.assert_allclose(targets[digits + 3 :], 0.1)
-        assert weights.tolist() == [1.0] * (digits + 3) + [0.5] * 9
 
 
 def test_the_last_images_of_a_batch_are_damaged_and_the_others_as_they_are() -> None:
-    """A share of a half is three images of each of the six kinds."""
-    (plain, *_), (damaged, *_) = (take(1, Config(batch_size=36, corruption=c))[0] for c in (0, 0.5))
+    """A share of a half is three images of each of the seven kinds."""
+    (plain, *_), (damaged, *_) = (take(1, Config(batch_size=42, corruption=c))[0] for c in (0, 0.5))
     changed = (plain != damaged).any(axis=(1, 2))
-    assert not changed[:18].any()
-    assert changed[18:].all()
+    assert not changed[:21].any()
+    assert changed[21:].all()
 
 
 def test_the_smallest_share_damages_one_image_of_each_kind() -> None:
     (plain, *_), (damaged, *_) = (
         take(1, Config(batch_size=32, corruption=c))[0] for c in (0, 0.001)
     )
-    assert (plain != damaged).any(axis=(1, 2)).sum() == 6
+    assert (plain != damaged).any(axis=(1, 2)).sum() == 7
 
 
 def test_a_run_may_begin_at_any_epoch_and_sees_what_it_would_have_seen() -> None:

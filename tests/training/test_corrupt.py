@@ -76,3 +76,15 @@ def test_blur_spreads_a_point_evenly_and_keeps_its_ink() -> None:
     assert ratios.min() > 0.04
     assert ratios.max() < 0.75
     assert np.ptp(ratios) > 0.5
+
+
+def test_coarse_digits_keep_their_ink_and_lose_their_detail() -> None:
+    coarse = apply("coarsen")
+    np.testing.assert_allclose(ink(coarse), ink(DIGITS), rtol=0.1)
+
+    def detail(images: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.abs(np.diff(images, axis=2)).sum(axis=(1, 2))
+
+    lost = 1 - detail(coarse) / detail(DIGITS)
+    assert (lost > 0).mean() > 0.9
+    assert lost[: len(lost) // 2].mean() > lost[len(lost) // 2 :].mean() > 0.1
