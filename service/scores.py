@@ -39,6 +39,15 @@ class Mistake:
 
 
 @dataclass(frozen=True, slots=True)
+class ReliabilityBin:
+    """Images of about the same confidence; the means are None where ``count`` is 0."""
+
+    count: int
+    confidence: float | None
+    accuracy: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Scores:
     """The scores of a model on ``count`` images.
 
@@ -83,6 +92,25 @@ def score(probabilities: NDArray[np.float32], labels: NDArray[np.integer[Any]]) 
     )
 
 
+def reliability(
+    probabilities: NDArray[np.float32], labels: NDArray[np.integer[Any]]
+) -> tuple[ReliabilityBin, ...]:
+    """Confidence against accuracy of ``probabilities`` (n, 10) with ``labels`` (n,), by 15 bins.
+
+    Bins are of equal width, open below and closed above. Source: Guo et al. 2017, "On Calibration
+    of Modern Neural Networks", section 2.
+    """
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    bins = _bins(confidence)
+    counts = np.bincount(bins, minlength=BINS).tolist()
+    sums = np.bincount(bins, weights=confidence, minlength=BINS).tolist()
+    correct = np.bincount(bins[probabilities.argmax(axis=1) == labels], minlength=BINS).tolist()
+    return tuple(
+        ReliabilityBin(count, _ratio(total, count), _ratio(hits, count))
+        for count, total, hits in zip(counts, sums, correct, strict=True)
+    )
+
+
 def _cross_entropy(
     probabilities: NDArray[np.float32], labels: NDArray[np.integer[Any]]
 ) -> float | None:
@@ -101,11 +129,16 @@ def _calibration_error(confidence: NDArray[np.float32], correct: NDArray[np.bool
     """
     if len(correct) == 0:
         return None
-    edges = np.linspace(0, 1, BINS + 1)
-    bins = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, BINS - 1)
     # The size of a bin cancels: its share of the images times the gap between its two means.
-    gaps = np.bincount(bins, weights=correct - confidence.astype(np.float64), minlength=BINS)
-    return float(np.abs(gaps).sum() / len(correct))
+    gaps: NDArray[np.float64] = correct - confidence.astype(np.float64)
+    sums = np.bincount(_bins(confidence), weights=gaps, minlength=BINS)
+    return float(np.abs(sums).sum() / len(correct))
+
+
+def _bins(confidence: NDArray[np.floating]) -> NDArray[np.int64]:
+    edges = np.linspace(0, 1, BINS + 1)
+    bins: NDArray[np.int64] = np.searchsorted(edges, confidence, side="left") - 1
+    return np.clip(bins, 0, BINS - 1)
 
 
 def _class_score(confusion: NDArray[np.int64], digit: int) -> ClassScore:
@@ -121,7 +154,7 @@ def _class_score(confusion: NDArray[np.int64], digit: int) -> ClassScore:
     )
 
 
-def _ratio(part: int, whole: int) -> float | None:
+def _ratio(part: float, whole: int) -> float | None:
     return part / whole if whole else None
 
 
