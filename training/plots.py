@@ -1,4 +1,4 @@
-"""Draws what lies beside a card as PNG: the training curve, the confusion matrix, the mistakes.
+"""Draws what lies beside a card as PNG: how it learnt, what it mistakes, what it bears and doubts.
 
 Each function takes plain figures and a path. Figures are objects of their own, without pyplot's
 global state and without a display, and the same figures give the same bytes.
@@ -32,6 +32,10 @@ def draw(card: Mapping[str, Any], test_images: Images, folder: Path) -> None:
     training_curve(training["epochs"], training["best_epoch"], folder / "training_curve.png")
     confusion_matrix(test["confusion_matrix"], folder / "confusion_matrix.png")
     worst_mistakes(test["mistakes"], test_images, folder / "worst_mistakes.png")
+    if "reliability" in test:
+        reliability_diagram(test["reliability"], folder / "reliability_diagram.png")
+    if "robustness" in card:
+        robustness(card["robustness"], card["doubt"], folder / "robustness.png")
 
 
 def training_curve(epochs: Sequence[Mapping[str, Any]], best_epoch: int, path: Path) -> None:
@@ -100,6 +104,69 @@ def worst_mistakes(mistakes: Sequence[Mapping[str, Any]], images: Images, path: 
     _save(figure, path)
 
 
+def reliability_diagram(bins: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Accuracy against confidence, and how many images there are of each confidence.
+
+    ``bins`` are of equal width from 0 to 1, with ``count``, ``confidence`` and ``accuracy``, the
+    latter two None where there are no images.
+    """
+    figure = _figure(5, 5)
+    accuracy, count = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    filled = [each for each in bins if each["count"]]
+    points = [(each["confidence"], each["accuracy"]) for each in filled]
+    # Of a share p of n images one standard error is the root of p (1 - p) / n.
+    x, y = np.reshape(points, (-1, 2)).T
+    errors = np.sqrt(x * (1 - x) / [each["count"] for each in filled])
+    accuracy.plot((0, 1), (0, 1), color="black", linewidth=0.8, linestyle=":")
+    accuracy.errorbar(x, y, errors, color=TRAINING, fmt="o", markersize=4, linewidth=1)
+    accuracy.set_title("right, against confidence (bars: one standard error)", loc="left")
+    accuracy.set_ylim(-0.03, 1.03)
+    left = np.arange(len(bins)) / len(bins)
+    count.bar(left, [e["count"] for e in bins], 1 / len(bins), align="edge", color=TRAINING)
+    count.set_title("images", loc="left")
+    count.set_yscale("symlog")
+    count.set_xlabel("confidence")
+    for axes in (accuracy, count):
+        _plain(axes)
+    _save(figure, path)
+
+
+def robustness(accuracies: Mapping[str, float], doubt: Mapping[str, Any], path: Path) -> None:
+    """Errors by corruption beside the share of non-digits that the threshold catches, by kind.
+
+    ``accuracies`` and ``doubt`` are as ``training.robustness`` gives them.
+    """
+    kinds = doubt["kinds"]
+    figure = _figure(9.5, 0.8 + 0.27 * max(len(accuracies), len(kinds)))
+    wrong, caught = figure.subplots(1, 2)
+    errors = {name: 1 - accuracy for name, accuracy in accuracies.items()}
+    _bars(wrong, errors, [TRAINING] * len(errors))
+    wrong.set_title("digits read wrong, %", loc="left")
+    colors = [TRAINING if kind["trained"] else VALIDATION for kind in kinds.values()]
+    _bars(caught, {name: kind["caught"] for name, kind in kinds.items()}, colors)
+    caught.set_title("non-digits caught, %", loc="left")
+    passed = 100 * doubt["digits"]["pass"]
+    caught.set_xlabel(f"{passed:.1f} % of digits pass\nblue: kinds trained on, red: never")
+    _save(figure, path)
+
+
+def _bars(axes: Axes, shares: Mapping[str, float], colors: Sequence[str]) -> None:
+    """A bar for each share, with its name and its percentage, the first on top."""
+    places = range(len(shares))
+    bars = axes.barh(places, [100 * share for share in shares.values()], color=colors)
+    axes.bar_label(bars, fmt=" %.2f", fontsize=8)
+    axes.set_yticks(places, list(shares), fontsize=8)
+    axes.invert_yaxis()
+    axes.margins(x=0.15)
+    _plain(axes)
+
+
+def _plain(axes: Axes) -> None:
+    axes.grid(color=FAINT)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
 def _curves(axes: Axes, epochs: Sequence[Mapping[str, Any]], name: str, scale: Any) -> None:
     numbers = range(1, len(epochs) + 1)
     for key, label, color in (
@@ -117,9 +184,7 @@ def _curves(axes: Axes, epochs: Sequence[Mapping[str, Any]], name: str, scale: A
     axes.yaxis.set_minor_formatter(FuncFormatter(lambda _value, _: ""))
     axes.set_xlim(0.5, len(epochs) + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.grid(color=FAINT)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    _plain(axes)
 
 
 def _percent(confidence: float) -> str:

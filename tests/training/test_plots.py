@@ -12,7 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.plots import confusion_matrix, training_curve, worst_mistakes
+from training.plots import (
+    confusion_matrix,
+    reliability_diagram,
+    robustness,
+    training_curve,
+    worst_mistakes,
+)
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (50, 28, 28), np.uint8)
 
@@ -31,6 +37,20 @@ def mistakes(count: int) -> list[dict[str, Any]]:
     return [{"index": i, "label": 4, "digit": 9, "confidence": 0.9} for i in range(count)]
 
 
+def bins(*counts: int) -> list[dict[str, Any]]:
+    """Of equal width, as many images in each, all as sure as right."""
+    middles = [(index + 0.5) / len(counts) for index in range(len(counts))]
+    return [
+        {"count": n, "confidence": middle if n else None, "accuracy": middle if n else None}
+        for n, middle in zip(counts, middles, strict=True)
+    ]
+
+
+def doubt(*caught: float) -> dict[str, Any]:
+    kinds = {f"kind {i}": {"trained": i % 2 == 0, "caught": c} for i, c in enumerate(caught)}
+    return {"digits": {"pass": 0.995}, "kinds": kinds}
+
+
 DRAWINGS: dict[str, Callable[[Path], None]] = {
     "ten epochs": lambda p: training_curve([epoch(0.5 / n) for n in range(1, 11)], 8, p),
     "one epoch": lambda p: training_curve([epoch(0.5)], 1, p),
@@ -42,6 +62,11 @@ DRAWINGS: dict[str, Callable[[Path], None]] = {
     "twenty mistakes": lambda p: worst_mistakes(mistakes(20), IMAGES, p),
     "three mistakes": lambda p: worst_mistakes(mistakes(3), IMAGES, p),
     "no mistakes": lambda p: worst_mistakes([], IMAGES, p),
+    "reliability": lambda p: reliability_diagram(bins(0, 0, 3, 10, 9987), p),
+    "reliability of one image": lambda p: reliability_diagram(bins(0, 1), p),
+    "reliability of none": lambda p: reliability_diagram(bins(0, 0, 0), p),
+    "robustness": lambda p: robustness({"blur": 0.9, "noise": 0.99}, doubt(1, 0, 0.87), p),
+    "robust against all": lambda p: robustness({"blur": 1.0}, doubt(1, 1), p),
 }
 
 

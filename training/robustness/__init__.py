@@ -52,7 +52,8 @@ def doubt(answers: Answers, held_out: Images, images: Images) -> dict[str, Any]:
         ``trained`` on, the area under the ROC curve of digits against it (``auroc``), the share
         ``caught`` by the threshold, and the share in any doubt (``doubted``).
     """
-    threshold, chosen_on = operating_point.choose(answers(held_out).max(axis=1))
+    sure = answers(held_out).max(axis=1) if len(held_out) else np.empty(0, np.float32)
+    threshold, chosen_on = operating_point.choose(sure)
     digits = answers(images)
     count = min(MOST_OF_A_KIND, len(images))
     kinds: dict[str, Mapping[str, Any]] = {}

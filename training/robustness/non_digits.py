@@ -68,7 +68,7 @@ def new(digits: Images) -> dict[str, Images]:
     plain = [letter for letter in synthetic.LETTERS if letter.isalpha()]
     return {
         "letters of new fonts": _letters(string.ascii_letters, count, random),
-        "the same without look-alikes": _letters("".join(plain), count, random),
+        "letters without look-alikes": _letters("".join(plain), count, random),
         "letters as strokes": np.stack([_written(random) for _ in range(count)]),
         "shapes": np.stack([_shape(index, random) for index in range(count)]),
         "shuffled pixels": digits.reshape(count, -1)
