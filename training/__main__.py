@@ -19,7 +19,8 @@ def main(arguments: list[str] | None = None) -> int:
         with stoppable():
             return _train(arguments)
     except Stopped as stopped:
-        sys.stderr.write(f"train: stopped by {stopped}; nothing was published\n")
+        text = f"stopped by {stopped}; nothing was published"
+        sys.stderr.write(f"train: {_with_notes(text, stopped)}\n")
         return stopped.exit_status
 
 
@@ -35,9 +36,14 @@ def _train(arguments: list[str] | None) -> int:
         with Report(sys.stdout) as report:
             train(command, report)
     except (TrainingError, RepositoryError) as error:
-        sys.stderr.write(f"train: {error}\n")
+        sys.stderr.write(f"train: {_with_notes(str(error), error)}\n")
         return 1
     return 0
+
+
+def _with_notes(text: str, error: BaseException) -> str:
+    """One line of an error and of the notes that it got on its way."""
+    return "; ".join((text, *getattr(error, "__notes__", ())))
 
 
 if __name__ == "__main__":

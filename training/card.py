@@ -14,8 +14,9 @@ UTC, durations seconds, figures that do not exist null:
     opset, ir_version   of model.onnx
     data           {files: {name: sha256}, training_images, validation_images, test_images}
     settings       every knob of the run, so that it can be run again
-    training       {recipe, epochs: [per epoch], best_epoch, seconds, cpu_seconds, temperature};
-                   the last is what the logits were divided by (training.calibrate)
+    training       {recipe, epochs: [per epoch], clean_epochs, best_epoch, kept: [{epoch, share}],
+                   seconds, cpu_seconds, temperature}; see training.history, and for the last, what
+                   the logits were divided by, training.calibrate
     validation     {count, accuracy, loss} on what was held out of the training images, or null
     test           what POST /evaluate would answer on the test images
     verification   the figures of the proof (training.verify.Verification)

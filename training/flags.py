@@ -10,6 +10,7 @@ from typing import Any, Literal, NoReturn, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from training import checkpoint
 from training.config import Config, ConfigError, recipe_names
 
 DEFAULT_RECIPE = {"mlp": "tutorial"}  # of a network; the others have "default"
@@ -23,6 +24,9 @@ class Command:
     recipe: str
     data: Path | None
     models: Path
+    resume: bool
+    checkpoints: Path
+    tensorboard: Path | None
     promote: bool
     force: bool
     tolerance: float
@@ -45,6 +49,9 @@ def parse(arguments: list[str] | None = None) -> Command:
         recipe=recipe,
         data=options["data"],
         models=options["models"],
+        resume=options["resume"],
+        checkpoints=options["checkpoints"] or checkpoint.place(options["models"]),
+        tensorboard=options["tensorboard"],
         promote=options["promote"],
         force=options["force"],
         tolerance=options["tolerance"],
@@ -83,6 +90,26 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         default=Path("models"),
         help="model repository (default: models)",
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on after the last whole epoch of a run that was stopped, where there is one with "
+        "the same settings and data",
+    )
+    parser.add_argument(
+        "--checkpoints",
+        type=Path,
+        metavar="DIR",
+        help="where a run keeps what --resume needs until it has published "
+        "(default: .checkpoints in the model repository)",
+    )
+    parser.add_argument(
+        "--tensorboard",
+        type=Path,
+        metavar="DIR",
+        help="write the curves of loss, accuracy and learning rate for TensorBoard, in a folder "
+        "for the run",
     )
     promotion = parser.add_mutually_exclusive_group()
     promotion.add_argument(

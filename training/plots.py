@@ -19,6 +19,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from service.runtime import Images
+from training.history import kept_in_words
 
 TRAINING, VALIDATION = "#4878a8", "#c44e30"
 FAINT = "#e8e8e8"
@@ -29,7 +30,7 @@ MOST_MISTAKES = 20
 def draw(card: Mapping[str, Any], test_images: Images, folder: Path) -> None:
     """Draws everything that the card has figures for into ``folder``."""
     training, test = card["training"], card["test"]
-    training_curve(training["epochs"], training["best_epoch"], folder / "training_curve.png")
+    training_curve(training["epochs"], training["kept"], folder / "training_curve.png")
     confusion_matrix(test["confusion_matrix"], folder / "confusion_matrix.png")
     worst_mistakes(test["mistakes"], test_images, folder / "worst_mistakes.png")
     if "reliability" in test:
@@ -38,8 +39,10 @@ def draw(card: Mapping[str, Any], test_images: Images, folder: Path) -> None:
         robustness(card["robustness"], card["doubt"], folder / "robustness.png")
 
 
-def training_curve(epochs: Sequence[Mapping[str, Any]], best_epoch: int, path: Path) -> None:
-    """Loss and error by epoch, training against validation, with the epoch that was kept.
+def training_curve(
+    epochs: Sequence[Mapping[str, Any]], kept: Sequence[Mapping[str, float]], path: Path
+) -> None:
+    """Loss and error by epoch, training against validation, with the epochs that were kept.
 
     ``epochs`` have ``loss``, ``accuracy``, ``validation_loss`` and ``validation_accuracy``, the
     latter two None where nothing was held out.
@@ -52,8 +55,9 @@ def training_curve(epochs: Sequence[Mapping[str, Any]], best_epoch: int, path: P
     error.set_title("images wrong, %", loc="left")
     error.legend(frameon=False)
     for axes in (loss, error):
-        axes.axvline(best_epoch, color="black", linewidth=0.8, linestyle=":")
-        axes.set_xlabel(f"epoch (epoch {best_epoch} was kept)")
+        for each in kept:
+            axes.axvline(each["epoch"], color="black", linewidth=0.8, linestyle=":")
+        axes.set_xlabel(f"epoch (kept: {kept_in_words(kept)})")
     _save(figure, path)
 
 

@@ -66,7 +66,7 @@ def staging(root: Path) -> Iterator[Path]:
     folder = root / NAME / f"{STAGING_PREFIX}{secrets.token_hex(8)}"
     try:
         with locked(root):
-            _sweep(root / NAME)
+            sweep(root / NAME)
             folder.mkdir()
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             _lock(descriptor, wait=False)
@@ -178,7 +178,7 @@ def _lock(descriptor: int, *, wait: bool) -> bool | None:
     return True
 
 
-def _sweep(folder: Path) -> None:
+def sweep(folder: Path) -> None:
     """Removes what processes left behind that are gone: their locks went with them."""
     for path in folder.glob(f"{STAGING_PREFIX}*"):
         try:

@@ -9,7 +9,7 @@ from service.repository import NAME
 from service.scores import Scores
 from training.config import Config
 from training.data import MNIST, Dataset, Split
-from training.history import Epoch, History
+from training.history import Epoch, History, kept_in_words
 from training.progress import Progress
 from training.promote import Decision
 from training.verify import Verification
@@ -44,6 +44,19 @@ class Report:
         """The network."""
         self._progress.stage("model", f"{config.architecture}, {parameters:,} parameters")
 
+    def stages(self, config: Config) -> None:
+        """What is learnt when, where that changes in the run."""
+        if config.clean_epochs:
+            self._progress.stage(
+                "fit",
+                f"{config.clean_epochs} epochs on clean digits, then {config.epochs} on damaged "
+                "and printed digits and on non-digits too",
+            )
+
+    def resume(self, text: str) -> None:
+        """What there is to say of going on, now or later."""
+        self._progress.stage("resume", text)
+
     def batch(self, epoch: int, epochs: int, done: int, steps: int, loss: float) -> None:
         """A step of an epoch: moves the bar."""
         self._progress.bar("fit", done, steps, f"epoch {epoch}/{epochs}  loss {loss:.4f}")
@@ -67,7 +80,7 @@ class Report:
         self._progress.stage(
             "fit",
             f"{len(history.epochs)} epochs in {history.seconds:.0f} s "
-            f"({history.cpu_seconds:.0f} CPU s); kept epoch {history.best_epoch}",
+            f"({history.cpu_seconds:.0f} CPU s); kept {kept_in_words(history.kept)}",
         )
 
     def evaluate(self, test: Scores) -> None:

@@ -5,6 +5,7 @@ Until the version is published, in one rename, whatever goes wrong leaves the re
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from typing import Any
 from service.scores import Scores
 from service.threads import worker_threads
 from training import card
+from training.checkpoint import Checkpoint, State
 from training.data import Dataset, Split, load, split
 from training.errors import TrainingError
 from training.flags import Command
+from training.history import Epoch
 from training.promote import release
 from training.publish import staging
 from training.quiet import quiet_stderr
@@ -35,7 +38,9 @@ def train(command: Command, report: Report) -> None:
     parts = split(dataset, config.validation_fraction, config.seed)
     report.data(dataset, parts)
 
-    with staging(command.models) as folder:
+    checkpoint = Checkpoint(command.checkpoints, config, dataset.hashes, report.resume)
+    with staging(command.models) as folder, checkpoint:
+        state = _stopped(command, checkpoint, report)
         report.loading()
         _load_tensorflow()
         from training import calibrate, evaluate, export, fit, model, plots
@@ -43,8 +48,12 @@ def train(command: Command, report: Report) -> None:
         fit.prepare(config)
         network = model.build(config)
         report.model(config, network.count_params())
+        report.stages(config)
 
-        history = fit.fit(network, config, parts, report.batch, report.epoch)
+        on_epoch = _watching(command, checkpoint, state, report)
+        history = fit.fit(
+            network, config, parts, report.batch, on_epoch, checkpoint=checkpoint, state=state
+        )
         report.fit(history)
 
         network = model.as_float32(network, config)
@@ -91,8 +100,41 @@ def train(command: Command, report: Report) -> None:
             force=command.force,
             wanted=command.promote,
         )
+        checkpoint.remove()
         report.publish(version, command.models)
         report.promote(version, decision)
+
+
+def _stopped(command: Command, checkpoint: Checkpoint, report: Report) -> State | None:
+    """Where the run that is to go on was stopped; None where it begins."""
+    if not command.resume:
+        if checkpoint.exists():
+            report.resume("a run like this was stopped; --resume would go on with it")
+        return None
+    state = checkpoint.load()
+    if state:
+        report.resume(f"goes on after epoch {len(state.history.epochs)}")
+    else:
+        report.resume("no such run was stopped; from the beginning")
+    return state
+
+
+def _watching(
+    command: Command, checkpoint: Checkpoint, state: State | None, report: Report
+) -> Callable[[Epoch, int], None]:
+    """Whom a fit tells of its epochs: the screen, and TensorBoard where that is asked for."""
+    if not command.tensorboard:
+        return report.epoch
+    from training.tensorboard import Logs
+
+    name = f"{Path(command.recipe).stem}-{checkpoint.folder.name[:8]}"
+    logs = Logs(command.tensorboard / name, state.history.epochs if state else ())
+
+    def tell(epoch: Epoch, epochs: int) -> None:
+        logs.epoch(epoch)
+        report.epoch(epoch, epochs)
+
+    return tell
 
 
 def _about(dataset: Dataset, parts: Split) -> dict[str, Any]:

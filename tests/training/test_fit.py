@@ -103,7 +103,7 @@ def test_early_stopping_ends_the_run_and_keeps_the_best_epochs_weights() -> None
 
 
 def test_a_run_that_diverges_says_so() -> None:
-    from training.fit import FitError
+    from training.recorder import FitError
 
     with pytest.raises(FitError, match=r"the loss is (nan|inf) after epoch 1: .* learning rate"):
         run(small(optimizer="sgd", learning_rate=1e30), parts())

@@ -33,6 +33,10 @@ def epoch(loss: float, validation: float | None = 0.1) -> dict[str, Any]:
     }
 
 
+def kept(*epochs: int) -> list[dict[str, float]]:
+    return [{"epoch": each, "share": 1 / len(epochs)} for each in epochs]
+
+
 def mistakes(count: int) -> list[dict[str, Any]]:
     return [{"index": i, "label": 4, "digit": 9, "confidence": 0.9} for i in range(count)]
 
@@ -52,10 +56,10 @@ def doubt(*caught: float) -> dict[str, Any]:
 
 
 DRAWINGS: dict[str, Callable[[Path], None]] = {
-    "ten epochs": lambda p: training_curve([epoch(0.5 / n) for n in range(1, 11)], 8, p),
-    "one epoch": lambda p: training_curve([epoch(0.5)], 1, p),
-    "nothing held out": lambda p: training_curve([epoch(0.5, None), epoch(0.4, None)], 2, p),
-    "nothing wrong": lambda p: training_curve([epoch(0.0, 0.0), epoch(0.0, 0.0)], 2, p),
+    "ten epochs": lambda p: training_curve([epoch(0.5 / n) for n in range(1, 11)], kept(8), p),
+    "one epoch": lambda p: training_curve([epoch(0.5)], kept(1), p),
+    "nothing held out": lambda p: training_curve([epoch(0.5, None)] * 2, kept(1, 2), p),
+    "nothing wrong": lambda p: training_curve([epoch(0.0, 0.0), epoch(0.0, 0.0)], kept(2), p),
     "confusions": lambda p: confusion_matrix((np.eye(10, dtype=int) * 90 + 1).tolist(), p),
     "no confusions": lambda p: confusion_matrix((np.eye(10, dtype=int) * 90).tolist(), p),
     "an empty set": lambda p: confusion_matrix(np.zeros((10, 10), int).tolist(), p),
