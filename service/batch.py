@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
@@ -18,6 +19,7 @@ import numpy as np
 
 from service.errors import DeadlineExceeded, QueueFull
 from service.metrics import Metrics
+from service.run import Item, Run
 from service.runtime import Images, Probabilities, Runtime
 from service.statistics import Statistics
 
@@ -27,11 +29,21 @@ INLINE_SECONDS = 0.001
 
 @dataclass(slots=True)
 class Ran:
-    """What a request got: its probabilities (n, 10), and the seconds it waited and ran."""
+    """What a request got: its images' part of a run, and the seconds it waited and ran."""
 
-    probabilities: Probabilities
+    run: Run
+    part: slice
     queue_s: float
     infer_s: float
+
+    @property
+    def probabilities(self) -> Probabilities:
+        """Those of the request's images, (n, 10)."""
+        return self.run.probabilities[self.part]
+
+    def each(self, work: Callable[[Run], list[Item]]) -> list[Item]:
+        """What ``work`` makes of each of the request's images, done for the whole run at once."""
+        return self.run.each(work)[self.part]
 
 
 @dataclass(slots=True)
@@ -149,13 +161,13 @@ class Batcher:
         self._queue.ran(len(images), seconds)
         self._metrics.ran(len(images), seconds)
         self.statistics.ran(len(images), seconds)
-        row = 0
+        run, first = Run(images, probabilities), 0
         for waiting in batch:
-            rows = len(waiting.images)
+            last = first + len(waiting.images)
             queue_s = start - waiting.since
             self._metrics.waited(queue_s)
-            waiting.answer.set_result(Ran(probabilities[row : row + rows], queue_s, seconds))
-            row += rows
+            waiting.answer.set_result(Ran(run, slice(first, last), queue_s, seconds))
+            first = last
 
     def _next_batch(self) -> list[_Waiting]:
         """The oldest that fit into one run, in order, less those who left or are late."""
@@ -202,7 +214,8 @@ class Batcher:
             raise self._late(job.since)
         queue_s = job.started - job.since
         self._metrics.waited(queue_s)
-        return Ran(out, queue_s, perf_counter() - job.started)
+        whole = slice(0, len(images))
+        return Ran(Run(images, out), whole, queue_s, perf_counter() - job.started)
 
     def _late(self, since: float) -> DeadlineExceeded:
         self._metrics.rejected("deadline")

@@ -57,46 +57,45 @@ def doubts(
     is what was seen where the images came from pictures.
     """
     found = [_NONE] * len(images)
-    for index in _odd_one(images) if len(images) == 1 else _odd_ones(images):
+    for index in _odd_ones(images):
         found[index] = _doubts_of_ink(images[index])
     for index, one in enumerate(seen or ()):
         if one.polarity != "as given":
             found[index] = one.doubts
     # Digit by digit: a reduction of short rows takes five times as long.
     surest = np.maximum.reduce(probabilities.T.copy())
-    for index in np.flatnonzero(surest < least).tolist():
+    for index in (surest < least).nonzero()[0].tolist():
         if found[index] != _BLANK:
             found[index] = (*found[index], "not a digit")
     return found
 
 
-def _odd_one(images: Images) -> Sequence[int]:
-    """0 where the one image needs a closer look: its inked columns are not one usual stretch."""
-    columns: bytes = np.bitwise_or.reduce(images[0]).tobytes().translate(_INKED)
-    stretches = columns.split()
-    usual = len(stretches) == 1 and _SHORT <= len(stretches[0]) < SIDE
-    return () if usual else (0,)
+def _odd_ones(images: Images) -> list[int]:
+    """Those that need a closer look: their inked columns are not one stretch of the usual width."""
+    inked = _columns(images)
+    odd: list[int] = []
+    narrow: list[int] = []
+    for index in range(len(images)):
+        stretches = inked[SIDE * index : SIDE * (index + 1)].split()
+        if len(stretches) != 1 or len(stretches[0]) == SIDE:
+            odd.append(index)
+        elif len(stretches[0]) < _SHORT:
+            narrow.append(index)
+    if narrow:
+        # Inked in two rows that are far enough apart, as any upright 1 is.
+        ends = images[narrow][:, [9, 9 + _SHORT]].max(axis=2).min(axis=1).tolist()
+        odd += [index for index, end in zip(narrow, ends, strict=True) if end <= 127]
+    return odd
 
 
-def _odd_ones(images: Images) -> Sequence[int]:
-    """The same for many images, in a fixed number of steps on all of them."""
+def _columns(images: Images) -> bytes:
+    """A character for each column of each image, "x" where it is inked."""
     # Row upon row, eight pixels at a time: a reduction of many short rows takes six times as long.
-    words = images.reshape(len(images), -1).view(np.uint64)
+    words = images.reshape(len(images), SIDE * SIDE).view(np.uint64)
     for half in (49, 28, 14, 7):  # 14 pairs of rows, of 7 words each, become 7, 4, 2 and 1
         words = words[:, :half] | words[:, -half:]
-    pairs = words.view(np.uint8).reshape(len(images), 2, SIDE)
-    columns = np.zeros((len(images), 32), np.uint8)
-    np.bitwise_or(pairs[:, 0], pairs[:, 1], out=columns[:, :SIDE])
-    inked = np.packbits(columns > 127).view(">u4").astype(np.int64)
-    stretch = inked // np.maximum(inked & -inked, 1)
-    odd = (stretch & (stretch + 1)) != 0
-    odd |= stretch == (1 << SIDE) - 1
-    narrow = np.flatnonzero(stretch < 1 << (_SHORT - 1))
-    # Inked in two rows that are far enough apart, as any upright 1 is.
-    ends = images[narrow][:, [9, 9 + _SHORT]].max(axis=2)
-    odd[narrow] = ends.min(axis=1) <= 127
-    indices: list[int] = np.flatnonzero(odd).tolist()
-    return indices
+    pairs = words.view(np.uint8)
+    return (pairs[:, :SIDE] | pairs[:, SIDE:]).tobytes().translate(_INKED)
 
 
 def _doubts_of_ink(image: Images) -> tuple[str, ...]:

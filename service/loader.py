@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from service.batch import INLINE_SECONDS, Batcher, Queue
+from service.doubt import doubts, least_confidence
 from service.metrics import Metrics
 from service.repository import Repository, RepositoryError, Stamp
+from service.run import Run
 from service.runtime import Images, Runtime, RuntimeLoadError
 from service.settings import Settings
 from service.statistics import Statistics
@@ -42,6 +44,13 @@ class Loaded:
     card: dict[str, Any]
     runtime: Runtime
     batcher: Batcher
+
+    least_confidence: float
+    """Below it the largest probability tells no digit."""
+
+    def doubts(self, run: Run) -> list[tuple[str, ...]]:
+        """The reasons to doubt the answer to each image of a run of this version."""
+        return doubts(run.images, run.probabilities, self.least_confidence)
 
     @property
     def statistics(self) -> Statistics:
@@ -94,7 +103,7 @@ class Loader:
             inline_rows=inline_rows,
             threads=self.threads,
         )
-        return Loaded(version, card, runtime, batcher)
+        return Loaded(version, card, runtime, batcher, least_confidence(card))
 
     def close(self) -> None:
         """Lets the runner threads go."""

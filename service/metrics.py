@@ -141,9 +141,11 @@ class Metrics:
         for digit in digits:
             row[first + digit] += 1.0
 
-    def doubted(self, doubt: str) -> None:
-        """Counts one doubt; ``doubt`` is one of ``DOUBTS``."""
-        self._row[self._doubts.slot[(doubt,)]] += 1.0
+    def doubted(self, doubts: Iterable[Iterable[str]]) -> None:
+        """Counts the doubts of each image; each is one of ``DOUBTS``."""
+        for each in doubts:
+            for doubt in each:
+                self._row[self._doubts.slot[(doubt,)]] += 1.0
 
     def loaded(self, result: str) -> None:
         """Counts one model load; ``result`` is one of ``LOADS``."""

@@ -90,11 +90,12 @@ def _in_process(models: Path) -> Callable[[bytes], Prediction]:
     # What predicts is only imported once it is wanted: --help and wrong flags answer at once.
     import numpy as np
 
-    from service.answer import predictions
+    from service.answer import members, predictions
     from service.decode import Limits
     from service.decode.picture import Pictures
     from service.doubt import doubts, least_confidence
     from service.repository import Repository, RepositoryError
+    from service.run import Run
     from service.runtime import Runtime, RuntimeLoadError
 
     try:
@@ -114,7 +115,7 @@ def _in_process(models: Path) -> Callable[[bytes], Prediction]:
         images = np.array([one.image for one in seen])
         probabilities = runtime.run(images)
         found = doubts(images, probabilities, least_confidence(card), seen)
-        return _first(predictions(str(version), probabilities, found)[0])
+        return _first(predictions(str(version), members(Run(images, probabilities)), found))
 
     return predict
 

@@ -8,18 +8,20 @@ from time import perf_counter
 import numpy as np
 from fastapi import FastAPI
 
-from service.answer import predictions
+from service.answer import members, predictions
+from service.batch import Ran
 from service.decode import Limits, npy, pixels, raw
 from service.decode.content import parse_content_type
 from service.decode.form import from_form
 from service.decode.picture import Pictures
-from service.doubt import doubts, least_confidence
+from service.doubt import doubts
 from service.errors import Invalid, UnsupportedType
 from service.exchange import Exchange, Reply, add_route
-from service.lifecycle import Lifecycle
+from service.lifecycle import Lifecycle, Loaded
 from service.lookers import Lookers
 from service.metrics import Metrics
 from service.picture.look import Seen
+from service.run import digits
 from service.runtime import Images
 from service.schemas import PREDICT
 from service.settings import Settings
@@ -29,6 +31,8 @@ READS = (
 )
 _OFF_LOOP_BYTES = 32_768
 """Bodies up to this size are decoded on the event loop, within some 200 microseconds."""
+_OFF_LOOP_ROWS = 256
+"""Images up to this number are answered on the event loop."""
 
 
 def mount(
@@ -70,17 +74,31 @@ def mount(
         ran = await served.batcher.infer(images, deadline)
         exchange.queue_s, exchange.infer_s = ran.queue_s, ran.infer_s
         start = perf_counter()
-        found = doubts(images, ran.probabilities, least_confidence(served.card), seen)
+        rows = len(images)
+        if rows <= _OFF_LOOP_ROWS:
+            answered, found = _answered(served, ran, seen)
+        else:
+            answered, found = await asyncio.to_thread(_answered, served, ran, seen)
         details = None if include is None else await lookers.show(images, seen)
-        answer, digits = predictions(served.version, ran.probabilities, found, details)
-        metrics.predicted(digits)
-        for reasons in found:
-            for reason in reasons:
-                metrics.doubted(reason)
-        served.statistics.answered(len(images), exchange, start)
+        answer = predictions(served.version, answered, found, details)
+        metrics.predicted(ran.each(digits))
+        metrics.doubted(found)
+        served.statistics.answered(rows, exchange, start)
         return Reply(answer)
 
     add_route(app, "POST", "/predict", predict, **PREDICT)
+
+
+def _answered(
+    served: Loaded, ran: Ran, seen: list[Seen] | None
+) -> tuple[list[bytes], list[tuple[str, ...]]]:
+    """The members of each image's answer, and the reasons to doubt it."""
+    if seen is None or all(one.polarity == "as given" for one in seen):
+        found = ran.each(served.doubts)
+    else:
+        images = ran.run.images[ran.part]
+        found = doubts(images, ran.probabilities, served.least_confidence, seen)
+    return ran.each(members), found
 
 
 def decode(content_type: str | None, body: bytes, limits: Limits) -> Images | Pictures:

@@ -10,7 +10,6 @@ from fastapi import FastAPI
 
 from service.decode import Limits
 from service.decode.picture import Pictures
-from service.doubt import least_confidence
 from service.errors import Invalid, UnsupportedType
 from service.exchange import Exchange, Reply, add_route
 from service.lifecycle import Lifecycle
@@ -62,7 +61,7 @@ def mount(
         if len(number.images):
             ran = await served.batcher.infer(number.images, deadline)
             exchange.queue_s, exchange.infer_s = ran.queue_s, ran.infer_s
-            least = _SURE_ENOUGH * least_confidence(served.card)
+            least = _SURE_ENOUGH * served.least_confidence
             lines = number.read(ran.probabilities, least)
         metrics.predicted(digit.digit for line in lines for digit in line)
         return Reply.json(answer(lines))

@@ -15,6 +15,7 @@ from service.exchange import Exchange, Headers, Reply, add_route
 from service.lifecycle import Lifecycle
 from service.metrics import Metrics
 from service.routes.model_name import check_model
+from service.run import digits
 from service.schemas_protocols import V2_INFER
 from service.settings import Settings
 
@@ -59,7 +60,7 @@ def mount(app: FastAPI, settings: Settings, lifecycle: Lifecycle, metrics: Metri
                 inference, served.version, ran.probabilities, request
             )
         reply = await _compressed(exchange, _reply(answer, json_bytes))
-        metrics.predicted(ran.probabilities.argmax(axis=1).tolist())
+        metrics.predicted(ran.each(digits))
         served.statistics.answered(rows, exchange, start)
         return reply
 

@@ -6,15 +6,20 @@ import json
 
 import numpy as np
 
-from service.answer import predictions
+from service.answer import members, predictions
+from service.run import Run, digits
+from service.runtime import Probabilities
+
+
+def run_of(probabilities: Probabilities) -> Run:
+    return Run(np.zeros((len(probabilities), 28, 28), np.uint8), probabilities)
 
 
 def test_an_answer_holds_model_version_and_the_predictions_in_order() -> None:
     probabilities = np.zeros((2, 10), np.float32)
     probabilities[0, 7], probabilities[0, 1] = 0.75, 0.25
     probabilities[1, 0] = 1.0
-    body, digits = predictions("12", probabilities, [[], ["blank"]])
-    assert digits == [7, 0]
+    body = predictions("12", members(run_of(probabilities)), [[], ["blank"]])
     assert json.loads(body) == {
         "model": "mnist",
         "version": "12",
@@ -46,7 +51,7 @@ def test_numbers_read_back_to_the_same_float32() -> None:
             np.full((1, 10), np.nextafter(np.float32(1), np.float32(0))),
         ]
     )
-    body, _ = predictions("1", probabilities, [[]] * len(probabilities))
+    body = predictions("1", members(run_of(probabilities)), [[]] * len(probabilities))
     answered = json.loads(body)["predictions"]
     read = np.array([p["probabilities"] for p in answered]).astype(np.float32)
     assert read.tobytes() == probabilities.tobytes()
@@ -55,5 +60,6 @@ def test_numbers_read_back_to_the_same_float32() -> None:
 
 
 def test_of_equal_probabilities_the_lowest_digit_is_answered() -> None:
-    _, digits = predictions("1", np.full((1, 10), 0.1, np.float32), [[]])
-    assert digits == [0]
+    run = run_of(np.full((1, 10), 0.1, np.float32))
+    assert digits(run) == [0]
+    assert members(run)[0].startswith(b'"digit":0,')

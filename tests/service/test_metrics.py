@@ -143,7 +143,7 @@ def test_runs_digits_doubts_rejections_and_loads_are_counted(metrics: Metrics) -
     metrics.ran(16, 0.25)
     metrics.ran(3, 0.5)
     metrics.predicted([0, 9, 9])
-    metrics.doubted("several digits")
+    metrics.doubted([("several digits",), ()])
     metrics.rejected("deadline")
     metrics.loaded("failed")
     metrics.queued(12)
