@@ -18,7 +18,12 @@ UTC, durations seconds, figures that do not exist null:
                    seconds, cpu_seconds, temperature}; see training.history, and for the last, what
                    the logits were divided by, training.calibrate
     validation     {count, accuracy, loss} on what was held out of the training images, or null
-    test           what POST /evaluate would answer on the test images
+    test           what POST /evaluate would answer on the test images; of MNIST's also
+                   accuracy_without_label_errors (training.label_errors); reliability: the bins of
+                   the calibration error (service.scores.ReliabilityBin)
+    robustness     {corruption: accuracy} on all test images, damaged, and on printed digits
+    doubt          where doubt begins and what it catches (training.robustness.doubt); the service
+                   reads its score and threshold
     verification   the figures of the proof (training.verify.Verification)
     imported       of a version that came from elsewhere only: {file, sha256, size_bytes,
                    external_data, producer, opset, ir_version} of the file as it came; {found}: the
@@ -47,11 +52,12 @@ CREATORS = ("mnist-serve", "keras", "tensorflow", "tf2onnx", "onnx", "onnxruntim
 STORY = (
     *("name", "created", "creator", "architecture", "parameters", "data", "settings"),
     *("training", "validation", "test", "verification", "imported"),
+    *("robustness", "doubt"),
 )
 # What the story leaves to the card: long lists, and wall times that differ from run to run.
 LEFT_OUT = {
     *("epochs", "per_class", "confusion_matrix", "mistakes", "milliseconds_per_run"),
-    "measured",
+    *("measured", "reliability", "kinds"),
 }
 
 
@@ -67,9 +73,12 @@ def describe(
     validation: Mapping[str, Any] | None,
     test: Mapping[str, Any],
     verification: Mapping[str, Any],
+    robustness: Mapping[str, float] | None = None,
+    doubt: Mapping[str, Any] | None = None,
     imported: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The card of a version about to be published; the module's text says what each part is."""
+    some = {"robustness": robustness, "doubt": doubt, "imported": imported}
     card = {
         "name": NAME,
         "created": now(),
@@ -84,7 +93,7 @@ def describe(
         "validation": validation,
         "test": test,
         "verification": verification,
-        **({} if imported is None else {"imported": imported}),
+        **{name: value for name, value in some.items() if value is not None},
     }
     plain: dict[str, Any] = _plain(card)
     return plain
