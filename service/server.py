@@ -22,7 +22,9 @@ from service.settings import Settings
 from service.signals import SETTLE_SECONDS, let_none_in
 
 BACKLOG = 2048
-
+ACCEPTS = 16
+"""Connections that all workers let in at a turn of their event loops. uvloop lets one in for each
+listening handle: with a single one, a busy worker, whose turns are long, leaves callers outside."""
 
 WORKER_SECONDS = 30
 """How long a worker may take to start, or to answer the supervisor, before it is replaced."""
@@ -39,8 +41,8 @@ class Supervisor(Multiprocess):
     """
 
     def __init__(self, config: uvicorn.Config, listener: socket.socket, delay_s: float) -> None:
-        super().__init__(config, [listener])
-        self._listener = listener
+        self._listeners = handles(listener, config.workers)
+        super().__init__(config, self._listeners)
         self._delay_s = delay_s
 
     def join_all(self) -> None:
@@ -48,9 +50,10 @@ class Supervisor(Multiprocess):
         end = time.monotonic() + self._delay_s
         while time.monotonic() < end and any(each.process.is_alive() for each in self.processes):
             time.sleep(0.02)
-        let_none_in(self._listener.fileno())
+        let_none_in(self._listeners[0].fileno())
         time.sleep(SETTLE_SECONDS)
-        self._listener.close()
+        for listener in self._listeners:
+            listener.close()
         super().join_all()
 
     def keep_subprocess_alive(self) -> None:
@@ -89,7 +92,7 @@ def _run_one(settings: Settings, listener: socket.socket) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
     try:
-        server.run([listener])
+        server.run(handles(listener, 1))
     except SystemExit as stopped:
         raise ServeError("; ".join(faults)) from stopped
 
@@ -137,6 +140,14 @@ def _build(settings: Settings, shared: Path | None, tell_fault: Callable[[str], 
     edge = build(settings, shared)
     edge.tell_start_fault = tell_fault
     return edge
+
+
+def handles(listener: socket.socket, workers: int) -> list[socket.socket]:
+    """The listening socket under as many descriptors as each worker should have; itself first."""
+    others = [listener.dup() for _ in range(ACCEPTS // workers - 1)]
+    for other in others:
+        other.set_inheritable(True)
+    return [listener, *others]
 
 
 def _listen(host: str, port: int) -> socket.socket:
