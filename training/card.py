@@ -24,7 +24,8 @@ UTC, durations seconds, figures that do not exist null:
     robustness     {corruption: accuracy} on all test images, damaged, and on printed digits
     doubt          where doubt begins and what it catches (training.robustness.doubt); the service
                    reads its score and threshold
-    verification   the figures of the proof (training.verify.Verification)
+    verification   the figures of the proof of model.onnx (training.verify.Verification); of one in
+                   8 bits (settings.weights), parent: the proof of the float32 file it is made of
     imported       of a version that came from elsewhere only: {file, sha256, size_bytes,
                    external_data, producer, opset, ir_version} of the file as it came; {found}: the
                    form that it wants its images in; {measured}: how well it read training images
@@ -146,10 +147,15 @@ def _plain(value: Any) -> Any:
 def _text(value: Any) -> str:
     if not isinstance(value, Mapping):
         return str(value)
-    # By name and kind: the setting "epochs" is a number and stays.
-    kept = {
-        name: item
+    return json.dumps(_kept(value), separators=(",", ":"))
+
+
+def _kept(value: Any) -> Any:
+    """What the story takes, by name and kind: the setting "epochs" is a number and stays."""
+    if not isinstance(value, Mapping):
+        return value
+    return {
+        name: _kept(item)
         for name, item in value.items()
         if name not in LEFT_OUT or not isinstance(item, list | tuple | Mapping)
     }
-    return json.dumps(kept, separators=(",", ":"))

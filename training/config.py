@@ -23,6 +23,7 @@ Loss = Literal["sparse_categorical_crossentropy", "mean_squared_error"]
 Optimizer = Literal["sgd", "momentum", "rmsprop", "adam", "muon"]
 Precision = Literal["float32", "bfloat16", "auto"]
 Schedule = Literal["constant", "exponential", "cosine", "one_cycle"]
+Weights = Literal["float32", "int8"]
 # TOML has arrays and no tuples; the entries themselves stay strict.
 Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=8192)], ...], Field(strict=False)]
 
@@ -149,6 +150,10 @@ class Config(BaseModel):
         default="float32",
         description="arithmetic of training; auto: bfloat16 on a CPU that has it",
     )
+    weights: Weights = Field(
+        default="float32",
+        description="form of the convolutions in the published file; int8 takes half the time",
+    )
     seed: int = Field(
         default=0,
         ge=0,
@@ -167,6 +172,8 @@ class Config(BaseModel):
             raise ValueError("filters: a valid_cnn has 2 to 7 convolutions")
         if not convolutional and self.filters != defaults["filters"].default:
             raise ValueError("filters: only a cnn has convolutions")
+        if not convolutional and self.weights == "int8":
+            raise ValueError("weights: int8 needs convolutions, and an mlp has none")
         if self.wild and not (self.shift or self.rotation):
             raise ValueError("wild: needs a shift or a rotation above 0")
         if self.clean_share and not self.clean_epochs:
@@ -179,7 +186,7 @@ class Config(BaseModel):
     def from_recipe(cls, recipe: str | Path, **flags: Any) -> Self:
         """Reads a recipe by name or path; ``flags`` beat what it says.
 
-        A network of dense layers asked for by a flag has no use for the recipe's filters.
+        A network of dense layers asked for by a flag has no use for the recipe's filters and int8.
 
         Raises:
             ConfigError: no such recipe, no TOML, an unknown name or a value out of range.
@@ -192,7 +199,7 @@ class Config(BaseModel):
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"recipe {path}: not TOML: {error}") from error
         if flags.get("architecture") == "mlp":
-            values.pop("filters", None)
+            values = {k: v for k, v in values.items() if k not in ("filters", "weights")}
         try:
             return cls(**(values | flags))
         except ValidationError as error:

@@ -10,6 +10,8 @@ from service.scores import Scores
 from training.config import Config
 from training.data import MNIST, Dataset, Split
 from training.history import Epoch, History, kept_in_words
+from training.label_errors import LABELS
+from training.measure import Measured
 from training.progress import Progress
 from training.promote import Decision
 from training.verify import Verification
@@ -84,13 +86,12 @@ class Report:
         )
 
     def evaluate(self, test: Scores) -> None:
-        """The scores on the test images."""
+        """The network's scores on the test images."""
         self._progress.stage(
             "evaluate",
             f"{test.count:,} test images: loss {test.loss:.4f}, "
             f"calibration error {test.calibration_error:.4f}",
         )
-        self._progress.line(f"Test accuracy: {test.accuracy:.4f}")
 
     def export(self, path: Path, opset: int) -> None:
         """The file."""
@@ -103,6 +104,42 @@ class Report:
             f"the same digits on {proof.images:,} images in batches of "
             f"{', '.join(map(str, proof.batch_sizes))}; probabilities within "
             f"{proof.largest_difference:.1g}",
+        )
+
+    def quantize(self, path: Path) -> None:
+        """The file in 8 bits."""
+        self._progress.stage("quantize", f"int8 convolutions, {path.stat().st_size:,} bytes")
+
+    def verify_int8(self, proof: Verification) -> None:
+        """What the proof of the file in 8 bits came to."""
+        assert proof.parent
+        right, before = (round(p.accuracy * p.test_images) for p in (proof, proof.parent))
+        batch = proof.largest_batch_difference
+        self._progress.stage(
+            "verify",
+            f"int8: {right:,} of {proof.test_images:,} test images right, float32 {before:,}; "
+            f"another digit on {proof.test_images - proof.same_test_digit:,}, probabilities within "
+            f"{proof.largest_difference:.1g}; a row in a batch "
+            f"{f'within {batch:.1g} of' if batch else 'bit for bit'} the row alone",
+        )
+
+    def measure(self, measured: Measured) -> None:
+        """The accuracy of the file that was proved, how much of it is left where, and its doubt."""
+        self._progress.line(f"Test accuracy: {measured.test.accuracy:.4f}")
+        if measured.accuracy_without_label_errors is not None:
+            self._progress.line(
+                f"without the {len(LABELS)} labels known to be wrong: "
+                f"{measured.accuracy_without_label_errors:.4f}"
+            )
+        shares, doubt = measured.robustness, measured.doubt
+        worst = min(shares, key=shares.__getitem__)
+        caught = {name: kind["caught"] for name, kind in doubt["kinds"].items()}
+        least = min(caught, key=caught.__getitem__)
+        self._progress.stage(
+            "measure",
+            f"{len(shares)} kinds of digits: least accurate {shares[worst]:.4f} ({worst}); "
+            f"{len(caught)} of non-digits: least caught {caught[least]:.3f} ({least}), "
+            f"where {doubt['digits']['pass']:.4f} of digits pass",
         )
 
     def publish(self, version: int, models: Path) -> None:

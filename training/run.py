@@ -1,4 +1,4 @@
-"""One run of training: data, model, fit, evaluate, export, verify, publish, promote.
+"""One run of training: data, model, fit, evaluate, export, verify, measure, publish, promote.
 
 Until the version is published, in one rename, whatever goes wrong leaves the repository as it was.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from service.scores import Scores
 from service.threads import worker_threads
@@ -18,12 +18,18 @@ from training.data import Dataset, Split, load, split
 from training.errors import TrainingError
 from training.flags import Command
 from training.history import Epoch
+from training.measure import measure
 from training.promote import release
 from training.publish import staging
 from training.quiet import quiet_stderr
 from training.report import Report
 from training.stop import finish_first
-from training.verify import verify
+from training.verify import Verification, verify, verify_int8
+
+if TYPE_CHECKING:
+    import keras
+
+    from training.config import Config
 
 
 def train(command: Command, report: Report) -> None:
@@ -61,16 +67,12 @@ def train(command: Command, report: Report) -> None:
         temperature = calibrate.calibrate(network, *held_out)
         classifier = model.with_probabilities(network)
         validation = evaluate.evaluate(classifier, *held_out)
-        test = evaluate.evaluate(classifier, dataset.test_images, dataset.test_labels)
-        report.evaluate(test)
+        report.evaluate(evaluate.evaluate(classifier, dataset.test_images, dataset.test_labels))
 
         path = folder / "model.onnx"
-        export.export(classifier, path)
-        report.export(path, export.OPSET)
-
-        reference = partial(evaluate.probabilities, classifier)
-        proof = verify(path, reference, dataset.test_images, dataset.test_labels)
-        report.verify(proof)
+        proof = _write(path, classifier, config=config, dataset=dataset, parts=parts, report=report)
+        measured = measure(path, dataset, parts.validation_images)
+        report.measure(measured)
 
         story = card.describe(
             architecture=config.architecture,
@@ -85,8 +87,8 @@ def train(command: Command, report: Report) -> None:
                 "temperature": temperature,
             },
             validation=_validation(validation),
-            test=test.as_dict(),
             verification=proof.as_dict(),
+            **measured.as_parts(),
         )
         export.stamp(path, card.story(story))
         plots.draw(story, dataset.test_images, folder)
@@ -135,6 +137,32 @@ def _watching(
         report.epoch(epoch, epochs)
 
     return tell
+
+
+def _write(
+    path: Path,
+    classifier: keras.Model,
+    *,
+    config: Config,
+    dataset: Dataset,
+    parts: Split,
+    report: Report,
+) -> Verification:
+    """Writes the file that will serve, and proves it: in float32 and, if asked for, in 8 bits."""
+    from training import evaluate, export, quantize
+
+    test = dataset.test_images, dataset.test_labels
+    export.export(classifier, path)
+    report.export(path, export.OPSET)
+    proof = verify(path, partial(evaluate.probabilities, classifier), *test)
+    report.verify(proof)
+    if config.weights == "int8":
+        parent = path.read_bytes()
+        quantize.quantize(parent, path, parts.train_images, config.seed)
+        report.quantize(path)
+        proof = verify_int8(path, parent, proof, *test)
+        report.verify_int8(proof)
+    return proof
 
 
 def _about(dataset: Dataset, parts: Split) -> dict[str, Any]:

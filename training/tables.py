@@ -7,7 +7,9 @@ from typing import Any
 
 from training.compare import Comparison
 
-HEADINGS = ("VERSION", "CHAMPION", "CREATED", "ARCHITECTURE", "ACCURACY", "SIZE", "LATENCY")
+HEADINGS = (
+    *("VERSION", "CHAMPION", "CREATED", "ARCHITECTURE", "WEIGHTS", "ACCURACY", "SIZE", "LATENCY"),
+)
 MOST_CHANGES = 20
 
 
@@ -111,6 +113,7 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
         champion,
         str(row["created"] or "-"),
         str(row["architecture"] or "-"),
+        str(row["weights"] or "-"),
         _number(row["accuracy"], "{:.4f}"),
         _number(row["size_bytes"] and row["size_bytes"] / 1024, "{:.0f} KiB"),
         _number(row["latency_ms"], "{:.3f} ms"),

@@ -84,6 +84,8 @@ def verify(repository: Repository, version: int, data: Path | None) -> Answer:
         "batches   a row alone is the same row in a batch",
         f"accuracy  {right} of {count} right, {right / count:.4f}; {compared}",
     ]
+    if isinstance(parent := part(card, "verification", "parent").get("accuracy"), float):
+        lines.append(f"weights   int8, made of a float32 file whose accuracy was {parent:.4f}")
     return Answer(report, [*lines, f"version {version} is sound"])
 
 
@@ -170,6 +172,7 @@ def _row(repository: Repository, version: int, champion: int | None) -> dict[str
         **row,
         "created": card.get("created"),
         "architecture": card.get("architecture"),
+        "weights": part(card, "settings").get("weights"),
         "accuracy": accuracy(card),
         "size_bytes": card.get("size_bytes"),
         "latency_ms": part(card, "verification", "milliseconds_per_run").get("1"),

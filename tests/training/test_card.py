@@ -51,6 +51,12 @@ def test_a_story_is_text_without_long_lists_and_without_times_that_differ_from_r
     assert all(isinstance(value, str) for value in told.values())
 
 
+def test_a_story_leaves_out_the_times_of_the_float32_file_too() -> None:
+    proof = {"passed": True, "milliseconds_per_run": {"1": 0.02}}
+    told = story(described(verification={**proof, "parent": proof}))
+    assert json.loads(told["verification"]) == {"passed": True, "parent": {"passed": True}}
+
+
 @pytest.mark.parametrize("junk", [{}, {"test": 3}, {"test": {"accuracy": "high"}}, {"data": []}])
 def test_what_is_read_from_a_card_of_any_shape_is_there_or_not(junk: dict[str, Any]) -> None:
     assert accuracy(junk) is None

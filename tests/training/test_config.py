@@ -33,6 +33,14 @@ def test_a_flag_beats_the_recipe_and_the_recipe_beats_the_default(tmp_path: Path
     assert config.learning_rate == Config.model_fields["learning_rate"].default
 
 
+def test_the_recipes_of_convolutions_publish_int8_unless_a_flag_says_otherwise() -> None:
+    forms = {name: Config.from_recipe(name).weights for name in recipe_names()}
+    assert forms.pop("tutorial") == Config().weights == "float32"
+    assert set(forms.values()) == {"int8"}
+    assert Config.from_recipe("default", weights="float32").weights == "float32"
+    assert Config.from_recipe("default", architecture="mlp").weights == "float32"
+
+
 def test_a_name_without_suffix_is_never_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -67,6 +75,8 @@ def test_the_settings_in_a_card_give_the_same_settings_again() -> None:
         ("filters = []", {}, r"^filters: a cnn needs"),
         ("architecture = 'mlp'\nfilters = [8]", {}, r"^filters: only a cnn"),
         ("architecture = 'valid_cnn'\nfilters = [8]", {}, r"^filters: a valid_cnn has 2 to 7"),
+        ("architecture = 'mlp'\nweights = 'int8'", {}, r"^weights: int8 needs convolutions"),
+        ("", {"architecture": "mlp", "weights": "int8"}, r"^weights: int8 needs convolutions"),
         ("wild = 0.1", {}, r"^wild: needs a shift or a rotation"),
         ("clean_share = 0.3", {}, r"^clean_share: needs clean_epochs"),
         ("early_stopping = 2\nvalidation_fraction = 0.0", {}, r"^early_stopping: needs"),

@@ -101,7 +101,8 @@ def models(root: Path, capsys: pytest.CaptureFixture[str]) -> Said:
 def test_list_shows_each_version_and_marks_the_champion(models: Said) -> None:
     heading, *lines = models("list").splitlines()
     assert heading.split() == [
-        *("VERSION", "CHAMPION", "CREATED", "ARCHITECTURE", "ACCURACY", "SIZE", "LATENCY")
+        *("VERSION", "CHAMPION", "CREATED", "ARCHITECTURE"),
+        *("WEIGHTS", "ACCURACY", "SIZE", "LATENCY"),
     ]
     assert [line.split()[0] for line in lines] == ["1", "2", "3"]
     assert ["*" in line for line in lines] == [False, False, True]
@@ -119,7 +120,7 @@ def test_list_shows_a_damaged_version_and_the_others(models: Said) -> None:
         '{"version": "1", "sha256": "", "test": 3, "verification": [], "data": "none"}'
     )
     lines = models("list").splitlines()
-    assert lines[1].split() == ["1", *"-----"]
+    assert lines[1].split() == ["1", *"------"]
     assert "version 2: card.json is damaged" in lines[2]
     assert "*" in lines[3]
 

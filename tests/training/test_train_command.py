@@ -14,9 +14,22 @@ import pytest
 from service.repository import Repository
 from service.runtime import Runtime
 from tests.training.digits import NAMES, few, mnist, write_folder
+from training.versions import listed
+from training.versions import verify as prove_again
 
-STAGES = ("data", "model", "fit", "evaluate", "Test", "export", "verify", "publish", "promote")
+STAGES = (
+    *("data", "model", "fit", "evaluate", "export", "verify", "Test", "measure", "publish"),
+    "promote",
+)
 SMALL = ("--architecture", "mlp", "--hidden-units", "16", "--epochs", "3")
+SMALL_INT8 = """
+architecture = "valid_cnn"
+filters = [16, 32]
+weights = "int8"
+learning_rate = 0.004
+batch_size = 64
+epochs = 6
+"""
 
 
 def start(*words: str | Path) -> subprocess.Popen[str]:
@@ -77,7 +90,10 @@ def test_it_publishes_a_whole_version_and_makes_it_champion(ran: tuple[list[str]
     assert repository.champion() == 1
     repository.read_model(1)
     pictures = sorted(path.name for path in (models / "mnist" / "1").glob("*.png"))
-    assert pictures == ["confusion_matrix.png", "training_curve.png", "worst_mistakes.png"]
+    assert pictures == [
+        *("confusion_matrix.png", "reliability_diagram.png", "robustness.png"),
+        *("training_curve.png", "worst_mistakes.png"),
+    ]
 
 
 def test_the_card_and_the_file_tell_the_runs_story(ran: tuple[list[str], Path]) -> None:
@@ -92,9 +108,37 @@ def test_the_card_and_the_file_tell_the_runs_story(ran: tuple[list[str], Path]) 
     assert (card["validation"]["count"], card["test"]["count"]) == (200, 300)
     assert card["verification"]["passed"] is True
     assert card["promotion"]["promoted"] is True
+    assert card["robustness"]["blur 1 pixel"] > 0.3
+    assert 0.5 <= card["doubt"]["threshold"] <= 0.99
     model = onnx.load(models / "mnist" / "1" / "model.onnx")
     story = {entry.key: entry.value for entry in model.metadata_props}
     assert json.loads(story["settings"]) == card["settings"]
+
+
+@pytest.mark.slow
+def test_what_is_proved_scored_and_published_is_the_file_in_8_bits(
+    digits: Path, tmp_path: Path
+) -> None:
+    recipe = tmp_path / "small.toml"
+    recipe.write_text(SMALL_INT8)
+    models = tmp_path / "models"
+    status, lines, err = run("--recipe", recipe, "--data", digits, "--models", models)
+    assert (status, err) == (0, "")
+    words = [line.split()[0] for line in lines]
+    assert words[words.index("export") :] == [
+        *("export", "verify", "quantize", "verify", "Test", "measure", "publish", "promote")
+    ]
+    card, path = Repository(models).card(1), models / "mnist" / "1" / "model.onnx"
+    test = few(2000, 300)
+    answers = Runtime.load(path, provider="cpu").run(test.test_images).argmax(axis=1)
+    right = int((answers == test.test_labels).sum())
+    assert f"Test accuracy: {right / 300:.4f}" in lines
+    assert card["test"]["accuracy"] == card["verification"]["accuracy"] == right / 300
+    assert card["verification"]["parent"]["passed"] is True
+    weights = {entry.data_type for entry in onnx.load(path).graph.initializer if entry.dims}
+    assert onnx.TensorProto.INT8 in weights
+    assert listed(Repository(models)).report["versions"][0]["weights"] == "int8"
+    assert "made of a float32 file" in prove_again(Repository(models), 1, digits).lines[-2]
 
 
 @pytest.mark.slow

@@ -11,9 +11,9 @@ import pytest
 from onnx import helper, numpy_helper
 
 from service.runtime import Images, Probabilities, Runtime
-from tests.tiny import tiny_model_bytes
+from tests.tiny import dense_model_bytes, tiny_model_bytes
 from training import verify as proof
-from training.verify import VerificationFailed, answers, check, verify
+from training.verify import VerificationFailed, answers, check, verify, verify_int8
 
 IMAGES = np.random.default_rng(1).integers(0, 256, (40, 28, 28), np.uint8)
 
@@ -115,6 +115,55 @@ def tiny_model_followed_by(
     onnx.checker.check_model(model, full_check=True)
     content: bytes = model.SerializeToString()
     return content
+
+
+@pytest.fixture
+def coarse() -> bytes:
+    """The tiny network with few digits in its weights: its answers to some images are others."""
+    weights = np.random.default_rng(1).normal(0, 0.1, (784, 10)).astype(np.float32)
+    return dense_model_bytes(np.round(weights, 1), np.zeros(10, np.float32))
+
+
+def test_a_coarser_file_may_lose_two_images_and_says_what_it_lost(
+    path: Path, coarse: bytes
+) -> None:
+    digits, others = (answers(model, IMAGES).argmax(axis=1) for model in (path, coarse))
+    changed = np.flatnonzero(digits != others)
+    assert len(changed) >= 3
+
+    def proved(lost: int) -> proof.Verification:
+        """Labels by which the float32 file is right everywhere, but for what the other wins."""
+        labels = others.copy()
+        labels[changed[:lost]] = digits[changed[:lost]]
+        parent = verify(path, network, IMAGES, labels)
+        return verify_int8(coarse, path, parent, IMAGES, labels)
+
+    whole = len(changed)
+    for lost in range(whole + 1):
+        if lost - (whole - lost) > 2:
+            with pytest.raises(VerificationFailed, match=r"in 8 bits .* \(--weights float32"):
+                proved(lost)
+            continue
+        figures = proved(lost)
+        assert figures.parent
+        assert figures.accuracy == 1 - lost / 40
+        assert figures.parent.accuracy == 1 - (whole - lost) / 40
+        assert figures.same_test_digit == 40 - whole
+        assert figures.same_digit <= 40 - whole + 258
+        assert figures.largest_difference > 1e-3
+        assert figures.as_dict()["parent"] == figures.parent.as_dict()
+        assert "parent" not in figures.parent.as_dict()
+
+
+def test_a_coarser_file_whose_rows_see_each_other_fails(path: Path) -> None:
+    axis = numpy_helper.from_array(np.array([0], np.int64), "axis")
+    average = helper.make_node("ReduceMean", ["plain", "axis"], ["average"], keepdims=1)
+    mean = helper.make_node("Mean", ["plain", "average"], ["probabilities"])
+    model = tiny_model_followed_by(average, mean, constants=[axis])
+    labels = answers(path, IMAGES).argmax(axis=1)
+    parent = verify(path, network, IMAGES, labels)
+    with pytest.raises(VerificationFailed, match=r"image 0: digit . in batches of 2, alone"):
+        verify_int8(model, path, parent, IMAGES, labels)
 
 
 def test_a_file_whose_rows_see_each_other_fails(tmp_path: Path) -> None:

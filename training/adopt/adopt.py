@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -117,5 +117,5 @@ def _facts(
         "ir_version": max(IR_VERSION, cut.ir_version),
         "imported": imported,
         "test": proof.test.as_dict(),
-        "verification": asdict(proof.verification),
+        "verification": proof.verification.as_dict(),
     }
