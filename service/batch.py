@@ -19,6 +19,7 @@ import numpy as np
 
 from service.errors import DeadlineExceeded, QueueFull
 from service.metrics import Metrics
+from service.refused import Refused
 from service.run import Item, Run
 from service.runtime import Images, Probabilities, Runtime
 from service.statistics import Statistics
@@ -60,6 +61,7 @@ class Queue:
     def __init__(self, limit_rows: int, metrics: Metrics) -> None:
         self._limit = limit_rows
         self._metrics = metrics
+        self.refused = Refused()
         self._rows = 0
         # Images per second, as the last runs went; a guess until the first one.
         self._rate = 10_000.0
@@ -83,6 +85,8 @@ class Queue:
         """Lets ``rows`` go: run, late or forsaken."""
         self._rows -= rows
         self._metrics.queued(self._rows)
+        if self.refused and self._rows < self._limit / 2:
+            self.refused.let_one_in()
 
     def ran(self, rows: int, seconds: float) -> None:
         """Learns the rate at which the queue drains from one run."""

@@ -17,6 +17,7 @@ from service.follow import ChampionFault, ChampionLate, Follower
 from service.loader import Loaded, Loader, LoadError, Loads
 from service.logs import LOGGER
 from service.metrics import Metrics
+from service.refused import Refused
 from service.repository import Repository, RepositoryError, parse_version
 from service.settings import Settings
 from service.shelf import Shelf
@@ -71,6 +72,11 @@ class Lifecycle:
         if self._following is not None:
             self._following.cancel()
         self._loader.close()
+
+    @property
+    def refused(self) -> Refused:
+        """The callers who wait for room in this worker's queue."""
+        return self._loader.queue.refused
 
     def why_not_ready(self) -> str | None:
         """The reason not to send requests here, or None when ready."""

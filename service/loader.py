@@ -67,7 +67,7 @@ class Loader:
         self._repository = repository
         self.threads = worker_threads(settings.workers)
         self._runners = ThreadPoolExecutor(self.threads, "runner")
-        self._queue = Queue(settings.queue_rows, metrics)
+        self.queue = Queue(settings.queue_rows, metrics)
 
     def load(self, version: str) -> Loaded:
         """Reads, checks, loads and warms one version, for as long as that takes.
@@ -96,7 +96,7 @@ class Loader:
             raise LoadError(f"version {version}: {told[:300]}", stamp) from error
         batcher = Batcher(
             runtime,
-            self._queue,
+            self.queue,
             self._metrics,
             self._runners,
             batch_rows=self._settings.batch_rows,
