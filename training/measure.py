@@ -34,13 +34,16 @@ class Measured:
         return {"test": test, "robustness": self.robustness, "doubt": self.doubt}
 
 
-def measure(model: Path | bytes, dataset: Dataset, held_out: Images) -> Measured:
+def measure(
+    model: Path | bytes, dataset: Dataset, held_out: Images, *, non_digits: bool
+) -> Measured:
     """Asks the ONNX file ``model``, or its bytes, through the class that serves.
 
     Args:
         model: a file that is proved.
         dataset: whose test images are scored, and damaged.
         held_out: digits (n, 28, 28) that it did not learn from, to choose where doubt begins.
+        non_digits: whether it learnt from non-digits.
 
     Raises:
         VerificationFailed: it does not load or run.
@@ -55,5 +58,5 @@ def measure(model: Path | bytes, dataset: Dataset, held_out: Images) -> Measured
         ),
         reliability=reliability(probabilities, labels),
         robustness=robustness.accuracies(ask, images, labels),
-        doubt=robustness.doubt(ask, held_out, images),
+        doubt=robustness.doubt(ask, held_out, images, trained=non_digits),
     )

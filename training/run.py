@@ -71,7 +71,7 @@ def train(command: Command, report: Report) -> None:
 
         path = folder / "model.onnx"
         proof = _write(path, classifier, config=config, dataset=dataset, parts=parts, report=report)
-        measured = measure(path, dataset, parts.validation_images)
+        measured = measure(path, dataset, parts.validation_images, non_digits=config.non_digits > 0)
         report.measure(measured)
 
         story = card.describe(

@@ -25,7 +25,7 @@ DATASET = few(400, 300)
 
 @pytest.fixture(scope="module")
 def measured() -> Measured:
-    return measure(MLP, DATASET, DATASET.train_images)
+    return measure(MLP, DATASET, DATASET.train_images, non_digits=True)
 
 
 def test_accuracies_are_those_of_the_damaged_images(measured: Measured) -> None:
@@ -61,9 +61,10 @@ def test_the_service_reads_the_threshold_and_the_card_is_plain(measured: Measure
     assert "accuracy_without_label_errors" not in card["test"]
 
 
-def test_with_nothing_held_out_the_services_own_threshold_is_told() -> None:
-    doubt = measure(MLP, DATASET, DATASET.train_images[:0]).doubt
+def test_with_nothing_held_out_and_no_non_digits_learnt_the_card_says_so() -> None:
+    doubt = measure(MLP, DATASET, DATASET.train_images[:0], non_digits=False).doubt
     assert (doubt["threshold"], doubt["chosen_on"]) == (LEAST_CONFIDENCE, None)
+    assert not any(kind["trained"] for kind in doubt["kinds"].values())
 
 
 def test_of_mnist_the_accuracy_without_wrong_labels_is_told(
@@ -79,7 +80,7 @@ def test_of_mnist_the_accuracy_without_wrong_labels_is_told(
         source=whole.source,
         hashes={},
     )
-    figures = measure(MLP, dataset, dataset.train_images)
+    figures = measure(MLP, dataset, dataset.train_images, non_digits=False)
     digits = Runtime.load(MLP, provider="cpu").run(whole.test_images).argmax(axis=1)
     right = digits == whole.test_labels
     known = right.sum() - right[list(LABELS)].sum()

@@ -38,37 +38,35 @@ def accuracies(answers: Answers, images: Images, labels: Labels) -> dict[str, fl
     return {**found, "printed digits, fonts never trained on": _accuracy(answers(printed), digits)}
 
 
-def doubt(answers: Answers, held_out: Images, images: Images) -> dict[str, Any]:
+def doubt(answers: Answers, held_out: Images, images: Images, *, trained: bool) -> dict[str, Any]:
     """The operating point of "not a digit", and what passes and what is caught at it.
 
     The point is chosen on digits (n, 28, 28) that were held out of training; the test images
-    (n, 28, 28) only show what it comes to.
+    (n, 28, 28) only show what it comes to. ``trained`` says whether the network was shown the
+    non-digits that training has.
 
     Returns:
         ``score`` and ``threshold``, which the service reads; ``chosen_on``, the images it was
         chosen on and the share of them below it, or None where they were too few; ``digits``, the
         share of test digits that ``pass``, and that are in no doubt at all (``undoubted``: the
-        service also looks at the ink); ``kinds``, for each kind of non-digit whether it was
-        ``trained`` on, the area under the ROC curve of digits against it (``auroc``), the share
-        ``caught`` by the threshold, and the share in any doubt (``doubted``).
+        service also looks at the ink); ``kinds``, for each kind of non-digit whether the network
+        was ``trained`` on it, the area under the ROC curve of digits against it (``auroc``), the
+        share ``caught`` by the threshold, and the share in any doubt (``doubted``).
     """
     sure = answers(held_out).max(axis=1) if len(held_out) else np.empty(0, np.float32)
     threshold, chosen_on = operating_point.choose(sure)
     digits = answers(images)
     count = min(MOST_OF_A_KIND, len(images))
+    known = non_digits.known(count)
     kinds: dict[str, Mapping[str, Any]] = {}
-    for trained, drawn in (
-        (True, non_digits.trained(count)),
-        (False, non_digits.new(images[:count])),
-    ):
-        for name, pictures in drawn.items():
-            theirs = answers(pictures)
-            kinds[name] = {
-                "trained": trained,
-                "auroc": operating_point.auroc(digits.max(axis=1), theirs.max(axis=1)),
-                "caught": float(np.mean(theirs.max(axis=1) < threshold)),
-                "doubted": _doubted(pictures, theirs, threshold),
-            }
+    for name, pictures in {**known, **non_digits.new(images[:count])}.items():
+        theirs = answers(pictures)
+        kinds[name] = {
+            "trained": trained and name in known,
+            "auroc": operating_point.auroc(digits.max(axis=1), theirs.max(axis=1)),
+            "caught": float(np.mean(theirs.max(axis=1) < threshold)),
+            "doubted": _doubted(pictures, theirs, threshold),
+        }
     return {
         "score": "max_probability",
         "threshold": threshold,

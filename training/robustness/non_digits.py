@@ -57,7 +57,7 @@ def printed_digits(count: int) -> tuple[Images, NDArray[np.int64]]:
     return _moved(pictures[chosen], random), digits[chosen]
 
 
-def trained(count: int) -> dict[str, Images]:
+def known(count: int) -> dict[str, Images]:
     """The kinds of non-digits that training has, drawn anew, (count, 28, 28) each."""
     return {**synthetic.kinds(_random(), count), "blank": np.zeros((1, SIDE, SIDE), np.uint8)}
 
