@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from service.settings import PREFIX, Settings
+from tests import readme_rows
 from tests.server import Server, serving
 from training.flags import parse
 
@@ -91,6 +92,11 @@ def test_every_other_command_is_understood(line: str) -> None:
         parse([a.replace("/path/to/idx/files", str(ROOT / "training/mnist")) for a in arguments])
     else:
         assert any(line.startswith(known) for known in RUN_ELSEWHERE), line
+
+
+def test_the_champions_figures_are_those_of_its_card() -> None:
+    """If not: ``python -m tests.readme_rows`` writes them anew."""
+    assert readme_rows.PLACE.findall(README) == [readme_rows.rows()]
 
 
 def test_every_setting_is_told_with_its_default() -> None:
