@@ -1,7 +1,7 @@
-"""New digits from old ones: small random shifts, turns, stretches and slants of each image.
+"""New digits from old ones: small random shifts, turns, stretches, slants and bends of each image.
 
-All images of a batch are resampled in one step by a projective transform each; the randomness
-is stateless, so that step ``i`` of seed ``s`` is the same on any thread and after a restart.
+All images of a batch are resampled once, whatever is asked for; the randomness is stateless, so
+that step ``i`` of seed ``s`` is the same on any thread and after a restart.
 """
 
 from __future__ import annotations
@@ -14,16 +14,18 @@ import tensorflow as tf
 from training.config import Config
 
 WILD = 2.3  # times as far
-CENTRE = 13.5  # of 28 pixels, counted from the middle of the first
+SIDE = 28  # pixels
+CENTRE = 13.5  # counted from the middle of the first pixel
+KNOTS = 5  # a side, of the grid on which bends are drawn
 
 
 def is_active(config: Config) -> bool:
     """Whether the settings ask for any change at all."""
-    return any((config.shift, config.rotation, config.scale, config.shear))
+    return any((config.shift, config.rotation, config.scale, config.shear, config.elastic))
 
 
-def affine(images: Any, config: Config, seed: Any) -> Any:
-    """Moves, turns, stretches and slants each image about its centre, each by its own draw.
+def change(images: Any, config: Config, seed: Any) -> Any:
+    """Moves, turns, stretches, slants and bends each image, each by its own draw.
 
     Args:
         images: (n, 28, 28) uint8 tensor.
@@ -42,21 +44,44 @@ def affine(images: Any, config: Config, seed: Any) -> Any:
     slope = tf.tan(slant * math.radians(config.shear))
     wide = 1.0 / (1.0 + wide * config.scale)
     high = 1.0 / (1.0 + high * config.scale)
-    cos, sin = tf.cos(angle), tf.sin(angle)
 
-    # Output pixel -> input pixel, as the operation wants it: rotation @ slant @ stretch.
+    # From a pixel of the output to a place in the input: turn @ slant @ stretch, about the centre.
+    cos, sin = tf.cos(angle), tf.sin(angle)
+    across = tf.range(SIDE, dtype=tf.float32)[tf.newaxis, tf.newaxis, :] - CENTRE
+    along = tf.range(SIDE, dtype=tf.float32)[tf.newaxis, :, tf.newaxis] - CENTRE
     a, b = cos * wide, (cos * slope - sin) * high
     d, e = sin * wide, (sin * slope + cos) * high
-    c = CENTRE - a * CENTRE - b * CENTRE + right * config.shift
-    f = CENTRE - d * CENTRE - e * CENTRE + down * config.shift
-    zero = tf.zeros_like(a)
-
-    moved = tf.raw_ops.ImageProjectiveTransformV3(
-        images=images[..., tf.newaxis],
-        transforms=tf.stack((a, b, c, d, e, f, zero, zero), axis=1),
-        output_shape=(28, 28),
-        interpolation="BILINEAR",
-        fill_mode="CONSTANT",
-        fill_value=0.0,
+    a, b, d, e, right, down = (
+        each[:, tf.newaxis, tf.newaxis] for each in (a, b, d, e, right, down)
     )
-    return moved[..., 0]
+    x = a * across + b * along + CENTRE + right * config.shift
+    y = d * across + e * along + CENTRE + down * config.shift
+    if config.elastic:
+        pull = _pull(tf.shape(images)[0], config.elastic, tf.add(seed, (0, 5000)))
+        x, y = x + pull[..., 0], y + pull[..., 1]
+    return _look_up(images, x, y)
+
+
+def _pull(count: Any, pixels: float, seed: Any) -> Any:
+    """Smooth displacements (count, 28, 28, 2), at each knot normal with a deviation of ``pixels``.
+
+    After Simard et al. 2003, "Best Practices for Convolutional Neural Networks Applied to Visual
+    Document Analysis", with a coarse grid for the smoothing.
+    """
+    knots = tf.random.stateless_normal((count, KNOTS, KNOTS, 2), seed)
+    return tf.image.resize(knots * pixels, (SIDE, SIDE), "bicubic")
+
+
+def _look_up(images: Any, x: Any, y: Any) -> Any:
+    """Each image at its places (n, 28, 28), bilinearly, background outside; uint8."""
+    side = SIDE + 2  # one pixel of background all around
+    flat = tf.reshape(tf.pad(tf.cast(images, tf.float32), ((0, 0), (1, 1), (1, 1))), (-1,))
+    x, y = (tf.clip_by_value(each + 1, 0.0, side - 1.001) for each in (x, y))
+    left, top = tf.floor(x), tf.floor(y)
+    right, down = x - left, y - top
+    at = tf.cast(top * side + left, tf.int32)
+    at += (tf.range(tf.shape(images)[0]) * side * side)[:, tf.newaxis, tf.newaxis]
+    corner, beside, below, across = (tf.gather(flat, at + step) for step in (0, 1, side, side + 1))
+    upper = corner + right * (beside - corner)
+    lower = below + right * (across - below)
+    return tf.cast(upper + down * (lower - upper), tf.uint8)

@@ -48,7 +48,7 @@ def training_batches(
         seed = tf.stack((config.seed, step))
         batch = tf.gather(all_images, indices)
         if augment.is_active(config):
-            batch = augment.affine(batch, config, seed)
+            batch = augment.change(batch, config, seed)
         targets = tf.one_hot(tf.gather(all_labels, indices), CLASSES)
         batch = _corrupted(batch, config, seed)
         parts = [(batch, targets), *(other(seed) for other in others)]
@@ -111,7 +111,7 @@ def _drawing(
     def draw(seed: Any) -> tuple[Any, Any]:
         seed = tf.add(seed, (0, salt))
         chosen = tf.random.stateless_uniform((rows,), seed, 0, len(pictures), tf.int32)
-        changed = augment.affine(tf.gather(bank, chosen), changes, seed)
+        changed = augment.change(tf.gather(bank, chosen), changes, seed)
         return changed, tf.gather(truth, chosen)
 
     return draw

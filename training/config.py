@@ -108,6 +108,12 @@ class Config(BaseModel):
     shear: float = Field(
         default=0.0, ge=0, le=45, description="augmentation: slant by up to so many degrees"
     )
+    elastic: float = Field(
+        default=0.0,
+        ge=0,
+        le=5,
+        description="augmentation: bend, a normal draw of so many pixels at each knot of a 5x5 grid",
+    )
 
     wild: float = Field(
         default=0.0,
