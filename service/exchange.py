@@ -1,30 +1,36 @@
-"""One request and its answer, as every endpoint sees them, and the route between the two."""
+"""One request and its answer, as every endpoint sees them."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 import orjson
-from fastapi import FastAPI, Request
-from fastapi.routing import APIRoute
-from starlette.types import Message, Receive, Scope, Send
 
 from service.budget import SMALL_BYTES, BodyBudget
 from service.decode.content import inflate
 from service.errors import Invalid, TooLarge
 from service.metrics import OTHER
 
+if TYPE_CHECKING:
+    from service.protocol import Connection
+
 JSON_TYPE = b"application/json"
+LATE, LEFT, BROKEN = "late", "left", "broken"
+"""Why a request is ended before its answer: its body did not come in time, its caller has left, or
+its body breaks off."""
+
+_UNREAD_BYTES = 65_536
+"""A body of which more than this waits to be looked at is not read on."""
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
-_ID_PREFIX = os.urandom(6).hex()
+_ID_PREFIX = os.urandom(6).hex().encode()
 _ids = count(1)
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -45,23 +51,63 @@ class Reply:
         return cls(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), status)
 
 
-class Exchange(Request):
-    """One request and what is learnt of it on the way to its answer."""
+class Exchange:
+    """One request, its body as it arrives, and what is learnt of it on the way to its answer."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        super().__init__(scope, receive, send)
+    __slots__ = (
+        "_complete",
+        "_more",
+        "_pieces",
+        "_unread",
+        "budget",
+        "connection",
+        "decode_s",
+        "fate",
+        "fields",
+        "held_bytes",
+        "id",
+        "infer_s",
+        "keep_alive",
+        "method",
+        "path",
+        "path_params",
+        "query",
+        "queue_s",
+        "reply",
+        "route",
+        "started",
+        "task",
+    )
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        query: bytes,
+        fields: dict[bytes, bytes],
+        connection: Connection | None = None,
+    ) -> None:
         self.started = perf_counter()
+        self.method, self.path, self.query, self.fields = method, path, query, fields
+        self.connection = connection
+        self.keep_alive = True
         self.route = OTHER
+        self.path_params: dict[str, str] = {}
         self.reply: Reply | None = None
         self.decode_s = self.queue_s = self.infer_s = 0.0
         self.budget: BodyBudget | None = None
         self.held_bytes = 0
-        self.fields: dict[bytes, bytes] = dict(scope["headers"])
-        given = self.fields.get(b"x-request-id")
+        self.task: asyncio.Task[None] | None = None
+        self.fate: str | None = None
+        self._pieces: list[bytes] = []
+        self._unread = 0
+        self._complete = False
+        self._more: asyncio.Future[None] | None = None
+        given = fields.get(b"x-request-id")
         if given is not None and _REQUEST_ID.fullmatch(given):
-            self.id = given.decode()
+            self.id = given
         else:
-            self.id = f"{_ID_PREFIX}-{next(_ids):x}"
+            self.id = b"%b-%x" % (_ID_PREFIX, next(_ids))
 
     def field(self, name: bytes) -> str | None:
         """A request header by its lower-case name."""
@@ -70,11 +116,10 @@ class Exchange(Request):
 
     def parameters(self, *known: str) -> dict[str, str]:
         """The query's parameters; those not ``known``, or given twice, raise :class:`Invalid`."""
-        query: bytes = self.scope["query_string"]
-        if not query:
+        if not self.query:
             return {}
         found: dict[str, str] = {}
-        for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+        for name, value in parse_qsl(self.query.decode("latin-1"), keep_blank_values=True):
             if name not in known:
                 reads = ", ".join(known) or "none"
                 raise Invalid(f"unknown query parameter {name[:40]!r}; those read here: {reads}")
@@ -99,25 +144,39 @@ class Exchange(Request):
             raise Invalid("X-Request-Timeout-Ms must be a number of milliseconds above 0")
         return self.started + min(milliseconds / 1000, most_s)
 
+    def put(self, piece: bytes) -> None:
+        """Takes a piece of the body; after the answer, and where none is read, it is dropped."""
+        if self.reply is not None:
+            return
+        self._pieces.append(piece)
+        self._unread += len(piece)
+        if self._unread > _UNREAD_BYTES and self.connection is not None:
+            self.connection.transport.pause_reading()
+        self._wake()
+
+    def end(self) -> None:
+        """The body is complete."""
+        self._complete = True
+        self._wake()
+
+    def cancel(self, fate: str) -> None:
+        """Ends the request before its answer."""
+        self.fate = fate
+        if self.connection is not None and self.task is not None:
+            # Not at once: a task that is cancelled before its first step never gets to answer.
+            asyncio.get_running_loop().call_soon(self.task.cancel)
+
     async def content(self, limit: int) -> bytes:
         """The whole body, decompressed. Raises TooLarge, Malformed or UnsupportedType."""
-        declared = int(self.fields.get(b"content-length", b"0"))
-        if declared > limit:
+        size = int(self.fields.get(b"content-length", b"0"))
+        if size > limit:
             raise _body_too_large(limit)
-        self._hold(declared)
-        message = await self._next_piece()
-        body: bytes = message["body"]
-        if message["more_body"]:
-            parts, size = [body], len(body)
-            while message["more_body"]:
-                message = await self._next_piece()
-                size += len(message["body"])
-                if size > limit:
-                    raise _body_too_large(limit)
-                self._hold(size)
-                parts.append(message["body"])
-            body = b"".join(parts)
-        elif len(body) > limit:
+        self._hold(size)
+        pieces = self._pieces
+        if not self._complete:
+            pieces = await self._all_pieces(limit)
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if len(body) > limit:
             raise _body_too_large(limit)
         encoding = self.fields.get(b"content-encoding")
         if encoding is None:
@@ -126,44 +185,36 @@ class Exchange(Request):
         self._hold(len(body))
         return body
 
+    async def _all_pieces(self, limit: int) -> list[bytes]:
+        """Waits for the rest of the body, and bounds it as it grows."""
+        assert self.connection is not None
+        transport = self.connection.transport
+        if self.fields.get(b"expect", b"").lower() == b"100-continue":
+            transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        pieces: list[bytes] = []
+        size = 0
+        while True:
+            pieces += self._pieces
+            size += self._unread
+            if size > limit:
+                raise _body_too_large(limit)
+            self._hold(size)
+            self._pieces, self._unread = [], 0
+            if self._complete:
+                return pieces
+            transport.resume_reading()
+            self._more = asyncio.get_running_loop().create_future()
+            await self._more
+
+    def _wake(self) -> None:
+        if self._more is not None and not self._more.done():
+            self._more.set_result(None)
+
     def _hold(self, size: int) -> None:
         """Counts a large body that has grown to ``size`` bytes."""
-        if size > max(self.held_bytes, SMALL_BYTES) and self.budget is not None:
+        if size > SMALL_BYTES and size > self.held_bytes and self.budget is not None:
             self.budget.take(size - self.held_bytes)
             self.held_bytes = size
-
-    async def _next_piece(self) -> Message:
-        message = await self._receive()
-        if message["type"] == "http.disconnect":
-            raise asyncio.CancelledError  # which service.protocol is about to send here anyway
-        return message
-
-
-Endpoint = Callable[[Exchange], Awaitable[Reply]]
-
-
-class DirectRoute(APIRoute):
-    """A FastAPI route whose endpoint takes the :class:`Exchange` and gives a :class:`Reply`.
-
-    FastAPI matches and documents it; nothing is injected or serialised between, which is what
-    most of a framework's time per request goes to.
-    """
-
-    def __init__(self, path: str, endpoint: Endpoint, **options: Any) -> None:
-        super().__init__(path, endpoint, response_model=None, **options)
-
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            exchange: Exchange = scope["exchange"]
-            exchange.scope = scope
-            exchange.route = path
-            exchange.reply = await endpoint(exchange)
-
-        self.app = app
-
-
-def add_route(app: FastAPI, method: str, path: str, endpoint: Endpoint, **options: Any) -> None:
-    """Adds an endpoint; ``options`` are FastAPI's, such as tags and responses."""
-    app.router.routes.append(DirectRoute(path, endpoint, methods=[method], **options))
 
 
 def _body_too_large(limit: int) -> TooLarge:

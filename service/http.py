@@ -27,22 +27,17 @@ from service.errors import (
     NotFound,
     Unavailable,
 )
-from service.exchange import DirectRoute, Endpoint, Exchange, Headers, Reply
+from service.exchange import BROKEN, LATE, LEFT, Exchange, Reply
 from service.logs import LOGGER, AccessLog
 from service.metrics import Metrics
+from service.routing import DirectRoute, Endpoint
 from service.signals import drain_before_stopping
 
 if TYPE_CHECKING:
     from service.lifecycle import Lifecycle
     from service.settings import Settings
 
-# Where service.protocol offers to write an answer in one piece: (status, headers, body) -> done.
-REPLY = "mnist.reply"
-
-# service.protocol writes into the scope why it cancelled a request's task.
-FATE = "mnist.fate"
-LATE, LEFT, BROKEN = "late", "left", "broken"
-_FATES: dict[Any, Fault] = {
+_FATES: dict[str | None, Fault] = {
     LATE: BodyTimeout("the body did not arrive in time"),
     BROKEN: Malformed("the body breaks off in the middle of its transfer encoding"),
 }
@@ -52,7 +47,7 @@ _STOPPED = Unavailable(
 
 
 class Edge:
-    """The ASGI application that uvicorn runs."""
+    """What answers: uvicorn starts and stops it, and ``service.protocol`` brings the requests."""
 
     def __init__(
         self,
@@ -70,70 +65,65 @@ class Edge:
         self._budget = BodyBudget(settings.max_waiting_bytes, metrics)
         self.tell_start_fault: Callable[[str], object] = LOGGER.error
         """What is called with the one line that says why the service cannot start."""
+        self.refused = lifecycle.refused
         self._direct: dict[str, dict[str, Endpoint]] = {}
         routes = [route for route in app.routes if isinstance(route, DirectRoute)]
         metrics.add_endpoints(route.path for route in routes)
         for route in routes:
             if not route.param_convertors:
                 methods = self._direct.setdefault(route.path, {})
-                methods.update(dict.fromkeys(route.methods or (), route.endpoint))
+                methods.update(dict.fromkeys(route.methods or (), route.answer))
+        self.paths = {path.encode(): (path, b"") for path in self._direct}
+        """The path and query of the targets that need no parsing."""
 
     @property
     def draining(self) -> bool:
         """Whether each connection should end with its next answer."""
         return self._lifecycle.draining
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one request, or runs the service's start and stop."""
-        if scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
-            return
-        exchange = Exchange(scope, receive, send)
+    async def serve(self, exchange: Exchange) -> None:
+        """Answers one request, whatever comes of it."""
         exchange.budget = self._budget
         try:
             reply = await self._answer(exchange)
         except Fault as fault:
-            reply = render(fault, scope["path"])
+            reply = render(fault, exchange.path)
         except asyncio.CancelledError:
-            fate = scope.get(FATE)
-            if fate == LEFT:
-                self._record(exchange, 499, perf_counter() - exchange.started)
+            if exchange.fate == LEFT:
+                self._end(exchange, 499, Reply(b""))
                 return
             if task := asyncio.current_task():
                 task.uncancel()
-            reply = render(_FATES.get(fate, _STOPPED), scope["path"])
+            reply = render(_FATES.get(exchange.fate, _STOPPED), exchange.path)
         except Exception:  # noqa: BLE001 - a fault of ours: the caller gets an id, the log the rest
-            LOGGER.exception("a request failed", extra={"request_id": exchange.id})
-            told = f"something went wrong here; the log tells more under {exchange.id}"
-            reply = render(Fault(told), scope["path"])
+            name = exchange.id.decode()
+            LOGGER.exception("a request failed", extra={"request_id": name})
+            told = f"something went wrong here; the log tells more under {name}"
+            reply = render(Fault(told), exchange.path)
         finally:
             if exchange.held_bytes:
                 self._budget.give_back(exchange.held_bytes)
-        seconds = perf_counter() - exchange.started
-        status, headers = reply.status, _headers(exchange, reply, seconds)
-        write = scope.get(REPLY)
-        if write is None or not write(status, headers, reply.body):
+        status = reply.status
+        full = exchange.connection.full if exchange.connection else None
+        if full is not None:
             try:
-                await send({"type": "http.response.start", "status": status, "headers": headers})
-                await send({"type": "http.response.body", "body": reply.body})
+                await full
             except asyncio.CancelledError:
                 status = 499  # left without having read what was answered before
-        self._record(exchange, status, seconds)
+        self._end(exchange, status, reply)
 
-    def refuse(self, scope: Scope, fault: Fault) -> tuple[Headers, bytes]:
-        """The answer to what did not become a request, counted and logged like any other."""
-        exchange = Exchange(scope, empty_receive, empty_send)
-        reply = render(fault, scope["path"])
+    def refuse(self, exchange: Exchange, fault: Fault) -> tuple[bytes, bytes]:
+        """Head and body of the answer to what is no request, counted and logged like any other."""
+        reply = render(fault, exchange.path)
         self._record(exchange, reply.status, 0.0)
-        return _headers(exchange, reply, 0.0), reply.body
+        return _head(exchange, reply, 0.0), reply.body
 
     async def _answer(self, exchange: Exchange) -> Reply:
-        scope = exchange.scope
-        methods = self._direct.get(scope["path"])
+        methods = self._direct.get(exchange.path)
         if methods is None:
             return await self._routed(exchange)
-        exchange.route = scope["path"]
-        method = scope["method"]
+        exchange.route = exchange.path
+        method = exchange.method
         endpoint = methods.get("GET" if method == "HEAD" else method)
         if endpoint is None:
             raise _method_not_allowed(method, methods)
@@ -141,18 +131,34 @@ class Edge:
 
     async def _routed(self, exchange: Exchange) -> Reply:
         """Lets FastAPI's router find the endpoint of a path with parameters."""
-        scope = dict(exchange.scope, app=self._app, exchange=exchange)
-        if scope["method"] == "HEAD":
-            scope["method"] = "GET"
+        scope = {
+            "type": "http",
+            "app": self._app,
+            "method": "GET" if exchange.method == "HEAD" else exchange.method,
+            "path": exchange.path,
+            "root_path": "",
+            "query_string": exchange.query,
+            "headers": list(exchange.fields.items()),
+            "exchange": exchange,
+        }
         try:
-            await self._app.router(scope, exchange.receive, exchange._send)
+            await self._app.router(scope, empty_receive, empty_send)
         except HTTPException as error:
             if error.status_code == 405:
                 allowed = (error.headers or {}).get("Allow", "").split(", ")
-                raise _method_not_allowed(scope["method"], allowed) from None
-            raise NotFound(f"there is nothing at {scope['path'][:100]}") from None
+                raise _method_not_allowed(exchange.method, allowed) from None
+            raise NotFound(f"there is nothing at {exchange.path[:100]}") from None
         assert exchange.reply is not None
         return exchange.reply
+
+    def _end(self, exchange: Exchange, status: int, reply: Reply) -> None:
+        """Writes the answer where there is still someone to read it, and counts it."""
+        exchange.reply = reply
+        seconds = perf_counter() - exchange.started
+        if exchange.connection is not None:
+            head = _head(exchange, reply, seconds)
+            exchange.connection.write(exchange, reply.status, head, reply.body)
+        self._record(exchange, status, seconds)
 
     def _record(self, exchange: Exchange, status: int, seconds: float) -> None:
         self._metrics.request(exchange.route, status, seconds)
@@ -164,9 +170,14 @@ class Edge:
                 "infer_ms": round(exchange.infer_s * 1e3, 3),
                 "total_ms": round(seconds * 1e3, 3),
             }
-            scope = exchange.scope
-            if log.write(exchange.id, scope["method"], scope["path"], status, spent):
+            name = exchange.id.decode()
+            if log.write(name, exchange.method, exchange.path, status, spent):
                 asyncio.get_running_loop().call_soon(log.flush)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Runs the service's start and stop, for which uvicorn uses ASGI's lifespan."""
+        assert scope["type"] == "lifespan"
+        await self._lifespan(receive, send)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         """Starts the service before uvicorn listens, and stops it after the last answer."""
@@ -186,20 +197,24 @@ class Edge:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def _headers(exchange: Exchange, reply: Reply, seconds: float) -> Headers:
-    timing = (
-        f"decode;dur={exchange.decode_s * 1e3:.3f}, queue;dur={exchange.queue_s * 1e3:.3f}, "
-        f"infer;dur={exchange.infer_s * 1e3:.3f}, total;dur={seconds * 1e3:.3f}"
+def _head(exchange: Exchange, reply: Reply, seconds: float) -> bytes:
+    """The header lines of an answer. The fields are the service's own and hold no line breaks."""
+    lines = (
+        b"x-request-id: %b\r\nserver-timing: "
+        b"decode;dur=%.3f, queue;dur=%.3f, infer;dur=%.3f, total;dur=%.3f\r\n"
+    ) % (
+        exchange.id,
+        exchange.decode_s * 1e3,
+        exchange.queue_s * 1e3,
+        exchange.infer_s * 1e3,
+        seconds * 1e3,
     )
-    told = ((b"x-request-id", exchange.id.encode()), (b"server-timing", timing.encode()))
-    if reply.status == 304:  # a length there would be that of the answer that is not sent
-        return [*told, *reply.headers]
-    return [
-        (b"content-type", reply.media_type),
-        (b"content-length", b"%d" % len(reply.body)),
-        *told,
-        *reply.headers,
-    ]
+    if reply.status != 304:  # a length there would be that of the answer that is not sent
+        kind = b"content-type: %b\r\ncontent-length: %d\r\n" % (reply.media_type, len(reply.body))
+        lines = kind + lines
+    for field in reply.headers:
+        lines += b"%b: %b\r\n" % field
+    return lines
 
 
 def render(fault: Fault, path: str) -> Reply:

@@ -17,7 +17,7 @@ from uvicorn.supervisors import Multiprocess
 from service.app import build
 from service.http import Edge
 from service.logs import LOGGER, configure_logs
-from service.protocol import GuardedProtocol
+from service.protocol import Connection
 from service.settings import Settings
 from service.signals import SETTLE_SECONDS, let_none_in
 
@@ -120,7 +120,7 @@ def _config(
         partial(_build, settings, shared, tell_fault),
         factory=True,
         workers=settings.workers,
-        http=GuardedProtocol,
+        http=Connection,
         loop="uvloop",
         ws="none",
         lifespan="on",

@@ -8,9 +8,10 @@ import re
 from fastapi import FastAPI
 
 from service.errors import NotFound
-from service.exchange import Exchange, Reply, add_route
+from service.exchange import Exchange, Reply
 from service.picture.show import png
 from service.routes.evaluate import MNIST_TEST, load_dataset
+from service.routing import add_route
 from service.runtime import Images
 from service.schemas import TEST_IMAGE
 from service.settings import Settings

@@ -9,7 +9,8 @@ import orjson
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from service.exchange import Exchange, Reply, add_route
+from service.exchange import Exchange, Reply
+from service.routing import add_route
 from service.schemas import Problem
 
 _FOLDER = Path(__file__).resolve().parent.parent / "static" / "docs"

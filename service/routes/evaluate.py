@@ -14,8 +14,9 @@ from service.decode import Limits, idx, labelled
 from service.decode.content import parse_content_type
 from service.decode.labelled import Labels
 from service.errors import DeadlineExceeded, Fault, Invalid, NotFound, QueueFull, UnsupportedType
-from service.exchange import Exchange, Reply, add_route
+from service.exchange import Exchange, Reply
 from service.lifecycle import Lifecycle
+from service.routing import add_route
 from service.runtime import Images, Probabilities
 from service.schemas import EVALUATE
 from service.scores import score

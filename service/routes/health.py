@@ -5,8 +5,9 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from service.errors import Unavailable
-from service.exchange import Exchange, Reply, add_route
+from service.exchange import Exchange, Reply
 from service.lifecycle import Lifecycle
+from service.routing import add_route
 from service.schemas import LIVE, READY
 
 

@@ -6,8 +6,9 @@ import asyncio
 
 from fastapi import FastAPI
 
-from service.exchange import Exchange, Reply, add_route
+from service.exchange import Exchange, Reply
 from service.metrics import Metrics
+from service.routing import add_route
 from service.schemas import METRICS
 
 TEXT = b"text/plain; version=0.0.4; charset=utf-8"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from service.exchange import Exchange, Reply, add_route
+from service.exchange import Exchange, Reply
 from service.lifecycle import Lifecycle
+from service.routing import add_route
 from service.schemas import CARD, MODELS, VERSION_PICTURE
 
 # A published version is never changed, but a repository may be made anew.

@@ -9,7 +9,8 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from service.errors import NotFound
-from service.exchange import Exchange, Headers, Reply, add_route
+from service.exchange import Exchange, Headers, Reply
+from service.routing import add_route
 
 _FOLDER = Path(__file__).resolve().parent.parent / "static" / "page"
 _MEDIA_TYPES = {

@@ -16,11 +16,12 @@ from service.decode.form import from_form
 from service.decode.picture import Pictures
 from service.doubt import doubts
 from service.errors import Invalid, UnsupportedType
-from service.exchange import Exchange, Reply, add_route
+from service.exchange import Exchange, Reply
 from service.lifecycle import Lifecycle, Loaded
 from service.lookers import Lookers
 from service.metrics import Metrics
 from service.picture.look import Seen
+from service.routing import add_route
 from service.run import digits
 from service.runtime import Images
 from service.schemas import PREDICT

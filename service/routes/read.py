@@ -11,13 +11,14 @@ from fastapi import FastAPI
 from service.decode import Limits
 from service.decode.picture import Pictures
 from service.errors import Invalid, UnsupportedType
-from service.exchange import Exchange, Reply, add_route
+from service.exchange import Exchange, Reply
 from service.lifecycle import Lifecycle
 from service.lookers import Lookers
 from service.metrics import Metrics
 from service.picture.number import Digit, number_in
 from service.picture.open import open_picture
 from service.routes.predict import decode
+from service.routing import add_route
 from service.schemas import READ
 from service.settings import Settings
 

@@ -16,11 +16,12 @@ from fastapi import FastAPI
 from service.answer_v1 import classify, predict
 from service.decode import Limits
 from service.decode.instances import from_classify, from_predict
-from service.exchange import Exchange, Reply, add_route
+from service.exchange import Exchange, Reply
 from service.lifecycle import Lifecycle, Loaded
 from service.metrics import Metrics
 from service.routes import v1_models
 from service.routes.v1_models import asked_version
+from service.routing import add_route
 from service.runtime import Images, Probabilities
 from service.schemas_protocols import V1_CLASSIFY, V1_PREDICT
 from service.settings import Settings

@@ -12,10 +12,11 @@ from fastapi import FastAPI
 
 from service.decode.instances import SIGNATURE
 from service.errors import MethodNotAllowed, NotFound
-from service.exchange import Exchange, Reply, add_route
+from service.exchange import Exchange, Reply
 from service.lifecycle import Lifecycle
 from service.repository import NAME
 from service.routes.model_name import check_model
+from service.routing import add_route
 from service.runtime import INPUT, OUTPUT
 from service.schemas_protocols import V1_SHOWS
 
@@ -76,7 +77,7 @@ async def asked_version(exchange: Exchange, lifecycle: Lifecycle) -> str | None:
 
 def _refuse_verb(exchange: Exchange) -> None:
     """A GET of ``...:predict`` has its path, as its last parameter, but not its method."""
-    if exchange.scope["path"].endswith(_VERBS):
+    if exchange.path.endswith(_VERBS):
         raise MethodNotAllowed("GET is not read here; POST is", headers=((b"allow", b"POST"),))
 
 

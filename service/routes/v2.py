@@ -10,10 +10,11 @@ from fastapi import FastAPI
 
 from service import __version__
 from service.errors import Unavailable
-from service.exchange import Exchange, Reply, add_route
+from service.exchange import Exchange, Reply
 from service.lifecycle import Lifecycle
 from service.metrics import Metrics
 from service.routes import v2_infer, v2_models, v2_repository
+from service.routing import add_route
 from service.schemas_protocols import V2_SHOWS, V2_STATE
 from service.settings import Settings
 

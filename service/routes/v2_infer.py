@@ -11,10 +11,11 @@ from service import compress
 from service.answer_v2 import inference
 from service.decode import Limits
 from service.decode.infer import from_infer
-from service.exchange import Exchange, Headers, Reply, add_route
+from service.exchange import Exchange, Headers, Reply
 from service.lifecycle import Lifecycle
 from service.metrics import Metrics
 from service.routes.model_name import check_model
+from service.routing import add_route
 from service.run import digits
 from service.schemas_protocols import V2_INFER
 from service.settings import Settings

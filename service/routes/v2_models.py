@@ -12,10 +12,11 @@ from typing import Any
 from fastapi import FastAPI
 
 from service.errors import Unavailable
-from service.exchange import Exchange, Reply, add_route
+from service.exchange import Exchange, Reply
 from service.lifecycle import Lifecycle, Loaded
 from service.repository import NAME
 from service.routes.model_name import check_model
+from service.routing import add_route
 from service.runtime import INPUT, OUTPUT
 from service.schemas_protocols import V2_SHOWS, V2_STATE
 from service.settings import Settings

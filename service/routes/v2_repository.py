@@ -15,10 +15,11 @@ from fastapi import FastAPI
 from service.decode.diagnose import name_of
 from service.decode.flaws import refuse
 from service.decode.jsontext import parse_json
-from service.exchange import Exchange, Reply, add_route
+from service.exchange import Exchange, Reply
 from service.lifecycle import Lifecycle
 from service.repository import NAME
 from service.routes.model_name import check_model
+from service.routing import add_route
 from service.schemas_protocols import V2_CHANGES, V2_INDEX
 
 _BODY_BYTES = 1 << 20

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from time import perf_counter, time
-from typing import Any
 
 from service.exchange import Exchange
 from service.statistics import Statistics
 
 
 def exchange(**seconds: float) -> Exchange:
-    async def unused(*_: Any) -> Any:
-        raise AssertionError
-
-    scope = {"type": "http", "headers": [], "path": "/", "query_string": b"", "method": "POST"}
-    made = Exchange(scope, unused, unused)
+    made = Exchange("POST", "/", b"", {})
     for name, value in seconds.items():
         setattr(made, name, value)
     return made
