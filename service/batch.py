@@ -122,8 +122,10 @@ class Batcher:
         self._flush_due = False
         self.statistics = Statistics()
 
-    async def infer(self, images: Images, deadline: float) -> Ran:
+    async def infer(self, images: Images, deadline: float, *, alone: bool = False) -> Ran:
         """Runs ``images`` (n, 28, 28), n >= 1; ``deadline`` is on ``perf_counter``'s clock.
+
+        A request that is ``alone`` in this worker has none to be joined with and is run at once.
 
         Raises :class:`QueueFull` at once where there is no room, and :class:`DeadlineExceeded`
         where the deadline passed before the last image's run had begun.
@@ -137,6 +139,10 @@ class Batcher:
                 self._queue.leave(rows)
         loop = asyncio.get_running_loop()
         waiting = _Waiting(images, deadline, perf_counter(), loop.create_future())
+        if alone and not self._waiting:
+            self._waiting.append(waiting)
+            self._flush(loop)
+            return waiting.answer.result()
         self._waiting.append(waiting)
         if not self._flush_due:
             self._flush_due = True

@@ -109,6 +109,11 @@ class Exchange:
         else:
             self.id = b"%b-%x" % (_ID_PREFIX, next(_ids))
 
+    @property
+    def alone(self) -> bool:
+        """Whether no other request is under way in this worker."""
+        return self.connection is not None and self.connection.others == 0
+
     def field(self, name: bytes) -> str | None:
         """A request header by its lower-case name."""
         value = self.fields.get(name)

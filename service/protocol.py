@@ -80,6 +80,11 @@ class Connection(asyncio.Protocol):
         self.full: asyncio.Future[None] | None = None
         """Is done when the peer has read enough for an answer to be written; None where it has."""
 
+    @property
+    def others(self) -> int:
+        """How many requests are under way on all connections, besides one here."""
+        return len(self._server.tasks) - 1
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Starts the clock for the first request's head."""
         self.transport = transport  # type: ignore[assignment]

@@ -16,6 +16,7 @@ from service.decode.labelled import Labels
 from service.errors import DeadlineExceeded, Fault, Invalid, NotFound, QueueFull, UnsupportedType
 from service.exchange import Exchange, Reply
 from service.lifecycle import Lifecycle
+from service.offload import when_large
 from service.routing import add_route
 from service.runtime import Images, Probabilities
 from service.schemas import EVALUATE
@@ -51,17 +52,17 @@ def mount(app: FastAPI, settings: Settings, lifecycle: Lifecycle) -> None:
         if dataset is not None:
             if body:
                 raise Invalid("with ?dataset there is no body; send either")
-            images, labels = await asyncio.to_thread(load_dataset, dataset, settings.data)
+            images, labels = await when_large(True, load_dataset, dataset, settings.data)
         else:
             content_type = exchange.field(b"content-type")
-            images, labels = await asyncio.to_thread(decode, content_type, body, limits)
+            images, labels = await when_large(True, decode, content_type, body, limits)
         exchange.decode_s = perf_counter() - start
         served = await lifecycle.version(parameters.get("version"), deadline)
         probabilities = await _infer(
             exchange, served.batcher, images, deadline, _SLICE_RUNS * settings.batch_rows
         )
         start = perf_counter()
-        scores = await asyncio.to_thread(score, probabilities, labels)
+        scores = await when_large(True, score, probabilities, labels)
         served.statistics.answered(len(images), exchange, start)
         return Reply.json({"model": "mnist", "version": served.version, **scores.as_dict()})
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from time import perf_counter
 
 import numpy as np
@@ -20,6 +19,7 @@ from service.exchange import Exchange, Reply
 from service.lifecycle import Lifecycle, Loaded
 from service.lookers import Lookers
 from service.metrics import Metrics
+from service.offload import SMALL_BYTES, SMALL_JSON_BYTES, SMALL_ROWS, when_large
 from service.picture.look import Seen
 from service.routing import add_route
 from service.run import digits
@@ -30,10 +30,6 @@ from service.settings import Settings
 READS = (
     "application/json, application/octet-stream, application/x-npy, image/*, multipart/form-data"
 )
-_OFF_LOOP_BYTES = 32_768
-"""Bodies up to this size are decoded on the event loop, within some 200 microseconds."""
-_OFF_LOOP_ROWS = 256
-"""Images up to this number are answered on the event loop."""
 
 
 def mount(
@@ -60,10 +56,8 @@ def mount(
         body = await exchange.content(settings.max_body_bytes)
         start = perf_counter()
         content_type = exchange.field(b"content-type")
-        if len(body) <= _OFF_LOOP_BYTES:
-            decoded = decode(content_type, body, limits)
-        else:
-            decoded = await asyncio.to_thread(decode, content_type, body, limits)
+        small = SMALL_JSON_BYTES if body.startswith(b"{") else SMALL_BYTES
+        decoded = await when_large(len(body) > small, decode, content_type, body, limits)
         seen: list[Seen] | None = None
         if isinstance(decoded, Pictures):
             seen = await lookers.look(decoded, limits, deadline)
@@ -72,16 +66,15 @@ def mount(
             images = decoded
         exchange.decode_s = perf_counter() - start
         served = await lifecycle.version(parameters.get("version"), deadline)
-        ran = await served.batcher.infer(images, deadline)
+        ran = await served.batcher.infer(images, deadline, alone=exchange.alone)
         exchange.queue_s, exchange.infer_s = ran.queue_s, ran.infer_s
         start = perf_counter()
         rows = len(images)
-        if rows <= _OFF_LOOP_ROWS:
-            answered, found = _answered(served, ran, seen)
-        else:
-            answered, found = await asyncio.to_thread(_answered, served, ran, seen)
+        answered, found = await when_large(rows > SMALL_ROWS, _answered, served, ran, seen)
         details = None if include is None else await lookers.show(images, seen)
-        answer = predictions(served.version, answered, found, details)
+        answer = await when_large(
+            rows > SMALL_ROWS, predictions, served.version, answered, found, details
+        )
         metrics.predicted(ran.each(digits))
         metrics.doubted(found)
         served.statistics.answered(rows, exchange, start)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from time import perf_counter
 
 import numpy as np
@@ -15,6 +14,7 @@ from service.exchange import Exchange, Reply
 from service.lifecycle import Lifecycle
 from service.lookers import Lookers
 from service.metrics import Metrics
+from service.offload import SMALL_JSON_BYTES, when_large
 from service.picture.number import Digit, number_in
 from service.picture.open import open_picture
 from service.routes.predict import decode
@@ -23,7 +23,6 @@ from service.schemas import READ
 from service.settings import Settings
 
 READS = "image/*, multipart/form-data with one file, application/json with one picture"
-_OFF_LOOP_BYTES = 32_768
 _SURE_ENOUGH = 0.5
 """The share of the sureness asked of a digit alone: among digits, a stroke is one sooner."""
 
@@ -46,10 +45,8 @@ def mount(
         body = await exchange.content(settings.max_body_bytes)
         start = perf_counter()
         content_type = exchange.field(b"content-type")
-        if len(body) <= _OFF_LOOP_BYTES:
-            decoded = decode(content_type, body, limits)
-        else:
-            decoded = await asyncio.to_thread(decode, content_type, body, limits)
+        large = len(body) > SMALL_JSON_BYTES
+        decoded = await when_large(large, decode, content_type, body, limits)
         if not isinstance(decoded, Pictures):
             raise UnsupportedType(f"a number is read in a picture; send one of {READS}")
         if len(decoded.bodies) != 1:

@@ -6,7 +6,6 @@ Bodies are read as JSON whatever their Content-Type says, as its clients send th
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from time import perf_counter
 from typing import TypeVar
@@ -19,16 +18,13 @@ from service.decode.instances import from_classify, from_predict
 from service.exchange import Exchange, Reply
 from service.lifecycle import Lifecycle, Loaded
 from service.metrics import Metrics
+from service.offload import SMALL_JSON_BYTES, SMALL_ROWS, when_large
 from service.routes import v1_models
 from service.routes.v1_models import asked_version
 from service.routing import add_route
 from service.runtime import Images, Probabilities
 from service.schemas_protocols import V1_CLASSIFY, V1_PREDICT
 from service.settings import Settings
-
-_OFF_LOOP_BYTES = 32_768
-_OFF_LOOP_ROWS = 256
-"""What is larger is decoded, or answered, on another thread: it takes over half a millisecond."""
 
 _Decoded = TypeVar("_Decoded")
 
@@ -56,10 +52,7 @@ def mount(app: FastAPI, settings: Settings, lifecycle: Lifecycle, metrics: Metri
     async def _decoded(exchange: Exchange, decode: Callable[[bytes, Limits], _Decoded]) -> _Decoded:
         body = await exchange.content(settings.max_body_bytes)
         start = perf_counter()
-        if len(body) <= _OFF_LOOP_BYTES:
-            decoded = decode(body, limits)
-        else:
-            decoded = await asyncio.to_thread(decode, body, limits)
+        decoded = await when_large(len(body) > SMALL_JSON_BYTES, decode, body, limits)
         exchange.decode_s = perf_counter() - start
         return decoded
 
@@ -68,7 +61,7 @@ def mount(app: FastAPI, settings: Settings, lifecycle: Lifecycle, metrics: Metri
     ) -> tuple[Loaded, Probabilities]:
         deadline = exchange.deadline(settings.deadline_s)
         served = await lifecycle.version(asked, deadline)
-        ran = await served.batcher.infer(images, deadline)
+        ran = await served.batcher.infer(images, deadline, alone=exchange.alone)
         exchange.queue_s, exchange.infer_s = ran.queue_s, ran.infer_s
         return served, ran.probabilities
 
@@ -79,10 +72,7 @@ def mount(app: FastAPI, settings: Settings, lifecycle: Lifecycle, metrics: Metri
         build: Callable[[Probabilities], bytes],
     ) -> Reply:
         start = perf_counter()
-        if len(probabilities) <= _OFF_LOOP_ROWS:
-            answer = build(probabilities)
-        else:
-            answer = await asyncio.to_thread(build, probabilities)
+        answer = await when_large(len(probabilities) > SMALL_ROWS, build, probabilities)
         metrics.predicted(probabilities.argmax(axis=1).tolist())
         served.statistics.answered(len(probabilities), exchange, start)
         # The form has no place for the version that answered.

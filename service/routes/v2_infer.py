@@ -14,6 +14,7 @@ from service.decode.infer import from_infer
 from service.exchange import Exchange, Headers, Reply
 from service.lifecycle import Lifecycle
 from service.metrics import Metrics
+from service.offload import SMALL_BYTES, SMALL_JSON_BYTES, SMALL_ROWS, when_large
 from service.routes.model_name import check_model
 from service.routing import add_route
 from service.run import digits
@@ -21,10 +22,6 @@ from service.schemas_protocols import V2_INFER
 from service.settings import Settings
 
 OCTETS = b"application/octet-stream"
-_OFF_LOOP_JSON_BYTES = 32_768
-_OFF_LOOP_BYTES = 1 << 20
-_OFF_LOOP_ROWS = 256
-"""What is larger is decoded, or answered, on another thread: it takes over half a millisecond."""
 
 
 def mount(app: FastAPI, settings: Settings, lifecycle: Lifecycle, metrics: Metrics) -> None:
@@ -42,24 +39,19 @@ def mount(app: FastAPI, settings: Settings, lifecycle: Lifecycle, metrics: Metri
         body = await exchange.content(settings.max_body_bytes)
         start = perf_counter()
         header_length = exchange.field(b"inference-header-content-length")
-        if len(body) <= (_OFF_LOOP_JSON_BYTES if header_length is None else _OFF_LOOP_BYTES):
-            request = from_infer(body, header_length, limits)
-        else:
-            request = await asyncio.to_thread(from_infer, body, header_length, limits)
+        small = SMALL_JSON_BYTES if header_length is None else SMALL_BYTES
+        request = await when_large(len(body) > small, from_infer, body, header_length, limits)
         exchange.decode_s = perf_counter() - start
         if request.timeout_s is not None:
             deadline = min(deadline, exchange.started + request.timeout_s)
         served = await lifecycle.version(exchange.path_params.get("version"), deadline)
-        ran = await served.batcher.infer(request.images, deadline)
+        ran = await served.batcher.infer(request.images, deadline, alone=exchange.alone)
         exchange.queue_s, exchange.infer_s = ran.queue_s, ran.infer_s
         start = perf_counter()
         rows = len(request.images)
-        if rows <= _OFF_LOOP_ROWS:
-            answer, json_bytes = inference(served.version, ran.probabilities, request)
-        else:
-            answer, json_bytes = await asyncio.to_thread(
-                inference, served.version, ran.probabilities, request
-            )
+        answer, json_bytes = await when_large(
+            rows > SMALL_ROWS, inference, served.version, ran.probabilities, request
+        )
         reply = await _compressed(exchange, _reply(answer, json_bytes))
         metrics.predicted(ran.each(digits))
         served.statistics.answered(rows, exchange, start)

@@ -1,0 +1,43 @@
+"""Keeps the event loop free: what takes long for one request is done on threads beside it.
+
+Threads of their own, and of low priority where the system knows one for a thread, so that on a
+full machine single requests go before large ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+Result = TypeVar("Result")
+
+SMALL_JSON_BYTES = 1 << 17
+"""JSON up to this size is decoded on the event loop, within some 700 microseconds."""
+SMALL_BYTES = 1 << 18
+"""The same for bytes that are hardly looked at, which takes a tenth of that."""
+SMALL_ROWS = 256
+"""Answers for up to this many images are put together on the event loop."""
+
+_THREADS = 4
+_NICE = 5
+
+
+def be_modest() -> None:
+    """Lowers the priority of the thread that calls this, where the system has one for threads."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+
+
+_threads = ThreadPoolExecutor(_THREADS, "large", initializer=be_modest)
+
+
+async def when_large(is_large: bool, work: Callable[..., Result], *arguments: object) -> Result:
+    """What ``work`` gives for the arguments: at once, or from a thread where it takes long."""
+    if not is_large:
+        return work(*arguments)
+    return await asyncio.get_running_loop().run_in_executor(_threads, work, *arguments)
