@@ -5,7 +5,7 @@ Until the version is published, in one rename, whatever goes wrong leaves the re
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from training.checkpoint import Checkpoint, State
 from training.data import Dataset, Split, load, split
 from training.errors import TrainingError
 from training.flags import Command
-from training.history import Epoch
+from training.history import Epoch, History
 from training.measure import measure
 from training.promote import release
 from training.publish import staging
@@ -46,23 +46,9 @@ def train(command: Command, report: Report) -> None:
 
     checkpoint = Checkpoint(command.checkpoints, config, dataset.hashes, report.resume)
     with staging(command.models) as folder, checkpoint:
-        state = _stopped(command, checkpoint, report)
-        report.loading()
-        _load_tensorflow()
-        from training import calibrate, evaluate, export, fit, model, plots
+        network, history = _fit(command, parts, checkpoint, report)
+        from training import calibrate, evaluate, export, model, plots
 
-        fit.prepare(config)
-        network = model.build(config)
-        report.model(config, network.count_params())
-        report.stages(config)
-
-        on_epoch = _watching(command, checkpoint, state, report)
-        history = fit.fit(
-            network, config, parts, report.batch, on_epoch, checkpoint=checkpoint, state=state
-        )
-        report.fit(history)
-
-        network = model.as_float32(network, config)
         held_out = parts.validation_images, parts.validation_labels
         temperature = calibrate.calibrate(network, *held_out)
         classifier = model.with_probabilities(network)
@@ -93,18 +79,29 @@ def train(command: Command, report: Report) -> None:
         export.stamp(path, card.story(story))
         plots.draw(story, dataset.test_images, folder)
 
-        finish_first()
-        version, decision = release(
-            folder,
-            command.models,
-            story,
-            tolerance=command.tolerance,
-            force=command.force,
-            wanted=command.promote,
-        )
-        checkpoint.remove()
-        report.publish(version, command.models)
-        report.promote(version, decision)
+        _release(folder, command, story, checkpoint, report)
+
+
+def _fit(
+    command: Command, parts: Split, checkpoint: Checkpoint, report: Report
+) -> tuple[keras.Model, History]:
+    """Builds the network and fits it, or goes on with it; gives it in float32."""
+    state = _stopped(command, checkpoint, report)
+    report.loading()
+    _load_tensorflow()
+    from training import fit, model
+
+    config = command.config
+    fit.prepare(config)
+    network = model.build(config)
+    report.model(config, network.count_params())
+    report.stages(config)
+    on_epoch = _watching(command, checkpoint, state, report)
+    history = fit.fit(
+        network, config, parts, report.batch, on_epoch, checkpoint=checkpoint, state=state
+    )
+    report.fit(history)
+    return model.as_float32(network, config), history
 
 
 def _stopped(command: Command, checkpoint: Checkpoint, report: Report) -> State | None:
@@ -163,6 +160,28 @@ def _write(
         proof = verify_int8(path, parent, proof, *test)
         report.verify_int8(proof)
     return proof
+
+
+def _release(
+    folder: Path,
+    command: Command,
+    story: Mapping[str, Any],
+    checkpoint: Checkpoint,
+    report: Report,
+) -> None:
+    """Publishes the staged version and promotes it if it may; the run is then over."""
+    finish_first()
+    version, decision = release(
+        folder,
+        command.models,
+        story,
+        tolerance=command.tolerance,
+        force=command.force,
+        wanted=command.promote,
+    )
+    checkpoint.remove()
+    report.publish(version, command.models)
+    report.promote(version, decision)
 
 
 def _about(dataset: Dataset, parts: Split) -> dict[str, Any]:
