@@ -1,7 +1,8 @@
-"""Runs the benchmark: every case on every server in turn, round after round, and prints the table.
+"""Runs the benchmark and prints its tables; the whole takes some seven minutes.
 
-A figure is the median of its rounds; a ratio is the median of the rounds' ratios, each of two
-measurements that followed each other, so that a machine whose speed drifts does not show in it.
+Every case runs on every server in turn, round after round. A figure is the median of its rounds; a
+ratio is the median of the rounds' ratios, each of two measurements that followed each other, so
+that a machine whose speed drifts does not show in it.
 """
 
 from __future__ import annotations
@@ -10,62 +11,89 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import statistics
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.bench import beside, load, servers
-from tests.bench.cases import Case, cases
+from tests.bench import beside, load, overload, poisson, servers
+from tests.bench.cases import Case, Work, cases
+from tests.bench.table import render
 
-SERVERS = ("service", "limit-ort", "limit", "tutorial")
+Round = dict[str, dict[str, dict[str, float]]]
+"""Figures by case and server."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--models", type=Path, default=Path("models"), help="model repository")
     parser.add_argument("--version", default="1", help="the version that all serve (default: 1)")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=4, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=2, help="of each measurement")
     parser.add_argument("--only", default="", help="only cases whose name contains this")
     parser.add_argument("--out", type=Path, default=Path("build/bench.json"))
     options = parser.parse_args()
     tool = load.require()
-    chosen = [case for case in cases() if options.only in case.name]
-    running = {n: servers.start(n, options.models, options.version) for n in SERVERS}
-    try:
-        warm_up(chosen, running)
-        rounds = [one_round(chosen, running, options.seconds) for _ in range(options.rounds)]
-        held_up = beside.rows(running["service"], options.rounds, options.seconds)
-        memory = running["service"].memory_mb()
-    finally:
-        for server in running.values():
-            server.stop()
-    report = {
+    report: dict[str, Any] = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
+        "machine": f"{_processor()}, {os.cpu_count()} cores",
         "python": platform.python_version(),
         "load": tool,
-        "ready_s": round(running["service"].ready_s, 3),
-        "memory_mb": round(memory, 1),
-        "rows": [summary(case, rounds) for case in chosen],
-        "beside": held_up,
+        "load_average": os.getloadavg()[0],
+        "version": options.version,
     }
+    chosen = [case for case in cases() if options.only in case.name]
+    with all_running(options.models, options.version) as running:
+        report |= measured(chosen, running, options.rounds, options.seconds)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(report, indent=1))
-    print(table(report))
+    print(render(report))
 
 
-def warm_up(chosen: list[Case], running: dict[str, servers.Server]) -> None:
-    for case in chosen:
-        for work in case.works:
-            load.measure(work, running[work.server], 1)
+@contextmanager
+def all_running(models: Path, version: str) -> Iterator[dict[str, servers.Server]]:
+    """Every server by its name, all with the same version."""
+    running: dict[str, servers.Server] = {}
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        shutil.copytree(models / "mnist" / version, Path(folder) / "mnist" / version)
+        (Path(folder) / "mnist/champion").write_text(f"{version}\n")
+        try:
+            for name in servers.NAMES:
+                running[name] = servers.start(name, Path(folder), version)
+            yield running
+        finally:
+            for server in running.values():
+                server.stop()
 
 
-def one_round(
-    chosen: list[Case], running: dict[str, servers.Server], seconds: int
-) -> dict[str, dict[str, dict[str, float]]]:
-    """Figures by case and server."""
+def measured(
+    chosen: list[Case], running: dict[str, servers.Server], rounds: int, seconds: int
+) -> dict[str, Any]:
+    """All figures, by the part of the report."""
+    service, ort = running["service"], running["limit-ort"]
+    one_round(chosen, running, 1)
+    got = [one_round(chosen, running, seconds) for _ in range(rounds)]
+    rows = [summary(case, got) for case in chosen]
+    memory = service.memory_mb()
+    by_name = {case.name: case.works[0] for case in cases()}
+    crowded = ("JSON, 64 images", "raw, 1 image")
+    return {
+        "ready_s": {"service": round(service.ready_s, 3), "limit-ort": round(ort.ready_s, 3)},
+        "memory_mb": {"service": round(memory, 1), "limit-ort": round(ort.memory_mb(), 1)},
+        "rows": rows,
+        "log": log_cost(by_name["raw, 1 image"], running, rounds, seconds),
+        "poisson": poisson.rows(service, seconds) + poisson.rows(ort, seconds),
+        "beside": beside.rows(service, rounds, seconds),
+        "overload": overload.rows(service, {name: by_name[name] for name in crowded}, seconds),
+    }
+
+
+def one_round(chosen: list[Case], running: dict[str, servers.Server], seconds: int) -> Round:
+    """Each case once on each of its servers."""
     return {
         case.name: {
             work.server: load.measure(work, running[work.server], seconds) for work in case.works
@@ -74,7 +102,7 @@ def one_round(
     }
 
 
-def summary(case: Case, rounds: list[dict[str, dict[str, dict[str, float]]]]) -> dict[str, Any]:
+def summary(case: Case, rounds: list[Round]) -> dict[str, Any]:
     """One row: each server's median figure, and the service's relation to ``limit-ort``."""
     names = [work.server for work in case.works]
     figures = {n: [r[case.name][n][case.figure] for r in rounds] for n in names}
@@ -87,33 +115,33 @@ def summary(case: Case, rounds: list[dict[str, dict[str, dict[str, float]]]]) ->
         "case": case.name,
         "figure": case.figure,
         "median": {n: round(statistics.median(values), 1) for n, values in figures.items()},
-        "to_limit_ort": round(relation, 2),
+        "to_limit_ort": round(relation, 3),
         "target": case.target,
         "all": figures,
     }
 
 
-def table(report: dict[str, Any]) -> str:
-    """The report as a Markdown table, with the lines that say how it was got."""
-    lines = [
-        "| work | figure | " + " | ".join(SERVERS) + " | service to limit-ort | target |",
-        "| --- | --- |" + " ---: |" * len(SERVERS) + " ---: | --- |",
+def log_cost(
+    work: Work, running: dict[str, servers.Server], rounds: int, seconds: int
+) -> dict[str, float]:
+    """CPU microseconds a request, without and with a line in the log for each."""
+    pairs = [
+        [load.measure(work, running[name], seconds)["cpu_us"] for name in ("service", "logging")]
+        for _ in range(rounds)
     ]
-    for row in report["rows"]:
-        cells = [f"{row['median'][n]:,.0f}" if n in row["median"] else "" for n in SERVERS]
-        relation = row["to_limit_ort"]
-        told = f"{relation:+.0f} us" if row["figure"] == "p50_us" else f"{relation:.2f}"
-        lines.append(f"| {' | '.join([row['case'], row['figure'], *cells, told, row['target']])} |")
-    lines += ["", "| one caller, beside | p50, us | p99, us |", "| --- | ---: | ---: |"]
-    lines += [f"| {r['beside']} | {r['p50_us']:,} | {r['p99_us']:,} |" for r in report["beside"]]
-    lines.append("")
-    lines.append(
-        f"ready {report['ready_s']} s after exec, {report['memory_mb']} MB PSS after the load"
-    )
-    lines.append(
-        f"{report['machine']}, Python {report['python']}, {report['load']}, {report['when']}"
-    )
-    return "\n".join(lines)
+    return {
+        "off_us": round(statistics.median(off for off, _ in pairs), 1),
+        "on_us": round(statistics.median(on for _, on in pairs), 1),
+        "added_us": round(statistics.median(on - off for off, on in pairs), 1),
+    }
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    for line in info.read_text().splitlines() if info.exists() else []:
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

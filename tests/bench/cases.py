@@ -13,7 +13,6 @@ from PIL import Image
 
 TEST_IMAGES = Path("training/mnist/t10k-images-idx3-ubyte.gz")
 OCTETS, JSON, PNG = "application/octet-stream", "application/json", "image/png"
-V2_HEADER = "Inference-Header-Content-Length"
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def cases() -> list[Case]:
     one, many = first_images(1), first_images(64)
     raw, raw_many = one.tobytes(), many.tobytes()
     text, text_many = _json(one), _json(many)
-    v2_header, v2 = _v2(one)
+    infer, v2, v2_headers = v2_request(one)
 
     def row(
         name: str, figure: str, target: str, connections: int, images: int, *ours: object
@@ -61,21 +60,10 @@ def cases() -> list[Case]:
             works.append(Work("tutorial", "/predict", body, JSON, connections, images))  # type: ignore[arg-type]
         return Case(name, tuple(works), figure, target)
 
-    infer = "/v2/models/mnist/infer"
     return [
         row("raw, 1 image", "cpu_us", "<= 0.9", 32, 1, "/predict", raw, OCTETS),
         row("JSON, 1 image", "cpu_us", "<= 1.25", 32, 1, "/predict", text, JSON),
-        row(
-            "v2 binary, 1 image",
-            "cpu_us",
-            "<= 1.4",
-            32,
-            1,
-            infer,
-            v2,
-            OCTETS,
-            {V2_HEADER: v2_header},
-        ),
+        row("v2 binary, 1 image", "cpu_us", "<= 1.4", 32, 1, infer, v2, OCTETS, v2_headers),
         row("PNG, 1 image", "cpu_us", "<= 1.8", 32, 1, "/predict", _png(one[0]), PNG),
         row("raw, 64 images", "images_s", ">= 1.8", 8, 64, "/predict", raw_many, OCTETS),
         row("JSON, 64 images", "images_s", ">= 0.5", 8, 64, "/predict", text_many, JSON),
@@ -99,7 +87,10 @@ def _png(image: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> bytes:
     return out.getvalue()
 
 
-def _v2(images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> tuple[str, bytes]:
+def v2_request(
+    images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]],
+) -> tuple[str, bytes, dict[str, str]]:
+    """Path, body and headers of a request with the images as a binary tensor."""
     tensor = {
         "name": "image",
         "shape": list(images.shape),
@@ -108,4 +99,5 @@ def _v2(images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> tuple[str, b
     }
     output = {"name": "probabilities", "parameters": {"binary_data": True}}
     head = json.dumps({"inputs": [tensor], "outputs": [output]}).encode()
-    return str(len(head)), head + images.tobytes()
+    headers = {"Inference-Header-Content-Length": str(len(head))}
+    return "/v2/models/mnist/infer", head + images.tobytes(), headers

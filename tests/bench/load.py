@@ -1,4 +1,4 @@
-"""The load: wrk, a closed loop on the other core."""
+"""The load: wrk, on the other core."""
 
 from __future__ import annotations
 
@@ -23,12 +23,17 @@ def require() -> str:
     return " ".join(shown.split()[:2])
 
 
-def measure(work: Work, server: Server, seconds: int) -> dict[str, float]:
+def measure(
+    work: Work, server: Server, seconds: int, *, pause_ms: float | None = None
+) -> dict[str, float]:
     """Sends ``work`` for a while, and gives what came of it; a failed request ends the run.
 
+    Each connection asks again at once, or after pauses of ``pause_ms`` in the mean; with pauses,
+    answers 429 and 504 are counted as ``refused`` and ``late`` and not as failures.
     ``cpu_us`` is the server's CPU time a request, ``images_s`` the images answered a second.
     """
     headers = {"Content-Type": work.media_type, **work.headers}
+    before = server.cpu_s()
     with tempfile.NamedTemporaryFile() as body:
         body.write(work.body)
         body.flush()
@@ -37,32 +42,19 @@ def measure(work: Work, server: Server, seconds: int) -> dict[str, float]:
             "BENCH_BODY": body.name,
             "BENCH_HEADERS": "\n".join(f"{name}: {value}" for name, value in headers.items()),
         }
-        command = [
-            "taskset",
-            "-c",
-            LOAD_CORE,
-            "wrk",
-            "-t1",
-            f"-c{work.connections}",
-            f"-d{seconds}s",
-            "-s",
-            str(SCRIPT),
-        ]
-        command.append(f"http://127.0.0.1:{server.port}{work.path}")
-        before = server.cpu_s()
+        if pause_ms is not None:
+            environment["BENCH_PAUSE_MS"] = str(pause_ms)
+        options = f"-t1 -c{work.connections} -d{seconds}s --timeout 30s -s {SCRIPT}"
+        url = f"http://127.0.0.1:{server.port}{work.path}"
+        command = ["taskset", "-c", LOAD_CORE, "wrk", *options.split(), url]
         out = subprocess.run(
-            command,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=True,
+            command, env=environment, capture_output=True, text=True, check=True
         ).stdout
-        spent = server.cpu_s() - before
+    spent = server.cpu_s() - before
     result: dict[str, float] = json.loads(out.rsplit("RESULT", 1)[1])
     if result["failed"] or not result["requests"]:
-        raise SystemExit(
-            f"bench: {server.name} {work.path}: {result['failed']:.0f} requests failed"
-        )
+        told = f"{result['requests']:.0f} requests answered, {result['failed']:.0f} failed"
+        raise SystemExit(f"bench: {server.name} {work.path}: {told}")
     result["cpu_us"] = spent / result["requests"] * 1e6
     result["images_s"] = result["requests"] * work.images / result["seconds"]
     return result

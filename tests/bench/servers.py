@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SERVER_CORE, LOAD_CORE = "0", "1"
+NAMES = ("service", "logging", "limit-ort", "limit", "tutorial")
 READY_WITHIN_S = 60.0
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
@@ -45,38 +46,26 @@ class Server:
 
 
 def start(name: str, models: Path, version: str) -> Server:
-    """Starts a server by its name in the table and waits until it answers."""
+    """Starts a server by its name in the table and waits until it answers.
+
+    ``models`` holds ``version`` and names it champion.
+    """
     port = _free_port()
     environment = {**os.environ, "BENCH_MODEL": str(models / "mnist" / version / "model.onnx")}
-    if name == "service":
+    command = ["taskset", "-c", SERVER_CORE, sys.executable, "-m"]
+    if name in ("service", "logging"):
         path = "/health/ready"
-        command = [
-            "taskset",
-            "-c",
-            SERVER_CORE,
-            sys.executable,
-            "-m",
-            "service",
-            "--models",
-            str(models),
-            "--port",
-            str(port),
-        ]
-        command += ["--no-access-log", "--log-level", "warning", "--provider", "cpu"]
+        command += ["service", "--models", str(models), "--provider", "cpu"]
+        if name == "service":
+            command += ["--no-access-log", "--log-level", "warning"]
     else:
         path = "/"
         module = "tutorial" if name == "tutorial" else "limit"
-        command = ["taskset", "-c", SERVER_CORE, sys.executable, "-m", "uvicorn"]
-        command += [
-            f"tests.bench.references.{module}:app",
-            "--port",
-            str(port),
-            "--no-access-log",
-            "--log-level",
-            "warning",
-        ]
+        command += ["uvicorn", f"tests.bench.references.{module}:app"]
+        command += ["--no-access-log", "--log-level", "warning"]
+    log = (models / f"{name}.log").open("wb") if name == "logging" else None
     begin = time.perf_counter()
-    process = subprocess.Popen(command, env=environment)
+    process = subprocess.Popen([*command, "--port", str(port)], env=environment, stderr=log)
     server = Server(name, port, process, 0.0)
     while not _answers(port, path):
         if process.poll() is not None or time.perf_counter() - begin > READY_WITHIN_S:

@@ -1,0 +1,125 @@
+"""Tells a report of the benchmark as Markdown.
+
+    python -m tests.bench.table build/bench.json
+    python -m tests.bench.table build/bench.json --into README.md
+
+The second puts it between the file's lines ``<!-- bench -->`` and ``<!-- /bench -->``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+SERVERS = ("service", "limit-ort", "limit", "tutorial")
+FIGURES = {"cpu_us": "CPU, µs a request", "images_s": "images/s", "p50_us": "p50, µs"}
+BEGIN, END = "<!-- bench -->\n", "<!-- /bench -->\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.table", description=__doc__)
+    parser.add_argument("report", type=Path, nargs="?", default=Path("build/bench.json"))
+    parser.add_argument("--into", type=Path, help="the file to put it into")
+    options = parser.parse_args()
+    text = render(json.loads(options.report.read_text()))
+    if options.into is None:
+        print(text)
+        return
+    before, begin, rest = options.into.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise SystemExit(f"{options.into} has no lines {BEGIN.strip()} and {END.strip()}")
+    options.into.write_text(f"{before}{BEGIN}\n{text}\n\n{END}{after}")
+
+
+def render(report: dict[str, Any]) -> str:
+    """All tables, with the line that says where the figures were got."""
+    parts = [_cases(report), _log(report), _poisson(report), _beside(report), _overload(report)]
+    where = f"{report['machine']}, Python {report['python']}, {report['load']}"
+    parts.append(f"Version {report['version']} on one core, {where}; {report['when'][:10]}.")
+    return "\n\n".join(part for part in parts if part)
+
+
+def _cases(report: dict[str, Any]) -> str:
+    rows = []
+    for row in report["rows"]:
+        figures = [f"{row['median'][n]:,.0f}" if n in row["median"] else "" for n in SERVERS]
+        relation = row["to_limit_ort"]
+        told = f"{relation:+.0f} µs" if row["figure"] == "p50_us" else f"{relation:.2f} x"
+        rows.append([row["case"], FIGURES[row["figure"]], *figures, told, row["target"]])
+    for name, figure, target in (("ready_s", "s", "<= 0.7 s"), ("memory_mb", "MB", "<= 110 MB")):
+        got = report[name]
+        label = "ready from exec" if name == "ready_s" else "memory (PSS) after the load"
+        figures = [f"{got[n]:,.3g}" if n in got else "" for n in SERVERS]
+        rows.append([label, figure, *figures, "", target])
+    return _table(["work", "figure", *SERVERS, "service to limit-ort", "target"], rows, left=2)
+
+
+def _log(report: dict[str, Any]) -> str:
+    log = report["log"]
+    return (
+        f"A line in the log for each request adds {log['added_us']:.0f} µs to the "
+        f"{log['off_us']:.0f} µs of a raw one; the table is without."
+    )
+
+
+def _poisson(report: dict[str, Any]) -> str:
+    rows = [
+        [
+            row["server"],
+            f"{row['share']:.0%}",
+            f"{row['rate_s']:,}",
+            f"{row['p50_us']:,}",
+            f"{row['p99_us']:,}",
+            f"{row['sent_late']:.0%}",
+        ]
+        for row in report["poisson"]
+    ]
+    head = ["Poisson arrivals of 32 images", "of capacity", "requests/s", "p50, µs", "p99, µs"]
+    return _table([*head, "sent late"], rows)
+
+
+def _beside(report: dict[str, Any]) -> str:
+    alone = report["beside"][0]["p99_us"]
+    rows = [
+        [
+            row["beside"],
+            f"{row['p50_us']:,}",
+            f"{row['p99_us']:,}",
+            f"{row['p99_us'] / alone:.2f} x",
+        ]
+        for row in report["beside"]
+    ]
+    return _table(["one caller beside", "p50, µs", "p99, µs", "to alone (<= 2 x)"], rows)
+
+
+def _overload(report: dict[str, Any]) -> str:
+    rows = [
+        [
+            f"{row['times']} x {row['work']}",
+            f"{row['peak_s']:,}",
+            f"{row['good_s']:,}",
+            f"{row['of_peak']:.2f}",
+            f"{row['refused_s']:,}",
+            f"{row['late_s']:,}",
+            f"{row['p99_good_ms']:,}",
+            f"{row['memory_mb']:.0f}",
+            f"{row['recovered']:.2f} x",
+        ]
+        for row in report["overload"]
+    ]
+    head = ["overload", "peak/s", "good/s", "of peak (>= 0.9)", "429/s", "504/s"]
+    return _table([*head, "p99 of the good, ms", "MB", "p50 after, to before"], rows)
+
+
+def _table(head: list[str], rows: Iterable[list[str]], left: int = 1) -> str:
+    lines = ["| " + " | ".join(["---"] * left + ["---:"] * (len(head) - left)) + " |"]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join(["| " + " | ".join(head) + " |", *lines]) if len(lines) > 1 else ""
+
+
+if __name__ == "__main__":
+    main()
