@@ -63,6 +63,7 @@ class Queue:
         self._metrics = metrics
         self.refused = Refused()
         self._rows = 0
+        self._full = False
         # Images per second, as the last runs went; a guess until the first one.
         self._rate = 10_000.0
 
@@ -72,21 +73,36 @@ class Queue:
         An empty queue takes any request, so that one larger than the bound can be served.
         """
         if self._rows and self._rows + rows > self._limit:
-            self._metrics.rejected("queue_full")
-            wait_s = max(1, round((self._rows + rows - self._limit) / self._rate + 0.5))
-            raise QueueFull(
-                f"{self._rows} images wait, the most is {self._limit}; try again in {wait_s} s",
-                headers=((b"retry-after", b"%d" % wait_s),),
-            )
+            self._full = True
+            self._refuse(rows)
         self._rows += rows
         self._metrics.queued(self._rows)
+
+    def check(self) -> None:
+        """Raises :class:`QueueFull` from when one was refused until a quarter is free.
+
+        So a large body can be refused before it is read and decoded, which costs more than to run
+        its images.
+        """
+        if self._full:
+            self._refuse(0)
+
+    def _refuse(self, rows: int) -> None:
+        self._metrics.rejected("queue_full")
+        wait_s = max(1, round((self._rows + rows - self._limit) / self._rate + 0.5))
+        raise QueueFull(
+            f"{self._rows} images wait, the most is {self._limit}; try again in {wait_s} s",
+            headers=((b"retry-after", b"%d" % wait_s),),
+        )
 
     def leave(self, rows: int) -> None:
         """Lets ``rows`` go: run, late or forsaken."""
         self._rows -= rows
         self._metrics.queued(self._rows)
-        if self.refused and self._rows < self._limit / 2:
-            self.refused.let_one_in()
+        if self._rows <= 0.75 * self._limit:
+            self._full = False
+            if self.refused:
+                self.refused.let_one_in()
 
     def ran(self, rows: int, seconds: float) -> None:
         """Learns the rate at which the queue drains from one run."""

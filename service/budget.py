@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from service.batch import Queue
 from service.errors import QueueFull
 from service.metrics import Metrics
 
@@ -12,13 +13,18 @@ SMALL_BYTES = 65_536
 class BodyBudget:
     """The bytes of large bodies that this worker holds at once."""
 
-    def __init__(self, limit_bytes: int, metrics: Metrics) -> None:
+    def __init__(self, limit_bytes: int, queue: Queue, metrics: Metrics) -> None:
         self._limit = limit_bytes
+        self._queue = queue
         self._metrics = metrics
         self._held = 0
 
     def take(self, size: int) -> None:
-        """Takes ``size`` bytes in, or raises :class:`QueueFull`; one body is always let in."""
+        """Takes ``size`` bytes in, or raises :class:`QueueFull`; one body is always let in.
+
+        None is while the queue is full, in which its images would have to wait.
+        """
+        self._queue.check()
         if self._held and self._held + size > self._limit:
             self._metrics.rejected("bodies_full")
             raise QueueFull(

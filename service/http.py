@@ -62,10 +62,10 @@ class Edge:
         self._lifecycle = lifecycle
         self._metrics = metrics
         self._access_log = access_log
-        self._budget = BodyBudget(settings.max_waiting_bytes, metrics)
+        self._budget = BodyBudget(settings.max_waiting_bytes, lifecycle.queue, metrics)
         self.tell_start_fault: Callable[[str], object] = LOGGER.error
         """What is called with the one line that says why the service cannot start."""
-        self.refused = lifecycle.refused
+        self.refused = lifecycle.queue.refused
         self._direct: dict[str, dict[str, Endpoint]] = {}
         routes = [route for route in app.routes if isinstance(route, DirectRoute)]
         metrics.add_endpoints(route.path for route in routes)

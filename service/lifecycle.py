@@ -12,12 +12,12 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
+from service.batch import Queue
 from service.errors import DeadlineExceeded, Invalid, NotFound, Unavailable
 from service.follow import ChampionFault, ChampionLate, Follower
 from service.loader import Loaded, Loader, LoadError, Loads
 from service.logs import LOGGER
 from service.metrics import Metrics
-from service.refused import Refused
 from service.repository import Repository, RepositoryError, parse_version
 from service.settings import Settings
 from service.shelf import Shelf
@@ -74,9 +74,9 @@ class Lifecycle:
         self._loader.close()
 
     @property
-    def refused(self) -> Refused:
-        """The callers who wait for room in this worker's queue."""
-        return self._loader.queue.refused
+    def queue(self) -> Queue:
+        """What waits in this worker, whichever version it is for."""
+        return self._loader.queue
 
     def why_not_ready(self) -> str | None:
         """The reason not to send requests here, or None when ready."""

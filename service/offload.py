@@ -12,7 +12,10 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
 from typing import TypeVar
+
+from service.errors import DeadlineExceeded
 
 Result = TypeVar("Result")
 
@@ -41,3 +44,18 @@ async def when_large(is_large: bool, work: Callable[..., Result], *arguments: ob
     if not is_large:
         return work(*arguments)
     return await asyncio.get_running_loop().run_in_executor(_threads, work, *arguments)
+
+
+def unless_late(deadline: float, work: Callable[..., Result]) -> Callable[..., Result]:
+    """``work``, but it raises :class:`DeadlineExceeded` where it is begun after ``deadline``.
+
+    Under more load than can be carried, what waited too long for a thread would else take the time
+    of what can still be answered. ``deadline`` is on ``perf_counter``'s clock.
+    """
+
+    def begun(*arguments: object) -> Result:
+        if perf_counter() > deadline:
+            raise DeadlineExceeded("the deadline passed before the body could be decoded")
+        return work(*arguments)
+
+    return begun

@@ -19,7 +19,7 @@ from service.exchange import Exchange, Reply
 from service.lifecycle import Lifecycle, Loaded
 from service.lookers import Lookers
 from service.metrics import Metrics
-from service.offload import SMALL_BYTES, SMALL_JSON_BYTES, SMALL_ROWS, when_large
+from service.offload import SMALL_BYTES, SMALL_JSON_BYTES, SMALL_ROWS, unless_late, when_large
 from service.picture.look import Seen
 from service.routing import add_route
 from service.run import digits
@@ -57,7 +57,8 @@ def mount(
         start = perf_counter()
         content_type = exchange.field(b"content-type")
         small = SMALL_JSON_BYTES if body.startswith(b"{") else SMALL_BYTES
-        decoded = await when_large(len(body) > small, decode, content_type, body, limits)
+        in_time = unless_late(deadline, decode)
+        decoded = await when_large(len(body) > small, in_time, content_type, body, limits)
         seen: list[Seen] | None = None
         if isinstance(decoded, Pictures):
             seen = await lookers.look(decoded, limits, deadline)

@@ -14,7 +14,7 @@ from service.exchange import Exchange, Reply
 from service.lifecycle import Lifecycle
 from service.lookers import Lookers
 from service.metrics import Metrics
-from service.offload import SMALL_JSON_BYTES, when_large
+from service.offload import SMALL_JSON_BYTES, unless_late, when_large
 from service.picture.number import Digit, number_in
 from service.picture.open import open_picture
 from service.routes.predict import decode
@@ -46,7 +46,8 @@ def mount(
         start = perf_counter()
         content_type = exchange.field(b"content-type")
         large = len(body) > SMALL_JSON_BYTES
-        decoded = await when_large(large, decode, content_type, body, limits)
+        in_time = unless_late(deadline, decode)
+        decoded = await when_large(large, in_time, content_type, body, limits)
         if not isinstance(decoded, Pictures):
             raise UnsupportedType(f"a number is read in a picture; send one of {READS}")
         if len(decoded.bodies) != 1:

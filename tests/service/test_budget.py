@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from service.batch import Queue
 from service.budget import BodyBudget
 from service.errors import QueueFull
 from service.metrics import Metrics
@@ -15,7 +16,7 @@ from tests.tiny import tiny_repository
 
 def test_bodies_over_the_limit_are_refused_until_others_are_gone() -> None:
     metrics = Metrics()
-    budget = BodyBudget(1000, metrics)
+    budget = BodyBudget(1000, Queue(10, metrics), metrics)
     budget.take(600)
     with pytest.raises(QueueFull) as refused:
         budget.take(500)
@@ -26,10 +27,27 @@ def test_bodies_over_the_limit_are_refused_until_others_are_gone() -> None:
 
 
 def test_one_body_over_the_limit_is_let_in_alone() -> None:
-    budget = BodyBudget(1000, Metrics())
+    metrics = Metrics()
+    budget = BodyBudget(1000, Queue(10, metrics), metrics)
     budget.take(5000)
     with pytest.raises(QueueFull):
         budget.take(1)
+
+
+def test_none_is_let_in_from_when_the_queue_was_full_until_a_quarter_is_free() -> None:
+    metrics = Metrics()
+    queue = Queue(100, metrics)
+    budget = BodyBudget(10_000, queue, metrics)
+    queue.admit(90)
+    budget.take(1000)
+    with pytest.raises(QueueFull):
+        queue.admit(11)
+    queue.leave(10)
+    with pytest.raises(QueueFull) as refused:
+        budget.take(1000)
+    assert b"retry-after" in dict(refused.value.headers)
+    queue.leave(5)
+    budget.take(1000)
 
 
 def test_a_service_gives_the_room_back_with_the_answer(tmp_path: Path) -> None:
