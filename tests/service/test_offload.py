@@ -6,8 +6,6 @@ import asyncio
 import threading
 from time import perf_counter
 
-import pytest
-
 from service.errors import DeadlineExceeded
 from service.offload import unless_late, when_large
 
@@ -26,7 +24,7 @@ def test_what_waited_past_its_deadline_for_a_thread_is_not_begun() -> None:
     begun: list[str] = []
     free = threading.Event()
 
-    async def crowd() -> list[None | BaseException]:
+    async def crowd() -> list[BaseException | None]:
         held = [asyncio.create_task(when_large(True, free.wait)) for _ in range(20)]
         await asyncio.sleep(0)
         late = unless_late(perf_counter() + 0.01, begun.append)
