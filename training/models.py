@@ -18,6 +18,7 @@ from training import versions
 from training.adopt.wishes import ANSWERS, INKS, LAYOUTS, SCALES, SIZES, Wishes, scale_of
 from training.errors import TrainingError
 from training.importing import import_file
+from training.spread import spread
 from training.versions import Answer
 
 FAILURES = (TrainingError, RepositoryError)
@@ -102,6 +103,15 @@ def _parser() -> argparse.ArgumentParser:
     _add_version(word)
     word.add_argument("other", type=_version, metavar="M", help="another version")
     _add_data(word)
+
+    word = _add(
+        words,
+        "spread",
+        "mean and spread of the figures of runs that differ in their seeds",
+        lambda r, o: spread(r, o.versions),
+    )
+    told = "their numbers, two or more"
+    word.add_argument("versions", type=_version, nargs="+", metavar="N", help=told)
 
     word = _add(
         words,

@@ -55,6 +55,16 @@ def comparison(compared: Comparison, first: int, second: int) -> list[str]:
     return [*lines, f"and {more} more (--json lists all)"] if more > 0 else lines
 
 
+def spread(report: Mapping[str, Any]) -> list[str]:
+    """The mean of each figure, its standard deviation, and the least and the most that were."""
+    table: list[tuple[str, ...]] = [("FIGURE", "MEAN", "DEVIATION", "LEAST", "MOST")]
+    for name, figure in report["figures"].items():
+        values = (figure["mean"], figure["deviation"], min(figure["values"]), max(figure["values"]))
+        table.append((name, *(f"{value:.5g}" for value in values)))
+    versions, seeds = (", ".join(map(str, report[key])) for key in ("versions", "seeds"))
+    return [f"versions {versions}; seeds {seeds}", *_columns(table)]
+
+
 def imported(card: Mapping[str, Any], version: int) -> list[str]:
     """What an imported model was found to want, how well it does, and where it is now."""
     part, proof = card["imported"], card["verification"]
