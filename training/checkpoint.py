@@ -18,7 +18,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Self
@@ -110,9 +110,8 @@ class Checkpoint:
         """
         path = self.folder / STATE
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-            state = _unpacked(arrays)
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
+                state = _unpacked(arrays)
         except FileNotFoundError:
             self._refuse_others()
             return None
@@ -144,7 +143,7 @@ class Checkpoint:
     def _refuse_others(self) -> None:
         """Raises :class:`CheckpointError` where another run was stopped: likely that was meant."""
         others = []
-        for path in self.folder.parent.glob(f"*/{STATE}"):
+        for path in sorted(self.folder.parent.glob(f"*/{STATE}")):
             with suppress(OSError, ValueError, AttributeError):
                 run = json.loads(path.with_name(RUN).read_bytes())
                 others.append(_differences(run, self._run))
@@ -191,16 +190,19 @@ def _said(value: Any) -> str:
 
 
 def _packed(state: State) -> dict[str, NDArray[Any]]:
-    text = json.dumps(asdict(state.history)).encode()
-    arrays = {"history": np.frombuffer(text, np.uint8)}
+    counts = {part: len(getattr(state, part)) for part in PARTS}
+    text = json.dumps({"history": state.history.as_dict(), "counts": counts}).encode()
+    arrays = {"head": np.frombuffer(text, np.uint8)}
     for part in PARTS:
         arrays |= {f"{part}.{index}": each for index, each in enumerate(getattr(state, part))}
     return arrays
 
 
 def _unpacked(arrays: Mapping[str, NDArray[Any]]) -> State:
-    state = State(History.from_dict(json.loads(arrays["history"].tobytes())))
+    head = json.loads(arrays["head"].tobytes())
+    state = State(History.from_dict(head["history"]))
     for part in PARTS:
-        count = sum(name.startswith(f"{part}.") for name in arrays)
-        getattr(state, part).extend(arrays[f"{part}.{index}"] for index in range(count))
+        # Counted, because a damaged archive may have lost members without a trace.
+        names = (f"{part}.{index}" for index in range(head["counts"][part]))
+        getattr(state, part).extend(arrays[name] for name in names)
     return state

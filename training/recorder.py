@@ -123,9 +123,8 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _save(self) -> None:
         if self._checkpoint:
-            self._state.network = [ops.convert_to_numpy(each) for each in self.model.variables]
-            optimizer = self.model.optimizer.variables
-            self._state.optimizer = [ops.convert_to_numpy(each) for each in optimizer]
+            self._state.network = [each.numpy() for each in self.model.variables]
+            self._state.optimizer = [each.numpy() for each in self.model.optimizer.variables]
             self._checkpoint.save(self._state)
 
     def _diverged(self, loss: float) -> None:
