@@ -8,4 +8,7 @@ The steps, one file each:
     find.py       which parts are the digit
     normalise.py  the digit's strokes in MNIST's form
     look.py       these in their order
+
+A whole number goes on from the parts: lines.py sorts them, split.py cuts them in all likely ways,
+lattice.py finds which cuts are real, number.py has these in their order.
 """

@@ -21,6 +21,10 @@ Share = NDArray[np.float32]
 
 FIELD = 20
 _HALF = 0.47
+_FAINT = 0.25
+"""Ink below this share of a stroke is left out of the box that is fitted."""
+_WIDEST = 1.5
+"""What is wider than so many heights is several digits: their height tells how large one is."""
 FINE = 4
 """Strokes are made steeper, thinner or thicker on a grid at least this many times finer."""
 _STEEPER = 1.4
@@ -34,8 +38,25 @@ def normalise(amount: Grey, mask: Mask, threshold: int) -> Grey:
 
     Where the mask has no pixel the image is empty.
     """
+    return as_image(strokes_of(amount, mask, threshold))
+
+
+def strokes_of(amount: Grey, mask: Mask, threshold: int) -> Share:
+    """The strokes in ``mask``, of one digit or several in a row, cut out and large enough to cut.
+
+    Empty, (0, 0), where there is none.
+    """
     ink, pixel = share_of_ink(amount, mask, threshold)
     strokes = with_common_stroke(ink, pixel)
+    inked = strokes > _FAINT
+    if not (strokes >= 0.5).any():
+        return np.zeros((0, 0), np.float32)
+    rows, columns = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
+    return strokes[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def as_image(strokes: Share) -> Grey:
+    """The image (28, 28) of one digit's strokes (h, w); empty where there is none."""
     if not (strokes >= 0.5).any():
         return np.zeros((SIDE, SIDE), np.uint8)
     return centred(fitted(strokes, FIELD))
@@ -57,7 +78,8 @@ def share_of_ink(amount: Grey, mask: Mask, threshold: int) -> tuple[Share, float
     reach = 2 * round(stroke_width(mask)) + 1
     half = np.maximum(sliding(padded, reach, np.maximum) * _HALF, min(threshold, 127))
     share = (0.5 * padded / half).astype(np.float32)
-    longest = max(rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1)
+    high, wide = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
+    longest = max(high, min(wide, _WIDEST * high), 0.3 * wide)
     scale = max(1.0, FIELD * FINE / longest)
     if scale > 1:
         size = round(share.shape[1] * scale), round(share.shape[0] * scale)
@@ -108,7 +130,7 @@ def _grown(mask: Mask, steps: int) -> Mask:
 
 def fitted(ink: Share, field: int) -> Grey:
     """The ink's box with its longer side ``field`` pixels, grey by area."""
-    inked = ink > 0.25
+    inked = ink > _FAINT
     rows, columns = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
     top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
     scale = field / max(bottom - top, right - left)

@@ -9,15 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from service.decode import SIDE, Images
 from service.picture.find import Box
 from service.picture.ground import Grey
+from service.picture.lattice import Piece, surest
 from service.picture.lines import Group, lines_in
 from service.picture.look import reduced, scaled
-from service.picture.normalise import normalise
+from service.picture.normalise import as_image, strokes_of
 from service.picture.open import Picture
 from service.picture.split import between, cuts
 from service.runtime import Probabilities
@@ -27,13 +27,14 @@ HEIGHT = 72
 """Digits are looked at when they are reduced to some such height, in pixels."""
 LARGEST = 2048
 """The longest side of what is looked at so closely."""
-_WIDEST = 1.5
+_WIDEST = 1.4
 """The most that a digit is wide, in heights of its group; more is several."""
 _LOWEST = 0.4
 """The least that a digit is high, in heights of its group; less is a piece of one."""
-_PER_CUT = 0.3
-"""What a cut must bring in logarithm of confidence: whole strokes are the rule."""
-_WIDE, _WIDE_DEVIATION, _LOW = 1.1, 0.2, 0.65
+_CUTS, _MOST_CUTS = 5, 40
+"""How many cuts are tried for a group as wide as high, and for any."""
+_MOST_GROUPS, _MOST_CUT = 1000, 100
+"""More groups than the first are a texture; where there are more than the second none is cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +44,6 @@ class Digit:
     digit: int
     confidence: float
     box: Box
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """What could be one digit: between two cuts of its group, its sides counted as cuts too."""
-
-    first: int
-    last: int
-    box: Box
-    image: int
-    """Its number among the images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +58,16 @@ class Number:
 
         What is less sure than ``least`` is no digit and left out.
         """
-        digits, surest = probabilities.argmax(axis=1), probabilities.max(axis=1)
+        digits, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
         lines = []
         for groups in self.lines:
-            pieces = [piece for group in groups for piece in _surest(group, surest)]
+            pieces = [
+                piece for group in groups if group for piece in surest(group, digits, confidence)
+            ]
             line = [
-                Digit(int(digits[piece.image]), float(surest[piece.image]), piece.box)
+                Digit(int(digits[piece.image]), float(confidence[piece.image]), piece.box)
                 for piece in pieces
-                if surest[piece.image] >= least
+                if confidence[piece.image] >= least
             ]
             if line:
                 lines.append(line)
@@ -97,8 +89,13 @@ def number_in(picture: Picture) -> Number:
     if zoom > 1:
         close_up = np.asarray(Image.fromarray(close_up).reduce(zoom))
     to_original = picture.original[0] / grey.shape[1]
+    lines = lines_in(close_up) or lines
+    count = sum(map(len, lines))
+    if count > _MOST_GROUPS:
+        return Number([], np.zeros((0, SIDE, SIDE), np.uint8))
     images: list[Grey] = []
-    taken = [[_pieces(group, images) for group in line] for line in (lines_in(close_up) or lines)]
+    most = _MOST_CUTS if count <= _MOST_CUT else 0
+    taken = [[_pieces(group, most, images) for group in line] for line in lines]
     return Number(
         [
             [
@@ -114,25 +111,32 @@ def number_in(picture: Picture) -> Number:
     )
 
 
-def _pieces(group: Group, images: list[Grey]) -> list[Piece]:
+def _pieces(group: Group, most: int, images: list[Grey]) -> list[Piece]:
     """What could be one digit in a group, from any cut to any later one; fills ``images``."""
     left, top, width, height = group.box
-    mask = group.mask
-    found: list[NDArray[np.int64] | None] = [None, *cuts(mask, round(2.5 * width / height)), None]
+    strokes = strokes_of(group.amount, group.mask, group.threshold)
+    if strokes.size == 0:
+        return []
+    ink = strokes >= 0.5
+    tall, scale = len(ink), height / len(ink)
+    found = [None, *cuts(ink, min(most, -(-_CUTS * width // height))), None]
     pieces = []
     for first, start in enumerate(found[:-1]):
         for last, end in enumerate(found[first + 1 :], first + 1):
-            part = between(mask, start, end)
-            rows, columns = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
+            part = between(ink.shape, start, end)
+            rows = np.flatnonzero((ink & part).any(axis=1))
+            columns = np.flatnonzero((ink & part).any(axis=0))
             if len(rows) == 0:
                 continue
             wide, high = int(columns[-1] - columns[0]) + 1, int(rows[-1] - rows[0]) + 1
             is_whole = start is None and end is None
-            if not is_whole and (wide > _WIDEST * height or high < _LOWEST * height):
+            if not is_whole and (wide > _WIDEST * tall or high < _LOWEST * tall):
                 continue
-            box = left + int(columns[0]), top + int(rows[0]), wide, high
-            pieces.append(Piece(first, last, box, len(images)))
-            images.append(normalise(group.amount, part, group.threshold))
+            crossed = sum(cut.ink for cut in (start, end) if cut)
+            corner = left + round(columns[0] * scale), top + round(rows[0] * scale)
+            box = *corner, max(1, round(wide * scale)), max(1, round(high * scale))
+            pieces.append(Piece(first, last, box, len(images), crossed))
+            images.append(as_image(np.where(part, strokes, np.float32(0))))
     return pieces
 
 
@@ -155,25 +159,3 @@ def _in_original(box: Box, corner: tuple[int, int], zoom: int, scale: float) -> 
         max(1, round(width * scale)),
         max(1, round(height * scale)),
     )
-
-
-def _surest(group: list[Piece], surest: NDArray[np.float32]) -> list[Piece]:
-    """The row of pieces, from the first cut to the last, with the greatest total confidence."""
-    end = max(piece.last for piece in group)
-    tall = max(piece.box[3] for piece in group)
-    best: list[tuple[float, list[Piece]]] = [(0.0, []), *[(-np.inf, [])] * end]
-    for piece in sorted(group, key=lambda piece: piece.last):
-        score, row = best[piece.first]
-        score += float(np.log(max(surest[piece.image], 1e-9))) + _likeliness(piece.box, tall)
-        if score - _PER_CUT > best[piece.last][0]:
-            best[piece.last] = score - _PER_CUT, [*row, piece]
-    return best[end][1]
-
-
-def _likeliness(box: Box, tall: int) -> float:
-    """The logarithm of how likely one digit has such a form in a group that is so tall.
-
-    Digits are seldom wider than high, and in one number all of about one height.
-    """
-    too_wide = max(0.0, box[2] / tall - _WIDE)
-    return -0.5 * (too_wide / _WIDE_DEVIATION) ** 2 - (box[3] < _LOW * tall)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from service.picture.number import Digit, Number, Piece, number_in
+from service.picture.lattice import Piece
+from service.picture.number import Digit, Number, number_in
 from service.picture.open import Picture
 from service.picture.split import between, cuts
 from tests.service.picture.composed import as_picture, composed
@@ -59,8 +60,9 @@ def test_a_cut_goes_through_the_thinnest_place() -> None:
     mask[5:35, 4:24] = mask[5:35, 36:56] = True
     mask[18:21, 20:40] = True
     (cut,) = cuts(mask, 1)
-    assert 24 <= cut[19] <= 36
-    left, right = between(mask, None, cut), between(mask, cut, None)
+    assert 24 <= cut.columns[19] <= 36
+    assert cut.ink == 3 / 40
+    left, right = mask & between((40, 60), None, cut), mask & between((40, 60), cut, None)
     assert left.sum() + right.sum() == mask.sum()
     assert abs(int(left.sum()) - int(right.sum())) < 40
 
@@ -85,7 +87,7 @@ PAIR = [
 
 @pytest.mark.parametrize(
     ("confidences", "read"),
-    [((0.99, 0.5, 0.99), [0, 2]), ((0.4, 0.99, 0.5), [1]), ((0.99, 0.6, 0.3), [1])],
+    [((0.99, 0.5, 0.99), [0, 2]), ((0.4, 0.9995, 0.5), [1]), ((0.99, 0.6, 0.3), [1])],
 )
 def test_a_group_is_cut_where_that_raises_the_total_confidence(
     confidences: tuple[float, ...], read: list[int]
