@@ -58,4 +58,4 @@ def build(settings: Settings, shared: Path | None = None) -> Edge:
     page.mount(app)
     docs.mount(app)
     access_log = AccessLog(as_json) if settings.access_log else None
-    return Edge(app, settings, lifecycle, figures, access_log)
+    return Edge(app, settings, lifecycle, figures, access_log, warm=lookers.warm)

@@ -56,12 +56,15 @@ class Edge:
         lifecycle: Lifecycle,
         metrics: Metrics,
         access_log: AccessLog | None,
+        *,
+        warm: Callable[[], object],
     ) -> None:
         self.settings = settings
         self._app = app
         self._lifecycle = lifecycle
         self._metrics = metrics
         self._access_log = access_log
+        self._warm = warm
         self._budget = BodyBudget(settings.max_waiting_bytes, lifecycle.queue, metrics)
         self.tell_start_fault: Callable[[str], object] = LOGGER.error
         """What is called with the one line that says why the service cannot start."""
@@ -192,6 +195,7 @@ class Edge:
             self._lifecycle, self.settings.drain_delay_s, alone=self.settings.workers == 1
         )
         await send({"type": "lifespan.startup.complete"})
+        self._warm()
         await receive()
         await self._lifecycle.stop()
         await send({"type": "lifespan.shutdown.complete"})

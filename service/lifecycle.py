@@ -8,6 +8,7 @@ disk and no load is waited for without a bound, and none on the event loop.
 from __future__ import annotations
 
 import asyncio
+import logging
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -19,6 +20,7 @@ from service.loader import Loaded, Loader, LoadError, Loads
 from service.logs import LOGGER
 from service.metrics import Metrics
 from service.repository import Repository, RepositoryError, parse_version
+from service.runtime import has_nvidia_device
 from service.settings import Settings
 from service.shelf import Shelf
 from service.threads import Aside
@@ -222,7 +224,9 @@ class Lifecycle:
             extra={**story, "provider": report.active, "threads": self._loader.threads},
         )
         if report.fallback:
-            LOGGER.warning("running on the CPU: %s", report.fallback)
+            # Where there is no such device, the CPU is what anybody expects.
+            level = logging.WARNING if has_nvidia_device() else logging.INFO
+            LOGGER.log(level, "running on the CPU: %s", report.fallback)
 
     def _champion_is(self, fault: str | None) -> None:
         """Keeps why the named champion does not serve, and tells it where it is news."""

@@ -34,6 +34,9 @@ CUDA_OPTIONS = {
     "use_tf32": "0",
 }
 
+_NVIDIA = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg")
+"""What the driver makes on Linux; the last on Windows' Linux."""
+
 WARM_SECONDS = 10.0
 """The longest that one run may take before a version may serve; no caller waits longer."""
 
@@ -123,6 +126,11 @@ class Runtime:
                 probabilities.sum(axis=1), 1.0, atol=1e-4
             ):
                 raise RuntimeLoadError(f"a run of {size} images gave no {size} x 10 probabilities")
+
+
+def has_nvidia_device() -> bool:
+    """Whether the driver of an NVIDIA device is there, however well it works."""
+    return any(Path(path).exists() for path in _NVIDIA)
 
 
 def _open(model: Path | bytes, provider: Provider) -> tuple[ort.InferenceSession, str | None]:

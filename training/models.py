@@ -19,6 +19,7 @@ from training.adopt.wishes import ANSWERS, INKS, LAYOUTS, SCALES, SIZES, Wishes,
 from training.errors import TrainingError
 from training.importing import import_file
 from training.spread import spread
+from training.stop import Stopped, stoppable
 from training.versions import Answer
 
 FAILURES = (TrainingError, RepositoryError)
@@ -31,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not (options.publishes or repository.folder.is_dir()):
         return _fail(f"{repository.folder} is not there: no model was ever published to it")
     try:
-        answer: Answer = options.run(repository, options)
+        with stoppable():  # so that what runs beside this process is ended with it
+            answer: Answer = options.run(repository, options)
         text = json.dumps(answer.report, indent=2) if options.json else "\n".join(answer.lines)
         print(text, flush=True)
     except FAILURES as error:
@@ -40,9 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read the output has gone; the interpreter shall not try to flush it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except KeyboardInterrupt:
+    except Stopped as stopped:
         _fail("interrupted")
-        return 130
+        return stopped.exit_status
     return _fail(answer.damage) if answer.damage else 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import socket
 import subprocess
@@ -13,7 +14,8 @@ from pathlib import Path
 import onnxruntime
 import pytest
 
-from service.runtime import CUDA
+from service.runtime import CUDA, has_nvidia_device
+from tests.server import serving
 from tests.tiny import tiny_model_bytes, tiny_repository, tiny_version
 
 
@@ -99,3 +101,23 @@ def test_a_misspelt_setting(tmp_path: Path) -> None:
 
 def test_a_bad_value(tmp_path: Path) -> None:
     check_failure(serve(tmp_path, MNIST_WORKERS="many"), "MNIST_WORKERS=many: ")
+
+
+def test_a_machine_without_such_a_device_is_no_reason_for_a_warning(tmp_path: Path) -> None:
+    if has_nvidia_device():
+        pytest.skip("there is an NVIDIA device here")
+    models = tiny_repository(tmp_path)
+    with serving(models, tmp_path / "log") as server:
+        assert {line["level"] for line in server.lines()} == {"info"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits are read in /proc")
+def test_as_many_callers_are_let_in_as_the_system_allows(tmp_path: Path) -> None:
+    own, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(own, 512), hard))
+    try:
+        with serving(tiny_repository(tmp_path), tmp_path / "log") as server:
+            allowed = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (own, hard))
+    assert allowed == (hard, hard)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from onnx import ModelProto, TensorProto
 
+from tests.server import wait_until
 from tests.training.adopt import hostile
 from tests.training.adopt.strangers import mlp
 from training.adopt import AdoptError
@@ -78,3 +80,17 @@ def test_images_that_cannot_be_read_are_told_of_by_their_own_name(tmp_path: Path
     with pytest.raises(AdoptError, match=r"^.*/nowhere: no such data$") as caught:
         adopt_apart(written(tmp_path, mlp()), Wishes(), tmp_path / "nowhere")
     assert not isinstance(caught.value, DataError)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="children are found in /proc")
+def test_the_child_ends_with_the_command(tmp_path: Path, data: Path) -> None:
+    """Stopped by SIGTERM, while a graph without end runs in the child."""
+    path = written(tmp_path, hostile.endless())
+    flags = ["--models", str(tmp_path / "models"), "--data", str(data)]
+    command = subprocess.Popen([sys.executable, "-m", "training.models", "import", path, *flags])
+    children = Path(f"/proc/{command.pid}/task/{command.pid}/children")
+    wait_until(lambda: children.read_text() != "")
+    (child,) = children.read_text().split()
+    command.terminate()
+    assert command.wait(20) == 143
+    assert not Path(f"/proc/{child}").exists()
