@@ -23,7 +23,7 @@ from service.schemas import READ
 from service.settings import Settings
 
 READS = "image/*, multipart/form-data with one file, application/json with one picture"
-_SURE_ENOUGH = 0.5
+SURE_ENOUGH = 0.5
 """The share of the sureness asked of a digit alone: among digits, a stroke is one sooner."""
 
 
@@ -60,7 +60,7 @@ def mount(
         if len(number.images):
             ran = await served.batcher.infer(number.images, deadline)
             exchange.queue_s, exchange.infer_s = ran.queue_s, ran.infer_s
-            least = _SURE_ENOUGH * served.least_confidence
+            least = SURE_ENOUGH * served.least_confidence
             lines = number.read(ran.probabilities, least)
         metrics.predicted(digit.digit for line in lines for digit in line)
         return Reply.json(answer(lines))

@@ -1,5 +1,7 @@
 """Prints the accuracy by kind of picture: ``python -m tests.corpus [--models DIR] [--count N]``.
 
+With ``--strings`` it prints instead how many whole numbers are read as ``POST /read`` does.
+
 Each kind is made from MNIST test images, and most also from digits of other writers, drawn anew
 with a fixed seed. The first row of each source is the model on shapes that were given to it in its
 own form, without any picture between: no kind can be much better than that.
@@ -22,9 +24,11 @@ from service.picture.look import look
 from service.picture.normalise import normalise
 from service.picture.open import open_picture
 from service.repository import Repository
+from service.routes.read import SURE_ENOUGH
 from service.runtime import Runtime
 from tests.corpus.digits import Shape, mnist, other_writers
 from tests.corpus.kinds import KINDS, Kind
+from tests.corpus.strings import string_rows
 
 SEED = 2026
 
@@ -121,15 +125,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", type=Path, help="a model file, instead of the champion")
     parser.add_argument("--count", type=int, default=300, help="digits of each source")
     parser.add_argument("--kinds", nargs="*", help="the kinds to make (default: all)")
+    parser.add_argument("--strings", action="store_true", help="numbers of 1 to 8 digits instead")
+    parser.add_argument("--training", action="store_true", help="strings of training images")
     options = parser.parse_args(arguments)
     repository = Repository(options.models)
     version = repository.champion()
     model = options.model or repository.read_model(version)
     least = least_confidence(repository.card(version))
+    runtime = Runtime.load(model, provider="cpu")
+    if options.strings:
+        print(f"{'string':<16}{'count':>6}{'right %':>9}{'CPU ms':>8}")
+        subset = "train" if options.training else "t10k"
+        for one in string_rows(runtime, SURE_ENOUGH * least, options.count, SEED, subset):
+            figures = f"{one.count:>6}{one.accuracy:>9.2f}{one.milliseconds:>8.1f}"
+            print(f"{one.name:<16}{figures}", flush=True)
+        return 0
     kinds = [kind for kind in KINDS if not options.kinds or kind.name in options.kinds]
     print(f"{'kind':<16}{'digits':<8}{'count':>6}{'right %':>9}{'doubtful %':>12}{'CPU ms':>8}")
     missed = 0
-    for row in rows(Runtime.load(model, provider="cpu"), least, options.count, kinds):
+    for row in rows(runtime, least, options.count, kinds):
         below = row.target is not None and row.accuracy < row.target
         missed += below
         print(

@@ -24,10 +24,10 @@ class Shape:
     label: int
 
 
-def mnist(count: int, seed: int) -> list[Shape]:
-    """Test images of MNIST, drawn at random, as large smooth shapes."""
-    images = idx.read_idx((MNIST / "t10k-images-idx3-ubyte.gz").read_bytes())
-    labels = idx.read_idx((MNIST / "t10k-labels-idx1-ubyte.gz").read_bytes())
+def mnist(count: int, seed: int, subset: str = "t10k") -> list[Shape]:
+    """Images of MNIST's ``subset``, t10k or train, drawn at random, as large smooth shapes."""
+    images = idx.read_idx((MNIST / f"{subset}-images-idx3-ubyte.gz").read_bytes())
+    labels = idx.read_idx((MNIST / f"{subset}-labels-idx1-ubyte.gz").read_bytes())
     chosen = np.random.default_rng(seed).permutation(len(images))[:count]
     return [Shape(_enlarged(_cropped(images[i]), 10), int(labels[i])) for i in chosen]
 

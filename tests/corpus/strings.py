@@ -1,0 +1,122 @@
+"""Strings of digits as pictures, apart or touching, and how many of them are read.
+
+Digits are composed side by side, each a little larger or smaller, higher or lower than the one
+before; touching ones are moved together until their ink overlaps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from time import process_time
+
+import numpy as np
+from PIL import Image
+
+from service.decode import Images
+from service.picture.number import number_in
+from service.picture.open import Picture
+from service.runtime import Runtime
+from tests.corpus.digits import Shape, mnist
+
+_TALL = 80
+"""Pixels of a digit's longer side."""
+Random = np.random.Generator
+
+
+@dataclass(frozen=True, slots=True)
+class StringRow:
+    """How strings of one length fared; ``accuracy`` in per cent of ``count`` whole strings."""
+
+    name: str
+    count: int
+    accuracy: float
+    milliseconds: float
+
+
+def string_rows(
+    runtime: Runtime, least: float, count: int, seed: int, subset: str
+) -> Iterator[StringRow]:
+    """One row for each length, apart from 1 to 8 and touching from 2 to 3, as each is measured."""
+    random = np.random.default_rng(seed)
+    shapes = mnist(5000, seed, subset)
+    for make, lengths in ((apart, range(1, 9)), (touching, range(2, 4))):
+        for length in lengths:
+            strings = [make(shapes, length, random) for _ in range(count)]
+            yield _row(runtime, least, f"{length} {make.__name__}", strings)
+
+
+def _row(
+    runtime: Runtime, least: float, name: str, strings: Sequence[tuple[Images, str]]
+) -> StringRow:
+    right, seconds = 0, 0.0
+    for grey, text in strings:
+        start = process_time()
+        number = number_in(Picture(grey, (grey.shape[1], grey.shape[0])))
+        lines = number.read(runtime.run(number.images), least) if len(number.images) else []
+        seconds += process_time() - start
+        right += text == "\n".join("".join(str(one.digit) for one in line) for line in lines)
+    count = len(strings)
+    return StringRow(name, count, 100 * right / count, 1000 * seconds / count)
+
+
+def apart(shapes: Sequence[Shape], length: int, random: Random) -> tuple[Images, str]:
+    """A picture (h, w) of so many digits, a tenth to a half of their height apart, and the text."""
+    chosen = [shapes[i] for i in random.integers(0, len(shapes), length)]
+    sheet, right = _sheet(length), _TALL // 2
+    for shape in chosen:
+        ink, top = _written(shape, random)
+        right = _put(sheet, ink, top, right + int(random.uniform(0.1, 0.5) * _TALL))
+    return _as_picture(sheet, right), _text(chosen)
+
+
+def touching(shapes: Sequence[Shape], length: int, random: Random) -> tuple[Images, str]:
+    """A picture (h, w) of so many digits, each in touch with the one before, and their text."""
+    while True:
+        chosen = [shapes[i] for i in random.integers(0, len(shapes), length)]
+        sheet, right = _sheet(length), _TALL // 2
+        for place, shape in enumerate(chosen):
+            ink, top = _written(shape, random)
+            left = _in_touch(sheet, ink, top, right) if place else right
+            if left is None:
+                break
+            right = _put(sheet, ink, top, left)
+        else:
+            return _as_picture(sheet, right), _text(chosen)
+
+
+def _sheet(length: int) -> Images:
+    return np.zeros((_TALL * 2, _TALL * (2 * length + 1)), np.uint8)
+
+
+def _written(shape: Shape, random: Random) -> tuple[Images, int]:
+    """The digit's ink in its size, and the row of the sheet where it begins."""
+    scale = _TALL * random.uniform(0.88, 1.12) / max(shape.ink.shape)
+    image = Image.fromarray((shape.ink * 255).astype(np.uint8))
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    ink = np.asarray(image.resize(size, Image.Resampling.BICUBIC))
+    return ink, round(_TALL - len(ink) / 2 + random.uniform(-0.07, 0.07) * _TALL)
+
+
+def _in_touch(sheet: Images, ink: Images, top: int, right: int) -> int | None:
+    """The column where a few pixels overlap; None where a quarter of the height is not enough."""
+    for left in range(right, right - _TALL // 4, -1):
+        field = sheet[top : top + len(ink), left : left + ink.shape[1]]
+        if np.count_nonzero((field > 127) & (ink > 127)) >= _TALL // 20:
+            return left
+    return None
+
+
+def _put(sheet: Images, ink: Images, top: int, left: int) -> int:
+    field = sheet[top : top + len(ink), left : left + ink.shape[1]]
+    np.maximum(field, ink, out=field)
+    return left + int(ink.shape[1])
+
+
+def _as_picture(sheet: Images, right: int) -> Images:
+    """Dark ink on a light sheet."""
+    return np.ascontiguousarray(250 - (sheet[:, : right + _TALL // 2] * 0.9).astype(np.uint8))
+
+
+def _text(chosen: Sequence[Shape]) -> str:
+    return "".join(str(shape.label) for shape in chosen)
