@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from math import inf
 from time import perf_counter
 from typing import TypeVar
 
@@ -39,23 +40,22 @@ def be_modest() -> None:
 _threads = ThreadPoolExecutor(_THREADS, "large", initializer=be_modest)
 
 
-async def when_large(is_large: bool, work: Callable[..., Result], *arguments: object) -> Result:
-    """What ``work`` gives for the arguments: at once, or from a thread where it takes long."""
+async def when_large(
+    is_large: bool, work: Callable[..., Result], *arguments: object, until: float = inf
+) -> Result:
+    """What ``work`` gives for the arguments: at once, or from a thread where it takes long.
+
+    Raises :class:`DeadlineExceeded` where no thread was free until then, on ``perf_counter``'s
+    clock: under more load than can be carried, what waited too long would else take the time of
+    what can still be answered.
+    """
     if not is_large:
         return work(*arguments)
-    return await asyncio.get_running_loop().run_in_executor(_threads, work, *arguments)
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(_threads, _in_time, until, work, *arguments)
 
 
-def unless_late(deadline: float, work: Callable[..., Result]) -> Callable[..., Result]:
-    """``work``, but it raises :class:`DeadlineExceeded` where it is begun after ``deadline``.
-
-    Under more load than can be carried, what waited too long for a thread would else take the time
-    of what can still be answered. ``deadline`` is on ``perf_counter``'s clock.
-    """
-
-    def begun(*arguments: object) -> Result:
-        if perf_counter() > deadline:
-            raise DeadlineExceeded("the deadline passed before the body could be decoded")
-        return work(*arguments)
-
-    return begun
+def _in_time(until: float, work: Callable[..., Result], *arguments: object) -> Result:
+    if perf_counter() > until:
+        raise DeadlineExceeded("the deadline passed before the body could be decoded")
+    return work(*arguments)

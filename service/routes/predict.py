@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from fastapi import FastAPI
@@ -19,7 +20,7 @@ from service.exchange import Exchange, Reply
 from service.lifecycle import Lifecycle, Loaded
 from service.lookers import Lookers
 from service.metrics import Metrics
-from service.offload import SMALL_BYTES, SMALL_JSON_BYTES, SMALL_ROWS, unless_late, when_large
+from service.offload import SMALL_BYTES, SMALL_JSON_BYTES, SMALL_ROWS, when_large
 from service.picture.look import Seen
 from service.routing import add_route
 from service.run import digits
@@ -36,12 +37,7 @@ def mount(
     app: FastAPI, settings: Settings, lifecycle: Lifecycle, metrics: Metrics, lookers: Lookers
 ) -> None:
     """Adds the route to ``app``."""
-    limits = Limits(
-        images=settings.max_images,
-        body_bytes=settings.max_body_bytes,
-        picture_pixels=settings.max_picture_pixels,
-        picture_side=settings.max_picture_side,
-    )
+    limits = limits_of(settings)
 
     async def predict(exchange: Exchange) -> Reply:
         """Classifies images of digits.
@@ -57,8 +53,8 @@ def mount(
         start = perf_counter()
         content_type = exchange.field(b"content-type")
         small = SMALL_JSON_BYTES if body.startswith(b"{") else SMALL_BYTES
-        in_time = unless_late(deadline, decode)
-        decoded = await when_large(len(body) > small, in_time, content_type, body, limits)
+        large = len(body) > small
+        decoded = await when_large(large, decode, content_type, body, limits, until=deadline)
         seen: list[Seen] | None = None
         if isinstance(decoded, Pictures):
             seen = await lookers.look(decoded, limits, deadline)
@@ -71,11 +67,8 @@ def mount(
         exchange.queue_s, exchange.infer_s = ran.queue_s, ran.infer_s
         start = perf_counter()
         rows = len(images)
-        answered, found = await when_large(rows > SMALL_ROWS, _answered, served, ran, seen)
-        details = None if include is None else await lookers.show(images, seen)
-        answer = await when_large(
-            rows > SMALL_ROWS, predictions, served.version, answered, found, details
-        )
+        told = None if include is None else await lookers.show(images, seen)
+        answer, found = await when_large(rows > SMALL_ROWS, _answer, served, ran, seen, told)
         metrics.predicted(ran.each(digits))
         metrics.doubted(found)
         served.statistics.answered(rows, exchange, start)
@@ -84,16 +77,26 @@ def mount(
     add_route(app, "POST", "/predict", predict, **PREDICT)
 
 
-def _answered(
-    served: Loaded, ran: Ran, seen: list[Seen] | None
-) -> tuple[list[bytes], list[tuple[str, ...]]]:
-    """The members of each image's answer, and the reasons to doubt it."""
+def limits_of(settings: Settings) -> Limits:
+    """How much one request for images or pictures may hold."""
+    return Limits(
+        images=settings.max_images,
+        body_bytes=settings.max_body_bytes,
+        picture_pixels=settings.max_picture_pixels,
+        picture_side=settings.max_picture_side,
+    )
+
+
+def _answer(
+    served: Loaded, ran: Ran, seen: list[Seen] | None, told: list[dict[str, Any]] | None
+) -> tuple[bytes, list[tuple[str, ...]]]:
+    """The body, and the reasons to doubt each image's answer."""
     if seen is None or all(one.polarity == "as given" for one in seen):
         found = ran.each(served.doubts)
     else:
         images = ran.run.images[ran.part]
         found = doubts(images, ran.probabilities, served.least_confidence, seen)
-    return ran.each(members), found
+    return predictions(served.version, ran.each(members), found, told), found
 
 
 def decode(content_type: str | None, body: bytes, limits: Limits) -> Images | Pictures:

@@ -7,17 +7,16 @@ from time import perf_counter
 import numpy as np
 from fastapi import FastAPI
 
-from service.decode import Limits
 from service.decode.picture import Pictures
 from service.errors import Invalid, UnsupportedType
 from service.exchange import Exchange, Reply
 from service.lifecycle import Lifecycle
 from service.lookers import Lookers
 from service.metrics import Metrics
-from service.offload import SMALL_JSON_BYTES, unless_late, when_large
+from service.offload import SMALL_JSON_BYTES, when_large
 from service.picture.number import Digit, number_in
 from service.picture.open import open_picture
-from service.routes.predict import decode
+from service.routes.predict import decode, limits_of
 from service.routing import add_route
 from service.schemas import READ
 from service.settings import Settings
@@ -31,12 +30,7 @@ def mount(
     app: FastAPI, settings: Settings, lifecycle: Lifecycle, metrics: Metrics, lookers: Lookers
 ) -> None:
     """Adds the route to ``app``."""
-    limits = Limits(
-        images=settings.max_images,
-        body_bytes=settings.max_body_bytes,
-        picture_pixels=settings.max_picture_pixels,
-        picture_side=settings.max_picture_side,
-    )
+    limits = limits_of(settings)
 
     async def read(exchange: Exchange) -> Reply:
         """Reads a whole number in one picture, in reading order, lines from top to bottom."""
@@ -46,8 +40,7 @@ def mount(
         start = perf_counter()
         content_type = exchange.field(b"content-type")
         large = len(body) > SMALL_JSON_BYTES
-        in_time = unless_late(deadline, decode)
-        decoded = await when_large(large, in_time, content_type, body, limits)
+        decoded = await when_large(large, decode, content_type, body, limits, until=deadline)
         if not isinstance(decoded, Pictures):
             raise UnsupportedType(f"a number is read in a picture; send one of {READS}")
         if len(decoded.bodies) != 1:

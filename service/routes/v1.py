@@ -18,7 +18,7 @@ from service.decode.instances import from_classify, from_predict
 from service.exchange import Exchange, Reply
 from service.lifecycle import Lifecycle, Loaded
 from service.metrics import Metrics
-from service.offload import SMALL_JSON_BYTES, SMALL_ROWS, unless_late, when_large
+from service.offload import SMALL_JSON_BYTES, SMALL_ROWS, when_large
 from service.routes import v1_models
 from service.routes.v1_models import asked_version
 from service.routing import add_route
@@ -52,8 +52,8 @@ def mount(app: FastAPI, settings: Settings, lifecycle: Lifecycle, metrics: Metri
     async def _decoded(exchange: Exchange, decode: Callable[[bytes, Limits], _Decoded]) -> _Decoded:
         body = await exchange.content(settings.max_body_bytes)
         start = perf_counter()
-        in_time = unless_late(exchange.deadline(settings.deadline_s), decode)
-        decoded = await when_large(len(body) > SMALL_JSON_BYTES, in_time, body, limits)
+        large, until = len(body) > SMALL_JSON_BYTES, exchange.deadline(settings.deadline_s)
+        decoded = await when_large(large, decode, body, limits, until=until)
         exchange.decode_s = perf_counter() - start
         return decoded
 

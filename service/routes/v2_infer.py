@@ -14,7 +14,7 @@ from service.decode.infer import from_infer
 from service.exchange import Exchange, Headers, Reply
 from service.lifecycle import Lifecycle
 from service.metrics import Metrics
-from service.offload import SMALL_BYTES, SMALL_JSON_BYTES, SMALL_ROWS, unless_late, when_large
+from service.offload import SMALL_BYTES, SMALL_JSON_BYTES, SMALL_ROWS, when_large
 from service.routes.model_name import check_model
 from service.routing import add_route
 from service.run import digits
@@ -40,8 +40,8 @@ def mount(app: FastAPI, settings: Settings, lifecycle: Lifecycle, metrics: Metri
         start = perf_counter()
         header_length = exchange.field(b"inference-header-content-length")
         small = SMALL_JSON_BYTES if header_length is None else SMALL_BYTES
-        in_time = unless_late(deadline, from_infer)
-        request = await when_large(len(body) > small, in_time, body, header_length, limits)
+        large = len(body) > small
+        request = await when_large(large, from_infer, body, header_length, limits, until=deadline)
         exchange.decode_s = perf_counter() - start
         if request.timeout_s is not None:
             deadline = min(deadline, exchange.started + request.timeout_s)

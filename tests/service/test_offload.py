@@ -7,7 +7,7 @@ import threading
 from time import perf_counter
 
 from service.errors import DeadlineExceeded
-from service.offload import unless_late, when_large
+from service.offload import when_large
 
 
 def test_the_large_is_done_beside_the_loop_and_the_small_on_it() -> None:
@@ -27,9 +27,10 @@ def test_what_waited_past_its_deadline_for_a_thread_is_not_begun() -> None:
     async def crowd() -> list[BaseException | None]:
         held = [asyncio.create_task(when_large(True, free.wait)) for _ in range(20)]
         await asyncio.sleep(0)
-        late = unless_late(perf_counter() + 0.01, begun.append)
-        in_time = unless_late(perf_counter() + 60, begun.append)
-        waiting = [asyncio.create_task(when_large(True, work, "x")) for work in (late, in_time)]
+        waiting = [
+            asyncio.create_task(when_large(True, begun.append, "x", until=perf_counter() + seconds))
+            for seconds in (0.01, 60)
+        ]
         await asyncio.sleep(0.05)
         free.set()
         await asyncio.gather(*held)
