@@ -31,7 +31,7 @@ models: $(VENV)/.serve ## look after the published versions; ARGS="list", "promo
 test: $(VENV)/.perf ## run the tests; ARGS="-m 'not slow'" for the quick ones
 	$(BIN)/python -m pytest $(ARGS)
 
-bench: $(VENV)/.dev ## measure the service beside its limit (needs wrk); ARGS="--rounds 3"
+bench: $(VENV)/.perf ## measure the service beside its limit, some 7 minutes (needs wrk); ARGS="--rounds 5"
 	$(BIN)/python -m tests.bench $(ARGS)
 
 pictures: $(VENV)/.dev ## make pictures of twenty kinds and print what is read of each; ARGS="--count 100"

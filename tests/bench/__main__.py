@@ -47,11 +47,13 @@ def main() -> None:
         "version": options.version,
     }
     chosen = [case for case in cases() if options.only in case.name]
-    with all_running(options.models, options.version) as running:
-        report |= measured(chosen, running, options.rounds, options.seconds)
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(report, indent=1))
-    print(render(report))
+    try:
+        with all_running(options.models, options.version) as running:
+            report.update(measured(chosen, running, options.rounds, options.seconds))
+    finally:  # where one part fails, the others are not lost
+        options.out.write_text(json.dumps(report, indent=1))
+        print(render(report))
 
 
 @contextmanager
@@ -72,24 +74,20 @@ def all_running(models: Path, version: str) -> Iterator[dict[str, servers.Server
 
 def measured(
     chosen: list[Case], running: dict[str, servers.Server], rounds: int, seconds: int
-) -> dict[str, Any]:
+) -> Iterator[tuple[str, Any]]:
     """All figures, by the part of the report."""
     service, ort = running["service"], running["limit-ort"]
+    yield "ready_s", {each.name: round(each.ready_s, 3) for each in (service, ort)}
     one_round(chosen, running, 1)
     got = [one_round(chosen, running, seconds) for _ in range(rounds)]
-    rows = [summary(case, got) for case in chosen]
-    memory = service.memory_mb()
+    yield "rows", [summary(case, got) for case in chosen]
+    yield "memory_mb", {each.name: round(each.memory_mb(), 1) for each in (service, ort)}
     by_name = {case.name: case.works[0] for case in cases()}
-    crowded = ("JSON, 64 images", "raw, 1 image")
-    return {
-        "ready_s": {"service": round(service.ready_s, 3), "limit-ort": round(ort.ready_s, 3)},
-        "memory_mb": {"service": round(memory, 1), "limit-ort": round(ort.memory_mb(), 1)},
-        "rows": rows,
-        "log": log_cost(by_name["raw, 1 image"], running, rounds, seconds),
-        "poisson": poisson.rows(service, seconds) + poisson.rows(ort, seconds),
-        "beside": beside.rows(service, rounds, seconds),
-        "overload": overload.rows(service, {name: by_name[name] for name in crowded}, seconds),
-    }
+    yield "log", log_cost(by_name["raw, 1 image"], running, rounds, seconds)
+    yield "poisson", poisson.rows(service, seconds) + poisson.rows(ort, seconds)
+    yield "beside", beside.rows(service, rounds, seconds)
+    crowded = {name: by_name[name] for name in ("JSON, 64 images", "raw, 1 image")}
+    yield "overload", overload.rows(service, crowded, seconds)
 
 
 def one_round(chosen: list[Case], running: dict[str, servers.Server], seconds: int) -> Round:

@@ -29,7 +29,7 @@ def rows(server: Server, works: dict[str, Work], seconds: int) -> list[dict[str,
             pause_ms = 1e3 * CALLERS / (times * peak)
             crowd = replace(work, connections=CALLERS)
             got = load.measure(crowd, server, seconds + 1, pause_ms=pause_ms)
-            after = load.measure(alone, server, 1)["p50_us"]
+            after = load.measure(alone, server, 1, pause_ms=0.0)["p50_us"]
             found.append(
                 {
                     "work": name,
