@@ -16,7 +16,6 @@ import numpy as np
 from service.batch import INLINE_SECONDS, Batcher, Queue
 from service.doubt import doubts, least_confidence
 from service.metrics import Metrics
-from service.offload import be_modest
 from service.repository import Repository, RepositoryError, Stamp
 from service.run import Run
 from service.runtime import Images, Runtime, RuntimeLoadError
@@ -67,7 +66,7 @@ class Loader:
         self._metrics = metrics
         self._repository = repository
         self.threads = worker_threads(settings.workers)
-        self._runners = ThreadPoolExecutor(self.threads, "runner", initializer=be_modest)
+        self._runners = ThreadPoolExecutor(self.threads, "runner")
         self.queue = Queue(settings.queue_rows, metrics)
 
     def load(self, version: str) -> Loaded:

@@ -1,15 +1,12 @@
 """Keeps the event loop free: what takes long for one request is done on threads beside it.
 
-Threads of their own, and of low priority where the system knows one for a thread, so that on a
-full machine single requests go before large ones.
+Their priority is that of the loop: a thread of a lower one is held up by other programs while it
+has the interpreter's lock, and holds up the loop with it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from math import inf
@@ -28,16 +25,9 @@ SMALL_ROWS = 256
 """Answers for up to this many images are put together on the event loop."""
 
 _THREADS = 4
-_NICE = 5
 
 
-def be_modest() -> None:
-    """Lowers the priority of the thread that calls this, where the system has one for threads."""
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
-
-
-_threads = ThreadPoolExecutor(_THREADS, "large", initializer=be_modest)
+_threads = ThreadPoolExecutor(_THREADS, "large")
 
 
 async def when_large(
