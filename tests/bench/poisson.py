@@ -2,9 +2,9 @@
 
 NVIDIA's perf_analyzer sends v2 binary tensors, of so many images that it can ask for more than the
 server carries. It counts from when a request was sent; the share that was sent later than it was
-due, since all its threads were waiting for answers, is told too. Its ``--async`` is not used: there it
-opens a connection for each request under way, without end above what the server carries, and tells
-any connection that fails as "the document is empty".
+due, since all its threads were waiting for answers, is told too. Its ``--async`` is not used: above
+what the server carries it opens connections without end, and tells any that fails as "the document
+is empty".
 """
 
 from __future__ import annotations
