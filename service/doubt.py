@@ -65,7 +65,7 @@ def doubts(
     # Digit by digit: a reduction of short rows takes five times as long.
     surest = np.maximum.reduce(probabilities.T.copy())
     for index in (surest < least).nonzero()[0].tolist():
-        if found[index] != _BLANK:
+        if found[index] != _BLANK and "not a digit" not in found[index]:
             found[index] = (*found[index], "not a digit")
     return found
 

@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 
 from service.decode import SIDE
-from service.picture.find import Box
+from service.picture.find import Box, Found
 from service.picture.ground import Grey, Polarity
-from service.picture.normalise import normalise
+from service.picture.normalise import normalise, stroke_width
 from service.picture.open import Picture
 from service.picture.search import search
 
@@ -26,6 +26,11 @@ No image of MNIST's has more than 9.
 """
 LOW_CONTRAST = 28
 """Strokes with less ink than this, of 255, are faint."""
+_STOUT, _BLOT, _FULL = 0.6, 0.42, 0.7
+"""A blot is so wide for its height, its stroke so broad for its width, so much of its box is ink.
+
+A round dot fills 0.79 of it.
+"""
 TOO_SMALL = 8
 """A digit below this many pixels has lost its form."""
 
@@ -75,8 +80,18 @@ def look(picture: Picture) -> Seen:
         doubts.append("too small")
     if np.percentile(ink.amount[found.mask], 75) < LOW_CONTRAST:
         doubts.append("low contrast")
+    if _is_blot(found):
+        doubts.append("not a digit")
     image = normalise(ink.amount, found.mask, found.threshold)
     return Seen(image, ink.polarity, box, tuple(doubts))
+
+
+def _is_blot(found: Found) -> bool:
+    """Whether what was found is a dot or a stain: the model takes a full round for a 0."""
+    short, long = sorted(found.box[2:])
+    is_full = np.count_nonzero(found.mask) > _FULL * short * long
+    is_broad = stroke_width(found.mask) > _BLOT * short
+    return short > _STOUT * long and bool(is_full) and is_broad
 
 
 def as_given(picture: Picture) -> Seen | None:

@@ -143,6 +143,14 @@ def test_a_digit_of_a_few_pixels_is_too_small() -> None:
     assert "too small" in look(grey_picture(sheet)).doubts
 
 
+@pytest.mark.parametrize("radius", [10, 15, 40])
+def test_a_dot_is_no_digit_though_it_looks_like_a_full_0(radius: int) -> None:
+    y, x = np.mgrid[:240, :320]
+    dot = (x - 150) ** 2 + (y - 110) ** 2 <= radius**2
+    for grey in (np.where(dot, 20, 240), np.where(dot, 240, 20)):
+        assert look(grey_picture(grey.astype(np.uint8))).doubts == ("not a digit",)
+
+
 def test_a_faint_digit_is_of_low_contrast() -> None:
     strokes = np.asarray(Image.fromarray(digits()[0]).resize((168, 168), Image.Resampling.BICUBIC))
     sheet = 200 - (strokes * (22 / 255)).astype(np.uint8)
