@@ -20,6 +20,9 @@ _SMALLER = 0.4
 _NEAR = 0.15
 """How far a piece may be from its digit, in heights of the tallest."""
 
+_MOST_GROUPS = 250
+"""More groups than these are a texture: a sheet of digits that anyone reads has fewer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -39,8 +42,11 @@ def lines_in(grey: Grey) -> list[list[Group]]:
     ink, found = seen
     mask = without_rules(ink.amount > found.threshold)
     weighed = weigh(ink, steepness(without_grain(grey)), mask)
-    groups = []
-    for parts in _grouped(weighed):
+    groups: list[Group] = []
+    grouped = _grouped(weighed)
+    if len(grouped) > _MOST_GROUPS:
+        return []
+    for parts in grouped:
         box = _box(weighed, parts)
         left, top, width, height = box
         cut = slice(top, top + height), slice(left, left + width)

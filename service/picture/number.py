@@ -33,8 +33,8 @@ _LOWEST = 0.4
 """The least that a digit is high, in heights of its group; less is a piece of one."""
 _CUTS, _MOST_CUTS = 5, 40
 """How many cuts are tried for a group as wide as high, and for any."""
-_MOST_GROUPS, _MOST_CUT = 1000, 100
-"""More groups than the first are a texture; where there are more than the second none is cut."""
+_MOST_CUT = 100
+"""Where there are more groups than these none is cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +91,6 @@ def number_in(picture: Picture) -> Number:
     to_original = picture.original[0] / grey.shape[1]
     lines = lines_in(close_up) or lines
     count = sum(map(len, lines))
-    if count > _MOST_GROUPS:
-        return Number([], np.zeros((0, SIDE, SIDE), np.uint8))
     images: list[Grey] = []
     most = _MOST_CUTS if count <= _MOST_CUT else 0
     taken = [[_pieces(group, most, images) for group in line] for line in lines]
