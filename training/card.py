@@ -25,7 +25,7 @@ UTC, durations seconds, figures that do not exist null:
     doubt          where doubt begins and what it catches (training.robustness.doubt); the service
                    reads its score and threshold
     verification   the figures of the proof of model.onnx (training.verify.Verification); of one in
-                   8 bits (settings.weights), parent: the proof of the float32 file it is made of
+                   8 bits, parent: the proof of the float32 file it is made of
     imported       of a version that came from elsewhere only: {file, sha256, size_bytes,
                    external_data, producer, opset, ir_version} of the file as it came; {found}: the
                    form that it wants its images in; {measured}: how well it read training images

@@ -123,6 +123,10 @@ class Report:
             f"{f'within {batch:.1g} of' if batch else 'bit for bit'} the row alone",
         )
 
+    def keep_float32(self, loss: Exception) -> None:
+        """Why the file that was proved before is the one that will serve."""
+        self._progress.stage("verify", f"{loss}; the float32 file is kept")
+
     def measure(self, measured: Measured) -> None:
         """The accuracy of the file that was proved, how much of it is left where, and its doubt."""
         self._progress.line(f"Test accuracy: {measured.test.accuracy:.4f}")

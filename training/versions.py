@@ -172,11 +172,18 @@ def _row(repository: Repository, version: int, champion: int | None) -> dict[str
         **row,
         "created": card.get("created"),
         "architecture": card.get("architecture"),
-        "weights": part(card, "settings").get("weights"),
+        "weights": _weights(card),
         "accuracy": accuracy(card),
         "size_bytes": card.get("size_bytes"),
         "latency_ms": part(card, "verification", "milliseconds_per_run").get("1"),
     }
+
+
+def _weights(card: Mapping[str, Any]) -> str | None:
+    """The form of the convolutions, which need not be the one asked for; None of what came here."""
+    if not part(card, "settings"):
+        return None
+    return "int8" if part(card, "verification", "parent") else "float32"
 
 
 def _is_champion(repository: Repository, version: int) -> bool:

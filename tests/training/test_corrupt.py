@@ -83,7 +83,8 @@ def test_coarse_digits_keep_their_ink_and_lose_their_detail() -> None:
     np.testing.assert_allclose(ink(coarse), ink(DIGITS), rtol=0.1)
 
     def detail(images: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.abs(np.diff(images, axis=2)).sum(axis=(1, 2))
+        steps: NDArray[np.float32] = np.abs(np.diff(images, axis=2)).sum(axis=(1, 2))
+        return steps
 
     lost = 1 - detail(coarse) / detail(DIGITS)
     assert (lost > 0).mean() > 0.9
