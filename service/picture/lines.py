@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.picture.find import Box, Weighed, steepness, weigh
 from service.picture.ground import Grey, without_grain
-from service.picture.parts import Mask, Whole
+from service.picture.parts import Mask, Parts, Whole
 from service.picture.rules import without_rules
 from service.picture.search import search
 
@@ -19,9 +18,12 @@ _SMALLER = 0.4
 """A part below this share of the tallest digit's height is a piece of a digit, or a speck."""
 _NEAR = 0.15
 """How far a piece may be from its digit, in heights of the tallest."""
-
-_MOST_GROUPS = 250
+_MOST_GROUPS = 128
 """More groups than these are a texture: a sheet of digits that anyone reads has fewer."""
+_MOST_PARTS, _MOST_PIECES = 3 * _MOST_GROUPS, 500
+"""More parts as tall as digits are a texture too; of small pieces the largest are looked at."""
+_MOST_OVERLAP = 4
+"""Groups whose boxes together are larger than so many pictures lie in one another: no digits do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,74 +44,89 @@ def lines_in(grey: Grey) -> list[list[Group]]:
     ink, found = seen
     mask = without_rules(ink.amount > found.threshold)
     weighed = weigh(ink, steepness(without_grain(grey)), mask)
-    groups: list[Group] = []
     grouped = _grouped(weighed)
-    if len(grouped) > _MOST_GROUPS:
+    boxes = [_box(weighed.parts, parts) for parts in grouped]
+    if sum(width * height for _, _, width, height in boxes) > _MOST_OVERLAP * mask.size:
         return []
-    for parts in grouped:
-        box = _box(weighed, parts)
+    numbers = weighed.parts.numbers()
+    groups = []
+    for parts, box in zip(grouped, boxes, strict=True):
         left, top, width, height = box
         cut = slice(top, top + height), slice(left, left + width)
-        own = weighed.parts.mask(parts)[cut]
-        groups.append(Group(box, own, ink.amount[cut], found.threshold))
+        groups.append(Group(box, np.isin(numbers[cut], parts), ink.amount[cut], found.threshold))
     return _in_lines(groups)
 
 
 def _grouped(weighed: Weighed) -> list[Whole]:
-    """The numbers of the parts that make up each group."""
+    """The numbers of the parts that make up each group; none where there are too many."""
     parts, weight = weighed.parts, weighed.weight.copy()
     if (weighed.framed[weight.argmax()]) == 0:
         weight[weighed.framed > 0] = 0
     able = weight > _LEAST_WEIGHT * weight.max()
-    tallest = parts.height[able].max()
-    digits = np.flatnonzero(able & (parts.height >= _SMALLER * tallest))
-    groups: list[list[int]] = []
+    tallest = int(parts.height[able].max())
+    is_tall = parts.height >= _SMALLER * tallest
+    digits = np.flatnonzero(able & is_tall)
+    if len(digits) > _MOST_PARTS:
+        return []
+    groups = _Groups(parts)
     for part in digits[np.argsort(parts.left[digits], kind="stable")]:
-        home = next((group for group in groups if _is_one(weighed, group, part, tallest)), None)
-        if home is None:
-            groups.append([int(part)])
-        else:
-            home.append(int(part))
-    reach = round(_NEAR * tallest)
+        groups.add(part, groups.broken(part, tallest))
+    if len(groups.members) > _MOST_GROUPS:
+        return []
     least = 0.01 * parts.area[digits].max()
-    for part in np.flatnonzero((weight > 0) & (parts.area > least)):
-        if parts.height[part] >= _SMALLER * tallest:
-            continue
-        gaps = [
-            _gap(_box(weighed, np.array(group)), _box(weighed, np.array([part])))
-            for group in groups
-        ]
+    pieces = np.flatnonzero((weight > 0) & (parts.area > least) & ~is_tall)
+    for part in pieces[np.argsort(-parts.area[pieces], kind="stable")][:_MOST_PIECES]:
+        gaps = groups.gaps(part)
         nearest = int(np.argmin(gaps))
-        if gaps[nearest] <= reach:
-            groups[nearest].append(int(part))
-    return [np.array(group) for group in groups]
+        if gaps[nearest] <= round(_NEAR * tallest):
+            groups.add(part, nearest)
+    return [np.array(members) for members in groups.members]
 
 
-def _is_one(weighed: Weighed, group: list[int], part: int, tallest: int) -> bool:
-    """Whether a part stands above or below a group's, as the halves of a broken digit do."""
-    left, top, width, height = _box(weighed, np.array(group))
-    parts = weighed.parts
-    shared = min(left + width, parts.right[part]) - max(left, parts.left[part])
-    whole = max(top + height, parts.bottom[part]) - min(top, parts.top[part])
-    return bool(
-        shared > 0.5 * min(width, parts.width[part])
-        and whole <= 1.2 * tallest
-        and height + parts.height[part] <= 1.3 * whole
-    )
+class _Groups:
+    """Parts put together, and the box (n, 4) around each group: left, top, right, bottom."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.members: list[list[int]] = []
+        self._parts = parts
+        self._bounds = np.stack([parts.left, parts.top, parts.right, parts.bottom], axis=1)
+        self._boxes = np.zeros((0, 4), np.int64)
+
+    def add(self, part: int, group: int | None) -> None:
+        """Adds a part to a group, or as a new one."""
+        bounds = self._bounds[part]
+        if group is None:
+            self.members.append([int(part)])
+            self._boxes = np.concatenate([self._boxes, bounds[None]])
+        else:
+            self.members[group].append(int(part))
+            box = self._boxes[group]
+            box[:2], box[2:] = np.minimum(box[:2], bounds[:2]), np.maximum(box[2:], bounds[2:])
+
+    def broken(self, part: int, tallest: int) -> int | None:
+        """The group that a part stands above or below as the halves of a broken digit do."""
+        left, top, right, bottom = self._boxes.T
+        start, first, end, last = self._bounds[part]
+        shared = np.minimum(right, end) - np.maximum(left, start)
+        whole = np.maximum(bottom, last) - np.minimum(top, first)
+        is_one = shared > 0.5 * np.minimum(right - left, end - start)
+        is_one &= (whole <= 1.2 * tallest) & (bottom - top + last - first <= 1.3 * whole)
+        return int(is_one.argmax()) if is_one.any() else None
+
+    def gaps(self, part: int) -> Whole:
+        """How far each group's box is from a part's, in the direction in which they are farther."""
+        left, top, right, bottom = self._boxes.T
+        start, first, end, last = self._bounds[part]
+        across = np.maximum(left - end, start - right)
+        down = np.maximum(top - last, first - bottom)
+        gaps: Whole = np.maximum(np.maximum(across, down), 0)
+        return gaps
 
 
-def _box(weighed: Weighed, parts: Whole | NDArray[np.int64]) -> Box:
+def _box(parts: Parts, chosen: Whole) -> Box:
     """The box around parts."""
-    of = weighed.parts
-    left, top = int(of.left[parts].min()), int(of.top[parts].min())
-    return left, top, int(of.right[parts].max()) - left, int(of.bottom[parts].max()) - top
-
-
-def _gap(box: Box, other: Box) -> int:
-    """How far two boxes are apart, in the direction in which they are farther."""
-    across = max(box[0] - other[0] - other[2], other[0] - box[0] - box[2])
-    down = max(box[1] - other[1] - other[3], other[1] - box[1] - box[3])
-    return max(across, down, 0)
+    left, top = int(parts.left[chosen].min()), int(parts.top[chosen].min())
+    return left, top, int(parts.right[chosen].max()) - left, int(parts.bottom[chosen].max()) - top
 
 
 def _in_lines(groups: list[Group]) -> list[list[Group]]:

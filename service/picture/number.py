@@ -25,16 +25,16 @@ from service.runtime import Probabilities
 OVERVIEW = 1280
 HEIGHT = 72
 """Digits are looked at when they are reduced to some such height, in pixels."""
-LARGEST = 2048
+LARGEST = 1600
 """The longest side of what is looked at so closely."""
 _WIDEST = 1.4
 """The most that a digit is wide, in heights of its group; more is several."""
 _LOWEST = 0.4
 """The least that a digit is high, in heights of its group; less is a piece of one."""
-_CUTS, _MOST_CUTS = 5, 40
-"""How many cuts are tried for a group as wide as high, and for any."""
-_MOST_CUT = 100
-"""Where there are more groups than these none is cut."""
+_CUTS, _MOST_CUTS, _MOST_IN_ALL = 5, 40, 100
+"""How many cuts are tried for a group as wide as high, for any, and for all together."""
+_FEW, _WIDE = 16, 1.1
+"""Of more groups than few only wide ones are cut: in heights of the group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +89,15 @@ def number_in(picture: Picture) -> Number:
     if zoom > 1:
         close_up = np.asarray(Image.fromarray(close_up).reduce(zoom))
     to_original = picture.original[0] / grey.shape[1]
-    lines = lines_in(close_up) or lines
-    count = sum(map(len, lines))
+    if zoom == factor and 2 * close_up.size > overview.size:  # the same picture, or nearly so
+        left, top = 0, 0
+    else:
+        lines = lines_in(close_up) or lines
     images: list[Grey] = []
-    most = _MOST_CUTS if count <= _MOST_CUT else 0
-    taken = [[_pieces(group, most, images) for group in line] for line in lines]
+    taken = [
+        [_pieces(group, most, images) for group, most in zip(line, cut, strict=True)]
+        for line, cut in zip(lines, _cuts_of(lines), strict=True)
+    ]
     return Number(
         [
             [
@@ -109,15 +113,29 @@ def number_in(picture: Picture) -> Number:
     )
 
 
+def _cuts_of(lines: list[list[Group]]) -> list[list[int]]:
+    """How many cuts are tried for each group: the wider, the more, up to a bound for all."""
+    are_few, left = sum(map(len, lines)) <= _FEW, _MOST_IN_ALL
+    counts: list[list[int]] = []
+    for line in lines:
+        counts.append([])
+        for group in line:
+            _, _, width, height = group.box
+            most = min(_MOST_CUTS, left, -(-_CUTS * width // height))
+            counts[-1].append(most if are_few or width > _WIDE * height else 0)
+            left -= counts[-1][-1]
+    return counts
+
+
 def _pieces(group: Group, most: int, images: list[Grey]) -> list[Piece]:
     """What could be one digit in a group, from any cut to any later one; fills ``images``."""
-    left, top, width, height = group.box
+    left, top, _, height = group.box
     strokes = strokes_of(group.amount, group.mask, group.threshold)
     if strokes.size == 0:
         return []
     ink = strokes >= 0.5
     tall, scale = len(ink), height / len(ink)
-    found = [None, *cuts(ink, min(most, -(-_CUTS * width // height))), None]
+    found = [None, *cuts(ink, most), None]
     pieces = []
     for first, start in enumerate(found[:-1]):
         for last, end in enumerate(found[first + 1 :], first + 1):

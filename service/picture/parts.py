@@ -67,6 +67,15 @@ class Parts:
         filled: Mask = np.cumsum(steps, axis=1, dtype=np.int8)[:, :-1] > 0
         return filled
 
+    def numbers(self) -> NDArray[np.int32]:
+        """The number of the part that each pixel belongs to, of the mask's shape; -1 for none."""
+        height, width = self.shape
+        steps = np.zeros((height, width + 1), np.int32)
+        steps[self.run_row, self.run_start] = self.part_of_run + 1
+        steps[self.run_row, self.run_end] -= self.part_of_run.astype(np.int32) + 1
+        found: NDArray[np.int32] = np.cumsum(steps, axis=1, dtype=np.int32)[:, :-1] - 1
+        return found
+
 
 def connected_parts(mask: Mask) -> Parts:
     """Finds the parts of ``mask`` (h, w), pixels touching by a side or a corner."""

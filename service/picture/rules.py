@@ -17,8 +17,12 @@ _SHARE = 0.6
 """The share of a line's length that must be inked: faint lines and noise leave gaps."""
 _STRETCHES, _LEAST_SHARE = 6, 0.3
 """A line has ink in each of so many stretches of its length; a digit's bar does not go so far."""
-_EVERY = 3
-"""Lines are looked for in every third column only: they are long."""
+_EVERY, _COLUMNS = 3, 160
+"""Lines are looked for in every third column, or in so many if those are fewer: they are long."""
+_MOST_INK = 0.4
+"""A mask with a larger share of ink than this is no page with lines."""
+_MOST_PIXELS = 2_000_000
+"""How many pixels are held against lines; what has more along lines of many slants is a texture."""
 
 
 def without_rules(mask: Mask) -> Mask:
@@ -41,10 +45,13 @@ def _rules_across(mask: Mask) -> Mask | None:
     thickest = max(2, round(0.02 * min(height, width)))
     if height < 24 or width < 24 or np.count_nonzero(mask.any(axis=0)) < 0.9 * width:
         return None
-    rows, columns = np.nonzero(mask)
-    middle = width / 2
-    few = columns % _EVERY == 0
-    few_rows, few_columns = rows[few], columns[few]
+    if np.count_nonzero(mask) > _MOST_INK * mask.size:
+        return None
+    middle, every = width / 2, max(_EVERY, width // _COLUMNS)
+    few_rows, few_columns = np.nonzero(mask[:, ::every])
+    few_columns *= every
+    rows, columns = np.zeros(0, np.intp), np.zeros(0, np.intp)
+    looked_at = 0
     stretch = few_columns * _STRETCHES // width
     found = np.zeros_like(mask)
     for slope in _SLOPES:
@@ -53,18 +60,23 @@ def _rules_across(mask: Mask) -> Mask | None:
         count = np.bincount(level * _STRETCHES + stretch, minlength=_STRETCHES * (height + 1))
         count = count.reshape(-1, _STRETCHES)[:height]
         count = count + np.roll(count, 1, axis=0)
-        is_line = count.sum(axis=1) >= _SHARE * width / _EVERY
-        is_line &= count.min(axis=1) >= _LEAST_SHARE * width / _EVERY / _STRETCHES
+        is_line = count.sum(axis=1) >= _SHARE * width / every
+        is_line &= count.min(axis=1) >= _LEAST_SHARE * width / every / _STRETCHES
         is_line |= np.roll(is_line, -1)
         _drop_thick(is_line, thickest)
         if is_line.any():
+            if not looked_at:
+                thin = mask & (_upright_runs(mask) <= thickest + 2)
+                rows, columns = np.nonzero(thin)
+            looked_at += len(rows)
+            if looked_at > _MOST_PIXELS:
+                return None
             level = np.rint(rows - slope * (columns - middle)).astype(np.intp)
             near = is_line | np.roll(is_line, 1) | np.roll(is_line, -1)
             hit = near[np.clip(level, 0, height - 1)]
             found[rows[hit], columns[hit]] = True
     if not found.any():
         return None
-    found &= _upright_runs(mask) <= thickest + 2
     return found
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from time import thread_time
+
 import numpy as np
 import pytest
 
+from service.decode import Images
 from service.picture.lattice import Piece
 from service.picture.number import Digit, Number, number_in
 from service.picture.open import Picture
@@ -43,6 +46,55 @@ def test_lines_go_from_top_to_bottom_even_where_they_climb() -> None:
     climbing = np.stack([np.roll(sheet[:, x], -x // 10) for x in range(sheet.shape[1])], axis=1)
     assert [len(line) for line in boxes(as_picture(sheet))] == [3, 2]
     assert [len(line) for line in boxes(as_picture(climbing))] == [3, 2]
+
+
+def test_a_sheet_of_64_digits_is_taken_apart() -> None:
+    random = np.random.default_rng(3)
+    lines = [composed(list(range(8 * i, 8 * i + 8)), [8] * 7, random) for i in range(8)]
+    sheet = np.zeros((8 * 40 + 20, max(line.shape[1] for line in lines)), np.uint8)
+    for place, line in enumerate(lines):
+        field = sheet[40 * place : 40 * place + 60, : line.shape[1]]
+        np.maximum(field, line, out=field)
+    assert [len(line) for line in boxes(as_picture(sheet))] == [8] * 8
+
+
+SHEET = (1000, 1280)
+
+
+def strokes(count: int, high: int, wide: int) -> Images:
+    random = np.random.default_rng(0)
+    sheet = np.full(SHEET, 240, np.uint8)
+    for _ in range(count):
+        top, left = random.integers(5, 1000 - high - 5), random.integers(5, 1280 - wide - 5)
+        sheet[top : top + high, left : left + wide] = 20
+    return sheet
+
+
+def grid(pitch: int, side: int) -> Images:
+    rows, columns = np.mgrid[: SHEET[0], : SHEET[1]]
+    return np.where((rows % pitch < side) & (columns % pitch < side), 20, 240).astype(np.uint8)
+
+
+def spiral() -> Images:
+    y, x = np.mgrid[-500:500, -640:640]
+    turn = np.hypot(x, y) + np.arctan2(y, x) * 20 / np.pi
+    return np.where(turn % 40 < 12, 20, 240).astype(np.uint8)
+
+
+def noise() -> Images:
+    return np.random.default_rng(0).integers(0, 256, SHEET, np.uint8)
+
+
+@pytest.mark.parametrize(
+    "grey",
+    [strokes(1000, 20, 4), strokes(5000, 12, 2), grid(40, 20), grid(60, 20), spiral(), noise()],
+    ids=["strokes", "hairs", "dots", "fewer dots", "spiral", "noise"],
+)
+def test_a_texture_takes_bounded_time_and_has_few_images(grey: Images) -> None:
+    start = thread_time()
+    number = number_in(Picture(grey, (grey.shape[1], grey.shape[0])))
+    assert thread_time() - start < 1.0
+    assert len(number.images) < 1000
 
 
 def test_boxes_are_in_the_original_s_pixels() -> None:

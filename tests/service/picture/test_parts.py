@@ -38,6 +38,7 @@ def test_parts_are_those_that_a_flood_finds(seed: int, height: int, width: int) 
     found = {}
     for number in range(len(parts)):
         pixels = parts.mask(np.array([number]))
+        assert np.array_equal(parts.numbers() == number, pixels)
         found[frozenset(zip(*map(np.ndarray.tolist, np.nonzero(pixels)), strict=True))] = number
     assert set(found) == set(map(frozenset, expected))
     sums = parts.sums(values)
