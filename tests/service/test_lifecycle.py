@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import shutil
+import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -255,6 +256,22 @@ def test_a_damaged_champion_file_changes_nothing_but_is_told(house: House, conte
             assert (await lifecycle.listing())["champion_fault"] is None
 
     run(work())
+
+
+def test_a_loop_that_was_held_up_does_not_blame_the_disk(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work() -> None:
+        async with started(house) as lifecycle:
+            monkeypatch.setattr("service.follow.STALL_SECONDS", 1.0)
+            look = asyncio.create_task(lifecycle.take_up_champion())
+            for _ in range(3):
+                await asyncio.sleep(0)
+            time.sleep(1.2)  # noqa: ASYNC251 - the loop itself is held up
+            await look
+
+    run(work())
+    assert house.figure("mnist_champion_fault") == 0
 
 
 def test_the_service_goes_on_though_its_repository_vanishes(house: House) -> None:
