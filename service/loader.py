@@ -23,7 +23,7 @@ from service.settings import Settings
 from service.statistics import Statistics
 from service.threads import Aside, worker_threads
 
-_TIMED_ROWS, _TIMED_RUNS, _TIMED_SECONDS = 16, 3, 0.1
+_TIMED_ROWS, _TIMED_RUNS, _TIMED_SECONDS = 16, 10, 0.1
 
 _LIBC = ctypes.CDLL(None)
 
@@ -162,7 +162,8 @@ def _return_freed_memory() -> None:
 
 def _inline_rows(runtime: Runtime, batch_rows: int) -> int:
     """How many images a run may have and still be short enough for the event loop's thread."""
-    # Few, since while a new champion is timed the old one answers on the same cores.
+    # The fastest of several: on a busy machine any of them may be interrupted. And few rows, since
+    # while a new champion is timed the old one answers on the same cores.
     batch = np.zeros((min(_TIMED_ROWS, batch_rows), 28, 28), np.uint8)
     times: list[float] = []
     while len(times) < _TIMED_RUNS and sum(times) < _TIMED_SECONDS:
