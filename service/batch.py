@@ -19,7 +19,7 @@ import numpy as np
 
 from service.errors import DeadlineExceeded, QueueFull
 from service.metrics import Metrics
-from service.refused import Refused
+from service.refused import LONGEST_SECONDS, Refused
 from service.run import Item, Run
 from service.runtime import Images, Probabilities, Runtime
 from service.statistics import Statistics
@@ -89,7 +89,7 @@ class Queue:
 
     def _refuse(self, rows: int) -> None:
         self._metrics.rejected("queue_full")
-        wait_s = max(1, round((self._rows + rows - self._limit) / self._rate + 0.5))
+        wait_s = max(LONGEST_SECONDS, round((self._rows + rows - self._limit) / self._rate + 0.5))
         raise QueueFull(
             f"{self._rows} images wait, the most is {self._limit}; try again in {wait_s} s",
             headers=((b"retry-after", b"%d" % wait_s),),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from service.batch import Queue
 from service.errors import QueueFull
 from service.metrics import Metrics
+from service.refused import LONGEST_SECONDS
 
 SMALL_BYTES = 65_536
 """A body up to this size is not counted: the number of connections bounds those."""
@@ -29,7 +30,7 @@ class BodyBudget:
             self._metrics.rejected("bodies_full")
             raise QueueFull(
                 f"bodies of {self._held:,} bytes wait, the most is {self._limit:,}",
-                headers=((b"retry-after", b"1"),),
+                headers=((b"retry-after", b"%d" % LONGEST_SECONDS),),
             )
         self._held += size
 

@@ -10,7 +10,7 @@ import asyncio
 from asyncio import TimerHandle
 from typing import Protocol
 
-LONGEST_SECONDS = 1.0
+LONGEST_SECONDS = 2
 """The least that ``Retry-After`` ever says; after it a caller is heard in any case."""
 
 

@@ -10,6 +10,7 @@ from service.batch import Queue
 from service.budget import BodyBudget
 from service.errors import QueueFull
 from service.metrics import Metrics
+from service.refused import LONGEST_SECONDS
 from tests.server import Server, read_all, serving, wait_until
 from tests.tiny import tiny_repository
 
@@ -20,7 +21,7 @@ def test_bodies_over_the_limit_are_refused_until_others_are_gone() -> None:
     budget.take(600)
     with pytest.raises(QueueFull) as refused:
         budget.take(500)
-    assert dict(refused.value.headers) == {b"retry-after": b"1"}
+    assert dict(refused.value.headers) == {b"retry-after": b"%d" % LONGEST_SECONDS}
     assert b'mnist_rejected_total{reason="bodies_full"} 1.0' in metrics.exposition()
     budget.give_back(600)
     budget.take(500)
