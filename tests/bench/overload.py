@@ -25,11 +25,11 @@ def rows(server: Server, works: dict[str, Work], seconds: int) -> list[dict[str,
     for name, work in works.items():
         peak = max(_good_s(server, replace(work, connections=n), seconds) for n in PEAK_CALLERS)
         for times in TIMES:
-            before = load.measure(alone, server, 1)["p50_us"]
+            before = load.measure(alone, server, seconds)["p50_us"]
             pause_ms = 1e3 * CALLERS / (times * peak)
             crowd = replace(work, connections=CALLERS)
             got = load.measure(crowd, server, seconds + 1, pause_ms=pause_ms)
-            after = load.measure(alone, server, 1, pause_ms=0.0)["p50_us"]
+            after = load.measure(alone, server, seconds, pause_ms=0.0)["p50_us"]
             found.append(
                 {
                     "work": name,
