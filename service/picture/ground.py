@@ -42,12 +42,14 @@ class Ink:
 def ink_on_plain_ground(grey: Grey) -> Iterator[Ink]:
     """The ink where the ground is of one grey value: the one or the other side of Otsu's threshold.
 
-    Nothing where neither is.
+    Of a digit that fills its frame the outermost pixels alone may show the ground. Nothing where
+    neither side is ground.
     """
     histogram = np.bincount(grey.ravel(), minlength=256)
     threshold = otsu_threshold(histogram)
     if threshold is None:
         return
+    rim = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     for is_light in (True, False):
         side = histogram.copy()
         side[: threshold + 1] *= not is_light
@@ -58,7 +60,9 @@ def ink_on_plain_ground(grey: Grey) -> Iterator[Ink]:
         other = histogram - side
         contrast = abs(int((other * values).sum() / other.sum()) - ground)
         if side.sum() < _LEAST_GROUND * grey.size or high - low > 0.25 * contrast:
-            continue
+            low, ground, high = (int(part) for part in np.percentile(rim, (20, 50, 80)))
+            if side[ground] == 0 or high - low > 0.25 * contrast:
+                continue
         depth = np.int16(ground) - grey if is_light else grey - np.int16(ground)
         amount = np.clip(depth, 0, 255).astype(np.uint8)
         polarity: Polarity = "dark on light" if is_light else "light on dark"
@@ -71,6 +75,7 @@ def ink_on_uneven_ground(grey: Grey, widest_stroke: float) -> Iterator[Ink]:
     ``widest_stroke`` is in pixels; what is wider in all directions is taken for ground.
     """
     window = max(3, round(widest_stroke))
+    window -= 1 - window % 2  # an even one would move all that is closed by a pixel
     paper = sliding(sliding(grey, window, np.maximum), window, np.minimum)
     # A shadow takes from the paper and from the ink in one proportion: their ratio stays.
     ratio = (paper - grey) * (255 / np.maximum(paper, _DARKEST_GROUND).astype(np.float32))

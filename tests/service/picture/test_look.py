@@ -15,8 +15,8 @@ from service.picture.look import as_given, look
 from service.picture.open import Picture, open_picture
 from service.repository import Repository
 from service.runtime import Runtime
-from tests.corpus.digits import mnist
-from tests.corpus.kinds import KINDS, Kind, canvas, photo_12mp, scan, transparent
+from tests.corpus.digits import mnist, other_writers
+from tests.corpus.kinds import KINDS, Kind, canvas, photo_12mp, scan, tight, transparent
 from tests.service.decode.samples import digits
 
 MODELS = Path(__file__).parents[3] / "models"
@@ -149,6 +149,24 @@ def test_a_dot_is_no_digit_though_it_looks_like_a_full_0(radius: int) -> None:
     dot = (x - 150) ** 2 + (y - 110) ** 2 <= radius**2
     for grey in (np.where(dot, 20, 240), np.where(dot, 240, 20)):
         assert look(grey_picture(grey.astype(np.uint8))).doubts == ("not a digit",)
+
+
+@pytest.mark.parametrize("side", [3, 4, 10, 40])
+@pytest.mark.parametrize("light", [True, False])
+def test_a_block_is_not_seen_as_the_other_polarity(side: int, light: bool) -> None:
+    grey = np.zeros((280, 280), np.uint8)
+    grey[100 : 100 + side, 150 : 150 + side] = 255
+    seen = look(grey_picture(grey if light else 255 - grey))
+    assert seen.polarity == ("light on dark" if light else "dark on light")
+    assert seen.box == (150, 100, side, side)
+    assert "not a digit" in seen.doubts
+
+
+def test_bold_digits_that_fill_their_frames_are_dark_on_light() -> None:
+    """All but those that leave no ground at the rim."""
+    random = np.random.default_rng(11)
+    seen = [look(open_picture(tight(s, random), Limits())) for s in other_writers(60, seed=11)]
+    assert sum(one.polarity == "light on dark" for one in seen) <= 3
 
 
 def test_a_faint_digit_is_of_low_contrast() -> None:
