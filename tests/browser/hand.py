@@ -98,7 +98,8 @@ def answer(page: Page) -> str:
 def highest_bar(page: Page) -> int:
     """The digit whose bar is the highest, from the bars' places on the screen."""
     heights: list[float] = page.locator("#bars .fill").evaluate_all(
-        "fills => Promise.all(fills.map(fill => Promise.all("
+        # Settled, not finished: a later answer cancels the animation of an earlier one.
+        "fills => Promise.all(fills.map(fill => Promise.allSettled("
         "fill.getAnimations().map(animation => animation.finished))"
         ".then(() => fill.getBoundingClientRect().height)))"
     )
