@@ -24,6 +24,7 @@ READY_WITHIN_S = 300
 
 
 def main() -> None:
+    """Starts the service as a newcomer does, asks it for one digit, and says how long it took."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         take_tree(folder)
@@ -59,6 +60,7 @@ def free_port() -> int:
 
 
 def wait_until_ready(make: subprocess.Popen[bytes], port: int) -> None:
+    """Returns once readiness is 200; ends the check where it does not come, or make ends."""
     deadline = time.monotonic() + READY_WITHIN_S
     while time.monotonic() < deadline:
         if make.poll() is not None:
