@@ -15,8 +15,8 @@ UTC, durations seconds, figures that do not exist null:
     data           {files: {name: sha256}, training_images, validation_images, test_images}
     settings       every knob of the run, so that it can be run again
     training       {recipe, epochs: [per epoch], clean_epochs, best_epoch, kept: [{epoch, share}],
-                   seconds, cpu_seconds, temperature}; see training.history, and for the last, what
-                   the logits were divided by, training.calibrate
+                   seconds, cpu_seconds, run, temperature}; see training.history, and for the last,
+                   what the logits were divided by, training.calibrate
     validation     {count, accuracy, loss} on what was held out of the training images, or null
     test           what POST /evaluate would answer on the test images; of MNIST's also
                    accuracy_without_label_errors (training.label_errors); reliability: the bins of

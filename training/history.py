@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
@@ -27,7 +28,8 @@ class History:
 
     ``clean_epochs`` of them were the first stage, 0 where there is one stage only. ``best_epoch``
     is the last stage's whose weights were kept. ``kept`` are all whose weights are in those of the
-    version, each as its number (``epoch``) and its ``share``.
+    version, each as its number (``epoch``) and its ``share``. ``run`` is the run's own name, in its
+    checkpoint as in the card of what it published.
     """
 
     epochs: list[Epoch] = field(default_factory=list)
@@ -36,6 +38,7 @@ class History:
     kept: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
     cpu_seconds: float = 0.0
+    run: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def as_dict(self) -> dict[str, Any]:
         """As the card keeps it."""

@@ -18,6 +18,7 @@ from training.verify import VerificationFailed, check
 
 # Accuracies are counts divided by counts: this is less than any image and more than rounding.
 ROUNDING = 1e-9
+NOT_WANTED = "promotion was not wanted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ def release(
     with locked(root):
         decision = decide(Repository(root), card, tolerance, force=force)
         if not wanted:
-            decision = Decision(False, "promotion was not wanted", decision.previous)
+            decision = Decision(False, NOT_WANTED, decision.previous)
         version = publish(staged, root, {**card, "promotion": decision.as_dict()})
         if decision.promoted:
             try:
@@ -113,6 +114,25 @@ def release(
             except PublishError as error:
                 raise PublishError(f"version {version} was published, but {error}") from error
     return version, decision
+
+
+def promote_past_gate(
+    root: Path, version: int, *, tolerance: float, force: bool, command: str
+) -> Decision:
+    """Makes a published version champion where the gate allows; the champion stays as it is.
+
+    Raises:
+        RepositoryError: the version's card cannot be read.
+        PublishError: nothing was promoted, as :func:`promote` says.
+    """
+    with locked(root):
+        repository = Repository(root)
+        decision = decide(repository, repository.card(version), tolerance, force=force)
+        if _previous(repository) == str(version):
+            return Decision(True, "it is champion already", version)
+        if decision.promoted:
+            promote(root, version, reason=decision.reason, command=command)
+    return decision
 
 
 def promote(root: Path, version: int, *, reason: str, command: str) -> None:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from service.repository import NAME, Repository, RepositoryError, parse_version
+from training.card import part
 from training.errors import TrainingError
 
 STAGING_PREFIX = ".staging-"
@@ -110,6 +111,15 @@ def publish(staged: Path, root: Path, card: Mapping[str, Any]) -> int:
         where = error.filename or staged
         raise PublishError(f"nothing was published: {where}: {error.strerror or error}") from error
     raise PublishError(f"nothing was published: {folder} has no free version number")
+
+
+def published(repository: Repository, run: str) -> int | None:
+    """The version that the run of this name has published; None where there is none."""
+    for version in reversed(repository.versions()):
+        with suppress(RepositoryError):
+            if part(repository.card(version), "training").get("run") == run:
+                return version
+    return None
 
 
 def sync(path: Path) -> None:

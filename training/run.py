@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from service.repository import Repository
 from service.scores import Scores
 from service.threads import worker_threads
 from training import card
@@ -19,8 +20,8 @@ from training.errors import TrainingError
 from training.flags import Command
 from training.history import Epoch, History
 from training.measure import measure
-from training.promote import release
-from training.publish import staging
+from training.promote import NOT_WANTED, Decision, promote_past_gate, release
+from training.publish import published, staging
 from training.quiet import quiet_stderr
 from training.report import Report
 from training.stop import finish_first
@@ -46,7 +47,11 @@ def train(command: Command, report: Report) -> None:
 
     checkpoint = Checkpoint(command.checkpoints, config, dataset.hashes, report.resume)
     with staging(command.models) as folder, checkpoint:
-        network, history = _fit(command, parts, checkpoint, report)
+        state = _stopped(command, checkpoint, report)
+        if state and (version := published(Repository(command.models), state.history.run)):
+            _promote(version, command, checkpoint, report)
+            return
+        network, history = _fit(command, parts, checkpoint, state, report)
         from training import calibrate, evaluate, export, model, plots
 
         held_out = parts.validation_images, parts.validation_labels
@@ -83,10 +88,9 @@ def train(command: Command, report: Report) -> None:
 
 
 def _fit(
-    command: Command, parts: Split, checkpoint: Checkpoint, report: Report
+    command: Command, parts: Split, checkpoint: Checkpoint, state: State | None, report: Report
 ) -> tuple[keras.Model, History]:
     """Builds the network and fits it, or goes on with it; gives it in float32."""
-    state = _stopped(command, checkpoint, report)
     report.loading()
     _load_tensorflow()
     from training import fit, model
@@ -188,6 +192,23 @@ def _release(
     )
     checkpoint.remove()
     report.publish(version, command.models)
+    report.promote(version, decision)
+
+
+def _promote(version: int, command: Command, checkpoint: Checkpoint, report: Report) -> None:
+    """Does what is left of a run that was killed after it had published."""
+    finish_first()
+    report.resume(f"it had published version {version} before it was stopped")
+    decision = Decision(False, NOT_WANTED)
+    if command.promote:
+        decision = promote_past_gate(
+            command.models,
+            version,
+            tolerance=command.tolerance,
+            force=command.force,
+            command="train",
+        )
+    checkpoint.remove()
     report.promote(version, decision)
 
 

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from service.repository import NoChampion, Repository, RepositoryError
-from training import journal, tables
+from training import journal, promote, tables
 from training.card import accuracy, measured_on, part
 from training.compare import compare
 from training.data import load
 from training.errors import TrainingError
-from training.promote import decide, promote
 from training.publish import STAGING_PREFIX, locked, sync
 from training.verify import answers, check
 
@@ -93,20 +92,16 @@ def promote_past_gate(
     repository: Repository, version: int, tolerance: float, *, force: bool
 ) -> Answer:
     """Makes a version champion, past the gate."""
-    with locked(repository.root):
-        decision = decide(repository, repository.card(version), tolerance, force=force)
-        if _is_champion(repository, version):
-            reason = "it is champion already"
-        elif decision.promoted:
-            reason = decision.reason
-            promote(repository.root, version, reason=reason, command="models promote")
-        else:
-            raise VersionsError(
-                f"version {version} was not promoted: {decision.reason} "
-                "(--force promotes it all the same)"
-            )
-    report = {"champion": str(version), "reason": reason}
-    return Answer(report, [f"version {version} is champion: {reason}"])
+    decision = promote.promote_past_gate(
+        repository.root, version, tolerance=tolerance, force=force, command="models promote"
+    )
+    if not decision.promoted:
+        raise VersionsError(
+            f"version {version} was not promoted: {decision.reason} "
+            "(--force promotes it all the same)"
+        )
+    report = {"champion": str(version), "reason": decision.reason}
+    return Answer(report, [f"version {version} is champion: {decision.reason}"])
 
 
 def rollback(repository: Repository, steps: int) -> Answer:
@@ -120,7 +115,7 @@ def rollback(repository: Repository, steps: int) -> Answer:
             raise VersionsError(f"of the champions before {champion}, {known} left to go back to")
         version = earlier[-steps]
         reason = f"{steps} back from {champion}"
-        promote(repository.root, version, reason=reason, command=journal.ROLLBACK)
+        promote.promote(repository.root, version, reason=reason, command=journal.ROLLBACK)
     report = {"champion": str(version), "previous": str(champion)}
     return Answer(report, [f"version {version} is champion again, {reason}"])
 
@@ -184,10 +179,3 @@ def _weights(card: Mapping[str, Any]) -> str | None:
     if not part(card, "settings"):
         return None
     return "int8" if part(card, "verification", "parent") else "float32"
-
-
-def _is_champion(repository: Repository, version: int) -> bool:
-    try:
-        return repository.champion() == version
-    except RepositoryError:
-        return False

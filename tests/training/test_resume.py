@@ -57,6 +57,21 @@ def tell_and_end(self, epoch, epochs):
 Report.epoch = tell_and_end
 sys.exit(main(sys.argv[3:]))
 """
+# Ends itself once the version is published: before it is champion, or before its checkpoint goes.
+KILLED_LATE = """
+import os, signal, sys
+from training import checkpoint, promote
+from training.__main__ import main
+
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if sys.argv[1] == "promote":
+    promote.promote = die
+else:
+    checkpoint.Checkpoint.remove = die
+sys.exit(main(sys.argv[2:]))
+"""
 
 
 class Runs:
@@ -78,6 +93,10 @@ class Runs:
     ) -> tuple[int, list[str], str]:
         """A run that gets a signal as soon as it has told of an epoch."""
         return self._finish(["-c", KILLED, str(epoch), str(int(number))], name, words)
+
+    def kill_late(self, name: str, before: str, *words: str | Path) -> tuple[int, list[str], str]:
+        """A run that is killed once it has published, before it promotes or cleans up."""
+        return self._finish(["-c", KILLED_LATE, before], name, words)
 
     def _finish(
         self, program: list[str], name: str, words: tuple[str | Path, ...]
@@ -195,3 +214,20 @@ def test_a_run_that_nobody_stopped_begins_and_its_checkpoints_may_lie_elsewhere(
     assert (status, err) == (0, "")
     assert "resume    no such run was stopped; from the beginning" in lines
     assert not folder.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("before", ["promote", "clean up"])
+def test_killed_once_it_has_published_it_does_not_publish_again(staged: Runs, before: str) -> None:
+    words = ("--architecture", "mlp", "--clean-epochs", "0", "--clean-share", "0", "--epochs", "1")
+    status, _, err = staged.kill_late(before, before, *words)
+    assert (status, err) == (-signal.SIGKILL, "")
+    repository = Repository(staged.folder / before)
+    assert repository.versions() == [1]
+    assert len(staged.checkpoints(before)) == 1
+    status, lines, err = staged.run(before, *words, "--resume")
+    assert (status, err) == (0, "")
+    assert [line.split()[0] for line in lines] == ["data", "resume", "resume", "promote"]
+    assert "it had published version 1 before it was stopped" in lines[2]
+    assert (repository.versions(), repository.champion()) == ([1], 1)
+    assert staged.checkpoints(before) == []
