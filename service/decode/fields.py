@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
 import orjson
 
@@ -37,9 +37,23 @@ def flag(owner: dict[str, Any], name: str, place: str) -> bool:
     return typed(owner, name, bool, "true or false", place) or False
 
 
-def refuse_name(field: str, name: Any, known: str) -> NoReturn:
-    """Raises Invalid for a tensor that the model does not have; it has ``known``."""
-    raise refuse(None, field, f'there is no {shown(name)}; the model has "{known}"')
+def only(owner: dict[str, Any], field: str, known: str) -> dict[str, Any] | None:
+    """The one tensor in the list under ``field``, or None where there is none.
+
+    Raises Invalid for another than the one that the model has, whose name is ``known``.
+    """
+    tensors = owner.get(field)
+    if tensors is None:
+        return None
+    if not isinstance(tensors, list) or not all(isinstance(tensor, dict) for tensor in tensors):
+        raise refuse(None, field, f'a list with one tensor, "{known}", is expected')
+    for tensor in tensors:
+        name = tensor.get("name")
+        if name != known:
+            raise refuse(None, field, f'there is no {shown(name)}; the model has "{known}"')
+    if len(tensors) > 1:
+        raise refuse(None, field, f'"{known}" is given {len(tensors)} times')
+    return tensors[0] if tensors else None
 
 
 def shown(value: Any) -> str:

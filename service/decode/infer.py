@@ -63,8 +63,9 @@ def _request(
     parameters = fields.parameters(content, "request")
     request.timeout_s = _timeout_s(parameters)
     request.binary = fields.flag(parameters, "binary_data_output", "request")
-    if content.get("outputs"):
-        _read_output(content["outputs"], request)
+    output = fields.only(content, "outputs", OUTPUT)
+    if output is not None:
+        _read_output(fields.parameters(output, OUTPUT), request)
     return request
 
 
@@ -90,16 +91,8 @@ def _raw(body: bytes) -> Images:
     return check_pixels(np.frombuffer(body, np.uint8).reshape(1, SIDE, SIDE), INPUT)
 
 
-def _read_output(outputs: Any, request: InferRequest) -> None:
+def _read_output(parameters: dict[str, Any], request: InferRequest) -> None:
     """Takes over how the one output is wanted."""
-    if not isinstance(outputs, list) or not all(isinstance(o, dict) for o in outputs):
-        raise refuse(None, "outputs", f'a list with "{OUTPUT}", or none, is expected')
-    for output in outputs:
-        if output.get("name") != OUTPUT:
-            fields.refuse_name("outputs", output.get("name"), OUTPUT)
-    if len(outputs) > 1:
-        raise refuse(None, "outputs", f'"{OUTPUT}" is asked for {len(outputs)} times')
-    parameters = fields.parameters(outputs[0], OUTPUT)
     if "binary_data" in parameters:
         request.binary = fields.flag(parameters, "binary_data", OUTPUT)
     if "classification" in parameters:

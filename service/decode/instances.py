@@ -60,7 +60,9 @@ def _classify(value: Any, lists: Lists, body: bytes, limits: Limits) -> Images:
     context = content.get("context", {})
     if not isinstance(context, dict):
         raise refuse(None, "context", f"is {name_of(context)}; an object is expected")
-    examples = content.get("examples")
+    if "examples" not in content:
+        raise refuse(None, "body", '"examples" is expected')
+    examples = content["examples"]
     if context and isinstance(examples, list):
         examples = [context | e if isinstance(e, dict) else e for e in examples]
     return _rows(examples, lists, "examples", body, limits)

@@ -1,4 +1,4 @@
-"""JSON lists of whole numbers from 0 to 255, flat or nested, to bytes: the v2 datatype UINT8."""
+"""JSON lists of whole numbers from 0 to 255 to bytes, and what is wrong with the v2 type UINT8."""
 
 from __future__ import annotations
 
@@ -6,70 +6,70 @@ from itertools import chain
 from typing import Any
 
 from service.decode import PIXELS, SIDE
-from service.decode.diagnose import name_of
+from service.decode.diagnose import name_of, shape_flaw
+from service.decode.fields import shown
 from service.decode.flaws import refuse
 
-_EXPECTED = "UINT8 takes whole numbers from 0 to 255"
 
+def pack_images(images: list[Any], *, booleans: bool) -> bytes | None:
+    """The numbers of images that all are 28 lists of 28, or all lists of 784; None for others.
 
-def pack_integers(data: Any, field: str, *, booleans: bool) -> bytes:
-    """The numbers of a flat list, of lists of 784, or of lists of 28 lists of 28, in their order.
-
-    ``booleans`` says whether the lists may hold true or false. Raises :class:`Invalid`, naming
-    the first that is no whole number from 0 to 255, or the first list of another length.
+    They are whole and from 0 to 255. ``booleans`` says whether the lists may hold true or false,
+    which are no numbers.
     """
-    if not isinstance(data, list):
-        raise refuse(None, field, f"data is {name_of(data)}; a list is expected")
-    packed = _pack(data, booleans)
-    if packed is None:
-        raise refuse(None, field, f"data{_flaw(data)}")
-    return packed
-
-
-def _pack(data: list[Any], booleans: bool) -> bytes | None:
     try:
-        rows = [data]
-        if data and type(data[0]) is list:
-            rows, width = data, PIXELS
-            if len(data[0]) == SIDE:
-                if set(map(len, data)) != {SIDE}:
-                    return None
-                rows, width = list(chain.from_iterable(data)), SIDE
-            if set(map(type, rows)) != {list} or set(map(len, rows)) != {width}:
-                return None
-        if booleans and bool in set(map(type, chain.from_iterable(rows))):
-            return None
-        return b"".join(map(bytes, rows))  # refuses all but whole numbers from 0 to 255
+        if set(map(len, images)) == {SIDE}:
+            return _pack_rows(list(chain.from_iterable(images)), SIDE, booleans)
+        return _pack_rows(images, PIXELS, booleans)
     except (TypeError, ValueError):
         return None
 
 
-def _flaw(data: list[Any]) -> str:
-    """What is wrong with the first number or list that is; only run on what was refused."""
-    if type(data[0]) is not list:
-        return _number_flaw(data, "")
+def pack_integers(data: Any, field: str, *, booleans: bool) -> bytes:
+    """The numbers of a flat list, or of images as :func:`pack_images` takes them, in their order.
+
+    Raises :class:`Invalid`, naming the first that is no whole number from 0 to 255, or what keeps
+    the first list that is no image from being one.
+    """
+    if not isinstance(data, list):
+        raise refuse(None, field, f"data is {name_of(data)}; a list is expected")
+    if data and type(data[0]) is list:
+        packed = pack_images(data, booleans=booleans)
+        if packed is None:
+            raise refuse(None, field, _images_flaw(data))
+        return packed
+    try:
+        return _pack_rows([data], len(data), booleans)
+    except (TypeError, ValueError):
+        raise refuse(None, field, _number_flaw(data, "data")) from None
+
+
+def _pack_rows(rows: list[Any], width: int, booleans: bool) -> bytes:
+    """The numbers of lists of this length; TypeError or ValueError where they are anything else."""
+    if set(map(type, rows)) != {list} or set(map(len, rows)) != {width}:
+        raise TypeError
+    if booleans and bool in set(map(type, chain.from_iterable(rows))):
+        raise TypeError
+    return b"".join(map(bytes, rows))  # refuses all but whole numbers from 0 to 255
+
+
+def _images_flaw(data: list[Any]) -> str:
+    """What is wrong with the first image that is; only run on what was refused."""
     for index, image in enumerate(data):
-        place = f"[{index}]"
-        if type(image) is not list or len(image) not in {SIDE, PIXELS}:
-            return f"{place} is {_list(image)}; 28 rows of 28 or 784 numbers are expected"
-        rows = image if len(image) == SIDE else [image]
-        for number, row in enumerate(rows):
-            row_place = f"{place}[{number}]" if rows is image else place
-            if type(row) is not list or len(row) != PIXELS // len(rows):
-                return f"{row_place} is {_list(row)}; {PIXELS // len(rows)} numbers are expected"
+        place = f"data[{index}]"
+        if flaw := shape_flaw(image):
+            return f"{place} {flaw}"
+        for number, row in enumerate(image if len(image) == SIDE else [image]):
+            row_place = f"{place}[{number}]" if row is not image else place
             if flaw := _number_flaw(row, row_place):
                 return flaw
-    return " mixes images of 28 rows and of 784 numbers"
+    return "data mixes images of 28 rows and of 784 numbers"
 
 
 def _number_flaw(numbers: list[Any], place: str) -> str:
     for index, value in enumerate(numbers):
         if type(value) is int and 0 <= value <= 255:
             continue
-        shown = f"{value:.17g}" if type(value) in {int, float} else name_of(value)
-        return f"{place}[{index}] is {shown}; {_EXPECTED}"
+        told = shown(value) if type(value) in {int, float} else name_of(value)
+        return f"{place}[{index}] is {told}; UINT8 takes whole numbers from 0 to 255"
     return ""
-
-
-def _list(value: Any) -> str:
-    return f"a list of {len(value):,}" if type(value) is list else name_of(value)

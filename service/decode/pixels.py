@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.decode import PIXELS, SIDE, Images, Limits
+from service.decode import SIDE, Images, Limits
 from service.decode.diagnose import name_of, shape_flaw
 from service.decode.digits import read_digits
 from service.decode.flaws import Flaws, check_count, refuse
+from service.decode.integers import pack_images
 from service.decode.jsontext import is_nested, list_under, parse_json, parse_object, pieces
 from service.decode.picture import Pictures, from_base64
 from service.errors import Invalid, Malformed
@@ -110,7 +111,7 @@ def images_from_lists(
 
 def _from_lists(value: list[Any], first: int, flaws: Flaws, *, booleans: bool = True) -> Images:
     """The images, the first having the number ``first``; none once there are flaws."""
-    packed = _pack(value, booleans)
+    packed = pack_images(value, booleans=booleans)
     if packed is not None:
         images = np.frombuffer(packed, np.uint8).reshape(-1, SIDE, SIDE)
         return _rounded(images, range(first, first + len(images)), flaws)
@@ -127,21 +128,6 @@ def _from_lists(value: list[Any], first: int, flaws: Flaws, *, booleans: bool = 
             raise refuse(None, flaws.field, "is one image; a list of images is expected")
         return _NONE
     return _rounded(np.array(rows, np.float64).reshape(-1, SIDE, SIDE), numbers, flaws)
-
-
-def _pack(images: list[Any], booleans: bool) -> bytes | None:
-    """The pixels where all images are whole numbers from 0 to 255 in one form, else None."""
-    try:
-        rows, width = images, PIXELS
-        if set(map(len, images)) == {SIDE}:
-            rows, width = list(chain.from_iterable(images)), SIDE
-        if set(map(type, rows)) != {list} or set(map(len, rows)) != {width}:
-            return None
-        if booleans and bool in set(map(type, chain.from_iterable(rows))):
-            return None
-        return b"".join(map(bytes, rows))  # refuses all but whole numbers from 0 to 255
-    except (TypeError, ValueError):
-        return None
 
 
 def check_pixels(array: NDArray[Any], field: str) -> Images:

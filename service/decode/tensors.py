@@ -29,15 +29,9 @@ def input_images(
     ``content`` is the value of the JSON in ``text``, with ``lists`` taken out of it. Raises
     :class:`Malformed`, :class:`Invalid` and :class:`TooLarge`.
     """
-    inputs = content.get("inputs")
-    if not isinstance(inputs, list) or not inputs or not all(isinstance(i, dict) for i in inputs):
+    tensor = fields.only(content, "inputs", INPUT)
+    if tensor is None:
         raise refuse(None, "inputs", f'a list with one tensor, "{INPUT}", is expected')
-    for tensor in inputs:
-        if tensor.get("name") != INPUT:
-            fields.refuse_name("inputs", tensor.get("name"), INPUT)
-    if len(inputs) > 1:
-        raise refuse(None, "inputs", f'"{INPUT}" is given {len(inputs)} times')
-    (tensor,) = inputs
     count = _count(tensor, limits)
     parameters = fields.parameters(tensor, INPUT)
     if "binary_data_size" in parameters:
@@ -58,9 +52,12 @@ def _count(tensor: dict[str, Any], limits: Limits) -> int:
         given = fields.shown(tensor.get("datatype"))
         raise refuse(None, INPUT, f"datatype {given} is not read here; {DATATYPE} is")
     shape = tensor.get("shape")
-    if not isinstance(shape, list) or len(shape) != 3 or shape[1:] != [SIDE, SIDE]:
-        raise refuse(None, INPUT, f"shape {fields.shown(shape)} is not [n, {SIDE}, {SIDE}]")
-    if type(shape[0]) is not int or shape[0] < 0:
+    if (
+        not isinstance(shape, list)
+        or set(map(type, shape)) != {int}
+        or shape[0] < 0
+        or shape[1:] != [SIDE, SIDE]
+    ):
         raise refuse(None, INPUT, f"shape {fields.shown(shape)} is not [n, {SIDE}, {SIDE}]")
     check_count(shape[0], limits, INPUT)
     count: int = shape[0]

@@ -83,6 +83,7 @@ def test_unknown_keys_and_parameters_are_passed_over() -> None:
     [
         ({}, False),
         ({"outputs": []}, False),
+        ({"outputs": None}, False),
         ({"outputs": [{"name": "probabilities"}]}, False),
         ({"parameters": {"binary_data_output": True}}, True),
         ({"outputs": [{"name": "probabilities", "parameters": {"binary_data": True}}]}, True),
@@ -137,6 +138,8 @@ SHARED = {"shared_memory_region": "r", "shared_memory_byte_size": 784}
         (body(tensor(shape=[2, 28, 28, 1])), "image: shape [2,28,28,1] is not [n, 28, 28]"),
         (body(tensor(shape=[-1, 28, 28])), "image: shape [-1,28,28] is not [n, 28, 28]"),
         (body(tensor(shape=[2.0, 28, 28])), "image: shape [2.0,28,28] is not [n, 28, 28]"),
+        (body(tensor(shape=[2, 28.0, 28])), "image: shape [2,28.0,28] is not [n, 28, 28]"),
+        (body(tensor(shape=[])), "image: shape [] is not [n, 28, 28]"),
         (body(tensor(shape=[True, 28, 28])), "image: shape [true,28,28] is not [n, 28, 28]"),
         (body(tensor(shape="2")), 'image: shape "2" is not [n, 28, 28]'),
         (body(tensor(shape=[0, 28, 28])), "image: no images"),
@@ -152,10 +155,10 @@ SHARED = {"shared_memory_region": "r", "shared_memory_byte_size": 784}
         (body(parameters={"timeout": -1}), "timeout: is -1; a number of microseconds"),
         (body(parameters={"timeout": True}), "timeout: is true; a number of microseconds"),
         (body(id=7), "request: id is 7; a string is expected"),
-        (body(outputs={}), None),
-        (body(outputs=[1]), 'outputs: a list with "probabilities"'),
+        (body(outputs={}), 'outputs: a list with one tensor, "probabilities", is expected'),
+        (body(outputs=[1]), 'outputs: a list with one tensor, "probabilities", is expected'),
         (body(outputs=[{"name": "x"}]), 'outputs: there is no "x"; the model has "probabilities"'),
-        (body(outputs=[OUTPUT, OUTPUT]), 'outputs: "probabilities" is asked for 2 times'),
+        (body(outputs=[OUTPUT, OUTPUT]), 'outputs: "probabilities" is given 2 times'),
         (
             body(outputs=[OUTPUT | {"parameters": {"classification": 0}}]),
             "probabilities: classification is 0",
@@ -171,10 +174,7 @@ SHARED = {"shared_memory_region": "r", "shared_memory_byte_size": 784}
         (body(outputs=[OUTPUT | {"parameters": SHARED}]), "shared memory is not offered here"),
     ],
 )
-def test_a_flaw_is_named(sent: bytes, told: str | None) -> None:
-    if told is None:
-        from_infer(sent, None, LIMITS)
-        return
+def test_a_flaw_is_named(sent: bytes, told: str) -> None:
     with pytest.raises(Invalid) as caught:
         from_infer(sent, None, LIMITS)
     assert told in caught.value.detail
@@ -185,7 +185,8 @@ def test_a_flaw_is_named(sent: bytes, told: str | None) -> None:
     ("value", "told"),
     [
         (12.5, "image: data[3] is 12.5; UINT8 takes whole numbers from 0 to 255"),
-        (12.0, "image: data[3] is 12; UINT8"),
+        (0.1, "image: data[3] is 0.1; UINT8"),
+        (12.0, "image: data[3] is 12.0; UINT8"),
         (256, "image: data[3] is 256; UINT8"),
         (-1, "image: data[3] is -1; UINT8"),
         (True, "image: data[3] is true or false; UINT8"),
@@ -203,11 +204,12 @@ def test_only_whole_numbers_from_0_to_255_are_uint8(value: Any, told: str) -> No
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda rows: rows[1][5].pop(), "data[1][5] is a list of 27; 28 numbers are expected"),
-        (lambda rows: rows[1].pop(), "data[1] is a list of 27; 28 rows of 28 or 784"),
+        (lambda rows: rows[1][5].pop(), "data[1] row 5 has 27 numbers; 28 rows of 28 or 784"),
+        (lambda rows: rows[1].pop(), "data[1] has 27 rows; 28 rows of 28 or 784"),
         (lambda rows: rows.insert(1, 4), "data[1] is a number; 28 rows of 28 or 784"),
-        (lambda rows: rows[1].__setitem__(2, 4), "data[1][2] is a number; 28 numbers"),
+        (lambda rows: rows[1].__setitem__(2, 4), "data[1] row 2 is a number; 28 rows of 28 or 784"),
         (lambda rows: rows[1][2].__setitem__(3, 0.5), "data[1][2][3] is 0.5; UINT8"),
+        (lambda rows: rows.__setitem__(0, [0.5, *FLAT[1:784]]), "data[0][0] is 0.5; UINT8"),
         (lambda rows: rows.__setitem__(1, FLAT[784:]), "data mixes images of 28 rows and of 784"),
     ],
 )

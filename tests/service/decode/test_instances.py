@@ -108,7 +108,8 @@ def test_a_flaw_is_named(content: Any, told: str) -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ({}, "examples: is null; a list of images"),
+        ({}, 'body: "examples" is expected'),
+        ({"examples": None}, "examples: is null; a list of images"),
         ({"examples": ROWS, "context": 7}, "context: is a number; an object is expected"),
         ({"examples": [{}]}, 'image 0: has neither "image" nor "b64"'),
     ],
