@@ -26,7 +26,6 @@ PATHS = (
     "/v1/models/{model}/versions/{version}",
     "/v1/models/{model}/labels/{label}",
 )
-_VERBS = (":predict", ":classify")
 
 
 def mount(app: FastAPI, lifecycle: Lifecycle) -> None:
@@ -39,7 +38,7 @@ def mount(app: FastAPI, lifecycle: Lifecycle) -> None:
     async def v1_status(exchange: Exchange) -> Reply:
         """The state of each version, the champion's first: `AVAILABLE` where it is loaded."""
         _refuse_verb(exchange)
-        version = await asked_version(exchange, lifecycle)
+        version = asked_version(exchange, lifecycle)
         if version is not None:
             states = [await lifecycle.state(version)]
         else:
@@ -49,7 +48,7 @@ def mount(app: FastAPI, lifecycle: Lifecycle) -> None:
 
     async def v1_metadata(exchange: Exchange) -> Reply:
         """The model's one signature."""
-        version = await asked_version(exchange, lifecycle)
+        version = asked_version(exchange, lifecycle)
         if version is not None:
             await lifecycle.state(version)
         return Reply.json(metadata(version or lifecycle.champion.version))
@@ -61,7 +60,7 @@ def mount(app: FastAPI, lifecycle: Lifecycle) -> None:
             add_route(app, "GET", path + tail, endpoint, include_in_schema=False)
 
 
-async def asked_version(exchange: Exchange, lifecycle: Lifecycle) -> str | None:
+def asked_version(exchange: Exchange, lifecycle: Lifecycle) -> str | None:
     """The version that the path names by number or label, or None where it names none.
 
     Raises :class:`NotFound` for another model or label; a version may still not be there.
@@ -77,7 +76,7 @@ async def asked_version(exchange: Exchange, lifecycle: Lifecycle) -> str | None:
 
 def _refuse_verb(exchange: Exchange) -> None:
     """A GET of ``...:predict`` has its path, as its last parameter, but not its method."""
-    if exchange.path.endswith(_VERBS):
+    if ":" in exchange.path:  # which no name has
         raise MethodNotAllowed("GET is not read here; POST is", headers=((b"allow", b"POST"),))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from service.decode import fields
 from service.decode.diagnose import name_of
 from service.decode.flaws import refuse
 from service.decode.jsontext import parse_json
@@ -38,17 +39,16 @@ def mount(app: FastAPI, lifecycle: Lifecycle) -> None:
     async def v2_load(exchange: Exchange) -> Reply:
         """Takes up the champion of the repository now; the running one goes on until then."""
         check_model(exchange)
-        _refuse_files(_parameters(await _content(exchange)))
+        _check_load(fields.parameters(await _content(exchange), "request"))
         await lifecycle.take_up_champion()
         return Reply.json({})
 
     async def v2_unload(exchange: Exchange) -> Reply:
         """Lets the version go that the parameter `version` names; never the champion."""
         check_model(exchange)
-        version = _parameters(await _content(exchange)).get("version", lifecycle.champion.version)
-        if not isinstance(version, str):
-            raise refuse(None, "version", f"is {name_of(version)}; a string is expected")
-        await lifecycle.unload(version)
+        asked = fields.parameters(await _content(exchange), "request")
+        version = fields.typed(asked, "version", str, "a string", "request")
+        await lifecycle.unload(lifecycle.champion.version if version is None else version)
         return Reply.json({})
 
     for tail, endpoint, options in (
@@ -72,17 +72,12 @@ async def _content(exchange: Exchange) -> dict[str, Any]:
     return content
 
 
-def _parameters(content: dict[str, Any]) -> dict[str, Any]:
-    parameters = content.get("parameters") or {}
-    if not isinstance(parameters, dict):
-        raise refuse(None, "parameters", f"is {name_of(parameters)}; an object is expected")
-    return parameters
-
-
-def _refuse_files(parameters: dict[str, Any]) -> None:
+def _check_load(parameters: dict[str, Any]) -> None:
     for name in parameters:
         if name == "config" or name.startswith("file:"):
             raise refuse(None, name[:40], "would overwrite files, which no request does here")
+    if "version" in parameters:
+        raise refuse(None, "version", "is for the champion file to say, which load takes up")
 
 
 def index(states: list[dict[str, Any]], *, only_ready: bool) -> list[dict[str, str]]:

@@ -145,6 +145,10 @@ def test_the_models_are_listed_by_name(server: Server) -> None:
         (PREDICT, {"instances": [[1]]}, 400, "image 0: "),
         (PREDICT, {"instances": [[1] * 784]}, 400, "looks scaled to 0..1"),
         (PREDICT, {"instances": ROWS, "signature_name": "x"}, 400, "signature_name"),
+        ("/v1/models/mnist:regress", {"examples": ROWS}, 400, "the model has no 'regress'"),
+        ("/v1/models/mnist/versions/2:regress", {}, 400, "it has 'predict' and 'classify'"),
+        ("/v1/models/mnist/labels/champion:explain", {}, 400, "the model has no 'explain'"),
+        ("/v1/models/other:regress", {}, 404, "no model 'other'"),
         ("/v1/models/other:predict", {"instances": ROWS}, 404, "no model 'other'"),
         ("/v1/models/other/versions/2:predict", {"instances": ROWS}, 404, "no model 'other'"),
         ("/v1/models/mnist/versions/9:predict", {"instances": ROWS}, 404, "no version '9'"),
@@ -175,6 +179,7 @@ def test_other_errors_have_it_too(server: Server) -> None:
         PREDICT,
         "/v1/models/mnist/versions/2:predict",
         "/v1/models/mnist/labels/champion:classify",
+        "/v1/models/mnist/versions/2:regress",
         "/v1/models/other:predict",
     ):
         answer = server.get(path)

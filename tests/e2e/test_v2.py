@@ -355,6 +355,8 @@ def test_the_repository_is_listed_loaded_from_and_unloaded(models: Path, tmp_pat
         named = {"parameters": {"version": "2"}}
         check_error(post(server, unload, named), 400, "version 2 is the champion")
         check_error(post(server, unload, {"parameters": {"version": "9"}}), 404, "no version '9'")
+        check_error(post(server, unload, {"parameters": {"version": 3}}), 400, "version is 3; a")
+        check_error(post(server, unload, {"parameters": []}), 400, "parameters is a list")
         for path in (unload, "/v2/repository/local/models/mnist/unload"):
             check_ok(post(server, path, {"parameters": {"version": "3"}}))
         assert index(server, b'{"ready":true}').keys() == {"2"}
@@ -375,6 +377,8 @@ def test_load_takes_up_the_champion_now(tmp_path: Path) -> None:
         for name in ("config", "file:1/model.onnx"):
             refused = post(server, load, {"parameters": {name: "{}"}})
             check_error(refused, 400, f"{name}: would overwrite files")
+        refused = post(server, load, {"parameters": {"version": "2"}})
+        check_error(refused, 400, "version: is for the champion file to say")
         (models / "mnist" / "champion").write_text("9\n")
         check_error(server.post(load, b"{}"), 503, "version 1 goes on: version 9")
         assert check_ok(post(server, INFER, content()))["model_version"] == "1"
