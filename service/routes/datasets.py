@@ -13,7 +13,7 @@ from service.picture.show import png
 from service.routes.evaluate import MNIST_TEST, load_dataset
 from service.routing import add_route
 from service.runtime import Images
-from service.schemas import TEST_IMAGE
+from service.schemas.operations import TEST_IMAGE
 from service.settings import Settings
 
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")

@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 
 from service.exchange import Exchange, Reply
 from service.routing import add_route
-from service.schemas import Problem
+from service.schemas.answers import Problem
 
 _FOLDER = Path(__file__).resolve().parent.parent / "static" / "docs"
 _ASSETS = {

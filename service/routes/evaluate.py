@@ -19,7 +19,7 @@ from service.lifecycle import Lifecycle
 from service.offload import when_large
 from service.routing import add_route
 from service.runtime import Images, Probabilities
-from service.schemas import EVALUATE
+from service.schemas.operations import EVALUATE
 from service.scores import score
 from service.settings import Settings
 

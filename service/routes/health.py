@@ -8,7 +8,7 @@ from service.errors import Unavailable
 from service.exchange import Exchange, Reply
 from service.lifecycle import Lifecycle
 from service.routing import add_route
-from service.schemas import LIVE, READY
+from service.schemas.operations import LIVE, READY
 
 
 def mount(app: FastAPI, lifecycle: Lifecycle) -> None:

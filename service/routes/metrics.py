@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from service.exchange import Exchange, Reply
 from service.metrics import Metrics
 from service.routing import add_route
-from service.schemas import METRICS
+from service.schemas.operations import METRICS
 
 TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from service.exchange import Exchange, Reply
 from service.lifecycle import Lifecycle
 from service.routing import add_route
-from service.schemas import CARD, MODELS, VERSION_PICTURE
+from service.schemas.operations import CARD, MODELS, VERSION_PICTURE
 
 # A published version is never changed, but a repository may be made anew.
 _UNCHANGING = (b"cache-control", b"public, max-age=3600")

@@ -25,7 +25,7 @@ from service.picture.look import Seen
 from service.routing import add_route
 from service.run import digits
 from service.runtime import Images
-from service.schemas import PREDICT
+from service.schemas.operations import PREDICT
 from service.settings import Settings
 
 READS = (

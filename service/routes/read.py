@@ -18,7 +18,7 @@ from service.picture.number import Digit, number_in
 from service.picture.open import open_picture
 from service.routes.predict import decode, limits_of
 from service.routing import add_route
-from service.schemas import READ
+from service.schemas.operations import READ
 from service.settings import Settings
 
 READS = "image/*, multipart/form-data with one file, application/json with one picture"

@@ -25,7 +25,7 @@ from service.routes.v1_models import asked_version
 from service.routing import add_route
 from service.run import digits
 from service.runtime import Images, Probabilities
-from service.schemas_protocols import V1_CLASSIFY, V1_PREDICT
+from service.schemas.protocols import V1_CLASSIFY, V1_PREDICT
 from service.settings import Settings
 
 _Build = Callable[[Probabilities], bytes]

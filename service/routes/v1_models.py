@@ -18,7 +18,7 @@ from service.repository import NAME
 from service.routes.model_name import check_model
 from service.routing import add_route
 from service.runtime import INPUT, OUTPUT
-from service.schemas_protocols import V1_SHOWS
+from service.schemas.protocols import V1_SHOWS
 
 CHAMPION = "champion"
 PATHS = (

@@ -15,7 +15,7 @@ from service.lifecycle import Lifecycle
 from service.metrics import Metrics
 from service.routes import v2_infer, v2_models, v2_repository
 from service.routing import add_route
-from service.schemas_protocols import V2_SHOWS, V2_STATE
+from service.schemas.protocols import V2_SHOWS, V2_STATE
 from service.settings import Settings
 
 EXTENSIONS = (

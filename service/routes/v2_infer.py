@@ -18,7 +18,7 @@ from service.offload import SMALL_BYTES, SMALL_JSON_BYTES, SMALL_ROWS, when_larg
 from service.routes.model_name import check_model
 from service.routing import add_route
 from service.run import digits
-from service.schemas_protocols import V2_INFER
+from service.schemas.protocols import V2_INFER
 from service.settings import Settings
 
 OCTETS = b"application/octet-stream"

@@ -18,7 +18,7 @@ from service.repository import NAME
 from service.routes.model_name import check_model
 from service.routing import add_route
 from service.runtime import INPUT, OUTPUT
-from service.schemas_protocols import V2_SHOWS, V2_STATE
+from service.schemas.protocols import V2_SHOWS, V2_STATE
 from service.settings import Settings
 from service.statistics import Statistics
 

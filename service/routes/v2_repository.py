@@ -21,7 +21,7 @@ from service.lifecycle import Lifecycle
 from service.repository import NAME
 from service.routes.model_name import check_model
 from service.routing import add_route
-from service.schemas_protocols import V2_CHANGES, V2_INDEX
+from service.schemas.protocols import V2_CHANGES, V2_INDEX
 
 _BODY_BYTES = 1 << 20
 

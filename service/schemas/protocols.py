@@ -1,7 +1,4 @@
-"""What OpenAPI shows of ``/v1`` and ``/v2``: the shapes that their protocols lay down.
-
-Like ``service.schemas`` they describe and are not run on requests.
-"""
+"""What FastAPI is told of the endpoints of ``/v1`` and ``/v2``: what their protocols lay down."""
 
 from __future__ import annotations
 

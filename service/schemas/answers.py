@@ -1,0 +1,171 @@
+"""What the service's own endpoints answer; examples are real answers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Digit = Field(ge=0, le=9)
+Share = Field(ge=0, le=1)
+
+
+class Seen(BaseModel):
+    """What the model saw, with `?include=seen`."""
+
+    png: str = Field(
+        json_schema_extra={"contentEncoding": "base64", "contentMediaType": "image/png"},
+        description="the 28x28 image that the model read",
+    )
+    box: list[int] | None = Field(
+        min_length=4,
+        max_length=4,
+        description="left, top, width and height of the digit in the upright picture's pixels; "
+        "null for what is taken as given, and where none was found",
+    )
+    polarity: Literal["as given", "dark on light", "light on dark"]
+    stroke_width: float = Field(description="mean width of the strokes in pixels of the 28x28")
+
+
+class Prediction(BaseModel):
+    """What one image shows."""
+
+    digit: int = Digit
+    confidence: float = Field(ge=0, le=1, description="the largest of the probabilities")
+    probabilities: list[float] = Field(
+        min_length=10, max_length=10, description="for the digits 0 to 9; they sum to 1"
+    )
+    doubtful: bool
+    doubts: list[
+        Literal["blank", "not a digit", "several digits", "too small", "low contrast", "inverted"]
+    ]
+    seen: Seen | None = Field(None, description="only with `?include=seen`")
+
+
+class Predictions(BaseModel):
+    """The answer of `/predict`, in the order of the images."""
+
+    model_config = ConfigDict(protected_namespaces=())
+    model: Literal["mnist"]
+    version: str = Field(examples=["3"])
+    predictions: list[Prediction]
+
+
+class DigitRead(BaseModel):
+    """One digit of a number."""
+
+    digit: int = Digit
+    confidence: float = Share
+    box: list[int] = Field(
+        min_length=4,
+        max_length=4,
+        description="left, top, width and height in the upright picture's pixels",
+    )
+
+
+class NumberRead(BaseModel):
+    """The answer of `/read`."""
+
+    text: str = Field(
+        examples=["90210"], description="a newline between lines of digits; empty for none"
+    )
+    digits: list[DigitRead] = Field(description="in reading order")
+
+
+class ClassScores(BaseModel):
+    """How one digit fared; null where a figure would divide by zero."""
+
+    digit: int = Digit
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    support: int
+
+
+class Mistake(BaseModel):
+    """An image that was taken for another digit."""
+
+    index: int
+    label: int = Digit
+    digit: int = Digit
+    confidence: float = Share
+
+
+class Evaluation(BaseModel):
+    """The answer of `/evaluate`."""
+
+    model_config = ConfigDict(protected_namespaces=())
+    model: Literal["mnist"]
+    version: str = Field(examples=["3"])
+    count: int
+    accuracy: float | None
+    loss: float | None = Field(
+        description="mean cross-entropy in nats, probabilities clipped at 1e-7"
+    )
+    calibration_error: float | None = Field(
+        description="expected calibration error over 15 equal-width bins"
+    )
+    per_class: list[ClassScores]
+    confusion_matrix: list[list[int]] = Field(description="10 x 10, rows are the true digits")
+    mistakes: list[Mistake] = Field(description="up to 20, the most confident first")
+
+
+class VersionState(BaseModel):
+    """One version of the model in this worker."""
+
+    version: str
+    state: Literal["serving", "loaded", "available", "failed"]
+    reason: str | None = Field(description="why it failed")
+
+
+class ProviderState(BaseModel):
+    """What really runs the champion, read back from the session."""
+
+    requested: Literal["auto", "cpu", "cuda"]
+    active: Literal["cpu", "cuda"]
+    fallback: str | None = Field(description="why auto did not get CUDA")
+    nodes: dict[str, int] = Field(description="graph nodes by execution provider")
+    onnxruntime: str
+    threads: int
+
+
+class ModelState(BaseModel):
+    """A model with its versions."""
+
+    name: Literal["mnist"]
+    champion: str
+    champion_fault: str | None = Field(
+        description="why the version that the champion file names does not serve"
+    )
+    versions: list[VersionState]
+    provider: ProviderState
+
+
+class Models(BaseModel):
+    """The answer of `/models`."""
+
+    models: list[ModelState]
+
+
+class Status(BaseModel):
+    """The answer of the health checks."""
+
+    status: Literal["live", "ready"]
+
+
+class FlawShown(BaseModel):
+    """One thing wrong with the input."""
+
+    index: int | None = Field(description="the image, from 0")
+    field: str
+    message: str
+
+
+class Problem(BaseModel):
+    """Every error, after RFC 9457."""
+
+    type: str = Field(examples=["urn:mnist-serve:problem:invalid"])
+    title: str
+    status: int
+    detail: str
+    errors: list[FlawShown] | None = None
