@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -30,7 +31,7 @@ from service.repository import NAME
 from training.config import Config
 from training.errors import TrainingError
 from training.history import History
-from training.publish import replace, sweep
+from training.publish import lock, replace, sweep
 
 FOLDER = ".checkpoints"
 RUN, STATE = "run.json", "checkpoint.npz"
@@ -79,12 +80,23 @@ class Checkpoint:
         self._identity = json.dumps(self._run, indent=2, sort_keys=True).encode()
         self._warn = warn
         self._epochs = 0
+        self._held = -1
         self.folder = root / hashlib.sha256(self._identity).hexdigest()[:16]
 
     def __enter__(self) -> Self:
-        """Makes the folder. Raises :class:`CheckpointError` where that cannot be done."""
+        """Makes the folder, and keeps other processes from the same run.
+
+        Raises :class:`CheckpointError` where that cannot be done, or another is at it.
+        """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            self._held = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            if lock(self._held, wait=False) is False:
+                os.close(self._held)
+                raise CheckpointError(
+                    f"the same run is going on in another process, which keeps {self.folder}; "
+                    "wait for it, or give another --checkpoints"
+                )
             sweep(self.folder)
             replace(self.folder / RUN, self._identity)
         except OSError as error:
@@ -92,6 +104,7 @@ class Checkpoint:
         return self
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        os.close(self._held)
         if not self.exists():
             self.remove()
         elif error and self._epochs:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NoReturn, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
 from training import checkpoint
 from training.config import Config, ConfigError, recipe_names
+from training.usage import Parser, add_models
 
 DEFAULT_RECIPE = {"mlp": "tutorial"}  # of a network; the others have "default"
 
@@ -58,73 +58,20 @@ def parse(arguments: list[str] | None = None) -> Command:
     )
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """One line instead of the usage, which is a screen long."""
-        sys.stderr.write(f"{self.prog}: {message} (see {self.prog} --help)\n")
-        sys.exit(2)
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="train",
         description="Trains a digit classifier, proves its ONNX export, publishes it as a new "
         "version and promotes it if it is good enough.",
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "--recipe",
-        metavar="NAME|PATH",
-        help=f"settings to begin with: {', '.join(recipe_names())}, or a TOML file "
-        "(default: default, or tutorial with --architecture mlp)",
+    told = (
+        f"settings to begin with: {', '.join(recipe_names())}, or a TOML file "
+        "(default: default, or tutorial with --architecture mlp)"
     )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        metavar="PATH",
-        help="a folder of IDX files, plain or gzip, or an .npz (default: MNIST, which comes along)",
-    )
-    parser.add_argument(
-        "--models",
-        type=Path,
-        metavar="DIR",
-        default=Path("models"),
-        help="model repository (default: models)",
-    )
-    parser.add_argument(
-        "--resume",
-        action="store_true",
-        help="go on after the last whole epoch of a run that was stopped, where there is one with "
-        "the same settings and data",
-    )
-    parser.add_argument(
-        "--checkpoints",
-        type=Path,
-        metavar="DIR",
-        help="where a run keeps what --resume needs until it has published "
-        "(default: .checkpoints in the model repository)",
-    )
-    parser.add_argument(
-        "--tensorboard",
-        type=Path,
-        metavar="DIR",
-        help="write the curves of loss, accuracy and learning rate for TensorBoard, in a folder "
-        "for the run",
-    )
-    promotion = parser.add_mutually_exclusive_group()
-    promotion.add_argument(
-        "--no-promote", dest="promote", action="store_false", help="publish only"
-    )
-    promotion.add_argument(
-        "--force", action="store_true", help="promote even a version that is worse"
-    )
-    parser.add_argument(
-        "--tolerance",
-        type=float,
-        default=0.0,
-        metavar="SHARE",
-        help="promote up to so much less test accuracy than the champion's (default: 0)",
-    )
+    parser.add_argument("--recipe", metavar="NAME|PATH", help=told)
+    _add_places(parser)
+    _add_promotion(parser)
     knobs = parser.add_argument_group(
         "settings", "They beat the recipe. In brackets: their values in the recipe default."
     )
@@ -132,6 +79,38 @@ def _parser() -> argparse.ArgumentParser:
     for name, field in Config.model_fields.items():
         _add_knob(knobs, name, field, getattr(shown, name))
     return parser
+
+
+def _add_places(parser: argparse.ArgumentParser) -> None:
+    """Adds what the run reads and writes."""
+    told = "a folder of IDX files, plain or gzip, or an .npz (default: MNIST, which comes along)"
+    parser.add_argument("--data", type=Path, metavar="PATH", help=told)
+    add_models(parser)
+    told = (
+        "go on after the last whole epoch of a run that was stopped, where there is one with the "
+        "same settings and data"
+    )
+    parser.add_argument("--resume", action="store_true", help=told)
+    told = (
+        "where a run keeps what --resume needs until it has published "
+        "(default: .checkpoints in the model repository)"
+    )
+    parser.add_argument("--checkpoints", type=Path, metavar="DIR", help=told)
+    told = (
+        "write the curves of loss, accuracy and learning rate for TensorBoard, in a folder for the "
+        "run"
+    )
+    parser.add_argument("--tensorboard", type=Path, metavar="DIR", help=told)
+
+
+def _add_promotion(parser: argparse.ArgumentParser) -> None:
+    """Adds what decides whether the version serves."""
+    one = parser.add_mutually_exclusive_group()
+    one.add_argument("--no-promote", dest="promote", action="store_false", help="publish only")
+    told = "promote even a version that is worse"
+    one.add_argument("--force", action="store_true", help=told)
+    told = "promote up to so much less test accuracy than the champion's (default: 0)"
+    parser.add_argument("--tolerance", type=float, default=0.0, metavar="SHARE", help=told)
 
 
 def _add_knob(group: argparse._ArgumentGroup, name: str, field: FieldInfo, shown: Any) -> None:

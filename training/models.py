@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from service.repository import Repository, RepositoryError, parse_version
 from training import versions
@@ -20,9 +21,12 @@ from training.errors import TrainingError
 from training.importing import import_file
 from training.spread import spread
 from training.stop import Stopped, stoppable
+from training.usage import Parser, add_models
 from training.versions import Answer
 
 FAILURES = (TrainingError, RepositoryError)
+
+Words: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,23 +58,30 @@ def _fail(why: str) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="models", description="Looks after the model repository.")
+    parser = Parser(prog="models", description="Looks after the model repository.")
     words = parser.add_subparsers(required=True, metavar="COMMAND")
+    for add in (_list, _show, _verify, _promote, _rollback, _diff, _spread, _prune, _import):
+        add(words)
+    return parser
 
-    word = _add(words, "list", "list the versions", lambda r, _: versions.listed(r))
 
+def _list(words: Words) -> None:
+    _add(words, "list", "list the versions", lambda r, _: versions.listed(r))
+
+
+def _show(words: Words) -> None:
     word = _add(words, "show", "show a version's card", lambda r, o: versions.show(r, o.version))
     _add_version(word)
 
-    word = _add(
-        words,
-        "verify",
-        "prove a version again: hash, ends, batches, accuracy on the test images",
-        lambda r, o: versions.verify(r, o.version, o.data),
-    )
+
+def _verify(words: Words) -> None:
+    told = "prove a version again: hash, ends, batches, accuracy on the test images"
+    word = _add(words, "verify", told, lambda r, o: versions.verify(r, o.version, o.data))
     _add_version(word)
     _add_data(word)
 
+
+def _promote(words: Words) -> None:
     word = _add(
         words,
         "promote",
@@ -79,50 +90,48 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_version(word)
     word.add_argument("--force", action="store_true", help="whatever the gate says")
-    word.add_argument(
-        "--tolerance",
-        type=_fraction,
-        default=0.0,
-        metavar="FRACTION",
-        help="how far the test accuracy may be below the champion's (default: 0)",
-    )
+    told = "how far the test accuracy may be below the champion's (default: 0)"
+    word.add_argument("--tolerance", type=_fraction, default=0.0, metavar="FRACTION", help=told)
 
-    word = _add(
-        words,
-        "rollback",
-        "make the champion before champion again",
-        lambda r, o: versions.rollback(r, o.steps),
-    )
-    steps = "how many champions to go back (default: 1)"
-    word.add_argument("steps", type=_count, nargs="?", default=1, metavar="STEPS", help=steps)
 
-    word = _add(
-        words,
-        "diff",
-        "compare two versions on the same test images",
-        lambda r, o: versions.diff(r, o.version, o.other, o.data),
-    )
+def _rollback(words: Words) -> None:
+    told = "make the champion before champion again"
+    word = _add(words, "rollback", told, lambda r, o: versions.rollback(r, o.steps))
+    told = "how many champions to go back (default: 1)"
+    word.add_argument("steps", type=_count, nargs="?", default=1, metavar="STEPS", help=told)
+
+
+def _diff(words: Words) -> None:
+    told = "compare two versions on the same test images"
+    word = _add(words, "diff", told, lambda r, o: versions.diff(r, o.version, o.other, o.data))
     _add_version(word)
     word.add_argument("other", type=_version, metavar="M", help="another version")
     _add_data(word)
 
-    word = _add(
-        words,
-        "spread",
-        "mean and spread of the figures of runs that differ in their seeds",
-        lambda r, o: spread(r, o.versions),
-    )
+
+def _spread(words: Words) -> None:
+    told = "mean and spread of the figures of runs that differ in their seeds"
+    word = _add(words, "spread", told, lambda r, o: spread(r, o.versions))
     told = "their numbers, two or more"
     word.add_argument("versions", type=_version, nargs="+", metavar="N", help=told)
 
+
+def _prune(words: Words) -> None:
     word = _add(
         words,
         "prune",
-        "remove all but the newest versions and the champion",
-        lambda r, o: versions.prune(r, o.keep),
+        "remove all but the newest versions and the champion, or what stopped runs keep",
+        lambda r, o: (
+            versions.prune(r, o.keep) if o.keep else versions.prune_checkpoints(o.checkpoints)
+        ),
     )
-    word.add_argument("--keep", type=_count, required=True, metavar="K", help="how many to keep")
+    one = word.add_mutually_exclusive_group(required=True)
+    one.add_argument("--keep", type=_count, metavar="K", help="how many versions to keep")
+    told = "remove the checkpoints of stopped runs in this folder, so that none can go on"
+    one.add_argument("--checkpoints", type=Path, metavar="DIR", help=told)
 
+
+def _import(words: Words) -> None:
     word = _add(
         words,
         "import",
@@ -130,39 +139,6 @@ def _parser() -> argparse.ArgumentParser:
         lambda r, o: import_file(r, o.file, Wishes.of(vars(o)), o.data),
     )
     word.set_defaults(publishes=True)
-    _add_import(word)
-    return parser
-
-
-def _add(
-    words: argparse._SubParsersAction[argparse.ArgumentParser],
-    name: str,
-    told: str,
-    run: Callable[[Repository, argparse.Namespace], Answer],
-) -> argparse.ArgumentParser:
-    word = words.add_parser(name, help=told, description=f"{told[0].upper()}{told[1:]}.")
-    word.set_defaults(run=run, publishes=False)
-    word.add_argument(
-        "--models",
-        type=Path,
-        default=Path(os.environ.get("MNIST_MODELS") or "models"),
-        metavar="DIR",
-        help="the model repository (default: MNIST_MODELS, or models)",
-    )
-    word.add_argument("--json", action="store_true", help="answer in JSON")
-    return word
-
-
-def _add_version(word: argparse.ArgumentParser) -> None:
-    word.add_argument("version", type=_version, metavar="N", help="a version's number")
-
-
-def _add_data(word: argparse.ArgumentParser) -> None:
-    told = "folder of IDX files, or .npz, to take the test images from (default: MNIST)"
-    word.add_argument("--data", type=Path, metavar="PATH", help=told)
-
-
-def _add_import(word: argparse.ArgumentParser) -> None:
     word.add_argument("file", type=Path, metavar="FILE.onnx", help="the model to take in")
     fixed = word.add_argument_group("what shall not be found out by measuring")
     told = "shape of the images: [n,1,28,28], [n,28,28,1], [n,784] or [n,28,28]"
@@ -176,6 +152,26 @@ def _add_import(word: argparse.ArgumentParser) -> None:
     fixed.add_argument("--output", metavar="NAME", help="the output to take")
     fixed.add_argument("--answer", choices=ANSWERS, help="what that output is")
     _add_data(word)
+
+
+def _add(
+    words: Words, name: str, told: str, run: Callable[[Repository, argparse.Namespace], Answer]
+) -> argparse.ArgumentParser:
+    """A word with what every word has."""
+    word = words.add_parser(name, help=told, description=f"{told[0].upper()}{told[1:]}.")
+    word.set_defaults(run=run, publishes=False)
+    add_models(word)
+    word.add_argument("--json", action="store_true", help="answer in JSON")
+    return word
+
+
+def _add_version(word: argparse.ArgumentParser) -> None:
+    word.add_argument("version", type=_version, metavar="N", help="a version's number")
+
+
+def _add_data(word: argparse.ArgumentParser) -> None:
+    told = "folder of IDX files, or .npz, to take the test images from (default: MNIST)"
+    word.add_argument("--data", type=Path, metavar="PATH", help=told)
 
 
 def _version(text: str) -> int:

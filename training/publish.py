@@ -51,7 +51,7 @@ def locked(root: Path) -> Iterator[None]:
     except OSError as error:
         raise PublishError(f"{folder} cannot be used: {error.strerror}") from error
     try:
-        _lock(descriptor, wait=True)
+        lock(descriptor, wait=True)
         yield
     finally:
         os.close(descriptor)
@@ -70,7 +70,7 @@ def staging(root: Path) -> Iterator[Path]:
             sweep(root / NAME)
             folder.mkdir()
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            _lock(descriptor, wait=False)
+            lock(descriptor, wait=False)
         yield folder
     except OSError as error:
         where = error.filename or folder
@@ -120,6 +120,20 @@ def published(repository: Repository, run: str) -> int | None:
             if part(repository.card(version), "training").get("run") == run:
                 return version
     return None
+
+
+def lock(descriptor: int, *, wait: bool) -> bool | None:
+    """Locks an open file or folder: True; False where another holds it; None without locks.
+
+    The lock goes with the descriptor, and with the process.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
 
 
 def sync(path: Path) -> None:
@@ -177,30 +191,24 @@ def _make_folder(folder: Path) -> None:
         sync(path.parent)
 
 
-def _lock(descriptor: int, *, wait: bool) -> bool | None:
-    """Locks an open file or folder: True; False where another holds it; None without locks."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        return False
-    except OSError:
-        return None
-    return True
-
-
 def sweep(folder: Path) -> None:
     """Removes what processes left behind that are gone: their locks went with them."""
     for path in folder.glob(f"{STAGING_PREFIX}*"):
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError:
-            continue
-        try:
-            free = _lock(descriptor, wait=False)
-            age_s = time.time() - os.fstat(descriptor).st_mtime
-            if free or (free is None and age_s > ABANDONED_AFTER_S):
+        with suppress(OSError), abandoned(path) as free:  # Another's is hidden and harmless.
+            if free:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-        except OSError:
-            continue  # Another's folder is no reason to fail; it is hidden and harmless.
-        finally:
-            os.close(descriptor)
+
+
+@contextmanager
+def abandoned(path: Path) -> Iterator[bool]:
+    """Whether nobody is at this file or folder any more; in the block nobody else comes to it.
+
+    Raises OSError where it cannot be opened.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        free = lock(descriptor, wait=False)
+        age_s = time.time() - os.fstat(descriptor).st_mtime
+        yield bool(free) or (free is None and age_s > ABANDONED_AFTER_S)
+    finally:
+        os.close(descriptor)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from service.repository import Repository
 from service.scores import Scores
 from service.threads import worker_threads
-from training import card
+from training import card, stopped
 from training.checkpoint import Checkpoint, State
 from training.data import Dataset, Split, load, split
 from training.errors import TrainingError
@@ -110,6 +110,8 @@ def _fit(
 
 def _stopped(command: Command, checkpoint: Checkpoint, report: Report) -> State | None:
     """Where the run that is to go on was stopped; None where it begins."""
+    if others := stopped.kept(command.checkpoints):
+        report.resume(stopped.told(others))
     if not command.resume:
         if checkpoint.exists():
             report.resume("a run like this was stopped; --resume would go on with it")

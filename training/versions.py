@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from service.repository import NoChampion, Repository, RepositoryError
-from training import journal, promote, tables
+from training import checkpoint, journal, promote, stopped, tables
 from training.card import accuracy, measured_on, part
 from training.compare import compare
 from training.data import load
@@ -36,7 +36,7 @@ class Answer(NamedTuple):
 
 
 def listed(repository: Repository) -> Answer:
-    """Lists the versions; a damaged one is listed with what is wrong."""
+    """Lists the versions, a damaged one with what is wrong, and what stopped runs keep."""
     damage = champion = None
     try:
         champion = repository.champion()
@@ -46,7 +46,10 @@ def listed(repository: Repository) -> Answer:
         damage = str(error)
     rows = [_row(repository, version, champion) for version in repository.versions()]
     name = None if champion is None else str(champion)
-    return Answer({"champion": name, "versions": rows}, tables.versions(rows), damage)
+    runs = stopped.kept(checkpoint.place(repository.root))
+    report = {"champion": name, "versions": rows, "stopped": [run.as_dict() for run in runs]}
+    lines = tables.versions(rows)
+    return Answer(report, [*lines, stopped.told(runs)] if runs else lines, damage)
 
 
 def show(repository: Repository, version: int) -> Answer:
@@ -144,6 +147,14 @@ def prune(repository: Repository, keep: int) -> Answer:
     told = f"removed {', '.join(map(str, removed))}" if removed else "nothing to remove"
     report = {"removed": list(map(str, removed)), "kept": list(map(str, repository.versions()))}
     return Answer(report, [f"{told}; kept {', '.join(report['kept'])}"])
+
+
+def prune_checkpoints(root: Path) -> Answer:
+    """Removes what runs that were stopped keep under ``root`` to go on from."""
+    removed = stopped.remove(root)
+    count = "1 checkpoint" if len(removed) == 1 else f"{len(removed)} checkpoints"
+    text = f"removed {count}, {stopped.mebibytes(removed)}," if removed else "nothing to remove"
+    return Answer({"removed": [run.as_dict() for run in removed]}, [f"{text} in {root}"])
 
 
 def _remove(folder: Path) -> None:

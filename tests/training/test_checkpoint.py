@@ -18,7 +18,7 @@ DATA = {"train.gz": "ab", "test.gz": "cd"}
 
 def state(epochs: int = 2) -> State:
     history = History([Epoch(n + 1, 0.1, 0.9, 1 / 3, None, 1e-3, 2.5, 4.25) for n in range(epochs)])
-    history.kept = [{"epoch": 1, "share": 0.3}]
+    history.kept, history.run = [{"epoch": 1, "share": 0.3}], "5eed"
     random = np.random.default_rng(0)
     weights = [random.normal(size=(3, 4)).astype(np.float32), np.array([0.5, np.nan], np.float32)]
     return State(history, weights, [np.array(7), *weights], [], weights[:1])
@@ -73,6 +73,22 @@ def test_where_no_run_was_stopped_there_is_no_state_and_nothing_stays(tmp_path: 
         assert kept.load() is None
         assert kept.folder.exists()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_processes_are_not_at_the_same_run(tmp_path: Path) -> None:
+    """They would replace each other's state, and the first to end would remove the other's."""
+    with checkpoint(tmp_path) as kept:
+        kept.save(state())
+        with (
+            pytest.raises(CheckpointError, match=r"^the same run is going on .* which keeps \S+;"),
+            checkpoint(tmp_path),
+        ):
+            pass
+        assert kept.exists()
+        with checkpoint(tmp_path, Config(seed=1)):
+            pass
+    with checkpoint(tmp_path) as again:
+        assert again.load()
 
 
 def test_runs_with_other_settings_keep_their_own(tmp_path: Path) -> None:

@@ -14,6 +14,15 @@ def test_without_flags_it_is_the_recipe_default() -> None:
     assert (command.data, command.models, command.promote) == (None, Path("models"), True)
 
 
+def test_the_repository_is_named_by_the_environment_unless_a_flag_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MNIST_MODELS", "/srv/models")
+    assert parse([]).models == Path("/srv/models")
+    assert parse([]).checkpoints == Path("/srv/models/mnist/.checkpoints")
+    assert parse(["--models", "mine"]).models == Path("mine")
+
+
 def test_mlp_alone_is_the_recipe_tutorial() -> None:
     assert parse(["--architecture", "mlp"]).config == Config.from_recipe("tutorial")
 

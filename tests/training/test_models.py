@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -291,13 +292,18 @@ def test_a_repository_that_is_not_there_is_one_line_and_is_not_made(
         ["rollback", "0"],
         ["prune"],
         ["prune", "--keep", "0"],
+        ["prune", "--keep", "1", "--checkpoints", "here"],
         ["list", "--colour"],
     ],
 )
-def test_wrong_usage_ends_with_status_2(arguments: list[str]) -> None:
+def test_wrong_usage_is_one_line_and_status_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert re.fullmatch(r"(models( \w+)?): .+ \(see \1 --help\)\n", told)
 
 
 def test_data_that_cannot_be_read_is_one_line(models: Said) -> None:
