@@ -39,6 +39,8 @@ def import_file(repository: Repository, path: Path, wishes: Wishes, data: Path |
         validation=None,
         test=facts["test"],
         verification=facts["verification"],
+        robustness=facts.get("robustness"),
+        doubt=facts.get("doubt"),
         imported=facts["imported"],
     )
     from training import export

@@ -14,6 +14,7 @@ from training.label_errors import LABELS
 from training.measure import Measured
 from training.progress import Progress
 from training.promote import Decision
+from training.tables import worst_kinds
 from training.verify import Verification
 
 
@@ -135,16 +136,7 @@ class Report:
                 f"without the {len(LABELS)} labels known to be wrong: "
                 f"{measured.accuracy_without_label_errors:.4f}"
             )
-        shares, doubt = measured.robustness, measured.doubt
-        worst = min(shares, key=shares.__getitem__)
-        caught = {name: kind["caught"] for name, kind in doubt["kinds"].items()}
-        least = min(caught, key=caught.__getitem__)
-        self._progress.stage(
-            "measure",
-            f"{len(shares)} kinds of digits: least accurate {shares[worst]:.4f} ({worst}); "
-            f"{len(caught)} of non-digits: least caught {caught[least]:.3f} ({least}), "
-            f"where {doubt['digits']['pass']:.4f} of digits pass",
-        )
+        self._progress.stage("measure", worst_kinds(measured.robustness, measured.doubt))
 
     def publish(self, version: int, models: Path) -> None:
         """Where the version is."""

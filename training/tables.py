@@ -93,8 +93,27 @@ def imported(card: Mapping[str, Any], version: int) -> list[str]:
         f"proved on {proof['images']:,} images: within {within} of {of}",
         *_changed(original),
         f"Test accuracy: {card['test']['accuracy']:.4f}",
+        _fares(card),
         f"version {version} is published; `models promote {version}` makes it champion",
     ]
+
+
+def _fares(card: Mapping[str, Any]) -> str:
+    if "doubt" not in card:
+        return "it is too slow for more: not measured on damaged digits and on non-digits"
+    return worst_kinds(card["robustness"], card["doubt"])
+
+
+def worst_kinds(robustness: Mapping[str, float], doubt: Mapping[str, Any]) -> str:
+    """Which damaged digits are read worst, and which non-digits are caught least, in one line."""
+    worst = min(robustness, key=robustness.__getitem__)
+    caught = {name: kind["caught"] for name, kind in doubt["kinds"].items()}
+    least = min(caught, key=caught.__getitem__)
+    return (
+        f"{len(robustness)} kinds of digits: least accurate {robustness[worst]:.4f} ({worst}); "
+        f"{len(caught)} of non-digits: least caught {caught[least]:.3f} ({least}), "
+        f"where {doubt['digits']['pass']:.4f} of digits pass"
+    )
 
 
 def _changed(original: Mapping[str, Any]) -> list[str]:

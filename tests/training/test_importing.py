@@ -16,6 +16,7 @@ from tests.digits import as_npz
 from tests.tiny import tiny_repository
 from tests.training.adopt import hostile, strangers
 from training import models
+from training.robustness.corruptions import CORRUPTIONS
 
 
 @pytest.fixture
@@ -53,6 +54,11 @@ def test_a_model_with_data_beside_it_becomes_a_version_that_serves(
     assert imported["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert list(imported["external_data"]) == ["theirs.data"]
     assert card["promotion"]["promoted"] is False
+    assert set(card["robustness"]) > set(CORRUPTIONS)
+    assert 0.5 <= card["doubt"]["threshold"] <= 0.99
+    assert card["doubt"]["chosen_on"]["images"] == 600
+    assert not any(kind["trained"] for kind in card["doubt"]["kinds"].values())
+    assert "kinds of digits: least accurate" in told
     assert not (repository.folder / "champion").exists()
 
     model = repository.read_model(1)
@@ -65,6 +71,12 @@ def test_a_model_with_data_beside_it_becomes_a_version_that_serves(
     assert story["sha256"] == imported["sha256"]
     onnx.checker.check_model(onnx.load_from_string(model), full_check=True)
 
+    assert models.main(["show", "1", "--models", str(root)]) == 0
+    shown = capsys.readouterr().out
+    assert f"doubt.threshold {card['doubt']['threshold']}" in " ".join(shown.split())
+    assert f"robustness.blur 1 pixel {card['robustness']['blur 1 pixel']}" in " ".join(
+        shown.split()
+    )
     assert models.main(["promote", "1", "--models", str(root)]) == 0
     assert repository.champion() == 1
     assert models.main(["verify", "1", "--models", str(root), "--data", str(data)]) == 0

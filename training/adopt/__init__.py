@@ -6,6 +6,7 @@
     wrap      uint8 images in, probabilities out, any batch, in standard operators
     prove     the wrapped file against the file as it came, through ``service.runtime``
     adopt     the steps above, one after the other
+    fare      measured on damaged digits and on what is no digit, as a trained version is
     sandbox   all of it in a process of its own, with limits on time and memory
 
 ``layouts`` and ``pixels`` hold the shapes and the scales, ``answers`` the forms of the output,

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from training.adopt.adopt import adopt
+from training.adopt.fare import fare
 from training.adopt.sandbox import Limits
 from training.adopt.stranger import one_line
 from training.adopt.wishes import Wishes
-from training.data import DataError
+from training.data import DataError, load
 from training.errors import TrainingError
 
 
@@ -34,7 +35,9 @@ def main(request: dict[str, Any]) -> None:
     path, wishes = Path(request["path"]), Wishes.of(request["wishes"])
     data = None if request["data"] is None else Path(request["data"])
     try:
-        adopted = adopt(path, wishes, data, enter)
+        dataset = load(data)
+        adopted = adopt(path, wishes, dataset, enter)
+        facts = adopted.facts | fare(adopted, dataset)
     except DataError as error:
         _tell(channel, {"failure": str(error)})
     except TrainingError as error:
@@ -45,7 +48,7 @@ def main(request: dict[str, Any]) -> None:
         told = one_line(error) or type(error).__name__
         _tell(channel, {"failure": f"{path.name}: it is malformed: {told}"})
     else:
-        _tell(channel, {"size_bytes": len(adopted.model), "facts": adopted.facts})
+        _tell(channel, {"size_bytes": len(adopted.model), "facts": facts})
         channel.write(adopted.model)
 
 

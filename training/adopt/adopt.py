@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto
 
+from service.decode import Images
+from service.decode.labelled import Labels
 from training.adopt import AdoptError, guess, printable, tidy
 from training.adopt.graphs import opset
 from training.adopt.layouts import Layout, layouts
@@ -17,7 +19,7 @@ from training.adopt.prove import Proof, prove
 from training.adopt.read import Source, read
 from training.adopt.stranger import Stranger
 from training.adopt.wishes import Wishes
-from training.data import load
+from training.data import Dataset
 from training.export import IR_VERSION
 
 # Which training images are measured on.
@@ -32,23 +34,19 @@ class Adopted:
     facts: dict[str, Any]
 
 
-def adopt(path: Path, wishes: Wishes, data: Path | None, enter: Callable[[str], None]) -> Adopted:
+def adopt(path: Path, wishes: Wishes, dataset: Dataset, enter: Callable[[str], None]) -> Adopted:
     """Takes in the model at ``path``; ``enter`` is called with the name of each step.
 
     Raises:
         AdoptError: the file cannot be taken in.
-        DataError: the labelled images cannot be read.
     """
-    dataset = load(data)
     enter("load")
     source = read(path)
     came, cuts = _usable(tidy.plain(source.model), wishes.output)
     stranger, fitting = _load(came, source, wishes)
 
     enter("measure")
-    order = np.random.default_rng(SEED).permutation(len(dataset.train_images))[: guess.SECOND]
-    images = guess.moved(dataset.train_images[order])
-    forms = guess.guess(stranger, fitting, images, dataset.train_labels[order], wishes)
+    forms = guess.guess(stranger, fitting, *samples(dataset), wishes)
 
     enter("prove")
     best = forms[0]
@@ -56,6 +54,12 @@ def adopt(path: Path, wishes: Wishes, data: Path | None, enter: Callable[[str], 
     facts = _facts(source, cuts[best.output], forms, proof)
     data_facts = {"files": dataset.hashes, "test_images": len(dataset.test_images)}
     return Adopted(proof.model, {**facts, "data": data_facts})
+
+
+def samples(dataset: Dataset) -> tuple[Images, Labels]:
+    """Training images to measure on, (n, 28, 28), each moved by a pixel, and their labels."""
+    order = np.random.default_rng(SEED).permutation(len(dataset.train_images))[: guess.SECOND]
+    return guess.moved(dataset.train_images[order]), dataset.train_labels[order]
 
 
 def _usable(model: ModelProto, wished: str | None) -> tuple[ModelProto, dict[str, ModelProto]]:

@@ -12,6 +12,7 @@ from tests.digits import as_npz
 from tests.training.adopt import strangers
 from training.adopt.adopt import Adopted, adopt
 from training.adopt.wishes import Wishes
+from training.data import load
 
 Take = Callable[..., Adopted]
 
@@ -40,6 +41,6 @@ def take(data: Path, tmp_path: Path) -> Take:
     def take_in(model: ModelProto | bytes, **wishes: str) -> Adopted:
         path = tmp_path / "stranger.onnx"
         path.write_bytes(model if isinstance(model, bytes) else model.SerializeToString())
-        return adopt(path, Wishes(**wishes), data, lambda _: None)  # type: ignore[arg-type]
+        return adopt(path, Wishes(**wishes), load(data), lambda _: None)  # type: ignore[arg-type]
 
     return take_in
