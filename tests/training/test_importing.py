@@ -72,11 +72,9 @@ def test_a_model_with_data_beside_it_becomes_a_version_that_serves(
     onnx.checker.check_model(onnx.load_from_string(model), full_check=True)
 
     assert models.main(["show", "1", "--models", str(root)]) == 0
-    shown = capsys.readouterr().out
-    assert f"doubt.threshold {card['doubt']['threshold']}" in " ".join(shown.split())
-    assert f"robustness.blur 1 pixel {card['robustness']['blur 1 pixel']}" in " ".join(
-        shown.split()
-    )
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"doubt.threshold {card['doubt']['threshold']}" in shown
+    assert f"robustness.blur 1 pixel {card['robustness']['blur 1 pixel']}" in shown
     assert models.main(["promote", "1", "--models", str(root)]) == 0
     assert repository.champion() == 1
     assert models.main(["verify", "1", "--models", str(root), "--data", str(data)]) == 0
