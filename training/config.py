@@ -24,6 +24,9 @@ Optimizer = Literal["sgd", "momentum", "rmsprop", "adam", "muon"]
 Precision = Literal["float32", "bfloat16", "auto"]
 Schedule = Literal["constant", "exponential", "cosine", "one_cycle"]
 Weights = Literal["float32", "int8"]
+Share = Annotated[float, Field(ge=0, le=1)]
+ShareBelowOne = Annotated[float, Field(ge=0, lt=1)]
+NotNegative = Annotated[float, Field(ge=0)]
 # TOML has arrays and no tuples; the entries themselves stay strict.
 Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=8192)], ...], Field(strict=False)]
 
@@ -51,22 +54,20 @@ class Config(BaseModel):
     batch_normalization: bool = Field(
         default=False, description="normalise each hidden layer over the batch"
     )
-    dropout: float = Field(
+    dropout: ShareBelowOne = Field(
         default=0.0,
-        ge=0,
-        lt=1,
         description="share of units dropped after each dense layer or pooling",
     )
-    l2: float = Field(
-        default=0.0, ge=0, description="L2 penalty on every kernel, added to the loss"
+    l2: NotNegative = Field(
+        default=0.0, description="L2 penalty on every kernel, added to the loss"
     )
 
     loss: Loss = Field(
         default="sparse_categorical_crossentropy",
         description="what is minimised, over the ten digits",
     )
-    label_smoothing: float = Field(
-        default=0.0, ge=0, lt=1, description="share of each label spread evenly over the ten digits"
+    label_smoothing: ShareBelowOne = Field(
+        default=0.0, description="share of each label spread evenly over the ten digits"
     )
     optimizer: Optimizer = Field(default="adam", description="update rule")
     learning_rate: float = Field(default=1e-3, gt=0, description="highest rate of the schedule")
@@ -75,8 +76,8 @@ class Config(BaseModel):
         description="course of the learning rate; exponential falls to 1 %, cosine to 0, "
         "one_cycle rises from 4 % for a quarter of the run and then falls to 0",
     )
-    weight_decay: float = Field(
-        default=0.0, ge=0, description="share of the rate by which weights shrink a step"
+    weight_decay: NotNegative = Field(
+        default=0.0, description="share of the rate by which weights shrink a step"
     )
     batch_size: int = Field(default=128, ge=1, le=60_000, description="images a step")
     epochs: int = Field(default=10, ge=1, le=10_000, description="passes over the training images")
@@ -86,8 +87,8 @@ class Config(BaseModel):
         description="stop after so many epochs without a better validation loss and keep the "
         "best weights; 0: never",
     )
-    validation_fraction: float = Field(
-        default=0.1, ge=0, lt=1, description="share of the training images held out for validation"
+    validation_fraction: ShareBelowOne = Field(
+        default=0.1, description="share of the training images held out for validation"
     )
 
     shift: float = Field(
@@ -99,10 +100,8 @@ class Config(BaseModel):
     rotation: float = Field(
         default=0.0, ge=0, le=180, description="augmentation: turn by up to so many degrees"
     )
-    scale: float = Field(
+    scale: ShareBelowOne = Field(
         default=0.0,
-        ge=0,
-        lt=1,
         description="augmentation: grow or shrink by up to this share, each axis",
     )
     shear: float = Field(
@@ -115,26 +114,20 @@ class Config(BaseModel):
         description="augmentation: bend, by a normal draw of so many pixels at the knots of a grid",
     )
 
-    wild: float = Field(
+    wild: Share = Field(
         default=0.0,
-        ge=0,
-        le=1,
         description="augmentation: share of the images that turn and move up to 2.3 times as far",
     )
-    corruption: float = Field(
+    corruption: Share = Field(
         default=0.0,
-        ge=0,
-        le=1,
         description="augmentation: share of the images made thicker, thinner, paler, noisy, "
         "specked, blurred or coarse",
     )
-    printed: float = Field(
-        default=0.0, ge=0, le=1, description="printed digits a step, as a share of the batch"
+    printed: Share = Field(
+        default=0.0, description="printed digits a step, as a share of the batch"
     )
-    non_digits: float = Field(
+    non_digits: Share = Field(
         default=0.0,
-        ge=0,
-        le=1,
         description="letters, scribbles, textures and noise a step, as a share of the batch, "
         "learnt as no digit more than another",
     )
@@ -145,10 +138,8 @@ class Config(BaseModel):
         description="epochs before the others, at twice the rate, without wild, corrupted, printed "
         "and non-digits",
     )
-    clean_share: float = Field(
+    clean_share: Share = Field(
         default=0.0,
-        ge=0,
-        le=1,
         description="share of the weights after the clean epochs in those that are kept",
     )
 

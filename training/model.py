@@ -7,7 +7,7 @@ To add an architecture, write its function, enter it in ``ARCHITECTURES`` and na
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -62,17 +62,9 @@ def cnn(ink: Any, config: Config) -> Any:
     CPU the work at full size is what costs. Global average pooling takes the place of large
     dense layers (Lin et al. 2014, "Network In Network").
     """
-    features = ops.expand_dims(ink, -1)
-    for index, filters in enumerate(config.filters):
-        features = _hidden(
-            layers.Conv2D,
-            features,
-            config,
-            filters,
-            kernel_size=5 if index == 0 else 3,
-            strides=2 if index in (0, 2) else 1,
-            padding="same",
-        )
+    later = len(config.filters) - 1
+    sides, strides = [5, *[3] * later], [2, 1, 2, *[1] * later]
+    features = _convolutions(ink, config, sides, strides, "same")
     features = layers.GlobalAveragePooling2D()(features)
     return _dropout(features, config)
 
@@ -85,17 +77,9 @@ def valid_cnn(ink: Any, config: Config) -> Any:
     pooling blurs where things are (An et al. 2020, "An Ensemble of Simple Convolutional Neural
     Network Models for MNIST Digit Recognition", https://arxiv.org/abs/2008.10400).
     """
-    features = ops.expand_dims(ink, -1)
-    last = len(config.filters) - 1
-    for index, filters in enumerate(config.filters):
-        features = _hidden(
-            layers.Conv2D,
-            features,
-            config,
-            filters,
-            kernel_size=6 if index == 0 else features.shape[1] if index == last else 3,
-            strides=2 if index == 0 else 1,
-        )
+    between = len(config.filters) - 2
+    sides, strides = [6, *[3] * between, 12 - 2 * between], [2, *[1] * (between + 1)]
+    features = _convolutions(ink, config, sides, strides, "valid")
     features = ops.reshape(features, (-1, config.filters[-1]))
     return _dropout(features, config)
 
@@ -105,6 +89,17 @@ ARCHITECTURES: dict[str, Callable[[Any, Config], Any]] = {
     "cnn": cnn,
     "valid_cnn": valid_cnn,
 }
+
+
+def _convolutions(
+    ink: Any, config: Config, sides: Sequence[int], strides: Sequence[int], padding: str
+) -> Any:
+    """One after the other, (n, 28, 28) -> (n, rows, columns, filters[-1])."""
+    features = ops.expand_dims(ink, -1)
+    for filters, side, stride in zip(config.filters, sides, strides, strict=False):
+        options = {"kernel_size": side, "strides": stride, "padding": padding}
+        features = _hidden(layers.Conv2D, features, config, filters, **options)
+    return features
 
 
 def _hidden(

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from PIL import Image
@@ -175,64 +174,6 @@ def first_image_only() -> ModelProto:
     return built
 
 
-def cntk() -> ModelProto:
-    """A CNN with the structure of mnist-8 in the ONNX model zoo, which CNTK wrote.
-
-    Pixels from 0 to 255, one image at a time, logits in the hundreds, weights listed as inputs,
-    the last weights reshaped in the graph; operator set 8, IR version 3.
-    """
-    random = np.random.default_rng(4)
-    weights = {
-        "Parameter5": random.normal(0, 0.3, (8, 1, 5, 5)).astype(np.float32),
-        "Parameter6": random.normal(0, 9, (8, 1, 1)).astype(np.float32),
-        "Parameter87": random.normal(0, 0.1, (16, 8, 5, 5)).astype(np.float32),
-        "Parameter88": random.normal(0, 9, (16, 1, 1)).astype(np.float32),
-        "Pooling160_Output_0_reshape0_shape": np.array([1, 256]),
-    }
-    body = [
-        _conv("Input3", "Parameter5", "Convolution28_Output_0"),
-        helper.make_node("Add", ["Convolution28_Output_0", "Parameter6"], ["Plus30_Output_0"]),
-        helper.make_node("Relu", ["Plus30_Output_0"], ["ReLU32_Output_0"]),
-        _pool("ReLU32_Output_0", "Pooling66_Output_0", 2),
-        _conv("Pooling66_Output_0", "Parameter87", "Convolution110_Output_0"),
-        helper.make_node("Add", ["Convolution110_Output_0", "Parameter88"], ["Plus112_Output_0"]),
-        helper.make_node("Relu", ["Plus112_Output_0"], ["ReLU114_Output_0"]),
-        _pool("ReLU114_Output_0", "Pooling160_Output_0", 3),
-        helper.make_node(
-            "Reshape",
-            ["Pooling160_Output_0", "Pooling160_Output_0_reshape0_shape"],
-            ["Pooling160_Output_0_reshape0"],
-        ),
-    ]
-    image = [helper.make_tensor_value_info("Input3", TensorProto.FLOAT, [1, 1, 28, 28])]
-    row = helper.make_tensor_value_info("Pooling160_Output_0_reshape0", TensorProto.FLOAT, [1, 256])
-    last, bias = _fit_on_top(model(body, image, [row], weights, opset=8, ir_version=4))
-    weights["Parameter193"] = last.reshape(16, 4, 4, 10)
-    weights["Parameter193_reshape1_shape"] = np.array([256, 10])
-    weights["Parameter194"] = bias.reshape(1, 10)
-    end = [
-        helper.make_node(
-            "Reshape",
-            ["Parameter193", "Parameter193_reshape1_shape"],
-            ["Parameter193_reshape1"],
-        ),
-        helper.make_node(
-            "MatMul",
-            ["Pooling160_Output_0_reshape0", "Parameter193_reshape1"],
-            ["Times212_Output_0"],
-        ),
-        helper.make_node("Add", ["Times212_Output_0", "Parameter194"], ["Plus214_Output_0"]),
-    ]
-    listed = [
-        helper.make_tensor_value_info(
-            name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape
-        )
-        for name, value in weights.items()
-    ]
-    logits = helper.make_tensor_value_info("Plus214_Output_0", TensorProto.FLOAT, [1, 10])
-    return model([*body, *end], [*image, *listed], [logits], weights, opset=8, ir_version=3)
-
-
 def scikit_network() -> ModelProto:
     """What skl2onnx writes of an ``MLPClassifier``: a label, and dictionaries of probabilities."""
     built = mlp(unit, ("n", 784), "Softmax")
@@ -319,19 +260,6 @@ def model(
     )
 
 
-def _fit_on_top(body: ModelProto) -> tuple[Floats, Floats]:
-    """The last layer for what a body of one image at a time gives for raw pixels."""
-    data = dataset()
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = ort.InferenceSession(body.SerializeToString(), options)
-    features = [
-        session.run(None, {"Input3": image.reshape(1, 1, 28, 28)})[0]
-        for image in raw(data.train_images[:FITTED])
-    ]
-    return fit_last(np.concatenate(features), data.train_labels[:FITTED])
-
-
 def _with_labels_and_dictionaries(built: ModelProto, probabilities: str) -> ModelProto:
     graph = built.graph
     if not any(entry.domain == "ai.onnx.ml" for entry in built.opset_import):
@@ -367,20 +295,3 @@ def _with_labels_and_dictionaries(built: ModelProto, probabilities: str) -> Mode
 
 def _ml(operator: str, inputs: list[str], outputs: list[str], **attributes: Any) -> NodeProto:
     return helper.make_node(operator, inputs, outputs, domain="ai.onnx.ml", **attributes)
-
-
-def _conv(source: str, weights: str, output: str) -> NodeProto:
-    return helper.make_node(
-        "Conv", [source, weights], [output], kernel_shape=[5, 5], auto_pad="SAME_UPPER"
-    )
-
-
-def _pool(source: str, output: str, size: int) -> NodeProto:
-    return helper.make_node(
-        "MaxPool",
-        [source],
-        [output],
-        kernel_shape=[size, size],
-        strides=[size, size],
-        pads=[0, 0, 0, 0],
-    )

@@ -8,7 +8,7 @@ import pytest
 from onnx import ModelProto, TensorProto, helper
 
 from service.runtime import Runtime
-from tests.training.adopt import hostile, strangers
+from tests.training.adopt import hostile, strangers, zoo
 from tests.training.adopt.conftest import Take
 from tests.training.adopt.strangers import mlp
 from training.adopt import AdoptError
@@ -161,7 +161,7 @@ def test_a_batch_said_to_be_free_that_is_not(take: Take) -> None:
 
 def test_the_model_zoos_network_is_taken_in(take: Take) -> None:
     """Structure of mnist-8: raw pixels, batch 1, IR version 3, weights among the inputs."""
-    adopted = take(strangers.cntk())
+    adopted = take(zoo.cntk())
     imported = adopted.facts["imported"]
     assert imported["found"]["layout"] == "[1,1,28,28]"
     assert imported["found"]["scale"] == "0..255"
