@@ -82,73 +82,41 @@ def _truncated() -> Iterator[Wrong]:
     yield Wrong("deflate cut", flat[:-4], RAW, headers=(("Content-Encoding", "deflate"),))
 
 
+ROW = "[" + ",".join(["1"] * 28) + "]"
+IMAGE = "[" + ",".join([ROW] * 28) + "]"
+PIXELS = (
+    *("NaN", "Infinity", "-Infinity", "1e999", "1e400", "9" * 400),
+    *("-1", "256", "-0.6", "255.4"),
+    *("true", "null", '"7"', "[]", "{}"),
+    *("0x10", "01", "1.", ".5", "+1", "--1", "1e", "\\u0031"),
+)
+JSON_TEXTS = (
+    *("null", "7", '"images"', "[]", "{}"),
+    *('{"images": null}', '{"images": 7}', '{"images": "x"}', '{"images": {}}'),
+    *('{"images": [null]}', '{"images": [[]]}', '{"images": [[[]]]}'),
+    *('{"images": [' + ROW + "]}", '{"images": [[' + ROW + "]]}"),
+    '{"images": [' + IMAGE + "], }",
+    '{"images": [' + IMAGE + '], "more": 1}',
+    '{"images": [' + IMAGE + '], "images": [' + IMAGE + "]}",
+    '{"images": [' + IMAGE + '], "pictures": []}',
+    *('{"pictures": []}', '{"pictures": [1]}', '{"pictures": ["@@@"]}'),
+    '{"pictures": ["' + base64.b64encode(b"no picture").decode() + '"]}',
+    '{"pictures": "' + base64.b64encode(as_picture(ONE[0])).decode() + '"}',
+    "[" * 100_000,
+    '{"images":' + "[" * 50_000 + "]" * 50_000 + "}",
+    '{"a":' * 20_000,
+    '{"images": [' + IMAGE + "]} {}",
+    '{"images": [' + IMAGE + "]}\x00",
+    "\ufeff{}",
+    "{'images': []}",
+)
+
+
 def _json() -> Iterator[Wrong]:
-    row = "[" + ",".join(["1"] * 28) + "]"
-    image = "[" + ",".join([row] * 28) + "]"
-
-    def with_pixel(text: str) -> str:
-        return '{"images": [' + image.replace("1", text, 1) + "]}"
-
-    pixels = [
-        "NaN",
-        "Infinity",
-        "-Infinity",
-        "1e999",
-        "-1",
-        "256",
-        "1e400",
-        "9" * 400,
-        "true",
-        "null",
-        '"7"',
-        "[]",
-        "{}",
-        "0x10",
-        "01",
-        "1.",
-        ".5",
-        "+1",
-        "--1",
-        "1e",
-        "\\u0031",
-        "-0.6",
-        "255.4",
-    ]
-    for text in pixels:
-        yield Wrong(f"the pixel {text[:20]}", with_pixel(text).encode(), JSON)
-    texts = [
-        "null",
-        "7",
-        '"images"',
-        "[]",
-        "{}",
-        '{"images": null}',
-        '{"images": 7}',
-        '{"images": "x"}',
-        '{"images": {}}',
-        '{"images": [null]}',
-        '{"images": [[]]}',
-        '{"images": [[[]]]}',
-        '{"images": [' + row + "]}",
-        '{"images": [[' + row + "]]}",
-        '{"images": [' + image + "], }",
-        '{"images": [' + image + '], "more": 1}',
-        '{"images": [' + image + '], "images": [' + image + "]}",
-        '{"images": [' + image + '], "pictures": []}',
-        '{"pictures": []}',
-        '{"pictures": [1]}',
-        '{"pictures": ["@@@"]}',
-        '{"pictures": ["' + base64.b64encode(b"no picture").decode() + '"]}',
-        '{"pictures": "' + base64.b64encode(as_picture(ONE[0])).decode() + '"}',
-        "[" * 100_000,
-        '{"images":' + "[" * 50_000 + "]" * 50_000 + "}",
-        '{"a":' * 20_000,
-        '{"images": [' + image + "]} {}",
-        '{"images": [' + image + "]}\x00",
-        "\ufeff{}",
-        "{'images': []}",
-    ]
-    for number, text in enumerate(texts):
+    for text in PIXELS:
+        body = '{"images": [' + IMAGE.replace("1", text, 1) + "]}"
+        yield Wrong(f"the pixel {text[:20]}", body.encode(), JSON)
+    for number, text in enumerate(JSON_TEXTS):
         yield Wrong(f"JSON {number}: {text[:30]}", text.encode(), JSON)
     yield Wrong("JSON as UTF-16", as_json(ONE).decode().encode("utf-16"), JSON)
     yield Wrong("JSON with a lone surrogate", b'{"images": ["\\ud800"]}', JSON)
@@ -296,69 +264,59 @@ def _heads() -> Iterator[Wrong]:
         yield Wrong(f"path {path[:30]}", ONE.tobytes(), RAW, path)
 
 
-def _evaluations() -> Iterator[Wrong]:
-    images_idx, labels_idx = as_idx(ONE), as_idx(np.array([7], np.uint8))
-    good = {"images": ("images", "i", images_idx), "labels": ("labels", "l", labels_idx)}
-    for number, data in enumerate(
-        (
-            b"",
-            images_idx[:-1],
-            images_idx + b"x",
-            b"\0\0\x08\x03" + b"\xff" * 12,
-            b"\0\0\x0d\x03" + images_idx[4:],
-            gzip.compress(images_idx)[:-5],
-            as_idx(ONE[0][:27]),
-            labels_idx,
-            gzip.compress(bytes(5_000_000)),
-        )
-    ):
-        yield Wrong(
-            f"evaluate images {number}",
-            *as_form(("images", "i", data), good["labels"]),
-            "/evaluate",
-        )
-    for number, data in enumerate(
-        (
-            b"",
-            labels_idx[:-1],
-            as_idx(np.array([10], np.uint8)),
-            as_idx(np.array([1, 2], np.uint8)),
-            as_npy(np.array([-1])),
-            as_npy(np.array([1.5])),
-            as_npy(np.array(["1"])),
-        )
-    ):
-        yield Wrong(
-            f"evaluate labels {number}",
-            *as_form(good["images"], ("labels", "l", data)),
-            "/evaluate",
-        )
-    for number, data in enumerate(
-        (
-            b"",
-            b"PK",
-            as_npz(images=ONE),
-            as_npz(images=ONE, labels=np.array([1, 2])),
-            as_npz(a=ONE, b=ONE),
-            as_npz(images=ONE, labels=np.array([None])),
-            as_npz(images=ONE, labels=np.array([7]))[:-30],
-            as_npz(images=np.zeros((1000, 28, 28), np.uint8), labels=np.zeros(1000, np.uint8)),
-        )
-    ):
+IMAGES_IDX, LABELS_IDX = as_idx(ONE), as_idx(np.array([7], np.uint8))
+IMAGES_PART, LABELS_PART = ("images", "i", IMAGES_IDX), ("labels", "l", LABELS_IDX)
+IMAGE_FILES = (
+    b"",
+    IMAGES_IDX[:-1],
+    IMAGES_IDX + b"x",
+    b"\0\0\x08\x03" + b"\xff" * 12,
+    b"\0\0\x0d\x03" + IMAGES_IDX[4:],
+    gzip.compress(IMAGES_IDX)[:-5],
+    as_idx(ONE[0][:27]),
+    LABELS_IDX,
+    gzip.compress(bytes(5_000_000)),
+)
+LABEL_FILES = (
+    b"",
+    LABELS_IDX[:-1],
+    as_idx(np.array([10], np.uint8)),
+    as_idx(np.array([1, 2], np.uint8)),
+    as_npy(np.array([-1])),
+    as_npy(np.array([1.5])),
+    as_npy(np.array(["1"])),
+)
+DATASETS = (
+    b"",
+    b"PK",
+    as_npz(images=ONE),
+    as_npz(images=ONE, labels=np.array([1, 2])),
+    as_npz(a=ONE, b=ONE),
+    as_npz(images=ONE, labels=np.array([None])),
+    as_npz(images=ONE, labels=np.array([7]))[:-30],
+    as_npz(images=np.zeros((1000, 28, 28), np.uint8), labels=np.zeros(1000, np.uint8)),
+)
+
+
+def _evaluation_forms() -> Iterator[Wrong]:
+    for number, data in enumerate(IMAGE_FILES):
+        form = as_form(("images", "i", data), LABELS_PART)
+        yield Wrong(f"evaluate images {number}", *form, "/evaluate")
+    for number, data in enumerate(LABEL_FILES):
+        form = as_form(IMAGES_PART, ("labels", "l", data))
+        yield Wrong(f"evaluate labels {number}", *form, "/evaluate")
+    for number, data in enumerate(DATASETS):
         yield Wrong(f"evaluate dataset {number}", *as_form(("dataset", "d", data)), "/evaluate")
-    both = as_form(*good.values(), ("dataset", "d", as_npz(images=ONE, labels=np.array([7]))))
-    yield Wrong("evaluate both", *both, "/evaluate")
-    for text in (
-        "{}",
-        "[]",
-        '{"images": []}',
-        '{"labels": []}',
-        json.dumps({"images": ONE.tolist(), "labels": ["7"]}),
-        json.dumps({"images": ONE.tolist(), "labels": [None]}),
-        json.dumps({"images": ONE.tolist(), "labels": 7}),
-        json.dumps({"images": ONE.tolist(), "labels": [7], "x": 1}),
-    ):
-        yield Wrong(f"evaluate {text[:20]}{len(text)}", text.encode(), JSON, "/evaluate")
+    whole = ("dataset", "d", as_npz(images=ONE, labels=np.array([7])))
+    yield Wrong("evaluate both", *as_form(IMAGES_PART, LABELS_PART, whole), "/evaluate")
+
+
+def _evaluation_json() -> Iterator[Wrong]:
+    for text in ("{}", "[]", '{"images": []}', '{"labels": []}'):
+        yield Wrong(f"evaluate {text}", text.encode(), JSON, "/evaluate")
+    for more in ({"labels": ["7"]}, {"labels": [None]}, {"labels": 7}, {"labels": [7], "x": 1}):
+        body = json.dumps({"images": ONE.tolist(), **more}).encode()
+        yield Wrong(f"evaluate an image and {more}", body, JSON, "/evaluate")
 
 
 ALL = [
@@ -369,7 +327,8 @@ ALL = [
     *_pictures(),
     *_forms(),
     *_heads(),
-    *_evaluations(),
+    *_evaluation_forms(),
+    *_evaluation_json(),
 ]
 
 
