@@ -29,6 +29,23 @@ def stoppable() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def held() -> Iterator[None]:
+    """Lets signals wait for the end of the block: within, a process can be started and noted down.
+
+    A mask would not do: a thread of a library, which has none, would take the signal.
+    """
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda n, _: came.append(n)) for number in NAMES}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in came:
+            signal.raise_signal(number)
+
+
 def finish_first() -> None:
     """From here to the end of the block signals are ignored: what is left is short."""
     for number in NAMES:

@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 
 from training.adopt import AdoptError
 from training.adopt.wishes import Wishes
+from training.stop import held
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +72,22 @@ def adopt_apart(
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(_import_path())}
     # -P: the folder that the user stands in may be the stranger's, and hold a `numpy.py`.
     command = [sys.executable, "-P", "-m", "training.adopt", json.dumps(request)]
-    with subprocess.Popen(  # noqa: S603 - this program's own interpreter
-        command,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    ) as child:
+    with ExitStack() as end:
+        with held():  # so that there is no moment in which nobody would end the child
+            child = end.enter_context(
+                subprocess.Popen(  # noqa: S603 - this program's own interpreter
+                    command,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                )
+            )
+            end.callback(child.kill)
         try:
             output, _ = child.communicate(timeout=WALL_SECONDS)
         except subprocess.TimeoutExpired as error:
             raise AdoptError(f"{path.name}: stopped after {WALL_SECONDS} s") from error
-        finally:
-            child.kill()
     return _understand(output, child.returncode, path.name, limits)
 
 
