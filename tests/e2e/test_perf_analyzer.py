@@ -42,6 +42,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "--concurrency-range 4 -b 8 --async",
         "--request-rate-range 100 -x 1",
         "--concurrency-range 1 --input-data zero --input-tensor-format json",
+        "--concurrency-range 1:4 --binary-search -l 1000 --output-tensor-format json",
     ],
 )
 def test_perf_analyzer_measures(perf_analyzer: Path, server: Server, arguments: str) -> None:

@@ -16,6 +16,7 @@ from tests.service.decode.samples import digits
 from tests.tiny import tiny_repository
 
 IMAGES = digits()[:4]
+ENCODINGS = (None, "gzip", "deflate")
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def test_health_and_metadata(client: Any) -> None:
 
 @pytest.mark.parametrize("binary_in", [False, True])
 @pytest.mark.parametrize("binary_out", [False, True])
-@pytest.mark.parametrize("compression", [None, "gzip", "deflate"])
+@pytest.mark.parametrize("compression", ENCODINGS)
 def test_every_form_and_compression(
     server: Server, client: Any, binary_in: bool, binary_out: bool, compression: str | None
 ) -> None:
@@ -110,13 +111,42 @@ def test_many_requests_at_once(server: Server, client: Any) -> None:
 def test_the_asyncio_client(server: Server) -> None:
     import tritonclient.http.aio as triton_aio
 
-    async def infer() -> Any:
+    async def infer_all() -> list[Any]:
         async with triton_aio.InferenceServerClient(f"{server.host}:{server.port}") as client:
             assert await client.is_server_ready()
-            result = await client.infer("mnist", [image()], response_compression_algorithm="gzip")
-            return result.as_numpy("probabilities")
+            ways = [(binary, encoding) for binary in (False, True) for encoding in ENCODINGS]
+            asked = (
+                client.infer(
+                    "mnist",
+                    [image(binary_data=binary)],
+                    request_id=f"{binary} {encoding}",
+                    request_compression_algorithm=encoding,
+                    response_compression_algorithm="gzip",
+                )
+                for binary, encoding in ways
+            )
+            results = await asyncio.gather(*asked)
+            ids = [result.get_response()["id"] for result in results]
+            assert ids == [f"{binary} {encoding}" for binary, encoding in ways]
+            return [result.as_numpy("probabilities") for result in results]
 
-    assert np.array_equal(asyncio.run(infer()), expected(server))
+    for found in asyncio.run(infer_all()):
+        assert np.allclose(found, expected(server), atol=1e-6)
+
+
+def test_options_that_mean_nothing_here_are_passed_over(server: Server, client: Any) -> None:
+    result = client.infer(
+        "mnist",
+        [image()],
+        priority=2,
+        sequence_id=7,
+        sequence_start=True,
+        sequence_end=True,
+        parameters={"mine": 1},
+        query_params={"any": "thing"},
+        headers={"X-Mine": "too"},
+    )
+    assert np.array_equal(result.as_numpy("probabilities"), expected(server))
 
 
 def test_the_repository_and_the_statistics(client: Any) -> None:
@@ -144,3 +174,32 @@ def test_errors_reach_the_user_in_words(client: Any) -> None:
         client.get_model_metadata("mnist", "9")
     with pytest.raises(InferenceServerException, match=r"\[504\] the deadline passed"):
         client.infer("mnist", [image()], timeout=1)
+
+
+@pytest.mark.parametrize(
+    ("call", "arguments"),
+    [
+        ("get_trace_settings", ()),
+        ("update_trace_settings", ("mnist", {"trace_level": ["OFF"]})),
+        ("get_log_settings", ()),
+        ("update_log_settings", ({"log_verbose_level": 1},)),
+        ("get_system_shared_memory_status", ()),
+        ("register_system_shared_memory", ("name", "/key", 784)),
+        ("get_cuda_shared_memory_status", ()),
+    ],
+)
+def test_extensions_that_are_not_announced_are_not_there(
+    client: Any, call: str, arguments: tuple[Any, ...]
+) -> None:
+    with pytest.raises(InferenceServerException, match=r"\[404\] there is nothing at /v2/"):
+        getattr(client, call)(*arguments)
+
+
+def test_shared_memory_is_refused_by_name(client: Any) -> None:
+    there = triton.InferInput("image", [1, 28, 28], "UINT8")
+    there.set_shared_memory("region", 784)
+    output = triton.InferRequestedOutput("probabilities")
+    output.set_shared_memory("region", 40)
+    for inputs, outputs in (([there], None), ([image()], [output])):
+        with pytest.raises(InferenceServerException, match="shared memory is not offered here"):
+            client.infer("mnist", inputs, outputs=outputs)

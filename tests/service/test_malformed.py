@@ -239,6 +239,9 @@ def _heads() -> Iterator[Wrong]:
         yield Wrong(
             f"timeout {value!r}", ONE.tobytes(), RAW, headers=(("X-Request-Timeout-Ms", value),)
         )
+
+
+def _targets() -> Iterator[Wrong]:
     for query in (
         "version=x",
         "version=",
@@ -327,6 +330,7 @@ ALL = [
     *_pictures(),
     *_forms(),
     *_heads(),
+    *_targets(),
     *_evaluation_forms(),
     *_evaluation_json(),
 ]
