@@ -20,9 +20,13 @@ def test_a_signal_ends_the_block_with_a_shells_status(number: int, status: int) 
 
 def test_a_signal_that_is_held_comes_at_the_end_of_what_must_be_done_whole() -> None:
     done = []
-    with pytest.raises(Stopped), stoppable():
+
+    def start() -> None:
         with held():
             signal.raise_signal(signal.SIGTERM)
             done.append("started and noted down")
         done.append("never")
+
+    with pytest.raises(Stopped), stoppable():
+        start()
     assert done == ["started and noted down"]
