@@ -2,6 +2,8 @@
 
 The steps, one file each:
 
+    container.py  what its decoder needs of a file; what would cost too much is refused
+    open.py       the file's pixels, grey and upright
     ground.py     what is ink and what the ground it stands on, and which of them is darker
     rules.py      the lines of writing paper, taken out
     parts.py      the connected parts of the ink

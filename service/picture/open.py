@@ -28,6 +28,7 @@ from PIL import (
 
 from service.decode import Limits
 from service.errors import Fault, Invalid, Malformed, TooLarge, UnsupportedType
+from service.picture.container import needed, orientation
 
 # Pillow warns of oddities in strangers' files, in texts without bound; what matters is raised.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -52,16 +53,19 @@ _OTHERS = (
     (re.compile(rb"\0\0[\1\2]\0"), "icon"),
     (re.compile(rb"8BPS"), "Photoshop"),
 )
-_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _TILE_WIDTH, _TILE_LENGTH = 322, 323  # TIFF 6.0, section 15
 _JPEG_SCAN = b"\xff\xda"
-_MOST_SCANS = 100
-"""A progressive JPEG has some ten scans; each is a pass over the whole picture."""
+_MOST_SCANS, _MOST_SCANNED = 100, 400_000_000
+"""A progressive JPEG has some ten scans; each is a pass over all of its pixels."""
 _DRAFT_SIDE = 1024
 """A JPEG is decoded to a half, a quarter or an eighth, but not below this shorter side."""
 _LARGEST_SIDE = 4096
 _ONE_COLOUR = 80
-_ORIENTATION = 0x0112
+_ORIENTATION = 0x0112  # a tag of TIFF, and of Exif
+_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
+"""What a pixel takes in memory while it is decoded, in forms other than colour's 4."""
+_COLOUR_BYTES = 4
+_TO_8_BITS = ((np.arange(1 << 16, dtype=np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -94,10 +98,6 @@ def open_picture(body: bytes, limits: Limits) -> Picture:
     if not body:
         raise Malformed("the picture is empty")
     kind, reader = _recognise(body)
-    if kind == "PNG" and not body.endswith(_PNG_END):
-        raise Malformed("the PNG picture is cut short or has data after its end")
-    if kind == "JPEG" and body.count(_JPEG_SCAN) > _MOST_SCANS:
-        raise Malformed(f"the JPEG picture has more than {_MOST_SCANS} scans")
     try:
         return _decode(body, kind, reader, limits)
     except Fault:
@@ -124,15 +124,18 @@ def _recognise(body: bytes) -> tuple[str, type[ImageFile.ImageFile]]:
 def _decode(body: bytes, kind: str, reader: type[ImageFile.ImageFile], limits: Limits) -> Picture:
     if kind == "WebP":
         _check_size(_webp_size(body), limits)  # its reader allocates before it can be asked
-    with reader(io.BytesIO(body)) as picture:
+    file = needed(body, kind)
+    with reader(io.BytesIO(file.body)) as picture:
         _check_size(picture.size, limits)
         if kind == "TIFF":
             _check_tiles(picture, limits)
         original = picture.size
         if kind == "JPEG":
+            _check_scans(file.body, original)
             picture.draft("L", (_DRAFT_SIDE, _DRAFT_SIDE))  # decodes brightness alone, and reduced
+        _check_memory(picture, limits)
         picture.load()
-        turn = _turn(picture)
+        turn = _turn(picture, file.exif)
         grey = _to_grey(_not_larger(picture, _LARGEST_SIDE))
     if turn is not None:
         grey = grey.transpose(turn)
@@ -142,24 +145,45 @@ def _decode(body: bytes, kind: str, reader: type[ImageFile.ImageFile], limits: L
     return Picture(pixels, original)
 
 
-def _turn(picture: ImageFile.ImageFile) -> Image.Transpose | None:
-    """What brings the picture upright, from its EXIF orientation (Exif 3.0, section 4.6.5)."""
-    if "exif" not in picture.info and not isinstance(picture, TiffImagePlugin.TiffImageFile):
-        return None
-    try:
-        return _TURNS.get(picture.getexif().get(_ORIENTATION, 1))
-    except Exception:  # noqa: BLE001 - a broken note is no note: the pixels are whole
-        return None
+def _turn(picture: ImageFile.ImageFile, exif: bytes) -> Image.Transpose | None:
+    """What brings the picture upright."""
+    if isinstance(picture, TiffImagePlugin.TiffImageFile):
+        return _TURNS.get(picture.tag_v2.get(_ORIENTATION, 1))
+    return _TURNS.get(orientation(exif or picture.info.get("exif", b"")))
 
 
 def _not_larger(picture: Image.Image, side: int) -> Image.Image:
     """Halves or quarters a huge picture before it is worked on, so that memory stays bounded."""
+    if picture.mode.startswith("I;16"):
+        picture = Image.fromarray(_TO_8_BITS[np.asarray(picture)])
     factor = -(-max(picture.size) // side)
-    if factor == 1 or picture.mode.startswith("I;16"):
+    if factor == 1:
         return picture
-    if picture.mode == "P":
-        picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
-    return (picture.convert("L") if picture.mode == "1" else picture).reduce(factor)
+    if picture.mode in {"1", "P"}:
+        picture = picture.convert("RGBA" if picture.has_transparency_data else "L")
+    return picture.reduce(factor)
+
+
+def _check_scans(jpeg: bytes, size: tuple[int, int]) -> None:
+    scans = jpeg.count(_JPEG_SCAN)
+    if scans > _MOST_SCANS:
+        raise Malformed(f"the JPEG picture has more than {_MOST_SCANS} scans")
+    if scans * size[0] * size[1] > _MOST_SCANNED:
+        raise TooLarge(
+            f"the picture is {size[0]}x{size[1]} in {scans} scans; "
+            f"at most {_MOST_SCANNED:,} pixels are read in all scans together"
+        )
+
+
+def _check_memory(picture: Image.Image, limits: Limits) -> None:
+    """Refuses a picture that is dearer to decode than the largest grey one."""
+    width, height = picture.size
+    most = limits.picture_pixels // _BYTES.get(picture.mode, _COLOUR_BYTES)
+    if width * height > most:
+        raise TooLarge(
+            f"the picture is {width}x{height}; in this form, which takes more memory than grey "
+            f"or JPEG, at most {most:,} pixels are read"
+        )
 
 
 def _check_size(size: tuple[int, int], limits: Limits) -> None:
@@ -198,9 +222,6 @@ def _check_tiles(picture: ImageFile.ImageFile, limits: Limits) -> None:
 def _to_grey(picture: Image.Image) -> Image.Image:
     if picture.mode == "L" and "transparency" not in picture.info:
         return picture
-    if picture.mode.startswith("I;16"):
-        wide = np.asarray(picture, dtype=np.uint32)
-        return Image.fromarray(((wide * 255 + 32767) // 65535).astype(np.uint8))
     if picture.mode in {"I", "F"}:
         raise Invalid("the picture has 32 bits a pixel; at most 16 are read")
     if picture.has_transparency_data:

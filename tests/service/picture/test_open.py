@@ -247,6 +247,27 @@ def test_the_limits_are_settings() -> None:
             read(body, limits)
 
 
+@pytest.mark.parametrize(
+    ("mode", "most"), [("I;16", 3200), ("P", 6400), ("RGB", 1600), ("LA", 1600)]
+)
+def test_the_more_memory_a_pixel_takes_the_fewer_are_read(mode: str, most: int) -> None:
+    limits = Limits(picture_pixels=6400)
+    assert read(encode(Image.new(mode, (most // 40, 40)), "PNG"), limits).size == most
+    with pytest.raises(TooLarge, match=f"at most .*{most:,} pixels"):
+        read(encode(Image.new(mode, (most // 40 + 1, 40)), "PNG"), limits)
+    assert read(encode(Image.new("RGB", (80, 80)), "JPEG"), limits).shape == (80, 80)
+
+
+@pytest.mark.parametrize(("side", "fails"), [(4000, False), (7000, True)])
+def test_the_scans_of_a_large_jpeg_are_counted(side: int, fails: bool) -> None:
+    body = encode(Image.new("RGB", (side, side), "grey"), "JPEG", progressive=True)
+    if fails:
+        with pytest.raises(TooLarge, match="scans"):
+            read(body)
+    else:
+        assert read(body).shape == (2000, 2000)
+
+
 @pytest.mark.parametrize("make", [png_of_size, bmp_of_size, tiff_of_size, jpeg_of_size])
 @pytest.mark.parametrize("size", [(0, 0), (0, 28), (28, 0)])
 def test_a_picture_without_pixels_is_malformed(
