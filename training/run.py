@@ -46,7 +46,7 @@ def train(command: Command, report: Report) -> None:
     report.data(dataset, parts)
 
     checkpoint = Checkpoint(command.checkpoints, config, dataset.hashes, report.resume)
-    with staging(command.models) as folder, checkpoint:
+    with checkpoint, staging(command.models) as folder:
         state = _stopped(command, checkpoint, report)
         if state and (version := published(Repository(command.models), state.history.run)):
             _promote(version, command, checkpoint, report)
