@@ -34,7 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     repository = Repository(options.models)
     if not (options.publishes or repository.folder.is_dir()):
-        return _fail(f"{repository.folder} is not there: no model was ever published to it")
+        return _fail(
+            f"{repository.folder} is not there: no model was ever published to it (see --models)"
+        )
     try:
         with stoppable():  # so that what runs beside this process is ended with it
             answer: Answer = options.run(repository, options)

@@ -114,8 +114,8 @@ def rollback(repository: Repository, steps: int) -> Answer:
         history = journal.champions(repository.journal(), champion)
         earlier = [version for version in history[:-1] if repository.has(version)]
         if len(earlier) < steps:
-            known = f"only {', '.join(map(str, earlier))} is" if earlier else "none is"
-            raise VersionsError(f"of the champions before {champion}, {known} left to go back to")
+            left = f"only {', '.join(map(str, earlier))}" if earlier else "none"
+            raise VersionsError(f"champions left to go back to from {champion}: {left}")
         version = earlier[-steps]
         reason = f"{steps} back from {champion}"
         promote.promote(repository.root, version, reason=reason, command=journal.ROLLBACK)

@@ -197,7 +197,7 @@ def test_rollback_goes_back_champion_by_champion_and_then_says_so(models: Said) 
     repository = Repository(models.root)
     assert models("rollback") == "version 2 is champion again, 1 back from 3\n"
     assert models.json("rollback") == {"champion": "1", "previous": "2"}
-    assert models("rollback", status=1).endswith("before 1, none is left to go back to\n")
+    assert models("rollback", status=1).endswith("left to go back to from 1: none\n")
     models("promote", "3")
     models("promote", "2", "--force")
     assert models("rollback", "2") == "version 1 is champion again, 2 back from 2\n"
@@ -206,7 +206,7 @@ def test_rollback_goes_back_champion_by_champion_and_then_says_so(models: Said) 
 
 def test_rollback_passes_over_versions_that_are_gone(models: Said) -> None:
     subprocess.run(["rm", "-r", models.root / "mnist/2"], check=True)
-    assert "of the champions before 3, only 1 is left" in models("rollback", "2", status=1)
+    assert "champions left to go back to from 3: only 1\n" in models("rollback", "2", status=1)
     assert models("rollback") == "version 1 is champion again, 1 back from 3\n"
 
 
