@@ -12,11 +12,9 @@ from typing import Any
 import numpy as np
 import orjson
 
-from service.run import Run, digits
+from service.offload import give_way
+from service.run import PIECE_ROWS, Run, digits
 from service.runtime import Probabilities
-
-_SLICE = 256
-"""Images whose numbers are written at once; other threads wait for as long as that takes."""
 
 
 def members(run: Run) -> list[bytes]:
@@ -25,16 +23,13 @@ def members(run: Run) -> list[bytes]:
     Numbers are written as the shortest decimals that read back to the same float32.
     """
     likeliest = run.each(digits)
-    written: list[bytes] = []
-    for first in range(0, len(likeliest), _SLICE):
-        rows = np.ascontiguousarray(run.probabilities[first : first + _SLICE])
-        surest = _numbers(rows.max(axis=1)).split(b",")
-        numbers = _numbers(rows)[1:-1].split(b"],[")
-        written += [
-            b'"digit":%d,"confidence":%b,"probabilities":[%b]' % one
-            for one in zip(likeliest[first : first + _SLICE], surest, numbers, strict=True)
-        ]
-    return written
+    rows = np.ascontiguousarray(run.probabilities)
+    surest = _numbers(rows.max(axis=1)).split(b",")
+    numbers = _numbers(rows)[1:-1].split(b"],[")
+    return [
+        b'"digit":%d,"confidence":%b,"probabilities":[%b]' % one
+        for one in zip(likeliest, surest, numbers, strict=True)
+    ]
 
 
 def predictions(
@@ -47,12 +42,16 @@ def predictions(
 
     ``seen`` is what was seen, where it is to be told.
     """
-    rows = [
-        b'%b,"doubtful":true,"doubts":%b' % (one, orjson.dumps(doubt))
-        if doubt
-        else b'%b,"doubtful":false,"doubts":[]' % one
-        for one, doubt in zip(answered, doubts, strict=True)
-    ]
+    rows: list[bytes] = []
+    for first in range(0, len(answered), PIECE_ROWS):
+        piece = slice(first, first + PIECE_ROWS)
+        rows += [
+            b'%b,"doubtful":true,"doubts":%b' % (one, orjson.dumps(doubt))
+            if doubt
+            else b'%b,"doubtful":false,"doubts":[]' % one
+            for one, doubt in zip(answered[piece], doubts[piece], strict=True)
+        ]
+        give_way()
     if seen is not None:
         rows = [
             b'%b,"seen":%b' % (row, orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY))

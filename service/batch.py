@@ -3,7 +3,8 @@
 A lone request never waits: nothing here has a timer. What arrives in the same turn of the event
 loop is run together at the turn's end, on the loop's own thread while a run is short, since handing
 fifty microseconds of work to another thread costs as much as the work. Requests too large for that
-are cut into runs of ``batch_rows`` on runner threads, so that the loop stays free.
+are cut into runs of ``batch_rows`` on runner threads, so that the loop stays free; and into shorter
+ones while small requests come, which share the core with them.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import inf
 from time import perf_counter
 
 import numpy as np
 
 from service.errors import DeadlineExceeded, QueueFull
 from service.metrics import Metrics
+from service.offload import begin_large, give_way, ran_small, small_come
 from service.refused import LONGEST_SECONDS, Refused
 from service.run import Item, Run
 from service.runtime import Images, Probabilities, Runtime
@@ -26,6 +29,8 @@ from service.statistics import Statistics
 
 INLINE_SECONDS = 0.001
 """The longest run that may hold the event loop."""
+SHORT = 4
+"""What part of that a run on another thread may take while small requests come."""
 
 
 @dataclass(slots=True)
@@ -176,6 +181,7 @@ class Batcher:
             return
         images = batch[0].images if len(batch) == 1 else np.concatenate([w.images for w in batch])
         start = perf_counter()
+        ran_small(start)
         try:
             probabilities = self._runtime.run(images)
         except Exception as error:  # noqa: BLE001 - told to each caller, who raises it
@@ -212,12 +218,13 @@ class Batcher:
         return batch
 
     async def _infer_large(self, images: Images, deadline: float) -> Ran:
-        """Cuts a large request among the runner threads, in runs of ``batch_rows``."""
+        """Cuts a large request among the runner threads."""
         loop = asyncio.get_running_loop()
         out = np.empty((len(images), 10), np.float32)
         share = -(-len(images) // self._threads)
         share = -(-share // self._batch_rows) * self._batch_rows
-        job = _LargeJob(self._runtime, images, out, self._batch_rows, deadline)
+        short_rows = max(1, self._inline_rows // SHORT)
+        job = _LargeJob(self._runtime, images, out, self._batch_rows, short_rows, deadline)
         shares = [
             loop.run_in_executor(self._runners, job.run, first, min(first + share, len(images)))
             for first in range(0, len(images), share)
@@ -249,34 +256,37 @@ class Batcher:
         return DeadlineExceeded("the deadline passed before the images could be run")
 
 
+@dataclass(slots=True)
 class _LargeJob:
     """The runs of one large request, on runner threads; figures are told by the loop's thread."""
 
-    def __init__(
-        self,
-        runtime: Runtime,
-        images: Images,
-        out: Probabilities,
-        batch_rows: int,
-        deadline: float,
-    ) -> None:
-        self._runtime, self._images, self._out = runtime, images, out
-        self._batch_rows, self._deadline = batch_rows, deadline
-        self.since = perf_counter()
-        self.started = float("inf")
-        self.forsaken = self.late = False
-        self.runs: list[tuple[int, float]] = []
+    runtime: Runtime
+    images: Images
+    out: Probabilities
+    batch_rows: int
+    short_rows: int
+    deadline: float
+    since: float = field(default_factory=perf_counter)
+    started: float = inf
+    forsaken: bool = False
+    late: bool = False
+    runs: list[tuple[int, float]] = field(default_factory=list)
 
     def run(self, begin: int, end: int) -> None:
         """Runs images ``begin`` to ``end``; stops where it is late or no one waits any more."""
+        begin_large()
         self.started = min(self.started, perf_counter())
-        for first in range(begin, end, self._batch_rows):
-            last = min(first + self._batch_rows, end)
+        first = begin
+        while first < end:
             start = perf_counter()
+            rows = self.short_rows if small_come(start) else self.batch_rows
+            last = min(first + rows, end)
             if self.forsaken or self.late:
                 return
-            if start > self._deadline:
+            if start > self.deadline:
                 self.late = True
                 return
-            self._out[first:last] = self._runtime.run(self._images[first:last])
+            self.out[first:last] = self.runtime.run(self.images[first:last])
             self.runs.append((last - first, perf_counter() - start))
+            first = last
+            give_way()

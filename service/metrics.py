@@ -13,7 +13,8 @@ import json
 import mmap
 import os
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -135,17 +136,16 @@ class Metrics:
         """Counts a request given up; ``reason`` is one of ``REJECTIONS``."""
         self._row[self._rejected.slot[(reason,)]] += 1.0
 
-    def predicted(self, digits: Iterable[int]) -> None:
+    def predicted(self, digits: Sequence[int]) -> None:
         """Counts answered digits."""
-        first, row = self._predictions.first, self._row
-        for digit in digits:
-            row[first + digit] += 1.0
+        first, row, each = self._predictions.first, self._row, bytes(digits)
+        for digit in set(each):
+            row[first + digit] += each.count(digit)
 
     def doubted(self, doubts: Iterable[Iterable[str]]) -> None:
         """Counts the doubts of each image; each is one of ``DOUBTS``."""
-        for each in doubts:
-            for doubt in each:
-                self._row[self._doubts.slot[(doubt,)]] += 1.0
+        for doubt in chain.from_iterable(doubts):
+            self._row[self._doubts.slot[(doubt,)]] += 1.0
 
     def loaded(self, result: str) -> None:
         """Counts one model load; ``result`` is one of ``LOADS``."""

@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from service.offload import give_way
 from service.runtime import Images, Probabilities
 
 Item = TypeVar("Item")
+
+PIECE_ROWS = 256
 
 
 class Run:
@@ -25,10 +28,25 @@ class Run:
         self._made: dict[Any, list[Any]] = {}
 
     def each(self, work: Callable[[Run], list[Item]]) -> list[Item]:
-        """What ``work`` makes of each image; it is done once, when it is first asked for."""
+        """What ``work`` makes of each image; it is done once, when it is first asked for.
+
+        It is done for up to ``PIECE_ROWS`` at once, since other threads wait for as long.
+        """
         made = self._made.get(work)
         if made is None:
-            made = self._made[work] = work(self)
+            made = self._made[work] = work(self) if self._is_short else self._piecewise(work)
+        return made
+
+    @property
+    def _is_short(self) -> bool:
+        return len(self.images) <= PIECE_ROWS
+
+    def _piecewise(self, work: Callable[[Run], list[Item]]) -> list[Item]:
+        made: list[Item] = []
+        for first in range(0, len(self.images), PIECE_ROWS):
+            piece = slice(first, first + PIECE_ROWS)
+            made += work(Run(self.images[piece], self.probabilities[piece]))
+            give_way()
         return made
 
 

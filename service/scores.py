@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from service.offload import give_way
+
 DIGITS = 10
 BINS = 15
 SMALLEST_PROBABILITY = 1e-7
@@ -78,15 +80,25 @@ def score(probabilities: NDArray[np.float32], labels: NDArray[np.integer[Any]]) 
     if len(labels) and not 0 <= labels.min() <= labels.max() < DIGITS:
         raise ValueError("labels are digits from 0 to 9")
     digits = probabilities.argmax(axis=1)
+    give_way()
+    # Digit by digit: a reduction of short rows takes five times as long.
+    confidence = np.maximum.reduce(probabilities.T.copy())
     correct = digits == labels
     confusion = np.bincount(labels.astype(np.int64) * DIGITS + digits, minlength=DIGITS**2)
     confusion = confusion.reshape(DIGITS, DIGITS)
+    give_way()
+    loss = _cross_entropy(probabilities, labels)
+    give_way()
+    calibration_error = _calibration_error(confidence, correct)
+    give_way()
+    hits, support = confusion.diagonal().tolist(), confusion.sum(axis=1).tolist()
+    predicted = confusion.sum(axis=0).tolist()
     return Scores(
         count=len(labels),
         accuracy=float(correct.mean()) if len(labels) else None,
-        loss=_cross_entropy(probabilities, labels),
-        calibration_error=_calibration_error(probabilities.max(axis=1), correct),
-        per_class=tuple(_class_score(confusion, digit) for digit in range(DIGITS)),
+        loss=loss,
+        calibration_error=calibration_error,
+        per_class=tuple(map(_class_score, range(DIGITS), hits, support, predicted)),
         confusion_matrix=tuple(tuple(row) for row in confusion.tolist()),
         mistakes=_worst_mistakes(probabilities, digits, labels),
     )
@@ -141,10 +153,7 @@ def _bins(confidence: NDArray[np.floating]) -> NDArray[np.int64]:
     return np.clip(bins, 0, BINS - 1)
 
 
-def _class_score(confusion: NDArray[np.int64], digit: int) -> ClassScore:
-    hits = int(confusion[digit, digit])
-    support = int(confusion[digit].sum())
-    predicted = int(confusion[:, digit].sum())
+def _class_score(digit: int, hits: int, support: int, predicted: int) -> ClassScore:
     return ClassScore(
         digit=digit,
         precision=_ratio(hits, predicted),

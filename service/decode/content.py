@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 import zlib
+from io import BytesIO
 
 from service.errors import Malformed, TooLarge, UnsupportedType
+from service.offload import give_way
 
 MOST_ENCODINGS = 4
+_PIECE_BYTES = 1 << 15
+"""What is inflated at once, of what is read and of what is written."""
 _ACCEPT_ENCODING = ((b"accept-encoding", b"gzip, deflate"),)
 _PARAMETER = re.compile(r"""\s*([^\s=;"]+)=("(?:[^"\\]|\\.)*"|[^\s;"]*)\s*(?:;|$)""")
 _GZIP, _ZLIB, _RAW_DEFLATE = 31, 15, -15  # zlib's wbits
@@ -68,15 +72,24 @@ def _inflate_deflate(data: bytes, limit_bytes: int) -> bytes:
 
 
 def _decompress(data: bytes, window_bits: int, name: str, limit_bytes: int) -> bytes:
-    inflater = zlib.decompressobj(window_bits)
-    try:
-        content = inflater.decompress(data, limit_bytes + 1)
-    except zlib.error:
-        raise Malformed(f"the {name} data are damaged") from None
-    if len(content) > limit_bytes:
-        raise TooLarge(f"more than {limit_bytes:,} bytes after decompression")
+    inflater, content = zlib.decompressobj(window_bits), BytesIO()
+    piece: bytes | memoryview = b""
+    rest = memoryview(data)
+    written = 0
+    # Where all room was written to, there may be more to come of what was read.
+    while not inflater.eof and (piece or rest or written == _PIECE_BYTES):
+        if not piece and written < _PIECE_BYTES:
+            piece, rest = rest[:_PIECE_BYTES], rest[_PIECE_BYTES:]
+        try:
+            written = content.write(inflater.decompress(piece, _PIECE_BYTES))
+        except zlib.error:
+            raise Malformed(f"the {name} data are damaged") from None
+        if content.tell() > limit_bytes:
+            raise TooLarge(f"more than {limit_bytes:,} bytes after decompression")
+        piece = inflater.unconsumed_tail
+        give_way()
     if not inflater.eof:
         raise Malformed(f"the {name} data are cut short")
-    if inflater.unused_data:
-        raise Malformed(f"{len(inflater.unused_data):,} bytes follow the end of the {name} data")
-    return content
+    if after := len(inflater.unused_data) + len(rest):
+        raise Malformed(f"{after:,} bytes follow the end of the {name} data")
+    return content.getvalue()

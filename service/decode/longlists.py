@@ -22,6 +22,7 @@ from service.decode import PIXELS, SIDE
 from service.decode.digits import read_digits, read_numbers
 from service.decode.jsontext import PIECE_BYTES, parse_json, pieces
 from service.errors import Fault, Invalid, Malformed
+from service.offload import give_way
 
 _Read = TypeVar("_Read")
 
@@ -160,6 +161,7 @@ def _images(text: bytes, start: int, end: int, shape: tuple[int, ...]) -> NDArra
         if part.shape[1:] != shape and part.shape[1:] != (SIDE, SIDE):
             return None
         parts.append(part.reshape(-1, *shape))
+        give_way()
     return np.concatenate(parts)
 
 
@@ -170,6 +172,7 @@ def _flat(text: bytes, start: int, end: int) -> Iterator[NDArray[Any]]:
         part: NDArray[Any] | None = read_numbers(text, start, stop)
         yield _plain(text[start:stop]) if part is None else part
         start = stop + 1
+        give_way()
 
 
 def _plain(piece: bytes) -> NDArray[Any]:

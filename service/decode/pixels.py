@@ -23,6 +23,7 @@ from service.decode.integers import pack_images
 from service.decode.jsontext import is_nested, list_under, parse_json, parse_object, pieces
 from service.decode.picture import Pictures, from_base64
 from service.errors import Invalid, Malformed
+from service.offload import give_way
 
 LARGE_BYTES = 8192
 """A JSON body over this, some three images, is read in pieces."""
@@ -85,6 +86,7 @@ def _read_in_pieces(
                 parts.append(_rounded(part, range(count, count + len(part)), flaws))
                 count += len(part)
             check_count(count, limits, "images")
+            give_way()
     except (Malformed, Invalid):
         return None
     flaws.raise_any()

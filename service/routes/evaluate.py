@@ -16,7 +16,7 @@ from service.decode.labelled import Labels
 from service.errors import DeadlineExceeded, Fault, Invalid, NotFound, QueueFull, UnsupportedType
 from service.exchange import Exchange, Reply
 from service.lifecycle import Lifecycle
-from service.offload import when_large
+from service.offload import give_way, when_large
 from service.routing import add_route
 from service.runtime import Images, Probabilities
 from service.schemas.operations import EVALUATE
@@ -62,9 +62,9 @@ def mount(app: FastAPI, settings: Settings, lifecycle: Lifecycle) -> None:
             exchange, served.batcher, images, deadline, _SLICE_RUNS * settings.batch_rows
         )
         start = perf_counter()
-        scores = await when_large(True, score, probabilities, labels)
+        reply = await when_large(True, _answer, served.version, probabilities, labels)
         served.statistics.answered(len(images), exchange, start)
-        return Reply.json({"model": "mnist", "version": served.version, **scores.as_dict()})
+        return reply
 
     add_route(app, "POST", "/evaluate", evaluate, **EVALUATE)
 
@@ -99,6 +99,12 @@ def load_dataset(name: str, folder: Path) -> tuple[Images, Labels]:
             raise NotFound(f"this service has no readable data set {name}: {error}") from error
     images, labels = arrays
     return images, labels.astype(np.int64)
+
+
+def _answer(version: str, probabilities: Probabilities, labels: Labels) -> Reply:
+    scores = score(probabilities, labels)
+    give_way()
+    return Reply.json({"model": "mnist", "version": version, **scores.as_dict()})
 
 
 async def _infer(

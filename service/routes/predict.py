@@ -68,8 +68,8 @@ def mount(
         start = perf_counter()
         rows = len(images)
         told = None if include is None else await lookers.show(images, seen)
-        answer, found = await when_large(rows > SMALL_ROWS, _answer, served, ran, seen, told)
-        metrics.predicted(ran.each(digits))
+        answer, read, found = await when_large(rows > SMALL_ROWS, _answer, served, ran, seen, told)
+        metrics.predicted(read)
         metrics.doubted(found)
         served.statistics.answered(rows, exchange, start)
         return Reply(answer)
@@ -89,14 +89,15 @@ def limits_of(settings: Settings) -> Limits:
 
 def _answer(
     served: Loaded, ran: Ran, seen: list[Seen] | None, told: list[dict[str, Any]] | None
-) -> tuple[bytes, list[tuple[str, ...]]]:
-    """The body, and the reasons to doubt each image's answer."""
+) -> tuple[bytes, list[int], list[tuple[str, ...]]]:
+    """The body, the digit of each image, and the reasons to doubt it."""
     if seen is None or all(one.polarity == "as given" for one in seen):
         found = ran.each(served.doubts)
     else:
         images = ran.run.images[ran.part]
         found = doubts(images, ran.probabilities, served.least_confidence, seen)
-    return predictions(served.version, ran.each(members), found, told), found
+    body = predictions(served.version, ran.each(members), found, told)
+    return body, ran.each(digits), found
 
 
 def decode(content_type: str | None, body: bytes, limits: Limits) -> Images | Pictures:

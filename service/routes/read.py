@@ -55,7 +55,7 @@ def mount(
             exchange.queue_s, exchange.infer_s = ran.queue_s, ran.infer_s
             least = SURE_ENOUGH * served.least_confidence
             lines = number.read(ran.probabilities, least)
-        metrics.predicted(digit.digit for line in lines for digit in line)
+        metrics.predicted([digit.digit for line in lines for digit in line])
         return Reply.json(answer(lines))
 
     add_route(app, "POST", "/read", read, **READ)

@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from service.batch import Batcher, Queue, Ran
 from service.errors import DeadlineExceeded, QueueFull
 from service.metrics import Metrics
+from service.offload import ran_small
 from service.refused import LONGEST_SECONDS
 from service.runtime import Images, Runtime
 from tests.tiny import brittle_model_bytes, slow_model_bytes, tiny_model_bytes
@@ -153,12 +154,27 @@ def test_the_same_image_alone_gives_the_same_bits_every_time(bench: Bench) -> No
 def test_a_large_request_is_cut_among_the_runners_and_put_together_again(threads: int) -> None:
     bench = Bench(tiny_model_bytes(), threads=threads)
     sent = images(203)
+    ran_small(perf_counter() - 60)
     ran = asyncio.run(bench.infer(sent))
     np.testing.assert_allclose(ran.probabilities, bench.runtime.run(sent), atol=1e-6)
     assert bench.rows() == 203
     assert bench.runs() == 13
     assert bench.waiting() == 0
     assert bench.figure("mnist_queue_seconds_count") == 1
+    bench.runners.shutdown()
+
+
+def test_a_large_request_is_cut_into_shorter_runs_while_small_ones_come() -> None:
+    bench = Bench(tiny_model_bytes(), threads=1)
+    sent = images(203)
+    ran_small(perf_counter() + 60)
+    try:
+        ran = asyncio.run(bench.infer(sent))
+    finally:
+        ran_small(perf_counter() - 60)
+    np.testing.assert_allclose(ran.probabilities, bench.runtime.run(sent), atol=1e-6)
+    assert bench.rows() == 203
+    assert bench.runs() == 51
     bench.runners.shutdown()
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterator
 from time import perf_counter
 
+import pytest
+
 from service.errors import DeadlineExceeded
-from service.offload import when_large
+from service.offload import give_way, ran_small, when_large
 
 
 def test_the_large_is_done_beside_the_loop_and_the_small_on_it() -> None:
@@ -40,3 +43,42 @@ def test_what_waited_past_its_deadline_for_a_thread_is_not_begun() -> None:
     assert isinstance(refused, DeadlineExceeded)
     assert done is None
     assert begun == ["x"]
+
+
+@pytest.fixture(autouse=True)
+def nothing_else_to_do() -> Iterator[None]:
+    yield
+    ran_small(perf_counter() - 60)
+
+
+def shortest_rest(work_s: float) -> float:
+    """The seconds for which large work gives way after a piece, the shortest of several times."""
+
+    def rest() -> float:
+        end = perf_counter() + work_s
+        while perf_counter() < end:
+            pass
+        begin = perf_counter()
+        give_way()
+        return perf_counter() - begin
+
+    return asyncio.run(when_large(True, lambda: min(rest() for _ in range(30))))
+
+
+def test_large_work_gives_way_for_longer_than_it_has_worked_while_small_requests_come() -> None:
+    ran_small(perf_counter() + 60)
+    assert shortest_rest(0.001) > 0.001
+    assert shortest_rest(0.004) > 0.004
+
+
+def test_large_work_does_not_wait_where_nothing_else_is_to_be_done() -> None:
+    ran_small(perf_counter() - 1)
+    assert shortest_rest(0.004) < 0.001
+
+
+def test_the_event_loop_itself_never_gives_way() -> None:
+    ran_small(perf_counter() + 60)
+    begin = perf_counter()
+    for _ in range(1000):
+        give_way()
+    assert perf_counter() - begin < 0.1

@@ -6,6 +6,7 @@ import gzip
 import tracemalloc
 import zlib
 
+import numpy as np
 import pytest
 
 from service.decode.content import inflate, parse_content_type
@@ -56,6 +57,21 @@ def test_content_type(value: str | bytes | None, media_type: str, parameters: ob
 )
 def test_inflate_undoes_the_encodings_in_their_order(encoding: str | None, body: bytes) -> None:
     assert inflate(body, encoding, LIMIT) == BODY
+
+
+@pytest.mark.parametrize("size", [0, 1, 32_767, 32_768, 32_769, 400_000])
+@pytest.mark.parametrize("level", [0, 1, 9])
+def test_a_body_of_any_size_is_inflated_whole(size: int, level: int) -> None:
+    random = np.random.default_rng(size)
+    for content in (bytes(size), random.bytes(size), random.integers(0, 3, size, "u1").tobytes()):
+        packer = zlib.compressobj(level, wbits=-15)
+        deflated = packer.compress(content) + packer.flush()
+        assert inflate(deflated, "deflate", LIMIT) == content
+        assert inflate(gzip.compress(content, level), "gzip", LIMIT) == content
+        with pytest.raises(Malformed, match="3 bytes follow"):
+            inflate(deflated + b"abc", "deflate", LIMIT)
+        with pytest.raises(Malformed, match="cut short"):
+            inflate(deflated[:-1], "deflate", LIMIT)
 
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, br", "compress", "a\nb"])
