@@ -6,26 +6,33 @@ const STEP = 0.02;
 const LARGE_STEP = 0.08;
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-/** Draws on `sheet` with whatever points at `canvas`. */
+/** Draws on `sheet` with whatever points at `canvas`: one pointer at a time, a pen before a hand. */
 export function drawWithPointer(canvas, sheet) {
-  let pointer = null;
-  let stroke = null;
+  let drawing = null; // {id, type, stroke} while a pointer is down
 
   function begin(event) {
-    if (pointer !== null || event.button !== 0) return;
-    pointer = event.pointerId;
-    canvas.setPointerCapture(pointer);
-    stroke = sheet.begin(pointOf(event));
+    if (event.button !== 0) return;
+    if (drawing && drawing.id !== event.pointerId) {
+      if (event.pointerType !== "pen" || drawing.type !== "touch") return;
+      takeBack(drawing.stroke); // the hand that holds the pen came down first
+    }
+    const stroke = sheet.begin(pointOf(event));
+    drawing = { id: event.pointerId, type: event.pointerType, stroke };
+    canvas.setPointerCapture(event.pointerId);
+  }
+
+  function takeBack(stroke) {
+    if (sheet.strokes.at(-1) === stroke) sheet.undo();
   }
 
   function move(event) {
-    if (event.pointerId !== pointer) return;
+    if (event.pointerId !== drawing?.id) return;
     const events = event.getCoalescedEvents?.() ?? [];
-    sheet.extend(stroke, (events.length ? events : [event]).map(pointOf));
+    sheet.extend(drawing.stroke, (events.length ? events : [event]).map(pointOf));
   }
 
   function end(event) {
-    if (event.pointerId === pointer) pointer = null;
+    if (event.pointerId === drawing?.id) drawing = null;
   }
 
   function pointOf(event) {
@@ -41,6 +48,8 @@ export function drawWithPointer(canvas, sheet) {
   canvas.addEventListener("pointermove", move);
   canvas.addEventListener("pointerup", end);
   canvas.addEventListener("pointercancel", end);
+  // Where text is selected, the browser would drag it along and take the pointer away.
+  canvas.addEventListener("dragstart", (event) => event.preventDefault());
 }
 
 /** How much wider or thinner a stylus draws; mice and fingers tell no pressure. */
