@@ -29,6 +29,7 @@ export class Answer {
   #seenWords = document.getElementById("seen-words");
   #error = document.getElementById("draw-error");
   #time = document.getElementById("time");
+  #warning = "";
 
   constructor() {
     this.reset();
@@ -40,20 +41,30 @@ export class Answer {
     this.#error.textContent = "";
   }
 
+  /** The answer takes long; an older one would be taken for it. */
+  wait() {
+    this.#empty("Reading …");
+  }
+
   /** What was put on the sheet could not be read; `message` says why. */
   fail(message) {
     this.#empty("Not read");
-    this.#error.textContent = message;
+    // Written only once, so that it is spoken only once.
+    if (this.#error.textContent !== message) this.#error.textContent = message;
   }
 
-  /** Something was asked that changes nothing on the sheet. */
+  /** Says something that holds until the sheet changes. */
   warn(message) {
-    this.#error.textContent = message;
+    this.#error.textContent = this.#warning = message;
+  }
+
+  forget() {
+    if (this.#warning) this.warn("");
   }
 
   show(prediction, milliseconds) {
     const isBlank = prediction.doubts.includes("blank");
-    this.#error.textContent = "";
+    this.#error.textContent = this.#warning;
     this.#digit.textContent = isBlank ? "" : prediction.digit;
     this.#digit.classList.toggle("doubtful", prediction.doubtful);
     this.#sure.textContent = isBlank ? "Nothing found" : `${percent(prediction.confidence)} sure`;

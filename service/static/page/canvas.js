@@ -9,6 +9,8 @@ export function showStrokes(canvas, sheet) {
 
   function repaint() {
     isDue = false;
+    const side = Math.round(canvas.clientWidth * devicePixelRatio);
+    if (canvas.width !== side) canvas.width = canvas.height = side;
     context.clearRect(0, 0, canvas.width, canvas.height);
     paint(context, canvas.width, sheet.strokes, getComputedStyle(canvas).color);
   }
@@ -19,10 +21,8 @@ export function showStrokes(canvas, sheet) {
     requestAnimationFrame(repaint);
   }
 
-  new ResizeObserver(() => {
-    canvas.width = canvas.height = Math.round(canvas.clientWidth * devicePixelRatio);
-    repaint();
-  }).observe(canvas);
+  new ResizeObserver(repaint).observe(canvas);
+  addEventListener("resize", soon); // a zoom that leaves the canvas its size changes its pixels
   sheet.addEventListener("change", soon);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", soon);
 }

@@ -12,47 +12,67 @@ import { Sheet } from "./sheet.js";
 
 /** How long the pen rests before the number is read and the answer spoken, in milliseconds. */
 const REST = 450;
+/** After how long without an answer the page says that it waits, in milliseconds. */
+const SLOW = 1000;
+/** How long until a service that is away is asked again, in milliseconds. */
+const RETRY = 2000;
 
 /** Brings the drawing view in `panel` to life. */
 export function startDrawing(panel) {
   const canvas = document.getElementById("canvas");
   const sheet = new Sheet();
   const answer = new Answer();
-  const picture = new Picture(document.getElementById("picture"), document.getElementById("box"));
+  const picture = new Picture({
+    image: document.getElementById("picture"),
+    unshown: document.getElementById("unshown"),
+    frame: document.getElementById("box"),
+  });
   const reading = new Latest(readSheet);
   const finishing = new Latest(finish);
   const speech = document.getElementById("speech");
-  let changedAt = null;
-  let resting = 0;
+  let changedAt = null; // when the sheet first differed from what was last sent
   let last = null;
+  let timer = 0;
 
   async function readSheet(signal) {
-    const since = changedAt;
+    const since = changedAt ?? performance.now();
     changedAt = null;
+    const slow = setTimeout(() => signal.aborted || answer.wait(), SLOW);
     try {
-      last = { picture: sheet.picture ?? (await photograph(sheet.strokes)) };
+      const sent = sheet.picture ?? (await photograph(sheet.strokes));
       signal.throwIfAborted();
-      [last.prediction] = (await predict(last.picture, signal)).predictions;
+      const [prediction] = (await predict(sent, signal)).predictions;
+      last = { sent, prediction };
     } catch (error) {
       if (!(error instanceof ServiceError)) throw error;
-      last = null;
-      picture.mark(null);
-      answer.fail(error.message);
-      return;
+      return fail(error);
+    } finally {
+      clearTimeout(slow);
     }
     answer.show(last.prediction, performance.now() - since);
     picture.mark(last.prediction.seen.box);
-    resting = setTimeout(() => finishing.want(), REST);
+    afterwards(() => finishing.want(), REST);
+  }
+
+  function fail(error) {
+    answer.fail(error.isPassing ? `${error.message} Trying again …` : error.message);
+    picture.mark(null);
+    if (error.isPassing) afterwards(() => reading.want(), RETRY);
+  }
+
+  /** Does something later, unless the sheet has changed by then or already has. */
+  function afterwards(act, milliseconds) {
+    clearTimeout(timer);
+    if (changedAt === null) timer = setTimeout(act, milliseconds);
   }
 
   /** What is worth doing only once the pen rests: the whole number, and words for the ear. */
   async function finish(signal) {
-    if (!last?.prediction) return;
-    const { prediction } = last;
+    const { sent, prediction } = last;
     let number = "";
     if (prediction.doubts.includes("several digits")) {
       try {
-        number = (await read(last.picture, signal)).text;
+        number = (await read(sent, signal)).text;
       } catch (error) {
         if (!(error instanceof ServiceError)) throw error;
       }
@@ -62,20 +82,25 @@ export function startDrawing(panel) {
   }
 
   function follow() {
-    clearTimeout(resting);
+    clearTimeout(timer);
     finishing.cancel();
     speech.textContent = "";
-    changedAt ??= performance.now();
+    answer.forget();
     document.getElementById("undo").disabled = !sheet.canUndo;
     document.getElementById("clear").disabled = sheet.isEmpty;
     document.getElementById("invitation").hidden = !sheet.isEmpty;
     picture.show(sheet.picture);
-    if (!sheet.isEmpty) return reading.want();
+    if (sheet.isEmpty) return rest();
+    changedAt ??= performance.now();
+    reading.want();
+  }
+
+  function rest() {
     reading.cancel();
-    last = changedAt = null;
+    changedAt = null;
     picture.mark(null);
     answer.reset();
-    resting = setTimeout(() => {
+    afterwards(() => {
       speech.textContent = "The sheet is empty.";
     }, REST);
   }

@@ -1,13 +1,15 @@
 // Picture files: dropped, pasted, chosen or just photographed.
 
-/** While `panel` is shown: `take(file)` gets each file, `refuse(message)` what is none. */
-export function takeFiles(panel, take, refuse) {
+/** While `panel` is shown: `take(file)` gets a file, `warn(message)` what was not taken. */
+export function takeFiles(panel, take, warn) {
   const pad = document.getElementById("pad");
 
-  function takeFirst(files, otherwise) {
+  function takeOne(files, otherwise) {
     if (panel.hidden) return;
-    if (files.length) take(files[0]);
-    else if (otherwise) refuse(otherwise);
+    if (!files.length) return otherwise && warn(otherwise);
+    const file = [...files].find(({ type }) => type.startsWith("image/")) ?? files[0];
+    take(file);
+    if (files.length > 1) warn(`Of ${files.length} files only one is read: ${file.name}`);
   }
 
   // On the whole page: a picture that misses the pad must not replace the page.
@@ -21,17 +23,17 @@ export function takeFiles(panel, take, refuse) {
   document.addEventListener("drop", (event) => {
     event.preventDefault();
     pad.classList.remove("dropping");
-    takeFirst(event.dataTransfer.files, "What was dropped is no file.");
+    takeOne(event.dataTransfer.files, "What was dropped is no file.");
   });
   document.addEventListener("paste", (event) => {
-    takeFirst(event.clipboardData.files, "There is no picture in the clipboard.");
+    takeOne(event.clipboardData.files, "There is no picture in the clipboard.");
   });
 
   for (const name of ["choose", "photo"]) {
     const input = document.getElementById(`${name}-file`);
     document.getElementById(name).addEventListener("click", () => input.click());
     input.addEventListener("change", () => {
-      takeFirst(input.files);
+      takeOne(input.files);
       input.value = ""; // so that the same file can be chosen again
     });
   }

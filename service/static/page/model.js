@@ -15,6 +15,7 @@ export function startModel(panel) {
       error.textContent = "";
     } catch (fault) {
       if (!(fault instanceof ServiceError)) throw fault;
+      place.replaceChildren();
       error.textContent = fault.message;
     }
   }

@@ -2,16 +2,22 @@
 
 import { SENT_SIDE } from "./ink.js";
 
-/** Shows picture files in `image` and boxes in `frame`, both lying on the pad. */
+/** Shows picture files in `image` or else `unshown`, boxes in `frame`, all lying on the pad. */
 export class Picture {
   #image;
   #frame;
+  #unshown;
   #file = null;
   #box = null;
 
-  constructor(image, frame) {
+  constructor({ image, unshown, frame }) {
     this.#image = image;
     this.#frame = frame;
+    this.#unshown = unshown;
+    image.addEventListener("error", () => {
+      image.hidden = true;
+      unshown.hidden = false;
+    });
   }
 
   /** Shows a file, or none where it is null. */
@@ -20,6 +26,7 @@ export class Picture {
     if (this.#file) URL.revokeObjectURL(this.#image.src);
     this.#file = file;
     this.#image.hidden = file === null;
+    this.#unshown.hidden = true;
     if (file) this.#image.src = URL.createObjectURL(file);
     else this.#image.removeAttribute("src");
   }

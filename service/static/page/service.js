@@ -1,7 +1,18 @@
 // Asks the service. Every failure becomes a ServiceError whose message is fit to be shown: the
 // service's own words where it gave any.
 
-export class ServiceError extends Error {}
+/** Beyond the service's own deadlines (10 s, for the test run 120 s) nothing comes any more. */
+const DEADLINE = 15_000;
+const EVALUATE_DEADLINE = 125_000;
+const PASSING = [429, 503, 504];
+
+export class ServiceError extends Error {
+  /** `isPassing`: the same may be answered if it is asked again. */
+  constructor(message, isPassing) {
+    super(message);
+    this.isPassing = isPassing;
+  }
+}
 
 /** What is likely in a picture, with what the model saw of it. */
 export function predict(picture, signal) {
@@ -15,7 +26,7 @@ export function read(picture, signal) {
 
 /** The serving model's scores on MNIST's test images. */
 export function evaluate() {
-  return ask("evaluate?dataset=mnist-test", { method: "POST" });
+  return ask("evaluate?dataset=mnist-test", { method: "POST" }, EVALUATE_DEADLINE);
 }
 
 export function models() {
@@ -40,19 +51,27 @@ function post(address, picture, signal) {
   return ask(address, { method: "POST", body: picture, headers: { "Content-Type": type }, signal });
 }
 
-async function ask(address, options) {
+async function ask(address, { signal, ...options } = {}, deadline = DEADLINE) {
+  const signals = [signal, AbortSignal.timeout(deadline)].filter(Boolean);
   let response;
   let answer;
   try {
-    response = await fetch(address, options);
+    response = await fetch(address, { ...options, signal: AbortSignal.any(signals) });
     answer = await response.json();
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ServiceError(
-      response ? `The service answered ${response.status}.` : "The service cannot be reached.",
-    );
+    throw unanswered(error, response);
   }
-  if (!response.ok)
-    throw new ServiceError(answer.detail ?? `The service answered ${response.status}.`);
+  if (!response.ok) throw refused(response.status, answer.detail);
   return answer;
+}
+
+function unanswered(error, response) {
+  if (error.name === "TimeoutError") return new ServiceError("The service does not answer.", true);
+  if (response) return refused(response.status);
+  return new ServiceError("The service cannot be reached.", true);
+}
+
+function refused(status, detail = `The service answered ${status}.`) {
+  return new ServiceError(detail, PASSING.includes(status));
 }

@@ -35,6 +35,11 @@ export function showTabs(list, shown) {
   });
   list.addEventListener("keydown", move);
 
-  const asked = tabs.find((tab) => `#${tab.getAttribute("aria-controls")}` === location.hash);
-  if (asked) select(asked);
+  function selectAsked() {
+    const asked = tabs.find((tab) => `#${tab.getAttribute("aria-controls")}` === location.hash);
+    if (asked) select(asked);
+  }
+
+  addEventListener("hashchange", selectAsked);
+  selectAsked();
 }
