@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
 from tests.server import Server, serving
 
@@ -32,10 +32,15 @@ FLAGS = (
     "--disable-sync",
 )
 
+# Virtual machines stand still for seconds, 16 have been seen; what is slow is measured by itself.
+PATIENCE_S = 60
+expect.set_options(timeout=1000 * PATIENCE_S)
+
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(ROOT / "models", tmp_path_factory.mktemp("page") / "serve.log") as running:
+    log = tmp_path_factory.mktemp("page") / "serve.log"
+    with serving(ROOT / "models", log, "--deadline-s", str(PATIENCE_S)) as running:
         yield running
 
 
@@ -88,7 +93,7 @@ class Opener:
 
     def __call__(self, screen: dict[str, Any], script: str = "", **options: Any) -> Page:
         context = self.browser.new_context(**screen, **options)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(1000 * PATIENCE_S)
         page = context.new_page()
         self.witness.watch(page)
         if script:

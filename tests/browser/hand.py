@@ -1,4 +1,4 @@
-"""A robot hand: the ten digits as strokes, drawn with the mouse or a finger on the page's pad."""
+"""A robot hand: the ten digits as strokes, drawn on the page's pad with mouse, finger or pen."""
 
 from __future__ import annotations
 
@@ -37,6 +37,26 @@ DIGITS: dict[int, list[Stroke]] = {
     9: [[*arc((0.5, 0.36), (0.15, 0.16), 0, -360), (0.64, 0.5), (0.62, 0.66), (0.58, 0.82)]],
 }
 
+OTHERWISE: dict[int, list[Stroke]] = {
+    0: [arc((0.5, 0.5), (0.2, 0.3), -70, -400)],
+    1: [[(0.38, 0.36), (0.52, 0.2), (0.52, 0.8)], [(0.36, 0.8), (0.68, 0.8)]],
+    2: [
+        [(0.33, 0.3), (0.4, 0.22), (0.58, 0.2), (0.67, 0.3), (0.62, 0.44), (0.34, 0.8), (0.7, 0.8)]
+    ],
+    3: [[(0.32, 0.22), (0.66, 0.22), (0.48, 0.44), *arc((0.47, 0.63), (0.19, 0.18), -80, 150)]],
+    4: [[(0.4, 0.2), (0.3, 0.56)], [(0.3, 0.56), (0.74, 0.56)], [(0.62, 0.2), (0.62, 0.82)]],
+    5: [
+        [(0.38, 0.2), (0.7, 0.2)],
+        [(0.38, 0.2), (0.37, 0.46)],
+        arc((0.46, 0.62), (0.2, 0.18), 235, 500),
+    ],
+    6: [[(0.62, 0.2), (0.46, 0.34), (0.36, 0.56), *arc((0.5, 0.65), (0.15, 0.15), 190, -170)]],
+    7: [[(0.3, 0.22), (0.7, 0.22), (0.45, 0.82)], [(0.4, 0.52), (0.68, 0.52)]],
+    8: [arc((0.5, 0.34), (0.13, 0.14), 90, 450), arc((0.5, 0.65), (0.17, 0.17), -90, 270)],
+    9: [arc((0.48, 0.36), (0.15, 0.16), 0, 360), [(0.63, 0.22), (0.61, 0.82)]],
+}
+"""The same digits in another order of strokes: a bar through the 7, a base under the 1."""
+
 
 def neat(x: float, y: float) -> Point:
     return x, y
@@ -51,41 +71,62 @@ def small(x: float, y: float) -> Point:
     return 0.05 + 0.6 * x, 0.02 + 0.6 * y
 
 
-STYLES: dict[str, Style] = {"neat": neat, "slanted": slanted, "small": small}
+def huge(x: float, y: float) -> Point:
+    return 0.5 + 1.4 * (x - 0.5), 0.5 + 1.4 * (y - 0.5)
 
 
 def draw(page: Page, strokes: list[Stroke], style: Style = neat) -> None:
     """Draws with the mouse."""
-    pad = page.locator("#canvas").bounding_box()
-    assert pad is not None
     for stroke in strokes:
-        points = [style(*point) for point in stroke]
-        for number, (x, y) in enumerate(points):
-            page.mouse.move(pad["x"] + x * pad["width"], pad["y"] + y * pad["height"])
+        for number, (x, y) in enumerate(places(page, stroke, style)):
+            page.mouse.move(x, y)
             if number == 0:
                 page.mouse.down()
         page.mouse.up()
 
 
-def touch(page: Page, strokes: list[Stroke]) -> None:
+def touch(page: Page, strokes: list[Stroke], style: Style = neat) -> None:
     """Draws with a finger, through the browser's own input pipeline."""
-    pad = page.locator("#canvas").bounding_box()
-    assert pad is not None
     session = page.context.new_cdp_session(page)
 
     def send(kind: str, *points: Point) -> None:
-        places = [
-            {"x": pad["x"] + x * pad["width"], "y": pad["y"] + y * pad["height"]} for x, y in points
-        ]
-        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
+        at = [{"x": x, "y": y} for x, y in points]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
 
     for stroke in strokes:
-        send("touchStart", stroke[0])
-        for (x, y), (next_x, next_y) in pairwise(stroke):
+        points = places(page, stroke, style)
+        send("touchStart", points[0])
+        for (x, y), (next_x, next_y) in pairwise(points):
             send("touchMove", ((x + next_x) / 2, (y + next_y) / 2))
             send("touchMove", (next_x, next_y))
         send("touchEnd")
     session.detach()
+
+
+def write(page: Page, strokes: list[Stroke], style: Style = neat) -> None:
+    """Draws with a pen that is pressed harder and harder."""
+    session = page.context.new_cdp_session(page)
+
+    def send(kind: str, at: Point, force: float = 0.0) -> None:
+        pen = {"pointerType": "pen", "force": force, "button": "left", "buttons": 1}
+        place = {"type": kind, "x": at[0], "y": at[1], "clickCount": 1}
+        session.send("Input.dispatchMouseEvent", place | pen)
+
+    for stroke in strokes:
+        points = places(page, stroke, style)
+        for number, at in enumerate(points):
+            force = 0.2 + 0.6 * number / len(points)
+            send("mouseMoved" if number else "mousePressed", at, force)
+        send("mouseReleased", points[-1])
+    session.detach()
+
+
+def places(page: Page, stroke: Stroke, style: Style) -> list[Point]:
+    """The points of a stroke on the screen, in CSS pixels."""
+    pad = page.locator("#canvas").bounding_box()
+    assert pad is not None
+    moved = [style(*point) for point in stroke]
+    return [(pad["x"] + x * pad["width"], pad["y"] + y * pad["height"]) for x, y in moved]
 
 
 def answer(page: Page) -> str:

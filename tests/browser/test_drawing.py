@@ -7,8 +7,21 @@ from statistics import median
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import DESKTOP, PHONE, SCREENS, Opener
-from tests.browser.hand import DIGITS, STYLES, answer, draw, highest_bar, touch
+from tests.browser.conftest import DESKTOP, PHONE, Opener
+from tests.browser.hand import (
+    DIGITS,
+    OTHERWISE,
+    answer,
+    draw,
+    highest_bar,
+    huge,
+    neat,
+    places,
+    slanted,
+    small,
+    touch,
+    write,
+)
 from tests.server import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -31,27 +44,55 @@ addEventListener("DOMContentLoaded", () => new MutationObserver(() => {
 """
 
 
-@pytest.mark.parametrize(
-    ("screen", "style"), [*(("desktop", style) for style in STYLES), ("phone", "neat")]
-)
-def test_all_ten_digits_are_read_from_strokes(open_page: Opener, screen: str, style: str) -> None:
-    page = open_page(SCREENS[screen])
+HANDS = {
+    "neat": (DESKTOP, draw, DIGITS, neat),
+    "slanted": (DESKTOP, draw, DIGITS, slanted),
+    "small": (DESKTOP, draw, DIGITS, small),
+    "huge": (DESKTOP, draw, OTHERWISE, huge),
+    "pen": (DESKTOP, write, OTHERWISE, neat),
+    "finger": (PHONE, touch, DIGITS, neat),
+    "slanted-finger": (PHONE, touch, OTHERWISE, slanted),
+}
+
+
+@pytest.mark.parametrize("hand", HANDS)
+def test_all_ten_digits_are_read_from_strokes(open_page: Opener, hand: str) -> None:
+    screen, put, digits, style = HANDS[hand]
+    page = open_page(screen)
     read = {}
-    for digit, strokes in DIGITS.items():
-        draw(page, strokes, STYLES[style])
+    for digit, strokes in digits.items():
+        put(page, strokes, style)
         said = answer(page)
         read[digit] = (highest_bar(page), said[0])
         page.keyboard.press("Escape")
-    assert read == {digit: (digit, str(digit)) for digit in DIGITS}
-
-
-def test_a_finger_draws_and_does_not_scroll(open_page: Opener) -> None:
-    page = open_page(PHONE)
-    for digit in (3, 4, 8):
-        touch(page, DIGITS[digit])
-        assert answer(page).startswith(f"{digit}, ")
-        page.keyboard.press("Escape")
+    assert read == {digit: (digit, str(digit)) for digit in digits}
     assert page.evaluate("scrollY") == 0
+
+
+def test_a_stroke_goes_on_where_it_comes_back_to_the_pad(page: Page) -> None:
+    draw(page, [[(0.5, 0.2), (0.47, 0.9), (0.6, 1.3), (0.46, 0.95), (0.5, 0.3)]])
+    assert answer(page).startswith("1, ")
+    page.keyboard.press("Control+z")
+    expect(page.locator("#sure")).to_have_text("Nothing to read yet")
+
+
+def test_selected_text_is_not_dragged_along(desktop: Page) -> None:
+    desktop.keyboard.press("Control+a")
+    for put in (draw, write):
+        put(desktop, OTHERWISE[4])
+        assert answer(desktop).startswith("4, ")
+        desktop.keyboard.press("Escape")
+
+
+def test_a_pen_takes_over_from_the_hand_that_holds_it(open_page: Opener) -> None:
+    page = open_page(PHONE)
+    session = page.context.new_cdp_session(page)
+    [(x, y)] = places(page, [(0.8, 0.9)], neat)
+    palm = {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]}
+    session.send("Input.dispatchTouchEvent", palm)
+    write(page, DIGITS[3])
+    session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    assert answer(page) == "3, 99 % sure."
 
 
 def test_the_bars_follow_the_pen_within_a_tenth_of_a_second(open_page: Opener) -> None:
