@@ -43,6 +43,7 @@ _STATUS_LINES = {
     for status in HTTPStatus
 }
 _HEAD_TOO_LARGE = HeadersTooLarge(f"the request's head is larger than {HEAD_LIMIT} bytes")
+_NO_HOST = Malformed("the request has no Host field (RFC 9112, section 3.2)")
 _TOO_MANY = HTTPStatus.TOO_MANY_REQUESTS.value
 _NOTHING, _HEAD, _BODY = range(3)
 """What is arriving: no request, its head, its body."""
@@ -168,6 +169,8 @@ class Connection(asyncio.Protocol):
         parser = self._parser
         path, query = self._edge.paths.get(self._url) or _path_and_query(self._url)
         fields = dict(self._fields)
+        if b"host" not in fields and parser.get_http_version() == "1.1":
+            self._raise(_NO_HOST)
         exchange = Exchange(parser.get_method().decode(), path, query, fields, self)
         exchange.keep_alive = parser.should_keep_alive() and (
             b"connection" not in fields or parser.get_http_version() != "1.0"
@@ -283,9 +286,11 @@ class Connection(asyncio.Protocol):
         elif running is self._arriving and self._arriving_part == _BODY:
             running.keep_alive = False
             running.cancel(BROKEN)
-        else:
-            # An answer is under way on this connection; a second one would garble it.
-            self.transport.close()
+        else:  # to requests before this one there are answers under way, which end the connection
+            if self._arriving_part == _BODY:
+                self._waiting.pop()
+            self._arriving_part = _NOTHING
+            (self._waiting[-1] if self._waiting else running).keep_alive = False
 
     def _refuse(self, fault: Fault) -> None:
         """Answers what did not become a request, unless another answer is still under way."""

@@ -37,6 +37,7 @@ def statuses(data: bytes) -> list[int]:
         b"GET / HTTP/1.1\r\nName\x00: value\r\n\r\n",
         b"GET / HTTP/1.1\r\nname: val\x00ue\r\n\r\n",
         b"GET / HTTP/1.1\r\n : empty name\r\n\r\n",
+        b"GET /health/live HTTP/1.1\r\n\r\n",
         POST + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
         POST + b"Content-Length: -1\r\n\r\n",
         POST + b"Content-Length: +5\r\n\r\nhello",
@@ -219,6 +220,23 @@ def test_a_broken_request_behind_good_ones_leaves_their_answers(server: Server) 
         assert statuses(read_all(connection)) == [400]
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b"nonsense\r\n\r\n",
+        b"CONNECT /v2 HTTP/1.1\r\nHost: x\r\n\r\n",
+        POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ],
+)
+@pytest.mark.parametrize("good", [1, 3])
+def test_requests_in_one_packet_with_a_broken_one_are_answered(
+    server: Server, good: int, broken: bytes
+) -> None:
+    answers = parse_answers(server.exchange(good * LIVE + broken + 2 * LIVE))
+    assert [answer.status for answer in answers][:good] == [200] * good
+    assert answers[-1].headers["connection"] == "close"
+
+
 def test_a_refused_body_is_read_to_its_end_and_the_connection_goes_on(server: Server) -> None:
     with server.connect() as connection:
         connection.sendall(POST + b"Content-Length: 300000\r\n\r\n" + bytes(1000))
@@ -316,7 +334,7 @@ def test_who_leaves_while_the_model_runs_is_counted_and_does_no_harm(server: Ser
     """Tried anew where the answer was faster than the caller, who cannot see when it runs."""
     target = f"/predict?version={SLOW}"
     assert server.post(target, bytes(784), "application/octet-stream").status == 200
-    request = b"POST %s HTTP/1.1\r\nContent-Type: application/octet-stream\r\n" % target.encode()
+    request = b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\n" % target.encode()
     before = _left(server)
     for _ in range(50):
         connection = server.connect()
