@@ -30,15 +30,22 @@ def _train(arguments: list[str] | None) -> int:
     from training.flags import parse
     from training.report import Report
     from training.run import train
+    from training.usage import in_one_line
 
     command = parse(arguments)
     try:
         with Report(sys.stdout) as report:
             train(command, report)
     except (TrainingError, RepositoryError) as error:
-        sys.stderr.write(f"train: {_with_notes(str(error), error)}\n")
-        return 1
+        return _fail(str(error), error)
+    except OSError as error:
+        return _fail(in_one_line(error), error)
     return 0
+
+
+def _fail(text: str, error: BaseException) -> int:
+    sys.stderr.write(f"train: {_with_notes(text, error)}\n")
+    return 1
 
 
 def _with_notes(text: str, error: BaseException) -> str:

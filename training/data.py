@@ -76,14 +76,10 @@ def load(source: Path | None = None) -> Dataset:
     Raises:
         DataError: a file is missing, damaged, not what it says, or does not match its partner.
     """
-    if source is None:
-        return _load_folder(MNIST, MNIST_SHA256)
-    if source.is_dir():
-        return _load_folder(source)
-    if source.suffix == ".npz":
-        return _load_npz(source)
-    what = "neither a folder of IDX files nor an .npz" if source.exists() else "no such data"
-    raise DataError(f"{source}: {what}")
+    try:
+        return _load(source)
+    except OSError as error:
+        raise DataError(f"{error.filename or source}: {error.strerror}") from error
 
 
 def split(dataset: Dataset, fraction: float, seed: int) -> Split:
@@ -104,13 +100,24 @@ def split(dataset: Dataset, fraction: float, seed: int) -> Split:
     return Split(images[train], labels[train], images[validation], labels[validation])
 
 
+def _load(source: Path | None) -> Dataset:
+    if source is None:
+        return _load_folder(MNIST, MNIST_SHA256)
+    if source.is_dir():
+        return _load_folder(source)
+    if source.suffix == ".npz":
+        return _load_npz(source)
+    what = "neither a folder of IDX files nor an .npz" if source.exists() else "no such data"
+    raise DataError(f"{source}: {what}")
+
+
 def _load_folder(folder: Path, sums: str | None = None) -> Dataset:
     """Reads the four files; ``sums`` are the SHA-256 they must have, by name."""
     hashes: dict[str, str] = {}
 
     def read(stem: str, suffix: str) -> tuple[NDArray[np.uint8], str]:
         path = _find(folder, stem, suffix)
-        content = _read(path)
+        content = path.read_bytes()
         hashes[path.name] = hashlib.sha256(content).hexdigest()
         if sums and f"{hashes[path.name]}  {path.name}" not in sums.splitlines():
             raise DataError(f"{path}: damaged, its SHA-256 is not that of MNIST's file")
@@ -129,7 +136,7 @@ def _load_folder(folder: Path, sums: str | None = None) -> Dataset:
 
 
 def _load_npz(path: Path) -> Dataset:
-    content = _read(path)
+    content = path.read_bytes()
     try:
         arrays = read_npz(content, BYTES_LIMIT, NPZ_NAMES.keys() | NPZ_NAMES.values())
     except Fault as fault:
@@ -157,13 +164,6 @@ def _find(folder: Path, stem: str, suffix: str) -> Path:
             if (path := folder / f"{name}{ending}").is_file():
                 return path
     raise DataError(f"{folder}: no {stem}-{suffix} or {stem}-{suffix}.gz")
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from error
 
 
 def _labelled(

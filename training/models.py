@@ -21,7 +21,7 @@ from training.errors import TrainingError
 from training.importing import import_file
 from training.spread import spread
 from training.stop import Stopped, stoppable
-from training.usage import Parser, add_models
+from training.usage import Parser, add_models, in_one_line
 from training.versions import Answer
 
 FAILURES = (TrainingError, RepositoryError)
@@ -32,14 +32,9 @@ Words: TypeAlias = "argparse._SubParsersAction[Parser]"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; 0 on success, 1 on a failure told in one line, 2 on wrong usage."""
     options = _parser().parse_args(arguments)
-    repository = Repository(options.models)
-    if not (options.publishes or repository.folder.is_dir()):
-        return _fail(
-            f"{repository.folder} is not there: no model was ever published to it (see --models)"
-        )
     try:
         with stoppable():  # so that what runs beside this process is ended with it
-            answer: Answer = options.run(repository, options)
+            answer = _answer(options)
         text = json.dumps(answer.report, indent=2) if options.json else "\n".join(answer.lines)
         print(text, flush=True)
     except FAILURES as error:
@@ -48,10 +43,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read the output has gone; the interpreter shall not try to flush it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        return _fail(in_one_line(error))
     except Stopped as stopped:
         _fail("interrupted")
         return stopped.exit_status
     return _fail(answer.damage) if answer.damage else 0
+
+
+def _answer(options: argparse.Namespace) -> Answer:
+    repository = Repository(options.models)
+    if not (options.publishes or repository.folder.is_dir()):
+        raise RepositoryError(
+            f"{repository.folder} is not there: no model was ever published to it (see --models)"
+        )
+    answer: Answer = options.run(repository, options)
+    return answer
 
 
 def _fail(why: str) -> int:

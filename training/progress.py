@@ -22,7 +22,7 @@ NAME_WIDTH = 10
 class Progress:
     """Writes to ``stream``.
 
-    Every method raises :class:`TrainingError` once nobody reads there any more.
+    Every method raises :class:`TrainingError` once nothing can be written there any more.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -66,7 +66,9 @@ class Progress:
         try:
             self._stream.write(text)
             self._stream.flush()
-        except BrokenPipeError as error:
+        except OSError as error:
             # Else the interpreter would try once more to write the rest, and complain.
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
-            raise TrainingError("stopped: the output was closed") from error
+            closed = isinstance(error, BrokenPipeError)
+            why = "was closed" if closed else f"cannot be written: {error.strerror}"
+            raise TrainingError(f"stopped: the output {why}") from error

@@ -23,3 +23,9 @@ def add_models(parser: argparse.ArgumentParser) -> None:
     default = Path(os.environ.get("MNIST_MODELS") or "models")
     told = "the model repository (default: MNIST_MODELS, or models)"
     parser.add_argument("--models", type=Path, default=default, metavar="DIR", help=told)
+
+
+def in_one_line(error: OSError) -> str:
+    """What the system refused, and of which file."""
+    why = error.strerror or str(error)
+    return f"{error.filename}: {why}" if error.filename else why

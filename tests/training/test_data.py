@@ -160,6 +160,12 @@ def test_a_path_that_is_no_data_is_named(tmp_path: Path) -> None:
         load(tmp_path / "digits.csv")
 
 
+def test_a_path_that_the_system_refuses_is_named() -> None:
+    name = "x" * 300
+    with pytest.raises(DataError, match=f"^{name}: File name too long$"):
+        load(Path(name))
+
+
 def test_an_npz_without_an_array_says_which(tmp_path: Path) -> None:
     path = tmp_path / "digits.npz"
     np.savez(path, x_train=few().train_images, y_train=few().train_labels)

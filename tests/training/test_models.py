@@ -24,6 +24,7 @@ from training.publish import staging
 from training.verify import check
 
 HERE = Path(__file__).parents[2]
+UNPRIVILEGED = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.getuid() == 0 else []
 
 
 @pytest.fixture(scope="session")
@@ -279,6 +280,22 @@ def test_a_repository_that_is_not_there_is_one_line_and_is_not_made(
     assert not (tmp_path / "nowhere").exists()
 
 
+@pytest.mark.parametrize("word", ["list", "show 1", "promote 1", "rollback", "prune --keep 1"])
+def test_a_repository_that_cannot_be_looked_into_is_one_line(tmp_path: Path, word: str) -> None:
+    """Without the capabilities that let root into any folder."""
+    root = tiny_repository(tmp_path / "models")
+    root.chmod(0)
+    command = [sys.executable, "-m", "training.models", *word.split(), "--models", str(root)]
+    try:
+        result = subprocess.run(
+            [*UNPRIVILEGED, *command], cwd=HERE, capture_output=True, text=True, check=False
+        )
+    finally:
+        root.chmod(0o755)
+    refusal = f"models: {root}/mnist: Permission denied\n"
+    assert (result.returncode, result.stdout, result.stderr) == (1, "", refusal)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -346,6 +363,15 @@ def test_a_reader_that_goes_away_ends_the_command_quietly(published: Path) -> No
     result = subprocess.run(command, cwd=HERE, stdout=write, stderr=subprocess.PIPE, check=False)
     os.close(write)
     assert (result.returncode, result.stderr) == (1, b"")
+
+
+def test_an_output_that_is_full_is_one_line(published: Path) -> None:
+    command = [sys.executable, "-m", "training.models", "list", "--models", str(published)]
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            command, cwd=HERE, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (result.returncode, result.stderr) == (1, "models: No space left on device\n")
 
 
 def test_a_read_only_repository_can_be_looked_at(published: Path, tmp_path: Path) -> None:

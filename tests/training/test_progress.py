@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+from pathlib import Path
 
 import pytest
 
@@ -75,3 +76,11 @@ def test_a_reader_that_has_gone_is_told_in_one_line() -> None:
     os.close(read)
     with os.fdopen(write, "w") as stream, pytest.raises(TrainingError, match="output was closed"):
         Progress(stream).line("anyone?")
+
+
+def test_an_output_that_is_full_is_told_in_one_line() -> None:
+    with (
+        Path("/dev/full").open("w") as stream,
+        pytest.raises(TrainingError, match=r"^stopped: the output cannot be written: No space"),
+    ):
+        Progress(stream).line("anything")
