@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import io
 import struct
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import PHONE, Opener, Witness
@@ -42,20 +44,23 @@ HOSTILE = {
 }  # fmt: skip
 
 
-def give(page: Page, how: str, content: bytes, kind: str = "image/png") -> None:
-    """Drops or pastes a file as a user does: the page gets the same events with the same data."""
+def give(page: Page, how: str, content: bytes, kind: str = "image/png", copies: int = 1) -> None:
+    """Drops or pastes files as a user does: the page gets the same events with the same data."""
     told = content.rstrip(b"\0")
     page.evaluate(
-        """([how, content, zeros, kind]) => {
+        """([how, content, zeros, kind, copies]) => {
           const bytes = [Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0))];
           bytes.push(new Uint8Array(zeros));
           const data = new DataTransfer();
-          data.items.add(new File(bytes, "<img src=x onerror=alert(1)>.png", {type: kind}));
+          const name = "<img src=x onerror=alert(1)>.png";
+          for (let copy = 0; copy < copies; copy += 1) {
+            data.items.add(new File(bytes, name, {type: kind}));
+          }
           const options = {bubbles: true, dataTransfer: data, clipboardData: data};
           const kinds = {drop: DragEvent, paste: ClipboardEvent};
           document.getElementById("pad").dispatchEvent(new kinds[how](how, options));
         }""",
-        [how, base64.b64encode(told).decode(), len(content) - len(told), kind],
+        [how, base64.b64encode(told).decode(), len(content) - len(told), kind, copies],
     )
 
 
@@ -121,6 +126,24 @@ def test_a_hostile_file_shows_the_services_own_words(
     draw(desktop, DIGITS[7])
     assert answer(desktop).startswith("7, ")
     expect(error).to_be_empty()
+
+
+def test_of_several_files_one_is_read_and_the_page_says_so(desktop: Page) -> None:
+    give(desktop, "drop", SEVEN, copies=3)
+    assert answer(desktop).startswith("7, ")
+    error = desktop.get_by_role("alert").first
+    expect(error).to_have_text("Of 3 files only one is read: <img src=x onerror=alert(1)>.png")
+    draw(desktop, DIGITS[0])
+    expect(error).to_be_empty()
+
+
+def test_a_picture_that_the_browser_cannot_show_is_read_all_the_same(desktop: Page) -> None:
+    seven = np.asarray(Image.open(io.BytesIO(SEVEN)).convert("L"))
+    give(desktop, "drop", as_picture(seven, "TIFF"), "image/tiff")
+    assert answer(desktop).startswith("7, ")
+    expect(desktop.get_by_text("This file cannot be shown.")).to_be_visible()
+    desktop.keyboard.press("Escape")
+    expect(desktop.get_by_text("This file cannot be shown.")).to_be_hidden()
 
 
 def test_dropped_text_is_refused_and_changes_nothing(desktop: Page) -> None:
