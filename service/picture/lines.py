@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,6 +56,22 @@ def lines_in(grey: Grey) -> list[list[Group]]:
         cut = slice(top, top + height), slice(left, left + width)
         groups.append(Group(box, np.isin(numbers[cut], parts), ink.amount[cut], found.threshold))
     return _in_lines(groups)
+
+
+def joined(groups: Sequence[Group]) -> Group:
+    """Several groups as one."""
+    left, top = min(group.box[0] for group in groups), min(group.box[1] for group in groups)
+    right = max(group.box[0] + group.box[2] for group in groups)
+    bottom = max(group.box[1] + group.box[3] for group in groups)
+    mask = np.zeros((bottom - top, right - left), bool)
+    amount = np.zeros(mask.shape, np.uint8)
+    for group in groups:
+        across, down, wide, high = group.box
+        field = slice(down - top, down - top + high), slice(across - left, across - left + wide)
+        mask[field] |= group.mask
+        np.maximum(amount[field], group.amount, out=amount[field])
+    box = left, top, right - left, bottom - top
+    return Group(box, mask, amount, groups[0].threshold)
 
 
 def _grouped(weighed: Weighed) -> list[Whole]:

@@ -7,6 +7,7 @@ them all at once, and the reading that it is surest of is taken.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import ceil
 
 import numpy as np
 from PIL import Image
@@ -17,9 +18,8 @@ from service.picture.ground import Grey
 from service.picture.lattice import Piece, surest
 from service.picture.lines import Group, lines_in
 from service.picture.look import reduced, scaled
-from service.picture.normalise import as_image, strokes_of
 from service.picture.open import Picture
-from service.picture.split import between, cuts
+from service.picture.pieces import pieces_of
 from service.runtime import Probabilities
 
 OVERVIEW = 1280
@@ -27,11 +27,7 @@ HEIGHT = 72
 """Digits are looked at when they are reduced to some such height, in pixels."""
 LARGEST = 1600
 """The longest side of what is looked at so closely."""
-_WIDEST = 1.4
-"""The most that a digit is wide, in heights of its group; more is several."""
-_LOWEST = 0.4
-"""The least that a digit is high, in heights of its group; less is a piece of one."""
-_CUTS, _MOST_CUTS, _MOST_IN_ALL = 5, 40, 100
+_CUTS, _MOST_CUTS, _MOST_IN_ALL = 8, 40, 60
 """How many cuts are tried for a group as wide as high, for any, and for all together."""
 _FEW, _WIDE = 16, 1.1
 """Of more groups than few only wide ones are cut: in heights of the group."""
@@ -48,9 +44,9 @@ class Digit:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """All that could be digits: for each line, for each group of strokes, its pieces."""
+    """All that could be digits: for each line its pieces."""
 
-    lines: list[list[list[Piece]]]
+    lines: list[list[Piece]]
     images: Images
 
     def read(self, probabilities: Probabilities, least: float) -> list[list[Digit]]:
@@ -60,13 +56,10 @@ class Number:
         """
         digits, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
         lines = []
-        for groups in self.lines:
-            pieces = [
-                piece for group in groups if group for piece in surest(group, digits, confidence)
-            ]
+        for pieces in self.lines:
             line = [
                 Digit(int(digits[piece.image]), float(confidence[piece.image]), piece.box)
-                for piece in pieces
+                for piece in surest(pieces, digits, confidence)
                 if confidence[piece.image] >= least
             ]
             if line:
@@ -94,66 +87,29 @@ def number_in(picture: Picture) -> Number:
     else:
         lines = lines_in(close_up) or lines
     images: list[Grey] = []
-    taken = [
-        [_pieces(group, most, images) for group, most in zip(line, cut, strict=True)]
-        for line, cut in zip(lines, _cuts_of(lines), strict=True)
-    ]
+    taken = [pieces_of(*line, images) for line in zip(lines, _cuts_of(lines), strict=True)]
     return Number(
         [
             [
-                [
-                    replace(piece, box=_in_original(piece.box, (left, top), zoom, to_original))
-                    for piece in pieces
-                ]
-                for pieces in line
+                replace(piece, box=_in_original(piece.box, (left, top), zoom, to_original))
+                for piece in pieces
             ]
-            for line in taken
+            for pieces in taken
+            if pieces
         ],
-        np.array(images, np.uint8),
+        np.array(images, np.uint8).reshape(-1, SIDE, SIDE),
     )
 
 
 def _cuts_of(lines: list[list[Group]]) -> list[list[int]]:
     """How many cuts are tried for each group: the wider, the more, up to a bound for all."""
-    are_few, left = sum(map(len, lines)) <= _FEW, _MOST_IN_ALL
-    counts: list[list[int]] = []
-    for line in lines:
-        counts.append([])
-        for group in line:
-            _, _, width, height = group.box
-            most = min(_MOST_CUTS, left, -(-_CUTS * width // height))
-            counts[-1].append(most if are_few or width > _WIDE * height else 0)
-            left -= counts[-1][-1]
-    return counts
-
-
-def _pieces(group: Group, most: int, images: list[Grey]) -> list[Piece]:
-    """What could be one digit in a group, from any cut to any later one; fills ``images``."""
-    left, top, _, height = group.box
-    strokes = strokes_of(group.amount, group.mask, group.threshold)
-    if strokes.size == 0:
-        return []
-    ink = strokes >= 0.5
-    tall, scale = len(ink), height / len(ink)
-    found = [None, *cuts(ink, most), None]
-    pieces = []
-    for first, start in enumerate(found[:-1]):
-        for last, end in enumerate(found[first + 1 :], first + 1):
-            part = between(ink.shape, start, end)
-            rows = np.flatnonzero((ink & part).any(axis=1))
-            columns = np.flatnonzero((ink & part).any(axis=0))
-            if len(rows) == 0:
-                continue
-            wide, high = int(columns[-1] - columns[0]) + 1, int(rows[-1] - rows[0]) + 1
-            is_whole = start is None and end is None
-            if not is_whole and (wide > _WIDEST * tall or high < _LOWEST * tall):
-                continue
-            crossed = sum(cut.ink for cut in (start, end) if cut)
-            corner = left + round(columns[0] * scale), top + round(rows[0] * scale)
-            box = *corner, max(1, round(wide * scale)), max(1, round(high * scale))
-            pieces.append(Piece(first, last, box, len(images), crossed))
-            images.append(as_image(np.where(part, strokes, np.float32(0))))
-    return pieces
+    wide = [[group.box[2] / group.box[3] for group in line] for line in lines]
+    each = min(_CUTS, _MOST_IN_ALL / sum(map(sum, wide)))
+    least = 0 if sum(map(len, lines)) <= _FEW else _WIDE
+    return [
+        [min(_MOST_CUTS, ceil(each * width)) if width > least else 0 for width in line]
+        for line in wide
+    ]
 
 
 def _around(boxes: list[Box]) -> Box:

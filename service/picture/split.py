@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from service.picture.parts import Mask
+from service.picture.parts import Mask, connected_parts
 
 Columns = NDArray[np.intp]
 
@@ -27,6 +27,8 @@ _APART = 0.04
 """The least share of the ink between two cuts."""
 _LEVELS = 4
 """Cuts are looked for through the pixels of so many rows, and of every second column."""
+_LEAST_HOLE = 0.06
+"""The side of the least square, in heights of the mask, that holds as much as a hole of a digit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,8 @@ class Cut:
 
     columns: Columns
     """(h,): the column that it passes before, in each row."""
-    ink: float
-    """How much ink it crosses, in heights of the mask."""
+    holes: int
+    """How many holes it goes through: the inside of a 0 is one, and seldom lies between digits."""
 
 
 def cuts(mask: Mask, most: int) -> list[Cut]:
@@ -60,19 +62,18 @@ def cuts(mask: Mask, most: int) -> list[Cut]:
         if between.min(initial=total) >= _APART * total:
             chosen.append(int(path))
     chosen.sort(key=lambda path: float(left[path]))
-    rows = np.arange(height)
-    return [Cut(c, float(mask[rows, c].sum()) / height) for c in paths[:, chosen].T]
+    holes = _holes(mask)
+    return [Cut(way, len(set(holes[np.arange(height), way]) - {0})) for way in paths[:, chosen].T]
 
 
-def between(shape: tuple[int, int], left: Cut | None, right: Cut | None) -> Mask:
-    """What of ``shape`` (h, w) lies between two cuts, or between one and its side."""
-    columns = np.arange(shape[1])
-    part = np.ones(shape, bool)
-    if left is not None:
-        part &= columns >= left.columns[:, None]
-    if right is not None:
-        part &= columns < right.columns[:, None]
-    return part
+def _holes(mask: Mask) -> NDArray[np.int32]:
+    """The number of the hole that each pixel of ``mask`` (h, w) lies in; 0 for none."""
+    ground = connected_parts(~np.pad(mask, 1))
+    number = ground.numbers()
+    is_hole = ground.area > (_LEAST_HOLE * len(mask)) ** 2
+    is_hole[number[0, 0]] = False
+    holes: NDArray[np.int32] = np.where((number >= 0) & is_hole[number], number + 1, 0)[1:-1, 1:-1]
+    return holes
 
 
 def _cheapest_paths(mask: Mask) -> tuple[NDArray[np.float32], Columns]:

@@ -8,17 +8,29 @@ import numpy as np
 import pytest
 
 from service.decode import Images
+from service.picture.find import Box
 from service.picture.lattice import Piece
 from service.picture.number import Digit, Number, number_in
 from service.picture.open import Picture
-from service.picture.split import between, cuts
+from service.picture.split import cuts
 from tests.service.picture.composed import as_picture, composed
 
 
-def boxes(picture: Picture) -> list[list[tuple[int, int, int, int]]]:
-    """The box of each whole group, line by line."""
-    lines = number_in(picture).lines
-    return [[max(g, key=lambda piece: piece.last - piece.first).box for g in ln] for ln in lines]
+def boxes(picture: Picture) -> list[list[Box]]:
+    """The box of each piece that no other piece of its line contains, unless it joins several."""
+    return [
+        [
+            piece.box
+            for piece in line
+            if not piece.joints
+            and not any(
+                other.first <= piece.first and piece.last <= other.last
+                for other in line
+                if other is not piece and not other.joints
+            )
+        ]
+        for line in number_in(picture).lines
+    ]
 
 
 def test_a_blank_sheet_has_no_digits() -> None:
@@ -113,10 +125,17 @@ def test_a_cut_goes_through_the_thinnest_place() -> None:
     mask[18:21, 20:40] = True
     (cut,) = cuts(mask, 1)
     assert 24 <= cut.columns[19] <= 36
-    assert cut.ink == 3 / 40
-    left, right = mask & between((40, 60), None, cut), mask & between((40, 60), cut, None)
-    assert left.sum() + right.sum() == mask.sum()
-    assert abs(int(left.sum()) - int(right.sum())) < 40
+    is_left = np.arange(60) < cut.columns[:, None]
+    assert abs(int(mask[is_left].sum()) - int(mask[~is_left].sum())) < 40
+
+
+def test_a_cut_tells_how_many_holes_it_goes_through() -> None:
+    row, column = np.mgrid[:60, :60]
+    away = np.hypot(row - 30, column - 30)
+    ring = (away > 14) & (away < 28)
+    assert [cut.holes for cut in cuts(ring, 1)] == [1]
+    touching = np.concatenate([ring[:, :58], ring[:, 3:]], axis=1)
+    assert [cut.holes for cut in cuts(touching, 3)] == [1, 0, 1]
 
 
 def test_strokes_in_one_piece_have_no_way_down_for_a_cut() -> None:
@@ -131,26 +150,35 @@ def certain(*confidences: float) -> np.ndarray[tuple[int, int], np.dtype[np.floa
 
 
 PAIR = [
-    Piece(0, 1, (0, 0, 20, 30), 0),
-    Piece(0, 2, (0, 0, 32, 30), 1),
-    Piece(1, 2, (22, 0, 20, 30), 2),
+    Piece(0, 1, (0, 0, 26, 30), 0),
+    Piece(0, 2, (0, 0, 42, 30), 1),
+    Piece(1, 2, (22, 0, 21, 30), 2),
 ]
 
 
 @pytest.mark.parametrize(
     ("confidences", "read"),
-    [((0.99, 0.5, 0.99), [0, 2]), ((0.4, 0.9995, 0.5), [1]), ((0.99, 0.6, 0.3), [1])],
+    [((0.99, 0.5, 0.99), [0, 2]), ((0.4, 0.9995, 0.5), [1]), ((0.99, 0.95, 0.1), [1])],
 )
 def test_a_group_is_cut_where_that_raises_the_total_confidence(
     confidences: tuple[float, ...], read: list[int]
 ) -> None:
-    number = Number([[PAIR]], np.zeros((3, 28, 28), np.uint8))
+    number = Number([PAIR], np.zeros((3, 28, 28), np.uint8))
     (line,) = number.read(certain(*confidences), 0.1)
     assert [digit.digit for digit in line] == read
 
 
+def test_strokes_apart_are_one_digit_where_they_are_sure_to_be_only_together() -> None:
+    apart = [Piece(0, 1, (0, 0, 24, 30), 0), Piece(1, 2, (26, 0, 24, 30), 2)]
+    line = [*apart, Piece(0, 2, (0, 0, 50, 30), 1, joints=1)]
+    number = Number([line], np.zeros((3, 28, 28), np.uint8))
+    for confidences, read in (((0.7, 0.999, 0.7), [1]), ((0.999, 0.999, 0.999), [0, 2])):
+        (digits,) = number.read(certain(*confidences), 0.1)
+        assert [digit.digit for digit in digits] == read
+
+
 def test_what_is_unsure_is_left_out() -> None:
-    group = [Piece(0, 1, (0, 0, 20, 30), 0)]
-    number = Number([[group]], np.zeros((1, 28, 28), np.uint8))
+    line = [Piece(0, 1, (0, 0, 26, 30), 0)]
+    number = Number([line], np.zeros((1, 28, 28), np.uint8))
     assert number.read(certain(0.4), 0.5) == []
-    assert number.read(certain(0.75), 0.5) == [[Digit(0, 0.75, (0, 0, 20, 30))]]
+    assert number.read(certain(0.75), 0.5) == [[Digit(0, 0.75, (0, 0, 26, 30))]]
