@@ -42,16 +42,14 @@ def predictions(
 
     ``seen`` is what was seen, where it is to be told.
     """
-    rows: list[bytes] = []
-    for first in range(0, len(answered), PIECE_ROWS):
-        piece = slice(first, first + PIECE_ROWS)
-        rows += [
-            b'%b,"doubtful":true,"doubts":%b' % (one, orjson.dumps(doubt))
-            if doubt
-            else b'%b,"doubtful":false,"doubts":[]' % one
-            for one, doubt in zip(answered[piece], doubts[piece], strict=True)
-        ]
-        give_way()
+    if len(answered) <= PIECE_ROWS:
+        rows = _with_doubts(answered, doubts)
+    else:
+        rows = []
+        for first in range(0, len(answered), PIECE_ROWS):
+            piece = slice(first, first + PIECE_ROWS)
+            rows += _with_doubts(answered[piece], doubts[piece])
+            give_way()
     if seen is not None:
         rows = [
             b'%b,"seen":%b' % (row, orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY))
@@ -61,6 +59,15 @@ def predictions(
         version.encode(),
         b"},{".join(rows),
     )
+
+
+def _with_doubts(answered: Sequence[bytes], doubts: Sequence[Sequence[str]]) -> list[bytes]:
+    return [
+        b'%b,"doubtful":true,"doubts":%b' % (one, orjson.dumps(doubt))
+        if doubt
+        else b'%b,"doubtful":false,"doubts":[]' % one
+        for one, doubt in zip(answered, doubts, strict=True)
+    ]
 
 
 def _numbers(array: Probabilities) -> bytes:

@@ -233,7 +233,7 @@ def _method_not_allowed(method: str, allowed: Any) -> MethodNotAllowed:
     names = ", ".join(sorted({*allowed, "HEAD"} if "GET" in allowed else allowed))
     return MethodNotAllowed(
         f"{method[:20]} is not read here; {names} {'are' if ', ' in names else 'is'}",
-        headers=((b"allow", names.encode()),)
+        headers=((b"allow", names.encode()),),
     )
 
 

@@ -120,7 +120,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Feeds the parser, and keeps the clock running only while a request is incomplete."""
-        if self._arriving_part != _BODY and b"pgrade" in data:
+        if self._arriving_part != _BODY and data.find(b"pgrade", 0, data.find(b"\r\n\r\n")) >= 0:
             head, end, rest = data.partition(b"\r\n\r\n")
             data = _UPGRADE.sub(b"\r\nX-Asked", head) + end + rest
         self._feeding = self._head_bytes + len(data)
