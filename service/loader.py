@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from service import memory
 from service.batch import INLINE_SECONDS, Batcher, Queue
 from service.doubt import doubts, least_confidence
 from service.metrics import Metrics
@@ -24,8 +24,6 @@ from service.statistics import Statistics
 from service.threads import Aside, worker_threads
 
 _TIMED_ROWS, _TIMED_RUNS, _TIMED_SECONDS = 16, 10, 0.1
-
-_LIBC = ctypes.CDLL(None)
 
 
 class LoadError(Exception):
@@ -77,7 +75,7 @@ class Loader:
         try:
             return self._load(version)
         finally:
-            _return_freed_memory()
+            memory.return_freed()
 
     def _load(self, version: str) -> Loaded:
         stamp = self._repository.stamp(int(version))
@@ -147,17 +145,6 @@ class Loads:
         del self._tasks[version]
         if not task.cancelled():
             task.exception()  # seen, though all who asked may have left
-
-
-def _return_freed_memory() -> None:
-    """Gives the system what versions before have freed.
-
-    glibc keeps it for each thread apart, so that with every load, on a thread of its own, a little
-    more would be kept.
-    """
-    trim = getattr(_LIBC, "malloc_trim", None)
-    if trim is not None:
-        trim(0)
 
 
 def _inline_rows(runtime: Runtime, batch_rows: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import resource
 import signal
 import socket
@@ -17,6 +16,7 @@ from types import FrameType
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
+from service import memory
 from service.app import build
 from service.http import Edge
 from service.logs import LOGGER, configure_logs
@@ -103,8 +103,8 @@ def _run_one(settings: Settings, listener: socket.socket) -> None:
 
 def _run_many(settings: Settings, listener: socket.socket) -> None:
     # In memory where there is such a place: the figures are written on every request.
-    memory = Path("/dev/shm")  # noqa: S108 - only tempfile's private folders are made there
-    where = memory if memory.is_dir() else None
+    in_memory = Path("/dev/shm")  # noqa: S108 - only tempfile's private folders are made there
+    where = in_memory if in_memory.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="mnist-serve-", dir=where) as folder:
         shared = Path(folder)
         fault = shared / "fault"
@@ -141,21 +141,11 @@ def _config(
 
 def _build(settings: Settings, shared: Path | None, tell_fault: Callable[[str], object]) -> Edge:
     """The application, in the process that serves it."""
+    memory.keep_freed()
     edge = build(settings, shared)
     edge.tell_start_fault = tell_fault
-    _collect_seldom()
+    memory.collect_seldom()
     return edge
-
-
-def _collect_seldom() -> None:
-    """Spares the requests under way most of the searches for cyclic garbage, as they leave none.
-
-    With a thousand of them Python would look through them all again and again, for a quarter of
-    the time; what was made before the first is never garbage.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
 
 
 def handles(listener: socket.socket, workers: int) -> list[socket.socket]:

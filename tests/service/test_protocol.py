@@ -334,7 +334,10 @@ def test_who_leaves_while_the_model_runs_is_counted_and_does_no_harm(server: Ser
     """Tried anew where the answer was faster than the caller, who cannot see when it runs."""
     target = f"/predict?version={SLOW}"
     assert server.post(target, bytes(784), "application/octet-stream").status == 200
-    request = b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\n" % target.encode()
+    request = (
+        b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\n"
+        % target.encode()
+    )
     before = _left(server)
     for _ in range(50):
         connection = server.connect()
