@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from struct import iter_unpack
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,15 @@ _FAINT = 64
 """An image whose largest value is below this is of low contrast; MNIST's all reach 254."""
 _SHORT = 10
 """Digits of MNIST are 20 pixels long; one shorter than this was not brought to its form."""
+_USUAL, _NARROW = (
+    frozenset(
+        b" " * first + b"x" * width + b" " * (SIDE - first - width)
+        for width in widths
+        for first in range(SIDE - width + 1)
+    )
+    for widths in (range(_SHORT, SIDE), range(1, _SHORT))
+)
+"""The columns of images that are inked in one stretch, of the usual width or of less."""
 _STRETCH = re.compile(rb"x{5,}")
 """Two digits in one image are each at least this wide, and bare columns are between them."""
 
@@ -72,15 +82,11 @@ def doubts(
 
 def _odd_ones(images: Images) -> list[int]:
     """Those that need a closer look: their inked columns are not one stretch of the usual width."""
-    inked = _columns(images)
     odd: list[int] = []
     narrow: list[int] = []
-    for index in range(len(images)):
-        stretches = inked[SIDE * index : SIDE * (index + 1)].split()
-        if len(stretches) != 1 or len(stretches[0]) == SIDE:
-            odd.append(index)
-        elif len(stretches[0]) < _SHORT:
-            narrow.append(index)
+    for index, (columns,) in enumerate(iter_unpack(f"{SIDE}s", _columns(images))):
+        if columns not in _USUAL:
+            (narrow if columns in _NARROW else odd).append(index)
     if narrow:
         # Inked in two rows that are far enough apart, as any upright 1 is.
         ends = images[narrow][:, [9, 9 + _SHORT]].max(axis=2).min(axis=1).tolist()

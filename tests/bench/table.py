@@ -101,6 +101,7 @@ def _overload(report: dict[str, Any]) -> str:
     rows = [
         [
             f"{row['times']} x {row['work']}",
+            f"{row['callers']:,}",
             f"{row['peak_s']:,}",
             f"{row['good_s']:,}",
             f"{row['of_peak']:.2f}",
@@ -112,7 +113,7 @@ def _overload(report: dict[str, Any]) -> str:
         ]
         for row in report["overload"]
     ]
-    head = ["overload", "peak/s", "good/s", "of peak (>= 0.9)", "429/s", "504/s"]
+    head = ["overload", "callers", "peak/s", "good/s", "of peak (>= 0.9)", "429/s", "504/s"]
     return _table([*head, "p99 of the good, ms", "MB", "p50 after, to before"], rows)
 
 
