@@ -249,5 +249,5 @@ def _load_tensorflow() -> None:
     except ModuleNotFoundError as error:
         raise TrainingError(
             f"{error.name} is not installed; training needs the extra: "
-            "pip install 'mnist-serve[train]'"
+            "pip install 'mnist-serve[train]', or make train where the sources are"
         ) from error

@@ -61,7 +61,7 @@ def adopt_apart(
     except ModuleNotFoundError as error:
         raise AdoptError(
             f"{error.name} is not installed; importing needs the extra: "
-            "pip install 'mnist-serve[train]'"
+            "pip install 'mnist-serve[train]', or make train where the sources are"
         ) from error
     request = {
         "path": str(path),
