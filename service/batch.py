@@ -251,7 +251,6 @@ class Batcher:
         return Ran(Run(images, out), whole, queue_s, perf_counter() - job.started)
 
     def _late(self, since: float) -> DeadlineExceeded:
-        self._metrics.rejected("deadline")
         self.statistics.failed(perf_counter() - since)
         return DeadlineExceeded("the deadline passed before the images could be run")
 

@@ -21,6 +21,7 @@ from service.budget import BodyBudget
 from service.errors import (
     PROBLEM_TYPE,
     BodyTimeout,
+    DeadlineExceeded,
     Fault,
     Malformed,
     MethodNotAllowed,
@@ -89,6 +90,9 @@ class Edge:
         exchange.budget = self._budget
         try:
             reply = await self._answer(exchange)
+        except DeadlineExceeded as fault:
+            self._metrics.rejected("deadline")
+            reply = render(fault, exchange.path)
         except Fault as fault:
             reply = render(fault, exchange.path)
         except asyncio.CancelledError:

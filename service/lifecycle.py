@@ -110,7 +110,6 @@ class Lifecycle:
             async with asyncio.timeout(None if deadline is None else deadline - perf_counter()):
                 return await self._load(text)
         except TimeoutError:
-            self._metrics.rejected("deadline")
             raise DeadlineExceeded(
                 f"the deadline passed before version {text} was loaded"
             ) from None

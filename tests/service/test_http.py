@@ -278,11 +278,21 @@ def test_a_full_queue_is_told_with_the_time_to_come_back(models: Path, tmp_path:
 
 def test_a_deadline_cuts_a_large_request_short(server: Server) -> None:
     server.post(f"/predict?version={SLOW}", ONE.tobytes(), RAW)
+    before = server.metric("mnist_rejected_total", reason="deadline")
     start = time.monotonic()
     headers = {"X-Request-Timeout-Ms": "30"}
     answer = server.post(f"/predict?version={SLOW}", images(200).tobytes(), RAW, headers)
     check_problem(answer, 504, "deadline")
     assert time.monotonic() - start < 5
+    assert server.metric("mnist_rejected_total", reason="deadline") == before + 1
+
+
+def test_a_body_that_cannot_be_decoded_in_time_counts_as_late_too(server: Server) -> None:
+    before = server.metric("mnist_rejected_total", reason="deadline")
+    body = json.dumps({"images": images(1).tolist()}).encode().ljust(150_000)
+    answer = server.post("/predict", body, JSON, {"X-Request-Timeout-Ms": "0.001"})
+    check_problem(answer, 504, "deadline")
+    assert server.metric("mnist_rejected_total", reason="deadline") == before + 1
 
 
 def test_a_fault_of_the_service_gives_an_id_and_harms_no_other(
