@@ -9,7 +9,7 @@ import numpy as np
 
 from service.picture.find import Box, Weighed, steepness, weigh
 from service.picture.ground import Grey, without_grain
-from service.picture.parts import Mask, Parts, Whole
+from service.picture.parts import Mask, Parts, Whole, connected_parts
 from service.picture.rules import without_rules
 from service.picture.search import search
 
@@ -17,6 +17,11 @@ _LEAST_WEIGHT = 0.03
 """What speaks for the least of a number's digits, as a share of what speaks for the first."""
 _SMALLER = 0.4
 """A part below this share of the tallest digit's height is a piece of a digit, or a speck."""
+_FILLS, _HOLLOW = 0.2, 0.25
+"""What has less ink than that share of its box, and in it a part of that share of its height, is a
+frame."""
+_RIM = 0.1
+"""Of an upright frame no larger share of the ink is farther than that share of its side from it."""
 _NEAR = 0.15
 """How far a piece may be from its digit, in heights of the tallest."""
 _MOST_GROUPS = 128
@@ -43,7 +48,7 @@ def lines_in(grey: Grey) -> list[list[Group]]:
     if seen is None:
         return []
     ink, found = seen
-    mask = without_rules(ink.amount > found.threshold)
+    mask = _without_rules_and_rims(ink.amount > found.threshold)
     weighed = weigh(ink, steepness(without_grain(grey)), mask)
     grouped = _grouped(weighed)
     boxes = [_box(weighed.parts, parts) for parts in grouped]
@@ -56,6 +61,27 @@ def lines_in(grey: Grey) -> list[list[Group]]:
         cut = slice(top, top + height), slice(left, left + width)
         groups.append(Group(box, np.isin(numbers[cut], parts), ink.amount[cut], found.threshold))
     return _in_lines(groups)
+
+
+def _without_rules_and_rims(mask: Mask) -> Mask:
+    """The mask (h, w) less its lines, and less upright frames, of which lines are only a part."""
+    unruled = without_rules(mask)
+    if unruled is mask:
+        return mask
+    parts = connected_parts(mask)
+    frames = _frames(parts, np.ones(len(parts), bool))
+    return unruled & ~parts.mask(frames[_is_rim(parts)[frames]])
+
+
+def _is_rim(parts: Parts) -> Mask:
+    """Which parts lie along the sides of their box, with no digit grown together with them."""
+    part, row = parts.part_of_run, parts.run_row
+    edge = _RIM * np.minimum(parts.width, parts.height)
+    left, right = (parts.left + edge)[part], (parts.right - edge)[part]
+    inner = np.minimum(parts.run_end, right) - np.maximum(parts.run_start, left)
+    inner[(row < (parts.top + edge)[part]) | (row >= (parts.bottom - edge)[part])] = 0
+    rim: Mask = np.bincount(part, np.maximum(inner, 0), len(parts)) < _RIM * parts.area
+    return rim
 
 
 def joined(groups: Sequence[Group]) -> Group:
@@ -79,6 +105,7 @@ def _grouped(weighed: Weighed) -> list[Whole]:
     parts, weight = weighed.parts, weighed.weight.copy()
     if (weighed.framed[weight.argmax()]) == 0:
         weight[weighed.framed > 0] = 0
+    weight[_frames(parts, weight > 0)] = 0
     able = weight > _LEAST_WEIGHT * weight.max()
     tallest = int(parts.height[able].max())
     is_tall = parts.height >= _SMALLER * tallest
@@ -98,6 +125,20 @@ def _grouped(weighed: Weighed) -> list[Whole]:
         if gaps[nearest] <= round(_NEAR * tallest):
             groups.add(part, nearest)
     return [np.array(members) for members in groups.members]
+
+
+def _frames(parts: Parts, able: Mask) -> Whole:
+    """The parts that go around others: the rim of a house number, the boxes of a form."""
+    large = np.flatnonzero(able)
+    large = large[np.argsort(-parts.height[large], kind="stable")][:_MOST_PARTS]
+    left, top, right, bottom = (
+        side[large] for side in (parts.left, parts.top, parts.right, parts.bottom)
+    )
+    within = (left > left[:, None]) & (right < right[:, None])
+    within &= (top > top[:, None]) & (bottom < bottom[:, None])
+    within &= bottom - top > _FILLS * (bottom - top)[:, None]
+    hollow = parts.area[large] < _HOLLOW * (right - left) * (bottom - top)
+    return large[within.any(axis=1) & hollow]
 
 
 class _Groups:

@@ -1,17 +1,18 @@
 """Strings of digits as pictures, apart or touching, and how many of them are read.
 
 Digits are composed side by side, each a little larger or smaller, higher or lower than the one
-before; touching ones are moved together until their ink overlaps.
+before; touching ones are moved together until their ink overlaps. Rows of digits apart are also
+turned, put below each other, framed as a house number is, and written onto a ruled line.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from time import process_time
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from service.decode import Images
 from service.picture.number import number_in
@@ -37,10 +38,10 @@ class StringRow:
 def string_rows(
     runtime: Runtime, least: float, count: int, seed: int, subset: str
 ) -> Iterator[StringRow]:
-    """One row for each length, apart from 1 to 8 and touching from 2 to 3, as each is measured."""
+    """One row for each way and length, as each is measured."""
     random = np.random.default_rng(seed)
     shapes = mnist(5000, seed, subset)
-    for make, lengths in ((apart, range(1, 9)), (touching, range(2, 4))):
+    for make, lengths in LENGTHS.items():
         for length in lengths:
             strings = [make(shapes, length, random) for _ in range(count)]
             yield _row(runtime, least, f"{length} {make.__name__}", strings)
@@ -83,6 +84,67 @@ def touching(shapes: Sequence[Shape], length: int, random: Random) -> tuple[Imag
             right = _put(sheet, ink, top, left)
         else:
             return _as_picture(sheet, right), _text(chosen)
+
+
+def slanted(shapes: Sequence[Shape], length: int, random: Random) -> tuple[Images, str]:
+    """A row of digits apart (h, w) that climbs or falls by up to ten degrees, and the text."""
+    grey, text = apart(shapes, length, random)
+    turned = Image.fromarray(grey).rotate(
+        random.uniform(-10, 10), Image.Resampling.BICUBIC, expand=True, fillcolor=250
+    )
+    return np.asarray(turned), text
+
+
+def in_lines(shapes: Sequence[Shape], length: int, random: Random) -> tuple[Images, str]:
+    """So many lines (h, w) of two to five digits, each line in its own size, and the text."""
+    rows, texts = [], []
+    for _ in range(length):
+        grey, text = apart(shapes, int(random.integers(2, 6)), random)
+        inked = np.flatnonzero((grey < 128).any(axis=1))
+        grey = grey[inked[0] : inked[-1] + 1]
+        scale = random.uniform(0.6, 1.2)
+        size = round(grey.shape[1] * scale), round(grey.shape[0] * scale)
+        rows.append(np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BICUBIC)))
+        texts.append(text)
+    gaps = [int(random.uniform(0.2, 0.6) * _TALL) for _ in rows]
+    wide = max(row.shape[1] for row in rows) + _TALL
+    sheet = np.full((sum(map(len, rows)) + sum(gaps) + _TALL, wide), 250, np.uint8)
+    top = _TALL // 2
+    for row, gap in zip(rows, gaps, strict=True):
+        left = int(random.integers(0, _TALL))
+        sheet[top : top + len(row), left : left + row.shape[1]] = row
+        top += len(row) + gap
+    return sheet, "\n".join(texts)
+
+
+def framed(shapes: Sequence[Shape], length: int, random: Random) -> tuple[Images, str]:
+    """A row of digits apart (h, w) in a rectangle as on a house, and the text."""
+    grey, text = apart(shapes, length, random)
+    image = Image.fromarray(np.pad(grey, _TALL // 4, constant_values=250))
+    width, gap = int(random.integers(2, 7)), int(random.uniform(0.1, 0.4) * _TALL)
+    sides = gap, gap, image.width - 1 - gap, image.height - 1 - gap
+    ImageDraw.Draw(image).rectangle(sides, outline=40, width=width)
+    return np.asarray(image), text
+
+
+def on_a_line(shapes: Sequence[Shape], length: int, random: Random) -> tuple[Images, str]:
+    """A row of digits apart (h, w), their feet on or through a ruled line, and the text."""
+    grey, text = apart(shapes, length, random)
+    inked = np.flatnonzero((grey < 128).any(axis=1))
+    row, width = int(inked[-1] - random.uniform(0, 0.15) * _TALL), int(random.integers(1, 4))
+    ruled = grey.copy()
+    ruled[row : row + width] = np.minimum(ruled[row : row + width], random.integers(60, 160))
+    return ruled, text
+
+
+LENGTHS: dict[Callable[[Sequence[Shape], int, Random], tuple[Images, str]], Sequence[int]] = {
+    apart: range(1, 9),
+    touching: range(2, 4),
+    slanted: (4, 8),
+    in_lines: (2, 3),
+    framed: (3,),
+    on_a_line: (4,),
+}
 
 
 def _sheet(length: int) -> Images:

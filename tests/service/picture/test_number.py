@@ -6,6 +6,7 @@ from time import thread_time
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 
 from service.decode import Images
 from service.picture.find import Box
@@ -68,6 +69,21 @@ def test_a_sheet_of_64_digits_is_taken_apart() -> None:
         field = sheet[40 * place : 40 * place + 60, : line.shape[1]]
         np.maximum(field, line, out=field)
     assert [len(line) for line in boxes(as_picture(sheet))] == [8] * 8
+
+
+def framed(turn: float, gap: int) -> Picture:
+    """Three digits in a rectangle, turned by so many degrees, so far from the picture's sides."""
+    strip = composed([0, 1, 2], [6, 6], np.random.default_rng(0))
+    picture = Image.fromarray(np.pad(as_picture(strip).grey, 40, constant_values=255))
+    sides = gap, gap, picture.width - gap, picture.height - gap
+    ImageDraw.Draw(picture).rectangle(sides, outline=30, width=6)
+    grey = np.asarray(picture.rotate(turn, Image.Resampling.BICUBIC, expand=True, fillcolor=255))
+    return Picture(grey, (grey.shape[1], grey.shape[0]))
+
+
+@pytest.mark.parametrize(("turn", "gap"), [(0, 6), (0, 40), (4, 20), (-4, 20)])
+def test_the_frame_of_a_house_number_is_no_digit(turn: float, gap: int) -> None:
+    assert [len(line) for line in boxes(framed(turn, gap))] == [3]
 
 
 SHEET = (1000, 1280)
