@@ -21,6 +21,11 @@ from service.errors import Fault
 
 Prediction = dict[str, Any]
 _TIMEOUT_S = 60.0
+_MOST_BYTES = 1 << 28
+"""No picture within the limits is larger; devices such as /dev/zero never end."""
+_CONTROLS = {*range(32), *range(127, 160)}
+_NOT_THERE = (401, 403, 404, 405)
+"""Statuses that speak of the address, not of the file."""
 
 
 class PredictError(Exception):
@@ -35,24 +40,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; 0 on success, 1 on a failure told in one line, 2 on wrong usage."""
     options = _parser().parse_args(arguments)
     try:
-        predict = _over_http(options.url) if options.url else _in_process(options.models)
-        failures = 0
-        for name in options.files:
-            try:
-                print(_line(name, predict(_bytes_of(name)), as_json=options.json), flush=True)
-            except FileError as error:
-                failures += 1
-                _fail(f"{'standard input' if name == '-' else name}: {error}")
-        return 1 if failures else 0
+        predict = _in_process(options.models) if options.url is None else _over_http(options.url)
+        return 1 if _failures(options.files, predict, as_json=options.json) else 0
     except PredictError as error:
         return _fail(str(error))
     except BrokenPipeError:
-        # Whoever read the output has gone; the interpreter shall not try to flush it again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return 1  # whoever read the output has gone, and knows
     except KeyboardInterrupt:
         _fail("interrupted")
         return 130
+
+
+def _failures(names: list[str], predict: Callable[[bytes], Prediction], *, as_json: bool) -> int:
+    """Prints a line for each file; gives how many cannot be read, each told."""
+    failures = 0
+    for name in names:
+        try:
+            prediction = predict(_bytes_of(name))
+        except FileError as error:
+            failures += 1
+            _fail(f"{'standard input' if name == '-' else _on_one_line(name)}: {error}")
+        else:
+            _print(_line(name, prediction, as_json=as_json))
+    return failures
+
+
+def _print(line: str) -> None:
+    """Writes a line to standard output; raises :class:`PredictError` where that fails."""
+    if sys.stdout is None:
+        raise PredictError("standard output is closed")
+    try:
+        # File names may hold what the output's encoding does not.
+        encoding = sys.stdout.encoding
+        print(line.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+    except OSError as error:
+        # The interpreter shall not try to flush it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise PredictError(f"standard output: {error.strerror}") from None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -74,15 +100,27 @@ def _parser() -> argparse.ArgumentParser:
 def _line(name: str, prediction: Prediction, *, as_json: bool) -> str:
     if as_json:
         return json.dumps({"file": name, **prediction})
-    line = f"{prediction['digit']} {prediction['confidence']:.4f} {name}"
+    line = f"{prediction['digit']} {prediction['confidence']:.4f} {_on_one_line(name)}"
     return f"{line}  in doubt: {', '.join(prediction['doubts'])}" if prediction["doubts"] else line
 
 
+def _on_one_line(name: str) -> str:
+    """A file name without line ends, nor what would command a terminal."""
+    return "".join(repr(sign)[1:-1] if ord(sign) in _CONTROLS else sign for sign in name)
+
+
 def _bytes_of(name: str) -> bytes:
+    is_input = name == "-"
+    if is_input and sys.stdin is None:
+        raise FileError("it is closed")  # and its number may be that of another file by now
     try:
-        return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        with open(0 if is_input else name, "rb", closefd=not is_input) as file:
+            content = file.read(_MOST_BYTES + 1)
     except OSError as error:
         raise FileError(error.strerror or str(error)) from None
+    if len(content) > _MOST_BYTES:
+        raise FileError(f"it is larger than {_MOST_BYTES >> 20} MiB")
+    return content
 
 
 def _in_process(models: Path) -> Callable[[bytes], Prediction]:
@@ -123,7 +161,7 @@ def _in_process(models: Path) -> Callable[[bytes], Prediction]:
 def _over_http(url: str) -> Callable[[bytes], Prediction]:
     """Predicts by asking a service; raises :class:`PredictError` where there is none."""
     if not url.startswith(("http://", "https://")):
-        raise PredictError(f"{url}: an http or https address is expected")
+        raise PredictError(f"{url or '--url'}: an http or https address is expected")
     address = f"{url.rstrip('/')}/predict"
 
     def predict(body: bytes) -> Prediction:
@@ -133,6 +171,8 @@ def _over_http(url: str) -> Callable[[bytes], Prediction]:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
                 return _first(answer.read())
         except urllib.error.HTTPError as error:
+            if error.code in _NOT_THERE:
+                raise PredictError(f"{url}: {_detail(error)}") from None
             raise FileError(_detail(error)) from None
         except (OSError, ValueError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)

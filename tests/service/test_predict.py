@@ -15,7 +15,10 @@ from tests.service.decode.samples import picture
 
 
 def predict(
-    *arguments: str | Path, stdin: bytes = b"", folder: Path | None = None
+    *arguments: str | Path,
+    stdin: bytes = b"",
+    folder: Path | None = None,
+    encoding: str = "utf-8",
 ) -> subprocess.CompletedProcess[bytes]:
     """Runs the command to its end."""
     clean = {name: value for name, value in os.environ.items() if not name.endswith("_proxy")}
@@ -24,7 +27,7 @@ def predict(
         input=stdin,
         capture_output=True,
         cwd=folder,
-        env=clean | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        env=clean | {"PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONIOENCODING": encoding},
         timeout=60,
         check=False,
     )
@@ -84,6 +87,65 @@ def test_a_file_that_cannot_be_read_is_told_and_the_others_go_on(
     assert none == f"predict: {files / 'none.png'}: No such file or directory"
 
 
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("", "No such file or directory"),
+        (".", "Is a directory"),
+        ("/dev/zero", "it is larger than 256 MiB"),
+        ("-", "the picture is empty"),
+    ],
+)
+def test_what_is_no_file_with_a_picture_is_told(models: Path, name: str, why: str) -> None:
+    done = predict("--models", models, name)
+    assert (done.returncode, done.stdout) == (1, b"")
+    told = "standard input" if name == "-" else name
+    assert done.stderr.decode() == f"predict: {told}: {why}\n"
+
+
+def test_a_name_takes_one_line_and_commands_no_terminal(models: Path, tmp_path: Path) -> None:
+    odd = tmp_path / "a\nb\x1b[31m.png"
+    odd.write_bytes(picture(index=0))
+    done = predict("--models", models, odd, f"{odd}x")
+    assert done.stdout.count(b"\n") == done.stderr.count(b"\n") == 1
+    assert rb"a\nb\x1b[31m.png" in done.stdout
+    assert rb"a\nb\x1b[31m.pngx" in done.stderr
+
+
+def test_names_that_the_output_cannot_encode_are_printed_all_the_same(
+    models: Path, tmp_path: Path
+) -> None:
+    names = [os.fsencode(tmp_path) + b"/si\xc3\xa9.png", os.fsencode(tmp_path) + b"/\xff.png"]
+    for name in names:
+        Path(os.fsdecode(name)).write_bytes(picture(index=0))
+    for encoding in ("ascii", "utf-8"):
+        done = predict("--models", models, *map(os.fsdecode, names), encoding=encoding)
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert len(done.stdout.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("rest", "status", "told"),
+    [
+        ('"$2" >/dev/full', 1, "predict: standard output: No space left on device\n"),
+        ('"$2" >&-', 1, "predict: standard output is closed\n"),
+        ('"$2" "$2" | true', 0, ""),
+        ("- <&-", 1, "predict: standard input: it is closed\n"),
+    ],
+)
+def test_streams_that_fail_are_told_in_one_line(
+    models: Path, files: Path, rest: str, status: int, told: str
+) -> None:
+    command = f'"$0" -m service.predict --models "$1" {rest}'
+    done = subprocess.run(
+        ["/bin/sh", "-c", command, sys.executable, str(models), str(files / "one.png")],
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.decode()) == (status, told)
+
+
 def test_without_a_repository_there_is_one_line(files: Path, tmp_path: Path) -> None:
     done = predict(files / "one.png", folder=tmp_path)
     assert (done.returncode, done.stdout) == (1, b"")
@@ -97,6 +159,7 @@ def test_without_a_repository_there_is_one_line(files: Path, tmp_path: Path) -> 
         ("http://127.0.0.1:1", "Connection refused"),
         ("ftp://127.0.0.1", "an http or https address is expected"),
         ("http://[", "http://["),
+        ("", "--url: an http or https address is expected"),
     ],
 )
 def test_without_a_service_there_is_one_line(files: Path, url: str, told: str) -> None:
@@ -104,6 +167,13 @@ def test_without_a_service_there_is_one_line(files: Path, url: str, told: str) -
     assert (done.returncode, done.stdout) == (1, b"")
     assert told in done.stderr.decode()
     assert done.stderr.count(b"\n") == 1
+
+
+def test_an_address_that_is_not_the_services_is_told_once(files: Path, server: Server) -> None:
+    url = f"http://{server.host}:{server.port}/docs"
+    done = predict("--url", url, files / "one.png", files / "two words.gif")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.decode() == f"predict: {url}: there is nothing at /docs/predict\n"
 
 
 @pytest.mark.parametrize("arguments", [(), ("--json",), ("--nonsense", "x"), ("--url",)])
