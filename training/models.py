@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _answer(options: argparse.Namespace) -> Answer:
     repository = Repository(options.models)
-    if not (options.publishes or repository.folder.is_dir()):
+    if not (options.publishes or options.checkpoints or repository.folder.is_dir()):
         raise RepositoryError(
             f"{repository.folder} is not there: no model was ever published to it (see --models)"
         )
@@ -168,7 +168,7 @@ def _add(
 ) -> argparse.ArgumentParser:
     """A word with what every word has."""
     word = words.add_parser(name, help=told, description=f"{told[0].upper()}{told[1:]}.")
-    word.set_defaults(run=run, publishes=False)
+    word.set_defaults(run=run, publishes=False, checkpoints=None)
     add_models(word)
     word.add_argument("--json", action="store_true", help="answer in JSON")
     return word

@@ -48,8 +48,7 @@ def train(command: Command, report: Report) -> None:
     checkpoint = Checkpoint(command.checkpoints, config, dataset.hashes, report.resume)
     with checkpoint, staging(command.models) as folder:
         state = _stopped(command, checkpoint, report)
-        if state and (version := published(Repository(command.models), state.history.run)):
-            _promote(version, command, checkpoint, report)
+        if state and _had_published(state.history.run, command, checkpoint, report):
             return
         network, history = _fit(command, parts, checkpoint, state, report)
         from training import calibrate, evaluate, export, model, plots
@@ -72,11 +71,7 @@ def train(command: Command, report: Report) -> None:
             ir_version=export.IR_VERSION,
             data=_about(dataset, parts),
             settings=config.model_dump(mode="json"),
-            training={
-                "recipe": Path(command.recipe).name,
-                **history.as_dict(),
-                "temperature": temperature,
-            },
+            training=_training(command, history, temperature),
             validation=_validation(validation),
             verification=proof.as_dict(),
             **measured.as_parts(),
@@ -197,8 +192,11 @@ def _release(
     report.promote(version, decision)
 
 
-def _promote(version: int, command: Command, checkpoint: Checkpoint, report: Report) -> None:
-    """Does what is left of a run that was killed after it had published."""
+def _had_published(run: str, command: Command, checkpoint: Checkpoint, report: Report) -> bool:
+    """Whether a run was killed after it had published; then does what was left to do."""
+    version = published(Repository(command.models), run)
+    if version is None:
+        return False
     finish_first()
     report.resume(f"it had published version {version} before it was stopped")
     decision = Decision(False, NOT_WANTED)
@@ -212,6 +210,13 @@ def _promote(version: int, command: Command, checkpoint: Checkpoint, report: Rep
         )
     checkpoint.remove()
     report.promote(version, decision)
+    return True
+
+
+def _training(command: Command, history: History, temperature: float) -> dict[str, Any]:
+    """The fit as the card has it."""
+    recipe = Path(command.recipe).name
+    return {"recipe": recipe, **history.as_dict(), "temperature": temperature}
 
 
 def _about(dataset: Dataset, parts: Split) -> dict[str, Any]:

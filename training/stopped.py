@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
@@ -71,7 +72,7 @@ def told(runs: Sequence[Kept]) -> str:
     count = "1 stopped run keeps" if len(runs) == 1 else f"{len(runs)} stopped runs keep"
     return (
         f"{count} {mebibytes(runs)} in {root}, since {since}; "
-        f"models prune --checkpoints {root} removes that"
+        f"models prune --checkpoints {shlex.quote(str(root))} removes that"
     )
 
 

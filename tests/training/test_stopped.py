@@ -67,7 +67,7 @@ def test_models_list_tells_of_them_and_prune_removes_them(
     assert models.main([*command, "--models", str(root)]) == 0
     assert capsys.readouterr().out == f"removed 2 checkpoints, 0.0 MiB, in {checkpoints}\n"
     assert not checkpoints.exists()
-    assert models.main([*command, "--models", str(root)]) == 0
+    assert models.main([*command, "--models", str(tmp_path / "no repository")]) == 0
     assert capsys.readouterr().out == f"nothing to remove in {checkpoints}\n"
 
 

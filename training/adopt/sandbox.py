@@ -63,10 +63,11 @@ def adopt_apart(
             f"{error.name} is not installed; importing needs the extra: "
             "pip install 'mnist-serve[train]', or make train where the sources are"
         ) from error
+    images = None if data is None else str(data)
     request = {
         "path": str(path),
         "wishes": asdict(wishes),
-        "data": None if data is None else str(data),
+        "data": images,
         "limits": asdict(limits),
     }
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(_import_path())}

@@ -1,0 +1,94 @@
+"""Versions to look after, published once and copied for each test that changes them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.repository import Repository
+from tests.tiny import dense_model_bytes
+from tests.training.digits import mnist
+from training import data
+from training.card import describe
+from training.models import main
+from training.promote import release
+from training.publish import staging
+from training.verify import check
+
+
+@pytest.fixture(scope="session")
+def digits() -> data.Dataset:
+    return mnist()
+
+
+@pytest.fixture(scope="session")
+def published(digits: data.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three linear classifiers, fitted in one step to ever more digits, each better; kept as is."""
+    root = tmp_path_factory.mktemp("published") / "models"
+    for count in (300, 1000, 3000):
+        model = linear_classifier(digits, count)
+        with staging(root) as folder:
+            (folder / "model.onnx").write_bytes(model)
+            release(folder, root, honest_card(model, digits))
+    assert Repository(root).champion() == 3
+    return root
+
+
+@pytest.fixture
+def root(published: Path, tmp_path: Path) -> Path:
+    """A copy of the three that a test may change."""
+    subprocess.run(["cp", "-r", published, tmp_path / "models"], check=True)
+    return tmp_path / "models"
+
+
+def linear_classifier(digits: data.Dataset, count: int) -> bytes:
+    """Ridge regression on the one-hot labels of the first ``count`` training images."""
+    pixels = digits.train_images[:count].reshape(count, 784) / 255
+    inputs = np.concatenate([pixels, np.ones((count, 1))], axis=1)
+    wanted = np.eye(10)[digits.train_labels[:count]]
+    weights = 8 * np.linalg.solve(inputs.T @ inputs + 5 * np.eye(785), inputs.T @ wanted)
+    return dense_model_bytes(weights[:784].astype(np.float32), weights[784].astype(np.float32))
+
+
+def honest_card(model: bytes, digits: data.Dataset) -> dict[str, Any]:
+    right = check(model, digits.test_images).argmax(axis=1) == digits.test_labels
+    return describe(
+        architecture="linear",
+        parameters=7850,
+        opset=18,
+        ir_version=8,
+        data={"files": digits.hashes},
+        settings={"ridge": 5},
+        training={"epochs": []},
+        validation=None,
+        test={"count": len(right), "accuracy": float(right.mean())},
+        verification={"passed": True, "milliseconds_per_run": {"1": 0.0123}},
+    )
+
+
+class Said:
+    """Runs the command in this process and keeps what it said."""
+
+    def __init__(self, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.root, self.capsys = root, capsys
+
+    def __call__(self, *arguments: str, status: int = 0) -> str:
+        """Standard output; fails where the status is another or an error is not one line."""
+        assert main([*arguments, "--models", str(self.root)]) == status
+        out, err = self.capsys.readouterr()
+        assert err.count("\n") == (1 if status else 0)
+        assert err.startswith("models: ") == bool(status)
+        return out + err
+
+    def json(self, *arguments: str) -> Any:
+        return json.loads(self(*arguments, "--json"))
+
+
+@pytest.fixture
+def models(root: Path, capsys: pytest.CaptureFixture[str]) -> Said:
+    return Said(root, capsys)
