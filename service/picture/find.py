@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from service.picture.ground import Grey, Ink, noise, otsu_threshold
+from service.picture.ground import Grey, Ink, counts, noise, otsu_threshold
 from service.picture.parts import Mask, Parts, Whole, connected_parts
 from service.picture.rules import without_rules
 
@@ -27,7 +27,10 @@ _MOST_FRAMED = 0.25
 """A digit that is cut out tightly covers no more of the picture's outermost pixels than this."""
 _FAINTER = 3
 """How much more has to speak for fainter ink, which may be shade, than for bold."""
-_MOST_RUNS = 60_000
+_LEAST_EDGE = 0.1
+"""A piece of a digit has an outline so steep at least, in those of the digit; a shade has not."""
+_MOST_RUNS, _MOST_UNRULED = 60_000, 30_000
+"""Unbroken stretches of ink in all rows, with lines and without; more are a texture."""
 _SPECK = 0.01
 """A part whose longer side is below this share of the picture's shorter is a speck."""
 
@@ -51,17 +54,24 @@ class Found:
     """How many parts beside it could be digits too."""
 
 
+class Texture(Exception):
+    """The ink is in more pieces than any writing, and will be however the ground is read."""
+
+
 def find_digit(ink: Ink, edges: Grey, near: Box | None = None) -> Found | None:
     """The digit in ``ink``, or None where there is none.
 
-    ``edges`` is how steep the picture is, ``near`` where the digit should be.
+    ``edges`` is how steep the picture is, ``near`` where the digit should be. Raises
+    :class:`Texture` where even the boldest ink is one.
     """
     best: Found | None = None
     for threshold in thresholds(ink):
         mask = ink.amount > threshold
-        if np.count_nonzero(mask[:, 1:] > mask[:, :-1]) > _MOST_RUNS:
+        unruled = without_rules(mask) if _runs(mask) <= _MOST_RUNS else None
+        if unruled is None or _runs(unruled) > _MOST_UNRULED:
+            if best is None:
+                raise Texture
             break
-        unruled = without_rules(mask)
         found = _heaviest(ink, edges, unruled, threshold, near)
         if ink.is_plain:
             best = found or best
@@ -70,6 +80,10 @@ def find_digit(ink: Ink, edges: Grey, near: Box | None = None) -> Found | None:
         elif found and (best is None or found.weight > _FAINTER * best.weight):
             best = found
     return best
+
+
+def _runs(mask: Mask) -> int:
+    return int(np.count_nonzero(mask[:, 1:] > mask[:, :-1]))
 
 
 def steepness(grey: Grey) -> Grey:
@@ -86,7 +100,7 @@ def steepness(grey: Grey) -> Grey:
 def thresholds(ink: Ink) -> list[int]:
     """Amounts from which ink may be a stroke: above lines and shades first, then above noise."""
     floor = round(max(FAINTEST_INK, ink.noise))
-    histogram = np.bincount(ink.amount.ravel(), minlength=256)
+    histogram = counts(ink.amount)
     histogram[: floor + 1] = 0
     if not histogram.any():
         return []
@@ -107,6 +121,8 @@ class Weighed:
     """The share of the picture's outermost pixels that each covers."""
     share: NDArray[np.float64]
     """The share of all that is steep in the picture that lies in each part."""
+    sharpness: NDArray[np.float64]
+    """How steep each part's outline is."""
 
 
 def weigh(ink: Ink, edges: Grey, mask: Mask, near: Box | None = None) -> Weighed:
@@ -124,7 +140,8 @@ def weigh(ink: Ink, edges: Grey, mask: Mask, near: Box | None = None) -> Weighed
         weight[framed > 0] *= 0.3
     long_side = np.maximum(parts.width, parts.height)
     weight[long_side < max(3, _SPECK * min(mask.shape))] = 0
-    return Weighed(parts, weight, solid, framed, sharp / max(1, int(edges.sum(dtype=np.int64))))
+    share = sharp / max(1, int(edges.sum(dtype=np.int64)))
+    return Weighed(parts, weight, solid, framed, share, sharpness)
 
 
 def _heaviest(ink: Ink, edges: Grey, mask: Mask, threshold: int, near: Box | None) -> Found | None:
@@ -134,7 +151,8 @@ def _heaviest(ink: Ink, edges: Grey, mask: Mask, threshold: int, near: Box | Non
         return None
     heaviest = int(weight.argmax())
     allowed = (weight > 0) & ((framed == 0) | (framed[heaviest] > 0))
-    chosen = _with_its_pieces(parts, allowed, heaviest)
+    sharp = weighed.sharpness > _LEAST_EDGE * weighed.sharpness[heaviest]
+    chosen = _with_its_pieces(parts, allowed & sharp, heaviest)
     left, top = int(parts.left[chosen].min()), int(parts.top[chosen].min())
     right, bottom = int(parts.right[chosen].max()), int(parts.bottom[chosen].max())
     long_side = np.maximum(parts.width, parts.height)

@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 Grey = NDArray[np.uint8]
 Polarity = Literal["dark on light", "light on dark"]
@@ -45,7 +46,7 @@ def ink_on_plain_ground(grey: Grey) -> Iterator[Ink]:
     Of a digit that fills its frame the outermost pixels alone may show the ground. Nothing where
     neither side is ground.
     """
-    histogram = np.bincount(grey.ravel(), minlength=256)
+    histogram = counts(grey)
     threshold = otsu_threshold(histogram)
     if threshold is None:
         return
@@ -84,6 +85,11 @@ def ink_on_uneven_ground(grey: Grey, widest_stroke: float) -> Iterator[Ink]:
     yield _above_level("light on dark", grey - board)
 
 
+def counts(grey: Grey) -> NDArray[np.int64]:
+    """How many pixels there are of each value, (256,)."""
+    return np.array(Image.fromarray(grey).histogram(), np.int64)
+
+
 def otsu_threshold(histogram: NDArray[np.int64]) -> int | None:
     """The value up to which the lower of two classes goes (Otsu 1979), None for one value alone."""
     total = np.cumsum(histogram)
@@ -120,17 +126,17 @@ def _smoothed(grey: Grey) -> Grey:
 
 def noise(grey: Grey) -> float:
     """Five deviations of the pixels' noise, from how neighbours but one differ (their median)."""
-    apart = np.abs(grey[:, 2:].astype(np.int16) - grey[:, :-2])
-    if apart.size == 0:
+    one, other = grey[:, 2:], grey[:, :-2]
+    if one.size == 0:
         return 0.0
-    counts = np.cumsum(np.bincount(apart.ravel()))
-    middle = int(np.searchsorted(counts, counts[-1] / 2))
+    upto = np.cumsum(counts(np.maximum(one, other) - np.minimum(one, other)))
+    middle = int(np.searchsorted(upto, upto[-1] / 2))
     return 5 * 1.05 * middle  # the median of a normal difference is 0.954 of the deviation
 
 
 def _above_level(polarity: Polarity, amount: Grey) -> Ink:
     """Takes the level of bare ground off: closing rides on the crests of the noise."""
-    share = np.cumsum(np.bincount(amount.ravel(), minlength=256)) / amount.size
+    share = np.cumsum(counts(amount)) / amount.size
     level = np.minimum(amount, np.uint8(np.searchsorted(share, 0.4)))
     above = amount - level
     return Ink(polarity, above, noise(above))

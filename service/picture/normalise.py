@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from service.decode import SIDE
 from service.picture.ground import Grey, sliding
@@ -70,11 +70,11 @@ def share_of_ink(amount: Grey, mask: Mask, threshold: int) -> tuple[Share, float
     steeper. What lies beside the mask is left out, so that a neighbour does not come along.
     """
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    around = Image.fromarray(mask.view(np.uint8) * np.uint8(255)).filter(ImageFilter.MaxFilter(5))
-    own = np.where(np.asarray(around), amount, np.uint8(0))
     top, bottom = max(0, rows[0] - 2), min(len(mask), rows[-1] + 3)
     left, right = max(0, columns[0] - 2), min(mask.shape[1], columns[-1] + 3)
-    padded = np.pad(own[top:bottom, left:right], 1)
+    mask, amount = mask[top:bottom, left:right], amount[top:bottom, left:right]
+    around = sliding(mask.view(np.uint8), 5, np.maximum)
+    padded = np.pad(amount * around, 1)
     reach = 2 * round(stroke_width(mask)) + 1
     half = np.maximum(sliding(padded, reach, np.maximum) * _HALF, min(threshold, 127))
     share = (0.5 * padded / half).astype(np.float32)

@@ -48,11 +48,13 @@ class Parts:
 
     def sums(self, values: NDArray[np.uint8]) -> Whole:
         """The sum of ``values``, of the mask's shape, over each part."""
-        width = self.shape[1]
-        running = np.zeros(values.size + 1, np.int64)
-        np.cumsum(values, dtype=np.int64, out=running[1:])
-        first = self.run_row * width
-        of_runs = running[first + self.run_end] - running[first + self.run_start]
+        length = self.run_end - self.run_start
+        ends = np.cumsum(length)
+        first = self.run_row * self.shape[1] + self.run_start - (ends - length)
+        inked = values.ravel()[np.repeat(first, length) + np.arange(ends[-1] if len(ends) else 0)]
+        running = np.zeros(len(inked) + 1, np.int64)
+        np.cumsum(inked, dtype=np.int64, out=running[1:])
+        of_runs = running[ends] - running[ends - length]
         return np.bincount(self.part_of_run, of_runs, len(self)).astype(np.int64)
 
     def mask(self, wanted: Mask | Whole) -> Mask:

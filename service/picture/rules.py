@@ -8,8 +8,11 @@ sheet music: Dalitz et al. 2008, "skeleton" aside, by the length of the vertical
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from service.picture.parts import Mask
+
+Places = NDArray[np.intp]
 
 _SLOPES = np.linspace(-0.16, 0.16, 65)
 """Slants of a line that are tried: up to some nine degrees."""
@@ -17,7 +20,7 @@ _SHARE = 0.6
 """The share of a line's length that must be inked: faint lines and noise leave gaps."""
 _STRETCHES, _LEAST_SHARE = 6, 0.3
 """A line has ink in each of so many stretches of its length; a digit's bar does not go so far."""
-_EVERY, _COLUMNS = 3, 160
+_EVERY, _COLUMNS = 3, 100
 """Lines are looked for in every third column, or in so many if those are fewer: they are long."""
 _MOST_INK = 0.4
 """A mask with a larger share of ink than this is no page with lines."""
@@ -47,21 +50,24 @@ def _rules_across(mask: Mask) -> Mask | None:
         return None
     if np.count_nonzero(mask) > _MOST_INK * mask.size:
         return None
-    middle, every = width / 2, max(_EVERY, width // _COLUMNS)
+    every = max(_EVERY, width // _COLUMNS)
     few_rows, few_columns = np.nonzero(mask[:, ::every])
-    few_columns *= every
+    across = np.arange(0, width, every) - width / 2
+    stretch = np.arange(len(across)) * every * _STRETCHES // width
+    least = _SHARE * width / every
     rows, columns = np.zeros(0, np.intp), np.zeros(0, np.intp)
     looked_at = 0
-    stretch = few_columns * _STRETCHES // width
     found = np.zeros_like(mask)
     for slope in _SLOPES:
-        level = np.rint(few_rows - slope * (few_columns - middle)).astype(np.intp)
-        level = np.where((level < 0) | (level > height), height, level)
-        count = np.bincount(level * _STRETCHES + stretch, minlength=_STRETCHES * (height + 1))
-        count = count.reshape(-1, _STRETCHES)[:height]
-        count = count + np.roll(count, 1, axis=0)
-        is_line = count.sum(axis=1) >= _SHARE * width / every
-        is_line &= count.min(axis=1) >= _LEAST_SHARE * width / every / _STRETCHES
+        level = _levels(few_rows, few_columns, slope * across, height)
+        count = np.bincount(level, minlength=height + 1)[:height]
+        is_line = count + np.roll(count, 1) >= least
+        if not is_line.any():
+            continue
+        bins = level * _STRETCHES + stretch[few_columns]
+        parts = np.bincount(bins, minlength=_STRETCHES * (height + 1)).reshape(-1, _STRETCHES)
+        parts = parts[:height] + np.roll(parts[:height], 1, axis=0)
+        is_line &= parts.min(axis=1) >= _LEAST_SHARE * width / every / _STRETCHES
         is_line |= np.roll(is_line, -1)
         _drop_thick(is_line, thickest)
         if is_line.any():
@@ -71,13 +77,19 @@ def _rules_across(mask: Mask) -> Mask | None:
             looked_at += len(rows)
             if looked_at > _MOST_PIXELS:
                 return None
-            level = np.rint(rows - slope * (columns - middle)).astype(np.intp)
-            near = is_line | np.roll(is_line, 1) | np.roll(is_line, -1)
-            hit = near[np.clip(level, 0, height - 1)]
+            near = np.append(is_line | np.roll(is_line, 1) | np.roll(is_line, -1), False)
+            hit = near[_levels(rows, columns, slope * (np.arange(width) - width / 2), height)]
             found[rows[hit], columns[hit]] = True
     if not found.any():
         return None
     return found
+
+
+def _levels(rows: Places, columns: Places, shift: NDArray[np.float64], height: int) -> Places:
+    """The row that each pixel would be in, were lines level; ``height`` for those outside."""
+    level = rows - np.rint(shift).astype(np.intp)[columns]
+    level[(level < 0) | (level > height)] = height
+    return level
 
 
 def _drop_thick(is_line: Mask, thickest: int) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
-from service.picture.find import Box, Found, find_digit, steepness
+from service.picture.find import Box, Found, Texture, find_digit, steepness
 from service.picture.ground import (
     Grey,
     Ink,
@@ -36,15 +37,16 @@ def search(
         widest_strokes = [share * min(grey.shape) for share in WIDEST_STROKES]
     edges = steepness(grey)
     seen: list[tuple[Ink, Found]] = []
-    for inks in _inks(grey, widest_strokes):
-        for ink in inks:
-            if polarity in (None, ink.polarity):
-                found = find_digit(ink, edges, near)
-                if found is not None:
-                    seen.append((ink, found))
-        clear = [pair for pair in seen if _is_clear(*pair, seen)]
-        if clear:
-            return max(clear, key=lambda pair: pair[1].weight)
+    with suppress(Texture):
+        for inks in _inks(grey, widest_strokes):
+            for ink in inks:
+                if polarity in (None, ink.polarity):
+                    found = find_digit(ink, edges, near)
+                    if found is not None:
+                        seen.append((ink, found))
+            clear = [pair for pair in seen if _is_clear(*pair, seen)]
+            if clear:
+                return max(clear, key=lambda pair: pair[1].weight)
     return max(seen, key=lambda pair: pair[1].weight, default=None)
 
 
