@@ -24,9 +24,10 @@ PICTURES = (
 HOW = """\
 Every figure is of the file that serves, through ONNX Runtime. What was done to the digits, the six
 fonts held out and the kinds of non-digits (1,000 images each) are the functions of
-`training/robustness/`; `models show N` prints the figures of any version. AUROC: digits against
-this kind, by confidence. The service looks at the ink as well: `doubted` in the card is the share
-with any doubt."""
+`training/robustness/`; `models show N` prints the figures of any version. Letters that are written
+like a digit (b D g I l o O q s S z Z) are no non-digits: nobody could tell. AUROC: digits against
+this kind, by confidence. The service looks at the ink as well: in any doubt is what it answers with
+one of its `doubts`."""
 
 
 def rows() -> str:
@@ -63,11 +64,12 @@ def _doubt(doubt: Mapping[str, Any]) -> Iterator[str]:
     yield f"An answer is in doubt, `not a digit`, where its confidence is below {point}: chosen on"
     yield f"{count:,} training images held out. {passed} of the test images pass."
     yield ""
-    yield "| no digits | trained on | AUROC | caught |"
-    yield "| --- | --- | ---: | ---: |"
+    yield "| no digits | trained on | AUROC | caught | in any doubt |"
+    yield "| --- | --- | ---: | ---: | ---: |"
     for name, kind in doubt["kinds"].items():
-        trained, caught = "yes" if kind["trained"] else "no", _percent(kind["caught"])
-        yield f"| {name} | {trained} | {kind['auroc']:.4f} | {caught} |"
+        trained = "yes" if kind["trained"] else "no"
+        caught, doubted = _percent(kind["caught"]), _percent(kind["doubted"])
+        yield f"| {name} | {trained} | {kind['auroc']:.4f} | {caught} | {doubted} |"
 
 
 def _percent(share: float) -> str:

@@ -18,7 +18,7 @@ EVALUATION_BATCH = 1000
 CLASSES = 10
 # Printed digits vary more in size than MNIST's, whose box is fixed; non-digits in everything.
 PRINTED = Config(shift=2.8, rotation=10, scale=0.25, shear=12)
-NON_DIGITS = Config(shift=2.8, rotation=19, scale=0.14, shear=12)
+NON_DIGITS = Config(shift=2.8, rotation=19, scale=0.14, shear=12, elastic=0.4)
 
 
 def training_batches(
@@ -36,7 +36,7 @@ def training_batches(
     all_images, all_labels = tf.constant(images), tf.constant(labels)
     count = len(images)
     steps = math.ceil(count / config.batch_size)
-    others = _others(config)
+    others = _others(images, config)
 
     def epoch_of(epoch: Any) -> tf.data.Dataset:
         order = tf.random.experimental.stateless_shuffle(
@@ -87,7 +87,7 @@ def _rows(config: Config, share: float) -> int:
     return max(1, round(config.batch_size * share))
 
 
-def _others(config: Config) -> list[Callable[[Any], tuple[Any, Any]]]:
+def _others(images: Images, config: Config) -> list[Callable[[Any], tuple[Any, Any]]]:
     """What draws the printed digits and the non-digits of a step."""
     drawn: list[Callable[[Any], tuple[Any, Any]]] = []
     if config.printed:
@@ -96,7 +96,7 @@ def _others(config: Config) -> list[Callable[[Any], tuple[Any, Any]]]:
         rows = _rows(config, config.printed)
         drawn.append(_drawing(pictures, truth, rows, changes=PRINTED, salt=1000))
     if config.non_digits:
-        pictures = synthetic.non_digits(config.seed)
+        pictures = synthetic.non_digits(images, config.seed)
         truth = tf.fill((len(pictures), CLASSES), 1 / CLASSES)
         rows = _rows(config, config.non_digits)
         drawn.append(_drawing(pictures, truth, rows, changes=NON_DIGITS, salt=2000))

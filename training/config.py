@@ -128,8 +128,8 @@ class Config(BaseModel):
     )
     non_digits: Share = Field(
         default=0.0,
-        description="letters, scribbles, textures and noise a step, as a share of the batch, "
-        "learnt as no digit more than another",
+        description="letters, signs, drawings, pairs of digits and noise a step, as a share of the "
+        "batch, learnt as no digit more than another",
     )
     clean_epochs: int = Field(
         default=0,

@@ -57,7 +57,7 @@ def doubt(answers: Answers, held_out: Images, images: Images, *, trained: bool) 
     threshold, chosen_on = operating_point.choose(sure)
     digits = answers(images)
     count = min(MOST_OF_A_KIND, len(images))
-    known = non_digits.known(count)
+    known = non_digits.known(images[:count])
     kinds: dict[str, Mapping[str, Any]] = {}
     for name, pictures in {**known, **non_digits.new(images[:count])}.items():
         theirs = answers(pictures)

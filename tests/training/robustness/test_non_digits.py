@@ -7,6 +7,7 @@ import numpy as np
 from tests.training.digits import few
 from training import synthetic
 from training.robustness import non_digits
+from training.synthetic import fonts
 
 DIGITS = few(10, 40).test_images
 NEW = non_digits.new(DIGITS)
@@ -28,22 +29,26 @@ def test_they_are_the_same_each_time() -> None:
 
 
 def test_no_font_held_out_is_trained_on_and_no_glyph_of_it_is() -> None:
-    assert not set(synthetic.FONTS_HELD_OUT) & set(synthetic.FONTS)
-    assert len(synthetic.FONTS_HELD_OUT) == 6
+    assert not set(fonts.FONTS_HELD_OUT) & set(fonts.FONTS)
+    assert len(fonts.FONTS_HELD_OUT) == 6
     known = {bytes(picture) for picture in synthetic.printed_digits()[0]}
-    held_out, _ = synthetic.printed_digits(synthetic.FONTS_HELD_OUT)
+    held_out, _ = synthetic.printed_digits(fonts.FONTS_HELD_OUT)
     assert not known & {bytes(picture) for picture in held_out}
 
 
 def test_new_kinds_are_named_apart_from_those_known() -> None:
-    known = non_digits.known(5)
+    known = non_digits.known(DIGITS[:5])
     assert not set(known) & set(NEW)
-    assert set(known) == {*synthetic.kinds(np.random.default_rng(0), 5), "blank"}
+    assert set(known) == {*synthetic.SHARES, "blank"}
     assert not known["blank"].any()
 
 
-def test_strokes_leave_out_what_is_written_like_a_digit() -> None:
-    assert not set(non_digits.STROKES) & set("bBDgGiIlLoOqQsSzZ")
+def test_no_symbol_that_is_measured_is_learnt_and_every_one_is_in_its_fonts() -> None:
+    """A font draws the same box for all that it has not."""
+    measured = non_digits.CYRILLIC + non_digits.SYMBOLS
+    assert not set(measured) & set(fonts.SYMBOLS + fonts.LETTERS)
+    drawn = fonts.glyphs(measured, fonts.WITH_SYMBOLS[:1])
+    assert len({bytes(glyph) for glyph in drawn}) == len(drawn)
 
 
 def test_shuffling_keeps_every_pixel_and_tiles_keep_their_inside() -> None:
@@ -62,7 +67,7 @@ def test_shuffling_keeps_every_pixel_and_tiles_keep_their_inside() -> None:
 def test_printed_digits_are_the_digits_that_they_are_said_to_be() -> None:
     """A picture moved and turned a little is nearest to one of its own digit."""
     pictures, digits = non_digits.printed_digits(200)
-    drawn, known = synthetic.printed_digits(synthetic.FONTS_HELD_OUT)
+    drawn, known = synthetic.printed_digits(fonts.FONTS_HELD_OUT)
     flat, glyphs = (p.reshape(len(p), -1).astype(np.float32) for p in (pictures, drawn))
     nearest = np.linalg.norm(flat[:, np.newaxis] - glyphs, axis=2).argmin(axis=1)
     assert (known[nearest] == digits).mean() > 0.6

@@ -1,0 +1,32 @@
+"""Scribbles and shapes lie inside the field; shapes are what they are said to be."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from training.synthetic import lines
+
+RANDOM = np.random.default_rng(0)
+
+
+def test_scribbles_do_not_leave_the_field() -> None:
+    """What is left of one that did could be a digit."""
+    pictures = lines.scribbles(200, RANDOM)
+    rim = np.ones((28, 28), bool)
+    rim[1:-1, 1:-1] = False
+    assert pictures[:, rim].max() < 64
+
+
+def test_a_shape_is_a_triangle_a_rectangle_or_a_heart_in_turn() -> None:
+    """Of an outline, the ink that a corner or a lobe adds: a square's area is the largest."""
+    triangle, rectangle, heart = (
+        draw(np.random.default_rng(seed))
+        for seed, draw in enumerate((lines._triangle, lines._rectangle, lines._heart))
+    )
+    assert (len(triangle), len(rectangle)) == (3, 4)
+    for corners in (triangle, rectangle):
+        np.testing.assert_allclose(np.linalg.norm(corners, axis=1), 1)
+    sides = np.linalg.norm(rectangle - np.roll(rectangle, 1, axis=0), axis=1)
+    np.testing.assert_allclose(sides[:2], sides[2:])
+    assert 0.45 < sides.min() / sides.max() <= 1
+    assert np.abs(heart).max() < 1.5
