@@ -56,6 +56,7 @@ class Exchange:
     """One request, its body as it arrives, and what is learnt of it on the way to its answer."""
 
     __slots__ = (
+        "_answered",
         "_complete",
         "_more",
         "_pieces",
@@ -102,7 +103,7 @@ class Exchange:
         self.fate: str | None = None
         self._pieces: list[bytes] = []
         self._unread = 0
-        self._complete = False
+        self._complete = self._answered = False
         self._more: asyncio.Future[None] | None = None
         given = fields.get(b"x-request-id")
         if given is not None and _REQUEST_ID.fullmatch(given):
@@ -152,7 +153,7 @@ class Exchange:
 
     def put(self, piece: bytes) -> None:
         """Takes a piece of the body; after the answer, and where none is read, it is dropped."""
-        if self.reply is not None:
+        if self._answered:
             return
         self._pieces.append(piece)
         self._unread += len(piece)
@@ -164,6 +165,11 @@ class Exchange:
         """The body is complete."""
         self._complete = True
         self._wake()
+
+    def close(self) -> None:
+        """Lets body and answer go once it is answered: its connection may be kept for long."""
+        self._answered = True
+        self._pieces, self.reply = [], None
 
     def cancel(self, fate: str) -> None:
         """Ends the request before its answer."""

@@ -111,10 +111,10 @@ class Edge:
             if exchange.held_bytes:
                 self._budget.give_back(exchange.held_bytes)
         status = reply.status
-        full = exchange.connection.full if exchange.connection else None
-        if full is not None:
+        room = exchange.connection.unread.room if exchange.connection else None
+        if room is not None:
             try:
-                await full
+                await room
             except asyncio.CancelledError:
                 status = 499  # left without having read what was answered before
         self._end(exchange, status, reply)
@@ -160,11 +160,11 @@ class Edge:
 
     def _end(self, exchange: Exchange, status: int, reply: Reply) -> None:
         """Writes the answer where there is still someone to read it, and counts it."""
-        exchange.reply = reply
         seconds = perf_counter() - exchange.started
         if exchange.connection is not None:
             head = _head(exchange, reply, seconds)
             exchange.connection.write(exchange, reply.status, head, reply.body)
+        exchange.close()
         self._record(exchange, status, seconds)
 
     def _record(self, exchange: Exchange, status: int, seconds: float) -> None:

@@ -22,7 +22,7 @@ from service.families import Counter, Gauge, Histogram
 
 OTHER = "other"
 
-STATUSES = (200, 400, 404, 405, 408, 413, 414, 415, 422, 429, 431, 499, 500, 503, 504)
+STATUSES = (200, 304, 400, 404, 405, 408, 413, 414, 415, 422, 429, 431, 499, 500, 503, 504)
 REJECTIONS = ("queue_full", "bodies_full", "deadline", "left")
 DOUBTS = (
     "blank",

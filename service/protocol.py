@@ -14,7 +14,7 @@ import asyncio
 import re
 from collections import deque
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote
 
 import httptools
@@ -24,9 +24,8 @@ from uvicorn.server import ServerState
 from service.errors import BodyTimeout, Fault, HeadersTooLarge, Malformed, PathTooLong
 from service.exchange import BROKEN, LATE, LEFT, Exchange
 from service.http import Edge
-
-if TYPE_CHECKING:
-    from asyncio import TimerHandle
+from service.timer import Timer
+from service.unread import Unread
 
 PATH_LIMIT = 8 << 10
 HEAD_LIMIT = 64 << 10
@@ -43,6 +42,7 @@ _STATUS_LINES = {
     for status in HTTPStatus
 }
 _HEAD_TOO_LARGE = HeadersTooLarge(f"the request's head is larger than {HEAD_LIMIT} bytes")
+_NO_REQUEST = Malformed("this is not a well-formed HTTP/1.1 request")
 _NO_HOST = Malformed("the request has no Host field (RFC 9112, section 3.2)")
 _TOO_MANY = HTTPStatus.TOO_MANY_REQUESTS.value
 _NOTHING, _HEAD, _BODY = range(3)
@@ -68,18 +68,15 @@ class Connection(asyncio.Protocol):
         # A request that came with one that asks to close is parsed, and never run.
         self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self.transport: asyncio.Transport
+        self.unread: Unread
         self._url, self._fields = b"", list[tuple[bytes, bytes]]()
         self._arriving_part = _NOTHING
-        self._head_bytes = self._feeding = 0
+        self._fed = self._head_bytes = 0
         self._refusal: Fault | None = None
         self._arriving: Exchange | None = None
         self._running: Exchange | None = None
         self._waiting: deque[Exchange] = deque()
-        self._due: float | None = None
-        self._timer: TimerHandle | None = None
-        self._timer_at = 0.0
-        self.full: asyncio.Future[None] | None = None
-        """Is done when the peer has read enough for an answer to be written; None where it has."""
+        self._clock = Timer(self._loop, self._late)
 
     @property
     def others(self) -> int:
@@ -89,32 +86,30 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Starts the clock for the first request's head."""
         self.transport = transport  # type: ignore[assignment]
+        self.unread = Unread(self.transport, self._loop, self._settings.keep_alive_s)
         self._server.connections.add(self)  # type: ignore[arg-type]
-        self._due_in(self._settings.header_timeout_s)
+        self._clock.set(self._settings.header_timeout_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Ends what still runs for the caller who left."""
         self._server.connections.discard(self)
-        if self._timer is not None:
-            self._timer.cancel()
-        self.resume_writing()
+        self._clock.end()
         if self._running is not None:
             self._running.cancel(LEFT)
+        self.unread.end()
 
     def pause_writing(self) -> None:
         """The peer does not read what was written."""
-        self.full = self._loop.create_future()
+        self.unread.pause()
 
     def resume_writing(self) -> None:
         """The peer has read enough."""
-        if self.full is not None and not self.full.done():
-            self.full.set_result(None)
-        self.full = None
+        self.unread.resume()
 
     def shutdown(self) -> None:
         """Closes with the answer to what runs; uvicorn calls it when the service stops."""
         if self._running is None:
-            self.transport.close()
+            self.unread.close()
         else:
             self._running.keep_alive = False
 
@@ -123,30 +118,27 @@ class Connection(asyncio.Protocol):
         if self._arriving_part != _BODY and data.find(b"pgrade", 0, data.find(b"\r\n\r\n")) >= 0:
             head, end, rest = data.partition(b"\r\n\r\n")
             data = _UPGRADE.sub(b"\r\nX-Asked", head) + end + rest
-        self._feeding = self._head_bytes + len(data)
+        self._fed = len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._broken()
+            self._broken(self._refusal or _NO_REQUEST)
             return
-        part = self._arriving_part
-        if part == _NOTHING:
-            return
-        if part == _HEAD:
+        if self._arriving_part == _HEAD:
             # The parser keeps an unfinished field to itself, so the pieces are counted here.
-            self._head_bytes += len(data)
+            self._head_bytes += self._fed
             if self._head_bytes > HEAD_LIMIT:
-                self._refuse(_HEAD_TOO_LARGE)
-        if self._due is None:
-            settings = self._settings
-            self._due_in(settings.header_timeout_s if part == _HEAD else settings.body_timeout_s)
+                self._broken(_HEAD_TOO_LARGE)
+                return
+        if not self._clock.is_set:
+            self._wait_for_peer()
 
     def on_message_begin(self) -> None:
         """A request begins."""
         self._arriving_part = _HEAD
         self._url, self._fields = b"", []
-        self._head_bytes = 0
-        self._due = None
+        self._head_bytes = -self._fed  # of the piece in which it begins, most may be a body
+        self._clock.unset()
 
     def on_url(self, url: bytes) -> None:
         """A piece of the path and query."""
@@ -161,8 +153,8 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """The head is there, so the request can be begun."""
-        if self._feeding > HEAD_LIMIT:
-            # Only then can the fields add up to more than the limit.
+        if self._fed > HEAD_LIMIT or self._head_bytes >= 0:
+            # One piece, and not a large one: then the fields cannot add up to more than the limit.
             head_bytes = sum(len(name) + len(value) for name, value in self._fields)
             if head_bytes > HEAD_LIMIT:
                 self._raise(_HEAD_TOO_LARGE)
@@ -175,7 +167,8 @@ class Connection(asyncio.Protocol):
         exchange.keep_alive = parser.should_keep_alive() and (
             b"connection" not in fields or parser.get_http_version() != "1.0"
         )
-        self._arriving, self._arriving_part, self._due = exchange, _BODY, None
+        self._arriving, self._arriving_part = exchange, _BODY
+        self._clock.unset()
         if self._running is None:
             self._run(exchange)
         else:  # pipelined: to be answered in order
@@ -190,10 +183,11 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """The request is there, whole."""
         assert self._arriving is not None
-        self._arriving_part, self._due = _NOTHING, None
+        self._arriving_part = _NOTHING
+        self._clock.unset()
         self._arriving.end()
-        if self._running is None:
-            self._due_in(self._settings.keep_alive_s)
+        if self._running is self._arriving:  # else it would not be noticed that the peer leaves
+            self.transport.resume_reading()
 
     def write(self, exchange: Exchange, status: int, head: bytes, body: bytes) -> None:
         """Writes an answer, whose ``head`` is its header lines, and goes on to the next request."""
@@ -210,18 +204,15 @@ class Connection(asyncio.Protocol):
             body = b""
         transport.write(self._lines(status, exchange.keep_alive) + head + b"\r\n" + body)
         if not exchange.keep_alive:
-            transport.close()
+            self.unread.close()
             return
-        if status == _TOO_MANY:
-            self._edge.refused.hold(self)
-        else:
-            transport.resume_reading()
         if self._waiting:
             self._run(self._waiting.popleft())
-        elif self._arriving_part == _BODY:
-            self._due_in(LINGER_SECONDS)
-        elif self._arriving_part == _NOTHING:
-            self._due_in(self._settings.keep_alive_s)
+        if status == _TOO_MANY:
+            self._edge.refused.hold(self)
+        elif not self._waiting:
+            transport.resume_reading()
+        self._wait_for_peer()
 
     def stop_reading(self) -> None:
         """Leaves unread what comes."""
@@ -244,62 +235,56 @@ class Connection(asyncio.Protocol):
             lines += b"%b: %b\r\n" % field
         return lines if keep_alive else lines + b"connection: close\r\n"
 
-    def _due_in(self, seconds: float) -> None:
-        """Sets when the peer is late; on a connection that is kept, the timer is seldom touched."""
-        self._due = due = self._loop.time() + seconds
-        if self._timer is not None:
-            if self._timer_at <= due:
-                return
-            self._timer.cancel()
-        self._timer_at = due
-        self._timer = self._loop.call_at(due, self._look_at_the_clock)
-
-    def _look_at_the_clock(self) -> None:
-        self._timer = None
-        due = self._due
-        if due is None:
-            return
-        if due - self._loop.time() > 0.001:
-            self._timer_at = due
-            self._timer = self._loop.call_at(due, self._look_at_the_clock)
-            return
-        self._due = None
-        running = self._running
-        if self._arriving_part == _HEAD:
-            self._refuse(BodyTimeout("the request's head did not arrive in time"))
-        elif self._arriving_part == _BODY and running is self._arriving and running is not None:
-            running.keep_alive = False
-            running.cancel(LATE)
+    def _wait_for_peer(self) -> None:
+        """Sets when the peer is late with what is waited for; before its turn nothing is."""
+        settings, part = self._settings, self._arriving_part
+        if self._running is None:
+            bounds = settings.keep_alive_s, settings.header_timeout_s, LINGER_SECONDS
+            self._clock.set(bounds[part])
+        elif part == _BODY and self._running is self._arriving:
+            self._clock.set(settings.body_timeout_s)
         else:
-            self.transport.close()
+            self._clock.unset()
+
+    def _late(self) -> None:
+        if self._running is not None:
+            self._running.keep_alive = False
+            self._running.cancel(LATE)
+        elif self._arriving_part == _HEAD:
+            self._refuse(BodyTimeout("the request's head did not arrive in time"))
+        else:
+            self.unread.close()
 
     def _raise(self, fault: Fault) -> None:
         """Ends the parsing, with this answer."""
         self._refusal = fault
         raise ValueError(fault.detail)
 
-    def _broken(self) -> None:
-        """Answers what the parser refused, in the service's own form, and closes."""
-        running = self._running
-        if running is None:
-            self._refuse(self._refusal or Malformed("this is not a well-formed HTTP/1.1 request"))
-        elif running is self._arriving and self._arriving_part == _BODY:
+    def _broken(self, fault: Fault) -> None:
+        """Ends the connection at what cannot be read, after the answers to what came before it."""
+        running, part = self._running, self._arriving_part
+        if running is not None and part == _BODY and running is self._arriving:
             running.keep_alive = False
             running.cancel(BROKEN)
-        else:  # to requests before this one there are answers under way, which end the connection
-            if self._arriving_part == _BODY:
+        elif running is not None:
+            self.transport.pause_reading()
+            if part == _BODY:
                 self._waiting.pop()
             self._arriving_part = _NOTHING
             (self._waiting[-1] if self._waiting else running).keep_alive = False
+        elif part == _BODY:  # of a request that has its answer
+            self.unread.close()
+        else:
+            self._refuse(fault)
 
     def _refuse(self, fault: Fault) -> None:
-        """Answers what did not become a request, unless another answer is still under way."""
+        """Answers what did not become a request, and closes."""
         if self.transport.is_closing():
             return
         path = self._url.partition(b"?")[0].decode("latin-1")
         head, body = self._edge.refuse(Exchange("-", path, b"", dict(self._fields)), fault)
         self.transport.write(self._lines(fault.status, keep_alive=False) + head + b"\r\n" + body)
-        self.transport.close()
+        self.unread.close()
 
 
 def _path_and_query(target: bytes) -> tuple[str, bytes]:

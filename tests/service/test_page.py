@@ -52,12 +52,14 @@ def test_no_part_names_another_origin_or_an_inline_style(server: Server) -> None
 def test_a_part_that_is_known_is_not_sent_again(server: Server) -> None:
     first = server.get("/")
     assert first.headers["cache-control"] == "no-cache"
+    before = server.metric("mnist_requests_total", endpoint="/", status="304")
     for known in (first.headers["etag"], f'"other", W/{first.headers["etag"]}'):
         again = server.get("/", {"If-None-Match": known})
         assert (again.status, again.body) == (304, b"")
         assert again.headers["etag"] == first.headers["etag"]
         assert "content-length" not in again.headers
     assert server.get("/", {"If-None-Match": '"other"'}).body == first.body
+    assert server.metric("mnist_requests_total", endpoint="/", status="304") == before + 2
 
 
 @pytest.mark.parametrize("target", ["/", "/page/main.js", "/datasets/mnist-test/images/0.png"])

@@ -6,15 +6,23 @@ import json
 import socket
 import struct
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.problems import check_every_answer, check_problem
-from tests.server import Server, parse_answers, read_all, wait_until
+from tests.server import Server, parse_answers, read_all, serving, wait_until
 from tests.service.conftest import SLOW
 
+RAW = "application/octet-stream"
 POST = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\n"
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+LONG = (
+    POST.replace(b"/predict", b"/predict?version=" + SLOW.encode())
+    + b"X-Request-Timeout-Ms: 700\r\nContent-Length: %d\r\n\r\n" % (4096 * 784)
+    + bytes(4096 * 784)
+)
 LAST = b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
@@ -237,6 +245,66 @@ def test_requests_in_one_packet_with_a_broken_one_are_answered(
     assert answers[-1].headers["connection"] == "close"
 
 
+@pytest.fixture(scope="module")
+def hasty(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that is slower to answer :data:`LONG` than it lets a peer be."""
+    bounds = ("--header-timeout-s", "0.3", "--body-timeout-s", "0.3", "--keep-alive-s", "1")
+    log = tmp_path_factory.mktemp("hasty") / "stderr"
+    with serving(models, log, *bounds, "--batch-rows", "1") as running:
+        assert running.post(f"/predict?version={SLOW}", bytes(784), RAW).status == 200
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("begun", "rest"),
+    [
+        (b"GET /health/live HTTP/1.1\r\n", b"Host: x\r\nConnection: close\r\n\r\n"),
+        (POST + b"Connection: close\r\nContent-Length: 784\r\n\r\n", bytes(784)),
+    ],
+)
+def test_what_is_pipelined_is_not_late_before_its_turn(
+    hasty: Server, begun: bytes, rest: bytes
+) -> None:
+    with hasty.connect() as connection:
+        connection.sendall(LONG)
+        time.sleep(0.1)
+        connection.sendall(begun)
+        first = connection.recv(65536)
+        connection.sendall(rest)
+        assert statuses(first + read_all(connection)) == [504, 200]
+
+
+def test_a_head_too_large_behind_a_request_under_way_leaves_its_answer(hasty: Server) -> None:
+    with hasty.connect() as connection:
+        connection.sendall(LONG)
+        time.sleep(0.1)
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: ")
+        for _ in range(4):
+            time.sleep(0.05)
+            connection.sendall(b"a" * 30_000)
+        (answer,) = parse_answers(read_all(connection))
+    assert answer.status == 504
+    assert answer.headers["connection"] == "close"
+
+
+def test_a_head_is_not_as_large_as_what_comes_before_it(server: Server) -> None:
+    with server.connect() as connection:
+        connection.sendall(5000 * LIVE + LAST[:30])
+        first = connection.recv(65536)
+        connection.sendall(LAST[30:])
+        assert statuses(first + read_all(connection)) == 5001 * [200]
+
+
+def test_a_body_that_breaks_off_after_its_answer_gets_no_second_one(server: Server) -> None:
+    with server.connect() as connection:
+        connection.sendall(
+            b"POST /health/live HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        assert statuses(connection.recv(65536)) == [405]
+        connection.sendall(b"nonsense\r\n")
+        assert read_all(connection) == b""
+
+
 def test_a_refused_body_is_read_to_its_end_and_the_connection_goes_on(server: Server) -> None:
     with server.connect() as connection:
         connection.sendall(POST + b"Content-Length: 300000\r\n\r\n" + bytes(1000))
@@ -351,6 +419,14 @@ def test_who_leaves_while_the_model_runs_is_counted_and_does_no_harm(server: Ser
     assert server.get("/health/ready").status == 200
 
 
+def test_who_leaves_after_a_large_body_is_noticed_before_the_answer(hasty: Server) -> None:
+    before = _left(hasty)
+    with hasty.connect() as connection:
+        connection.sendall(LONG)
+        time.sleep(0.1)
+    wait_until(lambda: _left(hasty) == before + 1)
+
+
 def test_who_closes_only_the_sending_side_is_answered_or_counted_as_gone(server: Server) -> None:
     for _ in range(10):
         with server.connect() as connection:
@@ -373,3 +449,9 @@ def test_who_asks_much_and_reads_nothing_does_no_harm(server: Server) -> None:
     time.sleep(0.1)
     assert server.get("/health/ready").status == 200
     assert "raceback" not in server.stderr()
+
+
+def test_who_reads_nothing_is_left(hasty: Server) -> None:
+    many = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 200_000
+    with hasty.connect(timeout=20) as connection, pytest.raises(OSError, match=r"reset|pipe"):
+        connection.sendall(many)
