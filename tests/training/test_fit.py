@@ -155,10 +155,7 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 
     In this process, whatever ran before, and in a new one.
     """
-    first, again, other = (
-        fingerprint(run(small(**RANDOM, seed=seed), parts())[0]) for seed in (0, 0, 1)
-    )
-    assert first == again
+    other, first = (fingerprint(run(small(**RANDOM, seed=seed), parts())[0]) for seed in (1, 0))
     assert first != other
     command = [sys.executable, "-c", PRINT_WEIGHTS]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
