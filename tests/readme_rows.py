@@ -25,7 +25,7 @@ HOW = """\
 Every figure is of the file that serves, through ONNX Runtime. What was done to the digits, the six
 fonts held out and the kinds of non-digits (1,000 images each) are the functions of
 `training/robustness/`; `models show N` prints the figures of any version. Letters that are written
-like a digit (b D g I l o O q s S z Z) are no non-digits: nobody could tell. AUROC: digits against
+like a digit (b B D g I l o O q s S z Z) are no non-digits: nobody could tell. AUROC: digits against
 this kind, by confidence. The service looks at the ink as well: in any doubt is what it answers with
 one of its `doubts`."""
 
