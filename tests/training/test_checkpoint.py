@@ -136,7 +136,7 @@ def test_damage_is_told_in_one_line_or_does_none(tmp_path: Path) -> None:
     path = stopped(tmp_path).folder / STATE
     whole = path.read_bytes()
     said = set()
-    for position in range(0, len(whole), 3):
+    for position in range(0, len(whole), 7):
         flipped = bytearray(whole)
         flipped[position] ^= 0x10
         for damaged in (bytes(flipped), whole[:position]):

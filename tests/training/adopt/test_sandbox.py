@@ -26,9 +26,9 @@ def written(folder: Path, model: ModelProto) -> Path:
 
 @pytest.mark.parametrize("model", [hostile.endless(), hostile.doubling()], ids=["loop", "calls"])
 def test_a_graph_without_end_is_stopped(tmp_path: Path, data: Path, model: ModelProto) -> None:
-    told = "stranger.onnx: stopped, since to load it took more than 2 s of processor time"
+    told = "stranger.onnx: stopped, since to load it took more than 1 s of processor time"
     with pytest.raises(AdoptError, match=told):
-        adopt_apart(written(tmp_path, model), Wishes(), data, Limits(load_s=2))
+        adopt_apart(written(tmp_path, model), Wishes(), data, Limits(load_s=1))
 
 
 def test_a_graph_that_wants_all_memory_gets_the_limit(tmp_path: Path, data: Path) -> None:
