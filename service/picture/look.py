@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from service.decode import SIDE
-from service.picture.find import Box, Found
+from service.picture.find import Box
 from service.picture.ground import Grey, Polarity
 from service.picture.normalise import normalise, stroke_width
 from service.picture.open import Picture
@@ -31,6 +31,9 @@ _STOUT, _BLOT, _FULL = 0.6, 0.42, 0.7
 
 A round dot fills 0.79 of it.
 """
+_THROUGH, _LONG, _NARROW = 0.95, 3, 0.15
+"""A line goes so far along a picture, or is so long for its breadth, and so narrow across it."""
+HALF_INK = 127
 TOO_SMALL = 8
 """A digit below this many pixels has lost its form."""
 
@@ -80,18 +83,32 @@ def look(picture: Picture) -> Seen:
         doubts.append("too small")
     if np.percentile(ink.amount[found.mask], 75) < LOW_CONTRAST:
         doubts.append("low contrast")
-    if _is_blot(found):
-        doubts.append("not a digit")
     image = normalise(ink.amount, found.mask, found.threshold)
+    if found.is_solid or _is_blot(image) or _is_line(box, picture.original):
+        doubts.append("not a digit")
     return Seen(image, ink.polarity, box, tuple(doubts))
 
 
-def _is_blot(found: Found) -> bool:
+def _is_blot(image: Grey) -> bool:
     """Whether what was found is a dot or a stain: the model takes a full round for a 0."""
-    short, long = sorted(found.box[2:])
-    is_full = np.count_nonzero(found.mask) > _FULL * short * long
-    is_broad = stroke_width(found.mask) > _BLOT * short
-    return short > _STOUT * long and bool(is_full) and is_broad
+    ink = image > HALF_INK
+    if not ink.any():
+        return False
+    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+    short, long = sorted((rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1))
+    is_full = np.count_nonzero(ink) > _FULL * short * long
+    return bool(is_full) and short > _STOUT * long and stroke_width(ink) > _BLOT * short
+
+
+def _is_line(box: Box, size: tuple[int, int]) -> bool:
+    """Whether what was found in a picture (w, h) is a line: from edge to edge, or along one."""
+    for along, across in ((0, 1), (1, 0)):
+        length, breadth = box[2 + along], box[2 + across]
+        beside = box[across] <= 1 or box[across] + breadth >= size[across] - 1
+        is_long = length > _THROUGH * size[along] or (beside and length > _LONG * breadth)
+        if is_long and breadth < _NARROW * size[across]:
+            return True
+    return False
 
 
 def as_given(picture: Picture) -> Seen | None:

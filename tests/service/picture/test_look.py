@@ -151,6 +151,20 @@ def test_a_dot_is_no_digit_though_it_looks_like_a_full_0(radius: int) -> None:
         assert look(grey_picture(grey.astype(np.uint8))).doubts == ("not a digit",)
 
 
+@pytest.mark.parametrize("box", [(0, 0, 3, 90), (0, 236, 70, 4), (150, 0, 6, 240), (314, 9, 6, 80)])
+def test_a_line_at_the_edge_or_through_the_picture_is_no_1(box: tuple[int, ...]) -> None:
+    left, top, width, height = box
+    grey = np.full((240, 320), 240, np.uint8)
+    grey[top : top + height, left : left + width] = 20
+    assert {"not a digit", "blank"} & {*look(grey_picture(grey)).doubts}
+
+
+def test_a_bare_sheet_on_a_desk_is_no_digit() -> None:
+    grey = np.full((360, 480), 70, np.uint8)
+    grey[60:260, 100:380] = 230
+    assert "not a digit" in look(grey_picture(grey)).doubts
+
+
 @pytest.mark.parametrize("side", [3, 4, 10, 40])
 @pytest.mark.parametrize("light", [True, False])
 def test_a_block_is_not_seen_as_the_other_polarity(side: int, light: bool) -> None:
