@@ -13,9 +13,10 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from math import inf
 from time import perf_counter, sleep
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 from service.errors import DeadlineExceeded
 
@@ -39,9 +40,45 @@ _FOLLOW_SECONDS = 0.005
 _threads = ThreadPoolExecutor(_THREADS, "large")
 
 
-class _Worked(threading.local):
+class _Stopped(Exception):
+    """What a thread does is not worth going on with."""
+
+
+class _Job(Generic[Result]):
+    """Large work, which ends early once it is late or forsaken."""
+
+    def __init__(self, work: Callable[[], Result], until: float) -> None:
+        self._work: Callable[[], Result] | None = work
+        self._until = until
+
+    def run(self) -> Result:
+        """Does it, on a thread. Raises :class:`DeadlineExceeded`."""
+        work = self._work
+        begin_large()
+        _here.job = self
+        try:
+            self.check(perf_counter())
+            assert work is not None
+            return work()
+        except _Stopped:
+            raise DeadlineExceeded("the deadline passed before the body was decoded") from None
+        finally:
+            _here.job = self._work = None
+
+    def forsake(self) -> None:
+        """No one waits for it any more; where it has not begun, its body is let go at once."""
+        self._work = None
+
+    def check(self, now: float) -> None:
+        """Raises where it is not worth going on with."""
+        if self._work is None or now > self._until:
+            raise _Stopped
+
+
+class _Here(threading.local):
     since: float | None = None
     """When this thread began its large work, or last gave way; None on the event loop's."""
+    job: _Job[Any] | None = None
 
 
 class _Small:
@@ -49,7 +86,7 @@ class _Small:
     """When the last small request was run."""
 
 
-_worked = _Worked()
+_here = _Here()
 
 
 async def when_large(
@@ -57,42 +94,41 @@ async def when_large(
 ) -> Result:
     """What ``work`` gives for the arguments: at once, or from a thread where it takes long.
 
-    Raises :class:`DeadlineExceeded` where no thread was free until then, on ``perf_counter``'s
-    clock: under more load than can be carried, what waited too long would else take the time of
-    what can still be answered.
+    Raises :class:`DeadlineExceeded` where it is not done until then, on ``perf_counter``'s clock:
+    under more load than can be carried, what waited too long would else take the time of what can
+    still be answered. So would the work for a caller who has left, which ends as well.
     """
     if not is_large:
         return work(*arguments)
-    loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(_threads, _in_time, until, work, *arguments)
-
-
-def _in_time(until: float, work: Callable[..., Result], *arguments: object) -> Result:
-    if perf_counter() > until:
-        raise DeadlineExceeded("the deadline passed before the body could be decoded")
-    begin_large()
-    return work(*arguments)
+    job = _Job(partial(work, *arguments), until)
+    try:
+        return await asyncio.get_running_loop().run_in_executor(_threads, job.run)
+    finally:
+        job.forsake()
 
 
 def begin_large() -> None:
     """Says that this thread begins large work, in which it will :func:`give_way`."""
-    _worked.since = perf_counter()
+    _here.since = perf_counter()
 
 
 def give_way() -> None:
     """Lets the event loop go first, where there is something for it to do.
 
-    To be called between pieces of work of 0.1 to 0.2 ms, whichever thread they are done on.
+    It ends work that is late or forsaken. To be called between pieces of work of 0.1 to 0.2 ms,
+    whichever thread they are done on.
     """
-    since = _worked.since
+    since = _here.since
     if since is None:
         return
     now = perf_counter()
     if now - since < _PIECE_SECONDS:
         return
+    if _here.job is not None:
+        _here.job.check(now)
     if small_come(now):
         sleep(_REST * (now - since))
-    _worked.since = perf_counter()
+    _here.since = perf_counter()
 
 
 def ran_small(now: float) -> None:

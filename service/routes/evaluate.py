@@ -52,10 +52,14 @@ def mount(app: FastAPI, settings: Settings, lifecycle: Lifecycle) -> None:
         if dataset is not None:
             if body:
                 raise Invalid("with ?dataset there is no body; send either")
-            images, labels = await when_large(True, load_dataset, dataset, settings.data)
+            images, labels = await when_large(
+                True, load_dataset, dataset, settings.data, until=deadline
+            )
         else:
             content_type = exchange.field(b"content-type")
-            images, labels = await when_large(True, decode, content_type, body, limits)
+            images, labels = await when_large(
+                True, decode, content_type, body, limits, until=deadline
+            )
         exchange.decode_s = perf_counter() - start
         served = await lifecycle.version(parameters.get("version"), deadline)
         probabilities = await _infer(

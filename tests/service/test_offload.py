@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
-from time import perf_counter
+from time import perf_counter, sleep
+from weakref import ref
 
 import pytest
 
@@ -82,3 +83,61 @@ def test_the_event_loop_itself_never_gives_way() -> None:
     for _ in range(1000):
         give_way()
     assert perf_counter() - begin < 0.1
+
+
+def steps_until_stopped(until_s: float, leave_s: float) -> tuple[BaseException | None, int]:
+    """What comes of endless work, and how many of its pieces are done after that."""
+    done: list[float] = []
+
+    def endless() -> None:
+        while True:
+            sleep(0.001)
+            done.append(perf_counter())
+            give_way()
+
+    async def scene() -> tuple[BaseException | None, int]:
+        work = asyncio.create_task(when_large(True, endless, until=perf_counter() + until_s))
+        await asyncio.wait({work}, timeout=leave_s)
+        work.cancel()
+        (came,) = await asyncio.gather(work, return_exceptions=True)
+        await asyncio.sleep(0.05)
+        before = len(done)
+        await asyncio.sleep(0.05)
+        return came, len(done) - before
+
+    return asyncio.run(scene())
+
+
+def test_work_ends_in_the_middle_when_its_deadline_passes() -> None:
+    came, more = steps_until_stopped(until_s=0.05, leave_s=10)
+    assert isinstance(came, DeadlineExceeded)
+    assert more == 0
+
+
+def test_work_ends_in_the_middle_when_no_one_waits_for_it_any_more() -> None:
+    came, more = steps_until_stopped(until_s=2, leave_s=0.05)
+    assert isinstance(came, asyncio.CancelledError)
+    assert more == 0
+
+
+def test_work_that_is_forsaken_before_it_begins_lets_its_body_go() -> None:
+    class Body:
+        pass
+
+    free = threading.Event()
+
+    async def scene() -> bool:
+        held = [asyncio.create_task(when_large(True, free.wait)) for _ in range(20)]
+        body = Body()
+        still_there = ref(body)
+        work = asyncio.create_task(when_large(True, id, body))
+        await asyncio.sleep(0.01)
+        work.cancel()
+        await asyncio.wait({work})
+        del body, work
+        gone = still_there() is None
+        free.set()
+        await asyncio.gather(*held)
+        return gone
+
+    assert asyncio.run(scene())
