@@ -2,6 +2,8 @@
 
 /** The side of the picture that is sent, in pixels: enough for 28, and quick to pack. */
 export const SENT_SIDE = 280;
+/** How far before and after a point its corner is rounded at most, as a share of the side. */
+const ROUNDING = 0.04;
 
 /** Paints strokes on a square of `side` pixels, round at their ends and smooth in between. */
 export function paint(context, side, strokes, colour) {
@@ -11,12 +13,15 @@ export function paint(context, side, strokes, colour) {
     dot(context, side, points[0]);
     let from = points[0];
     points.slice(1).forEach((point, index) => {
-      // Curves from middle to middle, with the points as handles: no corner shows.
+      // Curves past the points, which are their handles: none shows where they are close, and
+      // a fast hand's corners stay.
       const isLast = index === points.length - 2;
-      const to = isLast ? point : middle(points[index + 1], points[index + 2]);
+      const enter = beside(point, points[index]);
+      const to = isLast ? point : beside(point, points[index + 2]);
       context.lineWidth = ((points[index].width + point.width) / 2) * side;
       context.beginPath();
       context.moveTo(from.x * side, from.y * side);
+      context.lineTo(enter.x * side, enter.y * side);
       context.quadraticCurveTo(point.x * side, point.y * side, to.x * side, to.y * side);
       context.stroke();
       from = to;
@@ -40,6 +45,11 @@ function dot(context, side, point) {
   context.fill();
 }
 
-function middle(one, other) {
-  return { x: (one.x + other.x) / 2, y: (one.y + other.y) / 2 };
+/** The place on the way from a point to another where its rounding ends: the middle, or before. */
+function beside(point, other) {
+  const share = Math.min(0.5, ROUNDING / Math.hypot(other.x - point.x, other.y - point.y));
+  return {
+    x: point.x + share * (other.x - point.x),
+    y: point.y + share * (other.y - point.y),
+  };
 }
