@@ -24,6 +24,8 @@ _RIM = 0.1
 """Of an upright frame no larger share of the ink is farther than that share of its side from it."""
 _NEAR = 0.15
 """How far a piece may be from its digit, in heights of the tallest."""
+_ASLANT = 0.05
+"""How far beside each other the halves of a broken digit are, in heights of the tallest."""
 _MOST_GROUPS = 128
 """More groups than these are a texture: a sheet of digits that anyone reads has fewer."""
 _MOST_PARTS, _MOST_PIECES = 3 * _MOST_GROUPS, 500
@@ -162,12 +164,16 @@ class _Groups:
             box[:2], box[2:] = np.minimum(box[:2], bounds[:2]), np.maximum(box[2:], bounds[2:])
 
     def broken(self, part: int, tallest: int) -> int | None:
-        """The group that a part stands above or below as the halves of a broken digit do."""
+        """The group that a part stands above or below as the halves of a broken digit do.
+
+        They need not share a column: the hat of a 5 may begin where its body ends.
+        """
         left, top, right, bottom = self._boxes.T
         start, first, end, last = self._bounds[part]
         shared = np.minimum(right, end) - np.maximum(left, start)
         whole = np.maximum(bottom, last) - np.minimum(top, first)
-        is_one = shared > 0.5 * np.minimum(right - left, end - start)
+        apart = np.maximum(top - last, first - bottom)
+        is_one = (shared > -_ASLANT * tallest) & (apart <= _NEAR * tallest)
         is_one &= (whole <= 1.2 * tallest) & (bottom - top + last - first <= 1.3 * whole)
         return int(is_one.argmax()) if is_one.any() else None
 

@@ -71,6 +71,28 @@ def test_a_sheet_of_64_digits_is_taken_apart() -> None:
     assert [len(line) for line in boxes(as_picture(sheet))] == [8] * 8
 
 
+def bars(*boxes_of_bars: Box) -> Picture:
+    """Dark bars on a light sheet of 400 by 400 pixels, each a left, a top, a width and a height."""
+    grey = np.full((400, 400), 240, np.uint8)
+    for left, top, wide, high in boxes_of_bars:
+        grey[top : top + high, left : left + wide] = 20
+    return Picture(grey, (400, 400))
+
+
+TALL = (60, 100, 20, 120)
+
+
+def test_the_hat_of_a_five_belongs_to_its_body_even_where_they_share_no_column() -> None:
+    hat, body = (180, 100, 14, 58), (164, 164, 14, 56)
+    (line,) = boxes(bars(TALL, hat, body))
+    assert [box[1::2] for box in line] == [(100, 120), (100, 120)]
+
+
+def test_small_lines_beside_a_tall_digit_stay_two() -> None:
+    upper, lower = (180, 90, 14, 52), (180, 164, 14, 52)
+    assert sum(map(len, boxes(bars(TALL, upper, lower)))) == 3
+
+
 def framed(turn: float, gap: int) -> Picture:
     """Three digits in a rectangle, turned by so many degrees, so far from the picture's sides."""
     strip = composed([0, 1, 2], [6, 6], np.random.default_rng(0))
