@@ -1,5 +1,6 @@
 """Prints the accuracy by kind of picture: ``python -m tests.corpus [--models DIR] [--count N]``.
 
+After them come pictures without a digit, and how many of these are doubted.
 With ``--strings`` it prints instead how many whole numbers are read as ``POST /read`` does.
 
 Each kind is made from MNIST test images, and most also from digits of other writers, drawn anew
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import process_time
@@ -20,14 +21,15 @@ import numpy as np
 
 from service.decode import Images, Limits
 from service.doubt import doubts, least_confidence
-from service.picture.look import look
+from service.picture.look import Seen, look
 from service.picture.normalise import normalise
 from service.picture.open import open_picture
 from service.repository import Repository
 from service.routes.read import SURE_ENOUGH
 from service.runtime import Runtime
 from tests.corpus.digits import Shape, mnist, other_writers
-from tests.corpus.kinds import KINDS, Kind
+from tests.corpus.kinds import KINDS, Kind, Random
+from tests.corpus.non_digits import NON_DIGITS
 from tests.corpus.strings import string_rows
 
 SEED = 2026
@@ -46,21 +48,19 @@ class Row:
     target: float | None
 
 
-def rows(runtime: Runtime, least: float, count: int, kinds: Sequence[Kind] = KINDS) -> list[Row]:
-    """One row for each source and kind, from ``count`` digits of each source."""
-    table = []
+def rows(
+    runtime: Runtime, least: float, count: int, kinds: Sequence[Kind] = KINDS
+) -> Iterator[Row]:
+    """One row for each source and kind, from ``count`` digits of each, as each is measured."""
     for source, shapes in (
         ("MNIST", mnist(count, SEED)),
         ("others", other_writers(count, SEED)),
     ):
         given = np.array([normalise(ink, ink > 100, 100) for ink in map(_bytes, shapes)])
-        table.append(_row(runtime, least, shapes, given, name="(as given)", source=source))
-        table += [
-            measured(runtime, least, kind, shapes, source)
-            for kind in kinds
-            if not kind.draws or source == "MNIST"
-        ]
-    return table
+        yield _row(runtime, least, shapes, given, name="(as given)", source=source)
+        for kind in kinds:
+            if not kind.draws or source == "MNIST":
+                yield measured(runtime, least, kind, shapes, source)
 
 
 def measured(
@@ -68,15 +68,9 @@ def measured(
 ) -> Row:
     """One kind, made from ``shapes`` and read."""
     random = np.random.default_rng(SEED)
-    images = np.empty((len(shapes), 28, 28), np.uint8)
-    seconds = 0.0
-    for index, shape in enumerate(shapes):
-        body = kind.make(shape, random)
-        start = process_time()
-        images[index] = look(open_picture(body, Limits())).image
-        seconds += process_time() - start
+    seen, milliseconds = _looked_at(kind.make(shape, random) for shape in shapes)
+    images = np.array([one.image for one in seen])
     target = kind.target if source == "MNIST" else None
-    milliseconds = 1000 * seconds / len(shapes)
     return _row(
         runtime,
         least,
@@ -84,9 +78,31 @@ def measured(
         images,
         name=kind.name,
         source=source,
+        seen=seen,
         milliseconds=milliseconds,
         target=target,
     )
+
+
+def doubted(
+    runtime: Runtime, least: float, make: Callable[[Random], bytes], count: int
+) -> tuple[float, float]:
+    """How many of ``count`` pictures without a digit are doubted, in %, and CPU ms of each."""
+    random = np.random.default_rng(SEED)
+    seen, milliseconds = _looked_at(make(random) for _ in range(count))
+    images = np.array([one.image for one in seen])
+    found = doubts(images, runtime.run(images), least, seen)
+    return 100 * sum(map(bool, found)) / count, milliseconds
+
+
+def _looked_at(bodies: Iterator[bytes]) -> tuple[list[Seen], float]:
+    """What is seen in each picture, and the milliseconds of one core that it took."""
+    seen, seconds = [], 0.0
+    for body in bodies:
+        start = process_time()
+        seen.append(look(open_picture(body, Limits())))
+        seconds += process_time() - start
+    return seen, 1000 * seconds / len(seen)
 
 
 def _row(
@@ -97,12 +113,13 @@ def _row(
     *,
     name: str,
     source: str,
+    seen: Sequence[Seen] | None = None,
     milliseconds: float = 0.0,
     target: float | None = None,
 ) -> Row:
     probabilities = runtime.run(images)
     right = probabilities.argmax(axis=1) == [shape.label for shape in shapes]
-    doubtful = [bool(found) for found in doubts(images, probabilities, least)]
+    doubtful = [bool(found) for found in doubts(images, probabilities, least, seen)]
     return Row(
         name,
         source,
@@ -152,6 +169,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             + (f"  below {row.target:g}" if below else ""),
             flush=True,
         )
+    if not options.kinds:
+        print(f"\n{'no digit':<24}{'count':>6}{'':>9}{'doubtful %':>12}{'CPU ms':>8}")
+        for make in NON_DIGITS:
+            share, milliseconds = doubted(runtime, least, make, options.count)
+            name = make.__name__.replace("_", " ")
+            figures = f"{options.count:>6}{'':>9}{share:>12.2f}{milliseconds:>8.1f}"
+            print(f"{name:<24}{figures}", flush=True)
     return 1 if missed else 0
 
 
