@@ -86,6 +86,15 @@ def test_a_stroke_goes_on_where_it_comes_back_to_the_pad(page: Page) -> None:
     expect(page.locator("#sure")).to_have_text("Nothing to read yet")
 
 
+def test_the_corners_of_a_fast_hand_stay_corners(page: Page) -> None:
+    """Four points are all that a hurried 4 may give; rounded off, they are hooks."""
+    draw(page, [[(0.62, 0.82), (0.62, 0.2), (0.3, 0.6), (0.74, 0.6)]])
+    assert answer(page) == "4, 99 % sure."
+    page.keyboard.press("Escape")
+    draw(page, [[(0.4, 0.34), (0.53, 0.2), (0.53, 0.8)]])
+    assert answer(page) == "1, 99 % sure."
+
+
 def test_selected_text_is_not_dragged_along(desktop: Page) -> None:
     desktop.keyboard.press("Control+a")
     for put in (draw, write):
