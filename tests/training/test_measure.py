@@ -50,7 +50,7 @@ def test_doubt_is_chosen_on_images_held_out_and_counted_at_that_point(measured: 
         theirs, kind = runtime.run(pictures).max(axis=1), doubt["kinds"][name]
         assert kind["caught"] == np.mean(theirs < threshold), name
         pairs = np.sign(np.subtract.outer(sure, theirs))
-        assert kind["auroc"] == pytest.approx((pairs.mean() + 1) / 2, abs=1e-9)
+        assert kind["auroc"] == pytest.approx((pairs.mean(dtype=float) + 1) / 2, abs=1e-9)
         assert kind["doubted"] >= kind["caught"]
 
 
