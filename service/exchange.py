@@ -19,6 +19,7 @@ from service.budget import SMALL_BYTES, BodyBudget
 from service.decode.content import inflate
 from service.errors import Invalid, TooLarge
 from service.metrics import OTHER
+from service.offload import when_large
 
 if TYPE_CHECKING:
     from service.protocol import Connection
@@ -193,7 +194,7 @@ class Exchange:
         encoding = self.fields.get(b"content-encoding")
         if encoding is None:
             return body
-        body = await asyncio.to_thread(inflate, body, encoding.decode("latin-1"), limit)
+        body = await _inflated(body, encoding.decode("latin-1"), limit)
         self._hold(len(body))
         return body
 
@@ -230,6 +231,16 @@ class Exchange:
         if size > SMALL_BYTES and size > self.held_bytes and self.budget is not None:
             self.budget.take(size - self.held_bytes)
             self.held_bytes = size
+
+
+async def _inflated(body: bytes, encoding: str, limit: int) -> bytes:
+    """The body without its Content-Encoding, on a thread where it is large with it or without."""
+    if len(body) <= SMALL_BYTES:
+        try:
+            return inflate(body, encoding, min(limit, SMALL_BYTES))
+        except TooLarge:
+            pass  # for here
+    return await when_large(True, inflate, body, encoding, limit)
 
 
 def _body_too_large(limit: int) -> TooLarge:
