@@ -9,10 +9,8 @@ from typing import Any
 
 from service.decode import SIDE, Images
 from service.picture.ground import Grey
-from service.picture.look import Seen
+from service.picture.look import HALF_INK, Seen
 from service.picture.normalise import stroke_width
-
-HALF_INK = 127
 
 
 def shown(images: Images, seen: list[Seen] | None) -> list[dict[str, Any]]:

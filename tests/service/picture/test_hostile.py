@@ -1,0 +1,91 @@
+"""Damaged files and textures of more parts than any writing has cost little."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from time import process_time
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from service.decode import Images, Limits
+from service.errors import Fault
+from service.picture.look import look
+from service.picture.open import Picture, open_picture
+from tests.service.decode.samples import picture
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+FORMS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("PNG", "L", {}),
+    ("PNG", "P", {}),
+    ("JPEG", "L", {}),
+    ("JPEG", "RGB", {"progressive": True}),
+    ("WebP", "RGB", {}),
+    ("BMP", "P", {}),
+    ("GIF", "L", {}),
+    ("TIFF", "L", {}),
+    ("TIFF", "L", {"compression": "tiff_lzw"}),
+    ("TIFF", "1", {"compression": "group4"}),
+)
+RANDOM = np.random.default_rng(5)
+Y, X = np.mgrid[:640, :640]
+
+
+@pytest.mark.parametrize(("kind", "mode", "options"), FORMS)
+def test_a_file_cut_at_any_byte_or_with_any_byte_changed_is_read_or_refused(
+    kind: str, mode: str, options: dict[str, Any]
+) -> None:
+    whole = picture(kind, mode, **options)
+    random = np.random.default_rng(1)
+    slowest = 0.0
+    for at in range(len(whole)):
+        changed = bytearray(whole)
+        changed[at] ^= 1 << int(random.integers(8))
+        for body in (whole[:at], bytes(changed)):
+            start = process_time()
+            with suppress(Fault):
+                look(open_picture(body, Limits(picture_pixels=1_000_000)))
+            slowest = max(slowest, process_time() - start)
+    assert slowest < 0.2
+
+
+def texture(ink: NDArray[np.bool_]) -> Callable[[], Images]:
+    return lambda: np.where(ink, 0, 255).astype(np.uint8)
+
+
+def strokes() -> Images:
+    image = Image.new("L", (4000, 4000), 240)
+    pen = ImageDraw.Draw(image)
+    for x, y, dx, dy in np.random.default_rng(1).integers(0, 4000, (3000, 4)).tolist():
+        pen.line([(x, y), (x + dx % 160 - 80, y + dy % 160 - 80)], 20, 6)
+    return np.asarray(image)
+
+
+TEXTURES: dict[str, Callable[[], Images]] = {
+    "noise": lambda: RANDOM.integers(0, 256, (1280, 1280)).astype(np.uint8),
+    "sparse noise": texture(RANDOM.random((640, 640)) < 0.1),
+    "coarse noise": texture(np.kron(RANDOM.random((128, 128)) < 0.5, np.ones((5, 5))) > 0),
+    "checks of one pixel": texture((X + Y) % 2 == 0),
+    "checks of four pixels": texture((X // 4 + Y // 4) % 2 == 0),
+    "dots of one pixel": texture((X % 3 == 0) & (Y % 3 == 0)),
+    "dots of four pixels": texture((X % 8 < 4) & (Y % 8 < 4)),
+    "a comb": texture((X % 4 == 0) | (Y == 639)),
+    "a spiral": texture((np.hypot(X - 320, Y - 320) / 8 - np.arctan2(Y, X) / 6.28) % 1 < 0.5),
+    "rings": texture(np.hypot(X - 320, Y - 320) % 6 < 3),
+    "3,000 strokes": strokes,
+}
+
+
+@pytest.mark.parametrize("name", TEXTURES)
+def test_a_texture_takes_less_than_100_ms(name: str) -> None:
+    grey = TEXTURES[name]()
+    times = []
+    for _ in range(3):
+        start = process_time()
+        look(Picture(grey, (grey.shape[1], grey.shape[0])))
+        times.append(process_time() - start)
+    assert min(times) < 0.1
