@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from training.stop import Stopped, stoppable
+from training.stop import Stopped, held, stoppable
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,12 +25,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _train(arguments: list[str] | None) -> int:
-    from service.repository import RepositoryError
-    from training.errors import TrainingError
-    from training.flags import parse
-    from training.report import Report
-    from training.run import train
-    from training.usage import in_one_line
+    with held():  # NumPy may crash where it is interrupted while it loads
+        from service.repository import RepositoryError
+        from training.errors import TrainingError
+        from training.flags import parse
+        from training.report import Report
+        from training.run import train
+        from training.usage import in_one_line
 
     command = parse(arguments)
     try:

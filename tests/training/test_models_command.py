@@ -144,3 +144,27 @@ def test_a_read_only_repository_can_be_looked_at(published: Path, tmp_path: Path
     assert "Read-only file system" in result.stderr
     assert Repository(root).champion() == 1
     assert Repository(root).read_model(2) == tiny_model_bytes(2)
+
+
+@pytest.mark.parametrize("module", ["training.models", "training"])
+def test_ctrl_c_while_libraries_load_is_one_line(module: str, tmp_path: Path) -> None:
+    """The signal comes from within an import that both commands need."""
+    code = (
+        "import os, runpy, signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'numpy':\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        f"runpy.run_module({module!r}, run_name='__main__')\n"
+    )
+    words = ["list"] if module == "training.models" else []
+    result = subprocess.run(
+        [sys.executable, "-c", code, *words, "--models", str(tmp_path)],
+        cwd=HERE,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stdout) == (130, "")
+    assert result.stderr.count("\n") == 1
