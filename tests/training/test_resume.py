@@ -200,7 +200,9 @@ def test_stopped_it_says_how_it_goes_on_and_with_other_settings_it_does_not(stag
             "seed 0, not 3; leave --resume out to begin anew\n"
         ),
     )
-    assert [line.split()[0] for line in lines] == ["data"]
+    assert [line.split()[0] for line in lines] == ["data", "resume"]
+    assert lines[1].startswith("resume    1 stopped run keeps 0.")
+    assert lines[1].endswith(f"models prune --checkpoints {before[0].parent} removes that")
     assert staged.checkpoints("other") == before
 
 

@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -63,33 +64,29 @@ def adopt_apart(
             f"{error.name} is not installed; importing needs the extra: "
             "pip install 'mnist-serve[train]', or make train where the sources are"
         ) from error
-    images = None if data is None else str(data)
-    request = {
-        "path": str(path),
-        "wishes": asdict(wishes),
-        "data": images,
-        "limits": asdict(limits),
-    }
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(_import_path())}
-    # -P: the folder that the user stands in may be the stranger's, and hold a `numpy.py`.
-    command = [sys.executable, "-P", "-m", "training.adopt", json.dumps(request)]
+    request = {"path": str(path), "wishes": asdict(wishes), "limits": asdict(limits)}
     with ExitStack() as end:
         with held():  # so that there is no moment in which nobody would end the child
-            child = end.enter_context(
-                subprocess.Popen(  # noqa: S603 - this program's own interpreter
-                    command,
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,
-                )
-            )
+            child = end.enter_context(_child({**request, "data": data and str(data)}))
             end.callback(child.kill)
         try:
             output, _ = child.communicate(timeout=WALL_SECONDS)
         except subprocess.TimeoutExpired as error:
             raise AdoptError(f"{path.name}: stopped after {WALL_SECONDS} s") from error
     return _understand(output, child.returncode, path.name, limits)
+
+
+def _child(request: Mapping[str, Any]) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(_import_path())}
+    # -P: the folder that the user stands in may be the stranger's, and hold a `numpy.py`.
+    command = [sys.executable, "-P", "-m", "training.adopt", json.dumps(request)]
+    return subprocess.Popen(  # noqa: S603 - this program's own interpreter
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def _understand(output: bytes, status: int, name: str, limits: Limits) -> tuple[bytes, Any]:
