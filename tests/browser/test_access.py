@@ -69,18 +69,18 @@ SPOKEN_VIEW = """
     - button "Choose a picture"
   - paragraph: /arrow keys move the pen/
   - group "Answer":
-    - paragraph: 99.9 % sure
+    - paragraph: /[0-9.]+ % sure/
     - list "How likely each digit is":
-      - listitem: "0: 0.0 %"
-      - listitem: "1: 0.0 %"
-      - listitem: "2: 0.0 %"
-      - listitem: "3: 0.0 %"
-      - listitem: "4: 0.0 %"
-      - listitem: "5: 0.0 %"
-      - listitem: "6: 0.0 %"
-      - listitem: "7: 99.9 %"
-      - listitem: "8: 0.0 %"
-      - listitem: "9: 0.0 %"
+      - listitem: "/0: [0-9.]+ %/"
+      - listitem: "/1: [0-9.]+ %/"
+      - listitem: "/2: [0-9.]+ %/"
+      - listitem: "/3: [0-9.]+ %/"
+      - listitem: "/4: [0-9.]+ %/"
+      - listitem: "/5: [0-9.]+ %/"
+      - listitem: "/6: [0-9.]+ %/"
+      - listitem: "/7: [0-9.]+ %/"
+      - listitem: "/8: [0-9.]+ %/"
+      - listitem: "/9: [0-9.]+ %/"
     - img "The 28 by 28 pixels that the model read"
     - heading "What the model saw" [level=2]
     - paragraph: /Dark ink on a light ground/
