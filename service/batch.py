@@ -77,11 +77,15 @@ class Queue:
 
         An empty queue takes any request, so that one larger than the bound can be served.
         """
-        if self._rows and self._rows + rows > self._limit:
+        if not self.has_room(rows):
             self._full = True
             self._refuse(rows)
         self._rows += rows
         self._metrics.queued(self._rows)
+
+    def has_room(self, rows: int) -> bool:
+        """Whether ``rows`` would be taken in."""
+        return not self._rows or self._rows + rows <= self._limit
 
     def check(self) -> None:
         """Raises :class:`QueueFull` from when one was refused until a quarter is free.
@@ -142,6 +146,10 @@ class Batcher:
         self._waiting: deque[_Waiting] = deque()
         self._flush_due = False
         self.statistics = Statistics()
+
+    def has_room(self, rows: int) -> bool:
+        """Whether a request of ``rows`` images would be taken in now."""
+        return self._queue.has_room(rows)
 
     async def infer(self, images: Images, deadline: float, *, alone: bool = False) -> Ran:
         """Runs ``images`` (n, 28, 28), n >= 1; ``deadline`` is on ``perf_counter``'s clock.

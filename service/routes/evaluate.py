@@ -13,7 +13,7 @@ from service.batch import Batcher, Ran
 from service.decode import Limits, idx, labelled
 from service.decode.content import parse_content_type
 from service.decode.labelled import Labels
-from service.errors import DeadlineExceeded, Fault, Invalid, NotFound, QueueFull, UnsupportedType
+from service.errors import DeadlineExceeded, Fault, Invalid, NotFound, UnsupportedType
 from service.exchange import Exchange, Reply
 from service.lifecycle import Lifecycle
 from service.offload import give_way, when_large
@@ -125,10 +125,8 @@ async def _infer(
 
 
 async def _infer_when_room(batcher: Batcher, images: Images, deadline: float) -> Ran:
-    while True:
-        try:
-            return await batcher.infer(images, deadline)
-        except QueueFull:
-            if perf_counter() > deadline:
-                raise DeadlineExceeded("the deadline passed before all was scored") from None
+    while not batcher.has_room(len(images)):
+        if perf_counter() > deadline:
+            raise DeadlineExceeded("the deadline passed before all was scored")
         await asyncio.sleep(0.05)
+    return await batcher.infer(images, deadline)

@@ -276,6 +276,21 @@ def test_a_full_queue_is_told_with_the_time_to_come_back(models: Path, tmp_path:
         assert busy.post("/predict", ONE.tobytes(), RAW).status == 200
 
 
+def test_an_evaluation_waits_for_room_and_counts_as_no_refusal(
+    models: Path, tmp_path: Path
+) -> None:
+    flags = ("--queue-rows", "100", "--deadline-s", "60")
+    with serving(models, tmp_path / "log", *flags) as busy, ThreadPoolExecutor(1) as callers:
+        target = f"/predict?version={SLOW}"
+        assert busy.post(target, ONE.tobytes(), RAW).status == 200
+        large = callers.submit(busy.post, target, images(1000).tobytes(), RAW)
+        wait_until(lambda: busy.metric("mnist_queue_rows") > 100)
+        labelled = json.dumps({"images": ONE.tolist(), "labels": [1]}).encode()
+        assert busy.post("/evaluate", labelled).json()["count"] == 1
+        assert large.result().status == 200
+        assert busy.metric("mnist_rejected_total", reason="queue_full") == 0
+
+
 def test_a_deadline_cuts_a_large_request_short(server: Server) -> None:
     server.post(f"/predict?version={SLOW}", ONE.tobytes(), RAW)
     before = server.metric("mnist_rejected_total", reason="deadline")
