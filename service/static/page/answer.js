@@ -1,7 +1,7 @@
 // The answer beside the sheet: the digit, the doubts, what the model saw.
 
 import { makeBars } from "./bars.js";
-import { element, percent } from "./element.js";
+import { element, likely } from "./element.js";
 
 const DOUBTS = {
   blank: "There is no ink to be seen.",
@@ -67,7 +67,7 @@ export class Answer {
     this.#error.textContent = this.#warning;
     this.#digit.textContent = isBlank ? "" : prediction.digit;
     this.#digit.classList.toggle("doubtful", prediction.doubtful);
-    this.#sure.textContent = isBlank ? "Nothing found" : `${percent(prediction.confidence)} sure`;
+    this.#sure.textContent = isBlank ? "Nothing found" : `${likely(prediction.confidence)} sure`;
     this.#doubts.replaceChildren(...inWords(prediction).map((text) => element("li", {}, text)));
     if (!prediction.doubts.includes("several digits")) this.showNumber("");
     this.#move(isBlank ? null : prediction.probabilities);
@@ -104,7 +104,7 @@ export class Answer {
 export function spoken(prediction, number) {
   const said = prediction.doubts.includes("blank")
     ? []
-    : [`${prediction.digit}, ${percent(prediction.confidence, 0)} sure.`];
+    : [`${prediction.digit}, ${likely(prediction.confidence, 0)} sure.`];
   said.push(...inWords(prediction));
   if (number) said.push(`The whole number is ${number.split("").join(" ")}.`);
   return said.join(" ");

@@ -17,6 +17,11 @@ export function percent(share, digits = 1) {
   return `${value.toFixed(digits)} %`;
 }
 
+/** A probability as a percentage: the model is never certain, though its float32 may end at 1. */
+export function likely(probability, digits = 1) {
+  return percent(Math.min(probability, 1 - Number.EPSILON), digits);
+}
+
 /** A whole number with its thousands apart. */
 export function count(number) {
   return number.toLocaleString("en");

@@ -1,7 +1,7 @@
 // The test view: the serving model's scores on MNIST's test images.
 
 import { confusionTable } from "./confusion.js";
-import { count, element, percent } from "./element.js";
+import { count, element, likely, percent } from "./element.js";
 import { evaluate, ServiceError, testImageAddress } from "./service.js";
 
 /** Brings the test view in `panel` to life. */
@@ -91,6 +91,6 @@ function mistake({ index, label, digit, confidence }) {
     `${label} → `,
     element("b", {}, String(digit)),
   );
-  const sure = element("span", { class: "quiet" }, percent(confidence, 0));
+  const sure = element("span", { class: "quiet" }, likely(confidence, 0));
   return element("li", {}, image, words, sure);
 }
