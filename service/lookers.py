@@ -9,12 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from math import inf
+from time import perf_counter
 from typing import Any, TypeVar
 
 import numpy as np
 
 from service.decode import Images, Limits
 from service.decode.picture import Pictures
+from service.errors import DeadlineExceeded
 from service.picture.look import Seen, look
 from service.picture.open import Picture
 from service.picture.show import shown
@@ -48,6 +51,16 @@ class Lookers:
             return shown(images, seen)
         return await self.run(lambda: shown(images, seen))
 
-    async def run(self, work: Callable[[], Answer]) -> Answer:
-        """Runs ``work`` on one of the threads."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+    async def run(self, work: Callable[[], Answer], until: float = inf) -> Answer:
+        """Runs ``work`` on one of the threads.
+
+        Raises :class:`DeadlineExceeded` where none was free until then, on ``perf_counter``'s
+        clock.
+        """
+
+        def in_time() -> Answer:
+            if perf_counter() > until:
+                raise DeadlineExceeded("the deadline passed before the picture was looked at")
+            return work()
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, in_time)

@@ -114,7 +114,7 @@ class Connection(asyncio.Protocol):
             self._running.keep_alive = False
 
     def data_received(self, data: bytes) -> None:
-        """Feeds the parser, and keeps the clock running only while a request is incomplete."""
+        """Feeds the parser, and sets the clock for what is waited for next."""
         if self._arriving_part != _BODY and data.find(b"pgrade", 0, data.find(b"\r\n\r\n")) >= 0:
             head, end, rest = data.partition(b"\r\n\r\n")
             data = _UPGRADE.sub(b"\r\nX-Asked", head) + end + rest

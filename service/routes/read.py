@@ -46,7 +46,7 @@ def mount(
         if len(decoded.bodies) != 1:
             raise Invalid(f"{len(decoded.bodies)} pictures; a number is read in one")
         picture = decoded.bodies[0]
-        number = await lookers.run(lambda: number_in(open_picture(picture, limits)))
+        number = await lookers.run(lambda: number_in(open_picture(picture, limits)), deadline)
         exchange.decode_s = perf_counter() - start
         served = await lifecycle.version(version, deadline)
         lines: list[list[Digit]] = []
