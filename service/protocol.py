@@ -43,7 +43,7 @@ _STATUS_LINES = {
 }
 _HEAD_TOO_LARGE = HeadersTooLarge(f"the request's head is larger than {HEAD_LIMIT} bytes")
 _NO_REQUEST = Malformed("this is not a well-formed HTTP/1.1 request")
-_NO_HOST = Malformed("the request has no Host field (RFC 9112, section 3.2)")
+_NOT_ONE_HOST = Malformed("a request has one Host field (RFC 9112, section 3.2)")
 _TOO_MANY = HTTPStatus.TOO_MANY_REQUESTS.value
 _NOTHING, _HEAD, _BODY = range(3)
 """What is arriving: no request, its head, its body."""
@@ -161,8 +161,10 @@ class Connection(asyncio.Protocol):
         parser = self._parser
         path, query = self._edge.paths.get(self._url) or _path_and_query(self._url)
         fields = dict(self._fields)
-        if b"host" not in fields and parser.get_http_version() == "1.1":
-            self._raise(_NO_HOST)
+        if b"host" not in fields or len(fields) < len(self._fields):
+            hosts = sum(name == b"host" for name, _ in self._fields)
+            if hosts > 1 or (parser.get_http_version() == "1.1" and not hosts):
+                self._raise(_NOT_ONE_HOST)
         exchange = Exchange(parser.get_method().decode(), path, query, fields, self)
         exchange.keep_alive = parser.should_keep_alive() and (
             b"connection" not in fields or parser.get_http_version() != "1.0"

@@ -46,6 +46,7 @@ def statuses(data: bytes) -> list[int]:
         b"GET / HTTP/1.1\r\nname: val\x00ue\r\n\r\n",
         b"GET / HTTP/1.1\r\n : empty name\r\n\r\n",
         b"GET /health/live HTTP/1.1\r\n\r\n",
+        b"GET /health/live HTTP/1.1\r\nHost: x\r\nhost: y\r\nConnection: close\r\n\r\n",
         POST + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
         POST + b"Content-Length: -1\r\n\r\n",
         POST + b"Content-Length: +5\r\n\r\nhello",
