@@ -75,9 +75,7 @@ class Settings(BaseSettings):
     max_images: int = Field(default=4096, ge=1, description="most images in a request")
     max_evaluate_images: int = Field(default=100_000, ge=1, description="the same for /evaluate")
     max_picture_pixels: int = Field(
-        default=64_000_000,
-        ge=784,
-        description="most pixels in a picture, from its header; in colour a quarter, save in JPEG",
+        default=64_000_000, ge=784, description="most pixels in a picture, from its header"
     )
     max_picture_side: int = Field(
         default=16_384, ge=28, description="longest side of a picture, in pixels"

@@ -62,9 +62,6 @@ _DRAFT_SIDE = 1024
 _LARGEST_SIDE = 4096
 _ONE_COLOUR = 80
 _ORIENTATION = 0x0112  # a tag of TIFF, and of Exif
-_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
-"""What a pixel takes in memory while it is decoded, in forms other than colour's 4."""
-_COLOUR_BYTES = 4
 _TO_8_BITS = ((np.arange(1 << 16, dtype=np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -133,7 +130,6 @@ def _decode(body: bytes, kind: str, reader: type[ImageFile.ImageFile], limits: L
         if kind == "JPEG":
             _check_scans(file.body, original)
             picture.draft("L", (_DRAFT_SIDE, _DRAFT_SIDE))  # decodes brightness alone, and reduced
-        _check_memory(picture, limits)
         picture.load()
         turn = _turn(picture, file.exif)
         grey = _to_grey(_not_larger(picture, _LARGEST_SIDE))
@@ -172,17 +168,6 @@ def _check_scans(jpeg: bytes, size: tuple[int, int]) -> None:
         raise TooLarge(
             f"the picture is {size[0]}x{size[1]} in {scans} scans; "
             f"at most {_MOST_SCANNED:,} pixels are read in all scans together"
-        )
-
-
-def _check_memory(picture: Image.Image, limits: Limits) -> None:
-    """Refuses a picture that is dearer to decode than the largest grey one."""
-    width, height = picture.size
-    most = limits.picture_pixels // _BYTES.get(picture.mode, _COLOUR_BYTES)
-    if width * height > most:
-        raise TooLarge(
-            f"the picture is {width}x{height}; in this form, which takes more memory than grey "
-            f"or JPEG, at most {most:,} pixels are read"
         )
 
 
