@@ -156,7 +156,9 @@ def _heaviest(ink: Ink, edges: Grey, mask: Mask, threshold: int, near: Box | Non
     left, top = int(parts.left[chosen].min()), int(parts.top[chosen].min())
     right, bottom = int(parts.right[chosen].max()), int(parts.bottom[chosen].max())
     long_side = np.maximum(parts.width, parts.height)
-    others = (weight > 0.25 * weight[heaviest]) & (2 * long_side > max(right - left, bottom - top))
+    place = _place(parts, near)  # does not count here: a digit at the edge is another digit too
+    others = weight * place[heaviest] > 0.25 * weight[heaviest] * place
+    others &= 2 * long_side > max(right - left, bottom - top)
     others[chosen] = False
     return Found(
         parts.mask(chosen),

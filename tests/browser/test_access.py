@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import DESKTOP, PHONE, SCREENS, Opener, Witness
 from tests.browser.hand import DIGITS, answer, draw, touch
 from tests.browser.test_files import give
+from tests.server import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -231,7 +232,8 @@ def test_a_drawing_outlives_the_turn_of_a_phone(open_page: Opener) -> None:
     touch(page, DIGITS[3], lambda x, y: (x - 0.2, y))
     page.set_viewport_size({"width": 740, "height": 360})
     # The canvas is painted anew with the next frame, as sharp as the screen.
-    page.wait_for_function("Math.abs(canvas.width - 2 * canvas.clientWidth) <= 1")
+    sharp = "canvas => Math.abs(canvas.width - 2 * canvas.clientWidth) <= 1"
+    wait_until(lambda: page.locator("#canvas").evaluate(sharp), 60)
     touch(page, [[(0.6, 0.2), (0.6, 0.8)]])
     assert answer(page).endswith("The whole number is 3 1.")
 

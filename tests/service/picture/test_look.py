@@ -137,6 +137,14 @@ def test_two_digits_are_several() -> None:
     assert "several digits" in look(grey_picture(sheet)).doubts
 
 
+def test_a_thin_digit_at_the_edge_is_another_digit_too() -> None:
+    sheet = np.zeros((280, 280), np.uint8)
+    large = Image.fromarray(digits()[3]).resize((140, 140), Image.Resampling.BICUBIC)
+    sheet[70:210, 60:200] = large
+    sheet[95:185, 262:274] = 255
+    assert "several digits" in look(grey_picture(sheet)).doubts
+
+
 def test_a_digit_of_a_few_pixels_is_too_small() -> None:
     sheet = np.full((60, 80), 240, np.uint8)
     sheet[30:36, 40:42] = 10
