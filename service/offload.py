@@ -34,6 +34,8 @@ _PIECE_SECONDS = 0.0001
 """Work that is shorter is not worth a sleep."""
 _REST = 2.0
 """Seconds of sleep for each of work."""
+_LONGEST_REST = 0.01
+"""Seconds; a piece that took much longer was held up itself, and has been way enough."""
 _FOLLOW_SECONDS = 0.005
 """Small requests no farther apart than this come one after the other."""
 
@@ -127,7 +129,7 @@ def give_way() -> None:
     if _here.job is not None:
         _here.job.check(now)
     if small_come(now):
-        sleep(_REST * (now - since))
+        sleep(min(_REST * (now - since), _LONGEST_REST))
     _here.since = perf_counter()
 
 
