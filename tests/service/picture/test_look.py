@@ -140,7 +140,7 @@ def test_two_digits_are_several() -> None:
 def test_a_thin_digit_at_the_edge_is_another_digit_too() -> None:
     sheet = np.zeros((280, 280), np.uint8)
     large = Image.fromarray(digits()[3]).resize((140, 140), Image.Resampling.BICUBIC)
-    sheet[70:210, 60:200] = large
+    sheet[70:210, 60:200] = np.asarray(large)
     sheet[95:185, 262:274] = 255
     assert "several digits" in look(grey_picture(sheet)).doubts
 
