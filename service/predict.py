@@ -146,6 +146,7 @@ def _in_process(models: Path) -> Callable[[bytes], Prediction]:
     limits = Limits()
 
     def predict(body: bytes) -> Prediction:
+        """What the model answers for a picture file. Raises :class:`FileError`."""
         try:
             seen = Pictures([body]).look(limits)
         except Fault as fault:
@@ -165,6 +166,7 @@ def _over_http(url: str) -> Callable[[bytes], Prediction]:
     address = f"{url.rstrip('/')}/predict"
 
     def predict(body: bytes) -> Prediction:
+        """What the service answers for a picture file. Raises :class:`FileError`."""
         headers = {"Content-Type": "image/*"}
         try:
             request = urllib.request.Request(address, body, headers)  # noqa: S310 - http, see above

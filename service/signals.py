@@ -58,6 +58,7 @@ def drain_before_stopping(lifecycle: Lifecycle, delay_s: float, *, alone: bool) 
             stop(signal.SIGTERM, None)
 
     async def stop_later() -> None:
+        """Lets the balancers learn of it, then lets nobody new in, then stops."""
         await asyncio.sleep(delay_s)
         servers = _listening(stop)
         if alone:

@@ -47,6 +47,7 @@ class Aside:
                 answer.set_exception(error)
 
         def run() -> None:
+            """Does the work, on its thread, and tells the loop what came of it."""
             result, failed = None, None
             try:
                 result = work()

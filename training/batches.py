@@ -45,6 +45,7 @@ def training_batches(
         return tf.data.Dataset.from_tensor_slices(order).batch(config.batch_size)
 
     def batch_of(step: Any, indices: Any) -> tuple[Any, Any]:
+        """The images of one step, varied and damaged, and their targets (n, 10)."""
         seed = tf.stack((config.seed, step))
         batch = tf.gather(all_images, indices)
         if augment.is_active(config):

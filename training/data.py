@@ -116,6 +116,7 @@ def _load_folder(folder: Path, sums: str | None = None) -> Dataset:
     hashes: dict[str, str] = {}
 
     def read(stem: str, suffix: str) -> tuple[NDArray[np.uint8], str]:
+        """One file's array, its hash noted. Raises :class:`DataError`."""
         path = _find(folder, stem, suffix)
         content = path.read_bytes()
         hashes[path.name] = hashlib.sha256(content).hexdigest()

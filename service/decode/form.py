@@ -77,6 +77,7 @@ class _Reader:
     _headers: dict[bytes, bytes] = field(default_factory=dict)
 
     def callbacks(self) -> MultipartCallbacks:
+        """What the parser calls, by the names it gives them."""
         return {
             "on_part_begin": self.on_part_begin,
             "on_part_data": self.on_part_data,

@@ -19,6 +19,24 @@ _IMAGE: dict[str, Any] = {
     ],
 }
 _IMAGES = {"type": "array", "minItems": 1, "items": _IMAGE}
+
+
+def _pictures(**bounds: int) -> dict[str, Any]:
+    """The schema of ``{"pictures": ["base64", ...]}``."""
+    pictures = {
+        "type": "array",
+        "minItems": 1,
+        **bounds,
+        "items": {"type": "string", "contentEncoding": "base64"},
+    }
+    return {
+        "type": "object",
+        "required": ["pictures"],
+        "properties": {"pictures": pictures},
+        "additionalProperties": False,
+    }
+
+
 PREDICT_BODY: dict[str, Any] = {
     "required": True,
     "content": {
@@ -31,18 +49,7 @@ PREDICT_BODY: dict[str, Any] = {
                         "properties": {"images": _IMAGES},
                         "additionalProperties": False,
                     },
-                    {
-                        "type": "object",
-                        "required": ["pictures"],
-                        "properties": {
-                            "pictures": {
-                                "type": "array",
-                                "minItems": 1,
-                                "items": {"type": "string", "contentEncoding": "base64"},
-                            }
-                        },
-                        "additionalProperties": False,
-                    },
+                    _pictures(),
                 ]
             }
         },
@@ -63,23 +70,7 @@ PREDICT_BODY: dict[str, Any] = {
 READ_BODY = {
     "required": True,
     "content": {kind: PREDICT_BODY["content"][kind] for kind in ("image/*", "multipart/form-data")}
-    | {
-        "application/json": {
-            "schema": {
-                "type": "object",
-                "required": ["pictures"],
-                "properties": {
-                    "pictures": {
-                        "type": "array",
-                        "minItems": 1,
-                        "maxItems": 1,
-                        "items": {"type": "string", "contentEncoding": "base64"},
-                    }
-                },
-                "additionalProperties": False,
-            }
-        }
-    },
+    | {"application/json": {"schema": _pictures(maxItems=1)}},
 }
 EVALUATE_BODY = {
     "required": False,
