@@ -48,15 +48,22 @@ def from_form(body: bytes, boundary: str, limits: Limits) -> Pictures:
 def parse_form(body: bytes, boundary: str, *, max_parts: int) -> list[Part]:
     """The parts of a form, in their order.
 
-    Raises :class:`Malformed` for no boundary, a part without a name, a form that is damaged or
-    lacks its end; :class:`TooLarge` for more than ``max_parts``.
+    What stands before the first boundary is passed over (RFC 2046, section 5.1.1). Raises
+    :class:`Malformed` for no boundary, a part without a name, a form that is damaged or lacks its
+    end; :class:`TooLarge` for more than ``max_parts``.
     """
     if not boundary:
         raise Malformed("the Content-Type names no boundary")
+    if not body:
+        raise Malformed("the body is empty; a form is expected")
+    delimiter = b"--" + boundary.encode("latin-1", "replace")
+    start = 0 if body.startswith(delimiter) else body.find(b"\r\n" + delimiter)
+    if start < 0:
+        raise Malformed("the form lacks the boundary that the Content-Type names")
     reader = _Reader(max_parts)
     try:
-        parser = MultipartParser(boundary.encode("latin-1", "replace"), reader.callbacks())
-        parser.write(body)
+        parser = MultipartParser(delimiter[2:], reader.callbacks())
+        parser.write(body[start:])
     except FormParserError as error:
         raise Malformed(f"the form is damaged: {error}") from None
     if not reader.ended:

@@ -36,6 +36,14 @@ def test_bytes_like_a_boundary_stay_in_the_file() -> None:
     assert parse_form(form(("a", data)), BOUNDARY, max_parts=1)[0].data == data
 
 
+@pytest.mark.parametrize("before", [b"\r\n", b"For readers without MIME.\r\n", b"--\r\n\r\n"])
+def test_what_stands_before_the_first_boundary_is_passed_over(before: bytes) -> None:
+    sent = form(("files", b"data"))
+    assert parse_form(before + sent, BOUNDARY, max_parts=1) == parse_form(
+        sent, BOUNDARY, max_parts=1
+    )
+
+
 def test_all_or_nothing_each_faulty_file_is_named() -> None:
     files = [picture(), b"no picture", picture(), picture()[:100], b""]
     with pytest.raises(Malformed, match="3 files are faulty, the first is file 1: not") as caught:
@@ -83,11 +91,12 @@ WHOLE = form(("files", b"data"))
     ("body", "boundary", "message"),
     [
         (WHOLE, "", "names no boundary"),
-        (WHOLE, "another", "damaged"),
-        (WHOLE, "x" * 300, "damaged"),
-        (WHOLE, "€", "damaged"),
-        (b"", BOUNDARY, "cut short"),
-        (b"\r\n", BOUNDARY, "cut short"),
+        (WHOLE, "another", "lacks the boundary that the Content-Type names"),
+        (WHOLE, "x" * 300, "lacks the boundary"),
+        (WHOLE, "€", "lacks the boundary"),
+        (WHOLE.replace(b"--", b"-", 1)[:20], BOUNDARY, "lacks the boundary"),
+        (b"", BOUNDARY, "the body is empty"),
+        (b"\r\n", BOUNDARY, "lacks the boundary"),
         (WHOLE[:-6], BOUNDARY, "cut short"),
         (WHOLE[:60], BOUNDARY, "cut short"),
         (WHOLE.replace(b"Content-Disposition", b"Content-D isposition"), BOUNDARY, "damaged"),
@@ -106,5 +115,5 @@ def test_damage_is_malformed(body: bytes, boundary: str, message: str) -> None:
 
 def test_a_malformed_form_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(Malformed):
-        from_form(WHOLE, "another", LIMITS)
+        from_form(WHOLE.replace(b"Content-Disposition", b"Content-D isposition"), BOUNDARY, LIMITS)
     assert caplog.records == []
