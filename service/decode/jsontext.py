@@ -48,7 +48,16 @@ def parse_json(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise Malformed(f"the body is not JSON: {error}") from None
+        raise Malformed(f"the body is not JSON: {_where_not_utf8(body) or error}") from None
+
+
+def _where_not_utf8(body: bytes) -> str | None:
+    """The first byte that is not UTF-8, of which orjson says that it is somewhere."""
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        return f"byte {error.start} is not UTF-8"
+    return None
 
 
 def parse_object(body: bytes, *keys: str) -> dict[str, Any]:
@@ -60,7 +69,8 @@ def parse_object(body: bytes, *keys: str) -> dict[str, Any]:
     value = parse_json(body)
     expected = " and ".join(f'"{key}"' for key in keys)
     if not isinstance(value, dict):
-        raise refuse(None, "body", f"is {name_of(value)}; an object with {expected} is expected")
+        told = f'an object such as {{"{keys[0]}": [...]}} is expected'
+        raise refuse(None, "body", f"is {name_of(value)}; {told}")
     for key in value:
         if key not in keys:
             raise refuse(None, "body", f"the key {key[:40]!r} is not read here; {expected} are")
