@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 Digit = Field(ge=0, le=9)
 Share = Field(ge=0, le=1)
@@ -23,8 +23,32 @@ class Seen(BaseModel):
         description="left, top, width and height of the digit in the upright picture's pixels; "
         "null for what is taken as given, and where none was found",
     )
-    polarity: Literal["as given", "dark on light", "light on dark"]
+    polarity: Literal["as given", "dark on light", "light on dark"] = Field(
+        description="as given: an array, or a 28x28 picture with a dark border"
+    )
     stroke_width: float = Field(description="mean width of the strokes in pixels of the 28x28")
+
+
+_ANSWER: dict[str, JsonValue] = {
+    "model": "mnist",
+    "version": "4",
+    "predictions": [
+        {
+            "digit": 1,
+            "confidence": 0.99993956,
+            "probabilities": [
+                *(0.0000019841425, 0.99993956, 0.0000033255428, 0.0000012211526, 0.000006205429),
+                *(8.280536e-7, 0.0000015787178, 0.000039468698, 0.0000036366112, 0.0000022200986),
+            ],
+            "doubtful": False,
+            "doubts": [],
+        }
+    ],
+}
+_NUMBER: dict[str, JsonValue] = {
+    "text": "1",
+    "digits": [{"digit": 1, "confidence": 0.99996006, "box": [12, 4, 3, 20]}],
+}
 
 
 class Prediction(BaseModel):
@@ -35,17 +59,20 @@ class Prediction(BaseModel):
     probabilities: list[float] = Field(
         min_length=10, max_length=10, description="for the digits 0 to 9; they sum to 1"
     )
-    doubtful: bool
+    doubtful: bool = Field(description="whether there are doubts")
     doubts: list[
         Literal["blank", "not a digit", "several digits", "too small", "low contrast", "inverted"]
-    ]
+    ] = Field(
+        description="blank: there is no ink; not a digit: the model is unsure, or it is a blot or "
+        "a line; inverted: an array whose background is ink; the others as they say"
+    )
     seen: Seen | None = Field(None, description="only with `?include=seen`")
 
 
 class Predictions(BaseModel):
     """The answer of `/predict`, in the order of the images."""
 
-    model_config = ConfigDict(protected_namespaces=())
+    model_config = ConfigDict(protected_namespaces=(), json_schema_extra={"examples": [_ANSWER]})
     model: Literal["mnist"]
     version: str = Field(examples=["3"])
     predictions: list[Prediction]
@@ -66,9 +93,8 @@ class DigitRead(BaseModel):
 class NumberRead(BaseModel):
     """The answer of `/read`."""
 
-    text: str = Field(
-        examples=["90210"], description="a newline between lines of digits; empty for none"
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [_NUMBER]})
+    text: str = Field(description="a newline between lines of digits; empty for none")
     digits: list[DigitRead] = Field(description="in reading order")
 
 
@@ -156,7 +182,7 @@ class Status(BaseModel):
 class FlawShown(BaseModel):
     """One thing wrong with the input."""
 
-    index: int | None = Field(description="the image, from 0")
+    index: int | None = Field(description="the image, from 0; null where it is no one image")
     field: str
     message: str
 
@@ -164,8 +190,8 @@ class FlawShown(BaseModel):
 class Problem(BaseModel):
     """Every error, after RFC 9457."""
 
-    type: str = Field(examples=["urn:mnist-serve:problem:invalid"])
+    type: str
     title: str
     status: int
-    detail: str
-    errors: list[FlawShown] | None = None
+    detail: str = Field(description="one sentence")
+    errors: list[FlawShown] = Field([], description="absent where nothing is to be told apart")

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import Response
 from pydantic import BaseModel
 
+from service.errors import Fault, Flaw, Invalid
 from service.schemas.answers import Evaluation, Models, NumberRead, Predictions, Status
 from service.schemas.bodies import EVALUATE_BODY, PREDICT_BODY, READ_BODY
 
@@ -21,13 +22,21 @@ _FAULTS: dict[int, str] = {
     503: "Not ready, or stopping; see Retry-After.",
     504: "Past the deadline.",
 }
-_PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+_KINDS = {kind.status: kind for kind in Fault.__subclasses__()}
+_FLAW = Flaw(0, "images", "has 2 numbers; 28 rows of 28 or 784 numbers are expected")
+
+
+def _problem(status: int) -> dict[str, Any]:
+    """The content of an answer with a fault of this status."""
+    fault = _KINDS[status](_FAULTS[status], *[_FLAW] if status == Invalid.status else [])
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {"application/problem+json": {"schema": schema, "example": fault.problem()}}
 
 
 def _options(tag: str, answer: type[BaseModel], faults: tuple[int, ...]) -> dict[str, Any]:
     responses: dict[int | str, Any] = {200: {"model": answer, "description": "The answer."}}
     for status in faults:
-        responses[status] = {"description": _FAULTS[status], "content": _PROBLEM}
+        responses[status] = {"description": _FAULTS[status], "content": _problem(status)}
     return {"tags": [tag], "responses": responses}
 
 
@@ -102,7 +111,7 @@ def _picture(tag: str, **path: dict[str, Any]) -> dict[str, Any]:
         "response_class": Response,
         "responses": {
             200: {"description": "The picture.", "content": {"image/png": {}}},
-            404: {"description": "There is no such picture.", "content": _PROBLEM},
+            404: {"description": "There is no such picture.", "content": _problem(404)},
         },
         "openapi_extra": {
             "parameters": [

@@ -82,8 +82,31 @@ def test_an_array_and_a_picture_in_mnist_s_form_are_as_given(
     assert np.array_equal(np.asarray(shown), digits()[0])
 
 
-def test_another_include_is_refused(champion: Server) -> None:
-    assert champion.post("/predict?include=all", SCAN, "image/png").status == 422
+def test_the_documented_examples_are_answered_as_documented(champion: Server) -> None:
+    document = champion.get("/openapi.json").json()
+    schemas = document["components"]["schemas"]
+    (answer,), (number,) = (schemas[name]["examples"] for name in ("Predictions", "NumberRead"))
+
+    def examples(path: str) -> list[bytes]:
+        body = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+        return [orjson.dumps(example["value"]) for example in body["examples"].values()]
+
+    told = answer["predictions"][0]
+    for example in examples("/predict"):
+        (prediction,) = champion.post("/predict", example).json()["predictions"]
+        assert prediction.keys() == told.keys()
+        assert [prediction[key] for key in ("digit", "doubts")] == [told["digit"], told["doubts"]]
+    for example in examples("/read"):
+        read = champion.post("/read", example).json()
+        assert read["text"] == number["text"]
+        assert [digit.keys() for digit in read["digits"]] == [number["digits"][0].keys()]
+
+
+@pytest.mark.parametrize("include", ["", "all", "Seen", "seen,seen"])
+def test_another_include_is_refused(champion: Server, include: str) -> None:
+    answer = champion.post(f"/predict?include={include}", SCAN, "image/png")
+    assert answer.status == 422
+    assert answer.json()["detail"] == f"include={include!r} is not read here; include=seen is"
 
 
 def bomb(width: int, height: int, depth: int = 8) -> bytes:
