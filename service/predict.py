@@ -178,6 +178,8 @@ def _over_http(url: str) -> Callable[[bytes], Prediction]:
             raise FileError(_detail(error)) from None
         except (OSError, ValueError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
+            if isinstance(reason, ConnectionResetError | BrokenPipeError):
+                raise FileError("the service hung up on it; it may be too large") from None
             told = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
             raise PredictError(f"{url}: {told}") from None
 

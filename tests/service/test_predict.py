@@ -87,6 +87,19 @@ def test_a_file_that_cannot_be_read_is_told_and_the_others_go_on(
     assert none == f"predict: {files / 'none.png'}: No such file or directory"
 
 
+def test_a_file_that_is_too_large_for_the_service_is_told_and_the_others_go_on(
+    files: Path, server: Server, tmp_path: Path
+) -> None:
+    large = tmp_path / "large.png"
+    with large.open("wb") as file:
+        file.truncate(32 << 20)
+    done = predict("--url", f"http://{server.host}:{server.port}", large, files / "one.png")
+    assert done.returncode == 1
+    assert len(done.stdout.splitlines()) == 1
+    (told,) = done.stderr.decode().splitlines()
+    assert told.startswith(f"predict: {large}: the ")
+
+
 @pytest.mark.parametrize(
     ("name", "why"),
     [
