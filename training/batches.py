@@ -18,6 +18,7 @@ EVALUATION_BATCH = 1000
 CLASSES = 10
 # Printed digits vary more in size than MNIST's, whose box is fixed; non-digits in everything.
 PRINTED = Config(shift=2.8, rotation=10, scale=0.25, shear=12)
+WRITTEN = Config(shift=2.25, rotation=10, scale=0.15, shear=8, elastic=0.4)
 NON_DIGITS = Config(shift=2.8, rotation=19, scale=0.14, shear=12, elastic=0.4)
 
 
@@ -30,8 +31,8 @@ def training_batches(
     """Endless batches, shuffled anew every epoch: images uint8, targets (b, 10).
 
     Order and augmentation depend on the seed, the epoch and the step alone, so that a run may
-    begin at any epoch and see what it would have seen. Printed digits and non-digits come behind
-    the ``batch_size`` images of MNIST.
+    begin at any epoch and see what it would have seen. Printed and written digits and non-digits
+    come behind the ``batch_size`` images of MNIST.
     """
     all_images, all_labels = tf.constant(images), tf.constant(labels)
     count = len(images)
@@ -89,13 +90,18 @@ def _rows(config: Config, share: float) -> int:
 
 
 def _others(images: Images, config: Config) -> list[Callable[[Any], tuple[Any, Any]]]:
-    """What draws the printed digits and the non-digits of a step."""
+    """What draws the printed and the written digits and the non-digits of a step."""
     drawn: list[Callable[[Any], tuple[Any, Any]]] = []
     if config.printed:
         pictures, digits = synthetic.printed_digits()
         truth = tf.one_hot(digits, CLASSES)
         rows = _rows(config, config.printed)
         drawn.append(_drawing(pictures, truth, rows, changes=PRINTED, salt=1000))
+    if config.written:
+        pictures, digits = synthetic.written_digits(config.seed)
+        truth = tf.one_hot(digits, CLASSES)
+        rows = _rows(config, config.written)
+        drawn.append(_drawing(pictures, truth, rows, changes=WRITTEN, salt=3000))
     if config.non_digits:
         pictures = synthetic.non_digits(images, config.seed)
         truth = tf.fill((len(pictures), CLASSES), 1 / CLASSES)

@@ -126,6 +126,10 @@ class Config(BaseModel):
     printed: Share = Field(
         default=0.0, description="printed digits a step, as a share of the batch"
     )
+    written: Share = Field(
+        default=0.0,
+        description="digits as strokes of other hands a step, as a share of the batch",
+    )
     non_digits: Share = Field(
         default=0.0,
         description="letters, signs, drawings, pairs of digits and noise a step, as a share of the "
@@ -135,8 +139,8 @@ class Config(BaseModel):
         default=0,
         ge=0,
         le=10_000,
-        description="epochs before the others, at twice the rate, without wild, corrupted, printed "
-        "and non-digits",
+        description="epochs before the others, at twice the rate, without wild, corrupted, "
+        "printed, written and non-digits",
     )
     clean_share: Share = Field(
         default=0.0,

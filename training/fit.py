@@ -99,7 +99,8 @@ def _batches(split: Split, config: Config, done: int = 0) -> tf.data.Dataset:
 
 def _clean(config: Config) -> Config:
     """The settings of the first stage: MNIST's digits alone, and those undamaged."""
-    alone = {"wild": 0.0, "corruption": 0.0, "printed": 0.0, "non_digits": 0.0}
+    others = ("wild", "corruption", "printed", "written", "non_digits")
+    alone = dict.fromkeys(others, 0.0)
     stage = {"epochs": config.clean_epochs, "clean_epochs": 0, "clean_share": 0.0}
     rate = {"learning_rate": 2 * config.learning_rate}
     return config.model_copy(update=alone | stage | rate)

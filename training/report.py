@@ -52,8 +52,8 @@ class Report:
         if config.clean_epochs:
             self._progress.stage(
                 "fit",
-                f"{config.clean_epochs} epochs on clean digits, then {config.epochs} on damaged "
-                "and printed digits and on non-digits too",
+                f"{config.clean_epochs} epochs on clean digits, then {config.epochs} on damaged, "
+                "printed and written digits and on non-digits too",
             )
 
     def resume(self, text: str) -> None:

@@ -38,16 +38,15 @@ def test_an_epoch_shows_every_image_once_with_its_label_and_each_epoch_in_anothe
     assert orders[0] != orders[1]
 
 
-def test_printed_digits_and_non_digits_come_behind_the_batch() -> None:
-    """Printed digits are the digits they show; non-digits are any digit equally."""
-    first, last = (
-        take(13, Config(batch_size=32, printed=0.1, non_digits=0.3))[at] for at in (0, 12)
-    )
-    for (images, targets), digits in ((first, 32), (last, 16)):
-        assert images.shape == (digits + 3 + 10, 28, 28)
+def test_printed_and_written_digits_and_non_digits_come_behind_the_batch() -> None:
+    """Printed and written digits are those they show; non-digits are any digit equally."""
+    config = Config(batch_size=32, printed=0.1, written=0.2, non_digits=0.3)
+    batches = take(13, config)
+    for (images, targets), digits in ((batches[0], 32), (batches[12], 16)):
+        assert images.shape == (digits + 3 + 6 + 10, 28, 28)
         assert images.dtype == np.uint8
-        np.testing.assert_array_equal(targets[: digits + 3].max(axis=1), 1)
-        np.testing.assert_allclose(targets[digits + 3 :], 0.1)
+        np.testing.assert_array_equal(targets[: digits + 9].max(axis=1), 1)
+        np.testing.assert_allclose(targets[digits + 9 :], 0.1)
 
 
 def test_the_last_images_of_a_batch_are_damaged_and_the_others_as_they_are() -> None:
@@ -67,6 +66,7 @@ def test_the_smallest_share_damages_one_image_of_each_kind() -> None:
 
 def test_a_run_may_begin_at_any_epoch_and_sees_what_it_would_have_seen() -> None:
     others: dict[str, Any] = {"wild": 0.2, "corruption": 0.3, "printed": 0.1, "non_digits": 0.1}
+    others["written"] = 0.1
     config = Config(batch_size=32, **AFFINE, **others)
     whole, resumed = take(26, config), take(13, config, first_epoch=1)
     for batch, same in zip(whole[13:], resumed, strict=True):

@@ -141,6 +141,7 @@ STAGES: dict[str, Any] = {
     "wild": 0.2,
     "corruption": 0.3,
     "printed": 0.1,
+    "written": 0.1,
     "non_digits": 0.1,
     **AFFINE,
 }
@@ -206,7 +207,8 @@ def test_what_was_trained_in_bfloat16_is_exported_in_float32_and_proved(
 def test_the_clean_stage_alone_is_what_a_share_of_one_keeps() -> None:
     knobs = {**STAGES, "precision": "float32", "clean_share": 1.0}
     mixed, _ = run(small(**knobs), parts())
-    clean = dict.fromkeys(("wild", "corruption", "printed", "non_digits", "clean_share"), 0.0)
+    others = ("wild", "corruption", "printed", "written", "non_digits", "clean_share")
+    clean = dict.fromkeys(others, 0.0)
     alone, _ = run(
         small(**{**knobs, **clean, "clean_epochs": 0, "epochs": 2, "learning_rate": 0.02}), parts()
     )

@@ -39,6 +39,7 @@ shift = 2.0
 wild = 0.2
 corruption = 0.3
 printed = 0.1
+written = 0.1
 non_digits = 0.1
 """
 # Ends itself, so that the signal comes at one point of the run however busy the machine is.
@@ -175,7 +176,8 @@ def test_it_says_which_stage_learns_what_and_of_which_epochs_the_weights_are(
 ) -> None:
     fit = [line.removeprefix("fit       ") for line in staged.told if line.startswith("fit")]
     assert fit[0] == (
-        "3 epochs on clean digits, then 3 on damaged and printed digits and on non-digits too"
+        "3 epochs on clean digits, then 3 on damaged, printed and written digits "
+        "and on non-digits too"
     )
     assert [line.split("  ")[0] for line in fit[1:-1]] == [f"epoch {n}/6" for n in range(1, 7)]
     assert fit[-1].endswith("; kept 30 % of epoch 3 and 70 % of epoch 6")

@@ -1,8 +1,8 @@
-"""Pictures beside MNIST's: printed digits, and what is no digit at all.
+"""Pictures beside MNIST's: digits printed and of other hands, and what is no digit at all.
 
 Drawn from fonts that come with matplotlib and Pillow, from strokes and random numbers, and from
-MNIST's own digits: the same seed gives the same pictures. Printed digits are learnt as the digits
-they are. Non-digits are learnt as "any digit is as likely": the network's confidence then tells
+MNIST's own digits: the same seed gives the same pictures. Digits are learnt as the digits they
+are. Non-digits are learnt as "any digit is as likely": the network's confidence then tells
 them from digits, and needs no second output for it.
 
 What looks like a digit is left out everywhere: a circle is a zero, one line is a one.
@@ -19,14 +19,14 @@ from training.synthetic.fonts import FONTS, LETTERS, SYMBOLS, WITH_SYMBOLS, glyp
 
 DIGITS = "0123456789"
 SHARES = {
-    "letters": 0.2,
-    "written letters": 0.18,
+    "letters": 0.19,
+    "written letters": 0.17,
     "symbols": 0.1,
-    "scribbles": 0.24,
-    "shapes": 0.07,
-    "two digits": 0.13,
+    "scribbles": 0.25,
+    "shapes": 0.06,
+    "two digits": 0.16,
     "textures": 0.04,
-    "noise": 0.03,
+    "noise": 0.02,
     "flat fields": 0.01,
 }
 """Of each kind of non-digit among those that are learnt, chosen on validation images."""
@@ -35,6 +35,11 @@ SHARES = {
 def printed_digits(fonts: tuple[str, ...] = FONTS) -> tuple[Images, NDArray[np.int64]]:
     """One picture of each digit in each font, (n, 28, 28) uint8, and their digits (n,)."""
     return glyphs(DIGITS, fonts), np.tile(np.arange(10), len(fonts))
+
+
+def written_digits(seed: int, count: int = 10_000) -> tuple[Images, NDArray[np.int64]]:
+    """Digits as strokes of hands that MNIST has few of, (count, 28, 28) uint8, and (count,)."""
+    return strokes.written_digits(count, np.random.default_rng(seed))
 
 
 def non_digits(digits: Images, seed: int, count: int = 10_000) -> Images:

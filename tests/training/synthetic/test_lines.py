@@ -17,14 +17,12 @@ def test_scribbles_do_not_leave_the_field() -> None:
     assert pictures[:, rim].max() < 64
 
 
-def test_a_shape_is_a_triangle_a_rectangle_or_a_heart_in_turn() -> None:
-    """Of an outline, the ink that a corner or a lobe adds: a square's area is the largest."""
-    triangle, rectangle, heart = (
-        draw(np.random.default_rng(seed))
-        for seed, draw in enumerate((lines._triangle, lines._rectangle, lines._heart))
+def test_a_shape_has_three_to_five_corners_or_is_a_heart() -> None:
+    triangle, rectangle, pentagon, heart = (
+        draw(np.random.default_rng(seed)) for seed, draw in enumerate(lines.OUTLINES)
     )
-    assert (len(triangle), len(rectangle)) == (3, 4)
-    for corners in (triangle, rectangle):
+    assert [len(corners) for corners in (triangle, rectangle, pentagon)] == [3, 4, 5]
+    for corners in (triangle, rectangle, pentagon):
         np.testing.assert_allclose(np.linalg.norm(corners, axis=1), 1)
     sides = np.linalg.norm(rectangle - np.roll(rectangle, 1, axis=0), axis=1)
     np.testing.assert_allclose(sides[:2], sides[2:])

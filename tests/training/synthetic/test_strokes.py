@@ -1,9 +1,13 @@
-"""Letters drawn with a pen are those of the designs, none like a digit, and in MNIST's form."""
+"""Signs drawn with a pen are those of the designs, no letter like a digit, and in MNIST's form."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
+from service.repository import Repository
+from service.runtime import Runtime
 from training.robustness import non_digits
 from training.synthetic import strokes
 from training.synthetic.fonts import LOOK_ALIKES
@@ -34,3 +38,32 @@ def test_a_letter_is_drawn_anew_each_time_and_looks_like_itself() -> None:
     for index, letters in enumerate(drawn):
         distance = [np.linalg.norm(letters - mean, axis=(1, 2)) for mean in means]
         assert (np.argmin(distance, axis=0) == index).mean() > 0.9
+
+
+def test_digits_are_drawn_in_all_their_ways_and_say_which_they_are() -> None:
+    assert {name[0] for name in strokes.DIGITS} == set("0123456789")
+    images, labels = strokes.written_digits(500, np.random.default_rng(0))
+    assert images.shape == (500, 28, 28)
+    assert np.bincount(labels, minlength=10).min() > 30
+    repository = Repository(Path(__file__).parents[3] / "models")
+    champion = Runtime.load(repository.model_path(repository.champion()), provider="cpu")
+    assert (champion.run(images).argmax(axis=1) == labels).mean() > 0.8
+
+
+def test_a_digit_is_twenty_pixels_long_by_pens_fine_and_broad() -> None:
+    images, _ = strokes.written_digits(200, np.random.default_rng(1))
+    ink = images > 0
+    high, wide = ink.any(axis=2).sum(axis=1), ink.any(axis=1).sum(axis=1)
+    assert set(np.maximum(high, wide)) == {20}
+    coverage = ink.mean(axis=(1, 2))
+    assert coverage.max() > 3 * coverage.min()
+
+
+def test_a_loop_stays_closed_however_far_its_knots_are_displaced() -> None:
+    """A 9 whose loop is open is an S."""
+    pen, random = strokes.Pen(8, round=2, astray=0.5), np.random.default_rng(2)
+    for _ in range(20):
+        image = strokes._written(strokes.DIGITS["0"], pen, 1, random)
+        ground = image[14] < 64
+        inside = np.flatnonzero(np.diff(ground.astype(int)) == 1)
+        assert len(inside) == 2, "left of the ring, within it and right of it"
