@@ -90,9 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("files", nargs="+", metavar="FILE", help="a picture; - for standard input")
     parser.add_argument("--json", action="store_true", help="print one JSON object a file")
     where = parser.add_mutually_exclusive_group()
-    where.add_argument(
-        "--models", type=Path, default=Path("models"), help="the model repository (default: models)"
-    )
+    default = Path(os.environ.get("MNIST_MODELS") or "models")
+    told = "the model repository (default: MNIST_MODELS, or models)"
+    where.add_argument("--models", type=Path, default=default, metavar="DIR", help=told)
     where.add_argument("--url", help="ask the service there, such as http://127.0.0.1:8000")
     return parser
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ def predict(
     stdin: bytes = b"",
     folder: Path | None = None,
     encoding: str = "utf-8",
+    environment: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
     """Runs the command to its end."""
     clean = {name: value for name, value in os.environ.items() if not name.endswith("_proxy")}
@@ -27,7 +29,9 @@ def predict(
         input=stdin,
         capture_output=True,
         cwd=folder,
-        env=clean | {"PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONIOENCODING": encoding},
+        env=clean
+        | {"PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONIOENCODING": encoding}
+        | dict(environment or {}),
         timeout=60,
         check=False,
     )
@@ -157,6 +161,15 @@ def test_streams_that_fail_are_told_in_one_line(
         check=False,
     )
     assert (done.returncode, done.stderr.decode()) == (status, told)
+
+
+def test_the_environment_names_the_repository_where_no_flag_does(
+    models: Path, files: Path, tmp_path: Path
+) -> None:
+    for named, flags in ((models, ()), (tmp_path, ("--models", models))):
+        environment = {"MNIST_MODELS": str(named)}
+        done = predict(*flags, files / "one.png", folder=tmp_path, environment=environment)
+        assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_without_a_repository_there_is_one_line(files: Path, tmp_path: Path) -> None:
