@@ -20,11 +20,15 @@ _FAULTS = {
     504: "Past the deadline.",
 }
 _IMAGE = {
-    "description": 'An image: 28 rows of 28 pixels, 784 pixels, or {"b64": its 784 raw bytes}.',
+    "description": "An image: 28 rows of 28 pixels, 784 pixels, or its 784 raw bytes in base64.",
     "oneOf": [
         {"type": "array", "items": {}},
-        {"type": "object", "properties": {"b64": {"type": "string", "format": "byte"}}},
-        {"type": "object", "properties": {"image": {}}},
+        {
+            "type": "object",
+            "required": ["b64"],
+            "properties": {"b64": {"type": "string", "contentEncoding": "base64"}},
+        },
+        {"type": "object", "required": ["image"], "properties": {"image": {}}},
     ],
 }
 _IMAGES = {"type": "array", "minItems": 1, "items": _IMAGE}
