@@ -7,6 +7,7 @@ than on the event loop.
 from __future__ import annotations
 
 import base64
+import math
 import re
 from dataclasses import dataclass
 from time import perf_counter
@@ -14,10 +15,12 @@ from time import perf_counter
 from service.decode import Limits
 from service.decode.diagnose import name_of
 from service.decode.flaws import Flaws, check_count, refuse
-from service.errors import DeadlineExceeded, Fault, Invalid, Malformed
+from service.errors import DeadlineExceeded, Fault, Invalid, Malformed, TooLarge
 from service.picture.look import Seen, as_given, look
 from service.picture.open import is_small_png, open_picture
 
+_TOGETHER = 8
+"""So many pictures of the largest size are looked at in a request: some four seconds of work."""
 _DATA_URI = re.compile(r"data:image/[\w.+-]+;base64,")
 
 
@@ -44,21 +47,31 @@ class Pictures:
         """What is seen in each, all or nothing; ``deadline`` is on ``perf_counter``'s clock.
 
         Raises the kind of fault of the first faulty picture, and names them all by their number;
-        :class:`DeadlineExceeded` where the deadline passed before the last was begun.
+        :class:`DeadlineExceeded` where the deadline passed before the last was begun,
+        :class:`TooLarge` where all together are.
         """
         if self.field is None:
             return [look(open_picture(body, limits)) for body in self.bodies]
         seen = []
         flaws = Flaws(self.field, self.noun)
         kind: type[Fault] | None = None
+        pixels, most = 0, _TOGETHER * limits.picture_pixels
         for index, body in enumerate(self.bodies):
             if perf_counter() > deadline:
                 raise DeadlineExceeded("the deadline passed before all pictures were read")
             try:
-                seen.append(look(open_picture(body, limits)))
+                picture = open_picture(body, limits)
+                seen.append(look(picture))
             except Fault as fault:
                 kind = kind or type(fault)
                 flaws.add(index, fault.detail)
+                continue
+            pixels += math.prod(picture.original)
+            if pixels > most:
+                raise TooLarge(
+                    f"the {self.noun}s up to {self.noun} {index} have {pixels:,} pixels; "
+                    f"at most {most:,} are read in a request"
+                )
         flaws.raise_any(kind or Invalid)
         return seen
 

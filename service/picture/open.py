@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import io
 import re
+import threading
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,26 +25,38 @@ from PIL import (
     JpegImagePlugin,
     PngImagePlugin,
     TiffImagePlugin,
-    WebPImagePlugin,
+    _imaging,
 )
 
 from service.decode import Limits
 from service.errors import Fault, Invalid, Malformed, TooLarge, UnsupportedType
+from service.memory import OWN_MAPPING_BYTES
+from service.picture import webp
 from service.picture.container import needed, orientation
 
 # Pillow warns of oddities in strangers' files, in texts without bound; what matters is raised.
 warnings.filterwarnings("ignore", module=r"PIL\.")
+# Blocks of the usual 16 MiB would be kept for each thread, 300 MB after a large picture.
+_imaging.set_block_size(2 * OWN_MAPPING_BYTES)
 
 FORMATS = "PNG, JPEG, WebP, BMP, GIF and TIFF"
 
-_READERS: tuple[tuple[re.Pattern[bytes], str, type[ImageFile.ImageFile]], ...] = (
-    (re.compile(rb"\x89PNG\r\n\x1a\n"), "PNG", PngImagePlugin.PngImageFile),
-    (re.compile(rb"\xff\xd8\xff"), "JPEG", JpegImagePlugin.JpegImageFile),
-    (re.compile(rb"RIFF....WEBP", re.DOTALL), "WebP", WebPImagePlugin.WebPImageFile),
-    (re.compile(rb"BM"), "BMP", BmpImagePlugin.BmpImageFile),
-    (re.compile(rb"GIF8[79]a"), "GIF", GifImagePlugin.GifImageFile),
-    (re.compile(rb"II[*+]\0|MM\0[*+]"), "TIFF", TiffImagePlugin.TiffImageFile),
+_KINDS = (
+    (re.compile(rb"\x89PNG\r\n\x1a\n"), "PNG"),
+    (re.compile(rb"\xff\xd8\xff"), "JPEG"),
+    (re.compile(rb"RIFF....WEBP", re.DOTALL), "WebP"),
+    (re.compile(rb"BM"), "BMP"),
+    (re.compile(rb"GIF8[79]a"), "GIF"),
+    (re.compile(rb"II[*+]\0|MM\0[*+]"), "TIFF"),
 )
+_READERS: dict[str, type[ImageFile.ImageFile]] = {
+    "PNG": PngImagePlugin.PngImageFile,
+    "JPEG": JpegImagePlugin.JpegImageFile,
+    "BMP": BmpImagePlugin.BmpImageFile,
+    "GIF": GifImagePlugin.GifImageFile,
+    "TIFF": TiffImagePlugin.TiffImageFile,
+}
+"""Pillow's own; they are asked by name, so that none of its forty others is."""
 _OTHERS = (
     (re.compile(rb"....ftyp(hei|hev|mif|msf)", re.DOTALL), "HEIC"),
     (re.compile(rb"....ftypavi", re.DOTALL), "AVIF"),
@@ -60,8 +74,13 @@ _MOST_SCANS, _MOST_SCANNED = 100, 400_000_000
 _DRAFT_SIDE = 1024
 """A JPEG is decoded to a half, a quarter or an eighth, but not below this shorter side."""
 _LARGEST_SIDE = 4096
+_LARGE_PIXELS = 16_000_000
+_BAND = 64
+"""Rows of a picture made smaller at a time."""
+_PLAIN = {"L", "RGB", "RGBX", "CMYK", "YCbCr", "LAB"}
+"""Modes that are made smaller as they are; the others are copied for it."""
+_one_large = threading.Lock()
 _ONE_COLOUR = 80
-_ORIENTATION = 0x0112  # a tag of TIFF, and of Exif
 _TO_8_BITS = ((np.arange(1 << 16, dtype=np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -94,9 +113,9 @@ def open_picture(body: bytes, limits: Limits) -> Picture:
     """
     if not body:
         raise Malformed("the picture is empty")
-    kind, reader = _recognise(body)
+    kind = _recognise(body)
     try:
-        return _decode(body, kind, reader, limits)
+        return _decode(body, kind, limits)
     except Fault:
         raise
     except Exception as error:  # the decoders fail in dozens of ways on damaged bytes
@@ -108,31 +127,20 @@ def is_small_png(body: bytes) -> bool:
     return body.startswith(b"\x89PNG\r\n\x1a\n") and body[16:24] == b"\0\0\0\x1c\0\0\0\x1c"
 
 
-def _recognise(body: bytes) -> tuple[str, type[ImageFile.ImageFile]]:
-    for pattern, kind, reader in _READERS:
+def _recognise(body: bytes) -> str:
+    for pattern, kind in _KINDS:
         if pattern.match(body):
-            return kind, reader
+            return kind
     for pattern, kind in _OTHERS:
         if pattern.match(body):
             raise UnsupportedType(f"{kind} pictures are not read here; {FORMATS} are")
     raise Malformed(f"not a picture: its first bytes are not those of {FORMATS}")
 
 
-def _decode(body: bytes, kind: str, reader: type[ImageFile.ImageFile], limits: Limits) -> Picture:
-    if kind == "WebP":
-        _check_size(_webp_size(body), limits)  # its reader allocates before it can be asked
-    file = needed(body, kind)
-    with reader(io.BytesIO(file.body)) as picture:
-        _check_size(picture.size, limits)
-        if kind == "TIFF":
-            _check_tiles(picture, limits)
-        original = picture.size
-        if kind == "JPEG":
-            _check_scans(file.body, original)
-            picture.draft("L", (_DRAFT_SIDE, _DRAFT_SIDE))  # decodes brightness alone, and reduced
-        picture.load()
-        turn = _turn(picture, file.exif)
-        grey = _to_grey(_not_larger(picture, _LARGEST_SIDE))
+def _decode(body: bytes, kind: str, limits: Limits) -> Picture:
+    picture, original, held = _smaller(body, kind, limits)
+    grey = _to_grey(picture)
+    turn = _TURNS.get(held)
     if turn is not None:
         grey = grey.transpose(turn)
         if turn in _ACROSS:
@@ -141,26 +149,74 @@ def _decode(body: bytes, kind: str, reader: type[ImageFile.ImageFile], limits: L
     return Picture(pixels, original)
 
 
-def _turn(picture: ImageFile.ImageFile, exif: bytes) -> Image.Transpose | None:
-    """What brings the picture upright."""
-    if isinstance(picture, TiffImagePlugin.TiffImageFile):
-        return _TURNS.get(picture.tag_v2.get(_ORIENTATION, 1))
-    return _TURNS.get(orientation(exif or picture.info.get("exif", b"")))
+def _smaller(body: bytes, kind: str, limits: Limits) -> tuple[Image.Image, tuple[int, int], int]:
+    """The picture no larger than is worked on, its size before, and how the camera was held.
+
+    The whole of a large one is gone when this is done, and no two of them are there at a time.
+    """
+    if kind == "WebP":
+        frame = webp.first_frame(body)
+        _check_size(frame.canvas, limits)
+        with _alone(frame.canvas):
+            picture = _not_larger(webp.decoded(frame), _LARGEST_SIDE)
+        return picture, frame.canvas, orientation(frame.exif)
+    file = needed(body, kind)
+    with _READERS[kind](io.BytesIO(file.body)) as whole:
+        _check_size(whole.size, limits)
+        original = held = whole.size
+        if whole.mode in {"I", "F"}:
+            raise Invalid("the picture has 32 bits a pixel; at most 16 are read")
+        if kind == "TIFF":
+            _check_tiles(whole, limits)
+        if kind == "JPEG":
+            scans = _scans(file.body, original)
+            whole.draft("L", (_DRAFT_SIDE, _DRAFT_SIDE))  # decodes brightness alone, and reduced
+            held = whole.size if scans == 1 else original
+        with _alone(held):
+            whole.load()
+            picture = _not_larger(whole, _LARGEST_SIDE)
+            if picture is not whole:
+                whole.close()
+    return picture, original, file.held
+
+
+def _alone(size: tuple[int, int]) -> AbstractContextManager[object]:
+    """Keeps others as large from being decoded meanwhile, each in up to half a gigabyte."""
+    return _one_large if size[0] * size[1] > _LARGE_PIXELS else nullcontext()
 
 
 def _not_larger(picture: Image.Image, side: int) -> Image.Image:
-    """Halves or quarters a huge picture before it is worked on, so that memory stays bounded."""
-    if picture.mode.startswith("I;16"):
-        picture = Image.fromarray(_TO_8_BITS[np.asarray(picture)])
+    """Halves or quarters a huge picture before it is worked on, in bands, so that no copy is large.
+
+    Where it is large enough as it is, one of 16 bits is brought to 8.
+    """
     factor = -(-max(picture.size) // side)
+    if picture.mode in _PLAIN:
+        return picture if factor == 1 else picture.reduce(factor)
     if factor == 1:
+        return _in_8_bits(picture)
+    width, height = picture.size
+    smaller: Image.Image | None = None
+    for top in range(0, height, _BAND * factor):
+        band = picture.crop((0, top, width, min(height, top + _BAND * factor)))
+        if band.mode in {"1", "P"}:
+            band = band.convert("RGBA" if picture.has_transparency_data else "L")
+        band = _in_8_bits(band).reduce(factor)
+        smaller = smaller or Image.new(band.mode, (-(-width // factor), -(-height // factor)))
+        smaller.paste(band, (0, top // factor))
+    assert smaller is not None
+    smaller.info = picture.info
+    return smaller
+
+
+def _in_8_bits(picture: Image.Image) -> Image.Image:
+    if not picture.mode.startswith("I;16"):
         return picture
-    if picture.mode in {"1", "P"}:
-        picture = picture.convert("RGBA" if picture.has_transparency_data else "L")
-    return picture.reduce(factor)
+    return Image.fromarray(_TO_8_BITS[np.asarray(picture)])
 
 
-def _check_scans(jpeg: bytes, size: tuple[int, int]) -> None:
+def _scans(jpeg: bytes, size: tuple[int, int]) -> int:
+    """How often a JPEG goes over its pixels, all of which are held where that is more than once."""
     scans = jpeg.count(_JPEG_SCAN)
     if scans > _MOST_SCANS:
         raise Malformed(f"the JPEG picture has more than {_MOST_SCANS} scans")
@@ -169,6 +225,7 @@ def _check_scans(jpeg: bytes, size: tuple[int, int]) -> None:
             f"the picture is {size[0]}x{size[1]} in {scans} scans; "
             f"at most {_MOST_SCANNED:,} pixels are read in all scans together"
         )
+    return scans
 
 
 def _check_size(size: tuple[int, int], limits: Limits) -> None:
@@ -180,19 +237,6 @@ def _check_size(size: tuple[int, int], limits: Limits) -> None:
             f"the picture is {width}x{height}; at most {limits.picture_side:,} a side and "
             f"{limits.picture_pixels:,} pixels are read"
         )
-
-
-def _webp_size(body: bytes) -> tuple[int, int]:
-    """The canvas of a WebP file, from its first chunk (RFC 9649)."""
-    chunk = body[12:16]
-    if chunk == b"VP8X":
-        width, height = body[24:27], body[27:30]
-        return int.from_bytes(width, "little") + 1, int.from_bytes(height, "little") + 1
-    if chunk == b"VP8L":
-        bits = int.from_bytes(body[21:25], "little")
-        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    width, height = body[26:28], body[28:30]
-    return int.from_bytes(width, "little") & 0x3FFF, int.from_bytes(height, "little") & 0x3FFF
 
 
 def _check_tiles(picture: ImageFile.ImageFile, limits: Limits) -> None:
@@ -207,12 +251,10 @@ def _check_tiles(picture: ImageFile.ImageFile, limits: Limits) -> None:
 def _to_grey(picture: Image.Image) -> Image.Image:
     if picture.mode == "L" and "transparency" not in picture.info:
         return picture
-    if picture.mode in {"I", "F"}:
-        raise Invalid("the picture has 32 bits a pixel; at most 16 are read")
     if picture.has_transparency_data:
         return _on_ground(picture.convert("LA"))
-    if picture.mode not in {"L", "1", "P"}:
-        picture = picture.convert("RGB")  # CMYK, YCbCr and Lab have no way to grey but this
+    if picture.mode in {"CMYK", "YCbCr", "LAB"}:
+        picture = picture.convert("RGB")  # they have no way to grey but this
     return picture.convert("L")
 
 

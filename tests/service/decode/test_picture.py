@@ -62,6 +62,14 @@ def test_pictures_are_looked_at_until_the_deadline() -> None:
         pictures.look(LIMITS, perf_counter())
 
 
+def test_the_pixels_of_all_pictures_together_are_bounded() -> None:
+    sheet = encode(Image.new("L", (100, 100), 255), "PNG")
+    limits = Limits(picture_pixels=10_000)
+    assert len(Pictures([sheet] * 8, "files", "file").look(limits)) == 8
+    with pytest.raises(TooLarge, match=r"up to file 8 have 90,000 pixels; at most 80,000"):
+        Pictures([sheet] * 20, "files", "file").look(limits)
+
+
 def test_one_png_in_the_form_of_mnist_is_seen_at_a_glance() -> None:
     seen = Pictures([picture()]).at_a_glance(LIMITS)
     assert seen is not None

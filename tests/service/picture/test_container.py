@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from service.decode import Limits
-from service.errors import Malformed, TooLarge
+from service.errors import Invalid, Malformed, TooLarge, UnsupportedType
 from service.picture.container import needed, orientation
 from service.picture.open import open_picture
 from tests.service.decode.samples import digits, encode, picture
@@ -43,10 +43,55 @@ def gif_with(blocks: bytes) -> bytes:
     return whole[:at] + blocks + whole[at:]
 
 
+LEAST_TAGS = [(256, 4, 1, 28), (257, 4, 1, 28), (258, 4, 1, 8), (259, 4, 1, 1), (262, 4, 1, 1)]
+
+
+def directory(tags: list[tuple[int, int, int, int]], after: int = 0) -> bytes:
+    entries = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    return struct.pack("<H", len(tags)) + entries + struct.pack("<I", after)
+
+
 def tiff_with(*tags: tuple[int, int, int, int]) -> bytes:
-    least = [(256, 4, 1, 28), (257, 4, 1, 28), (258, 4, 1, 8), (259, 4, 1, 1), (262, 4, 1, 1)]
-    entries = [struct.pack("<HHII", *tag) for tag in [*least, *tags]]
-    return b"II*\0" + struct.pack("<IH", 8, len(entries)) + b"".join(entries) + bytes(MEGABYTES)
+    return b"II*\0" + struct.pack("<I", 8) + directory([*LEAST_TAGS, *tags]) + bytes(MEGABYTES)
+
+
+def tiff_of_pixels(*tags: tuple[int, int, int, int], after: int = 0) -> bytes:
+    """A whole TIFF with 784 grey pixels at 1000 and further tags."""
+    strip = [(273, 4, 1, 1000), (277, 3, 1, 1), (279, 4, 1, 784)]
+    head = b"II*\0" + struct.pack("<I", 8) + directory([*LEAST_TAGS, *strip, *tags], after)
+    return b"".join((head.ljust(1000, b"\0"), digits()[0]))
+
+
+def tiff_with_exif(shorts: int) -> bytes:
+    body = tiff_of_pixels((34665, 4, 1, 2000)).ljust(2000, b"\0")
+    return body + directory([(37500, 3, shorts, 2100)]) + bytes(100 + 2 * shorts)
+
+
+def tiff_of_jpeg(jpeg: bytes, side: int) -> bytes:
+    tags = [(256, 4, 1, side), (257, 4, 1, side), (258, 3, 1, 8), (259, 3, 1, 7), (262, 3, 1, 1)]
+    tags += [(273, 4, 1, 200), (277, 3, 1, 1), (278, 4, 1, side), (279, 4, 1, len(jpeg))]
+    return (b"II*\0" + struct.pack("<I", 8) + directory(tags)).ljust(200, b"\0") + jpeg
+
+
+def jpeg_of_scans(count: int, side: int) -> bytes:
+    whole = encode(Image.new("L", (side, side), 99), "JPEG", progressive=True)
+    last = whole[whole.rindex(b"\xff\xda") : -2]
+    return whole[:-2] + last * count + b"\xff\xd9"
+
+
+def webp_with(chunks: bytes) -> bytes:
+    whole = picture("WebP", "RGB", lossless=True)
+    body = b"WEBPVP8X" + struct.pack("<I", 10) + bytes(4) + b"\x1b\0\0" * 2 + chunks + whole[12:]
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def gif_to_be_put_away(side: int) -> bytes:
+    """A GIF whose frame is much larger than itself, and is to give way to the background."""
+    control = b"!\xf9\4\x08\0\0\0\0"
+    whole = bytearray(gif_with(control))
+    at = whole.index(control) + len(control)
+    whole[at + 5 : at + 9] = struct.pack("<HH", side, side)
+    return bytes(whole)
 
 
 def bmp_of_runs(codes: bytes, side: int, compression: int = 1) -> bytes:
@@ -73,6 +118,13 @@ MANY_PIECES: dict[str, Callable[[], bytes]] = {
     "TIFF, tags": lambda: tiff_with(*((1000 + n, 4, 1, 1) for n in range(60_000))),
     "TIFF, strips": lambda: tiff_with((273, 4, 1 << 20, 99), (278, 4, 1, 1), (279, 4, 1 << 20, 99)),
     "TIFF, tiles": lambda: tiff_with((322, 4, 1, 1), (323, 4, 1, 1), (324, 4, 1 << 20, 99)),
+    "TIFF, numbers in tags": lambda: tiff_with(*((40_000 + n, 3, 20_000, 99) for n in range(380))),
+    "TIFF, numbers in the camera's note": lambda: tiff_with_exif(MEGABYTES // 2),
+    "TIFF, a JPEG of 80 scans": lambda: tiff_of_jpeg(jpeg_of_scans(80, 4000), 4000),
+    "JPEG, 80 scans": lambda: jpeg_of_scans(80, 4000),
+    "WebP, empty chunks": lambda: webp_with(filled(b"abcd\0\0\0\0")),
+    "WebP, empty frames": lambda: webp_with(filled(b"ANMF\0\0\0\0")),
+    "GIF, a huge frame": lambda: gif_to_be_put_away(9_000),
     "BMP, runs of one": lambda: bmp_of_runs(filled(b"\1\7"), 4000),
     "BMP, empty jumps": lambda: bmp_of_runs(b"\1\7" + filled(b"\0\2\0\0"), 28),
     "BMP, ends of line": lambda: bmp_of_runs(b"\1\7\0\0" * 8000, 8000),
@@ -97,7 +149,65 @@ def test_what_makes_no_pixels_is_left_out() -> None:
     comment, note = b"\xff\xfe\0\4hm", b"\xff\xe1\0\x0eExif\0\0II*\0\0\0"
     assert needed(jpeg_with(comment + note), "JPEG") == needed(jpeg_with(note + comment), "JPEG")
     assert len(needed(jpeg_with(comment + note), "JPEG").body) == len(picture("JPEG"))
-    assert needed(jpeg_with(note), "JPEG").exif == b"II*\0\0\0"
+
+
+def test_of_a_tiff_one_directory_is_read_and_of_that_what_makes_pixels() -> None:
+    for body in (
+        tiff_of_pixels(),
+        tiff_of_pixels(after=8),  # a circle
+        tiff_of_pixels((34665, 4, 1, 8), (34853, 4, 1, 8), (330, 4, 1, 8)),  # three more
+        tiff_of_pixels((700, 1, 0xFFFFFFFF, 8), (34675, 7, 0xFFFFFFFF, 8)),
+        tiff_of_pixels(*LEAST_TAGS[:1] * 50),
+        tiff_with_exif(2**20),
+    ):
+        assert np.array_equal(open_picture(body, Limits()).grey, digits()[0])
+
+
+@pytest.mark.parametrize("compression", [6, 32771, 32809, 34676, 34677, 34925, 50000, 50001, 9999])
+def test_rare_compressions_of_tiff_are_not_read(compression: int) -> None:
+    body = tiff_of_pixels().replace(
+        struct.pack("<HHII", 259, 4, 1, 1), struct.pack("<HHII", 259, 4, 1, compression)
+    )
+    with pytest.raises(UnsupportedType, match="LZW, JPEG"):
+        open_picture(body, Limits())
+
+
+def test_a_jpeg_in_a_tiff_is_read_where_it_is_of_one_scan() -> None:
+    plain = encode(Image.fromarray(digits()[0]), "JPEG", quality=95)
+    seen = open_picture(tiff_of_jpeg(plain, 28), Limits()).grey
+    assert np.abs(seen - digits()[0].astype(int)).mean() < 4
+    for body in (
+        tiff_of_jpeg(jpeg_of_scans(0, 28), 28),
+        tiff_of_jpeg(plain, 28).replace(
+            struct.pack("<HHII", 279, 4, 1, len(plain)), struct.pack("<HHII", 279, 4, 1, 0)
+        ),
+    ):
+        with pytest.raises(Malformed):
+            open_picture(body, Limits())
+
+
+@pytest.mark.parametrize("frame", [0xC3, 0xC5, 0xC9, 0xCA, 0xCB, 0xCF])
+def test_lossless_and_arithmetic_jpegs_are_not_read(frame: int) -> None:
+    body = picture("JPEG").replace(b"\xff\xc0", bytes((0xFF, frame)))
+    with pytest.raises(UnsupportedType, match="baseline or progressive"):
+        open_picture(body, Limits())
+
+
+def test_what_comes_after_the_frame_of_a_gif_takes_no_memory() -> None:
+    with pytest.raises(TooLarge, match="9000x9000"):
+        open_picture(gif_to_be_put_away(9_000), Limits())
+    small = gif_with(b"!\xf9\4\x08\0\0\0\0")
+    assert np.array_equal(open_picture(small, Limits()).grey, digits()[0])
+
+
+def test_nothing_of_a_damaged_tiff_is_written_to_standard_error(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    whole = picture("TIFF", compression="tiff_lzw")
+    for at in range(8, 700, 3):
+        with suppress(Malformed, Invalid, UnsupportedType, TooLarge):
+            open_picture(whole[:at] + b"\xff\xff" + whole[at + 2 :], Limits())
+    assert capfd.readouterr() == ("", "")
 
 
 def test_run_lengths_of_a_small_bmp_are_read() -> None:

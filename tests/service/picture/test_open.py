@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import time
 import tracemalloc
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageOps, PngImagePlugin
 
 from service.decode import Limits
 from service.errors import Invalid, Malformed, TooLarge, UnsupportedType
@@ -118,6 +119,81 @@ def test_of_an_animation_the_first_frame_is_read(kind: str) -> None:
     assert np.array_equal(read(body), digits()[0])
 
 
+def as_pillow_reads(body: bytes) -> NDArray[np.uint8]:
+    return np.asarray(Image.open(io.BytesIO(body)).convert("RGB").convert("L"))
+
+
+@pytest.mark.parametrize("lossless", [True, False])
+def test_colour_in_a_webp_is_read_as_pillow_reads_it(lossless: bool) -> None:
+    colours = np.random.default_rng(3).integers(0, 256, (50, 71, 3)).astype(np.uint8)
+    body = encode(Image.fromarray(colours), "WebP", lossless=lossless)
+    assert np.array_equal(read(body), as_pillow_reads(body))
+
+
+@pytest.mark.parametrize("lossless", [True, False])
+def test_the_transparent_in_a_webp_shows_the_black_background(lossless: bool) -> None:
+    ink = Image.new("RGBA", (28, 28), (255, 255, 255, 0))
+    ink.putalpha(Image.fromarray(digits()[0]))
+    grey = read(encode(ink, "WebP", lossless=lossless, exact=True)).astype(int)
+    assert np.abs(grey - digits()[0]).mean() < 2
+
+
+def webp_with_frame(corner: tuple[int, int], frame: bytes, duration: bytes = bytes(4)) -> bytes:
+    """An animation of 28x28 with one frame, of 8x8."""
+    at = b"".join((side // 2).to_bytes(3, "little") for side in corner)
+    data = at + (b"\7\0\0" * 2) + duration + frame[12:]
+    chunks = b"VP8X" + struct.pack("<I", 10) + b"\2\0\0\0" + b"\x1b\0\0" * 2
+    chunks += b"ANIM" + struct.pack("<I", 6) + bytes(6)
+    chunks += b"ANMF" + struct.pack("<I", len(data)) + data
+    return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WEBP" + chunks
+
+
+def test_the_first_frame_of_a_webp_lies_where_it_lies() -> None:
+    frame = encode(Image.new("RGB", (8, 8), "white"), "WebP", lossless=True)
+    expected = np.zeros((28, 28), np.uint8)
+    expected[6:14, 10:18] = 255
+    assert np.array_equal(read(webp_with_frame((10, 6), frame)), expected)
+    with pytest.raises(Malformed, match="not within it"):
+        read(webp_with_frame((22, 6), frame))
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("PNG", {}),
+        ("JPEG", {"quality": 100}),
+        ("WebP", {"lossless": True}),
+        ("TIFF", {}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+    ],
+)
+@pytest.mark.parametrize("held", range(1, 9))
+def test_a_picture_is_turned_as_the_camera_was_held(
+    kind: str, options: dict[str, Any], held: int
+) -> None:
+    image = Image.fromarray(digits()[0][:, :21])
+    exif = Image.Exif()
+    exif[0x0112] = held
+    body = encode(image.convert("RGB"), kind, exif=exif, **options)
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(body)))
+    grey = read(body).astype(int)
+    assert grey.shape == (upright.height, upright.width)
+    assert np.abs(grey - np.asarray(upright.convert("L"))).max() <= (kind == "JPEG")
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "I;16", "LA", "RGB", "RGBA"])
+def test_a_large_picture_is_made_smaller_as_if_at_once(mode: str) -> None:
+    noise = Image.fromarray(np.random.default_rng(2).integers(0, 256, (301, 4999), np.uint8))
+    if mode == "I;16":
+        image = whole = Image.fromarray(np.asarray(noise).astype(np.uint16) * 257)
+        whole = noise
+    else:
+        image = noise.convert(mode)
+        whole = image.convert("L") if mode in "1P" else image
+    expected = np.asarray(whole.reduce(2).convert("L"))
+    assert np.abs(read(encode(image, "PNG")).astype(int) - expected).max() <= 1
+
+
 def test_32_bits_a_pixel_are_not_read() -> None:
     for mode in ("I", "F"):
         with pytest.raises(Invalid, match="32 bits a pixel"):
@@ -194,7 +270,8 @@ def png_of_size(width: int, height: int) -> bytes:
 
 def webp_of_size(width: int, height: int) -> bytes:
     canvas = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
-    data = b"WEBPVP8X" + struct.pack("<I", 10) + bytes(4) + canvas + bytes(60)
+    data = b"WEBPVP8X" + struct.pack("<I", 10) + bytes(4) + canvas
+    data += b"VP8L" + struct.pack("<I", 60) + b"\x2f" + bytes(59)
     return b"RIFF" + struct.pack("<I", len(data)) + data
 
 
