@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 
-from service.picture.ground import Grey, Ink, counts, noise, otsu_threshold
+from service.picture.ground import Grey, Ink, counts, noise, otsu_threshold, sliding
 from service.picture.parts import Mask, Parts, Whole, connected_parts
 from service.picture.rules import without_rules
 
@@ -23,14 +24,21 @@ Box = tuple[int, int, int, int]
 FAINTEST_INK = 12
 """Ink below this amount, of 255, is no ink."""
 _FLAT = 4
-_MOST_FRAMED = 0.25
-"""A digit that is cut out tightly covers no more of the picture's outermost pixels than this."""
+_MOST_FRAMED, _MOST_OF_ALL_SIDES = 0.25, 0.4
+"""A digit that is cut out tightly covers no more of the picture's outermost pixels than this.
+
+It may be more where it touches all four sides, as shadows seldom do.
+"""
 _FAINTER = 3
 """How much more has to speak for fainter ink, which may be shade, than for bold."""
 _LEAST_EDGE = 0.1
 """A piece of a digit has an outline so steep at least, in those of the digit; a shade has not."""
-_MOST_RUNS, _MOST_UNRULED = 60_000, 30_000
+_MOST_RUNS, _MOST_UNRULED = 60_000, 15_000
 """Unbroken stretches of ink in all rows, with lines and without; more are a texture."""
+_MOST_FAINT = 10_000
+"""Such stretches of the faintest ink; more are grain."""
+_FULL, _ASKEW = 0.7, 0.1
+"""What a digit leaves of its sheet at least; how much of a sheet is beside its four corners."""
 _SPECK = 0.01
 """A part whose longer side is below this share of the picture's shorter is a speck."""
 
@@ -46,6 +54,8 @@ class Found:
     """Whether it is made of strokes and clear of the frame."""
     is_solid: bool
     """Whether it is a block: a stain, or the sheet itself."""
+    is_framed: bool
+    """Whether it covers more of the picture's outermost pixels than a digit does."""
     share: float
     """The share of all that is steep in the picture that lies in it and in parts like it."""
     threshold: int
@@ -65,11 +75,14 @@ def find_digit(ink: Ink, edges: Grey, near: Box | None = None) -> Found | None:
     :class:`Texture` where even the boldest ink is one.
     """
     best: Found | None = None
-    for threshold in thresholds(ink):
+    steps = thresholds(ink)
+    for threshold in steps:
         mask = ink.amount > threshold
-        unruled = without_rules(mask) if _runs(mask) <= _MOST_RUNS else None
+        is_faint = not ink.is_plain and threshold != steps[0]
+        most = _MOST_FAINT if is_faint else _MOST_RUNS
+        unruled = without_rules(mask) if _runs(mask) <= most else None
         if unruled is None or _runs(unruled) > _MOST_UNRULED:
-            if best is None:
+            if best is None and not is_faint:
                 raise Texture
             break
         found = _heaviest(ink, edges, unruled, threshold, near)
@@ -87,14 +100,17 @@ def _runs(mask: Mask) -> int:
 
 
 def steepness(grey: Grey) -> Grey:
-    """How steep the picture is at each pixel beyond its noise: strokes have edges, shades none."""
+    """How steep the picture is around each pixel beyond its noise: strokes have edges, shades none.
+
+    Around it, so that a stroke of whose edges the half lies outside has all of them.
+    """
     wide = np.pad(grey, 1, mode="edge").astype(np.int16)
     across = np.abs(wide[1:-1, 2:] - wide[1:-1, :-2])
     down = np.abs(wide[2:, 1:-1] - wide[:-2, 1:-1])
     steep = np.maximum(across, down)
     floor = np.int16(max(_FLAT, noise(grey) / 2))
     above: Grey = (np.maximum(steep, floor) - floor).astype(np.uint8)
-    return above
+    return sliding(above, 3, np.maximum)
 
 
 def thresholds(ink: Ink) -> list[int]:
@@ -131,7 +147,7 @@ def weigh(ink: Ink, edges: Grey, mask: Mask, near: Box | None = None) -> Weighed
     outline = _outline(mask)
     sharp = parts.sums(edges)
     length = np.maximum(1, parts.sums(outline.view(np.uint8)))
-    sharpness = sharp / length
+    sharpness = parts.sums(edges * outline) / length
     solid, framed = _is_solid(parts, 2 * parts.area / length), _on_frame(parts)
     boldness = parts.sums(ink.amount) / np.maximum(1, parts.area)
     weight = sharp * sharpness * boldness * _place(parts, near)
@@ -151,6 +167,7 @@ def _heaviest(ink: Ink, edges: Grey, mask: Mask, threshold: int, near: Box | Non
         return None
     heaviest = int(weight.argmax())
     allowed = (weight > 0) & ((framed == 0) | (framed[heaviest] > 0))
+    allowed &= ~weighed.solid | weighed.solid[heaviest]
     sharp = weighed.sharpness > _LEAST_EDGE * weighed.sharpness[heaviest]
     chosen = _with_its_pieces(parts, allowed & sharp, heaviest)
     left, top = int(parts.left[chosen].min()), int(parts.top[chosen].min())
@@ -160,19 +177,28 @@ def _heaviest(ink: Ink, edges: Grey, mask: Mask, threshold: int, near: Box | Non
     others = weight * place[heaviest] > 0.25 * weight[heaviest] * place
     others &= 2 * long_side > max(right - left, bottom - top)
     others[chosen] = False
+    box = left, top, right - left, bottom - top
+    is_solid = bool(weighed.solid[heaviest])
+    is_framed = bool(framed[heaviest] > _most_framed(ink, box))
     return Found(
         parts.mask(chosen),
-        (left, top, right - left, bottom - top),
+        box,
         float(weight[chosen].sum()),
-        bool(
-            not weighed.solid[heaviest]
-            and framed[heaviest] <= (_MOST_FRAMED if ink.is_plain else 0)
-        ),
-        bool(weighed.solid[heaviest]),
+        not is_solid and not is_framed,
+        is_solid,
+        is_framed,
         float(weighed.share[allowed & ~weighed.solid].sum()),
         threshold,
         int(np.count_nonzero(others)),
     )
+
+
+def _most_framed(ink: Ink, box: Box) -> float:
+    """The largest share of the outermost pixels that a digit in ``box`` may cover."""
+    if not ink.is_plain:
+        return 0.0
+    fills = box == (0, 0, *ink.amount.shape[::-1])
+    return _MOST_OF_ALL_SIDES if fills else _MOST_FRAMED
 
 
 def _outline(mask: Mask) -> Mask:
@@ -212,19 +238,20 @@ def _is_four_cornered(parts: Parts, part: int) -> bool:
         (int(ends[at]), int(row[at]))
         for ends, at in (
             (start, (row + start).argmin()),
-            (end, (row - end).argmin()),
-            (end, (row + end).argmax()),
+            (end - 1, (row - end).argmin()),
+            (end - 1, (row + end).argmax()),
             (start, (row - start).argmax()),
         )
     ]
-    twice = sum(
-        x * below - across * y
-        for (x, y), (across, below) in zip(corners, [*corners[1:], corners[0]], strict=True)
-    )
     firsts = np.flatnonzero(np.diff(row, prepend=-1))
-    filled = np.maximum.reduceat(end, firsts) - np.minimum.reduceat(start, firsts)
-    is_full = int(parts.area[part]) > 0.7 * int(filled.sum())
-    return is_full and abs(2 * int(filled.sum()) - abs(twice)) < 0.1 * abs(twice)
+    left, right = np.minimum.reduceat(start, firsts), np.maximum.reduceat(end, firsts)
+    sheet = Image.new("1", (int(right.max()), int(row[-1]) + 1))
+    ImageDraw.Draw(sheet).polygon(corners, fill=1)
+    columns = np.arange(sheet.width)
+    filled = (columns >= left[:, None]) & (columns < right[:, None])
+    beside = np.count_nonzero(filled != np.asarray(sheet)[row[0] :])
+    size = np.count_nonzero(filled)
+    return bool(parts.area[part] > _FULL * size and beside < _ASKEW * size)
 
 
 def _on_frame(parts: Parts) -> NDArray[np.float64]:

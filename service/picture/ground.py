@@ -24,6 +24,8 @@ _LEAST_GROUND = 0.28
 _NOISY, _MOST_SMOOTHING = 15, 2
 _SMALL = 64
 """A picture with a shorter side below this has no noise that is finer than its strokes."""
+_DOT, _DOTTED = 24, 0.005
+"""How far a dot differs from all four pixels around it; the share of dots in a dithered picture."""
 _DARKEST_GROUND = 40
 """Below this grey value a ground's own brightness says nothing about the light on it."""
 
@@ -109,10 +111,23 @@ def otsu_threshold(histogram: NDArray[np.int64]) -> int | None:
 def without_grain(grey: Grey) -> Grey:
     """A noisy picture less its grain; one without noise as it is, with its thinnest lines."""
     for _ in range(_MOST_SMOOTHING):
-        if min(grey.shape) < _SMALL or noise(grey) < _NOISY:
+        if noise(grey) < _NOISY and not _is_dithered(grey):
             break
         grey = _smoothed(grey)
     return grey
+
+
+def _is_dithered(grey: Grey) -> bool:
+    """Whether greys are told by dots, as in a picture of two colours, of a fax or a GIF."""
+    if min(grey.shape) < _SMALL:
+        return False
+    middle = grey[1:-1, 1:-1]
+    around = grey[:-2, 1:-1], grey[2:, 1:-1], grey[1:-1, :-2], grey[1:-1, 2:]
+    lightest = np.maximum(np.maximum(*around[:2]), np.maximum(*around[2:]))
+    darkest = np.minimum(np.minimum(*around[:2]), np.minimum(*around[2:]))
+    dots = np.maximum(middle, lightest) - lightest > _DOT
+    dots |= darkest - np.minimum(middle, darkest) > _DOT
+    return bool(np.count_nonzero(dots) > _DOTTED * dots.size)
 
 
 def _smoothed(grey: Grey) -> Grey:
@@ -125,10 +140,13 @@ def _smoothed(grey: Grey) -> Grey:
 
 
 def noise(grey: Grey) -> float:
-    """Five deviations of the pixels' noise, from how neighbours but one differ (their median)."""
-    one, other = grey[:, 2:], grey[:, :-2]
-    if one.size == 0:
+    """Five deviations of the pixels' noise, from how neighbours but one differ (their median).
+
+    0 for a small picture, which may be edges of strokes all over.
+    """
+    if min(grey.shape) < _SMALL:
         return 0.0
+    one, other = grey[:, 2:], grey[:, :-2]
     upto = np.cumsum(counts(np.maximum(one, other) - np.minimum(one, other)))
     middle = int(np.searchsorted(upto, upto[-1] / 2))
     return 5 * 1.05 * middle  # the median of a normal difference is 0.954 of the deviation

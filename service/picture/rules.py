@@ -22,6 +22,8 @@ _STRETCHES, _LEAST_SHARE = 6, 0.3
 """A line has ink in each of so many stretches of its length; a digit's bar does not go so far."""
 _EVERY, _COLUMNS = 3, 100
 """Lines are looked for in every third column, or in so many if those are fewer: they are long."""
+_SMALLEST = 64
+"""In a picture with a shorter side below this the bar of a 4 is no thicker than a line may be."""
 _MOST_INK = 0.4
 """A mask with a larger share of ink than this is no page with lines."""
 _MOST_PIXELS = 2_000_000
@@ -46,7 +48,7 @@ def _rules_across(mask: Mask) -> Mask | None:
     """The pixels of lines that go across, less those where a stroke crosses; None for no line."""
     height, width = mask.shape
     thickest = max(2, round(0.02 * min(height, width)))
-    if height < 24 or width < 24 or np.count_nonzero(mask.any(axis=0)) < 0.9 * width:
+    if min(height, width) < _SMALLEST or np.count_nonzero(mask.any(axis=0)) < 0.9 * width:
         return None
     if np.count_nonzero(mask) > _MOST_INK * mask.size:
         return None

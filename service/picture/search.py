@@ -15,8 +15,8 @@ from service.picture.ground import (
     without_grain,
 )
 
-_LEAST_SHARE = 0.1
-"""A digit on plain ground has at least so much of all that is steep in the picture."""
+_LEAST_SHARE, _LEAST_OF_PLAIN = 0.1, 0.2
+"""A digit has at least so much of all that is steep in the picture, and more on plain ground."""
 WIDEST_STROKES = (0.2, 0.4)
 """The widest a stroke may be, as shares of the picture's shorter side that are tried in turn."""
 
@@ -56,10 +56,11 @@ def _is_clear(ink: Ink, found: Found, seen: list[tuple[Ink, Found]]) -> bool:
     Not so for one edge among many, unless it is on a sheet that lies on something else, nor for
     what another digit on plain ground encloses, such as the inside of a 0.
     """
-    around = [other for way, other in seen if way.is_plain and _encloses(other.box, found.box)]
-    on_sheet = ink.is_plain and any(other.is_solid for other in around)
+    around = [other for _, other in seen if _encloses(other.box, found.box)]
+    on_sheet = ink.is_plain and any(other.is_solid and not other.is_framed for other in around)
+    least = _LEAST_OF_PLAIN if ink.is_plain else _LEAST_SHARE
     within = any(other.is_stroke and 2 * other.weight > found.weight for other in around)
-    return found.is_stroke and not within and (found.share > _LEAST_SHARE or on_sheet)
+    return found.is_stroke and not within and (found.share > least or on_sheet)
 
 
 def _encloses(outer: Box, inner: Box) -> bool:

@@ -8,7 +8,7 @@ from time import process_time
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from service.decode import Images, Limits
 from service.picture.look import as_given, look
@@ -189,6 +189,40 @@ def test_bold_digits_that_fill_their_frames_are_dark_on_light() -> None:
     random = np.random.default_rng(11)
     seen = [look(open_picture(tight(s, random), Limits())) for s in other_writers(60, seed=11)]
     assert sum(one.polarity == "light on dark" for one in seen) <= 3
+
+
+def test_greys_told_by_dots_are_greys() -> None:
+    grey = open_picture(scan(other_writers(1, seed=5)[0], np.random.default_rng(5)), Limits()).grey
+    dithered = np.asarray(Image.fromarray(grey).convert("1").convert("L"))
+    apart = np.abs(look(grey_picture(grey)).image.astype(int) - look(grey_picture(dithered)).image)
+    assert apart.mean() < 8
+
+
+def test_the_inside_of_a_0_that_a_shadow_crosses_is_no_digit() -> None:
+    y, x = np.mgrid[:480, :640]
+    for edge in (290, 310, 330):
+        light = np.where(x < edge, 110, 230)
+        distance = np.abs(np.hypot((x - 320) / 0.7, y - 240) - 110)
+        grey = np.where(distance < 18, light * 0.2, light).astype(np.uint8)
+        seen = look(grey_picture(grey))
+        assert seen.polarity == "dark on light"
+        assert seen.box is not None
+        assert seen.box[3] > 220
+
+
+def test_the_bar_and_stem_of_a_4_in_a_small_cut_are_no_ruled_lines() -> None:
+    grey = np.full((46, 41), 247, np.uint8)
+    grey[:20, 0:4] = grey[17:21] = grey[:, 25:29] = 26
+    assert look(grey_picture(grey)).box == (0, 0, 41, 46)
+
+
+def test_a_bold_1_with_a_flag_is_no_sheet() -> None:
+    drawing = Image.new("L", (90, 120), 247)
+    ImageDraw.Draw(drawing).line([(16, 46), (62, 16), (62, 108)], 26, 26, joint="curve")
+    seen = look(grey_picture(np.asarray(drawing)))
+    assert "not a digit" not in seen.doubts
+    assert seen.box is not None
+    assert seen.box[3] > 95
 
 
 def test_a_faint_digit_is_of_low_contrast() -> None:
