@@ -7,16 +7,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from service.picture.find import Box, Weighed, steepness, weigh
-from service.picture.ground import Grey, without_grain
+from service.picture.find import FAINTEST_INK, Box, Weighed, steepness, weigh
+from service.picture.ground import Grey, Ink, without_grain
 from service.picture.parts import Mask, Parts, Whole, connected_parts
 from service.picture.rules import without_rules
 from service.picture.search import search
 
-_LEAST_WEIGHT = 0.03
+_LEAST_WEIGHT = 0.003
 """What speaks for the least of a number's digits, as a share of what speaks for the first."""
+_LEAST_EDGE = 0.1
+"""How steep a digit's outline is at least, in those of the first; a shade's is not."""
+_FAINTEST = 0.4
+"""The faintest ink that is looked at beside bolder, as a share of what this has to have."""
 _SMALLER = 0.4
-"""A part below this share of the tallest digit's height is a piece of a digit, or a speck."""
+"""A part below this share of the tallest digit's height is a piece of a digit, or small."""
+_LEAST = 0.2
+"""What is smaller, in heights of the tallest, is a speck, or a piece of what it is near."""
+_BESIDE, _LAST = 0.4, 3
+"""What is in a line has so much of its height beside so many of the last in it."""
 _FILLS, _HOLLOW = 0.2, 0.25
 """What has less ink than that share of its box, and in it a part of that share of its height, is a
 frame."""
@@ -30,6 +38,8 @@ _MOST_GROUPS = 128
 """More groups than these are a texture: a sheet of digits that anyone reads has fewer."""
 _MOST_PARTS, _MOST_PIECES = 3 * _MOST_GROUPS, 500
 """More parts as tall as digits are a texture too; of small pieces the largest are looked at."""
+_MOST_SMALL = 64
+"""More small ones are dirt."""
 _MOST_OVERLAP = 4
 """Groups whose boxes together are larger than so many pictures lie in one another: no digits do."""
 
@@ -50,7 +60,10 @@ def lines_in(grey: Grey) -> list[list[Group]]:
     if seen is None:
         return []
     ink, found = seen
-    mask = _without_rules_and_rims(ink.amount > found.threshold)
+    mask = ink.amount > found.threshold
+    if ink.is_plain:
+        mask |= _fainter(ink, found.threshold, mask)
+    mask = _without_rules_and_rims(mask)
     weighed = weigh(ink, steepness(without_grain(grey)), mask)
     grouped = _grouped(weighed)
     boxes = [_box(weighed.parts, parts) for parts in grouped]
@@ -61,8 +74,17 @@ def lines_in(grey: Grey) -> list[list[Group]]:
     for parts, box in zip(grouped, boxes, strict=True):
         left, top, width, height = box
         cut = slice(top, top + height), slice(left, left + width)
-        groups.append(Group(box, np.isin(numbers[cut], parts), ink.amount[cut], found.threshold))
+        inked, amount = np.isin(numbers[cut], parts), ink.amount[cut]
+        threshold = min(found.threshold, int(amount[inked].max()) // 2)
+        groups.append(Group(box, inked, amount, threshold))
     return _in_lines(groups)
+
+
+def _fainter(ink: Ink, threshold: int, mask: Mask) -> Mask:
+    """The ink below ``threshold`` that no bolder ink, the ``mask`` (h, w), is a part of."""
+    least = max(FAINTEST_INK, ink.noise, threshold * _FAINTEST)
+    parts = connected_parts(ink.amount > least)
+    return parts.mask(parts.sums(mask.view(np.uint8)) == 0)
 
 
 def _without_rules_and_rims(mask: Mask) -> Mask:
@@ -108,7 +130,9 @@ def _grouped(weighed: Weighed) -> list[Whole]:
     if (weighed.framed[weight.argmax()]) == 0:
         weight[weighed.framed > 0] = 0
     weight[_frames(parts, weight > 0)] = 0
-    able = weight > _LEAST_WEIGHT * weight.max()
+    heaviest = weight.argmax()
+    able = weight > _LEAST_WEIGHT * weight[heaviest]
+    able &= weighed.sharpness > _LEAST_EDGE * weighed.sharpness[heaviest]
     tallest = int(parts.height[able].max())
     is_tall = parts.height >= _SMALLER * tallest
     digits = np.flatnonzero(able & is_tall)
@@ -116,16 +140,13 @@ def _grouped(weighed: Weighed) -> list[Whole]:
         return []
     groups = _Groups(parts)
     for part in digits[np.argsort(parts.left[digits], kind="stable")]:
-        groups.add(part, groups.broken(part, tallest))
+        groups.add(int(part), groups.broken(int(part), tallest))
     if len(groups.members) > _MOST_GROUPS:
         return []
     least = 0.01 * parts.area[digits].max()
     pieces = np.flatnonzero((weight > 0) & (parts.area > least) & ~is_tall)
-    for part in pieces[np.argsort(-parts.area[pieces], kind="stable")][:_MOST_PIECES]:
-        gaps = groups.gaps(part)
-        nearest = int(np.argmin(gaps))
-        if gaps[nearest] <= round(_NEAR * tallest):
-            groups.add(part, nearest)
+    pieces = pieces[np.argsort(-parts.area[pieces], kind="stable")][:_MOST_PIECES]
+    groups.add_small([int(part) for part in pieces], tallest)
     return [np.array(members) for members in groups.members]
 
 
@@ -177,14 +198,30 @@ class _Groups:
         is_one &= (whole <= 1.2 * tallest) & (bottom - top + last - first <= 1.3 * whole)
         return int(is_one.argmax()) if is_one.any() else None
 
-    def gaps(self, part: int) -> Whole:
-        """How far each group's box is from a part's, in the direction in which they are farther."""
+    def add_small(self, pieces: list[int], tallest: int) -> None:
+        """Adds parts that are small beside digits: pieces of them, and groups of their own."""
+        small = [part for part in pieces if not self._takes(part, tallest)]
+        if len(small) > _MOST_SMALL:
+            return
+        lower = max((int(self._parts.height[part]) for part in small), default=0)
+        for part in sorted(small, key=lambda part: int(self._parts.left[part])):
+            self.add(part, self.broken(part, lower))
+
+    def _takes(self, part: int, tallest: int) -> bool:
+        """Whether a small part is no group of its own: a piece of one, or a speck.
+
+        What is beside a digit may be a piece of it or another sign, unless it is a speck.
+        """
         left, top, right, bottom = self._boxes.T
         start, first, end, last = self._bounds[part]
         across = np.maximum(left - end, start - right)
-        down = np.maximum(top - last, first - bottom)
-        gaps: Whole = np.maximum(np.maximum(across, down), 0)
-        return gaps
+        gaps = np.maximum(np.maximum(across, np.maximum(top - last, first - bottom)), 0)
+        nearest = int(np.argmin(gaps))
+        is_speck = bool(max(end - start, last - first) < _LEAST * tallest)
+        if gaps[nearest] <= round(_NEAR * tallest) and (is_speck or across[nearest] <= 0):
+            self.add(part, nearest)
+            return True
+        return is_speck
 
 
 def _box(parts: Parts, chosen: Whole) -> Box:
@@ -196,20 +233,28 @@ def _box(parts: Parts, chosen: Whole) -> Box:
 def _in_lines(groups: list[Group]) -> list[list[Group]]:
     """Groups beside each other in one line, lines from top to bottom.
 
-    A line may climb or fall: each group is compared with the last of the line.
+    A line may climb or fall: each group is compared with the last few of the line.
     """
     lines: list[list[Group]] = []
     for group in sorted(groups, key=lambda group: group.box[0]):
-        shared = [_share_of_height(line[-1].box, group.box) for line in lines]
+        shared = [_share_of_height(line[-_LAST:], group) for line in lines]
         best = int(np.argmax(shared)) if shared else 0
-        if shared and shared[best] > 0.4:
+        if shared and shared[best] > _BESIDE:
             lines[best].append(group)
         else:
             lines.append([group])
     return sorted(lines, key=lambda line: float(np.mean([group.box[1] for group in line])))
 
 
-def _share_of_height(box: Box, other: Box) -> float:
-    """How much of the lower box is beside the taller."""
-    shared = min(box[1] + box[3], other[1] + other[3]) - max(box[1], other[1])
-    return shared / min(box[3], other[3])
+def _share_of_height(line: list[Group], group: Group) -> float:
+    """How much of the lower, the group or the line's end, is beside the other.
+
+    What is small may be so far below the other as a comma is.
+    """
+    top = min(one.box[1] for one in line)
+    high = max(one.box[1] + one.box[3] for one in line) - top
+    lower, taller = sorted(((top, high), group.box[1::2]), key=lambda one: one[1])
+    foot = taller[0] + taller[1]
+    if lower[1] < _SMALLER * taller[1]:
+        foot += round(_SMALLER * taller[1])
+    return (min(lower[0] + lower[1], foot) - max(lower[0], taller[0])) / lower[1]

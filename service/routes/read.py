@@ -51,10 +51,17 @@ def mount(
         served = await lifecycle.version(version, deadline)
         lines: list[list[Digit]] = []
         if len(number.images):
-            ran = await served.batcher.infer(number.images, deadline)
-            exchange.queue_s, exchange.infer_s = ran.queue_s, ran.infer_s
-            least = SURE_ENOUGH * served.least_confidence
-            lines = number.read(ran.probabilities, least)
+            whole = await served.batcher.infer(number.images, deadline)
+            probabilities, waited, ran = whole.probabilities, whole.queue_s, whole.infer_s
+            start = perf_counter()
+            pieces = await lookers.run(lambda: number.cut(whole.probabilities), deadline)
+            exchange.decode_s += perf_counter() - start
+            if len(pieces.images) > len(number.images):
+                more = await served.batcher.infer(pieces.images[len(number.images) :], deadline)
+                probabilities = np.concatenate([probabilities, more.probabilities])
+                waited, ran = waited + more.queue_s, ran + more.infer_s
+            exchange.queue_s, exchange.infer_s = waited, ran
+            lines = pieces.read(probabilities, SURE_ENOUGH * served.least_confidence)
         metrics.predicted([digit.digit for line in lines for digit in line])
         return Reply.json(answer(lines))
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from time import process_time
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from service.decode import Images
-from service.picture.number import number_in
+from service.picture.number import Digit, number_in
 from service.picture.open import Picture
 from service.runtime import Runtime
 from tests.corpus.digits import Shape, mnist
@@ -53,12 +53,28 @@ def _row(
     right, seconds = 0, 0.0
     for grey, text in strings:
         start = process_time()
-        number = number_in(Picture(grey, (grey.shape[1], grey.shape[0])))
-        lines = number.read(runtime.run(number.images), least) if len(number.images) else []
+        right += text == read(runtime, Picture(grey, (grey.shape[1], grey.shape[0])), least)
         seconds += process_time() - start
-        right += text == "\n".join("".join(str(one.digit) for one in line) for line in lines)
     count = len(strings)
     return StringRow(name, count, 100 * right / count, 1000 * seconds / count)
+
+
+def read(runtime: Runtime, picture: Picture, least: float) -> str:
+    """What ``POST /read`` answers as the text of a picture."""
+    number = number_in(picture)
+    if not len(number.images):
+        return ""
+    probabilities = runtime.run(number.images)
+    pieces = number.cut(probabilities)
+    if len(pieces.images) > len(number.images):
+        more = runtime.run(pieces.images[len(number.images) :])
+        probabilities = np.concatenate([probabilities, more])
+    return text_of(pieces.read(probabilities, least))
+
+
+def text_of(lines: list[list[Digit]]) -> str:
+    """The digits read, a newline between lines."""
+    return "\n".join("".join(str(one.digit) for one in line) for line in lines)
 
 
 def apart(shapes: Sequence[Shape], length: int, random: Random) -> tuple[Images, str]:
@@ -137,6 +153,29 @@ def on_a_line(shapes: Sequence[Shape], length: int, random: Random) -> tuple[Ima
     return ruled, text
 
 
+def with_a_sign(shapes: Sequence[Shape], length: int, random: Random) -> tuple[Images, str]:
+    """A row of digits apart (h, w), a letter, slash, dash or dot between two; the text has none."""
+    before = int(random.integers(1, length))
+    left, text = apart(shapes, before, random)
+    right, more = apart(shapes, length - before, random)
+    sign, side = _sign(random), _TALL // 2
+    sign = _as_picture(sign, sign.shape[1])
+    return np.concatenate([left[:, :-side], sign, right[:, side:]], axis=1), text + more
+
+
+def uneven(shapes: Sequence[Shape], length: int, random: Random) -> tuple[Images, str]:
+    """A row of digits apart (h, w), the last of them small or faint, and the text."""
+    first, text = apart(shapes, length - 1, random)
+    last, one = apart(shapes, 1, random)
+    scale, ink = (random.uniform(0.25, 0.5), 1.0) if random.random() < 0.5 else (1.0, 0.3)
+    size = round(last.shape[1] * scale), round(last.shape[0] * scale)
+    small = np.full((len(first), size[0]), 250, np.uint8)
+    top = int(random.uniform(0, 1) * (len(first) - size[1]) / 2 + (len(first) - size[1]) / 4)
+    resized = np.asarray(Image.fromarray(last).resize(size, Image.Resampling.BICUBIC))
+    small[top : top + size[1]] = 250 - (ink * (250 - resized.clip(0, 250))).astype(np.uint8)
+    return np.concatenate([first, small[:, round(_TALL * scale) // 2 :]], axis=1), text + one
+
+
 LENGTHS: dict[Callable[[Sequence[Shape], int, Random], tuple[Images, str]], Sequence[int]] = {
     apart: range(1, 9),
     touching: range(2, 4),
@@ -144,7 +183,12 @@ LENGTHS: dict[Callable[[Sequence[Shape], int, Random], tuple[Images, str]], Sequ
     in_lines: (2, 3),
     framed: (3,),
     on_a_line: (4,),
+    with_a_sign: (4,),
+    uneven: (4,),
 }
+_LETTERS = "ACEFHKMNPRTUVWXYadefhkmnprtuvwxy&#@%?"
+"""None that is written like a digit."""
+_SIGNS = "/-+=.,:"
 
 
 def _sheet(length: int) -> Images:
@@ -158,6 +202,26 @@ def _written(shape: Shape, random: Random) -> tuple[Images, int]:
     size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
     ink = np.asarray(image.resize(size, Image.Resampling.BICUBIC))
     return ink, round(_TALL - len(ink) / 2 + random.uniform(-0.07, 0.07) * _TALL)
+
+
+def _sign(random: Random) -> Images:
+    """The ink (h, w) of a letter or of another sign, as high as a sheet."""
+    signs = _LETTERS if random.random() < 0.5 else _SIGNS
+    sign = signs[random.integers(len(signs))]
+    image = Image.new("L", (3 * _TALL, 2 * _TALL))
+    size = random.uniform(1.1, 1.5) * (1.2 if sign == "/" else 1)
+    font = ImageFont.load_default(_TALL * size)
+    foot = _TALL, round(1.45 * _TALL)
+    bold = float(random.uniform(0, 3))
+    pen = ImageDraw.Draw(image)
+    pen.text(foot, sign, 255, font, "ls", stroke_width=bold)
+    lean = random.uniform(-0.1, 0.3)
+    leaning = 1, lean, -_TALL * lean, 0, 1, 0
+    image = image.transform(image.size, Image.Transform.AFFINE, leaning, Image.Resampling.BICUBIC)
+    ink = np.asarray(image)
+    columns = np.flatnonzero(ink.any(axis=0))
+    gap = int(random.uniform(0.1, 0.3) * _TALL)
+    return np.pad(ink[:, columns[0] : columns[-1] + 1], ((0, 0), (gap, 0)))
 
 
 def _in_touch(sheet: Images, ink: Images, top: int, right: int) -> int | None:
