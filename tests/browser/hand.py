@@ -71,6 +71,11 @@ def small(x: float, y: float) -> Point:
     return 0.05 + 0.6 * x, 0.02 + 0.6 * y
 
 
+def tiny(x: float, y: float) -> Point:
+    """So small in its corner that the strokes run into each other."""
+    return 0.8 + 0.15 * x, 0.8 + 0.15 * y
+
+
 def huge(x: float, y: float) -> Point:
     return 0.5 + 1.4 * (x - 0.5), 0.5 + 1.4 * (y - 0.5)
 

@@ -20,6 +20,7 @@ from tests.browser.hand import (
     places,
     slanted,
     small,
+    tiny,
     touch,
     write,
 )
@@ -59,6 +60,7 @@ HANDS = {
     "neat": (DESKTOP, draw, DIGITS, neat),
     "slanted": (DESKTOP, draw, DIGITS, slanted),
     "small": (DESKTOP, draw, DIGITS, small),
+    "tiny": (DESKTOP, draw, DIGITS, tiny),
     "huge": (DESKTOP, draw, OTHERWISE, huge),
     "pen": (DESKTOP, write, OTHERWISE, neat),
     "finger": (PHONE, touch, DIGITS, neat),
@@ -93,6 +95,32 @@ def test_a_stroke_goes_on_where_it_comes_back_to_the_pad(page: Page) -> None:
     assert answer(page).startswith("1, ")
     page.keyboard.press("Control+z")
     expect(page.locator("#sure")).to_have_text("Nothing to read yet")
+
+
+def test_a_stroke_may_begin_beside_the_pad(desktop: Page) -> None:
+    """And is one stroke from where it began, however far the hand moves between two events."""
+    for stroke in ([(0.53, -0.03), (0.48, 0.8)], [(-0.06, 0.2), (0.7, 0.2), (0.42, 0.85)]):
+        draw(desktop, [stroke])
+        assert answer(desktop)[:3] == f"{7 if len(stroke) == 3 else 1}, "
+        assert desktop.evaluate("getSelection().toString()") == ""
+        desktop.keyboard.press("Control+z")
+        expect(desktop.locator("#sure")).to_have_text("Nothing to read yet")
+
+
+def test_what_comes_over_the_pad_without_drawing_leaves_no_ink(desktop: Page) -> None:
+    """Text that is being selected, a button that is held, a pointer that was let go outside."""
+    pad = desktop.locator("#canvas").bounding_box()
+    assert pad is not None
+    for selector in ("#sure", "#choose"):
+        desktop.locator(selector).hover()
+        desktop.mouse.down()
+        desktop.mouse.move(pad["x"] + 100, pad["y"] + 100, steps=5)
+        desktop.mouse.up()
+    desktop.mouse.move(pad["x"] - 20, pad["y"] + 100)
+    desktop.mouse.down()
+    desktop.mouse.up()
+    desktop.mouse.move(pad["x"] + 100, pad["y"] + 100, steps=5)
+    expect(desktop.get_by_role("button", name="Undo")).to_be_disabled()
 
 
 def test_the_corners_of_a_fast_hand_stay_corners(page: Page) -> None:

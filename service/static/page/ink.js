@@ -4,6 +4,10 @@
 export const SENT_SIDE = 280;
 /** How far before and after a point its corner is rounded at most, as a share of the side. */
 const ROUNDING = 0.04;
+/** Strokes smaller than this share of the side would be blots: their loops fill with ink. */
+const SMALL = 0.34;
+/** What is smaller still is drawn no finer, so that a dot stays a dot. */
+const LEAST = 0.08;
 
 /** Paints strokes on a square of `side` pixels, round at their ends and smooth in between. */
 export function paint(context, side, strokes, colour) {
@@ -35,8 +39,25 @@ export function photograph(strokes) {
   const context = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
   context.fillStyle = "#fff";
   context.fillRect(0, 0, SENT_SIDE, SENT_SIDE);
-  paint(context, SENT_SIDE, strokes, "#000");
+  paint(context, SENT_SIDE, finer(strokes), "#000");
   return canvas.convertToBlob({ type: "image/png" });
+}
+
+/** The strokes as a finer pen would have drawn them, where the pen is too thick for their size. */
+function finer(strokes) {
+  const points = strokes.flat();
+  const share = Math.max(LEAST, extent(points, "x"), extent(points, "y")) / SMALL;
+  if (share >= 1) return strokes;
+  return strokes.map((stroke) => stroke.map((at) => ({ ...at, width: share * at.width })));
+}
+
+function extent(points, axis) {
+  let [least, most] = [Infinity, -Infinity];
+  for (const point of points) {
+    least = Math.min(least, point[axis]);
+    most = Math.max(most, point[axis]);
+  }
+  return most - least;
 }
 
 function dot(context, side, point) {

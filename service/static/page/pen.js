@@ -9,15 +9,19 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
 /** Draws on `sheet` with whatever points at `canvas`: one pointer at a time, a pen before a hand. */
 export function drawWithPointer(canvas, sheet) {
   let drawing = null; // {id, type, stroke} while a pointer is down
+  let beside = null; // where a pressed pointer is on the ground around the canvas
 
-  function begin(event) {
+  function press(event) {
     if (event.button !== 0) return;
     if (drawing && drawing.id !== event.pointerId) {
       if (event.pointerType !== "pen" || drawing.type !== "touch") return;
       takeBack(drawing.stroke); // the hand that holds the pen came down first
     }
-    const stroke = sheet.begin(pointOf(event));
-    drawing = { id: event.pointerId, type: event.pointerType, stroke };
+    begin(event, pointOf(event));
+  }
+
+  function begin(event, point) {
+    drawing = { id: event.pointerId, type: event.pointerType, stroke: sheet.begin(point) };
     canvas.setPointerCapture(event.pointerId);
   }
 
@@ -26,9 +30,26 @@ export function drawWithPointer(canvas, sheet) {
   }
 
   function move(event) {
+    if (beside && event.buttons & 1) comeIn(event);
     if (event.pointerId !== drawing?.id) return;
     const events = event.getCoalescedEvents?.() ?? [];
     sheet.extend(drawing.stroke, (events.length ? events : [event]).map(pointOf));
+  }
+
+  /** A stroke that began beside the canvas is drawn from where it crosses the edge. */
+  function comeIn(event) {
+    getSelection().removeAllRanges(); // what the pressed pointer has selected on its way
+    if (!drawing) begin(event, beside);
+    beside = null;
+  }
+
+  /** What begins on a button or a text is no stroke; and where a finger goes, the page scrolls. */
+  function approach(event) {
+    if (event.target === canvas || event.pointerType === "touch") return;
+    const isFirst = event.type === "pointerdown";
+    if (isFirst ? event.button === 0 && event.target.contains(canvas) : beside) {
+      beside = event.buttons & 1 ? pointOf(event) : null;
+    }
   }
 
   function end(event) {
@@ -44,10 +65,12 @@ export function drawWithPointer(canvas, sheet) {
     };
   }
 
-  canvas.addEventListener("pointerdown", begin);
+  canvas.addEventListener("pointerdown", press);
   canvas.addEventListener("pointermove", move);
   canvas.addEventListener("pointerup", end);
   canvas.addEventListener("pointercancel", end);
+  document.addEventListener("pointerdown", approach);
+  document.addEventListener("pointermove", approach);
   // Where text is selected, the browser would drag it along and take the pointer away.
   canvas.addEventListener("dragstart", (event) => event.preventDefault());
 }
