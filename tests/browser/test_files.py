@@ -82,6 +82,13 @@ def test_a_picture_is_chosen_from_the_device(page: Page) -> None:
     assert answer(page).startswith("7, ")
 
 
+def test_the_page_has_one_place_for_files(page: Page) -> None:
+    page.locator("input[type=file]").set_input_files(
+        {"name": "x.png", "mimeType": "image/png", "buffer": SEVEN}
+    )
+    assert answer(page).startswith("7, ")
+
+
 def test_a_phone_offers_its_camera(open_page: Opener) -> None:
     page = open_page(PHONE)
     with page.expect_file_chooser() as chooser:
@@ -89,6 +96,9 @@ def test_a_phone_offers_its_camera(open_page: Opener) -> None:
     assert chooser.value.element.get_attribute("capture") == "environment"
     chooser.value.set_files({"name": "x.png", "mimeType": "image/png", "buffer": SEVEN})
     assert answer(page).startswith("7, ")
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Choose a picture").click()
+    assert chooser.value.element.get_attribute("capture") is None
 
 
 def test_drawing_over_a_picture_starts_anew(desktop: Page) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import log
 from pathlib import Path
 
 import pytest
@@ -53,9 +54,32 @@ def test_the_model_view_shows_who_serves_its_card_and_its_curve(page: Page, serv
     expect(key_figures).to_contain_text(f"{100 * card['test']['accuracy']:.2f} %")
     versions = page.get_by_role("table", name="Published versions and their state")
     assert versions.get_by_role("row").count() == len(model["versions"])
-    curve = page.get_by_alt_text("Loss and wrong images by epoch")
-    curve.evaluate("image => image.decode()")
-    assert curve.evaluate("image => image.naturalWidth") > 300
+    last = card["training"]["epochs"][-1]
+    expect(page.get_by_role("img", name="Loss, by epoch")).to_have_accessible_name(
+        f"Loss, by epoch. After epoch {last['epoch']}: "
+        f"training {last['loss']:.4f}, validation {last['validation_loss']:.4f}."
+    )
+    expect(page.get_by_role("img", name="Images wrong, %, by epoch")).to_be_visible()
+
+
+def test_the_curves_are_drawn_to_the_grids_scale(desktop: Page, server: Server) -> None:
+    champion = server.get("/models").json()["models"][0]["champion"]
+    card = json.loads((ROOT / f"models/mnist/{champion}/card.json").read_text())
+    desktop.get_by_role("tab", name="Model").click()
+    grid, points = desktop.get_by_role("img", name="Loss, by epoch").evaluate(
+        """chart => [
+          [...chart.querySelectorAll(".level")].map(line => [
+            Number(line.nextSibling.textContent), Number(line.getAttribute("y1")),
+          ]),
+          [...chart.querySelector(".validation").points].map(point => point.y),
+        ]"""
+    )
+    (low, bottom), *_, (high, top) = grid
+    wanted = [
+        bottom + (top - bottom) * log(epoch["validation_loss"] / low) / log(high / low)
+        for epoch in card["training"]["epochs"]
+    ]
+    assert points == pytest.approx(wanted, abs=0.1)
 
 
 def test_a_view_has_an_address_of_its_own(desktop: Page) -> None:

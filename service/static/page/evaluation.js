@@ -54,7 +54,7 @@ function shown(scores) {
   const confusion = element(
     "section",
     {},
-    element("h2", {}, "What is taken for what"),
+    element("h2", {}, "Confusion matrix"),
     confusionTable(scores.confusion_matrix),
   );
   const mistakes = element(

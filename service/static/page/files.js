@@ -29,12 +29,20 @@ export function takeFiles(panel, take, warn) {
     takeOne(event.clipboardData.files, "There is no picture in the clipboard.");
   });
 
-  for (const name of ["choose", "photo"]) {
-    const input = document.getElementById(`${name}-file`);
-    document.getElementById(name).addEventListener("click", () => input.click());
-    input.addEventListener("change", () => {
-      takeOne(input.files);
-      input.value = ""; // so that the same file can be chosen again
+  const input = document.getElementById("file");
+  input.addEventListener("change", () => {
+    takeOne(input.files);
+    input.value = ""; // so that the same file can be chosen again
+  });
+
+  function offer(button, isPhoto) {
+    document.getElementById(button).addEventListener("click", () => {
+      if (isPhoto) input.setAttribute("capture", "environment");
+      else input.removeAttribute("capture");
+      input.click();
     });
   }
+
+  offer("choose", false);
+  offer("photo", true);
 }

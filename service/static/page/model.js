@@ -1,6 +1,7 @@
 // The model view: which version serves, what its card says, and how it was trained.
 
 import { count, element, percent } from "./element.js";
+import { learning } from "./learning.js";
 import { card, cardAddress, models, ServiceError } from "./service.js";
 
 /** The model view in `panel`; `show` asks anew, since versions change while the page is open. */
@@ -35,7 +36,7 @@ function shown(model, story) {
     element("div", { class: "side-by-side" }, keyFigures(story), versions(model)),
   ];
   if (model.champion_fault) title.append(element("p", { class: "note" }, model.champion_fault));
-  if (story.training?.epochs?.length) parts.push(curve(story));
+  if (story.training?.epochs?.length) parts.push(learning(story.training));
   return parts;
 }
 
@@ -108,25 +109,4 @@ function versions(model) {
       element("tbody", {}, ...rows),
     ),
   );
-}
-
-function curve(story) {
-  const last = story.training.epochs.at(-1);
-  const accuracy = last.validation_accuracy;
-  const validation = accuracy ? `, the validation accuracy ${percent(accuracy, 2)}` : "";
-  const image = element("img", {
-    src: `${cardAddress(story.version)}/training_curve.png`,
-    alt:
-      `Loss and wrong images by epoch. At the end, after ${last.epoch}, the training loss is ` +
-      `${last.loss.toFixed(4)}${validation}.`,
-  });
-  const section = element(
-    "section",
-    {},
-    element("h2", {}, "How it learnt"),
-    // It scrolls where the screen is narrow, and so must be reached by keyboard.
-    element("figure", { class: "curve", tabindex: "0", "aria-label": "Training curve" }, image),
-  );
-  image.addEventListener("error", () => section.remove());
-  return section;
 }
