@@ -33,6 +33,7 @@ from service.errors import Fault, Invalid, Malformed, TooLarge, UnsupportedType
 from service.memory import OWN_MAPPING_BYTES
 from service.picture import webp
 from service.picture.container import needed, orientation
+from service.picture.grey import not_larger, pixels, to_grey
 
 # Pillow warns of oddities in strangers' files, in texts without bound; what matters is raised.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -75,13 +76,7 @@ _DRAFT_SIDE = 1024
 """A JPEG is decoded to a half, a quarter or an eighth, but not below this shorter side."""
 _LARGEST_SIDE = 4096
 _LARGE_PIXELS = 16_000_000
-_BAND = 64
-"""Rows of a picture made smaller at a time."""
-_PLAIN = {"L", "RGB", "RGBX", "CMYK", "YCbCr", "LAB"}
-"""Modes that are made smaller as they are; the others are copied for it."""
 _one_large = threading.Lock()
-_ONE_COLOUR = 80
-_TO_8_BITS = ((np.arange(1 << 16, dtype=np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -139,14 +134,13 @@ def _recognise(body: bytes) -> str:
 
 def _decode(body: bytes, kind: str, limits: Limits) -> Picture:
     picture, original, held = _smaller(body, kind, limits)
-    grey = _to_grey(picture)
+    grey = to_grey(picture)
     turn = _TURNS.get(held)
     if turn is not None:
         grey = grey.transpose(turn)
         if turn in _ACROSS:
             original = original[::-1]
-    pixels = np.frombuffer(grey.tobytes(), np.uint8).reshape(grey.size[::-1])
-    return Picture(pixels, original)
+    return Picture(pixels(grey), original)
 
 
 def _smaller(body: bytes, kind: str, limits: Limits) -> tuple[Image.Image, tuple[int, int], int]:
@@ -158,12 +152,12 @@ def _smaller(body: bytes, kind: str, limits: Limits) -> tuple[Image.Image, tuple
         frame = webp.first_frame(body)
         _check_size(frame.canvas, limits)
         with _alone(frame.canvas):
-            picture = _not_larger(webp.decoded(frame), _LARGEST_SIDE)
+            picture = not_larger(webp.decoded(frame), _LARGEST_SIDE)
         return picture, frame.canvas, orientation(frame.exif)
     file = needed(body, kind)
     with _READERS[kind](io.BytesIO(file.body)) as whole:
         _check_size(whole.size, limits)
-        original = held = whole.size
+        original = most = whole.size
         if whole.mode in {"I", "F"}:
             raise Invalid("the picture has 32 bits a pixel; at most 16 are read")
         if kind == "TIFF":
@@ -171,10 +165,10 @@ def _smaller(body: bytes, kind: str, limits: Limits) -> tuple[Image.Image, tuple
         if kind == "JPEG":
             scans = _scans(file.body, original)
             whole.draft("L", (_DRAFT_SIDE, _DRAFT_SIDE))  # decodes brightness alone, and reduced
-            held = whole.size if scans == 1 else original
-        with _alone(held):
+            most = whole.size if scans == 1 else original
+        with _alone(most):
             whole.load()
-            picture = _not_larger(whole, _LARGEST_SIDE)
+            picture = not_larger(whole, _LARGEST_SIDE)
             if picture is not whole:
                 whole.close()
     return picture, original, file.held
@@ -183,36 +177,6 @@ def _smaller(body: bytes, kind: str, limits: Limits) -> tuple[Image.Image, tuple
 def _alone(size: tuple[int, int]) -> AbstractContextManager[object]:
     """Keeps others as large from being decoded meanwhile, each in up to half a gigabyte."""
     return _one_large if size[0] * size[1] > _LARGE_PIXELS else nullcontext()
-
-
-def _not_larger(picture: Image.Image, side: int) -> Image.Image:
-    """Halves or quarters a huge picture before it is worked on, in bands, so that no copy is large.
-
-    Where it is large enough as it is, one of 16 bits is brought to 8.
-    """
-    factor = -(-max(picture.size) // side)
-    if picture.mode in _PLAIN:
-        return picture if factor == 1 else picture.reduce(factor)
-    if factor == 1:
-        return _in_8_bits(picture)
-    width, height = picture.size
-    smaller: Image.Image | None = None
-    for top in range(0, height, _BAND * factor):
-        band = picture.crop((0, top, width, min(height, top + _BAND * factor)))
-        if band.mode in {"1", "P"}:
-            band = band.convert("RGBA" if picture.has_transparency_data else "L")
-        band = _in_8_bits(band).reduce(factor)
-        smaller = smaller or Image.new(band.mode, (-(-width // factor), -(-height // factor)))
-        smaller.paste(band, (0, top // factor))
-    assert smaller is not None
-    smaller.info = picture.info
-    return smaller
-
-
-def _in_8_bits(picture: Image.Image) -> Image.Image:
-    if not picture.mode.startswith("I;16"):
-        return picture
-    return Image.fromarray(_TO_8_BITS[np.asarray(picture)])
 
 
 def _scans(jpeg: bytes, size: tuple[int, int]) -> int:
@@ -246,30 +210,3 @@ def _check_tiles(picture: ImageFile.ImageFile, limits: Limits) -> None:
     if not isinstance(width, int) or not isinstance(length, int):
         raise Malformed("the TIFF picture's tiles have no size")
     _check_size((width, length), limits)
-
-
-def _to_grey(picture: Image.Image) -> Image.Image:
-    if picture.mode == "L" and "transparency" not in picture.info:
-        return picture
-    if picture.has_transparency_data:
-        return _on_ground(picture.convert("LA"))
-    if picture.mode in {"CMYK", "YCbCr", "LAB"}:
-        picture = picture.convert("RGB")  # they have no way to grey but this
-    return picture.convert("L")
-
-
-def _on_ground(picture: Image.Image) -> Image.Image:
-    """Lays a picture that is partly transparent on a ground.
-
-    Ink of one colour alone is drawn to be seen on something else: dark ink is laid on white, light
-    ink on black. A picture of ink and paper is continued by its paper.
-    """
-    grey, alpha = picture.split()
-    counts = np.array(grey.histogram(alpha.point(lambda a: 255 if a > 127 else 0)))
-    total = counts.sum()
-    if total == 0:
-        return Image.new("L", picture.size, 0)
-    share = np.cumsum(counts) / total
-    low, middle, high = (int(np.searchsorted(share, part)) for part in (0.03, 0.5, 0.97))
-    ground = middle if high - low > _ONE_COLOUR else 255 * (middle < 128)
-    return Image.composite(grey, Image.new("L", picture.size, ground), alpha)
