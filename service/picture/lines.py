@@ -7,29 +7,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from service.picture.find import FAINTEST_INK, Box, Weighed, steepness, weigh
-from service.picture.ground import Grey, Ink, without_grain
-from service.picture.parts import Mask, Parts, Whole, connected_parts
-from service.picture.rules import without_rules
-from service.picture.search import search
+from service.picture.find import Box, Weighed, steepness, weigh
+from service.picture.ground import Grey, without_grain
+from service.picture.number_ink import MOST_FRAMED, frames, ink_of_number
+from service.picture.parts import Mask, Parts, Whole
 
 _LEAST_WEIGHT = 0.003
 """What speaks for the least of a number's digits, as a share of what speaks for the first."""
 _LEAST_EDGE = 0.1
 """How steep a digit's outline is at least, in those of the first; a shade's is not."""
-_FAINTEST = 0.4
-"""The faintest ink that is looked at beside bolder, as a share of what this has to have."""
+_ALIKE = 0.3
+"""How far digits' heights are apart, as a logarithm, where one is cut at the picture's rim."""
 _SMALLER = 0.4
 """A part below this share of the tallest digit's height is a piece of a digit, or small."""
 _LEAST = 0.2
 """What is smaller, in heights of the tallest, is a speck, or a piece of what it is near."""
 _BESIDE, _LAST = 0.4, 3
 """What is in a line has so much of its height beside so many of the last in it."""
-_FILLS, _HOLLOW = 0.2, 0.25
-"""What has less ink than that share of its box, and in it a part of that share of its height, is a
-frame."""
-_RIM = 0.1
-"""Of an upright frame no larger share of the ink is farther than that share of its side from it."""
 _NEAR = 0.15
 """How far a piece may be from its digit, in heights of the tallest."""
 _ASLANT = 0.05
@@ -55,15 +49,14 @@ class Group:
 
 
 def lines_in(grey: Grey) -> list[list[Group]]:
-    """The groups of strokes in ``grey`` (h, w), line by line, from left to right."""
-    seen = search(grey)
+    """The groups of strokes in ``grey`` (h, w), line by line, from left to right.
+
+    What is small and alone in its line is dirt.
+    """
+    seen = ink_of_number(grey)
     if seen is None:
         return []
-    ink, found = seen
-    mask = ink.amount > found.threshold
-    if ink.is_plain:
-        mask |= _fainter(ink, found.threshold, mask)
-    mask = _without_rules_and_rims(mask)
+    ink, mask, least = seen
     weighed = weigh(ink, steepness(without_grain(grey)), mask)
     grouped = _grouped(weighed)
     boxes = [_box(weighed.parts, parts) for parts in grouped]
@@ -75,37 +68,10 @@ def lines_in(grey: Grey) -> list[list[Group]]:
         left, top, width, height = box
         cut = slice(top, top + height), slice(left, left + width)
         inked, amount = np.isin(numbers[cut], parts), ink.amount[cut]
-        threshold = min(found.threshold, int(amount[inked].max()) // 2)
+        threshold = min(least, int(amount[inked].max()) // 2)
         groups.append(Group(box, inked, amount, threshold))
-    return _in_lines(groups)
-
-
-def _fainter(ink: Ink, threshold: int, mask: Mask) -> Mask:
-    """The ink below ``threshold`` that no bolder ink, the ``mask`` (h, w), is a part of."""
-    least = max(FAINTEST_INK, ink.noise, threshold * _FAINTEST)
-    parts = connected_parts(ink.amount > least)
-    return parts.mask(parts.sums(mask.view(np.uint8)) == 0)
-
-
-def _without_rules_and_rims(mask: Mask) -> Mask:
-    """The mask (h, w) less its lines, and less upright frames, of which lines are only a part."""
-    unruled = without_rules(mask)
-    if unruled is mask:
-        return mask
-    parts = connected_parts(mask)
-    frames = _frames(parts, np.ones(len(parts), bool))
-    return unruled & ~parts.mask(frames[_is_rim(parts)[frames]])
-
-
-def _is_rim(parts: Parts) -> Mask:
-    """Which parts lie along the sides of their box, with no digit grown together with them."""
-    part, row = parts.part_of_run, parts.run_row
-    edge = _RIM * np.minimum(parts.width, parts.height)
-    left, right = (parts.left + edge)[part], (parts.right - edge)[part]
-    inner = np.minimum(parts.run_end, right) - np.maximum(parts.run_start, left)
-    inner[(row < (parts.top + edge)[part]) | (row >= (parts.bottom - edge)[part])] = 0
-    rim: Mask = np.bincount(part, np.maximum(inner, 0), len(parts)) < _RIM * parts.area
-    return rim
+    low = _SMALLER * max((box[3] for box in boxes), default=0)
+    return [line for line in _in_lines(groups) if len(line) > 1 or line[0].box[3] >= low]
 
 
 def joined(groups: Sequence[Group]) -> Group:
@@ -128,8 +94,8 @@ def _grouped(weighed: Weighed) -> list[Whole]:
     """The numbers of the parts that make up each group; none where there are too many."""
     parts, weight = weighed.parts, weighed.weight.copy()
     if (weighed.framed[weight.argmax()]) == 0:
-        weight[weighed.framed > 0] = 0
-    weight[_frames(parts, weight > 0)] = 0
+        weight[(weighed.framed > 0) & ~_is_alike(weighed)] = 0
+    weight[frames(parts, weight > 0)] = 0
     heaviest = weight.argmax()
     able = weight > _LEAST_WEIGHT * weight[heaviest]
     able &= weighed.sharpness > _LEAST_EDGE * weighed.sharpness[heaviest]
@@ -150,18 +116,11 @@ def _grouped(weighed: Weighed) -> list[Whole]:
     return [np.array(members) for members in groups.members]
 
 
-def _frames(parts: Parts, able: Mask) -> Whole:
-    """The parts that go around others: the rim of a house number, the boxes of a form."""
-    large = np.flatnonzero(able)
-    large = large[np.argsort(-parts.height[large], kind="stable")][:_MOST_PARTS]
-    left, top, right, bottom = (
-        side[large] for side in (parts.left, parts.top, parts.right, parts.bottom)
-    )
-    within = (left > left[:, None]) & (right < right[:, None])
-    within &= (top > top[:, None]) & (bottom < bottom[:, None])
-    within &= bottom - top > _FILLS * (bottom - top)[:, None]
-    hollow = parts.area[large] < _HOLLOW * (right - left) * (bottom - top)
-    return large[within.any(axis=1) & hollow]
+def _is_alike(weighed: Weighed) -> Mask:
+    """Which parts are of the first digit's height: at the picture's rim they are digits too."""
+    ratio = weighed.parts.height / weighed.parts.height[weighed.weight.argmax()]
+    alike: Mask = (abs(np.log(ratio)) < _ALIKE) & (weighed.framed < MOST_FRAMED) & ~weighed.solid
+    return alike
 
 
 class _Groups:

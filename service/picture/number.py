@@ -25,8 +25,12 @@ from service.picture.open import Picture
 from service.picture.row import Row, cut, row_of
 from service.runtime import Probabilities
 
-OVERVIEW, LARGEST = 500_000, 900_000
-"""The most pixels in which digits are searched, and in which they are looked at."""
+SMALL, OVERVIEW = 600_000, 300_000
+"""A picture of more pixels than small is searched for digits in an overview of so many at most."""
+LEAST, LARGEST = 250_000, 900_000
+"""The most pixels in which digits are looked at: of few digits, and of any number."""
+EACH = 15_000
+"""The pixels that one digit needs there, with the ground around it."""
 LONGEST = 1600
 """The longest side of either."""
 HEIGHT = 72
@@ -39,8 +43,8 @@ _SURE = 1.0
 """What costs less is one digit so surely that no cut need be tried."""
 _LOW = 0.5
 """What is lower, in heights of the row, is no several digits."""
-_FEW, _WIDE = 16, 1.1
-"""Of more groups than few only wide ones are cut: in heights of the group."""
+_FEW, _WIDE, _MANY = 16, 1.1, 40
+"""Of more groups than few only wide ones are cut, in heights of the group; of many, none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +135,7 @@ def number_in(picture: Picture) -> Number:
 
 def _looked_at(grey: Grey) -> tuple[list[list[Group]], View]:
     """The lines of a picture, looked at from so near that its digits have some ``HEIGHT``."""
-    factor = ceil(max(1, _over(grey, OVERVIEW)))
+    factor = ceil(max(1, _over(grey, OVERVIEW if grey.size > SMALL else SMALL)))
     overview = _reduced(grey, factor)
     lines = lines_in(overview)
     if not lines:
@@ -140,7 +144,8 @@ def _looked_at(grey: Grey) -> tuple[list[list[Group]], View]:
     left, top, width, height = scaled(around, factor, grey.shape)
     close_up = np.ascontiguousarray(grey[top : top + height, left : left + width])
     tall = _median_height(lines) * factor
-    zoom = max(1, round(tall / HEIGHT), _over(close_up, LARGEST))
+    most = min(max(LEAST, EACH * sum(map(len, lines))), LARGEST)
+    zoom = max(1, round(tall / HEIGHT), _over(close_up, most))
     if zoom == factor and 2 * close_up.size > overview.size * factor**2:  # nearly the same picture
         return _of_like_height(lines), View(zoom=zoom)
     nearer = lines_in(_reduced(close_up, zoom))
@@ -199,7 +204,10 @@ def _cuts_of(rows: list[Row], unsure: list[list[int]]) -> list[dict[int, int]]:
     ]
     total = sum(sum(one.values()) for one in wide)
     each = min(_CUTS, _MOST_IN_ALL / total) if total else 0
-    least = 0 if sum(map(len, wide)) <= _FEW else _WIDE
+    count = sum(map(len, wide))
+    if count > _MANY:
+        return [{} for _ in rows]
+    least = 0 if count <= _FEW else _WIDE
     return [
         {at: min(_MOST_CUTS, ceil(each * width)) for at, width in one.items() if width > least}
         for one in wide
