@@ -1,10 +1,13 @@
-"""Damaged files and textures of more parts than any writing has cost little."""
+"""Damaged files, textures of more parts than any writing has and huge pictures harm nobody."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
-from time import process_time
+import http.client
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from time import perf_counter, process_time, sleep
 from typing import Any
 
 import numpy as np
@@ -16,7 +19,8 @@ from service.decode import Images, Limits
 from service.errors import Fault
 from service.picture.look import look
 from service.picture.open import Picture, open_picture
-from tests.service.decode.samples import picture
+from tests.server import Server, serving
+from tests.service.decode.samples import encode, picture
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 FORMS: tuple[tuple[str, str, dict[str, Any]], ...] = (
@@ -31,6 +35,7 @@ FORMS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("TIFF", "L", {"compression": "tiff_lzw"}),
     ("TIFF", "1", {"compression": "group4"}),
 )
+MODELS = Path(__file__).parents[3] / "models"
 RANDOM = np.random.default_rng(5)
 Y, X = np.mgrid[:640, :640]
 
@@ -89,3 +94,74 @@ def test_a_texture_takes_less_than_100_ms(name: str) -> None:
         look(Picture(grey, (grey.shape[1], grey.shape[0])))
         times.append(process_time() - start)
     assert min(times) < 0.1
+
+
+LARGE: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "PNG with transparency": ("RGBA", "PNG", {"compress_level": 1}),
+    "TIFF in colour": ("RGB", "TIFF", {"compression": "tiff_lzw"}),
+    "WebP in colour": ("RGB", "WebP", {"method": 0, "lossless": True}),
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(MODELS, tmp_path_factory.mktemp("log") / "stderr") as running:
+        yield running
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LARGE)
+def test_beside_64_megapixels_small_requests_are_answered_and_memory_stays_bounded(
+    server: Server, name: str
+) -> None:
+    mode, kind, options = LARGE[name]
+    body = encode(Image.new(mode, (8000, 8000), "white"), kind, **options)
+    connection = http.client.HTTPConnection(server.host, server.port, timeout=30)
+
+    def ask() -> None:
+        connection.request("POST", "/predict", picture(), {"Content-Type": "image/png"})
+        assert connection.getresponse().read().startswith(b'{"model"')
+
+    before = most = resident_mib(server)
+    longest = []
+    for _ in range(3):
+        with repeated(ask) as waits, repeated(lambda: sleep(0.002)) as sleeps:
+            large = [
+                threading.Thread(target=server.post, args=("/predict", body, "image/png"))
+                for _ in range(3)
+            ]
+            for thread in large:
+                thread.start()
+            while any(thread.is_alive() for thread in large):
+                most = max(most, resident_mib(server))
+                sleep(0.005)
+        longest.append(max(waits) - max(sleeps))  # less what this machine itself adds
+    connection.close()
+    assert most - before < 500  # three at once would take a gigabyte and more
+    assert min(longest) < 0.1
+
+
+def resident_mib(server: Server) -> float:
+    pages = int(Path(f"/proc/{server.process.pid}/statm").read_text().split()[1])
+    return pages * 4096 / 2**20
+
+
+@contextmanager
+def repeated(step: Callable[[], None]) -> Iterator[list[float]]:
+    """How long each step took, one after the other on a thread."""
+    times: list[float] = []
+    done = threading.Event()
+
+    def repeat() -> None:
+        while not done.is_set():
+            start = perf_counter()
+            step()
+            times.append(perf_counter() - start)
+
+    thread = threading.Thread(target=repeat)
+    thread.start()
+    try:
+        yield times
+    finally:
+        done.set()
+        thread.join()
