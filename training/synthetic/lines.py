@@ -35,7 +35,7 @@ def scribbles(count: int, random: np.random.Generator) -> Images:
 
 
 def shapes(count: int, random: np.random.Generator) -> Images:
-    """Triangles, rectangles, pentagons and hearts of any size and turn, outlined or filled.
+    """Triangles, rectangles, rhombi, pentagons and hearts of any size and turn, outlined or filled.
 
     Half of them as large as they are, half brought to MNIST's form, as those in a picture are. None
     is slim: a slim one is a 1, or a narrow 0. More corners come near a circle, which is a 0.
@@ -68,6 +68,12 @@ def _rectangle(random: np.random.Generator) -> Floats:
     return _on_circle(random.uniform(0, 2 * np.pi) + corners)
 
 
+def _rhombus(random: np.random.Generator) -> Floats:
+    """Upright, as on a playing card."""
+    corners = _on_circle(np.arange(4) * np.pi / 2)
+    return corners * (random.uniform(0.5, 1), 1) @ (np.eye(2) + random.normal(0, 0.1, (2, 2)))
+
+
 def _pentagon(random: np.random.Generator) -> Floats:
     fifth = np.arange(5) * 2 * np.pi / 5
     return _on_circle(random.uniform(0, 2 * np.pi) + fifth)
@@ -82,7 +88,7 @@ def _heart(random: np.random.Generator) -> Floats:
     return curve @ (np.eye(2) + random.normal(0, 0.1, (2, 2)))
 
 
-OUTLINES = (_triangle, _rectangle, _pentagon, _heart)
+OUTLINES = (_triangle, _rectangle, _rhombus, _pentagon, _heart)
 MOST_CORNERS = 5
 
 

@@ -96,17 +96,13 @@ LEAST_WIDTH = 0.6
 def written_digits(count: int, random: np.random.Generator) -> tuple[Images, NDArray[np.int64]]:
     """``count`` digits (count, 28, 28), each way to write one drawn evenly, and which they are.
 
-    Pens are from fine to as broad as a third of the digit is high; a third of the digits was
-    scanned in so few pixels that what is near runs together.
+    Pens are from fine to as broad as a quarter of the digit is high.
     """
     names = random.choice(list(DIGITS), count)
     pictures = []
     for name in names:
-        coarse = random.random() < 1 / 3
-        width = random.integers(12, 22) if coarse else random.integers(6, 26)
-        pen = Pen(int(width), round=int(random.integers(2, 7)), astray=0.35)
-        picture = _written(DIGITS[name], pen, random.uniform(LEAST_WIDTH, 1), random)
-        pictures.append(_scanned(picture, random) if coarse else picture)
+        pen = Pen(int(random.integers(6, 25)), round=int(random.integers(2, 7)), astray=0.35)
+        pictures.append(_written(DIGITS[name], pen, random.uniform(LEAST_WIDTH, 1), random))
     return np.stack(pictures), np.array([int(name[0]) for name in names])
 
 
@@ -150,15 +146,6 @@ def _written(
         for x, y in (course[0], course[-1]):
             draw.circle((x, y), pen.width / 2, fill=255)
     return normal_form(picture)
-
-
-def _scanned(picture: Images, random: np.random.Generator) -> Images:
-    """What is left of a digit (28, 28) after so coarse a scan: 10 to 13 pixels for its 28."""
-    pixels = int(random.integers(10, 14))
-    soft = Image.fromarray(picture).resize((pixels, pixels), Image.Resampling.BOX)
-    large = np.asarray(soft.resize((112, 112), Image.Resampling.BICUBIC), np.float32)
-    sharp = (large / large.max() - random.uniform(0.4, 0.55)) * random.uniform(1.3, 3) + 0.5
-    return normal_form(Image.fromarray((255 * sharp.clip(0, 1)).astype(np.uint8)))
 
 
 def _rounded(knots: Floats, half: int) -> Floats:

@@ -18,10 +18,11 @@ def test_scribbles_do_not_leave_the_field() -> None:
 
 
 def test_a_shape_has_three_to_five_corners_or_is_a_heart() -> None:
-    triangle, rectangle, pentagon, heart = (
+    triangle, rectangle, rhombus, pentagon, heart = (
         draw(np.random.default_rng(seed)) for seed, draw in enumerate(lines.OUTLINES)
     )
-    assert [len(corners) for corners in (triangle, rectangle, pentagon)] == [3, 4, 5]
+    shapes = triangle, rectangle, rhombus, pentagon
+    assert [len(corners) for corners in shapes] == [3, 4, 4, 5]
     for corners in (triangle, rectangle, pentagon):
         np.testing.assert_allclose(np.linalg.norm(corners, axis=1), 1)
     sides = np.linalg.norm(rectangle - np.roll(rectangle, 1, axis=0), axis=1)
