@@ -188,7 +188,9 @@ class Connection(asyncio.Protocol):
         self._arriving_part = _NOTHING
         self._clock.unset()
         self._arriving.end()
-        if self._running is self._arriving:  # else it would not be noticed that the peer leaves
+        if self._running is None and not self._arriving.keep_alive:
+            self.unread.close()
+        elif self._running is self._arriving:  # else it would not be noticed that the peer leaves
             self.transport.resume_reading()
 
     def write(self, exchange: Exchange, status: int, head: bytes, body: bytes) -> None:
@@ -206,7 +208,7 @@ class Connection(asyncio.Protocol):
             body = b""
         transport.write(self._lines(status, exchange.keep_alive) + head + b"\r\n" + body)
         if not exchange.keep_alive:
-            self.unread.close()
+            self._close_after(exchange)
             return
         if self._waiting:
             self._run(self._waiting.popleft())
@@ -229,6 +231,15 @@ class Connection(asyncio.Protocol):
         self._running = exchange
         exchange.task = task = self._loop.create_task(self._edge.serve(exchange))
         self._server.tasks.add(task)
+
+    def _close_after(self, exchange: Exchange) -> None:
+        """Closes once the rest of the body came, or late: closed before, the answer may be lost."""
+        if exchange is self._arriving and self._arriving_part == _BODY and not exchange.fate:
+            self.transport.write_eof()
+            self.transport.resume_reading()
+            self._wait_for_peer()
+        else:
+            self.unread.close()
 
     def _lines(self, status: int, keep_alive: bool) -> bytes:
         """The status line, and the fields that every answer has."""

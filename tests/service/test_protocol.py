@@ -316,10 +316,24 @@ def test_a_refused_body_is_read_to_its_end_and_the_connection_goes_on(server: Se
         assert statuses(read_all(connection)) == [200]
 
 
-def test_a_sender_who_never_stops_is_cut_off(server: Server) -> None:
+def test_a_refused_body_whose_sender_wishes_to_close_is_read_to_its_end_too(
+    server: Server,
+) -> None:
+    """Closed before, the connection would be reset, and the answer lost to who still sends."""
+    for _ in range(5):
+        with server.connect() as connection:
+            connection.sendall(POST + b"Connection: close\r\nContent-Length: 30000000\r\n\r\n")
+            connection.sendall(bytes(30_000_000))
+            (answer,) = parse_answers(read_all(connection))
+            check_problem(answer, 413)
+            assert answer.headers["connection"] == "close"
+
+
+@pytest.mark.parametrize("field", [b"", b"Connection: close\r\n"])
+def test_a_sender_who_never_stops_is_cut_off(server: Server, field: bytes) -> None:
     with server.connect() as connection:
         start = time.monotonic()
-        connection.sendall(POST + b"Transfer-Encoding: chunked\r\n\r\n")
+        connection.sendall(POST + field + b"Transfer-Encoding: chunked\r\n\r\n")
         piece = b"10000\r\n" + bytes(65536) + b"\r\n"
         try:
             while time.monotonic() - start < 20:
