@@ -9,6 +9,7 @@ picture is no array: a faint one is taken as it is and not suspected of being sc
 from __future__ import annotations
 
 import io
+import logging
 import re
 import threading
 import warnings
@@ -37,6 +38,7 @@ from service.picture.grey import not_larger, pixels, to_grey
 
 # Pillow warns of oddities in strangers' files, in texts without bound; what matters is raised.
 warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
 # Blocks of the usual 16 MiB would be kept for each thread, 300 MB after a large picture.
 _imaging.set_block_size(2 * OWN_MAPPING_BYTES)
 

@@ -200,14 +200,17 @@ def test_what_comes_after_the_frame_of_a_gif_takes_no_memory() -> None:
     assert np.array_equal(open_picture(small, Limits()).grey, digits()[0])
 
 
-def test_nothing_of_a_damaged_tiff_is_written_to_standard_error(
-    capfd: pytest.CaptureFixture[str],
+def test_nothing_of_a_damaged_tiff_is_written_to_standard_error_or_logged(
+    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     whole = picture("TIFF", compression="tiff_lzw")
     for at in range(8, 700, 3):
         with suppress(Malformed, Invalid, UnsupportedType, TooLarge):
             open_picture(whole[:at] + b"\xff\xff" + whole[at + 2 :], Limits())
+    with pytest.raises(Malformed):
+        open_picture(tiff_with((277, 3, 1, 99)), Limits())
     assert capfd.readouterr() == ("", "")
+    assert caplog.records == []
 
 
 def test_run_lengths_of_a_small_bmp_are_read() -> None:
