@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import DESKTOP, PHONE, SCREENS, Opener, Witness
-from tests.browser.hand import DIGITS, answer, draw, touch
+from tests.browser.conftest import DESKTOP, SCREENS, Opener, Witness
+from tests.browser.hand import DIGITS, answer, draw
 from tests.browser.test_files import give
-from tests.server import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -206,38 +205,6 @@ def test_every_text_stands_out_from_its_ground(
     assert len(checked) > 100
 
 
-@pytest.mark.parametrize("width", [320, 360, 768])
-def test_no_view_is_wider_than_the_screen(open_page: Opener, width: int) -> None:
-    page = open_page({**PHONE, "viewport": {"width": width, "height": 740}})
-    show_everything(page)
-    for tab in ("Draw", "Test", "Model"):
-        page.get_by_role("tab", name=tab).click()
-        assert page.evaluate("document.documentElement.scrollWidth") == width
-
-
-@pytest.mark.parametrize(("width", "height"), [(667, 375), (640, 400), (1280, 600), (844, 390)])
-def test_sheet_buttons_and_bars_are_seen_at_once_in_a_low_window(
-    open_page: Opener, width: int, height: int
-) -> None:
-    """A phone on its side, a desktop at 200 %."""
-    page = open_page({**PHONE, "viewport": {"width": width, "height": height}})
-    for name in ("#pad", "#undo", "#choose", "#bars"):
-        box = page.locator(name).bounding_box()
-        assert box is not None
-        assert box["y"] + box["height"] <= height, name
-
-
-def test_a_drawing_outlives_the_turn_of_a_phone(open_page: Opener) -> None:
-    page = open_page(PHONE)
-    touch(page, DIGITS[3], lambda x, y: (x - 0.2, y))
-    page.set_viewport_size({"width": 740, "height": 360})
-    # The canvas is painted anew with the next frame, as sharp as the screen.
-    sharp = "canvas => Math.abs(canvas.width - 2 * canvas.clientWidth) <= 1"
-    wait_until(lambda: page.locator("#canvas").evaluate(sharp), 60)
-    touch(page, [[(0.6, 0.2), (0.6, 0.8)]])
-    assert answer(page).endswith("The whole number is 3 1.")
-
-
 def test_bars_and_tabs_are_seen_in_forced_colours(open_page: Opener) -> None:
     page = open_page(DESKTOP, forced_colors="active")
     draw(page, DIGITS[1])
@@ -267,13 +234,6 @@ def test_what_a_screen_reader_finds_in_the_drawing_view(desktop: Page) -> None:
     draw(desktop, DIGITS[7])
     answer(desktop)
     expect(desktop.get_by_role("tabpanel")).to_match_aria_snapshot(SPOKEN_VIEW)
-
-
-def test_on_a_phone_the_bars_are_seen_while_drawing(open_page: Opener) -> None:
-    page = open_page(PHONE)
-    bars = page.locator("#bars").bounding_box()
-    assert bars is not None
-    assert bars["y"] + bars["height"] <= 740
 
 
 def test_nothing_moves_where_motion_is_unwelcome(open_page: Opener) -> None:

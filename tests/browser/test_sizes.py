@@ -1,0 +1,94 @@
+"""The page on small, low, turned and enlarged screens: nothing is cut off, too small or moved."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.browser.conftest import PHONE, SCREENS, Opener
+from tests.browser.hand import DIGITS, answer, draw, touch
+from tests.browser.test_access import show_everything
+from tests.server import wait_until
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+@pytest.mark.parametrize("width", [320, 360, 768])
+def test_no_view_is_wider_than_the_screen(open_page: Opener, width: int) -> None:
+    page = open_page({**PHONE, "viewport": {"width": width, "height": 740}})
+    show_everything(page)
+    for tab in ("Draw", "Test", "Model"):
+        page.get_by_role("tab", name=tab).click()
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_no_view_is_wider_than_the_screen_where_letters_are_twice_as_large(
+    open_page: Opener, width: int
+) -> None:
+    page = open_page({"viewport": {"width": width, "height": 800}})
+    page.evaluate("document.documentElement.style.fontSize = '200%'")
+    assert page.evaluate("getComputedStyle(document.body).fontSize") == "32px"
+    show_everything(page)
+    for tab in ("Draw", "Test", "Model"):
+        page.get_by_role("tab", name=tab).click()
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_all_that_is_pressed_is_large_enough_to_hit(open_page: Opener, screen: str) -> None:
+    """24 CSS pixels (WCAG 2.2, 2.5.8), and a finger's 44 for what the drawing needs."""
+    page = open_page(SCREENS[screen])
+    show_everything(page)
+    for tab in ("Draw", "Test", "Model"):
+        page.get_by_role("tab", name=tab).click()
+        for control in page.locator("button:visible, a:visible").all():
+            box = control.bounding_box()
+            assert box is not None
+            assert min(box["width"], box["height"]) >= 24, control
+    page.get_by_role("tab", name="Draw").click()
+    for button in page.get_by_role("group", name="Drawing tools").get_by_role("button").all():
+        box = button.bounding_box()
+        assert box is not None
+        assert min(box["width"], box["height"]) >= 44, button
+
+
+@pytest.mark.parametrize(("width", "height"), [(360, 740), (390, 844), (1200, 800)])
+def test_neither_doubt_nor_number_moves_the_bars(
+    open_page: Opener, width: int, height: int
+) -> None:
+    page = open_page({"viewport": {"width": width, "height": height}})
+    before = page.locator("#bars").bounding_box()
+    draw(page, DIGITS[4], lambda x, y: (0.6 * x, y))
+    draw(page, DIGITS[2], lambda x, y: (0.4 + 0.6 * x, y))
+    assert answer(page).endswith("The whole number is 4 2.")
+    assert page.locator("#bars").bounding_box() == before
+
+
+@pytest.mark.parametrize(("width", "height"), [(667, 375), (640, 400), (1280, 600), (844, 390)])
+def test_sheet_buttons_and_bars_are_seen_at_once_in_a_low_window(
+    open_page: Opener, width: int, height: int
+) -> None:
+    """A phone on its side, a desktop at 200 %."""
+    page = open_page({**PHONE, "viewport": {"width": width, "height": height}})
+    for name in ("#pad", "#undo", "#choose", "#bars"):
+        box = page.locator(name).bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] <= height, name
+
+
+def test_a_drawing_outlives_the_turn_of_a_phone(open_page: Opener) -> None:
+    page = open_page(PHONE)
+    touch(page, DIGITS[3], lambda x, y: (x - 0.2, y))
+    page.set_viewport_size({"width": 740, "height": 360})
+    # The canvas is painted anew with the next frame, as sharp as the screen.
+    sharp = "canvas => Math.abs(canvas.width - 2 * canvas.clientWidth) <= 1"
+    wait_until(lambda: page.locator("#canvas").evaluate(sharp), 60)
+    touch(page, [[(0.6, 0.2), (0.6, 0.8)]])
+    assert answer(page).endswith("The whole number is 3 1.")
+
+
+def test_on_a_phone_the_bars_are_seen_while_drawing(open_page: Opener) -> None:
+    page = open_page(PHONE)
+    bars = page.locator("#bars").bounding_box()
+    assert bars is not None
+    assert bars["y"] + bars["height"] <= 740
