@@ -77,6 +77,7 @@ _MOST_SCANS, _MOST_SCANNED = 100, 400_000_000
 _DRAFT_SIDE = 1024
 """A JPEG is decoded to a half, a quarter or an eighth, but not below this shorter side."""
 _LARGEST_SIDE = 4096
+_SMALL_PNG = 1 << 13
 _LARGE_PIXELS = 16_000_000
 _one_large = threading.Lock()
 _TURNS = {
@@ -120,8 +121,12 @@ def open_picture(body: bytes, limits: Limits) -> Picture:
 
 
 def is_small_png(body: bytes) -> bool:
-    """Whether this is a PNG of 28x28 by its header."""
-    return body.startswith(b"\x89PNG\r\n\x1a\n") and body[16:24] == b"\0\0\0\x1c\0\0\0\x1c"
+    """Whether this is a PNG of 28x28 by its header, with no more in it than that takes."""
+    return (
+        len(body) <= _SMALL_PNG
+        and body.startswith(b"\x89PNG\r\n\x1a\n")
+        and body[16:24] == b"\0\0\0\x1c\0\0\0\x1c"
+    )
 
 
 def _recognise(body: bytes) -> str:

@@ -8,6 +8,7 @@ no other thread moves.
 from __future__ import annotations
 
 import ctypes
+import re
 import struct
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ _MOST_TAGS, _MOST_VALUES = 512, 20_000
 
 _COMPRESSION, _ORIENTATION = 259, 274
 _JPEG, _JPEG_SCAN = 7, b"\xff\xda"
+_RARE_JPEG = re.compile(rb"\xff[\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf]")  # lossless or arithmetic
 _COMPRESSIONS = {1, 2, 3, 4, 5, _JPEG, 8, 32773, 32946}
 _READ = "uncompressed ones and CCITT, LZW, JPEG, Deflate and PackBits"
 _PIXELS = {
@@ -98,8 +100,11 @@ def _check(body: bytes, order: str, tags: dict[int, _Tag]) -> None:
         if sum(lengths) > len(body):
             raise Malformed("the TIFF picture's parts are larger than the file")
         for at, length in zip(tags[starts].numbers(body, order), lengths, strict=True):
-            if body.count(_JPEG_SCAN, at, at + length) != 1:
-                raise Malformed("the TIFF picture's JPEG parts are not of one scan each")
+            is_rare = _RARE_JPEG.search(body, at, at + length)
+            if is_rare or body.count(_JPEG_SCAN, at, at + length) != 1:
+                raise Malformed(
+                    "the TIFF picture's JPEG parts are not of one scan each, Huffman-coded"
+                )
 
 
 @dataclass(frozen=True, slots=True)

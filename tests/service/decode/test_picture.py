@@ -83,6 +83,7 @@ def test_one_png_in_the_form_of_mnist_is_seen_at_a_glance() -> None:
         Pictures([picture(), picture()], "files", "file"),
         Pictures([encode(Image.fromarray(255 - digits()[0]), "PNG")]),
         Pictures([encode(Image.new("L", (29, 28)), "PNG")]),
+        Pictures([picture()[:33] + bytes(9000) + picture()[33:]]),
     ],
 )
 def test_all_other_pictures_take_longer(pictures: Pictures) -> None:

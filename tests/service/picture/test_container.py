@@ -178,6 +178,7 @@ def test_a_jpeg_in_a_tiff_is_read_where_it_is_of_one_scan() -> None:
     assert np.abs(seen - digits()[0].astype(int)).mean() < 4
     for body in (
         tiff_of_jpeg(jpeg_of_scans(0, 28), 28),
+        tiff_of_jpeg(plain.replace(b"\xff\xc0", b"\xff\xc9"), 28),
         tiff_of_jpeg(plain, 28).replace(
             struct.pack("<HHII", 279, 4, 1, len(plain)), struct.pack("<HHII", 279, 4, 1, 0)
         ),
