@@ -7,10 +7,12 @@ from time import perf_counter
 import numpy as np
 from fastapi import FastAPI
 
+from service.decode import Images
 from service.decode.picture import Pictures
 from service.errors import Invalid, UnsupportedType
 from service.exchange import Exchange, Reply
 from service.lifecycle import Lifecycle
+from service.loader import Loaded
 from service.lookers import Lookers
 from service.metrics import Metrics
 from service.offload import SMALL_JSON_BYTES, when_large
@@ -18,6 +20,7 @@ from service.picture.number import Digit, number_in
 from service.picture.open import open_picture
 from service.routes.predict import decode, limits_of
 from service.routing import add_route
+from service.runtime import Probabilities
 from service.schemas.operations import READ
 from service.settings import Settings
 
@@ -49,23 +52,30 @@ def mount(
         number = await lookers.run(lambda: number_in(open_picture(picture, limits)), deadline)
         exchange.decode_s = perf_counter() - start
         served = await lifecycle.version(version, deadline)
-        lines: list[list[Digit]] = []
-        if len(number.images):
-            whole = await served.batcher.infer(number.images, deadline)
-            probabilities, waited, ran = whole.probabilities, whole.queue_s, whole.infer_s
-            start = perf_counter()
-            pieces = await lookers.run(lambda: number.cut(whole.probabilities), deadline)
-            exchange.decode_s += perf_counter() - start
-            if len(pieces.images) > len(number.images):
-                more = await served.batcher.infer(pieces.images[len(number.images) :], deadline)
-                probabilities = np.concatenate([probabilities, more.probabilities])
-                waited, ran = waited + more.queue_s, ran + more.infer_s
-            exchange.queue_s, exchange.infer_s = waited, ran
-            lines = pieces.read(probabilities, SURE_ENOUGH * served.least_confidence)
+        probabilities = await _told(exchange, served, number.images, deadline)
+        start = perf_counter()
+        pieces = await lookers.run(lambda: number.cut(probabilities), deadline)
+        exchange.decode_s += perf_counter() - start
+        further = pieces.images[len(number.images) :]
+        told = np.concatenate([probabilities, await _told(exchange, served, further, deadline)])
+        least = SURE_ENOUGH * served.least_confidence
+        lines = await lookers.run(lambda: pieces.read(told, least), deadline)
         metrics.predicted([digit.digit for line in lines for digit in line])
         return Reply.json(answer(lines))
 
     add_route(app, "POST", "/read", read, **READ)
+
+
+async def _told(
+    exchange: Exchange, served: Loaded, images: Images, deadline: float
+) -> Probabilities:
+    """What the model says of images (n, 28, 28), n >= 0; the time counts as the exchange's."""
+    if len(images) == 0:
+        return np.zeros((0, 10), np.float32)
+    ran = await served.batcher.infer(images, deadline)
+    exchange.queue_s += ran.queue_s
+    exchange.infer_s += ran.infer_s
+    return ran.probabilities
 
 
 def answer(lines: list[list[Digit]]) -> dict[str, object]:

@@ -26,8 +26,9 @@ def champion(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-def file_of(chosen: list[int]) -> bytes:
-    strip = composed(chosen, [6] * (len(chosen) - 1), np.random.default_rng(0))
+def file_of(chosen: list[int], *, touching: bool = False) -> bytes:
+    gaps = None if touching else [6] * (len(chosen) - 1)
+    strip = composed(chosen, gaps, np.random.default_rng(0))
     file = io.BytesIO()
     Image.fromarray(as_picture(strip).grey).save(file, "PNG")
     return file.getvalue()
@@ -61,6 +62,13 @@ def test_every_way_to_send_a_picture_reads_the_same(champion: Server) -> None:
     ]
     answers = [champion.request("POST", "/read", *one).body for one in sent]
     assert answers[0] == answers[1] == answers[2]
+
+
+def test_digits_that_touch_are_looked_at_again_in_pieces(champion: Server) -> None:
+    answer = champion.request("POST", "/read", file_of([0, 2], touching=True), PNG)
+    assert (answer.status, answer.json()["text"]) == (200, text_of([0, 2]))
+    timing = answer.headers["server-timing"]
+    assert all(part in timing for part in ("decode", "queue", "infer", "total"))
 
 
 def test_a_blank_sheet_has_an_empty_text(champion: Server) -> None:
