@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -29,19 +30,23 @@ FORMS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("JPEG", "L", {}),
     ("JPEG", "RGB", {"progressive": True}),
     ("WebP", "RGB", {}),
+    ("WebP", "RGBA", {"lossless": True}),
     ("BMP", "P", {}),
     ("GIF", "L", {}),
     ("TIFF", "L", {}),
     ("TIFF", "L", {"compression": "tiff_lzw"}),
+    ("TIFF", "L", {"compression": "tiff_lzw", "big_tiff": True}),
+    ("TIFF", "RGB", {"compression": "jpeg"}),
     ("TIFF", "1", {"compression": "group4"}),
 )
 MODELS = Path(__file__).parents[3] / "models"
+EXTREMES = (0, 0x7FFF, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 RANDOM = np.random.default_rng(5)
 Y, X = np.mgrid[:640, :640]
 
 
 @pytest.mark.parametrize(("kind", "mode", "options"), FORMS)
-def test_a_file_cut_at_any_byte_or_with_any_byte_changed_is_read_or_refused(
+def test_a_file_cut_at_any_byte_or_with_any_byte_or_number_changed_is_read_or_refused(
     kind: str, mode: str, options: dict[str, Any]
 ) -> None:
     whole = picture(kind, mode, **options)
@@ -50,7 +55,9 @@ def test_a_file_cut_at_any_byte_or_with_any_byte_changed_is_read_or_refused(
     for at in range(len(whole)):
         changed = bytearray(whole)
         changed[at] ^= 1 << int(random.integers(8))
-        for body in (whole[:at], bytes(changed)):
+        number = struct.pack(str(random.choice(["<I", ">I"])), random.choice(EXTREMES))
+        with_number = whole[:at] + number + whole[at + 4 :]
+        for body in (whole[:at], bytes(changed), with_number):
             start = process_time()
             with suppress(Fault):
                 look(open_picture(body, Limits(picture_pixels=1_000_000)))
