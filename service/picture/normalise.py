@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from service.decode import SIDE
 from service.picture.ground import Grey, sliding
@@ -20,14 +20,17 @@ Share = NDArray[np.float32]
 """Shape (h, w): 0 for bare ground, 1 for a full stroke."""
 
 FIELD = 20
-_HALF = 0.47
 _FAINT = 0.25
 """Ink below this share of a stroke is left out of the box that is fitted."""
 _WIDEST = 1.5
 """What is wider than so many heights is several digits: their height tells how large one is."""
 FINE = 4
-"""Strokes are made steeper, thinner or thicker on a grid at least this many times finer."""
-_STEEPER = 1.4
+"""Strokes are made sharper, thinner or thicker on a grid at least this many times finer."""
+_SHARPER = 100
+"""How much of the difference from the ink around, within a pixel of MNIST's, is added; in per cent.
+
+It opens the small loops and bays of a bold or blurred digit.
+"""
 THINNEST, THIN = 1.8, 2.2
 THICKEST, THICK = 4.4, 3.8
 """Stroke widths in pixels of 28x28: nine in ten of MNIST's digits are between 1.7 and 4.0."""
@@ -67,7 +70,7 @@ def share_of_ink(amount: Grey, mask: Mask, threshold: int) -> tuple[Share, float
 
     It is 0.5 where there is half of the ink that the stroke has around there, since a pen presses
     here more, there less. A small digit is enlarged, to 80 pixels, before the edges are made
-    steeper. What lies beside the mask is left out, so that a neighbour does not come along.
+    sharper. What lies beside the mask is left out, so that a neighbour does not come along.
     """
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     top, bottom = max(0, rows[0] - 2), min(len(mask), rows[-1] + 3)
@@ -76,16 +79,17 @@ def share_of_ink(amount: Grey, mask: Mask, threshold: int) -> tuple[Share, float
     around = sliding(mask.view(np.uint8), 5, np.maximum)
     padded = np.pad(amount * around, 1)
     reach = 2 * round(stroke_width(mask)) + 1
-    half = np.maximum(sliding(padded, reach, np.maximum) * _HALF, min(threshold, 127))
-    share = (0.5 * padded / half).astype(np.float32)
+    full = np.maximum(sliding(padded, reach, np.maximum), min(2 * threshold, 254))
+    share = Image.fromarray(np.minimum(padded * (255 / full), 255).astype(np.uint8))
     high, wide = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
     longest = max(high, min(wide, _WIDEST * high), 0.3 * wide)
     scale = max(1.0, FIELD * FINE / longest)
     if scale > 1:
-        size = round(share.shape[1] * scale), round(share.shape[0] * scale)
-        share = np.asarray(Image.fromarray(share).resize(size, Image.Resampling.BICUBIC))
-    steeper: Share = np.clip(_STEEPER * (share - 0.5) + 0.5, 0, 1)
-    return steeper, longest * scale / FIELD
+        size = round(share.width * scale), round(share.height * scale)
+        share = share.resize(size, Image.Resampling.BICUBIC)
+    pixel = float(longest * scale / FIELD)
+    sharp = share.filter(ImageFilter.UnsharpMask(pixel, _SHARPER, 0))
+    return np.asarray(sharp, np.float32) / np.float32(255), pixel
 
 
 def stroke_width(strokes: Mask) -> float:

@@ -7,12 +7,11 @@ sheet music: Dalitz et al. 2008, "skeleton" aside, by the length of the vertical
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
-from numpy.typing import NDArray
 
 from service.picture.parts import Mask
-
-Places = NDArray[np.intp]
 
 _SLOPES = np.linspace(-0.16, 0.16, 65)
 """Slants of a line that are tried: up to some nine degrees."""
@@ -20,7 +19,7 @@ _SHARE = 0.6
 """The share of a line's length that must be inked: faint lines and noise leave gaps."""
 _STRETCHES, _LEAST_SHARE = 6, 0.3
 """A line has ink in each of so many stretches of its length; a digit's bar does not go so far."""
-_EVERY, _COLUMNS = 3, 100
+_EVERY, _COLUMNS = 3, 64
 """Lines are looked for in every third column, or in so many if those are fewer: they are long."""
 _SMALLEST = 64
 """In a picture with a shorter side below this the bar of a 4 is no thicker than a line may be."""
@@ -54,44 +53,38 @@ def _rules_across(mask: Mask) -> Mask | None:
         return None
     every = max(_EVERY, width // _COLUMNS)
     few_rows, few_columns = np.nonzero(mask[:, ::every])
-    across = np.arange(0, width, every) - width / 2
-    stretch = np.arange(len(across)) * every * _STRETCHES // width
+    across = np.arange(width) - width / 2
+    stretch = (np.arange(0, width, every) * _STRETCHES // width)[few_columns]
     least = _SHARE * width / every
-    rows, columns = np.zeros(0, np.intp), np.zeros(0, np.intp)
+    beyond = math.ceil(float(_SLOPES[-1]) * width / 2)  # rows outside that a line may begin in
+    rows, columns, places = few_rows, few_columns, few_rows
     looked_at = 0
-    found = np.zeros_like(mask)
+    found = np.zeros(mask.size, bool)
     for slope in _SLOPES:
-        level = _levels(few_rows, few_columns, slope * across, height)
-        count = np.bincount(level, minlength=height + 1)[:height]
+        shift = beyond - np.rint(slope * across).astype(np.intp)
+        level = few_rows + shift[::every][few_columns]
+        count = np.bincount(level, minlength=height + 2 * beyond)[beyond : beyond + height]
         is_line = count + np.roll(count, 1) >= least
         if not is_line.any():
             continue
-        bins = level * _STRETCHES + stretch[few_columns]
-        parts = np.bincount(bins, minlength=_STRETCHES * (height + 1)).reshape(-1, _STRETCHES)
-        parts = parts[:height] + np.roll(parts[:height], 1, axis=0)
+        bins = np.bincount(
+            level * _STRETCHES + stretch, minlength=_STRETCHES * (height + 2 * beyond)
+        )
+        parts = bins.reshape(-1, _STRETCHES)[beyond : beyond + height]
+        parts = parts + np.roll(parts, 1, axis=0)
         is_line &= parts.min(axis=1) >= _LEAST_SHARE * width / every / _STRETCHES
         is_line |= np.roll(is_line, -1)
         _drop_thick(is_line, thickest)
         if is_line.any():
             if not looked_at:
-                thin = mask & (_upright_runs(mask) <= thickest + 2)
-                rows, columns = np.nonzero(thin)
+                places = np.flatnonzero(mask & (_upright_runs(mask) <= thickest + 2))
+                rows, columns = np.divmod(places, width)
             looked_at += len(rows)
             if looked_at > _MOST_PIXELS:
                 return None
-            near = np.append(is_line | np.roll(is_line, 1) | np.roll(is_line, -1), False)
-            hit = near[_levels(rows, columns, slope * (np.arange(width) - width / 2), height)]
-            found[rows[hit], columns[hit]] = True
-    if not found.any():
-        return None
-    return found
-
-
-def _levels(rows: Places, columns: Places, shift: NDArray[np.float64], height: int) -> Places:
-    """The row that each pixel would be in, were lines level; ``height`` for those outside."""
-    level = rows - np.rint(shift).astype(np.intp)[columns]
-    level[(level < 0) | (level > height)] = height
-    return level
+            near = np.pad(is_line | np.roll(is_line, 1) | np.roll(is_line, -1), beyond)
+            found[places[near[rows + shift[columns]]]] = True
+    return found.reshape(mask.shape) if looked_at else None
 
 
 def _drop_thick(is_line: Mask, thickest: int) -> None:

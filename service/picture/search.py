@@ -15,8 +15,8 @@ from service.picture.ground import (
     without_grain,
 )
 
-_LEAST_SHARE, _LEAST_OF_PLAIN = 0.1, 0.2
-"""A digit has at least so much of all that is steep in the picture, and more on plain ground."""
+_LEAST_SHARE, _LEAST_OF_TWO = 0.1, 0.2
+"""A digit has at least so much of all that is steep in a picture; so much if ink can be ground."""
 WIDEST_STROKES = (0.2, 0.4)
 """The widest a stroke may be, as shares of the picture's shorter side that are tried in turn."""
 
@@ -58,7 +58,8 @@ def _is_clear(ink: Ink, found: Found, seen: list[tuple[Ink, Found]]) -> bool:
     """
     around = [other for _, other in seen if _encloses(other.box, found.box)]
     on_sheet = ink.is_plain and any(other.is_solid and not other.is_framed for other in around)
-    least = _LEAST_OF_PLAIN if ink.is_plain else _LEAST_SHARE
+    is_one_of_two = ink.is_plain and any(way.is_plain and way is not ink for way, _ in seen)
+    least = _LEAST_OF_TWO if is_one_of_two else _LEAST_SHARE
     within = any(other.is_stroke and 2 * other.weight > found.weight for other in around)
     return found.is_stroke and not within and (found.share > least or on_sheet)
 

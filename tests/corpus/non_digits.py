@@ -46,12 +46,13 @@ def scribble(random: Random) -> bytes:
 
 
 def shape(random: Random) -> bytes:
-    """An outline of three to eight corners, a star, an arrow or a cross."""
+    """An outline of three to five corners, a star or a cross; with six or more it is like a 0."""
     image = Image.new("L", _SIZE)
     pen, width = ImageDraw.Draw(image), int(random.integers(4, 12))
     x, y = random.uniform((150, 130), (330, 230))
     size, turn = random.uniform(40, 90), random.uniform(0, 2 * np.pi)
-    kind, corners = random.integers(3), int(random.integers(3, 9))
+    kind = random.integers(3)
+    corners = int(random.integers(3, 9 if kind else 6))
     if kind < 2:
         points = corners * (1 + kind)
         angles = turn + 2 * np.pi * np.arange(points + 1) / points

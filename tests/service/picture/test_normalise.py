@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image, ImageFilter
 
 from service.decode import Images
 from service.picture.normalise import centred, fitted, normalise, stroke_width, with_common_stroke
@@ -59,6 +60,16 @@ def test_strokes_come_into_mnist_s_range(width: int, least: float, most: float) 
     strokes[20:100, 60 - width // 2 : 60 - width // 2 + width] = True
     common = with_common_stroke(strokes.astype(np.float32), 4)
     assert least < stroke_width(common >= 0.5) / 4 < most
+
+
+def test_the_loop_of_a_bold_blurred_digit_stays_open() -> None:
+    y, x = np.mgrid[:120, :120]
+    ring = np.abs(np.hypot(x - 60, y - 60) - 28) < 17
+    soft = Image.fromarray((ring * 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(9))
+    amount = np.asarray(soft)
+    inside = normalise(amount, amount > 60, 60)[12:16, 12:16]
+    assert amount[60, 60] > 0.5 * amount.max()
+    assert inside.min() < 60
 
 
 def test_no_ink_is_an_empty_image() -> None:
