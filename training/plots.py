@@ -57,7 +57,8 @@ def training_curve(
     for axes in (loss, error):
         for each in kept:
             axes.axvline(each["epoch"], color="black", linewidth=0.8, linestyle=":")
-        axes.set_xlabel(f"epoch (kept: {kept_in_words(kept)})")
+        axes.set_xlabel("epoch")
+    figure.supxlabel(f"kept: {kept_in_words(kept)}", fontsize="medium")
     _save(figure, path)
 
 
