@@ -43,8 +43,9 @@ _SURE = 1.0
 """What costs less is one digit so surely that no cut need be tried."""
 _LOW = 0.5
 """What is lower, in heights of the row, is no several digits."""
-_FEW, _WIDE, _MANY = 16, 1.1, 40
-"""Of more groups than few only wide ones are cut, in heights of the group; of many, none."""
+_FEW, _WIDE, _MOST = 16, 1.1, 0.75
+"""Of more groups than few only wide ones are cut, in heights of the group, and none where most of
+all are unsure: they are a texture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +206,7 @@ def _cuts_of(rows: list[Row], unsure: list[list[int]]) -> list[dict[int, int]]:
     total = sum(sum(one.values()) for one in wide)
     each = min(_CUTS, _MOST_IN_ALL / total) if total else 0
     count = sum(map(len, wide))
-    if count > _MANY:
+    if count > _FEW and count > _MOST * sum(len(row.groups) for row in rows):
         return [{} for _ in rows]
     least = 0 if count <= _FEW else _WIDE
     return [
