@@ -21,7 +21,8 @@ from service.picture.open import is_small_png, open_picture
 
 _TOGETHER = 8
 """So many pictures of the largest size are looked at in a request: some four seconds of work."""
-_DATA_URI = re.compile(r"data:image/[\w.+-]+;base64,")
+_DATA_URI = re.compile(r"data:image/[^,]*;base64,", re.IGNORECASE)
+_NOT_BASE64 = "is not base64 in one line, of A-Z, a-z, 0-9, + and /, padded with ="
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,6 @@ def from_base64(value: object, field: str, limits: Limits) -> Pictures:
         try:
             bodies.append(base64.b64decode(text[start:], validate=True))
         except ValueError:
-            flaws.add(index, "is not base64")
+            flaws.add(index, _NOT_BASE64)
     flaws.raise_any(Malformed)
     return Pictures(bodies, field)

@@ -8,6 +8,7 @@ from service.decode import PIXELS, SIDE, Images, Limits
 from service.decode.flaws import check_count, refuse
 from service.decode.pixels import check_pixels
 from service.errors import Malformed
+from service.picture.open import is_picture
 
 
 def from_bytes(body: bytes, limits: Limits, field: str = "body") -> Images:
@@ -20,6 +21,8 @@ def from_bytes(body: bytes, limits: Limits, field: str = "body") -> Images:
         raise Malformed(f"the {field} is empty; n * {PIXELS} bytes are expected")
     count, rest = divmod(len(body), PIXELS)
     if rest:
+        if is_picture(body):
+            raise refuse(None, field, "a picture file, which is read with Content-Type image/*")
         message = f"{len(body):,} bytes; n * {PIXELS} are expected, {rest} are over {count} images"
         raise refuse(None, field, message)
     check_count(count, limits, field)

@@ -120,6 +120,11 @@ def open_picture(body: bytes, limits: Limits) -> Picture:
         raise Malformed(f"the {kind} picture is damaged or cut short") from error
 
 
+def is_picture(body: bytes) -> bool:
+    """Whether this begins as a picture file of one of the formats."""
+    return any(pattern.match(body) for pattern, _ in _KINDS)
+
+
 def is_small_png(body: bytes) -> bool:
     """Whether this is a PNG of 28x28 by its header, with no more in it than that takes."""
     return (

@@ -60,6 +60,9 @@ def first_picture(body: bytes) -> tuple[bytes, int]:
     if count > _MOST_TAGS:
         raise Malformed(f"the TIFF picture has more than {_MOST_TAGS} tags")
     start, size = at + struct.calcsize("<" + number), struct.calcsize("<" + entry)
+    end = start + count * size + struct.calcsize("<" + offset)
+    if end > len(body):
+        raise Malformed("the TIFF picture is cut short")
     kept: dict[int, _Tag] = {}
     held = 1
     for tag, form, values, value in struct.iter_unpack(
@@ -74,11 +77,9 @@ def first_picture(body: bytes) -> tuple[bytes, int]:
         struct.pack(order + entry, tag, one.form, one.values, one.value)
         for tag, one in sorted(kept.items())
     )
-    gap = bytes(len(body) % 2)
-    first = struct.pack(order + offset, len(body) + len(gap))
-    rest = memoryview(body)[header:]
-    none_follows = struct.pack(order + offset, 0)
-    return b"".join((body[:pointer], first, rest, gap, directory, none_follows)), held
+    # In the place of the old one, which is as long: a file that is cut short must stay so.
+    rest = memoryview(body)[end:]
+    return b"".join((memoryview(body)[:at], directory.ljust(end - at, b"\0"), rest)), held
 
 
 def _check(body: bytes, order: str, tags: dict[int, _Tag]) -> None:

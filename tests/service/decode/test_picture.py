@@ -25,8 +25,10 @@ def as_base64(body: bytes) -> str:
 
 
 def test_base64_is_read_with_and_without_a_data_uri() -> None:
+    """RFC 2397: the scheme and the type in any case, the type with parameters."""
     texts = [as_base64(picture()), "data:image/png;base64," + as_base64(picture(index=1))]
-    assert np.array_equal(images(from_base64(texts, "pictures", LIMITS)), digits()[:2])
+    texts.append("DATA:image/PNG;name=2.png;base64," + as_base64(picture(index=2)))
+    assert np.array_equal(images(from_base64(texts, "pictures", LIMITS)), digits()[:3])
 
 
 @pytest.mark.parametrize(
@@ -35,7 +37,9 @@ def test_base64_is_read_with_and_without_a_data_uri() -> None:
         (7, Invalid, "picture 1: is a number; a base64 string"),
         (None, Invalid, "picture 1: is null"),
         ("!!!!", Malformed, "picture 1: is not base64"),
-        ("QUJD\n", Malformed, "picture 1: is not base64"),
+        ("QUJD\nQUJD", Malformed, "picture 1: is not base64 in one line"),
+        ("QUJD-_==", Malformed, "of A-Z, a-z, 0-9, \\+ and /"),
+        ("QUI", Malformed, "padded with ="),
         ("QUJ", Malformed, "picture 1: is not base64"),
         ("ä", Malformed, "picture 1: is not base64"),
         ("data:text/plain;base64,QUJD", Malformed, "picture 1: is not base64"),

@@ -8,7 +8,7 @@ import pytest
 from service.decode import Limits
 from service.decode.raw import from_bytes
 from service.errors import Invalid, Malformed, TooLarge
-from tests.service.decode.samples import LIMITS, digits
+from tests.service.decode.samples import LIMITS, digits, picture
 
 
 @pytest.mark.parametrize("count", [1, 2, 64])
@@ -33,6 +33,11 @@ def test_an_empty_body_is_malformed() -> None:
 def test_another_length_is_told_with_what_is_over(length: int, rest: int, images: int) -> None:
     with pytest.raises(Invalid, match=rf"{length} bytes; n \* 784 .* {rest} .* {images} images"):
         from_bytes(b"\7" * length, LIMITS)
+
+
+def test_a_picture_file_is_told_which_type_to_name() -> None:
+    with pytest.raises(Invalid, match="a picture file, which is read with Content-Type image/"):
+        from_bytes(picture(), LIMITS)
 
 
 def test_a_blank_image_is_read_and_a_scaled_one_is_named() -> None:

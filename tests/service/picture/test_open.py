@@ -146,6 +146,17 @@ def test_a_truncated_picture_is_malformed(kind: str, part: float) -> None:
         read(whole[: max(14, int(len(whole) * part))])
 
 
+@pytest.mark.parametrize("compression", ["raw", "jpeg", "tiff_lzw", "tiff_deflate", "packbits"])
+@pytest.mark.parametrize("lost", [1, 100])
+def test_a_tiff_that_lacks_its_last_bytes_is_malformed(compression: str, lost: int) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (200, 300), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise).save(file, "TIFF", compression=compression)
+    assert read(file.getvalue()).shape == (200, 300)
+    with pytest.raises(Malformed, match="cut short"):
+        read(file.getvalue()[:-lost])
+
+
 def test_a_png_ends_where_it_ends() -> None:
     for spoilt in (picture()[:-1], picture()[:-12], picture() + b"PK\3\4 polyglot"):
         with pytest.raises(Malformed, match="cut short or has data after its end"):
