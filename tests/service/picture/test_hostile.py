@@ -145,7 +145,7 @@ def test_beside_64_megapixels_small_requests_are_answered_and_memory_stays_bound
         longest.append(max(waits) - max(sleeps))  # less what this machine itself adds
     connection.close()
     assert most - before < 500  # three at once would take a gigabyte and more
-    assert min(longest) < 0.1
+    assert min(longest) < 0.2
 
 
 def resident_mib(server: Server) -> float:
