@@ -121,13 +121,20 @@ def _is_dithered(grey: Grey) -> bool:
     """Whether greys are told by dots, as in a picture of two colours, of a fax or a GIF."""
     if min(grey.shape) < _SMALL:
         return False
-    middle = grey[1:-1, 1:-1]
-    around = grey[:-2, 1:-1], grey[2:, 1:-1], grey[1:-1, :-2], grey[1:-1, 2:]
-    lightest = np.maximum(np.maximum(*around[:2]), np.maximum(*around[2:]))
-    darkest = np.minimum(np.minimum(*around[:2]), np.minimum(*around[2:]))
-    dots = np.maximum(middle, lightest) - lightest > _DOT
-    dots |= darkest - np.minimum(middle, darkest) > _DOT
-    return bool(np.count_nonzero(dots) > _DOTTED * dots.size)
+    dots = _peaks(grey)[1:-1]
+    most = _DOTTED * dots.size
+    if np.count_nonzero(dots) <= most:  # most pictures: no need to look down the columns too
+        return False
+    return bool(np.count_nonzero(dots & _peaks(grey.T).T[:, 1:-1]) > most)
+
+
+def _peaks(grey: Grey) -> NDArray[np.bool_]:
+    """Which pixels (h, w - 2) are lighter than both beside them in their row, or darker."""
+    middle, left, right = grey[:, 1:-1], grey[:, :-2], grey[:, 2:]
+    lightest, darkest = np.maximum(left, right), np.minimum(left, right)
+    peaks: NDArray[np.bool_] = np.maximum(middle, lightest) - lightest > _DOT
+    peaks |= darkest - np.minimum(middle, darkest) > _DOT
+    return peaks
 
 
 def _smoothed(grey: Grey) -> Grey:
