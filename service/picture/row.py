@@ -40,7 +40,7 @@ def row_of(line: Sequence[Group], images: list[Grey]) -> Row:
     for at, group in enumerate(line):
         if group.box[3] < _LOW * tall and group.mask.mean() > _FULL:
             continue
-        pieces += [_moved(piece, at) for piece in pieces_of([group], [0], images)]
+        pieces += [_moved(piece, at) for piece in pieces_of(group, 0, images)]
     for first in range(len(line)):
         for last in range(first + 2, min(first + _MOST_JOINED, len(line)) + 1):
             piece = _joined(line[first:last], tall, images)
@@ -51,7 +51,7 @@ def row_of(line: Sequence[Group], images: list[Grey]) -> Row:
 
 def cut(row: Row, most: Mapping[int, int], images: list[Grey]) -> Row:
     """The row with up to ``most`` cuts through some of its groups; adds to ``images``."""
-    own = {at: pieces_of([row.groups[at]], [count], images) for at, count in most.items()}
+    own = {at: pieces_of(row.groups[at], count, images) for at, count in most.items()}
     counts = [1] * len(row.groups)
     for at, parts in own.items():
         counts[at] = max((part.last for part in parts), default=1)

@@ -8,6 +8,7 @@ import numpy as np
 from fastapi import FastAPI
 
 from service.decode import Images
+from service.decode.content import parse_content_type
 from service.decode.picture import Pictures
 from service.errors import Invalid, UnsupportedType
 from service.exchange import Exchange, Reply
@@ -25,6 +26,7 @@ from service.schemas.operations import READ
 from service.settings import Settings
 
 READS = "image/*, multipart/form-data with one file, application/json with one picture"
+_HOLD_PICTURES = "image/", "multipart/form-data", "application/json"
 SURE_ENOUGH = 0.5
 """The share of the sureness asked of a digit alone: among digits, a stroke is one sooner."""
 
@@ -42,6 +44,8 @@ def mount(
         body = await exchange.content(settings.max_body_bytes)
         start = perf_counter()
         content_type = exchange.field(b"content-type")
+        if not parse_content_type(content_type)[0].startswith(_HOLD_PICTURES):
+            raise UnsupportedType(f"a number is read in a picture; send one of {READS}")
         large = len(body) > SMALL_JSON_BYTES
         decoded = await when_large(large, decode, content_type, body, limits, until=deadline)
         if not isinstance(decoded, Pictures):

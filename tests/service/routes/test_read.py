@@ -18,6 +18,7 @@ from tests.service.picture.composed import as_picture, composed, text_of
 
 MODELS = Path(__file__).parents[3] / "models"
 PNG = {"Content-Type": "image/png"}
+OCTETS = {"Content-Type": "application/octet-stream"}
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +80,11 @@ def test_a_blank_sheet_has_an_empty_text(champion: Server) -> None:
 
 
 def test_an_array_is_no_picture(champion: Server) -> None:
-    octets = {"Content-Type": "application/octet-stream"}
-    assert champion.request("POST", "/read", bytes(784), octets).status == 415
+    """Whatever its length: what is told is what /read reads, and not how long an array is."""
+    for length, headers in ((784, OCTETS), (100, OCTETS), (100, {})):
+        answer = champion.request("POST", "/read", bytes(length), headers)
+        assert answer.status == 415
+        assert "a number is read in a picture; send one of image/*" in answer.json()["detail"]
 
 
 def test_a_number_is_read_in_one_picture(champion: Server) -> None:
