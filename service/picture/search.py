@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
+
+import numpy as np
 
 from service.picture.find import Box, Found, Texture, find_digit, steepness
 from service.picture.ground import (
@@ -17,6 +20,11 @@ from service.picture.ground import (
 
 _LEAST_SHARE, _LEAST_OF_TWO = 0.1, 0.2
 """A digit has at least so much of all that is steep in a picture; so much if ink can be ground."""
+_LEAST_RING, _STANDS_OUT = 0.5, 0.15
+"""A ring of so much of a box shows what is around it; a digit differs from that by such a share of
+its ink."""
+_GAP = 0.1
+"""What speaks for a gap between strokes, as a share of what would for strokes."""
 WIDEST_STROKES = (0.2, 0.4)
 """The widest a stroke may be, as shares of the picture's shorter side that are tried in turn."""
 
@@ -42,12 +50,36 @@ def search(
             for ink in inks:
                 if polarity in (None, ink.polarity):
                     found = find_digit(ink, edges, near)
+                    if found is not None and not _stands_out(grey, ink, found):
+                        found = replace(found, is_stroke=False, weight=_GAP * found.weight)
                     if found is not None:
                         seen.append((ink, found))
             clear = [pair for pair in seen if _is_clear(*pair, seen)]
             if clear:
                 return max(clear, key=lambda pair: pair[1].weight)
     return max(seen, key=lambda pair: pair[1].weight, default=None)
+
+
+def _stands_out(grey: Grey, ink: Ink, found: Found) -> bool:
+    """Whether what was found differs from what is around it, and not from strokes beside it alone.
+
+    The gap between two strokes under uneven light does not. What fills its picture does.
+    """
+    left, top, width, height = found.box
+    room = max(2, max(width, height) // 2)
+    field = (
+        slice(max(0, top - room), top + height + room),
+        slice(max(0, left - room), left + width + room),
+    )
+    around = np.ones(grey.shape, bool)
+    around[top : top + height, left : left + width] = False
+    ring = grey[field][around[field]]
+    if ring.size < _LEAST_RING * width * height:
+        return True
+    apart = float(np.median(ring)) - float(np.median(grey[found.mask]))
+    if ink.polarity == "light on dark":
+        apart = -apart
+    return apart > _STANDS_OUT * float(np.median(ink.amount[found.mask]))
 
 
 def _is_clear(ink: Ink, found: Found, seen: list[tuple[Ink, Found]]) -> bool:
