@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 
 from service.picture.ground import Grey, Ink, counts, noise, otsu_threshold, sliding
 from service.picture.parts import Mask, Parts, Whole, connected_parts
 from service.picture.rules import without_rules
+from service.picture.sheet import is_frame, is_solid, on_frame
 
 Box = tuple[int, int, int, int]
 """Left, top, width and height, in pixels."""
@@ -37,8 +37,8 @@ _MOST_RUNS, _MOST_UNRULED = 60_000, 15_000
 """Unbroken stretches of ink in all rows, with lines and without; more are a texture."""
 _MOST_FAINT = 10_000
 """Such stretches of the faintest ink; more are grain."""
-_FULL, _ASKEW = 0.7, 0.1
-"""What a digit leaves of its sheet at least; how much of a sheet is beside its four corners."""
+_OF_FRAME = 0.01
+"""What speaks for a frame, which is all edges, as a share of what would for strokes."""
 _SPECK = 0.01
 """A part whose longer side is below this share of the picture's shorter is a speck."""
 
@@ -53,7 +53,7 @@ class Found:
     is_stroke: bool
     """Whether it is made of strokes and clear of the frame."""
     is_solid: bool
-    """Whether it is a block: a stain, or the sheet itself."""
+    """Whether it is a block or a frame: a stain, the sheet itself, an empty box of a form."""
     is_framed: bool
     """Whether it covers more of the picture's outermost pixels than a digit does."""
     share: float
@@ -133,10 +133,11 @@ class Weighed:
     parts: Parts
     weight: NDArray[np.float64]
     solid: Mask
+    """Which are no strokes: blocks, and frames."""
     framed: NDArray[np.float64]
     """The share of the picture's outermost pixels that each covers."""
     share: NDArray[np.float64]
-    """The share of all that is steep in the picture that lies in each part."""
+    """The share of all that is steep in the picture, but for frames, that lies in each part."""
     sharpness: NDArray[np.float64]
     """How steep each part's outline is."""
 
@@ -148,15 +149,17 @@ def weigh(ink: Ink, edges: Grey, mask: Mask, near: Box | None = None) -> Weighed
     sharp = parts.sums(edges)
     length = np.maximum(1, parts.sums(outline.view(np.uint8)))
     sharpness = parts.sums(edges * outline) / length
-    solid, framed = _is_solid(parts, 2 * parts.area / length), _on_frame(parts)
+    framed, frame = on_frame(parts), is_frame(parts)
+    breadth = 2 * parts.area / length
+    solid = is_solid(parts, breadth) | frame
     boldness = parts.sums(ink.amount) / np.maximum(1, parts.area)
     weight = sharp * sharpness * boldness * _place(parts, near)
-    weight *= np.where(solid, 0.1, 1) * (1 - framed) ** 2
+    weight *= np.where(frame, _OF_FRAME, np.where(solid, 0.1, 1)) * (1 - framed) ** 2
     if not ink.is_plain:
         weight[framed > 0] *= 0.3
     long_side = np.maximum(parts.width, parts.height)
     weight[long_side < max(3, _SPECK * min(mask.shape))] = 0
-    share = sharp / max(1, int(edges.sum(dtype=np.int64)))
+    share = sharp / max(1, int(edges.sum(dtype=np.int64)) - int(sharp[frame].sum()))
     return Weighed(parts, weight, solid, framed, share, sharpness)
 
 
@@ -207,61 +210,6 @@ def _outline(mask: Mask) -> Mask:
     inner = wide[:-2, 1:-1] & wide[2:, 1:-1] & wide[1:-1, :-2] & wide[1:-1, 2:]
     outline: Mask = mask & ~inner
     return outline
-
-
-def _is_solid(parts: Parts, breadth: NDArray[np.float64]) -> Mask:
-    """Which parts are blocks rather than strokes: a stain, or the sheet itself on a desk.
-
-    ``breadth`` is how broad each part is, as a stroke.
-    """
-    long_side = np.maximum(parts.width, parts.height)
-    short_side = np.minimum(parts.width, parts.height)
-    stout = short_side > 0.6 * long_side
-    solid: Mask = stout & (parts.area > 0.8 * long_side * short_side)
-    large = parts.area > 0.2 * parts.shape[0] * parts.shape[1]
-    large &= breadth > 0.24 * short_side
-    large &= (parts.width < 0.9 * parts.shape[1]) | (parts.height < 0.9 * parts.shape[0])
-    for part in np.flatnonzero(large & (_on_frame(parts) == 0) & ~solid):
-        solid[part] = _is_four_cornered(parts, int(part))
-    return solid
-
-
-def _is_four_cornered(parts: Parts, part: int) -> bool:
-    """Whether a part, its holes filled, is what lies between its four outermost points.
-
-    They are outermost in the four diagonals. A sheet is, whichever way it is turned; the ring of
-    a 0 reaches half as far again beyond them.
-    """
-    runs = parts.part_of_run == part
-    row, start, end = parts.run_row[runs], parts.run_start[runs], parts.run_end[runs]
-    corners = [
-        (int(ends[at]), int(row[at]))
-        for ends, at in (
-            (start, (row + start).argmin()),
-            (end - 1, (row - end).argmin()),
-            (end - 1, (row + end).argmax()),
-            (start, (row - start).argmax()),
-        )
-    ]
-    firsts = np.flatnonzero(np.diff(row, prepend=-1))
-    left, right = np.minimum.reduceat(start, firsts), np.maximum.reduceat(end, firsts)
-    sheet = Image.new("1", (int(right.max()), int(row[-1]) + 1))
-    ImageDraw.Draw(sheet).polygon(corners, fill=1)
-    columns = np.arange(sheet.width)
-    filled = (columns >= left[:, None]) & (columns < right[:, None])
-    beside = np.count_nonzero(filled != np.asarray(sheet)[row[0] :])
-    size = np.count_nonzero(filled)
-    return bool(parts.area[part] > _FULL * size and beside < _ASKEW * size)
-
-
-def _on_frame(parts: Parts) -> NDArray[np.float64]:
-    """The share of the picture's outermost pixels that each part covers."""
-    height, width = parts.shape
-    length = parts.run_end - parts.run_start
-    on_edge = (parts.run_row == 0) | (parts.run_row == height - 1)
-    covered = np.where(on_edge, length, 0)
-    covered += (parts.run_start == 0).astype(np.int64) + (parts.run_end == width)
-    return np.bincount(parts.part_of_run, covered, len(parts)) / (2 * (height + width))
 
 
 def _place(parts: Parts, near: Box | None) -> NDArray[np.float64]:

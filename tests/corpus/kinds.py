@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 
 from tests.corpus.digits import Shape, drawn
 
@@ -205,6 +205,34 @@ def small(shape: Shape, random: Random) -> bytes:
     return encoded(1 - 0.9 * cover, "PNG")
 
 
+def framed(shape: Shape, random: Random) -> bytes:
+    """Inside the rim of a plate or of a card, dark on light or light on dark."""
+    rim = Image.new("L", (400, 300))
+    gap, width = (int(part) for part in random.integers((0, 2), (12, 14)))
+    ImageDraw.Draw(rim).rectangle((gap, gap, 399 - gap, 299 - gap), outline=255, width=width)
+    cover = np.pad(placed(shape, random, (340, 240), (0.4, 0.8)), 30)
+    light = np.maximum(cover, np.asarray(rim, np.float32) / 255)
+    return encoded(light if random.random() < 0.3 else 1 - light, "PNG")
+
+
+def form(shape: Shape, random: Random) -> bytes:
+    """In one of one to five boxes of a form."""
+    count, high, width = (int(part) for part in random.integers((1, 90, 1), (6, 130, 4)))
+    pitch = high + int(random.integers(8, 30))
+    size = count * pitch + 60, high + 60
+    boxes = Image.new("L", size)
+    pen = ImageDraw.Draw(boxes)
+    for left in range(30, 30 + count * pitch, pitch):
+        pen.rectangle((left, 30, left + high, 30 + high), outline=255, width=width)
+    cover = np.zeros(size[::-1], np.float32)
+    at, inner = 35 + pitch * int(random.integers(count)), high - 9
+    cover[35 : 35 + inner, at : at + inner] = placed(shape, random, (inner, inner), (0.6, 0.85))
+    printed = np.asarray(boxes, np.float32) / np.float32(255)
+    light = on_paper(printed, 0.95, random.uniform(0.2, 0.6))
+    light = np.minimum(light, on_paper(cover, 0.95, random.uniform(0.05, 0.3)))
+    return encoded(light + noise(light.shape, 0.01, random), "JPEG", quality=85)
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """One row of the table: how it is made, and the accuracy that is wanted, in per cent."""
@@ -231,6 +259,8 @@ KINDS = (
     Kind(small),
     Kind(pencil),
     Kind(ruled),
+    Kind(framed),
+    Kind(form),
     Kind(shadow),
     Kind(blurred),
     Kind(compressed),
