@@ -37,6 +37,8 @@ _MOST_RUNS, _MOST_UNRULED = 60_000, 15_000
 """Unbroken stretches of ink in all rows, with lines and without; more are a texture."""
 _MOST_FAINT = 10_000
 """Such stretches of the faintest ink; more are grain."""
+_DOT, _WIDEST_DOT, _DOT_APART = 0.7, 3, 0.4
+"""The least and most sides of a dot, in breadths of a stroke; how far off in heights of a digit."""
 _OF_FRAME = 0.01
 """What speaks for a frame, which is all edges, as a share of what would for strokes."""
 _SPECK = 0.01
@@ -140,6 +142,8 @@ class Weighed:
     """The share of all that is steep in the picture, but for frames, that lies in each part."""
     sharpness: NDArray[np.float64]
     """How steep each part's outline is."""
+    breadth: NDArray[np.float64]
+    """How broad each part is, as a stroke, in pixels."""
 
 
 def weigh(ink: Ink, edges: Grey, mask: Mask, near: Box | None = None) -> Weighed:
@@ -160,7 +164,7 @@ def weigh(ink: Ink, edges: Grey, mask: Mask, near: Box | None = None) -> Weighed
     long_side = np.maximum(parts.width, parts.height)
     weight[long_side < max(3, _SPECK * min(mask.shape))] = 0
     share = sharp / max(1, int(edges.sum(dtype=np.int64)) - int(sharp[frame].sum()))
-    return Weighed(parts, weight, solid, framed, share, sharpness)
+    return Weighed(parts, weight, solid, framed, share, sharpness, breadth)
 
 
 def _heaviest(ink: Ink, edges: Grey, mask: Mask, threshold: int, near: Box | None) -> Found | None:
@@ -179,6 +183,7 @@ def _heaviest(ink: Ink, edges: Grey, mask: Mask, threshold: int, near: Box | Non
     place = _place(parts, near)  # does not count here: a digit at the edge is another digit too
     others = weight * place[heaviest] > 0.25 * weight[heaviest] * place
     others &= 2 * long_side > max(right - left, bottom - top)
+    others |= _is_dot(weighed, heaviest)
     others[chosen] = False
     box = left, top, right - left, bottom - top
     is_solid = bool(weighed.solid[heaviest])
@@ -225,6 +230,25 @@ def _place(parts: Parts, near: Box | None) -> NDArray[np.float64]:
         inside = np.maximum(overlap_x, 0) * np.maximum(overlap_y, 0)
         place *= np.minimum(1, inside / (parts.width * parts.height)) ** 2
     return place
+
+
+def _is_dot(weighed: Weighed, digit: int) -> Mask:
+    """Which parts are dots below or above the digit, as that of a question mark.
+
+    A dot is as broad as the strokes are, and nearer to them than another line of writing.
+    """
+    parts, broad = weighed.parts, weighed.breadth[digit]
+    short_side, long_side = (
+        np.minimum(parts.width, parts.height),
+        np.maximum(parts.width, parts.height),
+    )
+    is_dot = (short_side > _DOT * broad) & (long_side < _WIDEST_DOT * broad) & (short_side >= 3)
+    shared = np.minimum(parts.right, parts.right[digit]) - np.maximum(parts.left, parts.left[digit])
+    is_dot &= shared > 0.5 * parts.width
+    gap = np.maximum(parts.top - parts.bottom[digit], parts.top[digit] - parts.bottom)
+    is_dot &= (gap >= 0) & (gap < _DOT_APART * parts.height[digit])
+    alike: Mask = is_dot & (weighed.sharpness > 0.5 * weighed.sharpness[digit])
+    return alike
 
 
 def _with_its_pieces(parts: Parts, allowed: Mask, heaviest: int) -> Whole:

@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from service.decode import Limits
 from service.picture.look import Seen, look
@@ -63,3 +63,18 @@ def test_no_training_digit_is_a_frame(thinner: int) -> None:
         bold = Image.fromarray((shape.ink * 255).astype(np.uint8))
         ink = np.asarray(bold.filter(ImageFilter.MinFilter(thinner)))
         assert not is_frame(connected_parts(np.pad(ink > 127, 20))).any()
+
+
+@pytest.mark.parametrize("sign", ["?", "!", "i"])
+def test_a_stroke_with_a_dot_is_doubted(sign: str) -> None:
+    image = Image.new("L", (200, 260), 240)
+    ImageDraw.Draw(image).text((70, 30), sign, 20, ImageFont.load_default(180.0))
+    assert "several digits" in looked_at(image).doubts
+
+
+def test_dirt_below_a_digit_is_no_dot() -> None:
+    image = Image.new("L", (200, 260), 240)
+    pen = ImageDraw.Draw(image)
+    pen.line([(60, 40), (140, 40), (90, 180)], 20, 14, joint="curve")
+    pen.ellipse((96, 200, 101, 205), 20)
+    assert looked_at(image).doubts == ()
