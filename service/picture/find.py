@@ -39,8 +39,10 @@ _MOST_FAINT = 10_000
 """Such stretches of the faintest ink; more are grain."""
 _DOT, _WIDEST_DOT, _DOT_APART = 0.7, 3, 0.4
 """The least and most sides of a dot, in breadths of a stroke; how far off in heights of a digit."""
-_OF_FRAME = 0.01
+_OF_FRAME = 1e-6
 """What speaks for a frame, which is all edges, as a share of what would for strokes."""
+_REACH = 5
+"""How far a line's edges reach, in pixels, its own among them; they are taken around each pixel."""
 _SPECK = 0.01
 """A part whose longer side is below this share of the picture's shorter is a speck."""
 
@@ -163,7 +165,7 @@ def weigh(ink: Ink, edges: Grey, mask: Mask, near: Box | None = None) -> Weighed
         weight[framed > 0] *= 0.3
     long_side = np.maximum(parts.width, parts.height)
     weight[long_side < max(3, _SPECK * min(mask.shape))] = 0
-    share = sharp / max(1, int(edges.sum(dtype=np.int64)) - int(sharp[frame].sum()))
+    share = sharp / max(1, _edges_beside(edges, parts, frame))
     return Weighed(parts, weight, solid, framed, share, sharpness, breadth)
 
 
@@ -207,6 +209,15 @@ def _most_framed(ink: Ink, box: Box) -> float:
         return 0.0
     fills = box == (0, 0, *ink.amount.shape[::-1])
     return _MOST_OF_ALL_SIDES if fills else _MOST_FRAMED
+
+
+def _edges_beside(edges: Grey, parts: Parts, frame: Mask) -> int:
+    """The sum of all that is steep but for the frames, whose edges reach beyond their pixels."""
+    total = int(edges.sum(dtype=np.int64))
+    if not frame.any():
+        return total
+    around = sliding(parts.mask(frame).view(np.uint8), _REACH, np.maximum)
+    return total - int((edges * around).sum(dtype=np.int64))
 
 
 def _outline(mask: Mask) -> Mask:

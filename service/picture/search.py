@@ -23,7 +23,7 @@ _LEAST_SHARE, _LEAST_OF_TWO = 0.1, 0.2
 _LEAST_RING, _STANDS_OUT = 0.5, 0.15
 """A ring of so much of a box shows what is around it; a digit differs from that by such a share of
 its ink."""
-_GAP = 0.1
+_GAP = 1e-3
 """What speaks for a gap between strokes, as a share of what would for strokes."""
 WIDEST_STROKES = (0.2, 0.4)
 """The widest a stroke may be, as shares of the picture's shorter side that are tried in turn."""

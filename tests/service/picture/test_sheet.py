@@ -45,6 +45,25 @@ def test_a_digit_in_a_box_of_a_form_is_found(count: int, filled: int) -> None:
     assert seen.doubts == ()
 
 
+@pytest.mark.parametrize("is_light", [False, True])
+@pytest.mark.parametrize("index", range(5))
+def test_a_blurred_digit_is_found_within_a_sharp_rim(index: int, is_light: bool) -> None:
+    """The rim is bolder, larger and steeper, and so are the bare fields within it."""
+    ink = Image.fromarray((mnist(5, seed=3)[index].ink * 255).astype(np.uint8))
+    ink.thumbnail((110, 110))
+    image = Image.new("L", (400, 300))
+    image.paste(ink, (140, 90))
+    image = image.filter(ImageFilter.GaussianBlur(8))
+    ImageDraw.Draw(image).rectangle((5, 5, 394, 294), outline=255, width=10)
+    seen = looked_at(image if is_light else Image.fromarray(255 - np.asarray(image)))
+    assert seen.polarity == ("light on dark" if is_light else "dark on light")
+    assert seen.box is not None
+    left, top, width, height = seen.box
+    assert 110 < left < left + width < 280
+    assert 60 < top < top + height < 230
+    assert "not a digit" not in seen.doubts
+
+
 def test_an_empty_box_is_no_digit() -> None:
     assert "not a digit" in looked_at(form(1, None)).doubts
 
