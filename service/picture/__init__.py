@@ -2,15 +2,19 @@
 
 The steps, one file each:
 
-    container.py  what its decoder needs of a file; what would cost too much is refused
-    open.py       the file's pixels, grey and upright
+    container.py  what its decoder needs of a file, tiff.py and webp.py of theirs; what would cost
+                  too much is refused
+    open.py       the file's pixels, upright, and grey.py those in grey
     ground.py     what is ink and what the ground it stands on, and which of them is darker
     rules.py      the lines of writing paper, taken out
     parts.py      the connected parts of the ink
-    find.py       which parts are the digit
+    sheet.py      which of them are sheets and frames
+    find.py       which are the digit
+    search.py     these for every way to read the ground, the surest first
     normalise.py  the digit's strokes in MNIST's form
-    look.py       these in their order
+    look.py       all in their order
 
-A whole number goes on from the parts: lines.py sorts them, split.py cuts them in all likely ways,
-lattice.py finds which cuts are real, number.py has these in their order.
+A whole number has its own ink (number_ink.py) and goes on from its parts: lines.py sorts them,
+row.py takes each as it is and with its neighbours, pieces.py cuts those that are no digit, where
+split.py would, lattice.py finds which cuts are real, number.py has these in their order.
 """
