@@ -34,7 +34,7 @@ test: $(VENV)/.perf ## run the tests; ARGS="-m 'not slow'" for the quick ones
 bench: $(VENV)/.perf ## measure the service beside its limit, some 7 minutes (needs wrk); ARGS="--rounds 5"
 	$(BIN)/python -m tests.bench $(ARGS)
 
-pictures: $(VENV)/.dev ## make pictures of twenty kinds and print what is read of each; ARGS="--count 100"
+pictures: $(VENV)/.dev ## make pictures of twenty-two kinds and print what is read of each; ARGS="--count 100"
 	$(BIN)/python -m tests.corpus $(ARGS)
 
 check: $(VENV)/.dev ## lint, formatting and strict types
