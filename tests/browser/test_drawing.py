@@ -161,7 +161,7 @@ def test_the_bars_follow_the_pen_within_a_tenth_of_a_second(open_page: Opener) -
         page.mouse.move(pad["x"] + 120 + 6 * step, pad["y"] + 200)
         page.mouse.down()
         page.mouse.up()
-        wait_until(lambda: page.evaluate("spy.delays.length") > step, PATIENCE_S)  # noqa: B023 - called at once
+        wait_until(lambda step=step: page.evaluate("spy.delays.length") > step, PATIENCE_S)
         bare.append(page.evaluate(BARE))
     delays = page.evaluate("spy.delays")[5:]
     print(f"from stroke to bars: {median(delays):.0f} ms (median), {max(delays):.0f} ms (most)")

@@ -141,7 +141,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--model", type=Path, help="a model file, instead of the champion")
     parser.add_argument("--count", type=int, default=300, help="digits of each source")
-    parser.add_argument("--kinds", nargs="*", help="the kinds to make (default: all)")
+    names = [kind.name for kind in KINDS]
+    told = "the kinds to make (default: all); none after it: shapes as given alone"
+    parser.add_argument("--kinds", nargs="*", choices=names, metavar="KIND", help=told)
     parser.add_argument("--strings", action="store_true", help="numbers of 1 to 8 digits instead")
     parser.add_argument("--training", action="store_true", help="strings of training images")
     options = parser.parse_args(arguments)
@@ -157,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             figures = f"{one.count:>6}{one.accuracy:>9.2f}{one.milliseconds:>8.1f}"
             print(f"{one.name:<16}{figures}", flush=True)
         return 0
-    kinds = [kind for kind in KINDS if not options.kinds or kind.name in options.kinds]
+    kinds = [kind for kind in KINDS if options.kinds is None or kind.name in options.kinds]
     print(f"{'kind':<16}{'digits':<8}{'count':>6}{'right %':>9}{'doubtful %':>12}{'CPU ms':>8}")
     missed = 0
     for row in rows(runtime, least, options.count, kinds):
@@ -169,7 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             + (f"  below {row.target:g}" if below else ""),
             flush=True,
         )
-    if not options.kinds:
+    if options.kinds is None:
         print(f"\n{'no digit':<24}{'count':>6}{'':>9}{'doubtful %':>12}{'CPU ms':>8}")
         for make in NON_DIGITS:
             share, milliseconds = doubted(runtime, least, make, options.count)
