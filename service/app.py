@@ -7,31 +7,21 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from service import __version__
-from service.http import Edge
-from service.lifecycle import Lifecycle
-from service.logs import AccessLog, configure_logs
-from service.lookers import Lookers
-from service.metrics import Metrics
-from service.routes import (
-    datasets,
-    docs,
-    evaluate,
-    health,
-    metrics,
-    models,
-    page,
-    predict,
-    read,
-    v1,
-    v2,
-)
+from service.api import datasets, docs, evaluate, health, metrics, models, page, predict, read
+from service.api.v1 import predict as v1_predict
+from service.api.v2 import server
+from service.background.picture_pool import PicturePool
+from service.background.threads import worker_threads
+from service.http.dispatch import Dispatcher
+from service.models.versions import Versions
+from service.observe.logs import AccessLog, configure_logs
+from service.observe.metrics import Metrics
 from service.settings import Settings
-from service.threads import worker_threads
 
 DESCRIPTION = "Digit recognition: Keras-trained, ONNX-served."
 
 
-def build(settings: Settings, shared: Path | None = None) -> Edge:
+def build(settings: Settings, shared: Path | None = None) -> Dispatcher:
     """The ASGI application; ``shared`` is the folder where all workers keep their figures."""
     as_json = configure_logs(settings.log_format, settings.log_level)
     app = FastAPI(
@@ -44,18 +34,18 @@ def build(settings: Settings, shared: Path | None = None) -> Edge:
         redirect_slashes=False,
     )
     figures = Metrics(shared)
-    lifecycle = Lifecycle(settings, figures)
-    lookers = Lookers(worker_threads(settings.workers))
-    predict.mount(app, settings, lifecycle, figures, lookers)
-    read.mount(app, settings, lifecycle, figures, lookers)
-    evaluate.mount(app, settings, lifecycle)
+    versions = Versions(settings, figures)
+    pictures = PicturePool(worker_threads(settings.workers))
+    predict.mount(app, settings, versions, figures, pictures)
+    read.mount(app, settings, versions, figures, pictures)
+    evaluate.mount(app, settings, versions)
     datasets.mount(app, settings)
-    models.mount(app, lifecycle)
-    health.mount(app, lifecycle)
+    models.mount(app, versions)
+    health.mount(app, versions)
     metrics.mount(app, figures)
-    v1.mount(app, settings, lifecycle, figures)
-    v2.mount(app, settings, lifecycle, figures)
+    v1_predict.mount(app, settings, versions, figures)
+    server.mount(app, settings, versions, figures)
     page.mount(app)
     docs.mount(app)
     access_log = AccessLog(as_json) if settings.access_log else None
-    return Edge(app, settings, lifecycle, figures, access_log, warm=lookers.warm)
+    return Dispatcher(app, settings, versions, figures, access_log, warm=pictures.warm)

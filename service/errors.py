@@ -1,6 +1,6 @@
 """Everything that can go wrong with a request, and the one form in which it is told.
 
-Domain code raises a :class:`Fault`; ``service.http`` renders it. The tree::
+Domain code raises a :class:`Fault`; ``service.http.dispatch`` renders it. The tree::
 
     Fault
     ├── Malformed         400  the bytes are not what they say

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from service.repository import NAME, Repository
-from training.label_errors import LABELS
+from service.models.repository import NAME, Repository
+from training.measure.label_errors import LABELS
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"

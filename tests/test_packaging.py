@@ -68,7 +68,7 @@ def test_the_service_loads_neither_training_nor_its_libraries() -> None:
 
 
 def test_looking_after_models_loads_no_training_library() -> None:
-    loaded = modules_after("import training.models")
+    loaded = modules_after("import training.cli.models")
     assert not loaded & {"tensorflow", "keras", "tf2onnx", "onnx", "matplotlib"}
 
 

@@ -16,7 +16,7 @@ import pytest
 from service.settings import PREFIX, Settings
 from tests import readme_rows
 from tests.server import Server, serving
-from training.flags import parse
+from training.cli.flags import parse
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()

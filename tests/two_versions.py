@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.repository import Repository
-from service.runtime import Images, Runtime
+from service.inference.runtime import Runtime
+from service.models.repository import Repository
+from service.types import Images
 from tests.steady import Kind, post
 
 _MODEL_VERSION = re.compile(rb"\r\nx-model-version: (\d+)\r\n", re.IGNORECASE)

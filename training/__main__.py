@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from training.stop import Stopped, held, stoppable
+from training.cli.interrupt import Stopped, held, stoppable
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,12 +26,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _train(arguments: list[str] | None) -> int:
     with held():  # NumPy may crash where it is interrupted while it loads
-        from service.repository import RepositoryError
+        from service.models.repository import RepositoryError
+        from training.cli.flags import parse
+        from training.cli.report import Report
+        from training.cli.usage import in_one_line
         from training.errors import TrainingError
-        from training.flags import parse
-        from training.report import Report
         from training.run import train
-        from training.usage import in_one_line
 
     command = parse(arguments)
     try:

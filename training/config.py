@@ -1,6 +1,6 @@
 """Every knob of a training run, each once: its name, type, range, default and meaning.
 
-The command line is built from these fields (``training.flags``) and recipes are TOML files that
+The command line is built from these fields (``training.cli.flags``) and recipes are TOML files that
 set some of them. A flag beats the recipe, the recipe beats the default.
 """
 

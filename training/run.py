@@ -10,22 +10,23 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from service.repository import Repository
-from service.scores import Scores
-from service.threads import worker_threads
-from training import card, stopped
-from training.checkpoint import Checkpoint, State
-from training.data import Dataset, Split, load, split
+from service.answer.scores import Scores
+from service.background.threads import worker_threads
+from service.models.repository import Repository
+from training.cli import interrupted_runs
+from training.cli.flags import Command
+from training.cli.interrupt import finish_first
+from training.cli.quiet import quiet_stderr
+from training.cli.report import Report
+from training.data.loading import Dataset, Split, load, split
 from training.errors import TrainingError
-from training.flags import Command
-from training.history import Epoch, History
-from training.measure import measure
-from training.promote import NOT_WANTED, Decision, promote_past_gate, release
-from training.publish import published, staging
-from training.quiet import quiet_stderr
-from training.report import Report
-from training.stop import finish_first
-from training.verify import LessAccurate, Verification, verify, verify_int8
+from training.export.verify import LessAccurate, Verification, verify, verify_int8
+from training.measure import card
+from training.measure.measure import measure
+from training.network.checkpoint import Checkpoint, State
+from training.network.history import Epoch, History
+from training.registry.promote import NOT_WANTED, Decision, promote_past_gate, release
+from training.registry.publish import published, staging
 
 if TYPE_CHECKING:
     import keras
@@ -51,11 +52,13 @@ def train(command: Command, report: Report) -> None:
         if state and _had_published(state.history.run, command, checkpoint, report):
             return
         network, history = _fit(command, parts, checkpoint, state, report)
-        from training import calibrate, evaluate, export, model, plots
+        from training.export import convert
+        from training.measure import plots
+        from training.network import architectures, calibrate, evaluate
 
         held_out = parts.validation_images, parts.validation_labels
         temperature = calibrate.calibrate(network, *held_out)
-        classifier = model.with_probabilities(network)
+        classifier = architectures.with_probabilities(network)
         validation = evaluate.evaluate(classifier, *held_out)
         report.evaluate(evaluate.evaluate(classifier, dataset.test_images, dataset.test_labels))
 
@@ -67,8 +70,8 @@ def train(command: Command, report: Report) -> None:
         story = card.describe(
             architecture=config.architecture,
             parameters=network.count_params(),
-            opset=export.OPSET,
-            ir_version=export.IR_VERSION,
+            opset=convert.OPSET,
+            ir_version=convert.IR_VERSION,
             data=_about(dataset, parts),
             settings=config.model_dump(mode="json"),
             training=_training(command, history, temperature),
@@ -76,7 +79,7 @@ def train(command: Command, report: Report) -> None:
             verification=proof.as_dict(),
             **measured.as_parts(),
         )
-        export.stamp(path, card.story(story))
+        convert.stamp(path, card.story(story))
         plots.draw(story, dataset.test_images, folder)
 
         _release(folder, command, story, checkpoint, report)
@@ -88,11 +91,11 @@ def _fit(
     """Builds the network and fits it, or goes on with it; gives it in float32."""
     report.loading()
     _load_tensorflow()
-    from training import fit, model
+    from training.network import architectures, fit
 
     config = command.config
     fit.prepare(config)
-    network = model.build(config)
+    network = architectures.build(config)
     report.model(config, network.count_params())
     report.stages(config)
     on_epoch = _watching(command, checkpoint, state, report)
@@ -100,13 +103,13 @@ def _fit(
         network, config, parts, report.batch, on_epoch, checkpoint=checkpoint, state=state
     )
     report.fit(history)
-    return model.as_float32(network, config), history
+    return architectures.as_float32(network, config), history
 
 
 def _stopped(command: Command, checkpoint: Checkpoint, report: Report) -> State | None:
     """Where the run that is to go on was stopped; None where it begins."""
-    if others := stopped.kept(command.checkpoints):
-        report.resume(stopped.told(others))
+    if others := interrupted_runs.kept(command.checkpoints):
+        report.resume(interrupted_runs.told(others))
     if not command.resume:
         if checkpoint.exists():
             report.resume("a run like this was stopped; --resume would go on with it")
@@ -125,7 +128,7 @@ def _watching(
     """Whom a fit tells of its epochs: the screen, and TensorBoard where that is asked for."""
     if not command.tensorboard:
         return report.epoch
-    from training.tensorboard import Logs
+    from training.network.tensorboard import Logs
 
     name = f"{Path(command.recipe).stem}-{checkpoint.folder.name[:8]}"
     logs = Logs(command.tensorboard / name, state.history.epochs if state else ())
@@ -150,11 +153,12 @@ def _write(
 
     Where 8 bits lose more than they may, the float32 file is kept: a long run is not thrown away.
     """
-    from training import evaluate, export, quantize
+    from training.export import convert, quantize
+    from training.network import evaluate
 
     test = dataset.test_images, dataset.test_labels
-    export.export(classifier, path)
-    report.export(path, export.OPSET)
+    convert.export(classifier, path)
+    report.export(path, convert.OPSET)
     proof = verify(path, partial(evaluate.probabilities, classifier), *test)
     report.verify(proof)
     if config.weights == "int8":

@@ -6,8 +6,8 @@ import re
 import zlib
 from io import BytesIO
 
+from service.background.large_work import give_way
 from service.errors import Malformed, TooLarge, UnsupportedType
-from service.offload import give_way
 
 MOST_ENCODINGS = 4
 _PIECE_BYTES = 1 << 15

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 
-from service.decode import Limits
 from service.decode.content import parse_content_type
-from service.decode.flaws import check_count, refuse
-from service.decode.picture import Pictures
+from service.decode.pictures import Pictures
+from service.decode.validation import check_count, refuse
 from service.errors import Malformed, TooLarge
+from service.types import Limits
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks

@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import chain
 from typing import Any
 
-from service.decode import PIXELS, SIDE
-from service.decode.diagnose import name_of, shape_flaw
-from service.decode.fields import shown
-from service.decode.flaws import refuse
+from service.decode.diagnosis import name_of, shape_flaw
+from service.decode.v2_fields import shown
+from service.decode.validation import refuse
+from service.types import PIXELS, SIDE
 
 
 def pack_images(images: list[Any], *, booleans: bool) -> bytes | None:

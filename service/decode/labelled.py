@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.decode import Images, Limits
 from service.decode.content import gunzip
-from service.decode.diagnose import name_of
-from service.decode.flaws import Flaws, refuse
+from service.decode.diagnosis import name_of
 from service.decode.form import Part, parse_form
 from service.decode.idx import GZIP_MAGIC, read_idx
+from service.decode.json_images import read_images
 from service.decode.npy import MAGIC, images_from_array, read_npy, read_npz
-from service.decode.pixels import read_images
+from service.decode.validation import Flaws, refuse
 from service.errors import Fault
+from service.types import Images, Limits
 
 Labels = NDArray[np.int64]
 Labelled = tuple[Images, Labels]

@@ -18,10 +18,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from service.decode import SIDE, Images, Limits
-from service.decode.flaws import check_count, refuse
-from service.decode.pixels import check_pixels
+from service.decode.json_images import check_pixels
+from service.decode.validation import check_count, refuse
 from service.errors import Fault, Malformed, TooLarge
+from service.types import SIDE, Images, Limits
 
 MAGIC = b"\x93NUMPY"
 LARGEST_HEADER = 1024  # five dimensions take 128

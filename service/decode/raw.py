@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from service.decode import PIXELS, SIDE, Images, Limits
-from service.decode.flaws import check_count, refuse
-from service.decode.pixels import check_pixels
+from service.decode.json_images import check_pixels
+from service.decode.validation import check_count, refuse
 from service.errors import Malformed
-from service.picture.open import is_picture
+from service.imaging.load import is_picture
+from service.types import PIXELS, SIDE, Images, Limits
 
 
 def from_bytes(body: bytes, limits: Limits, field: str = "body") -> Images:

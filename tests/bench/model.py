@@ -25,11 +25,12 @@ from typing import Any
 
 import onnxruntime
 
-from service.repository import Repository
-from service.runtime import Images, Runtime
+from service.inference.runtime import Runtime
+from service.models.repository import Repository
+from service.types import Images
 from tests.bench.cases import first_images
+from training.cli.quiet import quiet_stderr
 from training.config import Config
-from training.quiet import quiet_stderr
 
 REFERENCE = {"architecture": "cnn", "filters": (32, 32, 64, 64, 128), "batch_normalization": True}
 # What of a card's settings makes the network.
@@ -86,11 +87,12 @@ def load(repository: Repository, version: int) -> dict[str, Runtime]:
 def untrained(config: Config) -> Runtime:
     """A network of random weights, exported and loaded as one that serves."""
     with quiet_stderr():
-        from training import export, model
-    classifier = model.with_probabilities(model.build(config))
+        from training.export import convert
+        from training.network import architectures
+    classifier = architectures.with_probabilities(architectures.build(config))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
-        export.export(classifier, path)
+        convert.export(classifier, path)
         return Runtime.load(path.read_bytes(), provider="cpu")
 
 

@@ -29,8 +29,9 @@ from typing import Any
 import numpy as np
 
 from service.decode.idx import read_idx
-from service.repository import Repository
-from service.runtime import Images, Runtime
+from service.inference.runtime import Runtime
+from service.models.repository import Repository
+from service.types import Images
 from tests.bench.cases import TEST_IMAGES
 from tests.server import Server, serving, wait_until
 from tests.steady import Asked, Steady

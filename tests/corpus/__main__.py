@@ -19,14 +19,14 @@ from time import process_time
 
 import numpy as np
 
-from service.decode import Images, Limits
-from service.doubt import doubts, least_confidence
-from service.picture.look import Seen, look
-from service.picture.normalise import normalise
-from service.picture.open import open_picture
-from service.repository import Repository
-from service.routes.read import SURE_ENOUGH
-from service.runtime import Runtime
+from service.answer.quality import doubts, least_confidence
+from service.api.read import SURE_ENOUGH
+from service.imaging.load import open_picture
+from service.imaging.normalise import normalise
+from service.imaging.pipeline import Seen, look
+from service.inference.runtime import Runtime
+from service.models.repository import Repository
+from service.types import Images, Limits
 from tests.corpus.digits import Shape, mnist, other_writers
 from tests.corpus.kinds import KINDS, Kind, Random
 from tests.corpus.non_digits import NON_DIGITS

@@ -2,7 +2,7 @@
 
 Strings of training images are taken apart in every way, once. Then one weight after the other is
 made smaller or larger for as long as that reads more of the strings right, as in coordinate
-descent; the weights that it ends with stand, rounded, in ``service.picture.lattice``.
+descent; the weights that it ends with stand, rounded, in ``service.numbers.lattice``.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
-from service.doubt import least_confidence
-from service.picture.lattice import WEIGHTS
-from service.picture.number import Number, number_in
-from service.picture.open import Picture
-from service.repository import Repository
-from service.routes.read import SURE_ENOUGH
-from service.runtime import Probabilities, Runtime
+from service.answer.quality import least_confidence
+from service.api.read import SURE_ENOUGH
+from service.imaging.load import Picture
+from service.inference.runtime import Runtime
+from service.models.repository import Repository
+from service.numbers.lattice import WEIGHTS
+from service.numbers.number import Number, number_in
+from service.types import Probabilities
 from tests.corpus.digits import mnist
 from tests.corpus.strings import apart, text_of, touching, uneven, with_a_sign
 

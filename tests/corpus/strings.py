@@ -14,10 +14,10 @@ from time import process_time
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from service.decode import Images
-from service.picture.number import Digit, number_in
-from service.picture.open import Picture
-from service.runtime import Runtime
+from service.imaging.load import Picture
+from service.inference.runtime import Runtime
+from service.numbers.number import Digit, number_in
+from service.types import Images
 from tests.corpus.digits import Shape, mnist
 
 _TALL = 80

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.repository import Repository
-from service.runtime import Runtime
+from service.inference.runtime import Runtime
+from service.models.repository import Repository
 from tests.e2e.test_line import TEST_IMAGES, train
 from tests.e2e.test_workers import children
 from tests.server import serving, wait_until

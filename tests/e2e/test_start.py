@@ -14,7 +14,7 @@ from pathlib import Path
 import onnxruntime
 import pytest
 
-from service.runtime import CUDA, has_nvidia_device
+from service.inference.runtime import CUDA, has_nvidia_device
 from tests.server import serving
 from tests.tiny import tiny_model_bytes, tiny_repository, tiny_version
 

@@ -8,10 +8,10 @@ import orjson
 import pytest
 
 from service import errors
+from service.api.request import JSON_TYPE
 from service.errors import PROBLEM_TYPE, Fault, Flaw, Invalid, QueueFull
-from service.exchange import JSON_TYPE
-from service.http import render
-from service.metrics import STATUSES
+from service.http.dispatch import render
+from service.observe.metrics import STATUSES
 
 FAULTS = [
     item for item in vars(errors).values() if isinstance(item, type) and issubclass(item, Fault)

@@ -10,24 +10,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.repository import Repository
+from service.models.repository import Repository
 from tests.tiny import dense_model_bytes
 from tests.training.digits import mnist
-from training import data
-from training.card import describe
-from training.models import main
-from training.promote import release
-from training.publish import staging
-from training.verify import check
+from training.cli.models import main
+from training.data import loading
+from training.export.verify import check
+from training.measure.card import describe
+from training.registry.promote import release
+from training.registry.publish import staging
 
 
 @pytest.fixture(scope="session")
-def digits() -> data.Dataset:
+def digits() -> loading.Dataset:
     return mnist()
 
 
 @pytest.fixture(scope="session")
-def published(digits: data.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def published(digits: loading.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three linear classifiers, fitted in one step to ever more digits, each better; kept as is."""
     root = tmp_path_factory.mktemp("published") / "models"
     for count in (300, 1000, 3000):
@@ -46,7 +46,7 @@ def root(published: Path, tmp_path: Path) -> Path:
     return tmp_path / "models"
 
 
-def linear_classifier(digits: data.Dataset, count: int) -> bytes:
+def linear_classifier(digits: loading.Dataset, count: int) -> bytes:
     """Ridge regression on the one-hot labels of the first ``count`` training images."""
     pixels = digits.train_images[:count].reshape(count, 784) / 255
     inputs = np.concatenate([pixels, np.ones((count, 1))], axis=1)
@@ -55,7 +55,7 @@ def linear_classifier(digits: data.Dataset, count: int) -> bytes:
     return dense_model_bytes(weights[:784].astype(np.float32), weights[784].astype(np.float32))
 
 
-def honest_card(model: bytes, digits: data.Dataset) -> dict[str, Any]:
+def honest_card(model: bytes, digits: loading.Dataset) -> dict[str, Any]:
     right = check(model, digits.test_images).argmax(axis=1) == digits.test_labels
     return describe(
         architecture="linear",

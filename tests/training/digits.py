@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data import Dataset, load
+from training.data.loading import Dataset, load
 
 NAMES = {
     "train_images": "train-images-idx3-ubyte",

@@ -20,12 +20,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from service.repository import Repository
+from service.models.repository import Repository
 from tests.tiny import tiny_model_bytes
-from training.journal import ROLLBACK
-from training.promote import promote, release
-from training.publish import PublishError, locked, staging
-from training.versions import prune
+from training.registry.journal import ROLLBACK
+from training.registry.operations import prune
+from training.registry.promote import promote, release
+from training.registry.publish import PublishError, locked, staging
 
 # Where the repository is written to; what lies between only thinks.
 STEPS_OF = ("publish.py", "journal.py", "versions.py", "shutil.py")

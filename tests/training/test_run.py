@@ -8,19 +8,20 @@ import onnx
 import pytest
 
 from tests.training.digits import few
-from training.report import Report
+from training.cli.report import Report
 
 
 def test_where_8_bits_lose_more_than_they_may_the_float32_file_is_kept(tmp_path: Path) -> None:
     """The labels are the float32 network's own: every change is a loss; untrained, it has many."""
     pytest.importorskip("keras")
-    from training import evaluate, fit, model, run
+    from training import run
     from training.config import Config
-    from training.data import split
+    from training.data.loading import split
+    from training.network import architectures, evaluate, fit
 
     config = Config(architecture="valid_cnn", filters=(8, 16), weights="int8")
     fit.prepare(config)
-    classifier = model.with_probabilities(model.build(config))
+    classifier = architectures.with_probabilities(architectures.build(config))
     digits = few(1200, 400)
     own = evaluate.probabilities(classifier, digits.test_images).argmax(axis=1)
     dataset = replace(digits, test_labels=own)

@@ -11,11 +11,11 @@ from pathlib import Path
 import onnx
 import pytest
 
-from service.repository import Repository
-from service.runtime import Runtime
+from service.inference.runtime import Runtime
+from service.models.repository import Repository
 from tests.training.digits import NAMES, few, mnist, write_folder
-from training.versions import listed
-from training.versions import verify as prove_again
+from training.registry.operations import listed
+from training.registry.operations import verify as prove_again
 
 STAGES = (
     *("data", "model", "fit", "evaluate", "export", "verify", "Test", "measure", "publish"),

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.decode import Images, Limits
 from service.decode.idx import read_idx
+from service.types import Images, Limits
 
 MNIST = Path(__file__).parents[3] / "training" / "mnist"
 LIMITS = Limits()

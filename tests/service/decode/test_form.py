@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.decode import Limits
 from service.decode.form import Part, from_form, parse_form
 from service.errors import Fault, Invalid, Malformed, TooLarge, UnsupportedType
+from service.types import Limits
 from tests.service.decode.samples import BOUNDARY, LIMITS, digits, encode, form, picture
 
 

@@ -11,9 +11,9 @@ import orjson
 import pytest
 from numpy.typing import NDArray
 
-from service.decode import Limits
 from service.decode.labelled import from_form, from_json
 from service.errors import Fault, Invalid, Malformed, TooLarge
+from service.types import Limits
 from tests.service.decode.samples import BOUNDARY, LIMITS, digits, form, idx, labels, npy, npz
 
 

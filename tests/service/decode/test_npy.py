@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.decode import Limits
 from service.decode.npy import from_npy, read_npy, read_npz
 from service.errors import Fault, Invalid, Malformed, TooLarge
+from service.types import Limits
 from tests.service.decode.samples import LIMITS, digits, labels, npy, npz
 
 TYPES = ["u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8", "g"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from service.decode import Limits
 from service.decode.raw import from_bytes
 from service.errors import Invalid, Malformed, TooLarge
+from service.types import Limits
 from tests.service.decode.samples import LIMITS, digits, picture
 
 

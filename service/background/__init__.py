@@ -1,0 +1,1 @@
+"""Threads for what would hold up the event loop."""

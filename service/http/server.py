@@ -1,0 +1,177 @@
+"""Runs the application on uvicorn: one process, or a supervisor with several workers."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from service.app import build
+from service.background import memory
+from service.http.connection import Connection
+from service.http.dispatch import Dispatcher
+from service.http.shutdown import SETTLE_SECONDS, let_none_in
+from service.observe.logs import LOGGER, configure_logs
+from service.settings import Settings
+
+BACKLOG = 2048
+ACCEPTS = 16
+"""Connections that all workers let in at a turn of their event loops. uvloop lets one in for each
+listening handle: with a single one, a busy worker, whose turns are long, leaves callers outside."""
+
+WORKER_SECONDS = 30
+"""How long a worker may take to start, or to answer the supervisor, before it is replaced."""
+
+
+class ServeError(Exception):
+    """The service cannot run; one line says why."""
+
+
+class Supervisor(Multiprocess):
+    """uvicorn's, but it learns at once that a worker has died, starting or not.
+
+    And it lets no connection in that no worker would accept any more.
+    """
+
+    def __init__(self, config: uvicorn.Config, listener: socket.socket, delay_s: float) -> None:
+        self._listeners = handles(listener, config.workers)
+        super().__init__(config, self._listeners)
+        self._delay_s = delay_s
+
+    def join_all(self) -> None:
+        """Waits until the workers, told to end, have ended."""
+        end = time.monotonic() + self._delay_s
+        while time.monotonic() < end and any(each.process.is_alive() for each in self.processes):
+            time.sleep(0.02)
+        let_none_in(self._listeners[0].fileno())
+        time.sleep(SETTLE_SECONDS)
+        for listener in self._listeners:
+            listener.close()
+        super().join_all()
+
+    def keep_subprocess_alive(self) -> None:
+        """Replaces the workers that died or hang."""
+        for process in self.processes:
+            # While this end is open here too, the death of the other leaves the pipe open.
+            process.child_conn.close()
+        super().keep_subprocess_alive()
+
+
+def run(settings: Settings) -> None:
+    """Serves until a signal ends it. Raises :class:`ServeError` where it cannot start."""
+    configure_logs(settings.log_format, settings.log_level)
+    _allow_all_files()
+    listener = _listen(settings.host, settings.port)
+    host, port = listener.getsockname()[:2]
+    shown = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    LOGGER.info("listening", extra={"url": shown, "workers": settings.workers})
+    try:
+        if settings.workers == 1:
+            _run_one(settings, listener)
+        else:
+            _run_many(settings, listener)
+    finally:
+        listener.close()
+
+
+def _run_one(settings: Settings, listener: socket.socket) -> None:
+    faults: list[str] = []
+    server = uvicorn.Server(_config(settings, None, faults.append))
+
+    def end(number: int, frame: FrameType | None) -> None:
+        server.should_exit = True
+
+    # For a signal that comes before uvicorn listens to them, and for when it has stopped: it then
+    # raises the signal again, which is no reason to fail.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    try:
+        server.run(handles(listener, 1))
+    except SystemExit as stopped:
+        raise ServeError("; ".join(faults)) from stopped
+
+
+def _run_many(settings: Settings, listener: socket.socket) -> None:
+    # In memory where there is such a place: the figures are written on every request.
+    in_memory = Path("/dev/shm")  # noqa: S108 - only tempfile's private folders are made there
+    where = in_memory if in_memory.is_dir() else None
+    with tempfile.TemporaryDirectory(prefix="mnist-serve-", dir=where) as folder:
+        shared = Path(folder)
+        fault = shared / "fault"
+        supervisor = Supervisor(
+            _config(settings, shared, fault.write_text), listener, settings.drain_delay_s
+        )
+        supervisor.run()
+        codes = [process.exitcode for process in supervisor.processes]
+        if uvicorn.config.STARTUP_FAILURE in codes:
+            raise ServeError(fault.read_text())
+
+
+def _config(
+    settings: Settings, shared: Path | None, tell_fault: Callable[[str], object]
+) -> uvicorn.Config:
+    return uvicorn.Config(
+        partial(_build, settings, shared, tell_fault),
+        factory=True,
+        workers=settings.workers,
+        http=Connection,
+        loop="uvloop",
+        ws="none",
+        lifespan="on",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=settings.keep_alive_s,
+        timeout_graceful_shutdown=settings.drain_timeout_s,
+        timeout_worker_healthcheck=WORKER_SECONDS,
+    )
+
+
+def _build(
+    settings: Settings, shared: Path | None, tell_fault: Callable[[str], object]
+) -> Dispatcher:
+    """The application, in the process that serves it."""
+    memory.keep_freed()
+    dispatcher = build(settings, shared)
+    dispatcher.tell_start_fault = tell_fault
+    memory.collect_seldom()
+    return dispatcher
+
+
+def handles(listener: socket.socket, workers: int) -> list[socket.socket]:
+    """The listening socket under as many descriptors as each worker should have; itself first."""
+    others = [listener.dup() for _ in range(ACCEPTS // workers - 1)]
+    for other in others:
+        other.set_inheritable(True)
+    return [listener, *others]
+
+
+def _allow_all_files() -> None:
+    """Raises the soft limit on open files, often 1,024, to the hard one: callers are files too."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with suppress(ValueError, OSError):  # macOS names a limit that it does not grant
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ServeError(f"cannot listen on {host} port {port}: {reason}") from error
+    listener.set_inheritable(True)
+    return listener

@@ -1,0 +1,1 @@
+"""Runs of the model: many requests become one batch."""

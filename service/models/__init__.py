@@ -1,0 +1,1 @@
+"""The versions: read from the repository, checked, loaded, followed."""

@@ -1,0 +1,1 @@
+"""A whole number in a picture: lines, groups of strokes, digits."""

@@ -1,0 +1,26 @@
+"""Shapes and bounds that every part of the service speaks of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+SIDE = 28
+PIXELS = SIDE * SIDE
+
+Images = NDArray[np.uint8]
+"""Shape (n, 28, 28), C-contiguous, 0 = background, 255 = full ink; it may be read-only."""
+Probabilities = NDArray[np.float32]
+"""Shape (n, 10), each row sums to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one request may hold; the defaults are those of ``/predict``."""
+
+    images: int = 4096
+    body_bytes: int = 16 << 20
+    picture_pixels: int = 64_000_000
+    picture_side: int = 16_384

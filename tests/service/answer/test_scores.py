@@ -1,0 +1,163 @@
+"""The scores agree with counts made in another way, and say null where they would divide by 0."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from service.answer.scores import BINS, ReliabilityBin, reliability, score
+
+
+def random_case(n: int = 2000, seed: int = 3) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Probabilities that are right about half the time, and labels."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 10, n)
+    logits = rng.normal(size=(n, 10)) + 1.5 * np.eye(10)[labels]
+    exponents = np.exp(logits)
+    return (exponents / exponents.sum(1, keepdims=True)).astype(np.float32), labels
+
+
+def certain(digits: list[int], confidence: float = 1.0) -> NDArray[np.float32]:
+    """Rows that give ``confidence`` to one digit and the rest to the others."""
+    rows = np.full((len(digits), 10), (1 - confidence) / 9, np.float32)
+    rows[np.arange(len(digits)), digits] = confidence
+    return rows
+
+
+def test_figures_agree_with_a_count_one_by_one() -> None:
+    probabilities, labels = random_case()
+    scores = score(probabilities, labels)
+    guesses = [row.index(max(row)) for row in probabilities.tolist()]
+    pairs = list(zip(labels.tolist(), guesses, strict=True))
+    assert scores.count == 2000
+    assert scores.accuracy == pytest.approx(sum(t == g for t, g in pairs) / 2000)
+    assert 0.3 < (scores.accuracy or 0) < 0.9
+    losses = [
+        -math.log(max(row[t], 1e-7)) for row, t in zip(probabilities.tolist(), labels, strict=True)
+    ]
+    assert scores.loss == pytest.approx(sum(losses) / 2000, rel=1e-9)
+    for true in range(10):
+        for guess in range(10):
+            assert scores.confusion_matrix[true][guess] == pairs.count((true, guess))
+    for entry in scores.per_class:
+        hits = pairs.count((entry.digit, entry.digit))
+        assert entry.support == sum(t == entry.digit for t, _ in pairs)
+        assert entry.recall == pytest.approx(hits / entry.support)
+        assert entry.precision == pytest.approx(hits / sum(g == entry.digit for _, g in pairs))
+        assert entry.f1 == pytest.approx(
+            2 * hits / (entry.support + sum(g == entry.digit for _, g in pairs))
+        )
+
+
+def test_reliability_is_what_the_calibration_error_sums_up() -> None:
+    probabilities, labels = random_case()
+    bins = reliability(probabilities, labels)
+    assert sum(each.count for each in bins) == len(labels)
+    for index, each in enumerate(bins):
+        if each.count:
+            assert index / BINS < (each.confidence or 0) <= (index + 1) / BINS
+    gaps = (e.count * abs((e.accuracy or 0) - (e.confidence or 0)) for e in bins if e.count)
+    error = score(probabilities, labels).calibration_error
+    assert sum(gaps) / len(labels) == pytest.approx(error, rel=1e-9)
+    hits = sum(round(e.count * e.accuracy) for e in bins if e.accuracy is not None)
+    assert hits == int((probabilities.argmax(axis=1) == labels).sum())
+
+
+def test_a_bin_without_images_has_no_means() -> None:
+    bins = reliability(certain([3]), np.array([4]))
+    assert bins == (*[ReliabilityBin(0, None, None)] * (BINS - 1), ReliabilityBin(1, 1.0, 0.0))
+
+
+def test_calibration_error_agrees_with_its_definition() -> None:
+    probabilities, labels = random_case()
+    confidence = probabilities.max(1).tolist()
+    correct = (probabilities.argmax(1) == labels).tolist()
+    expected = 0.0
+    for m in range(1, 16):
+        inside = [i for i, c in enumerate(confidence) if (m - 1) / 15 < c <= m / 15]
+        if inside:
+            accuracy = sum(correct[i] for i in inside) / len(inside)
+            mean = sum(confidence[i] for i in inside) / len(inside)
+            expected += len(inside) / len(labels) * abs(accuracy - mean)
+    assert score(probabilities, labels).calibration_error == pytest.approx(expected, rel=1e-6)
+    assert expected > 0.01
+
+
+def test_a_bin_is_open_below_and_closed_above() -> None:
+    """0.2 ends the third of 15 bins: were it in the fourth, with 0.25, the two would cancel."""
+    rows = np.zeros((2, 10), np.float64)
+    rows[0, 0], rows[1, 0] = 3 / 15, 0.25
+    error = score(rows.astype(np.float64), np.array([0, 1])).calibration_error
+    assert error == pytest.approx((abs(1 - 0.2) + abs(0 - 0.25)) / 2)
+
+
+def test_perfect_answers() -> None:
+    labels = np.arange(10)
+    scores = score(certain(list(range(10))), labels)
+    assert (scores.accuracy, scores.loss, scores.calibration_error) == (1.0, 0.0, 0.0)
+    assert scores.mistakes == ()
+    assert all(entry.f1 == 1.0 for entry in scores.per_class)
+
+
+def test_a_certain_error_costs_the_clipped_loss_not_infinity() -> None:
+    assert score(certain([1]), np.array([0])).loss == pytest.approx(-math.log(1e-7))
+
+
+def test_what_would_divide_by_zero_is_null() -> None:
+    scores = score(certain([3, 3, 5]), np.array([3, 4, 3]))
+    by_digit = {entry.digit: entry for entry in scores.per_class}
+    unseen, never_guessed, never_true = by_digit[0], by_digit[4], by_digit[5]
+    assert (unseen.precision, unseen.recall, unseen.f1, unseen.support) == (None, None, None, 0)
+    assert (never_guessed.precision, never_guessed.recall, never_guessed.f1) == (None, 0.0, 0.0)
+    assert (never_true.precision, never_true.recall, never_true.f1) == (0.0, None, 0.0)
+    assert (by_digit[3].precision, by_digit[3].recall, by_digit[3].f1) == (0.5, 0.5, 0.5)
+
+
+def test_nothing_to_score_gives_nulls() -> None:
+    scores = score(np.zeros((0, 10), np.float32), np.zeros(0, np.int64))
+    assert (scores.count, scores.accuracy, scores.loss, scores.calibration_error) == (
+        0, None, None, None,
+    )  # fmt: skip
+
+
+def test_mistakes_are_the_20_most_confident_and_equals_keep_their_order() -> None:
+    digits = [1] * 30
+    probabilities = np.concatenate([certain(digits, 0.5), certain([2], 0.9), certain([3], 0.4)])
+    scores = score(probabilities, np.zeros(32, np.int64))
+    assert len(scores.mistakes) == 20
+    assert [mistake.index for mistake in scores.mistakes] == [30, *range(19)]
+    assert scores.mistakes[0].label == 0
+    assert scores.mistakes[0].digit == 2
+    assert scores.mistakes[0].confidence == 0.9
+    assert np.float32(scores.mistakes[0].confidence) == probabilities[30, 2]
+
+
+def test_the_dictionary_has_the_contracts_form_and_is_json() -> None:
+    probabilities, labels = random_case(50)
+    value = json.loads(json.dumps(score(probabilities, labels).as_dict(), allow_nan=False))
+    assert list(value) == [
+        "count", "accuracy", "loss", "calibration_error", "per_class", "confusion_matrix",
+        "mistakes",
+    ]  # fmt: skip
+    assert list(value["per_class"][0]) == ["digit", "precision", "recall", "f1", "support"]
+    assert list(value["mistakes"][0]) == ["index", "label", "digit", "confidence"]
+    assert len(value["confusion_matrix"]) == 10
+    assert sum(map(sum, value["confusion_matrix"])) == 50
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int32, np.int64])
+def test_labels_may_be_of_any_whole_type(kind: type[np.integer]) -> None:
+    probabilities, labels = random_case(300)
+    assert score(probabilities, labels.astype(kind)) == score(probabilities, labels)
+
+
+@pytest.mark.parametrize(
+    ("shape", "labels"), [((2, 9), [0, 1]), ((2, 10), [0]), ((1, 10), [10]), ((1, 10), [-1])]
+)
+def test_what_does_not_fit_is_refused(shape: tuple[int, int], labels: list[int]) -> None:
+    with pytest.raises(ValueError, match=r"labels"):
+        score(np.zeros(shape, np.float32), np.array(labels))

@@ -1,0 +1,72 @@
+"""Large bodies are bounded together, and each gives its room back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from service.api.body_budget import BodyBudget
+from service.errors import QueueFull
+from service.http.throttle import LONGEST_SECONDS
+from service.inference.batch import Queue
+from service.observe.metrics import Metrics
+from tests.server import Server, read_all, serving, wait_until
+from tests.tiny import tiny_repository
+
+
+def test_bodies_over_the_limit_are_refused_until_others_are_gone() -> None:
+    metrics = Metrics()
+    budget = BodyBudget(1000, Queue(10, metrics), metrics)
+    budget.take(600)
+    with pytest.raises(QueueFull) as refused:
+        budget.take(500)
+    assert dict(refused.value.headers) == {b"retry-after": b"%d" % LONGEST_SECONDS}
+    assert b'mnist_rejected_total{reason="bodies_full"} 1.0' in metrics.exposition()
+    budget.give_back(600)
+    budget.take(500)
+
+
+def test_one_body_over_the_limit_is_let_in_alone() -> None:
+    metrics = Metrics()
+    budget = BodyBudget(1000, Queue(10, metrics), metrics)
+    budget.take(5000)
+    with pytest.raises(QueueFull):
+        budget.take(1)
+
+
+def test_none_is_let_in_from_when_the_queue_was_full_until_a_quarter_is_free() -> None:
+    metrics = Metrics()
+    queue = Queue(100, metrics)
+    budget = BodyBudget(10_000, queue, metrics)
+    queue.admit(90)
+    budget.take(1000)
+    with pytest.raises(QueueFull):
+        queue.admit(11)
+    queue.leave(10)
+    with pytest.raises(QueueFull) as refused:
+        budget.take(1000)
+    assert b"retry-after" in dict(refused.value.headers)
+    queue.leave(5)
+    budget.take(1000)
+
+
+def test_a_service_gives_the_room_back_with_the_answer(tmp_path: Path) -> None:
+    """A body that is still arriving holds its room; once it is answered there is room again."""
+    images = bytes(range(200)) * 392
+    head = (
+        b"POST /predict HTTP/1.1\r\nHost: mnist\r\nContent-Type: application/octet-stream\r\n"
+        b"Content-Length: %d\r\nConnection: close\r\n\r\n" % len(images)
+    )
+    models = tiny_repository(tmp_path)
+    with serving(models, tmp_path / "log", "--max-waiting-bytes", "100000") as server:
+        with server.connect() as slow:
+            slow.sendall(head + images[:1000])
+            wait_until(lambda: send(server, images) == 429)
+            slow.sendall(images[1000:])
+            assert read_all(slow).startswith(b"HTTP/1.1 200 ")
+        assert send(server, images) == 200
+
+
+def send(server: Server, images: bytes) -> int:
+    return server.post("/predict", images, "application/octet-stream").status

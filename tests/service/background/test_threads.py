@@ -1,0 +1,133 @@
+"""How many threads a worker takes, from quotas and affinities that really are there or are made.
+
+And what threads for work that may never end do to those who wait, or do not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from service.background.threads import Aside, cpu_quota, usable_cores, worker_threads
+
+
+def _v2(root: Path, content: str) -> Path:
+    (root / "cpu.max").write_text(content)
+    return root
+
+
+def _v1(root: Path, quota: str, period: str) -> Path:
+    (root / "cpu").mkdir()
+    (root / "cpu/cpu.cfs_quota_us").write_text(quota)
+    (root / "cpu/cpu.cfs_period_us").write_text(period)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("content", "cores"),
+    [
+        ("max 100000\n", None),
+        ("200000 100000\n", 2.0),
+        ("50000 100000\n", 0.5),
+        ("150000 100000\n", 1.5),
+        ("", None),
+        ("nonsense\n", None),
+        ("100000 0\n", None),
+    ],
+)
+def test_a_version_2_quota_is_quota_by_period(
+    tmp_path: Path, content: str, cores: float | None
+) -> None:
+    assert cpu_quota(_v2(tmp_path, content)) == cores
+
+
+@pytest.mark.parametrize(
+    ("quota", "period", "cores"),
+    [
+        ("-1\n", "100000\n", None),
+        ("250000\n", "100000\n", 2.5),
+        ("100000\n", "0\n", None),
+        ("x\n", "1\n", None),
+    ],
+)
+def test_a_version_1_quota_is_quota_by_period(
+    tmp_path: Path, quota: str, period: str, cores: float | None
+) -> None:
+    assert cpu_quota(_v1(tmp_path, quota, period)) == cores
+
+
+def test_without_cgroups_there_is_no_quota(tmp_path: Path) -> None:
+    assert cpu_quota(tmp_path / "nowhere") is None
+
+
+def test_the_lesser_of_affinity_and_quota_counts_but_never_less_than_one(tmp_path: Path) -> None:
+    mask = os.sched_getaffinity(0)
+    assert usable_cores(_v2(tmp_path, "max 100000")) == len(mask)
+    assert usable_cores(_v2(tmp_path, f"{100_000 * (len(mask) + 5)} 100000")) == len(mask)
+    assert usable_cores(_v2(tmp_path, "30000 100000")) == 1.0
+    try:
+        os.sched_setaffinity(0, {min(mask)})
+        assert usable_cores(_v2(tmp_path, "max 100000")) == 1.0
+    finally:
+        os.sched_setaffinity(0, mask)
+
+
+def test_the_cores_are_divided_among_the_workers_and_each_has_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for cores, workers, threads in [(8.0, 2, 4), (7.9, 2, 3), (2.0, 2, 1), (1.0, 16, 1)]:
+        monkeypatch.setattr("service.background.threads.usable_cores", lambda cores=cores: cores)
+        assert worker_threads(workers) == threads
+
+
+def test_what_runs_aside_gives_or_raises_as_if_it_were_called() -> None:
+    async def work() -> None:
+        aside = Aside("aside", 1)
+        assert await aside.run(lambda: 7) == 7
+        with pytest.raises(ZeroDivisionError):
+            await aside.run(lambda: 1 // 0)
+
+    asyncio.run(work())
+
+
+def test_no_more_than_the_bound_run_aside_at_a_time_though_their_callers_leave() -> None:
+    running: list[int] = []
+    go = threading.Event()
+
+    def wait() -> None:
+        running.append(1)
+        go.wait()
+
+    async def work() -> None:
+        aside = Aside("aside", 2)
+        for _ in range(5):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(aside.run(wait), 0.02)
+        assert len(running) == 2
+        go.set()
+        assert await aside.run(lambda: 7) == 7
+
+    asyncio.run(work())
+
+
+def test_what_never_ends_aside_holds_up_no_exit() -> None:
+    program = """
+import asyncio, threading
+from service.background.threads import Aside
+async def main():
+    try:
+        await asyncio.wait_for(Aside("aside", 1).run(threading.Event().wait), 0.1)
+    except TimeoutError:
+        print("late")
+asyncio.run(main())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "late\n", "")

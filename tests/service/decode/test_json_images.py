@@ -1,0 +1,340 @@
+"""JSON images: what is read, what is refused and in which words, and large bodies in pieces."""
+
+from __future__ import annotations
+
+import base64
+import json
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.decode import json_images, json_text
+from service.decode.json_images import check_pixels, images_from_lists
+from service.decode.pictures import Pictures
+from service.errors import Fault, Invalid, Malformed, TooLarge
+from service.types import Images, Limits
+from tests.service.decode.samples import LIMITS, digits, picture
+
+ROWS: list[list[int]] = digits()[0].tolist()
+
+
+def from_json(text: bytes, limits: Limits) -> Images:
+    """The images in a body, those of pictures too."""
+    read = json_images.from_json(text, limits)
+    if isinstance(read, Pictures):
+        return np.array([seen.image for seen in read.look(limits)])
+    return read
+
+
+def body(*images: Any) -> bytes:
+    return json.dumps({"images": images}, separators=(",", ":")).encode()
+
+
+def changed(value: Any, row: int = 3, column: int = 4) -> list[list[Any]]:
+    """A real image with one entry replaced."""
+    rows: list[list[Any]] = [list(numbers) for numbers in ROWS]
+    rows[row][column] = value
+    return rows
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 64, 300])
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("as_floats", [False, True])
+def test_images_are_read_in_both_forms_whatever_their_number(
+    count: int, flat: bool, as_floats: bool
+) -> None:
+    array = digits()[:count].astype(float if as_floats else int)
+    images = from_json(body(*(array.reshape(count, 784) if flat else array).tolist()), LIMITS)
+    assert images.dtype == np.uint8
+    assert images.flags.c_contiguous
+    assert np.array_equal(images, digits()[:count])
+
+
+@pytest.mark.parametrize("count", [2, 40])
+def test_both_forms_may_stand_in_one_body(count: int) -> None:
+    mixed = [d.ravel().tolist() if i % 2 else d.tolist() for i, d in enumerate(digits()[:count])]
+    assert np.array_equal(from_json(body(*mixed), LIMITS), digits()[:count])
+
+
+@pytest.mark.parametrize("indent", [None, 0, 2])
+def test_spacing_does_not_matter(indent: int | None) -> None:
+    text = json.dumps({"images": digits()[:20].tolist()}, indent=indent).encode()
+    assert np.array_equal(from_json(b"\r\n\t " + text + b" \n", LIMITS), digits()[:20])
+
+
+def test_fractions_are_rounded_half_to_even() -> None:
+    numbers = [0.5, 1.5, 2.5, 254.5, 254.51, 0.49, 1e2, *[0] * 777]
+    assert from_json(body(numbers), LIMITS).ravel()[:7].tolist() == [0, 2, 2, 254, 255, 0, 100]
+
+
+def test_a_blank_image_is_read() -> None:
+    assert not from_json(body([0] * 784), LIMITS).any()
+
+
+@pytest.mark.parametrize("peak", [1, 1.0, 0.5, 1e-9])
+@pytest.mark.parametrize("before", [0, 3, 70])
+def test_an_image_scaled_to_0_1_is_named_among_good_ones(peak: float, before: int) -> None:
+    with pytest.raises(Invalid) as caught:
+        from_json(body(*[ROWS] * before, [[0] * 28] * 27 + [[0] * 27 + [peak]]), LIMITS)
+    assert caught.value.detail == (
+        f"image {before}: its largest value is {peak:g}; it looks scaled to 0..1, send 0..255"
+    )
+    assert [(flaw.index, flaw.field) for flaw in caught.value.flaws] == [(before, "images")]
+
+
+def test_above_1_is_no_longer_suspect() -> None:
+    assert from_json(body([0] * 783 + [1.1]), LIMITS).max() == 1
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (changed(256), "holds 256, above 255"),
+        (changed(255.4), "holds 255.4, above 255"),
+        (changed(2**63), "holds 9.22337e+18, above 255"),
+        (changed(10**30), "holds 1e+30, above 255"),
+        (changed(-1), "holds -1, below 0"),
+        (changed(-0.4), "holds -0.4, below 0"),
+        (changed(True), "row 3, column 4 is true or false"),
+        (changed(None), "row 3, column 4 is null"),
+        (changed("7"), "row 3, column 4 is a string"),
+        (changed([7]), "row 3, column 4 is a list"),
+        (changed({}), "row 3, column 4 is an object"),
+        ([*ROWS[:5], 7, *ROWS[6:]], "row 5 is a number"),
+        ([*ROWS[:5], 28, *ROWS[6:]], "row 5 is a number"),
+        ([*ROWS[:5], "x" * 28, *ROWS[6:]], "row 5 is a string"),
+        ([*ROWS[:5], dict.fromkeys(map(str, range(28)), 7), *ROWS[6:]], "row 5 is an object"),
+        ([*ROWS[:5], [7] * 27, *ROWS[6:]], "row 5 has 27 numbers"),
+        ([*ROWS[:5], [7] * 29, *ROWS[6:]], "row 5 has 29 numbers"),
+        ([*ROWS[:5], [7] * 27, [7] * 29, *ROWS[7:]], "row 5 has 27 numbers"),
+        (ROWS[:27], "has 27 rows"),
+        ([*ROWS, ROWS[0]], "has 29 rows"),
+        ([7] * 783, "has 783 numbers"),
+        ([7] * 785, "has 785 numbers"),
+        ([*[7] * 783, True], "number 783 is true or false"),
+        ([*[7] * 783, [7]], "number 783 is a list"),
+        ([28] * 28, "row 0 is a number"),
+        ([ROWS], "has 1 rows"),
+        ([[[number] for number in row] for row in ROWS], "row 0, column 0 is a list"),
+        ([], "has 0 numbers"),
+        ({}, "is an object"),
+        ("x" * 784, "is a string"),
+        (None, "is null"),
+        (7, "is a number"),
+        (784, "is a number"),
+        (False, "is true or false"),
+    ],
+)
+@pytest.mark.parametrize("before", [0, 30])
+def test_a_faulty_image_is_named_with_its_fault(image: Any, message: str, before: int) -> None:
+    with pytest.raises(Invalid) as caught:
+        from_json(body(*[ROWS] * before, image, *[ROWS] * before), LIMITS)
+    assert caught.value.detail.startswith(f"image {before}: {message}")
+    assert [flaw.index for flaw in caught.value.flaws] == [before]
+    assert caught.value.flaws[0].message.startswith(message)
+
+
+@pytest.mark.parametrize("good", [ROWS, [7] * 784])
+def test_many_faults_are_counted_and_the_first_20_listed(good: list[Any]) -> None:
+    images = [good, [0] * 783 + [1], changed(-1), good[:-1], changed(None)] * 10
+    with pytest.raises(Invalid) as caught:
+        from_json(body(*images), LIMITS)
+    assert caught.value.detail.startswith("40 images are faulty, the first is image 1: its largest")
+    assert caught.value.detail.endswith("(the first 20 are listed)")
+    assert [flaw.index for flaw in caught.value.flaws] == [i for i in range(25) if i % 5]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"", "the body is empty"),
+        (b" ", "not JSON"),
+        (b"{", "not JSON"),
+        (b'{"images": [[1, 2', "not JSON"),
+        (b'{"images": [[NaN]]}', r"not JSON: .*line 1 column 14"),
+        (b'{"images": [[Infinity]]}', r"not JSON: .*column 14"),
+        (b'{"images": [[-Infinity]]}', "not JSON"),
+        (b'{"images": [[1e999]]}', "not JSON"),
+        (b'{"images": [[01]]}', "not JSON"),
+        (b'{"images": [[1,]]}', "not JSON"),
+        (b"{'images': []}", "not JSON"),
+        (b'{"images": ["\xff"]}', "not JSON"),
+        (b'\xef\xbb\xbf{"images": []}', "not JSON"),
+        (b'{"images": []} {}', "not JSON"),
+        (b'{"images": ' + b"[" * 5000 + b"]" * 5000 + b"}", "not JSON"),
+        (b'{"images": [], "images": []}', '"images" stands twice'),
+        (body(ROWS)[:-1] + b', "images" : []}', '"images" stands twice'),
+        (body(*[ROWS] * 20)[:-1] + b', "images":[]}', '"images" stands twice'),
+        (body(*[ROWS] * 20)[:-1] + b',"images":' + body(*[ROWS] * 20)[10:], "stands twice"),
+        (body(*[ROWS] * 20)[:-1], "not JSON"),
+        (body(*[ROWS] * 20) + b"x", "not JSON"),
+        (body(*[ROWS] * 20).replace(b"]],[[", b"]],,[[", 1), "not JSON"),
+        (body(*[ROWS] * 20).replace(b"]],[[", b"]][[", 1), "not JSON"),
+        (body(*[ROWS] * 20).replace(b"[0,0", b"[00,0", 1), "not JSON"),
+        (body(*[ROWS] * 20).replace(b"[0,0", b"[0 0,0", 1), "not JSON"),
+        (body(*[ROWS] * 20).replace(b"[0,0", b"[0,NaN", 1), "not JSON"),
+    ],
+)
+def test_what_is_no_json_is_malformed(text: bytes, message: str) -> None:
+    with pytest.raises(Malformed, match=message) as caught:
+        from_json(text, LIMITS)
+    assert "\n" not in caught.value.detail
+    assert len(caught.value.detail) < 200
+
+
+def test_the_position_of_a_mistake_in_a_large_body_is_that_in_the_body() -> None:
+    good = body(*[ROWS] * 100)
+    place = len(good) // 2 + good[len(good) // 2 :].index(b"0,")
+    with pytest.raises(Malformed, match=rf"\(char {place}\)"):
+        from_json(good[:place] + b"x" + good[place + 1 :], LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ([], "is a list; an object"),
+        ("images", "is a string; an object"),
+        (None, "is null; an object"),
+        ({}, 'one of "images" and "pictures"'),
+        ({"images": [ROWS], "pictures": []}, 'one of "images" and "pictures"'),
+        ({"image": [ROWS]}, "the key 'image' is not read here"),
+        ({"images": [ROWS], "a\nb" + "x" * 100: 1}, r"the key 'a\\nbx{37}' is not read here"),
+        ({"images": [ROWS] * 20, "labels": []}, "the key 'labels' is not read here"),
+        ({"images": ROWS}, "images: is one image; a list of images is expected"),
+        ({"images": [7] * 784}, "images: is one image; a list of images is expected"),
+        ({"images": [[x / 7 for x in row] for row in ROWS]}, "images: is one image"),
+        ({"images": {}}, "images: is an object; a list of images"),
+        ({"images": "x"}, "images: is a string; a list of images"),
+        ({"images": None}, "images: is null"),
+        ({"images": []}, "no images"),
+        ({"pictures": []}, "no pictures"),
+        ({"pictures": "x"}, "pictures: is a string; a list"),
+    ],
+)
+def test_wrong_fields_are_invalid(value: Any, message: str) -> None:
+    with pytest.raises(Invalid, match=message) as caught:
+        from_json(orjson.dumps(value), LIMITS)
+    assert "\n" not in caught.value.detail
+
+
+@pytest.mark.parametrize("count", [3, 200])
+def test_more_images_than_the_limit_are_too_large(count: int) -> None:
+    limits = Limits(images=count - 1)
+    with pytest.raises(TooLarge, match="at most"):
+        from_json(body(*[ROWS] * count), limits)
+    assert len(from_json(body(*[ROWS] * (count - 1)), limits)) == count - 1
+
+
+def test_pictures_are_read_beside_images() -> None:
+    texts = [base64.b64encode(picture(index=index)).decode() for index in range(3)]
+    assert np.array_equal(from_json(orjson.dumps({"pictures": texts}), LIMITS), digits()[:3])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"images":[' + b"[]," * 500_000 + b"[]]}",
+        b'{"images":[' + b"{}," * 500_000 + b"{}]}",
+        b'{"images":[[' + b"[]," * 500_000 + b"[]]]}",
+        b'{"images":[' + b"1," * 5_000_000 + b"1]}",
+        b'{"images":["' + b'","' * 500_000 + b'"]}',
+        b'{"pictures":[' + b"[]," * 500_000 + b"[]]}",
+    ],
+)
+def test_no_text_takes_many_times_its_size(text: bytes) -> None:
+    tracemalloc.start()
+    with pytest.raises(TooLarge):
+        from_json(text, LIMITS)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 80 << 20
+
+
+def read(text: bytes) -> object:
+    try:
+        return from_json(text, LIMITS).tolist()
+    except Fault as fault:
+        return (type(fault), fault.detail, fault.flaws)
+
+
+EDITS = st.lists(
+    st.tuples(
+        st.integers(0, 1 << 20),
+        st.integers(0, 40),
+        st.sampled_from(
+            [
+                b"",
+                b"0",
+                b"-",
+                b".5",
+                b"256",
+                b",",
+                b"[",
+                b"]",
+                b"]],[[",
+                b"],[",
+                b'"',
+                b"true",
+                b" ",
+            ]
+        ),
+    ),
+    max_size=3,
+)
+
+
+@given(edits=EDITS, flat=st.booleans(), as_floats=st.booleans(), piece=st.integers(1, 9000))
+@settings(max_examples=400, deadline=None)
+def test_a_body_read_in_pieces_gives_what_it_gives_whole(
+    edits: list[tuple[int, int, bytes]], flat: bool, as_floats: bool, piece: int
+) -> None:
+    """The same images or the same fault in the same words, wherever the pieces are cut."""
+    array = digits()[:5].astype(float if as_floats else int)
+    text = body(*(array.reshape(5, 784) if flat else array).tolist())
+    for anywhere, length, replacement in edits:
+        place = anywhere % len(text)
+        text = text[:place] + replacement + text[place + length :]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_images, "LARGE_BYTES", len(text))
+        whole = read(text)
+        patch.setattr(json_images, "LARGE_BYTES", 0)
+        patch.setattr(json_text, "PIECE_BYTES", piece)
+        in_pieces = read(text)
+    assert in_pieces == whole
+
+
+def test_a_comma_after_the_last_image_is_no_json_wherever_a_piece_ends() -> None:
+    images = [json.dumps(rows, separators=(",", ":")) for rows in digits()[:150].tolist()]
+    for count in range(1, 150):
+        text = '{"images":[' + ",".join(images[:count])
+        assert len(from_json(f"{text}]}}".encode(), LIMITS)) == count
+        with pytest.raises(Malformed):
+            from_json(f"{text},]}}".encode(), LIMITS)
+
+
+def test_lists_from_another_protocol_are_checked_for_booleans() -> None:
+    """A caller that does not look at the text has each entry looked at."""
+    with pytest.raises(Invalid, match="row 3, column 4 is true or false"):
+        images_from_lists([changed(True)], "instances", LIMITS)
+    with pytest.raises(Invalid, match="instances: is a number"):
+        images_from_lists(7, "instances", LIMITS)
+    images = images_from_lists([ROWS], "instances", LIMITS)
+    assert np.array_equal(images, digits()[:1])
+
+
+def test_check_pixels_gives_contiguous_bytes_for_any_layout() -> None:
+    turned = np.asfortranarray(digits()[:4])
+    images = check_pixels(turned, "data")
+    assert images.flags.c_contiguous
+    assert np.array_equal(images, turned)
+
+
+def test_check_pixels_names_the_field() -> None:
+    with pytest.raises(Invalid) as caught:
+        check_pixels(np.full((1, 28, 28), 300), "inputs")
+    assert caught.value.flaws[0].field == "inputs"

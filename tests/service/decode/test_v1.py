@@ -1,0 +1,153 @@
+"""TensorFlow Serving's requests: rows, columns and examples give the same images."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.decode.v1 import from_classify, from_predict
+from service.errors import Fault, Invalid, Malformed, TooLarge
+from service.types import Limits
+from tests.service.decode.samples import LIMITS, digits
+
+IMAGES = digits()[:2]
+ROWS: list[Any] = IMAGES.tolist()
+FLAT: list[Any] = IMAGES.reshape(2, 784).tolist()
+B64 = [{"b64": base64.b64encode(image.tobytes()).decode()} for image in IMAGES]
+
+
+def body(**content: Any) -> bytes:
+    return json.dumps(content).encode()
+
+
+def named(values: list[Any]) -> list[Any]:
+    return [{"image": value} for value in values]
+
+
+ITEMS = [ROWS, FLAT, B64, named(ROWS), named(FLAT), named(B64), [ROWS[0], B64[1]]]
+
+
+@pytest.mark.parametrize("items", ITEMS)
+def test_every_form_of_a_row_gives_the_same_images(items: list[Any]) -> None:
+    images, row_form = from_predict(body(instances=items), LIMITS)
+    assert row_form
+    assert np.array_equal(images, IMAGES)
+
+
+@pytest.mark.parametrize("column", [ROWS, FLAT, B64, {"image": ROWS}, {"image": B64}])
+def test_every_form_of_a_column_gives_the_same_images(column: Any) -> None:
+    images, row_form = from_predict(body(inputs=column), LIMITS)
+    assert not row_form
+    assert np.array_equal(images, IMAGES)
+
+
+@pytest.mark.parametrize("column", [B64[0], {"image": B64[0]}])
+def test_a_column_may_be_one_base64_value(column: Any) -> None:
+    images, _ = from_predict(body(inputs=column), LIMITS)
+    assert np.array_equal(images, IMAGES[:1])
+
+
+@pytest.mark.parametrize("items", ITEMS)
+def test_every_form_of_an_example_gives_the_same_images(items: list[Any]) -> None:
+    assert np.array_equal(from_classify(body(examples=items), LIMITS), IMAGES)
+
+
+def test_the_context_is_under_every_example() -> None:
+    sent = body(context={"image": ROWS[1]}, examples=[{}, {"image": ROWS[0]}])
+    assert np.array_equal(from_classify(sent, LIMITS), IMAGES[::-1])
+
+
+def test_the_signature_may_be_named_and_other_keys_are_passed_over() -> None:
+    for name in ("serving_default", ""):
+        from_predict(body(signature_name=name, instances=ROWS, more=1), LIMITS)
+
+
+def test_fractions_are_rounded() -> None:
+    near = (IMAGES[0] + np.where(IMAGES[0] < 255, 0.4, 0.0)).tolist()
+    images, _ = from_predict(body(instances=[near]), LIMITS)
+    assert np.array_equal(images, IMAGES[:1])
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ([], "body: is a list; an object is expected"),
+        ({}, 'either "instances" or "inputs" is expected'),
+        ({"instances": ROWS, "inputs": ROWS}, 'either "instances" or "inputs" is expected'),
+        ({"instances": []}, "instances: no images"),
+        ({"instances": {"image": ROWS}}, "instances: is an object; a list of images"),
+        ({"instances": 7}, "instances: is a number; a list of images"),
+        ({"instances": FLAT[0]}, "instances: is one image; a list of images"),
+        ({"instances": [ROWS[0], {"x": 1}]}, 'image 1: has neither "image" nor "b64"'),
+        ({"instances": [{"b64": 7}]}, 'image 0: has neither "image" nor "b64" with a string'),
+        ({"instances": [{"b64": "?"}]}, "image 0: b64 is not base64"),
+        ({"instances": [{"b64": "é"}]}, "image 0: b64 is not base64"),
+        ({"instances": [{"b64": "AAAA"}]}, "image 0: b64 holds 3 bytes; one image is 784 raw"),
+        ({"instances": [ROWS[0], {"image": [1]}]}, "image 1: has 1 numbers"),
+        ({"instances": [[[True] * 28] * 28]}, "is true or false"),
+        ({"instances": [[[0.5] * 28] * 28]}, "looks scaled to 0..1"),
+        ({"inputs": {"x": ROWS}}, 'inputs: has no "image"'),
+        ({"inputs": ROWS[0]}, "inputs: is one image; a list of images"),
+        ({"signature_name": "other", "instances": ROWS}, "signature_name: there is no 'other'"),
+        ({"signature_name": 7, "instances": ROWS}, "signature_name: is a number; a string is"),
+    ],
+)
+def test_a_flaw_is_named(content: Any, told: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        from_predict(json.dumps(content).encode(), LIMITS)
+    assert told in caught.value.detail
+    assert "\n" not in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ({}, 'body: "examples" is expected'),
+        ({"examples": None}, "examples: is null; a list of images"),
+        ({"examples": ROWS, "context": 7}, "context: is a number; an object is expected"),
+        ({"examples": [{}]}, 'image 0: has neither "image" nor "b64"'),
+    ],
+)
+def test_a_flaw_in_examples_is_named(content: Any, told: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        from_classify(json.dumps(content).encode(), LIMITS)
+    assert told in caught.value.detail
+
+
+@pytest.mark.parametrize("sent", [b"", b"{", b'{"instances":[NaN]}', b'{"instances":[]} x'])
+def test_what_is_no_json_is_malformed(sent: bytes) -> None:
+    with pytest.raises(Malformed):
+        from_predict(sent, LIMITS)
+
+
+def test_more_images_than_the_limit_are_too_large() -> None:
+    with pytest.raises(TooLarge):
+        from_predict(body(instances=ROWS), Limits(images=1))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["image", "b64", "x"]), inner)
+    ),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None)
+@given(st.sampled_from(["instances", "inputs", "examples", "context", "signature_name"]), JSON)
+def test_any_json_gives_images_or_a_fault(key: str, value: Any) -> None:
+    sent = body(**({"examples": [{}]} | {key: value}))
+    for decode in (from_predict, from_classify):
+        told = ""
+        try:
+            decode(sent, LIMITS)
+        except Fault as fault:
+            told = fault.detail
+        assert "\n" not in told

@@ -1,0 +1,335 @@
+"""v2 requests: every form of a tensor is read to the same image, and each flaw is named."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.decode.v2 import from_infer
+from service.errors import Fault, Invalid, Malformed, TooLarge
+from service.types import Limits
+from tests.service.decode.samples import LIMITS, digits
+
+IMAGES = digits()[:2]
+FLAT: list[int] = IMAGES.ravel().tolist()
+
+
+def tensor(data: Any = FLAT, **changed: Any) -> dict[str, Any]:
+    """The input as declared; a change to None takes the key out."""
+    whole = {"name": "image", "datatype": "UINT8", "shape": [2, 28, 28], "data": data} | changed
+    return {key: value for key, value in whole.items() if value is not None}
+
+
+def body(*inputs: dict[str, Any], **more: Any) -> bytes:
+    return json.dumps({"inputs": list(inputs) or [tensor()], **more}).encode()
+
+
+def binary(blob: bytes = IMAGES.tobytes(), size: Any = None, **more: Any) -> tuple[bytes, str]:
+    """A body with the tensor after its JSON, and the header's value."""
+    parameters = {"binary_data_size": len(blob) if size is None else size}
+    head = body(tensor(None, parameters=parameters), **more)
+    return head + blob, str(len(head))
+
+
+@pytest.mark.parametrize("shape", [(1568,), (2, 784), (2, 28, 28)])
+def test_flat_and_nested_data_are_read_alike(shape: tuple[int, ...]) -> None:
+    request = from_infer(body(tensor(IMAGES.reshape(shape).tolist())), None, LIMITS)
+    assert np.array_equal(request.images, IMAGES)
+    assert request.images.dtype == np.uint8
+    assert (request.id, request.binary, request.classes, request.timeout_s) == (
+        None,
+        False,
+        0,
+        None,
+    )
+
+
+def test_a_binary_tensor_is_a_view_of_the_body() -> None:
+    sent, length = binary()
+    images = from_infer(sent, length, LIMITS).images
+    assert np.array_equal(images, IMAGES)
+    assert not images.flags.owndata
+    assert not images.flags.writeable
+
+
+def test_with_header_0_the_body_is_one_image_and_the_answer_binary() -> None:
+    request = from_infer(IMAGES[0].tobytes(), "0", LIMITS)
+    assert np.array_equal(request.images, IMAGES[:1])
+    assert request.binary
+
+
+def test_a_header_over_all_json_reads_data_in_it() -> None:
+    sent = body()
+    assert np.array_equal(from_infer(sent, str(len(sent)), LIMITS).images, IMAGES)
+
+
+def test_unknown_keys_and_parameters_are_passed_over() -> None:
+    sent = body(
+        tensor(parameters={"mine": 1}, more=2),
+        parameters={"priority": 3, "sequence_id": 1, "mine": True},
+        outputs=[{"name": "probabilities", "parameters": {"mine": "x"}, "more": []}],
+        more={},
+    )
+    assert np.array_equal(from_infer(sent, None, LIMITS).images, IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({}, False),
+        ({"outputs": []}, False),
+        ({"outputs": None}, False),
+        ({"outputs": [{"name": "probabilities"}]}, False),
+        ({"parameters": {"binary_data_output": True}}, True),
+        ({"outputs": [{"name": "probabilities", "parameters": {"binary_data": True}}]}, True),
+        (
+            {
+                "parameters": {"binary_data_output": True},
+                "outputs": [{"name": "probabilities", "parameters": {"binary_data": False}}],
+            },
+            False,
+        ),
+    ],
+)
+def test_the_outputs_own_form_beats_the_requests(more: dict[str, Any], expected: bool) -> None:
+    assert from_infer(body(**more), None, LIMITS).binary is expected
+
+
+@pytest.mark.parametrize(("asked", "classes"), [(1, 1), (10, 10), (11, 10), (10**9, 10)])
+def test_at_most_ten_classes_are_named(asked: int, classes: int) -> None:
+    outputs = [{"name": "probabilities", "parameters": {"classification": asked}}]
+    assert from_infer(body(outputs=outputs), None, LIMITS).classes == classes
+
+
+@pytest.mark.parametrize(
+    ("timeout", "seconds"), [(0, None), (1, 1e-6), (250_000, 0.25), (1.5, 1.5e-6)]
+)
+def test_timeout_is_in_microseconds_and_0_is_none(timeout: float, seconds: float | None) -> None:
+    sent = body(parameters={"timeout": timeout}, id="x")
+    request = from_infer(sent, None, LIMITS)
+    assert (request.timeout_s, request.id) == (seconds, "x")
+
+
+OUTPUT = {"name": "probabilities"}
+SHARED = {"shared_memory_region": "r", "shared_memory_byte_size": 784}
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        (b"[]", "an object with inputs"),
+        (b"{}", "inputs: a list with one tensor"),
+        (b'{"inputs":[]}', "inputs: a list with one tensor"),
+        (b'{"inputs":{}}', "inputs: a list with one tensor"),
+        (b'{"inputs":[1]}', "inputs: a list with one tensor"),
+        (body(tensor(name="x")), 'inputs: there is no "x"; the model has "image"'),
+        (body(tensor(name=None)), "inputs: there is no null"),
+        (body(tensor(), tensor(name="x")), 'inputs: there is no "x"'),
+        (body(tensor(), tensor()), 'inputs: "image" is given 2 times'),
+        (body(tensor(datatype="FP32")), 'image: datatype "FP32" is not read here; UINT8 is'),
+        (body(tensor(datatype=None)), "image: datatype null is not read here"),
+        (body(tensor(shape=[2, 784])), "image: shape [2,784] is not [n, 28, 28]"),
+        (body(tensor(shape=[28, 28])), "image: shape [28,28] is not [n, 28, 28]"),
+        (body(tensor(shape=[2, 28, 28, 1])), "image: shape [2,28,28,1] is not [n, 28, 28]"),
+        (body(tensor(shape=[-1, 28, 28])), "image: shape [-1,28,28] is not [n, 28, 28]"),
+        (body(tensor(shape=[2.0, 28, 28])), "image: shape [2.0,28,28] is not [n, 28, 28]"),
+        (body(tensor(shape=[2, 28.0, 28])), "image: shape [2,28.0,28] is not [n, 28, 28]"),
+        (body(tensor(shape=[])), "image: shape [] is not [n, 28, 28]"),
+        (body(tensor(shape=[True, 28, 28])), "image: shape [true,28,28] is not [n, 28, 28]"),
+        (body(tensor(shape="2")), 'image: shape "2" is not [n, 28, 28]'),
+        (body(tensor(shape=[0, 28, 28])), "image: no images"),
+        (body(tensor(shape=[3, 28, 28])), "data has 1,568 numbers; shape [3, 28, 28] takes 2,352"),
+        (body(tensor(None)), "image: has neither data nor a binary_data_size"),
+        (body(tensor(7)), "image: data is a number; a list is expected"),
+        (body(tensor([])), "data has 0 numbers"),
+        (body(tensor(parameters=3)), "image: parameters is a number; an object is expected"),
+        (body(tensor(None, parameters=SHARED)), "shared memory is not offered here"),
+        (body(parameters=[]), "request: parameters is a list"),
+        (body(parameters={"binary_data_output": 1}), "binary_data_output is 1; true or false"),
+        (body(parameters={"timeout": "1"}), 'timeout: is "1"; a number of microseconds'),
+        (body(parameters={"timeout": -1}), "timeout: is -1; a number of microseconds"),
+        (body(parameters={"timeout": True}), "timeout: is true; a number of microseconds"),
+        (body(id=7), "request: id is 7; a string is expected"),
+        (body(outputs={}), 'outputs: a list with one tensor, "probabilities", is expected'),
+        (body(outputs=[1]), 'outputs: a list with one tensor, "probabilities", is expected'),
+        (body(outputs=[{"name": "x"}]), 'outputs: there is no "x"; the model has "probabilities"'),
+        (body(outputs=[OUTPUT, OUTPUT]), 'outputs: "probabilities" is given 2 times'),
+        (
+            body(outputs=[OUTPUT | {"parameters": {"classification": 0}}]),
+            "probabilities: classification is 0",
+        ),
+        (
+            body(outputs=[OUTPUT | {"parameters": {"classification": True}}]),
+            "probabilities: classification is true",
+        ),
+        (
+            body(outputs=[OUTPUT | {"parameters": {"binary_data": "yes"}}]),
+            'probabilities: binary_data is "yes"; true or false is expected',
+        ),
+        (body(outputs=[OUTPUT | {"parameters": SHARED}]), "shared memory is not offered here"),
+    ],
+)
+def test_a_flaw_is_named(sent: bytes, told: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        from_infer(sent, None, LIMITS)
+    assert told in caught.value.detail
+    assert "\n" not in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (12.5, "image: data[3] is 12.5; UINT8 takes whole numbers from 0 to 255"),
+        (0.1, "image: data[3] is 0.1; UINT8"),
+        (12.0, "image: data[3] is 12.0; UINT8"),
+        (256, "image: data[3] is 256; UINT8"),
+        (-1, "image: data[3] is -1; UINT8"),
+        (True, "image: data[3] is true or false; UINT8"),
+        (None, "image: data[3] is null; UINT8"),
+        ("7", "image: data[3] is a string; UINT8"),
+        ([7], "image: data[3] is a list; UINT8"),
+    ],
+)
+def test_only_whole_numbers_from_0_to_255_are_uint8(value: Any, told: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        from_infer(body(tensor([*FLAT[:3], value, *FLAT[4:]])), None, LIMITS)
+    assert caught.value.detail.startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda rows: rows[1][5].pop(), "data[1] row 5 has 27 numbers; 28 rows of 28 or 784"),
+        (lambda rows: rows[1].pop(), "data[1] has 27 rows; 28 rows of 28 or 784"),
+        (lambda rows: rows.insert(1, 4), "data[1] is a number; 28 rows of 28 or 784"),
+        (lambda rows: rows[1].__setitem__(2, 4), "data[1] row 2 is a number; 28 rows of 28 or 784"),
+        (lambda rows: rows[1][2].__setitem__(3, 0.5), "data[1][2][3] is 0.5; UINT8"),
+        (lambda rows: rows.__setitem__(0, [0.5, *FLAT[1:784]]), "data[0][0] is 0.5; UINT8"),
+        (lambda rows: rows.__setitem__(1, FLAT[784:]), "data mixes images of 28 rows and of 784"),
+    ],
+)
+def test_a_flaw_in_nested_data_is_named_by_its_place(change: Any, told: str) -> None:
+    rows = IMAGES.tolist()
+    change(rows)
+    with pytest.raises(Invalid) as caught:
+        from_infer(body(tensor(rows)), None, LIMITS)
+    assert caught.value.detail.startswith(f"image: {told}")
+
+
+@pytest.mark.parametrize("header", ["", "x", "-1", "+5", "1.5", "٣", "9" * 19])
+def test_a_header_that_is_no_number_is_refused(header: str) -> None:
+    with pytest.raises(Malformed, match="must be a whole number of bytes"):
+        from_infer(body(), header, LIMITS)
+
+
+def test_a_header_over_the_body_is_refused() -> None:
+    with pytest.raises(Malformed, match="is 9,999, but the body has"):
+        from_infer(body(), "9999", LIMITS)
+
+
+@pytest.mark.parametrize("length", [0, 783, 785, 1568])
+def test_a_raw_body_is_exactly_one_image(length: int) -> None:
+    with pytest.raises(Invalid, match=f"^image: {length:,} bytes; .* one image of 784 bytes"):
+        from_infer(bytes(length), "0", LIMITS)
+
+
+@pytest.mark.parametrize("size", [1567, 1569, 0, -1, "1568", True, 1568.0])
+def test_a_binary_size_that_is_not_the_shapes_is_refused(size: Any) -> None:
+    sent, length = binary(size=size)
+    with pytest.raises(Invalid, match=r"^image: binary_data_size is .* takes 1,568 bytes$"):
+        from_infer(sent, length, LIMITS)
+
+
+@pytest.mark.parametrize("change", [b"", b"\0" * 2])
+def test_a_binary_part_that_is_cut_or_goes_on_is_refused(change: bytes) -> None:
+    sent, length = binary()
+    with pytest.raises(Malformed, match="the tensors take 1,568"):
+        from_infer(sent + change if change else sent[:-1], length, LIMITS)
+
+
+def test_a_binary_size_without_the_header_is_refused() -> None:
+    parameters = {"binary_data_size": 1568}
+    with pytest.raises(Malformed, match="0 bytes follow the JSON"):
+        from_infer(body(tensor(None, parameters=parameters)), None, LIMITS)
+
+
+def test_data_and_binary_data_together_are_refused() -> None:
+    sent = body(tensor(parameters={"binary_data_size": 1568}))
+    with pytest.raises(Invalid, match="has both data and binary_data_size"):
+        from_infer(sent + IMAGES.tobytes(), str(len(sent)), LIMITS)
+
+
+def test_bytes_that_no_tensor_claims_are_refused() -> None:
+    sent = body()
+    with pytest.raises(Malformed, match="4 bytes follow the JSON, and no tensor claims them"):
+        from_infer(sent + b"more", str(len(sent)), LIMITS)
+
+
+@pytest.mark.parametrize("way", ["data", "binary", "raw"])
+def test_an_image_scaled_to_0_1_is_refused_in_every_form(way: str) -> None:
+    scaled = np.ones((1, 28, 28), np.uint8)
+    if way == "raw":
+        sent, header = scaled.tobytes(), "0"
+    else:
+        parameters = {"binary_data_size": 784} if way == "binary" else None
+        data = None if way == "binary" else scaled.ravel().tolist()
+        sent = body(tensor(data, shape=[1, 28, 28], parameters=parameters))
+        header = str(len(sent))
+        sent += scaled.tobytes() if way == "binary" else b""
+    with pytest.raises(Invalid, match=r"looks scaled to 0\.\.1"):
+        from_infer(sent, header, LIMITS)
+
+
+def test_more_images_than_the_limit_are_too_large_before_they_are_read() -> None:
+    for claimed in (3, 10**15):
+        sent = body(tensor([], shape=[claimed, 28, 28]))
+        with pytest.raises(TooLarge):
+            from_infer(sent, None, Limits(images=2))
+
+
+@pytest.mark.parametrize("token", [b"NaN", b"Infinity", b"-Infinity"])
+def test_nan_tokens_are_malformed(token: bytes) -> None:
+    sent = body(tensor([0])).replace(b"[0]", b"[%b]" % token)
+    with pytest.raises(Malformed):
+        from_infer(sent, None, LIMITS)
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=300), st.sampled_from(["0", "5", "100", "300", None]))
+def test_any_bytes_give_a_request_or_a_fault(sent: bytes, header: str | None) -> None:
+    told = ""
+    try:
+        from_infer(sent, header, LIMITS)
+    except Fault as fault:
+        told = fault.detail
+    assert "\n" not in told
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=8,
+)
+KEYS = ["name", "shape", "datatype", "data", "parameters"]
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(KEYS), JSON, st.sampled_from(["id", "parameters", "outputs", "inputs"]), JSON
+)
+def test_any_json_in_any_place_gives_a_request_or_a_fault(
+    key: str, value: Any, place: str, other: Any
+) -> None:
+    content = {"inputs": [tensor(FLAT[:784], shape=[1, 28, 28]) | {key: value}], place: other}
+    told = ""
+    try:
+        from_infer(json.dumps(content).encode(), None, LIMITS)
+    except Fault as fault:
+        told = fault.detail
+    assert "\n" not in told
+    assert len(told) < 500

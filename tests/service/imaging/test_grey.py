@@ -1,0 +1,73 @@
+"""Every form of colour to grey: bit for bit where it is grey, on a ground where it has none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from service.errors import Invalid
+from service.imaging.load import open_picture
+from tests.service.decode.samples import LIMITS, digits, encode
+
+
+def read(body: bytes) -> NDArray[np.uint8]:
+    """The pixels of a picture."""
+    return open_picture(body, LIMITS).grey
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_16_bits_are_scaled_to_8(kind: str) -> None:
+    wide = digits()[0].astype(np.uint16) * 257
+    assert np.array_equal(read(encode(Image.fromarray(wide), kind)), digits()[0])
+    dim = np.full((28, 28), 128, np.uint16)  # half a step of 257: rounds up from 128.5 on
+    assert read(encode(Image.fromarray(dim), kind)).max() == 0
+    assert read(encode(Image.fromarray(dim + 1), kind)).min() == 1
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "GIF", "TIFF"])
+def test_1_bit_is_black_and_white(kind: str) -> None:
+    ink = digits()[0] > 127
+    grey = read(encode(Image.fromarray(ink), kind))
+    assert np.array_equal(grey, ink * np.uint8(255))
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_the_transparent_shows_the_black_background(mode: str) -> None:
+    ink = Image.new(mode, (28, 28), (255,) * (len(mode) - 1) + (0,))
+    ink.putalpha(Image.fromarray(digits()[0]))
+    grey = read(encode(ink, "PNG")).astype(int)
+    assert np.abs(grey - digits()[0]).max() <= 1
+
+
+def test_a_transparent_colour_of_a_palette_shows_black() -> None:
+    image = Image.fromarray(digits()[0]).convert("P")
+    image.putpalette([255] * 768)
+    grey = read(encode(image, "PNG", transparency=0))
+    assert np.array_equal(grey > 0, np.asarray(image) > 0)
+
+
+def test_colour_becomes_luma() -> None:
+    for colour, grey in [((255, 0, 0), 76), ((0, 255, 0), 150), ((0, 0, 255), 29)]:
+        shown = read(encode(Image.new("RGB", (28, 28), colour), "PNG"))
+        assert set(shown.ravel()) == {grey}
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "I;16", "LA", "RGB", "RGBA"])
+def test_a_large_picture_is_made_smaller_as_if_at_once(mode: str) -> None:
+    noise = Image.fromarray(np.random.default_rng(2).integers(0, 256, (301, 4999), np.uint8))
+    if mode == "I;16":
+        image = whole = Image.fromarray(np.asarray(noise).astype(np.uint16) * 257)
+        whole = noise
+    else:
+        image = noise.convert(mode)
+        whole = image.convert("L") if mode in "1P" else image
+    expected = np.asarray(whole.reduce(2).convert("L"))
+    assert np.abs(read(encode(image, "PNG")).astype(int) - expected).max() <= 1
+
+
+def test_32_bits_a_pixel_are_not_read() -> None:
+    for mode in ("I", "F"):
+        with pytest.raises(Invalid, match="32 bits a pixel"):
+            read(encode(Image.new(mode, (28, 28)), "TIFF"))

@@ -1,0 +1,79 @@
+"""The form of MNIST's makers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+from service.imaging.components import Mask
+from service.imaging.normalise import centred, fitted, normalise, stroke_width, with_common_stroke
+from service.types import Images
+from tests.service.decode.samples import digits
+
+
+def bar(height: int, width: int, room: int = 4) -> Mask:
+    """An upright bar with bare ground around it."""
+    mask = np.zeros((height + 2 * room, width + 2 * room), bool)
+    mask[room:-room, room:-room] = True
+    return mask
+
+
+def box_of(image: Images) -> tuple[int, int]:
+    rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
+    return int(columns[-1] - columns[0]) + 1, int(rows[-1] - rows[0]) + 1
+
+
+@pytest.mark.parametrize(("height", "width"), [(400, 60), (60, 400), (9, 3), (57, 57)])
+def test_the_longer_side_becomes_20_pixels_and_the_aspect_stays(height: int, width: int) -> None:
+    wide, high = box_of(fitted(bar(height, width).astype(np.float32), 20))
+    assert max(wide, high) == 20
+    assert abs(wide / high - width / height) < 0.1 * max(1, width / height)
+
+
+def test_the_centre_of_mass_is_in_the_middle() -> None:
+    for image in digits()[:50]:
+        rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
+        field = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        placed = centred(field).astype(float)
+        assert abs((placed.sum(axis=1) @ np.arange(28)) / placed.sum() - 13.5) <= 0.51
+        assert abs((placed.sum(axis=0) @ np.arange(28)) / placed.sum() - 13.5) <= 0.51
+
+
+def test_mnist_s_own_images_come_out_much_as_they_went_in() -> None:
+    apart = [
+        np.abs(normalise(image, image > 100, 60).astype(int) - image).mean()
+        for image in digits()[:100]
+    ]
+    assert np.mean(apart) < 18
+
+
+@pytest.mark.parametrize("width", [4, 9, 20])
+def test_a_stroke_s_width_is_measured(width: int) -> None:
+    assert stroke_width(bar(400, width)) == pytest.approx(width, rel=0.3)
+
+
+@pytest.mark.parametrize(("width", "least", "most"), [(1, 1.5, 2.6), (10, 2, 3), (24, 3, 4.8)])
+def test_strokes_come_into_mnist_s_range(width: int, least: float, most: float) -> None:
+    """80 pixels are one of MNIST's 20: 4 of these are one of those."""
+    strokes = np.zeros((120, 120), bool)
+    strokes[20:100, 60 - width // 2 : 60 - width // 2 + width] = True
+    common = with_common_stroke(strokes.astype(np.float32), 4)
+    assert least < stroke_width(common >= 0.5) / 4 < most
+
+
+def test_the_loop_of_a_bold_blurred_digit_stays_open() -> None:
+    y, x = np.mgrid[:120, :120]
+    ring = np.abs(np.hypot(x - 60, y - 60) - 28) < 17
+    soft = Image.fromarray((ring * 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(9))
+    amount = np.asarray(soft)
+    inside = normalise(amount, amount > 60, 60)[12:16, 12:16]
+    assert amount[60, 60] > 0.5 * amount.max()
+    assert inside.min() < 60
+
+
+def test_no_ink_is_an_empty_image() -> None:
+    blank = np.zeros((30, 30), np.uint8)
+    mask = np.zeros((30, 30), bool)
+    mask[3, 3] = True
+    assert not normalise(blank, mask, 10).any()

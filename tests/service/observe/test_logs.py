@@ -1,0 +1,141 @@
+"""What a line of the log looks like, for a machine and for a person."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+
+import pytest
+
+from service.observe.logs import LOGGER, AccessLog, configure_logs
+
+MILLISECONDS = {"decode_ms": 0.125, "queue_ms": 0.0, "infer_ms": 0.5, "total_ms": 0.75}
+NAMES = ("mnist", "uvicorn.error")
+
+
+@pytest.fixture(autouse=True)
+def loggers_as_they_were() -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in NAMES]
+    before = [(logger, logger.handlers, logger.propagate, logger.level) for logger in loggers]
+    yield
+    for logger, handlers, propagate, level in before:
+        logger.handlers, logger.propagate = handlers, propagate
+        logger.setLevel(level)
+
+
+Written = Callable[[], list[str]]
+
+
+@pytest.fixture
+def written(capfd: pytest.CaptureFixture[str]) -> Written:
+    """Gives the lines on standard error since it was last asked."""
+    return lambda: list(capfd.readouterr().err.splitlines())
+
+
+def test_a_json_line_is_one_object_with_the_time_in_utc(written: Written) -> None:
+    assert configure_logs("json", "info") is True
+    LOGGER.info("serving %s\nnow", "it", extra={"version": "3", "odd": {1, 2} - {2}})
+    (line,) = map(json.loads, written())
+    assert datetime.fromisoformat(line.pop("time")).utcoffset() == timedelta(0)
+    assert line == {"level": "info", "message": "serving it\nnow", "version": "3", "odd": "{1}"}
+
+
+def test_a_console_line_is_for_a_person(written: Written) -> None:
+    assert configure_logs("console", "info") is False
+    LOGGER.warning("running on the CPU", extra={"version": "3"})
+    (line,) = written()
+    clock, level, rest = line.split(maxsplit=2)
+    assert re.fullmatch(r"\d\d:\d\d:\d\d", clock)
+    assert (level, rest) == ("warning", "running on the CPU version=3")
+
+
+def test_auto_is_json_where_there_is_no_terminal(written: Written) -> None:
+    assert configure_logs("auto", "info") is True
+
+
+@pytest.mark.parametrize(("log_format", "lines"), [("json", 1), ("console", 4)])
+def test_an_exception_brings_its_traceback(written: Written, log_format: str, lines: int) -> None:
+    configure_logs("json" if log_format == "json" else "console", "info")
+    try:
+        int("inside")
+    except ValueError:
+        LOGGER.exception("a request failed", extra={"request_id": "abc"})
+    told = written()
+    assert len(told) >= lines
+    assert "ValueError: invalid literal" in "\n".join(told)
+    if log_format == "json":
+        assert json.loads(told[0])["request_id"] == "abc"
+
+
+def test_lines_below_the_level_are_not_written_and_uvicorn_speaks_from_warnings_on(
+    written: Written,
+) -> None:
+    configure_logs("json", "warning")
+    LOGGER.info("a")
+    LOGGER.warning("b")
+    configure_logs("json", "info")
+    logging.getLogger("uvicorn.error").info("c")
+    logging.getLogger("uvicorn.error").error("d")
+    assert [json.loads(line)["message"] for line in written()] == ["b", "d"]
+
+
+def test_requests_are_written_together_one_line_each(written: Written) -> None:
+    log = AccessLog(as_json=True)
+    assert log.write("id-1", "POST", "/predict", 200, MILLISECONDS) is True
+    assert log.write("id-2", "GET", '/"\n\x00é', 404, MILLISECONDS) is False
+    assert written() == []
+    log.flush()
+    first, second = map(json.loads, written())
+    assert datetime.fromisoformat(first.pop("time")).utcoffset() == timedelta(0)
+    assert first == {
+        "level": "info",
+        "message": "request",
+        "request_id": "id-1",
+        "method": "POST",
+        "path": "/predict",
+        "status": 200,
+        **MILLISECONDS,
+    }
+    assert second["path"] == '/"\n\x00é'
+    assert log.write("id-3", "GET", "/", 200, MILLISECONDS) is True
+
+
+def test_a_console_line_of_a_request_keeps_control_characters_out(
+    written: Written,
+) -> None:
+    log = AccessLog(as_json=False)
+    log.write("id-1", "GET", "/a\n\x1b[31mb", 404, MILLISECONDS)
+    log.flush()
+    (line,) = written()
+    assert r"GET /a\n\x1b[31mb 404 " in line
+    assert line.endswith(" total_ms=0.75 id-1")
+
+
+def test_a_reader_that_went_away_does_no_harm() -> None:
+    program = (
+        "from service.observe.logs import AccessLog\n"
+        "log = AccessLog(as_json=True)\n"
+        "log.write('id-1', 'GET', '/', 200, {})\n"
+        "input()\n"
+        "log.flush()\n"
+        "print('goes on')"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stderr.close()
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.read() == "goes on\n"

@@ -1,0 +1,234 @@
+"""The figures: right over several workers, readable by Prometheus, the same layout everywhere."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from service.observe.metrics import LOADS, OTHER, SECONDS, Metrics
+
+ENDPOINTS = ["/predict", "/evaluate", "/health/live"]
+
+# One worker as a process of its own: it counts something and says where its slots lie.
+WORKER = """
+import json, sys
+from pathlib import Path
+from service.observe.metrics import Metrics
+metrics = Metrics(Path(sys.argv[1]))
+metrics.add_endpoints({endpoints})
+metrics.serving("2", "tiny", "cpu", True)
+metrics.queued(5)
+for _ in range(3):
+    metrics.request("/predict", 200, 0.002)
+metrics.predicted([7, 7, 1])
+metrics.ran(16, 0.001)
+print(json.dumps([(f.name, f.first, f.size) for f in metrics._families]), flush=True)
+sys.stdin.read()
+"""
+
+
+def families(metrics: Metrics) -> dict[str, Metric]:
+    text = metrics.exposition().decode()
+    return {family.name: family for family in text_string_to_metric_families(text)}
+
+
+def sample(metrics: Metrics, name: str, **labels: str) -> float:
+    return sum(
+        item.value
+        for family in families(metrics).values()
+        for item in family.samples
+        if item.name == name and item.labels == labels
+    )
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    made = Metrics()
+    made.add_endpoints(ENDPOINTS)
+    return made
+
+
+def worker(shared: Path, endpoints: list[str]) -> subprocess.Popen[str]:
+    program = WORKER.format(endpoints=endpoints)
+    return subprocess.Popen(
+        [sys.executable, "-c", program, str(shared)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_every_figure_of_the_contract_is_there(metrics: Metrics) -> None:
+    metrics.serving("3", "cnn", "cpu", fallback=False)
+    metrics.request("/predict", 200, 0.001)
+    found = {name: family.type for name, family in families(metrics).items()}
+    assert found == {
+        "mnist_requests": "counter",
+        "mnist_request_seconds": "histogram",
+        "mnist_queue_seconds": "histogram",
+        "mnist_inference_seconds": "histogram",
+        "mnist_batch_size": "histogram",
+        "mnist_queue_rows": "gauge",
+        "mnist_rejected": "counter",
+        "mnist_predictions": "counter",
+        "mnist_doubts": "counter",
+        "mnist_model_info": "gauge",
+        "mnist_model_loads": "counter",
+        "mnist_champion_fault": "gauge",
+        "mnist_provider_fallback": "gauge",
+        "mnist_workers": "gauge",
+    }
+
+
+def test_requests_are_counted_by_route_and_status(metrics: Metrics) -> None:
+    for status in (200, 200, 422):
+        metrics.request("/predict", status, 0.001)
+    metrics.request("/health/live", 200, 0.001)
+    name = "mnist_requests_total"
+    assert sample(metrics, name, endpoint="/predict", status="200") == 2
+    assert sample(metrics, name, endpoint="/predict", status="422") == 1
+    assert sample(metrics, name, endpoint="/health/live", status="200") == 1
+    assert sample(metrics, name, endpoint="/evaluate", status="200") == 0
+
+
+def test_what_strangers_send_adds_no_label(metrics: Metrics) -> None:
+    metrics.request("/predict", 200, 0.1)
+    before = metrics.exposition().count(b"\n")
+    metrics.request("/no/such/path", 404, 0.1)
+    first = metrics.exposition().count(b"\n")
+    for number in range(100):
+        metrics.request(f"/no/such/path/{number}", 404, 0.1)
+    assert first - before == len(SECONDS) + 1 + 3
+    assert metrics.exposition().count(b"\n") == first
+    assert sample(metrics, "mnist_requests_total", endpoint=OTHER, status="404") == 101
+
+
+def test_a_status_not_foreseen_is_counted_as_500(metrics: Metrics) -> None:
+    metrics.request("/predict", 418, 0.1)
+    assert sample(metrics, "mnist_requests_total", endpoint="/predict", status="500") == 1
+
+
+def test_a_histogram_holds_its_buckets_its_count_and_its_sum(metrics: Metrics) -> None:
+    values = [0.0, 0.00001, 0.000011, 0.3, 1.0, 100.0, 1000.0]
+    for value in values:
+        metrics.waited(value)
+    samples = families(metrics)["mnist_queue_seconds"].samples
+    buckets = {
+        float(item.labels["le"]): item.value for item in samples if item.name.endswith("_bucket")
+    }
+    assert list(buckets) == sorted([*SECONDS, math.inf])
+    for bound, count in buckets.items():
+        assert count == sum(value <= bound for value in values), bound
+    assert sample(metrics, "mnist_queue_seconds_count") == len(values)
+    assert sample(metrics, "mnist_queue_seconds_sum") == pytest.approx(sum(values))
+
+
+def test_durations_start_at_ten_microseconds() -> None:
+    assert SECONDS[0] == 0.00001
+    assert SECONDS[-1] == 100
+    for lower, upper in pairwise(SECONDS):
+        assert 1.9 < upper / lower < 2.6
+
+
+def test_runs_digits_doubts_rejections_and_loads_are_counted(metrics: Metrics) -> None:
+    metrics.ran(16, 0.25)
+    metrics.ran(3, 0.5)
+    metrics.predicted([0, 9, 9])
+    metrics.doubted([("several digits",), ()])
+    metrics.rejected("deadline")
+    metrics.loaded("failed")
+    metrics.queued(12)
+    metrics.queued(7)
+    assert sample(metrics, "mnist_batch_size_sum") == 19
+    assert sample(metrics, "mnist_batch_size_bucket", le="4.0") == 1
+    assert sample(metrics, "mnist_inference_seconds_sum") == pytest.approx(0.75)
+    assert sample(metrics, "mnist_predictions_total", digit="9") == 2
+    assert sample(metrics, "mnist_predictions_total", digit="0") == 1
+    assert sample(metrics, "mnist_doubts_total", doubt="several digits") == 1
+    assert sample(metrics, "mnist_rejected_total", reason="deadline") == 1
+    assert sample(metrics, "mnist_model_loads_total", result="failed") == 1
+
+
+def test_small_families_are_told_from_the_start(metrics: Metrics) -> None:
+    """A rate over a counter that appears with its first event misses that event."""
+    for result in LOADS:
+        loads = families(metrics)["mnist_model_loads"].samples
+        assert any(item.labels == {"result": result} and item.value == 0 for item in loads)
+    assert len(families(metrics)["mnist_predictions"].samples) == 10
+
+
+def test_what_serves_is_told_by_labels_however_the_card_words_it(metrics: Metrics) -> None:
+    for architecture in ("cnn", 'a "b" \\ c\nd', "字" * 300, "😀" * 300):
+        metrics.serving("12", architecture, "cpu", fallback=True)
+        (info,) = families(metrics)["mnist_model_info"].samples
+        assert info.value == 1
+        assert (info.labels["version"], info.labels["provider"]) == ("12", "cpu")
+        assert architecture.startswith(info.labels["architecture"])
+        assert sample(metrics, "mnist_provider_fallback") == 1
+
+
+def test_the_sums_are_right_over_workers_living_and_dead(tmp_path: Path) -> None:
+    here = Metrics(tmp_path)
+    here.add_endpoints(ENDPOINTS)
+    here.serving("1", "tiny", "cpu", fallback=False)
+    here.request("/predict", 200, 0.5)
+    here.queued(2)
+    dead, living = worker(tmp_path, ENDPOINTS), worker(tmp_path, ENDPOINTS)
+    try:
+        for process in (dead, living):
+            assert process.stdout is not None
+            process.stdout.readline()
+        total = "mnist_requests_total"
+        assert sample(here, total, endpoint="/predict", status="200") == 7
+        assert sample(here, "mnist_workers") == 3
+        assert sample(here, "mnist_queue_rows") == 12
+        dead.kill()
+        dead.communicate()
+        assert sample(here, total, endpoint="/predict", status="200") == 7
+        assert sample(here, "mnist_request_seconds_sum", endpoint="/predict") == pytest.approx(
+            0.5 + 6 * 0.002
+        )
+        assert sample(here, "mnist_predictions_total", digit="7") == 4
+        assert sample(here, "mnist_batch_size_sum") == 32
+        assert sample(here, "mnist_workers") == 2
+        assert sample(here, "mnist_queue_rows") == 7
+        assert sample(here, "mnist_provider_fallback") == 1
+        info = {
+            item.labels["version"]: item.value
+            for item in families(here)["mnist_model_info"].samples
+        }
+        assert info == {"1": 1, "2": 1}
+    finally:
+        for process in (dead, living):
+            process.communicate()
+
+
+def test_the_layout_is_the_same_in_every_process_whatever_the_order_of_routes(
+    tmp_path: Path,
+) -> None:
+    layouts = []
+    for endpoints in (ENDPOINTS, ENDPOINTS[::-1]):
+        told, _ = worker(tmp_path, endpoints).communicate()
+        layouts.append(json.loads(told))
+    assert layouts[0] == layouts[1]
+    ends = [first + size for _, first, size in layouts[0]]
+    assert [first for _, first, _ in layouts[0][1:]] == ends[:-1]
+
+
+def test_a_row_that_is_not_whole_yet_is_left_out(tmp_path: Path) -> None:
+    metrics = Metrics(tmp_path)
+    metrics.add_endpoints(ENDPOINTS)
+    metrics.serving("1", "tiny", "cpu", fallback=False)
+    (tmp_path / "999999.row").write_bytes(b"")
+    row = tmp_path / f"{os.getpid()}.row"
+    (tmp_path / f"{os.getppid()}.row").write_bytes(row.read_bytes()[:-900] + b'{"ver' + bytes(895))
+    assert sample(metrics, "mnist_workers") == 1

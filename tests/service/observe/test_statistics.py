@@ -1,0 +1,50 @@
+"""Statistics in Triton's form: counts and nanoseconds of requests, runs and failures."""
+
+from __future__ import annotations
+
+from time import perf_counter, time
+
+from service.api.request import Request
+from service.observe.statistics import Statistics
+
+
+def exchange(**seconds: float) -> Request:
+    made = Request("POST", "/", b"", {})
+    for name, value in seconds.items():
+        setattr(made, name, value)
+    return made
+
+
+def test_nothing_is_counted_before_the_first_request() -> None:
+    entry = Statistics().as_dict("3")
+    assert (entry["name"], entry["version"]) == ("mnist", "3")
+    assert entry["inference_count"] == entry["execution_count"] == entry["last_inference"] == 0
+    assert entry["batch_stats"] == []
+    assert {tuple(d.values()) for d in entry["inference_stats"].values()} == {(0, 0)}
+
+
+def test_requests_runs_and_failures_are_counted_apart() -> None:
+    statistics = Statistics()
+    statistics.ran(5, 0.25)
+    statistics.ran(5, 0.5)
+    statistics.ran(1, 0.125)
+    for rows in (3, 2, 5, 1):
+        now = perf_counter()
+        one = exchange(started=now - 2, decode_s=0.5, queue_s=0.25, infer_s=0.125)
+        statistics.answered(rows, one, now)
+    statistics.failed(0.75)
+    entry = statistics.as_dict("3")
+    assert (entry["inference_count"], entry["execution_count"]) == (11, 3)
+    assert abs(entry["last_inference"] / 1000 - time()) < 60
+    stats = entry["inference_stats"]
+    assert stats["fail"] == {"count": 1, "ns": 750_000_000}
+    assert stats["queue"] == {"count": 4, "ns": 1_000_000_000}
+    assert stats["compute_input"] == {"count": 4, "ns": 2_000_000_000}
+    assert stats["compute_infer"] == {"count": 4, "ns": 500_000_000}
+    assert stats["compute_output"]["count"] == stats["success"]["count"] == 4
+    assert 8e9 <= stats["success"]["ns"] < 9e9
+    batches = [(b["batch_size"], b["compute_infer"]) for b in entry["batch_stats"]]
+    assert batches == [
+        (1, {"count": 1, "ns": 125_000_000}),
+        (5, {"count": 2, "ns": 750_000_000}),
+    ]

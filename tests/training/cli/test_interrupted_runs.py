@@ -1,0 +1,79 @@
+"""What stopped runs keep is told of and can be removed; what a run that goes on keeps is not."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.tiny import tiny_repository
+from tests.training.network.test_checkpoint import checkpoint, state, stopped
+from training.cli import models
+from training.cli.interrupted_runs import kept, remove, told
+from training.config import Config
+from training.network.checkpoint import place
+
+THEN = 1_790_000_000  # 2026-09-21T14:13:20Z
+
+
+def stop_two(root: Path) -> Path:
+    """Two runs that were stopped, the second of them long ago; its folder."""
+    stopped(root)
+    old = stopped(root, Config(seed=1)).folder
+    os.utime(old / "checkpoint.npz", (THEN, THEN))
+    return old
+
+
+def test_the_oldest_comes_first_and_one_line_says_what_to_do(tmp_path: Path) -> None:
+    root = tmp_path / "checkpoints"
+    old = stop_two(root)
+    runs = kept(root)
+    assert runs[0].folder == old
+    assert runs[0].size_bytes == sum(path.stat().st_size for path in old.iterdir())
+    assert told(runs) == (
+        f"2 stopped runs keep 0.0 MiB in {root}, since 2026-09-21T14:13:20Z; "
+        f"models prune --checkpoints {root} removes that"
+    )
+    assert told(runs[:1]).startswith("1 stopped run keeps ")
+
+
+def test_a_run_that_goes_on_is_not_told_of_and_keeps_its_own(tmp_path: Path) -> None:
+    stopped(tmp_path)
+    with checkpoint(tmp_path, Config(seed=1)) as going_on:
+        going_on.save(state())
+        assert len(remove(tmp_path)) == 1
+        assert going_on.exists()
+        assert kept(tmp_path) == []
+    assert len(remove(tmp_path)) == 1
+    assert not tmp_path.exists()
+
+
+def test_models_list_tells_of_them_and_prune_removes_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tiny_repository(tmp_path / "models")
+    checkpoints = place(root)
+    stop_two(checkpoints)
+    assert models.main(["list", "--models", str(root)]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith(f"2 stopped runs keep 0.0 MiB in {checkpoints}, since 2026-09-21T")
+    assert models.main(["list", "--json", "--models", str(root)]) == 0
+    oldest, _ = json.loads(capsys.readouterr().out)["stopped"]
+    assert oldest["written"] == "2026-09-21T14:13:20Z"
+
+    command = [*last.split("; models ")[1].removesuffix(" removes that").split()]
+    assert models.main([*command, "--models", str(root)]) == 0
+    assert capsys.readouterr().out == f"removed 2 checkpoints, 0.0 MiB, in {checkpoints}\n"
+    assert not checkpoints.exists()
+    assert models.main([*command, "--models", str(tmp_path / "no repository")]) == 0
+    assert capsys.readouterr().out == f"nothing to remove in {checkpoints}\n"
+
+
+def test_nothing_else_in_the_folder_is_touched(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/notes.txt").write_text("mine")
+    stopped(tmp_path)
+    remove(tmp_path)
+    assert [path.name for path in tmp_path.rglob("*")] == ["mine", "notes.txt"]

@@ -1,0 +1,69 @@
+"""Signs drawn with a pen are those of the designs, no letter like a digit, and in MNIST's form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from service.inference.runtime import Runtime
+from service.models.repository import Repository
+from training.data.synthetic import strokes
+from training.data.synthetic.fonts import LOOK_ALIKES
+from training.measure.robustness import non_digits
+
+NOT_LEARNT = set("KMTXefkw")
+
+
+def test_designs_leave_out_what_is_written_like_a_digit() -> None:
+    for designs in (strokes.WRITTEN, non_digits.STROKES):
+        assert not {name[0] for name in designs} & set(LOOK_ALIKES)
+
+
+def test_no_design_is_both_learnt_and_measured_and_of_some_letters_none_is_learnt() -> None:
+    assert not set(strokes.WRITTEN.values()) & set(non_digits.STROKES.values())
+    assert set(non_digits.STROKES) > NOT_LEARNT
+    assert not {name[0] for name in strokes.WRITTEN} & NOT_LEARNT
+
+
+def test_a_letter_is_drawn_anew_each_time_and_looks_like_itself() -> None:
+    drawn = [
+        strokes.letters({name: strokes.WRITTEN[name]}, 30, np.random.default_rng(0))
+        for name in ("V", "H")
+    ]
+    for letters in drawn:
+        assert letters.shape == (30, 28, 28)
+        assert len({bytes(letter) for letter in letters}) == 30
+    means = [letters.astype(float).mean(axis=0) for letters in drawn]
+    for index, letters in enumerate(drawn):
+        distance = [np.linalg.norm(letters - mean, axis=(1, 2)) for mean in means]
+        assert (np.argmin(distance, axis=0) == index).mean() > 0.9
+
+
+def test_digits_are_drawn_in_all_their_ways_and_say_which_they_are() -> None:
+    assert {name[0] for name in strokes.DIGITS} == set("0123456789")
+    images, labels = strokes.written_digits(500, np.random.default_rng(0))
+    assert images.shape == (500, 28, 28)
+    assert np.bincount(labels, minlength=10).min() > 15
+    repository = Repository(Path(__file__).parents[4] / "models")
+    champion = Runtime.load(repository.model_path(repository.champion()), provider="cpu")
+    assert (champion.run(images).argmax(axis=1) == labels).mean() > 0.95
+
+
+def test_a_digit_is_twenty_pixels_long_by_pens_fine_and_broad() -> None:
+    images, _ = strokes.written_digits(200, np.random.default_rng(1))
+    ink = images > 0
+    high, wide = ink.any(axis=2).sum(axis=1), ink.any(axis=1).sum(axis=1)
+    assert set(np.maximum(high, wide)) == {20}
+    coverage = ink.mean(axis=(1, 2))
+    assert coverage.max() > 3 * coverage.min()
+
+
+def test_a_loop_stays_closed_however_far_its_knots_are_displaced() -> None:
+    """A 9 whose loop is open is an S."""
+    pen, random = strokes.Pen(8, round=2, astray=0.5), np.random.default_rng(2)
+    for _ in range(20):
+        image = strokes._written(strokes.DIGITS["0"], pen, 1, random)
+        ground = image[14] < 64
+        inside = np.flatnonzero(np.diff(ground.astype(int)) == 1)
+        assert len(inside) == 2, "left of the ring, within it and right of it"

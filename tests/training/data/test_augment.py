@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.training.digits import few
+from training.config import Config
+
+
+def change(images: NDArray[np.uint8], seed: tuple[int, int] = (0, 0), **knobs: Any) -> Any:
+    from training.data import augment
+
+    return np.asarray(augment.change(images, Config(**knobs), seed))
+
+
+def centre(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """The centre of ink of each image, (n, 2): row and column."""
+    weights = images / images.sum(axis=(1, 2), keepdims=True)
+    rows = np.arange(28)
+    return np.stack([weights.sum(axis=2) @ rows, weights.sum(axis=1) @ rows], axis=1)
+
+
+def test_without_any_knob_the_images_are_the_same_bits() -> None:
+    images = few().train_images
+    moved = change(images)
+    assert moved.dtype == np.uint8
+    np.testing.assert_array_equal(moved, images)
+
+
+@pytest.mark.parametrize("knob", ["shift", "rotation", "scale", "shear", "elastic"])
+def test_each_knob_changes_images_each_by_its_own_draw(knob: str) -> None:
+    same = np.repeat(few().train_images[:1], 50, axis=0)
+    knobs: dict[str, Any] = {knob: 0.5}
+    moved = change(same, **knobs)
+    assert len(np.unique(moved.reshape(50, -1), axis=0)) > 40
+
+
+def test_the_same_seed_draws_the_same_changes_and_another_does_not() -> None:
+    images = few().train_images
+    knobs: dict[str, Any] = {
+        "shift": 2.0,
+        "rotation": 10.0,
+        "scale": 0.1,
+        "shear": 5.0,
+        "elastic": 0.5,
+    }
+    first, again = change(images, (3, 4), **knobs), change(images, (3, 4), **knobs)
+    np.testing.assert_array_equal(first, again)
+    assert (change(images, (3, 5), **knobs) != first).any()
+
+
+def test_a_shift_moves_within_its_bounds_both_ways() -> None:
+    box = np.zeros((500, 28, 28), np.uint8)
+    box[:, 11:17, 11:17] = 200
+    offsets = centre(change(box, shift=3.0)) - centre(box)
+    assert np.abs(offsets).max() < 3.05
+    assert (offsets.min(axis=0) < -2.5).all()
+    assert (offsets.max(axis=0) > 2.5).all()
+    assert abs(np.mean(offsets[:, 0] * offsets[:, 1])) < 0.6
+
+
+@pytest.mark.parametrize("knobs", [{"rotation": 40.0}, {"scale": 0.4}, {"shear": 30.0}])
+def test_turning_stretching_and_slanting_leave_the_centre_where_it_is(
+    knobs: dict[str, Any],
+) -> None:
+    """About the middle of the image, which is between the pixels 13 and 14."""
+    box = np.zeros((200, 28, 28), np.uint8)
+    box[:, 10:18, 12:16] = 200
+    moved = change(box, **knobs)
+    np.testing.assert_allclose(centre(moved), 13.5, atol=0.1)
+    assert (moved != box).any(axis=(1, 2)).mean() > 0.9
+
+
+def test_bends_move_neighbours_alike_and_what_is_far_apart_each_its_own_way() -> None:
+    def offsets(row: int, column: int) -> NDArray[np.float64]:
+        dots = np.zeros((400, 28, 28), np.uint8)
+        dots[:, row : row + 3, column : column + 3] = 200
+        moved: NDArray[np.float64] = centre(change(dots, elastic=1.0)) - centre(dots)
+        return moved[:, 0]
+
+    here, beside, far = offsets(6, 6), offsets(6, 7), offsets(19, 19)
+    assert 0.4 < here.std() < 1.2
+    assert np.corrcoef(here, beside)[0, 1] > 0.9
+    assert abs(np.corrcoef(here, far)[0, 1]) < 0.3
+
+
+def test_scale_grows_and_shrinks() -> None:
+    box = np.zeros((300, 28, 28), np.uint8)
+    box[:, 8:20, 8:20] = 200
+    ink = change(box, scale=0.2).sum(axis=(1, 2)) / box.sum(axis=(1, 2))
+    assert 0.6 < ink.min() < 0.8
+    assert 1.2 < ink.max() < 1.5
+
+
+def test_a_share_of_the_images_moves_farther() -> None:
+    box = np.zeros((500, 28, 28), np.uint8)
+    box[:, 11:17, 11:17] = 200
+    offsets = np.abs(centre(change(box, shift=2.0, wild=0.2)) - centre(box)).max(axis=1)
+    assert 4 < offsets[:100].max() < 4.65
+    assert offsets[100:].max() < 2.05

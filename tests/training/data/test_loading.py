@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import gzip
+import io
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.training.digits import NAMES, few, idx_bytes, write_folder
+from training.data import loading
+from training.data.loading import DataError, load, split
+
+
+def test_mnist_comes_along_whole() -> None:
+    mnist = load()
+    assert mnist.train_images.shape == (60_000, 28, 28)
+    assert mnist.test_images.shape == (10_000, 28, 28)
+    assert mnist.train_images.dtype == np.uint8
+    # Counted by the data set's authors: ones are the most frequent digit, fives the rarest.
+    counts = np.bincount(mnist.train_labels)
+    assert counts.tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    assert mnist.test_labels[:5].tolist() == [7, 2, 1, 0, 4]
+    assert len(mnist.hashes) == 4
+
+
+def test_a_changed_byte_in_mnists_own_files_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even where the file is still a good IDX file."""
+    folder = shutil.copytree(loading.MNIST, tmp_path / "mnist")
+    monkeypatch.setattr(loading, "MNIST", folder)
+    load()
+    labels = folder / "t10k-labels-idx1-ubyte.gz"
+    content = bytearray(gzip.decompress(labels.read_bytes()))
+    content[8] ^= 1
+    labels.write_bytes(gzip.compress(bytes(content)))
+    with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte\.gz: damaged, its SHA-256"):
+        load()
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_folder_of_idx_files_is_read_plain_and_gzip(tmp_path: Path, zipped: bool) -> None:
+    digits = few()
+    dataset = load(write_folder(tmp_path, digits, zipped=zipped))
+    np.testing.assert_array_equal(dataset.train_images, digits.train_images)
+    np.testing.assert_array_equal(dataset.test_labels, digits.test_labels)
+    assert sorted(dataset.hashes) == sorted(path.name for path in tmp_path.iterdir())
+
+
+def test_names_with_a_dot_are_read_too(tmp_path: Path) -> None:
+    write_folder(tmp_path, few())
+    for path in tmp_path.iterdir():
+        path.rename(path.with_name(path.name.replace("-idx", ".idx")))
+    assert len(load(tmp_path).train_images) == 400
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("x_train", "y_train", "x_test", "y_test"),
+        ("train_images", "train_labels", "test_images", "test_labels"),
+    ],
+)
+def test_an_npz_is_read_under_both_spellings(tmp_path: Path, names: tuple[str, ...]) -> None:
+    digits = few()
+    arrays = [getattr(digits, field) for field in NAMES]
+    path = tmp_path / "digits.npz"
+    np.savez_compressed(path, **dict(zip(names, arrays, strict=True)))
+    dataset = load(path)
+    np.testing.assert_array_equal(dataset.train_images, digits.train_images)
+    np.testing.assert_array_equal(dataset.test_labels, digits.test_labels)
+    assert list(dataset.hashes) == ["digits.npz"]
+
+
+def cut(content: bytes) -> bytes:
+    return content[:-1]
+
+
+def append(content: bytes) -> bytes:
+    return content + b"\0"
+
+
+def wrong_magic(content: bytes) -> bytes:
+    return b"\x13\x37" + content[2:]
+
+
+def zipped_and_cut(content: bytes) -> bytes:
+    return gzip.compress(content)[:-9]
+
+
+def one_less(_: bytes) -> bytes:
+    return idx_bytes(few().train_labels[:-1])
+
+
+def a_ten(_: bytes) -> bytes:
+    labels = few().train_labels.copy()
+    labels[3] = 10
+    return idx_bytes(labels)
+
+
+def too_large(_: bytes) -> bytes:
+    return idx_bytes(np.zeros((400, 32, 32), np.uint8))
+
+
+def labels_instead(_: bytes) -> bytes:
+    return idx_bytes(few().train_labels)
+
+
+def empty(_: bytes) -> bytes:
+    return idx_bytes(np.zeros((0, 28, 28), np.uint8))
+
+
+def scaled(_: bytes) -> bytes:
+    return idx_bytes((few().train_images > 100).astype(np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("field", "damage", "message"),
+    [
+        ("train_images", cut, "cut short"),
+        ("test_labels", cut, "cut short"),
+        ("train_images", append, "data after its end"),
+        ("test_images", wrong_magic, "magic number"),
+        ("train_images", zipped_and_cut, "gzip"),
+        ("train_labels", one_less, "399 labels for 400 images"),
+        ("train_labels", a_ten, "label 3: is 10"),
+        ("train_images", too_large, r"\[400, 32, 32\]"),
+        ("train_images", labels_instead, r"\[400\]"),
+        ("train_images", empty, "no images"),
+        ("train_images", scaled, "looks scaled to 0..1"),
+    ],
+)
+def test_a_damaged_file_is_named_in_one_line(
+    tmp_path: Path, field: str, damage: Callable[[bytes], bytes], message: str
+) -> None:
+    write_folder(tmp_path, few())
+    path = tmp_path / NAMES[field]
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(DataError, match=message) as caught:
+        load(tmp_path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    write_folder(tmp_path, few())
+    (tmp_path / NAMES["test_labels"]).unlink()
+    with pytest.raises(DataError, match="no t10k-labels-idx1-ubyte"):
+        load(tmp_path)
+
+
+def test_a_path_that_is_no_data_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="nowhere: no such data"):
+        load(tmp_path / "nowhere")
+    (tmp_path / "digits.csv").write_text("1,2,3")
+    with pytest.raises(DataError, match=r"digits\.csv: neither a folder"):
+        load(tmp_path / "digits.csv")
+
+
+def test_a_path_that_the_system_refuses_is_named() -> None:
+    name = "x" * 300
+    with pytest.raises(DataError, match=f"^{name}: File name too long$"):
+        load(Path(name))
+
+
+def test_an_npz_without_an_array_says_which(tmp_path: Path) -> None:
+    path = tmp_path / "digits.npz"
+    np.savez(path, x_train=few().train_images, y_train=few().train_labels)
+    with pytest.raises(DataError, match=r"digits\.npz: holds no x_test \(or test_images\)"):
+        load(path)
+
+
+def test_nothing_is_unpickled(tmp_path: Path) -> None:
+    """An array of objects would run code on loading; it is refused by its header."""
+
+    class Trap:
+        def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
+            return (pytest.fail, ("the pickle was loaded",))
+
+    path = tmp_path / "digits.npz"
+    digits = few()
+    trapped = np.array([Trap()], dtype=object)
+    np.savez(path, x_train=trapped, y_train=trapped, x_test=digits.test_images)
+    with pytest.raises(DataError, match="objects"):
+        load(path)
+    path.write_bytes(b"PK\x03\x04" + io.BytesIO().getvalue())
+    with pytest.raises(DataError, match=r"digits\.npz: the \.npz is damaged"):
+        load(path)
+
+
+def test_the_split_parts_the_training_images_and_leaves_none_out() -> None:
+    digits = few()
+    parts = split(digits, 0.25, seed=0)
+    assert (len(parts.train_images), len(parts.validation_images)) == (300, 100)
+    together = np.concatenate([parts.train_images, parts.validation_images]).reshape(400, -1)
+    assert sorted(map(bytes, together)) == sorted(map(bytes, digits.train_images))
+    assert len(parts.train_labels) == 300
+
+
+def test_the_split_hangs_on_the_seed() -> None:
+    first, again, other = (split(few(), 0.25, seed).validation_labels for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+def test_no_validation_is_allowed_and_nothing_to_train_on_is_not() -> None:
+    assert len(split(few(), 0.0, seed=0).validation_images) == 0
+    with pytest.raises(DataError, match="too few to hold out 10%"):
+        split(few(train=2), 0.1, seed=0)
+    with pytest.raises(DataError, match="too few to hold out 90%"):
+        split(few(train=1), 0.9, seed=0)

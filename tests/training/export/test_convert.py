@@ -1,0 +1,140 @@
+"""A Keras network becomes the contract's file, with nothing left to repair."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from service.inference.runtime import Runtime
+from tests.tiny import tiny_model_bytes
+from training.export import convert
+from training.export.convert import ExportError, repair, save, stamp
+from training.export.verify import verify
+
+
+@pytest.fixture(scope="module")
+def network() -> Any:
+    """A small network with a layer of each kind that has given exporters trouble."""
+    keras = pytest.importorskip("keras")
+    keras.utils.set_random_seed(1)
+    layers, ops = keras.layers, keras.ops
+    image = keras.Input((28, 28), dtype="uint8", name="image")
+    features = ops.expand_dims(ops.cast(image, "float32") / 255.0, -1)
+    features = layers.Conv2D(4, 5, strides=4)(features)
+    features = layers.BatchNormalization(beta_initializer="ones")(features)
+    features = layers.Dropout(0.5)(layers.Activation("gelu")(features))
+    features = layers.Dense(10)(layers.Flatten()(features))
+    return keras.Model(image, layers.Softmax()(features))
+
+
+@pytest.fixture(scope="module")
+def exported(network: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("export") / "model.onnx"
+    convert.export(network, path)
+    return path
+
+
+def ends(values: Any) -> list[tuple[str, int, list[Any]]]:
+    return [
+        (
+            value.name,
+            value.type.tensor_type.elem_type,
+            [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim],
+        )
+        for value in values
+    ]
+
+
+def test_the_file_has_the_contracts_ends_and_explicit_versions(exported: Path) -> None:
+    model = onnx.load(exported)
+    assert ends(model.graph.input) == [("image", TensorProto.UINT8, ["batch", 28, 28])]
+    assert ends(model.graph.output) == [("probabilities", TensorProto.FLOAT, ["batch", 10])]
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 18)]
+    assert model.ir_version == 8
+    assert {node.domain for node in model.graph.node} <= {"", "ai.onnx"}
+    assert not any(tensor.data_location for tensor in model.graph.initializer)
+    onnx.checker.check_model(model, full_check=True)
+
+
+def test_the_file_gives_the_networks_answers(network: Any, exported: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (20, 28, 28), np.uint8)
+    figures = verify(
+        exported, lambda i: network.predict(i, verbose=0), images, np.zeros(20, np.int64)
+    )
+    assert figures.largest_difference <= 1e-5
+
+
+def test_the_exporter_says_nothing_of_its_own(
+    network: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    convert.export(network, tmp_path / "model.onnx")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_cannot_be_exported_is_one_line(tmp_path: Path) -> None:
+    keras = pytest.importorskip("keras")
+    image = keras.Input((28, 28), dtype="uint8", name="image")
+    eigenvalues = keras.ops.eigh(keras.ops.cast(image, "float32"))[0]
+    with pytest.raises(ExportError, match=r"cannot export|malformed: No Op registered") as failure:
+        convert.export(keras.Model(image, eigenvalues), tmp_path / "model.onnx")
+    assert "\n" not in str(failure.value)
+    assert not (tmp_path / "model.onnx").exists()
+
+
+def test_a_disk_that_is_full_is_told_as_such(network: Any) -> None:
+    with pytest.raises(OSError, match="No space left on device"):
+        convert.export(network, Path("/dev/full"))
+
+
+def test_a_stamp_changes_the_metadata_alone_and_is_read_by_the_service(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(tiny_model_bytes())
+    stamp(path, {"created": "2026-01-01T00:00:00Z", "accuracy": "0.99"})
+    runtime = Runtime.load(path, provider="cpu")
+    assert runtime.metadata == {"created": "2026-01-01T00:00:00Z", "accuracy": "0.99"}
+    images = np.random.default_rng(0).integers(0, 256, (5, 28, 28), np.uint8)
+    before = Runtime.load(tiny_model_bytes(), provider="cpu").run(images)
+    assert (runtime.run(images) == before).all()
+    model = onnx.load(path)
+    del model.metadata_props[:]
+    assert model == onnx.load_from_string(tiny_model_bytes())
+
+
+def test_a_tensor_that_has_an_ends_name_makes_way() -> None:
+    model = onnx.load_from_string(tiny_model_bytes())
+    graph = model.graph
+    graph.input[0].name = graph.node[0].input[0] = "probabilities"
+    graph.output[0].name = graph.node[-1].output[0] = "Identity:0"
+    graph.node[0].output[0] = graph.node[1].input[0] = "image"
+    repaired = repair(model)
+    images = np.random.default_rng(0).integers(0, 256, (5, 28, 28), np.uint8)
+    runtime = Runtime.load(repaired.SerializeToString(), provider="cpu")
+    wanted = Runtime.load(tiny_model_bytes(), provider="cpu").run(images)
+    assert (runtime.run(images) == wanted).all()
+
+
+def test_operators_outside_the_standard_set_are_refused() -> None:
+    model = onnx.load_from_string(tiny_model_bytes())
+    model.graph.node[-1].domain = "com.microsoft"
+    with pytest.raises(ExportError, match=r"operators outside the standard set: com\.microsoft"):
+        repair(model)
+
+
+def test_a_model_with_two_outputs_is_refused() -> None:
+    model = onnx.load_from_string(tiny_model_bytes())
+    model.graph.output.append(helper.make_tensor_value_info("logits", TensorProto.FLOAT, [None]))
+    with pytest.raises(ExportError, match="1 inputs and 2 outputs; want 1 and 1"):
+        repair(model)
+
+
+def test_a_malformed_model_is_not_written(tmp_path: Path) -> None:
+    model = onnx.load_from_string(tiny_model_bytes())
+    model.graph.node[-1].input[0] = "nowhere"
+    with pytest.raises(ExportError, match="the exported file is malformed: "):
+        save(model, tmp_path / "model.onnx")
+    assert not (tmp_path / "model.onnx").exists()

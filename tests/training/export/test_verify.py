@@ -1,0 +1,214 @@
+"""The proof passes for the same network and names the image where it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+from service.inference.runtime import Runtime
+from service.types import Images, Probabilities
+from tests.tiny import dense_model_bytes, tiny_model_bytes
+from training.export.verify import (
+    LessAccurate,
+    Reference,
+    Verification,
+    VerificationFailed,
+    answers,
+    check,
+    verify,
+    verify_int8,
+)
+
+IMAGES = np.random.default_rng(1).integers(0, 256, (40, 28, 28), np.uint8)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(tiny_model_bytes(seed=1))
+    return path
+
+
+def network(images: Images) -> Probabilities:
+    """The tiny network in double precision, written apart from its ONNX file."""
+    weights = np.random.default_rng(1).normal(0, 0.1, (784, 10))
+    powers = np.exp(images.reshape(len(images), 784) / 255 @ weights)
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
+
+
+def test_the_same_network_passes_on_all_images_at_all_batch_sizes(path: Path) -> None:
+    digits = network(IMAGES).argmax(axis=1)
+    labels = np.concatenate([digits[:30], (digits[30:] + 1) % 10])
+    figures = verify(path, network, IMAGES, labels)
+    assert figures.passed
+    assert figures.images == figures.same_digit == 40 + 256 + 2
+    assert figures.batch_sizes == (1, 2, 7, 64)
+    assert 0 < figures.largest_difference <= 1e-5
+    assert 0 <= figures.largest_batch_difference <= 1e-6
+    assert figures.accuracy == 0.75
+    assert list(figures.milliseconds_per_run) == ["1", "2", "7", "64"]
+
+
+@pytest.mark.parametrize(
+    ("index", "name"),
+    [
+        (0, "test image 0"),
+        (39, "test image 39"),
+        (40, "random image 0"),
+        (295, "random image 255"),
+        (296, "the image of all 0"),
+        (297, "the image of all 255"),
+    ],
+)
+def test_one_image_with_another_digit_fails_by_name(path: Path, index: int, name: str) -> None:
+    def other(images: Images) -> Probabilities:
+        probabilities = network(images)
+        probabilities[index] = np.roll(probabilities[index], 1)
+        if name == "the image of all 0":  # its probabilities are all the same
+            probabilities[index] = np.eye(10)[3]
+        return probabilities
+
+    with pytest.raises(VerificationFailed) as failure:
+        verify(path, other, IMAGES, np.zeros(40, np.int64))
+    told = str(failure.value)
+    assert told.startswith(f"{name}: digit ")
+    assert "the network" in told
+    assert "1 images differ" in told
+    assert "\n" not in told
+
+
+def test_a_probability_beyond_the_tolerance_fails_though_the_digit_is_the_same(path: Path) -> None:
+    def shifted(by: float) -> Reference:
+        def shift(images: Images) -> Probabilities:
+            probabilities = network(images)
+            probabilities[7, probabilities[7].argmax()] += np.float32(by)
+            return probabilities
+
+        return shift
+
+    verify(path, shifted(8e-6), IMAGES, np.zeros(40, np.int64))
+    with pytest.raises(VerificationFailed, match=r"differ by 1\.2e-05, allowed 1e-05"):
+        verify(path, shifted(1.2e-5), IMAGES, np.zeros(40, np.int64))
+
+
+def test_a_tie_that_falls_the_other_way_fails_and_says_how_close_it_was(path: Path) -> None:
+    """A blank image has ten equal probabilities here: each within the tolerance, none the same."""
+
+    def tie(images: Images) -> Probabilities:
+        probabilities = network(images)
+        probabilities[296, 3] += np.float32(1e-6)
+        return probabilities
+
+    with pytest.raises(VerificationFailed, match=r"the image of all 0: .* network 3 \(by 1e-06\)"):
+        verify(path, tie, IMAGES, np.zeros(40, np.int64))
+
+
+def test_a_network_that_has_diverged_fails(path: Path) -> None:
+    with pytest.raises(VerificationFailed, match="test image 0: the network's own answer is not"):
+        verify(path, lambda i: np.full((len(i), 10), np.nan, np.float32), IMAGES, np.zeros(40, int))
+
+
+def tiny_model_followed_by(
+    *nodes: onnx.NodeProto, constants: Sequence[onnx.TensorProto] = ()
+) -> bytes:
+    """The tiny model with more nodes, from its answer, called ``plain``, to ``probabilities``."""
+    model = onnx.load_from_string(tiny_model_bytes(seed=1))
+    model.graph.node[-1].output[0] = "plain"
+    model.graph.node.extend(nodes)
+    model.graph.initializer.extend(constants)
+    onnx.checker.check_model(model, full_check=True)
+    content: bytes = model.SerializeToString()
+    return content
+
+
+@pytest.fixture
+def coarse() -> bytes:
+    """The tiny network with few digits in its weights: its answers to some images are others."""
+    weights = np.random.default_rng(1).normal(0, 0.1, (784, 10)).astype(np.float32)
+    return dense_model_bytes(np.round(weights, 1), np.zeros(10, np.float32))
+
+
+def test_a_coarser_file_may_lose_two_images_and_says_what_it_lost(
+    path: Path, coarse: bytes
+) -> None:
+    digits, others = (answers(model, IMAGES).argmax(axis=1) for model in (path, coarse))
+    changed = np.flatnonzero(digits != others)
+    assert len(changed) >= 3
+
+    def proved(lost: int) -> Verification:
+        """Labels by which the float32 file is right everywhere, but for what the other wins."""
+        labels = others.copy()
+        labels[changed[:lost]] = digits[changed[:lost]]
+        parent = verify(path, network, IMAGES, labels)
+        return verify_int8(coarse, path, parent, IMAGES, labels)
+
+    whole = len(changed)
+    for lost in range(whole + 1):
+        if lost - (whole - lost) > 2:
+            with pytest.raises(LessAccurate, match=r"in 8 bits .* fewer, allowed 0.02%$"):
+                proved(lost)
+            continue
+        figures = proved(lost)
+        assert figures.parent
+        assert figures.accuracy == 1 - lost / 40
+        assert figures.parent.accuracy == 1 - (whole - lost) / 40
+        assert figures.same_test_digit == 40 - whole
+        assert figures.same_digit <= 40 - whole + 258
+        assert figures.largest_difference > 1e-3
+        assert figures.as_dict()["parent"] == figures.parent.as_dict()
+        assert "parent" not in figures.parent.as_dict()
+
+
+def test_a_coarser_file_whose_rows_see_each_other_fails(path: Path) -> None:
+    axis = numpy_helper.from_array(np.array([0], np.int64), "axis")
+    average = helper.make_node("ReduceMean", ["plain", "axis"], ["average"], keepdims=1)
+    mean = helper.make_node("Mean", ["plain", "average"], ["probabilities"])
+    model = tiny_model_followed_by(average, mean, constants=[axis])
+    labels = answers(path, IMAGES).argmax(axis=1)
+    parent = verify(path, network, IMAGES, labels)
+    with pytest.raises(VerificationFailed, match=r"image 0: digit . in batches of 2, alone"):
+        verify_int8(model, path, parent, IMAGES, labels)
+
+
+def test_a_file_whose_rows_see_each_other_fails(tmp_path: Path) -> None:
+    """Each row is softened by the mean over the batch: alone it is itself."""
+    axis = numpy_helper.from_array(np.array([0], np.int64), "axis")
+    average = helper.make_node("ReduceMean", ["plain", "axis"], ["average"], keepdims=1)
+    mean = helper.make_node("Mean", ["plain", "average"], ["probabilities"])
+    path = tmp_path / "model.onnx"
+    path.write_bytes(tiny_model_followed_by(average, mean, constants=[axis]))
+    with pytest.raises(VerificationFailed, match=r"image 0: digit . in batches of 2, alone"):
+        check(path)
+    alone = Runtime.load(path, provider="cpu")
+
+    def row_by_row(images: Images) -> Probabilities:
+        return np.concatenate([alone.run(image[None]) for image in images])
+
+    with pytest.raises(VerificationFailed, match=r"test image 0: digit . in batches of 2, "):
+        verify(path, row_by_row, IMAGES, np.zeros(40, np.int64))
+
+
+def test_a_file_that_gives_no_probabilities_fails(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(tiny_model_followed_by(helper.make_node("Log", ["plain"], ["probabilities"])))
+    with pytest.raises(VerificationFailed, match="the file does not serve: "):
+        check(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"no model", tiny_model_bytes()[:5000]])
+def test_a_damaged_file_fails_in_one_line(content: bytes) -> None:
+    with pytest.raises(VerificationFailed, match="the file does not serve: ") as failure:
+        check(content)
+    assert "\n" not in str(failure.value)
+
+
+def test_answers_are_the_files_own(path: Path) -> None:
+    wanted = Runtime.load(path, provider="cpu").run(IMAGES)
+    assert (check(path, IMAGES) == wanted).all()
+    assert (answers(path, IMAGES) == wanted).all()
+    assert check(path).shape == (0, 10)

@@ -1,0 +1,52 @@
+"""Drawings that no training has: as many as asked for, each with its own ink."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tests.training.digits import few
+from training.data.synthetic.lines import shapes as learnt
+from training.measure.robustness import drawings
+
+DIGITS = few(40).train_images
+RANDOM = np.random.default_rng(0)
+
+
+def test_no_shape_is_one_that_is_learnt() -> None:
+    """Arrows, stars and crosses have a corner inside their hull; what is learnt has none or one."""
+    measured, known = drawings.shapes(30, RANDOM), learnt(30, RANDOM)
+    assert not {bytes(picture) for picture in measured} & {bytes(picture) for picture in known}
+    for outline in drawings.OUTLINES:
+        corners = outline(RANDOM)
+        ahead, behind = (
+            np.roll(corners, -1, axis=0) - corners,
+            corners - np.roll(corners, 1, axis=0),
+        )
+        turns = np.sign(behind[:, 0] * ahead[:, 1] - behind[:, 1] * ahead[:, 0])
+        assert (turns > 0).sum() >= 2
+        assert (turns < 0).sum() >= 2
+
+
+def test_a_doodle_is_filled_or_hatched_inside_its_curve() -> None:
+    hatched, filled = (drawings.doodles(40, RANDOM)[half::2] for half in (0, 1))
+    assert filled.mean() > hatched.mean()
+    for doodle in (*hatched, *filled):
+        assert doodle[10:18, 10:18].max() > 127
+        assert doodle[0].max() == doodle[:, 0].max() == 0
+
+
+def test_lines_that_cross_leave_less_blank_than_parallel_ones() -> None:
+    pictures = drawings.hatchings(60, RANDOM)
+    parallel, crossing = pictures[::2], pictures[1::2]
+    assert parallel.mean() < crossing.mean()
+    assert (pictures.max(axis=(1, 2)) > 127).all()
+    assert (pictures.min(axis=(1, 2)) < 64).all()
+
+
+def test_three_digits_are_20_pixels_wide_and_lower_than_one() -> None:
+    pictures = drawings.three(DIGITS, RANDOM)
+    assert pictures.shape == DIGITS.shape
+    columns = np.ptp(np.flatnonzero(pictures.any(axis=(0, 1))))
+    assert columns <= 24
+    heights = [np.ptp(np.flatnonzero(picture.max(axis=1) > 64)) for picture in pictures]
+    assert np.median(heights) < 15

@@ -1,0 +1,79 @@
+"""Doubt begins where the digits held out promise that enough of all digits pass."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import comb
+
+import numpy as np
+import pytest
+
+from service.answer.quality import LEAST_CONFIDENCE
+from training.measure.robustness import operating_point
+from training.measure.robustness.operating_point import (
+    DIGITS_BELOW,
+    RISK,
+    auroc,
+    choose,
+    most_below,
+)
+
+RANDOM = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("count", [0, 1, 298, 299, 1000])
+def test_the_bound_is_that_of_clopper_and_pearson(count: int) -> None:
+    """Against the binomial distribution in whole numbers."""
+
+    def chance(most: int) -> Fraction:
+        """Of ``most`` below at most, where one in 100 is below."""
+        return sum(
+            (Fraction(comb(count, k) * 99 ** (count - k), 100**count) for k in range(most + 1)),
+            Fraction(0),
+        )
+
+    most = most_below(count)
+    assert (most is None) == (count < 299)
+    assert most is None or chance(most) <= Fraction(1, 20)
+    assert chance(0 if most is None else most + 1) > Fraction(1, 20)
+
+
+def test_as_many_as_the_bound_allows_are_below_the_threshold() -> None:
+    confidences = RANDOM.beta(20, 1, 4800)
+    threshold, chosen_on = choose(confidences)
+    below = int((confidences < threshold).sum())
+    assert 0 <= 36 - below <= 2  # the threshold is rounded down
+    assert chosen_on == {"images": 4800, "share_below": below / 4800}
+
+
+def test_the_promise_holds_as_often_as_it_says() -> None:
+    """Of digits drawn anew, more than the share promised are below in one choice of twenty."""
+    broken = 0
+    for _ in range(400):
+        # The share of all digits below a threshold is the threshold itself, above LOWEST.
+        threshold, _ = choose(operating_point.LOWEST + 0.49 * RANDOM.random(1000))
+        broken += (threshold - operating_point.LOWEST) / 0.49 > DIGITS_BELOW
+    assert broken / 400 < 2 * RISK
+
+
+def test_too_few_digits_promise_nothing_and_the_services_own_threshold_stands() -> None:
+    assert choose(np.ones(200)) == (LEAST_CONFIDENCE, None)
+    assert choose(np.empty(0)) == (LEAST_CONFIDENCE, None)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "threshold"),
+    [(1.0, operating_point.HIGHEST), (0.3, operating_point.LOWEST), (0.75, 0.75)],
+)
+def test_the_threshold_stays_where_doubt_makes_sense(confidence: float, threshold: float) -> None:
+    assert choose(np.full(5000, confidence, np.float32))[0] == threshold
+
+
+def test_the_area_under_the_curve_is_the_chance_of_being_surer_of_a_digit() -> None:
+    assert auroc(np.array([0.9, 0.8]), np.array([0.1, 0.2, 0.3])) == 1
+    assert auroc(np.array([0.1]), np.array([0.9, 0.8])) == 0
+    assert auroc(np.array([0.5, 0.5]), np.array([0.5])) == 0.5
+    digits, others = RANDOM.random(50).round(1), RANDOM.random(60).round(1)
+    pairs = np.subtract.outer(digits, others)
+    expected = np.mean((pairs > 0) + (pairs == 0) / 2)
+    assert auroc(digits, others) == pytest.approx(expected, abs=1e-12)

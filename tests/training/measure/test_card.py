@@ -1,0 +1,69 @@
+"""A card tells a version's story in plain JSON, and the model file carries a short form."""
+
+from __future__ import annotations
+
+import json
+import platform
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+
+from training.measure.card import accuracy, describe, measured_on, part, story
+
+
+def described(**changes: Any) -> dict[str, Any]:
+    parts: dict[str, Any] = {
+        "architecture": "mlp",
+        "parameters": 101_770,
+        "opset": 18,
+        "ir_version": 8,
+        "data": {"files": {"train-images": "aa", "t10k-images": "bb"}, "test_images": 10_000},
+        "settings": {"hidden_units": (128,), "seed": 1},
+        "training": {"epochs": [{"loss": 0.5}], "best_epoch": 1, "seconds": 2.5},
+        "validation": None,
+        "test": {"count": 10_000, "accuracy": 0.9781, "mistakes": [{"index": 8}]},
+        "verification": {"passed": True, "milliseconds_per_run": {"1": 0.02}},
+    }
+    return describe(**{**parts, **changes})
+
+
+def test_a_card_names_its_makers_and_is_plain_json() -> None:
+    card = described()
+    assert card["creator"]["python"] == platform.python_version()
+    assert card["creator"]["onnxruntime"] == version("onnxruntime")
+    assert card["settings"] == {"hidden_units": [128], "seed": 1}
+    assert json.loads(json.dumps(card, allow_nan=False)) == card
+
+
+def test_a_figure_that_is_no_number_is_null() -> None:
+    training = {"epochs": [{"loss": float("nan"), "rate": float("inf")}]}
+    assert described(training=training)["training"] == {"epochs": [{"loss": None, "rate": None}]}
+
+
+def test_a_story_is_text_without_long_lists_and_without_times_that_differ_from_run_to_run() -> None:
+    told = story(described())
+    assert told["architecture"] == "mlp"
+    assert json.loads(told["test"]) == {"count": 10_000, "accuracy": 0.9781}
+    assert json.loads(told["verification"]) == {"passed": True}
+    assert json.loads(told["training"]) == {"best_epoch": 1, "seconds": 2.5}
+    assert "validation" not in told
+    assert all(isinstance(value, str) for value in told.values())
+
+
+def test_a_story_leaves_out_the_times_of_the_float32_file_too() -> None:
+    proof = {"passed": True, "milliseconds_per_run": {"1": 0.02}}
+    told = story(described(verification={**proof, "parent": proof}))
+    assert json.loads(told["verification"]) == {"passed": True, "parent": {"passed": True}}
+
+
+@pytest.mark.parametrize("junk", [{}, {"test": 3}, {"test": {"accuracy": "high"}}, {"data": []}])
+def test_what_is_read_from_a_card_of_any_shape_is_there_or_not(junk: dict[str, Any]) -> None:
+    assert accuracy(junk) is None
+    assert measured_on(junk) == {}
+    assert part(junk, "verification", "milliseconds_per_run") == {}
+
+
+def test_test_images_are_known_by_all_files_but_the_training_ones() -> None:
+    assert measured_on(described()) == {"t10k-images": "bb"}
+    assert measured_on(described(data={"files": {"mnist.npz": "cc"}})) == {"mnist.npz": "cc"}

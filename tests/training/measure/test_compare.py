@@ -1,0 +1,46 @@
+"""The comparison of two versions counts every image once and knows chance when it sees it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from training.measure.compare import Change, compare, mcnemar
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "p_value"),
+    [
+        (0, 0, 1.0),
+        (5, 5, 1.0),
+        (4, 5, 1.0),
+        (1, 9, 22 / 1024),  # 2 (C(10,0) + C(10,1)) / 2^10
+        (9, 1, 22 / 1024),
+        (0, 6, 2 / 64),
+        (0, 1, 1.0),
+    ],
+)
+def test_mcnemar_gives_the_exact_binomial_p_value(first: int, second: int, p_value: float) -> None:
+    assert mcnemar(first, second) == p_value
+
+
+def test_mcnemar_agrees_with_its_normal_approximation_on_many_images() -> None:
+    z = (5200 - 4800 - 1) / math.sqrt(10_000)  # with the continuity correction
+    assert mcnemar(4800, 5200) == pytest.approx(math.erfc(z / math.sqrt(2)), rel=1e-2)
+
+
+def test_mcnemar_of_opposite_verdicts_on_a_whole_test_set_underflows_to_zero() -> None:
+    assert mcnemar(0, 10_000) == 0.0
+
+
+def test_every_image_is_counted_once_and_those_that_changed_sides_are_named() -> None:
+    labels = np.array([1, 2, 3, 4, 5])
+    compared = compare(np.array([1, 2, 0, 4, 9]), np.array([1, 2, 3, 7, 8]), labels)
+    assert (compared.first_accuracy, compared.second_accuracy) == (0.6, 0.6)
+    counts = (compared.both_right, compared.only_first_right, compared.only_second_right)
+    assert counts == (2, 1, 1)
+    assert compared.both_wrong == 1
+    assert compared.changes == (Change(2, 3, 0, 3), Change(3, 4, 4, 7))
+    assert compared.p_value == 1.0

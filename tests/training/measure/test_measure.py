@@ -1,0 +1,89 @@
+"""What a card says of a file is what the file answers, on images as they are and damaged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.answer.quality import LEAST_CONFIDENCE, least_confidence
+from service.inference.runtime import Runtime
+from service.models.repository import Repository
+from tests.training.digits import few, mnist
+from training.data.loading import Dataset
+from training.measure.label_errors import LABELS
+from training.measure.measure import Measured, measure
+from training.measure.robustness import non_digits
+from training.measure.robustness.corruptions import CORRUPTIONS
+
+REPOSITORY = Repository(Path(__file__).parents[3] / "models")
+MLP = REPOSITORY.read_model(1)
+DATASET = few(400, 300)
+
+
+@pytest.fixture(scope="module")
+def measured() -> Measured:
+    return measure(MLP, DATASET, DATASET.train_images, non_digits=True)
+
+
+def test_accuracies_are_those_of_the_damaged_images(measured: Measured) -> None:
+    runtime = Runtime.load(MLP, provider="cpu")
+    for name, corrupt in CORRUPTIONS.items():
+        digits = runtime.run(corrupt(DATASET.test_images)).argmax(axis=1)
+        assert measured.robustness[name] == np.mean(digits == DATASET.test_labels), name
+    assert set(measured.robustness) - set(CORRUPTIONS) == {"printed digits, fonts never trained on"}
+
+
+def test_doubt_is_chosen_on_images_held_out_and_counted_at_that_point(measured: Measured) -> None:
+    doubt = measured.doubt
+    threshold = doubt["threshold"]
+    runtime = Runtime.load(MLP, provider="cpu")
+    sure = runtime.run(DATASET.test_images).max(axis=1)
+    assert doubt["chosen_on"]["images"] == 400
+    assert doubt["digits"]["pass"] == np.mean(sure >= threshold)
+    assert doubt["digits"]["undoubted"] <= doubt["digits"]["pass"]
+    kinds = non_digits.new(DATASET.test_images)
+    assert {name for name, kind in doubt["kinds"].items() if not kind["trained"]} == set(kinds)
+    for name, pictures in kinds.items():
+        theirs, kind = runtime.run(pictures).max(axis=1), doubt["kinds"][name]
+        assert kind["caught"] == np.mean(theirs < threshold), name
+        pairs = np.sign(np.subtract.outer(sure, theirs))
+        assert kind["auroc"] == pytest.approx((pairs.mean(dtype=float) + 1) / 2, abs=1e-9)
+        assert kind["doubted"] >= kind["caught"]
+
+
+def test_the_service_reads_the_threshold_and_the_card_is_plain(measured: Measured) -> None:
+    card = json.loads(json.dumps(measured.as_parts(), allow_nan=False))
+    assert least_confidence(card) == measured.doubt["threshold"]
+    assert sum(each["count"] for each in card["test"]["reliability"]) == 300
+    assert "accuracy_without_label_errors" not in card["test"]
+
+
+def test_with_nothing_held_out_and_no_non_digits_learnt_the_card_says_so() -> None:
+    doubt = measure(MLP, DATASET, DATASET.train_images[:0], non_digits=False).doubt
+    assert (doubt["threshold"], doubt["chosen_on"]) == (LEAST_CONFIDENCE, None)
+    assert not any(kind["trained"] for kind in doubt["kinds"].values())
+
+
+def test_of_mnist_the_accuracy_without_wrong_labels_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Counted on the test set whole, with two corruptions only: the others are tested above."""
+    for name in list(CORRUPTIONS)[2:]:
+        monkeypatch.delitem(CORRUPTIONS, name)
+    whole = mnist()
+    dataset = Dataset(
+        *(whole.train_images[:400], whole.train_labels[:400]),
+        *(whole.test_images, whole.test_labels),
+        source=whole.source,
+        hashes={},
+    )
+    figures = measure(MLP, dataset, dataset.train_images, non_digits=False)
+    digits = Runtime.load(MLP, provider="cpu").run(whole.test_images).argmax(axis=1)
+    right = digits == whole.test_labels
+    known = right.sum() - right[list(LABELS)].sum()
+    assert figures.accuracy_without_label_errors == known / 9985
+    assert figures.as_parts()["test"]["accuracy_without_label_errors"] == known / 9985
+    assert figures.test.accuracy == right.mean()

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from training.config import Config
+from training.network.checkpoint import RUN, STATE, Checkpoint, CheckpointError, State, place
+from training.network.history import Epoch, History
+
+DATA = {"train.gz": "ab", "test.gz": "cd"}
+
+
+def state(epochs: int = 2) -> State:
+    history = History([Epoch(n + 1, 0.1, 0.9, 1 / 3, None, 1e-3, 2.5, 4.25) for n in range(epochs)])
+    history.kept, history.run = [{"epoch": 1, "share": 0.3}], "5eed"
+    random = np.random.default_rng(0)
+    weights = [random.normal(size=(3, 4)).astype(np.float32), np.array([0.5, np.nan], np.float32)]
+    return State(history, weights, [np.array(7), *weights], [], weights[:1])
+
+
+def assert_same(left: State, right: State) -> None:
+    assert left.history == right.history
+    for part in ("network", "optimizer", "clean", "best"):
+        pairs = zip(getattr(left, part), getattr(right, part), strict=True)
+        for one, other in pairs:
+            assert one.dtype == other.dtype
+            np.testing.assert_array_equal(one, other)
+
+
+def checkpoint(root: Path, config: Config | None = None, **data: str) -> Checkpoint:
+    def fail(text: str) -> None:
+        raise AssertionError(text)
+
+    return Checkpoint(root, config or Config(), DATA | data, fail)
+
+
+def stopped(root: Path, config: Config | None = None) -> Checkpoint:
+    """The checkpoint of a run that was stopped after two epochs."""
+    with checkpoint(root, config) as kept:
+        kept.save(state())
+    return kept
+
+
+def test_a_state_comes_back_to_the_bit(tmp_path: Path) -> None:
+    with checkpoint(tmp_path) as kept:
+        kept.save(state(1))
+        kept.save(state(2))
+    loaded = checkpoint(tmp_path).load()
+    assert loaded
+    assert_same(loaded, state(2))
+    assert sorted(path.name for path in kept.folder.iterdir()) == [STATE, RUN]
+
+
+def test_its_folder_says_what_the_run_was(tmp_path: Path) -> None:
+    run = json.loads((stopped(tmp_path).folder / RUN).read_text())
+    assert run["settings"] == Config().model_dump(mode="json")
+    assert run["data"] == DATA
+    assert run["packages"].keys() >= {"keras", "tensorflow"}
+
+
+def test_it_lies_in_the_model_repository_where_no_version_is_looked_for() -> None:
+    assert place(Path("models")) == Path("models/mnist/.checkpoints")
+
+
+def test_where_no_run_was_stopped_there_is_no_state_and_nothing_stays(tmp_path: Path) -> None:
+    with checkpoint(tmp_path / "checkpoints") as kept:
+        assert kept.load() is None
+        assert kept.folder.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_processes_are_not_at_the_same_run(tmp_path: Path) -> None:
+    """They would replace each other's state, and the first to end would remove the other's."""
+    with checkpoint(tmp_path) as kept:
+        kept.save(state())
+        with (
+            pytest.raises(CheckpointError, match=r"^the same run is going on .* which keeps \S+;"),
+            checkpoint(tmp_path),
+        ):
+            pass
+        assert kept.exists()
+        with checkpoint(tmp_path, Config(seed=1)):
+            pass
+    with checkpoint(tmp_path) as again:
+        assert again.load()
+
+
+def test_runs_with_other_settings_keep_their_own(tmp_path: Path) -> None:
+    one, other = stopped(tmp_path), stopped(tmp_path, Config(seed=1))
+    assert one.folder != other.folder
+    one.remove()
+    assert list(tmp_path.iterdir()) == [other.folder]
+    other.remove()
+    assert not tmp_path.exists()
+
+
+def test_what_differs_from_the_nearest_run_that_was_stopped_is_named(tmp_path: Path) -> None:
+    stopped(tmp_path, Config(seed=1, epochs=3, l2=0.1, dropout=0.1))
+    stopped(tmp_path, Config(seed=1, epochs=4))
+    refusal = (
+        "--resume: no run like this was stopped, but one with {}; leave --resume out to begin anew"
+    )
+    with pytest.raises(CheckpointError) as caught, checkpoint(tmp_path, Config(epochs=3)) as mine:
+        mine.load()
+    assert str(caught.value) == refusal.format("epochs 4, not 3; seed 1, not 0")
+    assert len(list(tmp_path.iterdir())) == 2
+    with pytest.raises(CheckpointError) as caught:
+        checkpoint(tmp_path, Config(seed=1, epochs=4), **{"train.gz": "other"}).load()
+    assert str(caught.value) == refusal.format("other data in train.gz")
+
+
+def test_many_differences_are_still_one_line(tmp_path: Path) -> None:
+    stopped(tmp_path, Config(seed=1, epochs=3, dropout=0.1, l2=0.1, shift=1, rotation=1))
+    with pytest.raises(CheckpointError, match=r"^[^\n]* and 2 more; leave [^\n]*$"):
+        checkpoint(tmp_path).load()
+
+
+def test_other_packages_are_a_difference(tmp_path: Path) -> None:
+    folder = stopped(tmp_path).folder
+    run = json.loads((folder / RUN).read_text())
+    run["packages"]["keras"] = "2.0"
+    (folder / RUN).write_text(json.dumps(run))
+    folder.rename(folder.with_name("older"))
+    with pytest.raises(CheckpointError, match=r"one with keras 2\.0, not 3\."):
+        checkpoint(tmp_path).load()
+
+
+def test_damage_is_told_in_one_line_or_does_none(tmp_path: Path) -> None:
+    """A bit flipped anywhere, or an end that is missing: the state is whole, or refused."""
+    path = stopped(tmp_path).folder / STATE
+    whole = path.read_bytes()
+    said = set()
+    for position in range(0, len(whole), 7):
+        flipped = bytearray(whole)
+        flipped[position] ^= 0x10
+        for damaged in (bytes(flipped), whole[:position]):
+            path.write_bytes(damaged)
+            try:
+                loaded = checkpoint(tmp_path).load()
+            except CheckpointError as error:
+                said.add(str(error))
+            else:
+                assert loaded
+                assert_same(loaded, state())
+    assert said
+    for line in said:
+        assert line.startswith(f"{path} is damaged; leave --resume out to begin anew (")
+        assert "\n" not in line
+
+
+def test_nothing_is_unpickled(tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> Any:
+            return Path.touch, (tmp_path / "sprung",)
+
+    path = stopped(tmp_path).folder / STATE
+    np.savez(path, head=np.array([Trap()], dtype=object))
+    with pytest.raises(CheckpointError, match="damaged"):
+        checkpoint(tmp_path).load()
+    path.write_bytes(pickle.dumps(Trap()))
+    with pytest.raises(CheckpointError, match="damaged"):
+        checkpoint(tmp_path).load()
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_any_training(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(CheckpointError, match=r"cannot be used: Not a directory"),
+        checkpoint(tmp_path / "file"),
+    ):
+        pass
+
+
+def test_a_checkpoint_that_cannot_be_written_costs_no_run(tmp_path: Path) -> None:
+    told: list[str] = []
+    with Checkpoint(tmp_path, Config(), DATA, told.append) as kept:
+        shutil.rmtree(kept.folder)
+        kept.save(state())
+    (text,) = told
+    assert text == f"no checkpoint was written: {kept.folder / STATE}: No such file or directory"
+
+
+def test_an_error_says_how_to_go_on_where_there_is_something_to_go_on_from(tmp_path: Path) -> None:
+    def run(*states: State) -> None:
+        with checkpoint(tmp_path / "run") as kept:
+            for each in states:
+                kept.save(each)
+            raise KeyError
+
+    with pytest.raises(KeyError) as caught:
+        run()
+    assert not hasattr(caught.value, "__notes__")
+    with pytest.raises(KeyError) as caught:
+        run(state(1), state(2))
+    assert caught.value.__notes__ == ["the same command with --resume goes on after epoch 2"]

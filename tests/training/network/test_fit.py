@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import onnx
+import pytest
+
+from tests.training.digits import few
+from training.config import Config, Optimizer
+from training.data.loading import Split, split
+from training.export.verify import verify
+
+AFFINE: dict[str, Any] = {"shift": 2.0, "rotation": 10.0, "scale": 0.1, "shear": 5.0}
+
+
+def small(**knobs: Any) -> Config:
+    settings: dict[str, Any] = {
+        "architecture": "mlp",
+        "hidden_units": (16,),
+        "batch_size": 32,
+        "epochs": 3,
+    }
+    return Config(**(settings | knobs))
+
+
+def parts() -> Split:
+    return split(few(), 0.25, seed=0)
+
+
+def run(config: Config, split_: Split) -> tuple[Any, Any]:
+    from training.network import architectures, fit
+
+    fit.prepare(config)
+    network = architectures.build(config)
+    return network, fit.fit(network, config, split_)
+
+
+@pytest.mark.parametrize("optimizer", get_args(Optimizer))
+def test_every_optimizer_learns(optimizer: str) -> None:
+    rate = {"sgd": 0.1, "momentum": 0.02}.get(optimizer, 0.005)
+    _, history = run(small(optimizer=optimizer, learning_rate=rate), parts())
+    losses = [epoch.loss for epoch in history.epochs]
+    assert losses[0] > losses[1] > losses[2]
+    assert history.epochs[-1].validation_accuracy > 0.4
+
+
+def test_weight_decay_shrinks_the_weights() -> None:
+    config = small(learning_rate=0.01)
+    kept, _ = run(config, parts())
+    shrunk, _ = run(config.model_copy(update={"weight_decay": 0.5}), parts())
+    sizes = [np.abs(network.get_weights()[0]).sum() for network in (kept, shrunk)]
+    assert sizes[1] < 0.95 * sizes[0]
+
+
+def test_the_history_tells_every_epoch_and_how_long_it_took() -> None:
+    told = []
+    steps = []
+    from training.network import architectures, fit
+
+    config = small()
+    fit.prepare(config)
+    network = architectures.build(config)
+    history = fit.fit(
+        network,
+        config,
+        parts(),
+        on_batch=lambda *step: steps.append(step[:4]),
+        on_epoch=lambda epoch, of: told.append((epoch, of)),
+    )
+    assert told == [(epoch, 3) for epoch in history.epochs]
+    assert [epoch.epoch for epoch in history.epochs] == [1, 2, 3]
+    assert steps == [(epoch, 3, step, 10) for epoch in (1, 2, 3) for step in range(1, 11)]
+    assert history.best_epoch == 3
+    assert 0 < history.epochs[0].seconds < history.seconds == history.epochs[-1].seconds
+    assert history.cpu_seconds > 0
+    labels = np.asarray(network(parts().validation_images)).argmax(axis=1)
+    accuracy = (labels == parts().validation_labels).mean()
+    assert history.epochs[-1].validation_accuracy == pytest.approx(accuracy, abs=1e-6)
+
+
+def test_without_validation_there_are_no_validation_figures() -> None:
+    _, history = run(small(validation_fraction=0.0, epochs=1), split(few(), 0.0, seed=0))
+    assert history.epochs[0].validation_loss is None
+    assert history.as_dict()["epochs"][0]["validation_accuracy"] is None
+
+
+def test_early_stopping_ends_the_run_and_keeps_the_best_epochs_weights() -> None:
+    config = small(learning_rate=0.05, epochs=50, early_stopping=2)
+    network, history = run(config, parts())
+    losses = [epoch.validation_loss for epoch in history.epochs]
+    assert len(losses) < 50
+    assert history.best_epoch == int(np.argmin(losses)) + 1 == len(losses) - 2
+    labels = np.asarray(network(parts().validation_images)).argmax(axis=1)
+    kept = history.epochs[history.best_epoch - 1].validation_accuracy
+    assert (labels == parts().validation_labels).mean() == pytest.approx(kept, abs=1e-6)
+
+
+def test_a_run_that_diverges_says_so() -> None:
+    from training.network.recorder import FitError
+
+    with pytest.raises(FitError, match=r"the loss is (nan|inf) after epoch 1: .* learning rate"):
+        run(small(optimizer="sgd", learning_rate=1e30), parts())
+
+
+@pytest.mark.parametrize("loss", ["sparse_categorical_crossentropy", "mean_squared_error"])
+def test_both_losses_train(loss: str) -> None:
+    _, history = run(small(loss=loss, learning_rate=0.005, epochs=5), parts())
+    assert history.epochs[-1].validation_accuracy > 0.6
+
+
+RANDOM: dict[str, Any] = {
+    "architecture": "cnn",
+    "filters": (4, 8),
+    "batch_normalization": True,
+    "dropout": 0.2,
+    "epochs": 2,
+    **AFFINE,
+}
+PRINT_WEIGHTS = (
+    "from tests.training.network.test_fit import *; "
+    "print(fingerprint(run(small(**RANDOM), parts())[0]))"
+)
+
+
+STAGES: dict[str, Any] = {
+    "architecture": "valid_cnn",
+    "filters": (4, 8, 8),
+    "batch_normalization": True,
+    "optimizer": "muon",
+    "learning_rate": 0.01,
+    "precision": "bfloat16",
+    "clean_epochs": 2,
+    "epochs": 1,
+    "clean_share": 0.3,
+    "wild": 0.2,
+    "corruption": 0.3,
+    "printed": 0.1,
+    "written": 0.1,
+    "non_digits": 0.1,
+    **AFFINE,
+}
+
+
+def fingerprint(network: Any) -> str:
+    return hashlib.sha256(b"".join(map(bytes, network.get_weights()))).hexdigest()
+
+
+def test_the_same_seed_gives_the_same_weights() -> None:
+    """To the bit, with everything random in use: first weights, order, augmentation, dropout.
+
+    In this process, whatever ran before, and in a new one.
+    """
+    other, first = (fingerprint(run(small(**RANDOM, seed=seed), parts())[0]) for seed in (1, 0))
+    assert first != other
+    command = [sys.executable, "-c", PRINT_WEIGHTS]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == first
+
+
+@pytest.fixture(scope="module")
+def staged() -> Iterator[tuple[Any, Any]]:
+    """A run of both stages in bfloat16, its network and history."""
+    import keras
+
+    yield run(small(**STAGES), parts())
+    keras.config.set_dtype_policy("float32")
+
+
+def test_the_history_goes_on_through_both_stages(staged: tuple[Any, Any]) -> None:
+    _, history = staged
+    assert [epoch.epoch for epoch in history.epochs] == [1, 2, 3]
+    assert history.best_epoch == 3
+    for name in ("seconds", "cpu_seconds"):
+        times = [getattr(epoch, name) for epoch in history.epochs]
+        assert 0 < times[0] < times[1] < times[2] < getattr(history, name)
+
+
+def test_both_stages_in_bfloat16_give_the_same_weights_again(staged: tuple[Any, Any]) -> None:
+    first, _ = staged
+    assert fingerprint(run(small(**STAGES), parts())[0]) == fingerprint(first)
+
+
+def test_what_was_trained_in_bfloat16_is_exported_in_float32_and_proved(
+    staged: tuple[Any, Any], tmp_path: Path
+) -> None:
+    """The published file computes what Keras does, to 1e-5, on real digits and the proof's own."""
+    from training.export import convert
+    from training.network import architectures, evaluate
+
+    network = architectures.as_float32(staged[0], small(**STAGES))
+    classifier = architectures.with_probabilities(network)
+    assert {layer.compute_dtype for layer in network.layers} == {"float32"}
+    convert.export(classifier, tmp_path / "model.onnx")
+    types = {tensor.data_type for tensor in onnx.load(tmp_path / "model.onnx").graph.initializer}
+    assert onnx.TensorProto.BFLOAT16 not in types
+    digits = few()
+    reference = partial(evaluate.probabilities, classifier)
+    proof = verify(tmp_path / "model.onnx", reference, digits.test_images, digits.test_labels)
+    assert proof.largest_difference <= 1e-5
+
+
+def test_the_clean_stage_alone_is_what_a_share_of_one_keeps() -> None:
+    knobs = {**STAGES, "precision": "float32", "clean_share": 1.0}
+    mixed, _ = run(small(**knobs), parts())
+    others = ("wild", "corruption", "printed", "written", "non_digits", "clean_share")
+    clean = dict.fromkeys(others, 0.0)
+    alone, _ = run(
+        small(**{**knobs, **clean, "clean_epochs": 0, "epochs": 2, "learning_rate": 0.02}), parts()
+    )
+    for kept, same in zip(mixed.trainable_weights, alone.trainable_weights, strict=True):
+        np.testing.assert_array_equal(kept, same)
+
+
+@pytest.mark.parametrize(("flags", "half"), [("fma avx512_bf16 sha", True), ("fma avx2", False)])
+def test_auto_is_bfloat16_where_the_processor_has_it(
+    flags: str, half: bool, tmp_path: Path
+) -> None:
+    from training.network import fit
+
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(f"flags\t\t: {flags}\n")
+    assert fit.in_bfloat16("auto", cpuinfo) is half
+    assert fit.in_bfloat16("auto", tmp_path / "none") is False
+    assert fit.in_bfloat16("float32", cpuinfo) is False
+    assert fit.in_bfloat16("bfloat16", tmp_path / "none") is True

@@ -1,0 +1,104 @@
+"""A fit that goes on after any of its epochs ends with the same weights, to the bit."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from tests.training.network.test_fit import STAGES, fingerprint, parts, small
+from training.config import Config, Optimizer
+from training.network.checkpoint import STATE, Checkpoint
+from training.network.history import Epoch, History
+
+
+def train(config: Config, folder: Path, after: int = 0) -> tuple[str, History]:
+    """Fits a new network, from the beginning or after an epoch; keeps each epoch's checkpoint."""
+    from training.network import architectures, fit
+
+    fit.prepare(config)
+    network = architectures.build(config)
+    with Checkpoint(folder, config, {}, print) as checkpoint:
+
+        def keep(epoch: Epoch, _: int) -> None:
+            if not after:
+                shutil.copy(checkpoint.folder / STATE, folder / f"{epoch.epoch}.npz")
+
+        if after:
+            shutil.copy(folder / f"{after}.npz", checkpoint.folder / STATE)
+        state = checkpoint.load() if after else None
+        history = fit.fit(
+            network, config, parts(), on_epoch=keep, checkpoint=checkpoint, state=state
+        )
+    return fingerprint(network), history
+
+
+def timeless(history: History) -> dict[str, Any]:
+    plain = history.as_dict()
+    for each in (plain, *plain["epochs"]):
+        del each["seconds"], each["cpu_seconds"]
+    return plain
+
+
+def assert_goes_on_after_every_epoch(config: Config, folder: Path) -> History:
+    weights, history = train(config, folder)
+    for after in range(1, len(history.epochs) + 1):
+        again, told = train(config, folder, after)
+        assert again == weights, f"after epoch {after}"
+        assert timeless(told) == timeless(history)
+        times = [epoch.cpu_seconds for epoch in told.epochs]
+        assert times[:after] == [epoch.cpu_seconds for epoch in history.epochs[:after]]
+        assert times == sorted(times)
+        assert told.cpu_seconds >= times[-1]
+    return history
+
+
+@pytest.mark.parametrize("optimizer", get_args(Optimizer))
+def test_with_every_optimizer(optimizer: str, tmp_path: Path) -> None:
+    config = small(optimizer=optimizer, epochs=2, learning_rate=0.01, schedule="cosine")
+    history = assert_goes_on_after_every_epoch(config, tmp_path)
+    assert history.kept == [{"epoch": 2, "share": 1.0}]
+
+
+@pytest.fixture
+def float32_afterwards() -> Iterator[None]:
+    import keras
+
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("float32_afterwards")
+def test_in_both_stages_with_everything_random(tmp_path: Path) -> None:
+    """Order, augmentation, damage, dropout; normalisation's averages; in bfloat16."""
+    history = assert_goes_on_after_every_epoch(small(**STAGES, dropout=0.2), tmp_path)
+    assert (history.clean_epochs, len(history.epochs)) == (2, 3)
+    assert history.kept == [{"epoch": 2, "share": 0.3}, {"epoch": 3, "share": 0.7}]
+
+
+@pytest.mark.slow
+def test_where_a_stage_stops_early(tmp_path: Path) -> None:
+    """The best weights are carried on, and a stage that has stopped stays stopped."""
+    config = small(
+        learning_rate=0.05, clean_epochs=30, epochs=30, clean_share=0.4, early_stopping=1, shift=1.0
+    )
+    history = assert_goes_on_after_every_epoch(config, tmp_path)
+    losses = [epoch.validation_loss or 0.0 for epoch in history.epochs]
+    clean = history.clean_epochs
+    assert clean < 30
+    assert len(losses) - clean < 30
+    best = [losses.index(min(losses[:clean])) + 1, losses.index(min(losses[clean:])) + 1]
+    assert best == [clean - 1, len(losses) - 1]
+    assert history.kept == [{"epoch": best[0], "share": 0.4}, {"epoch": best[1], "share": 0.6}]
+
+
+def test_a_run_that_has_diverged_leaves_nothing_to_go_on_from(tmp_path: Path) -> None:
+    from training.network.recorder import FitError
+
+    with pytest.raises(FitError):
+        train(small(optimizer="sgd", learning_rate=1e30), tmp_path)
+    assert list(tmp_path.glob(f"*/{STATE}")) == []

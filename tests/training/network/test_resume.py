@@ -1,0 +1,237 @@
+"""A run that was killed goes on, and ends with the same weights as one that was not.
+
+The runs are real ``train`` processes, ended by SIGKILL; what is compared is the
+published file's answers, to the bit.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.inference.runtime import Runtime
+from service.models.repository import Repository
+from tests.training.digits import few, write_folder
+from tests.training.network.test_tensorboard import curves
+
+FEW = few(400, 100)
+STAGES = """
+architecture = "valid_cnn"
+filters = [4, 8, 8]
+batch_normalization = true
+dropout = 0.1
+optimizer = "muon"
+learning_rate = 0.01
+schedule = "one_cycle"
+weight_decay = 0.04
+precision = "bfloat16"
+batch_size = 32
+clean_epochs = 3
+epochs = 3
+clean_share = 0.3
+shift = 2.0
+wild = 0.2
+corruption = 0.3
+printed = 0.1
+written = 0.1
+non_digits = 0.1
+"""
+# Ends itself, so that the signal comes at one point of the run however busy the machine is.
+KILLED = """
+import os, sys
+from training.__main__ import main
+from training.cli.report import Report
+
+tell, last, number = Report.epoch, int(sys.argv[1]), int(sys.argv[2])
+
+def tell_and_end(self, epoch, epochs):
+    tell(self, epoch, epochs)
+    if epoch.epoch == last:
+        os.kill(os.getpid(), number)
+
+Report.epoch = tell_and_end
+sys.exit(main(sys.argv[3:]))
+"""
+# Ends itself once the version is published: before it is champion, or before its checkpoint goes.
+KILLED_LATE = """
+import os, signal, sys
+from training import checkpoint, promote
+from training.__main__ import main
+
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if sys.argv[1] == "promote":
+    promote.promote = die
+else:
+    checkpoint.Checkpoint.remove = die
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+class Runs:
+    """Starts ``train`` with one recipe, in repositories of one name each."""
+
+    def __init__(self, folder: Path, recipe: str) -> None:
+        self.folder = folder
+        self.data = write_folder(folder / "digits", FEW)
+        self.recipe = folder / "small.toml"
+        self.recipe.write_text(recipe)
+        self.told: list[str] = []
+
+    def run(self, name: str, *words: str | Path) -> tuple[int, list[str], str]:
+        """The status, the lines on standard output and what is on standard error."""
+        return self._finish(["-m", "training"], name, words)
+
+    def kill(
+        self, name: str, epoch: int, *words: str | Path, number: int = signal.SIGKILL
+    ) -> tuple[int, list[str], str]:
+        """A run that gets a signal as soon as it has told of an epoch."""
+        return self._finish(["-c", KILLED, str(epoch), str(int(number))], name, words)
+
+    def kill_late(self, name: str, before: str, *words: str | Path) -> tuple[int, list[str], str]:
+        """A run that is killed once it has published, before it promotes or cleans up."""
+        return self._finish(["-c", KILLED_LATE, before], name, words)
+
+    def _finish(
+        self, program: list[str], name: str, words: tuple[str | Path, ...]
+    ) -> tuple[int, list[str], str]:
+        settings = ("--recipe", self.recipe, "--data", self.data, "--models", self.folder / name)
+        command = [sys.executable, *program, *map(str, (*settings, *words))]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout.splitlines(), done.stderr
+
+    def checkpoints(self, name: str) -> list[Path]:
+        return sorted((self.folder / name / "mnist" / ".checkpoints").glob("*"))
+
+    def answers(self, name: str) -> Any:
+        """The probabilities of version 1 on the test images."""
+        path = Repository(self.folder / name).path(1) / "model.onnx"
+        return Runtime.load(path, provider="cpu").run(FEW.test_images)
+
+    def card(self, name: str) -> dict[str, Any]:
+        return Repository(self.folder / name).card(1)
+
+
+@pytest.fixture(scope="module")
+def staged(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """The run of two stages that nobody stopped is ``whole``."""
+    runs = Runs(tmp_path_factory.mktemp("staged"), STAGES)
+    status, runs.told, err = runs.run("whole")
+    assert (status, err) == (0, "")
+    return runs
+
+
+def epochs(card: dict[str, Any]) -> list[dict[str, float]]:
+    """The epochs' figures without the times."""
+    times = ("seconds", "cpu_seconds")
+    return [
+        {name: figure for name, figure in epoch.items() if name not in times}
+        for epoch in card["training"]["epochs"]
+    ]
+
+
+@pytest.mark.slow
+def test_killed_in_both_stages_and_after_them_it_ends_with_the_same_file(staged: Runs) -> None:
+    """Within the first stage, within the second, and after the last epoch."""
+    for done in (1, 4, 6):
+        words = () if done == 1 else ("--resume",)
+        status, lines, err = staged.kill("killed", done, *words)
+        assert (status, err) == (-signal.SIGKILL, "")
+        assert lines[-1].startswith(f"fit       epoch {done}/6")
+        assert len(staged.checkpoints("killed")) == 1
+    status, lines, err = staged.run("killed", "--resume", "--tensorboard", staged.folder / "logs")
+    assert (status, err) == (0, "")
+    assert "resume    goes on after epoch 6" in lines
+    assert not [line for line in lines if line.startswith("fit       epoch")]
+    np.testing.assert_array_equal(staged.answers("killed"), staged.answers("whole"))
+
+    killed, whole = staged.card("killed"), staged.card("whole")
+    assert epochs(killed) == epochs(whole)
+    assert killed["test"]["confusion_matrix"] == whole["test"]["confusion_matrix"]
+    for name in ("clean_epochs", "best_epoch", "kept", "temperature"):
+        assert killed["training"][name] == whole["training"][name]
+    for name in ("seconds", "cpu_seconds"):
+        times = [epoch[name] for epoch in killed["training"]["epochs"]]
+        assert times == sorted(times)
+        assert 0 < times[0] < times[-1] < killed["training"][name]
+    left = sorted(path.name for path in (staged.folder / "killed/mnist").iterdir())
+    assert left == ["1", "champion", "journal.jsonl"]
+    (logs,) = (staged.folder / "logs").iterdir()
+    losses = curves(logs / "train")["epoch_loss"]
+    assert losses == {
+        epoch["epoch"]: pytest.approx(epoch["loss"]) for epoch in whole["training"]["epochs"]
+    }
+
+
+@pytest.mark.slow
+def test_it_says_which_stage_learns_what_and_of_which_epochs_the_weights_are(
+    staged: Runs,
+) -> None:
+    fit = [line.removeprefix("fit       ") for line in staged.told if line.startswith("fit")]
+    assert fit[0] == (
+        "3 epochs on clean digits, then 3 on damaged, printed and written digits "
+        "and on non-digits too"
+    )
+    assert [line.split("  ")[0] for line in fit[1:-1]] == [f"epoch {n}/6" for n in range(1, 7)]
+    assert fit[-1].endswith("; kept 30 % of epoch 3 and 70 % of epoch 6")
+
+
+@pytest.mark.slow
+def test_stopped_it_says_how_it_goes_on_and_with_other_settings_it_does_not(staged: Runs) -> None:
+    status, _, err = staged.kill("other", 2, number=signal.SIGTERM)
+    assert (status, err) == (
+        143,
+        (
+            "train: stopped by SIGTERM; nothing was published; "
+            "the same command with --resume goes on after epoch 2\n"
+        ),
+    )
+    before = staged.checkpoints("other")
+    status, lines, err = staged.run("other", "--seed", "3", "--epochs", "4", "--resume")
+    assert (status, err) == (
+        1,
+        (
+            "train: --resume: no run like this was stopped, but one with epochs 3, not 4; "
+            "seed 0, not 3; leave --resume out to begin anew\n"
+        ),
+    )
+    assert [line.split()[0] for line in lines] == ["data", "resume"]
+    assert lines[1].startswith("resume    1 stopped run keeps 0.")
+    assert lines[1].endswith(f"models prune --checkpoints {before[0].parent} removes that")
+    assert staged.checkpoints("other") == before
+
+
+@pytest.mark.slow
+def test_a_run_that_nobody_stopped_begins_and_its_checkpoints_may_lie_elsewhere(
+    staged: Runs,
+) -> None:
+    folder = staged.folder / "checkpoints"
+    words = ("--architecture", "mlp", "--clean-share", "0", "--resume", "--checkpoints", folder)
+    status, lines, err = staged.run("elsewhere", *words)
+    assert (status, err) == (0, "")
+    assert "resume    no such run was stopped; from the beginning" in lines
+    assert not folder.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("before", ["promote", "clean up"])
+def test_killed_once_it_has_published_it_does_not_publish_again(staged: Runs, before: str) -> None:
+    words = ("--architecture", "mlp", "--clean-epochs", "0", "--clean-share", "0", "--epochs", "1")
+    status, _, err = staged.kill_late(before, before, *words)
+    assert (status, err) == (-signal.SIGKILL, "")
+    repository = Repository(staged.folder / before)
+    assert repository.versions() == [1]
+    assert len(staged.checkpoints(before)) == 1
+    status, lines, err = staged.run(before, *words, "--resume")
+    assert (status, err) == (0, "")
+    assert [line.split()[0] for line in lines] == ["data", "resume", "resume", "promote"]
+    assert "it had published version 1 before it was stopped" in lines[2]
+    assert (repository.versions(), repository.champion()) == ([1], 1)
+    assert staged.checkpoints(before) == []

@@ -1,0 +1,301 @@
+"""A repository stays readable whatever happens to those who write to it.
+
+What kills, fills and races here is real: signals, limits, file systems, processes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from service.models.repository import NoChampion, Repository
+from tests.tiny import tiny_model_bytes
+from tests.training.releasing import release_tiny
+from training.registry.publish import PublishError, locked, publish, staging
+
+HERE = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A repository with version 1, the champion."""
+    root = tmp_path / "models"
+    release_tiny(root, seed=1)
+    return root
+
+
+def program(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "tests.training.releasing", *map(str, arguments)]
+
+
+def assert_sound(repository: Repository) -> None:
+    """Every version is whole, and the champion is one of them."""
+    versions = repository.versions()
+    assert repository.champion() in versions
+    for version in versions:
+        assert repository.read_model(version)
+        assert repository.card(version)["version"] == str(version)
+        assert (repository.path(version) / "curve.png").read_bytes() == b"a picture"
+
+
+def hidden(repository: Repository) -> list[str]:
+    return [path.name for path in repository.folder.iterdir() if path.name.startswith(".")]
+
+
+def test_a_version_has_all_its_files_and_a_card_with_the_models_hash(root: Path) -> None:
+    repository = Repository(root)
+    version = release_tiny(root, seed=2)
+    assert version == 2
+    assert repository.read_model(2) == tiny_model_bytes(2)
+    names = {path.name for path in repository.path(2).iterdir()}
+    assert names == {"model.onnx", "card.json", "curve.png"}
+    assert repository.card(2)["size_bytes"] == len(tiny_model_bytes(2))
+    assert repository.card(2)["promotion"] == {
+        "promoted": True,
+        "reason": "test accuracy 0.5000 equals that of champion 1",
+        "previous": "1",
+    }
+    assert repository.champion() == 2
+    assert (repository.folder / "champion").read_bytes() == b"2\n"
+    assert hidden(repository) == []
+
+
+def test_another_user_may_read_what_was_published(root: Path) -> None:
+    """The service often runs as another user than the training did."""
+    umask = os.umask(0o022)
+    try:
+        version = Repository(root).path(release_tiny(root, seed=2))
+    finally:
+        os.umask(umask)
+    assert version.stat().st_mode & 0o777 == 0o755
+    for path in [*version.iterdir(), root / "mnist/champion", root / "mnist/journal.jsonl"]:
+        assert path.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("kind", ["file", "empty folder", "dangling link"])
+def test_whatever_has_the_next_number_is_left_alone(root: Path, kind: str) -> None:
+    taken = root / "mnist" / "2"
+    if kind == "file":
+        taken.write_text("mine")
+    elif kind == "empty folder":
+        taken.mkdir()
+    else:
+        taken.symlink_to("nowhere")
+    assert release_tiny(root, seed=2) == 3
+    assert os.path.lexists(taken)
+    assert taken.is_dir() == (kind == "empty folder")
+
+
+def test_the_number_of_a_removed_champion_is_not_used_again(root: Path) -> None:
+    shutil.rmtree(root / "mnist" / str(release_tiny(root, seed=2)))
+    assert release_tiny(root, seed=3) == 3
+
+
+def test_a_failure_while_staging_leaves_nothing_behind(root: Path) -> None:
+    def diverge() -> None:
+        with staging(root) as folder:
+            (folder / "model.onnx").write_bytes(b"half a model")
+            raise ArithmeticError("training has diverged")
+
+    with pytest.raises(ArithmeticError, match="diverged"):
+        diverge()
+    assert Repository(root).versions() == [1]
+    assert hidden(Repository(root)) == []
+
+
+def test_a_card_that_is_no_json_publishes_nothing(root: Path) -> None:
+    with staging(root) as folder:
+        (folder / "model.onnx").write_bytes(b"a model")
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            publish(folder, root, {"loss": float("nan")})
+    assert Repository(root).versions() == [1]
+
+
+def test_a_folder_that_cannot_be_written_to_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "models").write_text("a file in its place")
+    with pytest.raises(PublishError, match="models/mnist cannot be used: Not a directory"):
+        release_tiny(tmp_path / "models", seed=1)
+
+
+def test_contents_reach_the_disk_before_the_names_that_lead_to_them(root: Path) -> None:
+    """A power cut between two calls to the kernel finds every name with its content."""
+    calls: list[tuple[str, str]] = []
+
+    def watch(frame: FrameType, event: str, called: Any) -> None:
+        name = called.__name__ if event == "c_call" else ""
+        if name == "fsync":
+            variables = frame.f_locals
+            opened = variables["file"].fileno() if "file" in variables else variables["descriptor"]
+            calls.append((name, Path(f"/proc/self/fd/{opened}").readlink().name))
+        elif name in {"rename", "replace"} and "target" in frame.f_locals:
+            calls.append((name, Path(frame.f_locals["target"]).name))
+
+    sys.setprofile(watch)
+    try:
+        release_tiny(root, seed=2)
+    finally:
+        sys.setprofile(None)
+    staged = [name for name, _ in calls].index("rename")
+    *files, folder = calls[:staged]
+    assert {name for _, name in files} == {"model.onnx", "card.json", "curve.png"}
+    assert folder[1].startswith(".staging-")
+    (journal, champion) = calls[staged + 2], calls[staged + 3]
+    assert champion[1].startswith(".staging-champion-")
+    assert [calls[staged], calls[staged + 1], journal, *calls[staged + 4 :]] == [
+        ("rename", "2"),
+        ("fsync", "mnist"),
+        ("fsync", "journal.jsonl"),
+        ("replace", "champion"),
+        ("fsync", "mnist"),
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("word", ["release", "rollback", "prune"])
+def test_a_kill_at_any_step_leaves_a_sound_repository(root: Path, word: str) -> None:
+    """SIGKILL before every single line of what writes: readers see the old state or the new."""
+    repository = Repository(root)
+    before = 1
+    if word != "release":
+        before = release_tiny(root, seed=2)
+    pristine = root.with_name("pristine")
+    shutil.copytree(root, pristine)
+    champions: list[int] = []
+    published: list[bool] = []
+    with subprocess.Popen(
+        program("kill", root, word),
+        cwd=HERE,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        for line in process.stdout:
+            report = json.loads(line)
+            assert_sound(repository)
+            assert report["status"] in {None, 0}
+            champions.append(repository.champion())
+            published.append(repository.versions() != Repository(pristine).versions())
+            if not report["killed"]:
+                break
+            if report["step"] % 5 == 0:
+                recover(root, champions[-1])
+            # Each kill meets the same repository: sweeping up would shift the steps.
+            shutil.rmtree(root)
+            shutil.copytree(pristine, root)
+            process.stdin.write("\n")
+            process.stdin.flush()
+    assert process.returncode == 0
+    assert len(champions) > 20
+    # Once the new state is there it stays: the steps have one order, and one point of no return.
+    assert champions[0] == before
+    assert champions == sorted(champions, reverse=word == "rollback")
+    assert published == sorted(published)
+    assert {"release": 2, "rollback": 1, "prune": 2}[word] == champions[-1]
+    assert published[-1] == (word != "rollback")
+
+
+def recover(root: Path, champion: int) -> None:
+    """The next release after a kill works and sweeps up what the killed one left."""
+    repository = Repository(root)
+    version = release_tiny(root, seed=9)
+    assert repository.champion() == version
+    assert hidden(repository) == []
+    assert repository.journal()[-1]["previous"] == str(champion)
+    assert_sound(repository)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("locks", ["locks", "no locks"])
+def test_processes_that_release_at_once_get_versions_of_their_own(root: Path, locks: str) -> None:
+    """Without locks too, as on some network volumes: the rename decides."""
+    running = [
+        subprocess.Popen(program("many", root, 5, locks), cwd=HERE, stdout=subprocess.PIPE)
+        for _ in range(3)
+    ]
+    results = [json.loads(process.communicate()[0]) for process in running]
+    assert [process.returncode for process in running] == [0, 0, 0]
+    numbers = [version for result in results for version in result]
+    assert sorted(numbers) == list(range(2, 17))
+    repository = Repository(root)
+    assert repository.versions() == list(range(1, 17))
+    assert_sound(repository)
+    assert hidden(repository) == []
+
+
+def test_a_staged_version_of_a_living_process_is_not_swept_away(root: Path) -> None:
+    with staging(root) as folder:
+        (folder / "model.onnx").write_bytes(tiny_model_bytes(5))
+        subprocess.run(program("many", root, 1, "locks"), cwd=HERE, check=True)
+        assert (folder / "model.onnx").read_bytes() == tiny_model_bytes(5)
+        with locked(root):
+            assert publish(folder, root, {}) == 3
+
+
+@pytest.mark.parametrize("limit_bytes", [0, 100, 20_000, 32_000])
+def test_a_file_that_cannot_grow_leaves_the_old_champion(root: Path, limit_bytes: int) -> None:
+    """A limit on file sizes fails writes as a full disk does, for any user."""
+    journal = root / "mnist/journal.jsonl"
+    journal.write_text(journal.read_text() * 400)  # longer than every limit here
+    repository, told = Repository(root), journal.read_bytes()
+    result = subprocess.run(
+        program("full", root, limit_bytes), cwd=HERE, check=True, capture_output=True
+    )
+    text = json.loads(result.stdout)
+    assert re.fullmatch(r"(nothing was published|version 2 was published, but .*): .*", text)
+    assert "File too large" in text
+    assert "\n" not in text
+    assert (2 in repository.versions()) == text.startswith("version 2")
+    assert (2 in repository.versions()) == (limit_bytes > len(tiny_model_bytes(7)))
+    assert repository.champion() == 1
+    assert journal.read_bytes() == told
+    assert_sound(repository)
+    assert hidden(repository) == []
+
+
+def test_a_full_disk_leaves_the_old_champion(tmp_path: Path) -> None:
+    """A real small file system, a page fuller each time, from no room at all to just enough."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = 'mount -t tmpfs -o size=512k none "$0" && exec "$@"'
+    command = ["unshare", "--map-root-user", "--mount", "sh", "-c", mount, str(disk)]
+    result = subprocess.run(
+        [*command, *program("disk", disk)], cwd=HERE, capture_output=True, text=True, check=False
+    )
+    if result.returncode and not disk_can_be_mounted(disk):
+        pytest.skip(f"no file system can be mounted here: {result.stderr}")
+    assert result.stderr == ""
+    reports = [json.loads(line) for line in result.stdout.splitlines()]
+    *failures, success = reports
+    assert len(failures) > 9  # the model alone takes 8 pages
+    assert success["error"] is None
+    assert success["champion"] == 2
+    for report in failures:
+        assert "No space left on device" in report["error"]
+        assert report["champion"] == 1
+        assert report["journal"] == 1
+        assert report["unreadable"] == []
+        assert report["hidden"] == []
+
+
+def disk_can_be_mounted(disk: Path) -> bool:
+    mount = ["unshare", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "none", str(disk)]
+    return subprocess.run(mount, check=False, capture_output=True).returncode == 0
+
+
+def test_a_champion_that_is_missing_does_not_stop_a_release(root: Path) -> None:
+    (root / "mnist/champion").unlink()
+    with pytest.raises(NoChampion):
+        Repository(root).champion()
+    assert release_tiny(root, seed=2) == 2
+    assert Repository(root).champion() == 2

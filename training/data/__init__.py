@@ -1,0 +1,1 @@
+"""Labelled digits: load, vary, damage, draw."""

@@ -1,0 +1,124 @@
+"""Feeds images to a fit: shuffled anew every epoch, augmented, in batches, from memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from service.decode.labelled import Labels
+from service.types import Images
+from training.config import Config
+from training.data import augment, corrupt, synthetic
+from training.data.loading import Split
+
+EVALUATION_BATCH = 1000
+CLASSES = 10
+# Printed digits vary more in size than MNIST's, whose box is fixed; non-digits in everything.
+PRINTED = Config(shift=2.8, rotation=10, scale=0.25, shear=12)
+WRITTEN = Config(shift=2.25, rotation=10, scale=0.15, shear=8, elastic=0.4)
+NON_DIGITS = Config(shift=2.8, rotation=19, scale=0.14, shear=12, elastic=0.4)
+
+
+def training_batches(
+    images: Images,
+    labels: Labels,
+    config: Config,
+    first_epoch: int = 0,
+) -> tf.data.Dataset:
+    """Endless batches, shuffled anew every epoch: images uint8, targets (b, 10).
+
+    Order and augmentation depend on the seed, the epoch and the step alone, so that a run may
+    begin at any epoch and see what it would have seen. Printed and written digits and non-digits
+    come behind the ``batch_size`` images of MNIST.
+    """
+    all_images, all_labels = tf.constant(images), tf.constant(labels)
+    count = len(images)
+    steps = math.ceil(count / config.batch_size)
+    others = _others(images, config)
+
+    def epoch_of(epoch: Any) -> tf.data.Dataset:
+        order = tf.random.experimental.stateless_shuffle(
+            tf.range(count), seed=tf.stack((config.seed, epoch))
+        )
+        return tf.data.Dataset.from_tensor_slices(order).batch(config.batch_size)
+
+    def batch_of(step: Any, indices: Any) -> tuple[Any, Any]:
+        """The images of one step, varied and damaged, and their targets (n, 10)."""
+        seed = tf.stack((config.seed, step))
+        batch = tf.gather(all_images, indices)
+        if augment.is_active(config):
+            batch = augment.change(batch, config, seed)
+        targets = tf.one_hot(tf.gather(all_labels, indices), CLASSES)
+        batch = _corrupted(batch, config, seed)
+        parts = [(batch, targets), *(other(seed) for other in others)]
+        images, targets = (tf.concat(part, axis=0) for part in zip(*parts, strict=True))
+        return images, targets
+
+    return (
+        tf.data.Dataset.counter(first_epoch)
+        .flat_map(epoch_of)
+        .enumerate(first_epoch * steps)
+        .map(batch_of, num_parallel_calls=tf.data.AUTOTUNE)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def validation_batches(split: Split) -> tf.data.Dataset | None:
+    """The images held out, in order; None where there are none."""
+    if not len(split.validation_images):
+        return None
+    pair = (split.validation_images, split.validation_labels)
+    return tf.data.Dataset.from_tensors(pair).unbatch().batch(EVALUATION_BATCH).cache()
+
+
+def _corrupted(batch: Any, config: Config, seed: Any) -> Any:
+    if not config.corruption:
+        return batch
+    rows = _rows(config, config.corruption / len(corrupt.KINDS))
+    # The last batch of an epoch may be smaller.
+    rows = tf.minimum(rows, tf.shape(batch)[0] // len(corrupt.KINDS))
+    pixels = corrupt.corrupt(tf.cast(batch, tf.float32), rows, seed)
+    return tf.cast(tf.round(tf.clip_by_value(pixels, 0.0, 255.0)), tf.uint8)
+
+
+def _rows(config: Config, share: float) -> int:
+    """A share of the batch, one image or more: what is asked for is never left out."""
+    return max(1, round(config.batch_size * share))
+
+
+def _others(images: Images, config: Config) -> list[Callable[[Any], tuple[Any, Any]]]:
+    """What draws the printed and the written digits and the non-digits of a step."""
+    drawn: list[Callable[[Any], tuple[Any, Any]]] = []
+    if config.printed:
+        pictures, digits = synthetic.printed_digits()
+        truth = tf.one_hot(digits, CLASSES)
+        rows = _rows(config, config.printed)
+        drawn.append(_drawing(pictures, truth, rows, changes=PRINTED, salt=1000))
+    if config.written:
+        pictures, digits = synthetic.written_digits(config.seed)
+        truth = tf.one_hot(digits, CLASSES)
+        rows = _rows(config, config.written)
+        drawn.append(_drawing(pictures, truth, rows, changes=WRITTEN, salt=3000))
+    if config.non_digits:
+        pictures = synthetic.non_digits(images, config.seed)
+        truth = tf.fill((len(pictures), CLASSES), 1 / CLASSES)
+        rows = _rows(config, config.non_digits)
+        drawn.append(_drawing(pictures, truth, rows, changes=NON_DIGITS, salt=2000))
+    return drawn
+
+
+def _drawing(
+    pictures: Images, truth: Any, rows: int, *, changes: Config, salt: int
+) -> Callable[[Any], tuple[Any, Any]]:
+    bank = tf.constant(pictures)
+
+    def draw(seed: Any) -> tuple[Any, Any]:
+        seed = tf.add(seed, (0, salt))
+        chosen = tf.random.stateless_uniform((rows,), seed, 0, len(pictures), tf.int32)
+        changed = augment.change(tf.gather(bank, chosen), changes, seed)
+        return changed, tf.gather(truth, chosen)
+
+    return draw

@@ -1,0 +1,69 @@
+"""Fields without any drawing: textures, noise, one level."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from service.types import Images
+
+
+def textures(count: int, random: np.random.Generator) -> Images:
+    """Waves, checks, ramps and clouds, of any direction, size and contrast."""
+    y, x = np.mgrid[:28, :28].astype(np.float32)
+    fields = []
+    for index in range(count):
+        angle, pitch = random.uniform(0, np.pi), random.uniform(0.15, 3)
+        along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+        match index % 4:
+            case 0:
+                field = 0.5 + 0.5 * np.sin(pitch * along + random.uniform(0, 6))
+            case 1:
+                field = np.float32(np.sin(pitch * along) * np.sin(pitch * across) > 0)
+            case 2:
+                field = (along - along.min()) / np.ptp(along)
+            case _:
+                side = int(random.integers(2, 14))
+                cells = Image.fromarray(random.random((side, side), np.float32))
+                field = np.asarray(cells.resize((28, 28), Image.Resampling.BICUBIC))
+        if random.random() < 0.3:
+            field = np.float32(field > 0.5)
+        low, high = np.sort(random.uniform(0, 1, 2))
+        dark = random.random() < 0.5
+        fields.append(field * max(high, 0.2) if dark else low + field * (high - low))
+    return _bytes(np.stack(fields))
+
+
+def noise(count: int, random: np.random.Generator) -> Images:
+    """Even, normal and sparse noise, and clouds of it."""
+    fields: list[NDArray[np.floating]] = []
+    for index in range(count):
+        even = random.random((28, 28), np.float32)
+        match index % 4:
+            case 0:
+                field: NDArray[np.floating] = even
+            case 1:
+                mean, deviation = random.uniform(-0.3, 0.6), random.uniform(0.05, 0.5)
+                field = random.normal(mean, deviation, (28, 28))
+            case 2:
+                field = (even < random.uniform(0.01, 0.6)) * random.uniform(0.3, 1)
+            case _:
+                blur = ImageFilter.GaussianBlur(random.uniform(0.4, 2))
+                soft = np.asarray(Image.fromarray(_bytes(even)).filter(blur), np.float32)
+                level, contrast = random.uniform(0, 0.5), random.uniform(0.1, 0.4)
+                field = level + contrast * (soft - soft.mean()) / (soft.std() + 1e-6)
+        fields.append(field)
+    return _bytes(np.stack(fields))
+
+
+def flat(count: int, random: np.random.Generator) -> Images:
+    """Fields of one level, a third of them blank, half of them a little noisy."""
+    level = random.random((count, 1, 1)) * (random.random((count, 1, 1)) > 0.3)
+    grain = random.normal(0, 0.008, (count, 28, 28)) * (random.random((count, 1, 1)) > 0.5)
+    return _bytes(level + grain)
+
+
+def _bytes(fields: NDArray[np.floating]) -> Images:
+    pixels: Images = (np.clip(fields, 0, 1) * 255).astype(np.uint8)
+    return pixels

@@ -1,0 +1,1 @@
+"""A Keras network becomes an ONNX file, and the file is verified."""

@@ -1,0 +1,169 @@
+"""Writes a Keras network as the contract's ONNX file: uint8 images in, probabilities out.
+
+Keras exports through tf2onnx, which leaves work: the output is called ``Identity:0``, the batch
+axis has a made-up name, an operator set that no node uses is declared, and nothing says where the
+file comes from. All of that is repaired here, so that a reader of the file has nothing left to do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+
+from service.inference.runtime import INPUT, OUTPUT
+from training.errors import TrainingError
+
+if TYPE_CHECKING:
+    import keras
+
+OPSET = 18
+IR_VERSION = 8  # read by every ONNX Runtime since 1.10
+BATCH = "batch"
+STANDARD = {"", "ai.onnx"}  # two spellings of one operator set
+
+
+class ExportError(TrainingError):
+    """The network cannot be written as the contract's ONNX file; one line says why."""
+
+
+def export(model: keras.Model, path: Path) -> None:
+    """Writes ``model``, ``image`` (n, 28, 28) uint8 -> probabilities (n, 10), to ``path``.
+
+    Raises:
+        ExportError: the network uses what cannot be exported, or comes out malformed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        raw = Path(folder) / "keras.onnx"
+        try:
+            with _quiet():
+                model(np.zeros((1, 28, 28), np.uint8))  # Keras exports no model never called
+                model.export(raw, format="onnx", opset_version=OPSET, verbose=False)
+        except OSError:
+            raise
+        except Exception as error:  # whatever the exporter raises on what it does not know
+            raise ExportError(f"Keras cannot export this network: {_one_line(error)}") from error
+        exported = onnx.load(raw)
+    save(repair(exported), path)
+
+
+def repair(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy with the contract's names, a free batch axis and explicit versions.
+
+    Raises:
+        ExportError: the model has more than one input or output, or uses other operators than
+            the standard ones.
+    """
+    repaired = onnx.ModelProto()
+    repaired.CopyFrom(model)
+    graph = repaired.graph
+    if len(graph.input) != 1 or len(graph.output) != 1:
+        raise ExportError(
+            f"{len(graph.input)} inputs and {len(graph.output)} outputs; want 1 and 1"
+        )
+    _spell_out_erfc(graph)
+    _rename(graph, graph.input[0].name, INPUT)
+    _rename(graph, graph.output[0].name, OUTPUT)
+    for end in (graph.input[0], graph.output[0]):
+        end.type.tensor_type.shape.dim[0].dim_param = BATCH
+    del graph.value_info[:]  # their batch axis has the old name, and they can be inferred
+    if foreign := {node.domain for node in graph.node} - STANDARD:
+        raise ExportError(f"operators outside the standard set: {', '.join(sorted(foreign))}")
+    standard = [entry for entry in repaired.opset_import if entry.domain in STANDARD]
+    version = standard[0].version
+    del repaired.opset_import[:]
+    repaired.opset_import.append(onnx.helper.make_opsetid("", version))
+    repaired.ir_version = IR_VERSION
+    graph.name = "mnist"
+    return repaired
+
+
+def stamp(path: Path, story: Mapping[str, str]) -> None:
+    """Writes ``story`` into the file's metadata, and proves that nothing else in it changed.
+
+    What was verified before is thereby verified of the stamped file: graph, weights and versions
+    are the same bytes.
+
+    Raises:
+        ExportError: something else did change.
+    """
+    model = onnx.load(path)
+    before = _without_metadata(model)
+    onnx.helper.set_model_props(model, dict(sorted(story.items())))
+    save(model, path)
+    if _without_metadata(onnx.load(path)) != before:
+        raise ExportError("stamping the metadata changed the model")
+
+
+def save(model: onnx.ModelProto, path: Path) -> None:
+    """Writes a model, once it has passed ONNX's own full check.
+
+    Raises:
+        ExportError: the check fails.
+    """
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ExportError(f"the exported file is malformed: {_one_line(error)}") from error
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def _without_metadata(model: onnx.ModelProto) -> bytes:
+    bare = onnx.ModelProto()
+    bare.CopyFrom(model)
+    del bare.metadata_props[:]
+    content: bytes = bare.SerializeToString(deterministic=True)
+    return content
+
+
+def _spell_out_erfc(graph: onnx.GraphProto) -> None:
+    """Writes erfc(x), which ONNX lacks and TensorFlow's GELU uses, as 1 - erf(x)."""
+    if not any(node.op_type == "Erfc" for node in graph.node):
+        return
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        if node.op_type != "Erfc":
+            nodes.append(node)
+            continue
+        erf = f"{node.output[0]}_erf"
+        nodes.append(onnx.helper.make_node("Erf", node.input, [erf]))
+        nodes.append(onnx.helper.make_node("Sub", ["erfc_one", erf], node.output))
+    del graph.node[:]
+    graph.node.extend(nodes)
+    graph.initializer.append(onnx.numpy_helper.from_array(np.array(1, np.float32), "erfc_one"))
+
+
+def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
+    """Renames a tensor throughout the graph, and moves one that has that name out of the way."""
+    names = {old: new, new: f"{new}_inner"} if old != new else {}
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+    for value in [*graph.input, *graph.output, *graph.initializer]:
+        value.name = names.get(value.name, value.name)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the exporter's own chatter off the run's lines; its failures still raise."""
+    logger = logging.getLogger("tf2onnx")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,272 @@
+"""Proves an exported file: the same answers as the network it came from, whatever the batch.
+
+A file in 8 bits is proved against the float32 file it was made of: not the same probabilities, but
+as many digits right.
+
+Runs ``service.inference.runtime.Runtime``, the class that serves, with its options. Needs
+no Keras: the network comes in as a function.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.inference.runtime import Runtime, RuntimeLoadError
+from service.settings import Settings
+from service.types import Images, Probabilities
+from training.errors import TrainingError
+
+LARGEST_BATCH: int = Settings.model_fields["batch_rows"].default
+BATCH_SIZES = (1, 2, 7, LARGEST_BATCH)
+# Float32 keeps 7 digits, and two libraries add a layer's products in different orders.
+TOLERANCE = 1e-5
+# One library, the same weights: only the kernel chosen for the batch size may differ.
+BATCH_TOLERANCE = 1e-6
+SUM_TOLERANCE = 1e-4
+# What 8 bits may cost: 0.02 points, and two images where that is less.
+ACCURACY_TOLERANCE = 0.0002
+FEWEST_IMAGES = 2
+RANDOM_IMAGES = 256
+FLAT_LEVELS = (0, 255)
+PROBES = RANDOM_IMAGES + len(FLAT_LEVELS)
+
+Reference = Callable[[Images], Probabilities]
+
+
+class VerificationFailed(TrainingError):
+    """The file does not hold what it should; one line names the image and the difference."""
+
+
+class LessAccurate(VerificationFailed):
+    """A file in 8 bits that is sound, but loses more digits than it may; one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The figures of a proof that was passed; one that is not raises."""
+
+    images: int
+    test_images: int
+    random_images: int
+    batch_sizes: tuple[int, ...]
+    same_digit: int
+    """Images with the reference's digit at every batch size: all of them, but in 8 bits."""
+    same_test_digit: int
+    """How many of those are test images."""
+    largest_difference: float
+    """The largest difference of a probability from the reference's."""
+    largest_batch_difference: float
+    """The largest difference of a probability in a batch from the same image's alone."""
+    accuracy: float
+    """The file's own accuracy on the test images."""
+    milliseconds_per_run: dict[str, float]
+    """Mean wall time of a run by batch size, on one thread of this machine."""
+    onnxruntime: str
+    parent: Verification | None = None
+    """In 8 bits: the proof of the float32 file, which is then the reference; else None."""
+    passed: bool = True
+
+    def as_dict(self) -> dict[str, Any]:
+        """The form kept in the card; what is None is left out."""
+        return asdict(self, dict_factory=lambda pairs: {k: v for k, v in pairs if v is not None})
+
+
+def verify(
+    model: Path | bytes,
+    reference: Reference,
+    test_images: Images,
+    test_labels: NDArray[np.integer[Any]],
+) -> Verification:
+    """Compares the ONNX file ``model`` with the network ``reference`` it was exported from.
+
+    On the whole test set, random images, all 0 and all 255, at every batch size of
+    :data:`BATCH_SIZES`: the same digit on every row, probabilities within :data:`TOLERANCE`, and
+    a row alone within :data:`BATCH_TOLERANCE` of the same row in a batch.
+
+    Args:
+        model: the exported file, or its bytes.
+        reference: images (n, 28, 28) uint8 -> probabilities (n, 10) float32.
+        test_images: (n, 28, 28) uint8.
+        test_labels: (n,) 0..9.
+
+    Raises:
+        VerificationFailed: names the first image that differs, both digits and the difference.
+    """
+    images = np.concatenate([test_images, probes()])
+    wanted = np.asarray(reference(images), np.float32)
+    if not np.isfinite(wanted).all():
+        bad = int(np.flatnonzero(~np.isfinite(wanted).all(axis=1))[0])
+        raise VerificationFailed(
+            f"{_name(bad, len(images))}: the network's own answer is not finite"
+        )
+    return _prove(model, images, wanted, test_labels, TOLERANCE)
+
+
+def verify_int8(
+    model: Path | bytes,
+    parent: Path | bytes,
+    proof: Verification,
+    test_images: Images,
+    test_labels: NDArray[np.integer[Any]],
+) -> Verification:
+    """Compares the ONNX file ``model``, in 8 bits, with the float32 file ``parent`` it is made of.
+
+    On the images of :func:`verify`: no more than :data:`ACCURACY_TOLERANCE` fewer test images
+    right, and a row alone within :data:`BATCH_TOLERANCE` of the same row in a batch.
+
+    Args:
+        model: the file that will serve, or its bytes.
+        parent: the float32 file, or its bytes.
+        proof: what :func:`verify` said of ``parent``.
+        test_images: (n, 28, 28) uint8.
+        test_labels: (n,) 0..9.
+
+    Raises:
+        LessAccurate: names the loss.
+        VerificationFailed: names the first image that differs in a batch.
+    """
+    images = np.concatenate([test_images, probes()])
+    figures = _prove(model, images, answers(parent, images), test_labels, tolerance=None)
+    count = len(test_images)
+    right, wanted = round(figures.accuracy * count), round(proof.accuracy * count)
+    if wanted - right > max(FEWEST_IMAGES, round(ACCURACY_TOLERANCE * count)):
+        raise LessAccurate(
+            f"in 8 bits {right} of {count} test images are right, in float32 {wanted}: "
+            f"{(wanted - right) / count:.2%} fewer, allowed {ACCURACY_TOLERANCE:.2%}"
+        )
+    return replace(figures, parent=proof)
+
+
+def check(model: Path | bytes, test_images: Images | None = None) -> Probabilities:
+    """Checks a file without the network it came from; gives its answers to ``test_images``.
+
+    It loads, its ends are the contract's, it gives probabilities, and a row alone is the same row
+    in a batch, on ``test_images`` and on :func:`probes`.
+
+    Raises:
+        VerificationFailed: says what is wrong, on which image.
+    """
+    runtime = _load(model)
+    images = probes() if test_images is None else np.concatenate([test_images, probes()])
+    alone, _ = _run(runtime, images, 1)
+    wrong = ~(np.abs(alone.sum(axis=1) - 1) <= SUM_TOLERANCE) | (alone < 0).any(axis=1)
+    if wrong.any():
+        first = int(np.flatnonzero(wrong)[0])
+        raise VerificationFailed(f"{_name(first, len(images))}: the answer is no probabilities")
+    for size in BATCH_SIZES[1:]:
+        got, _ = _run(runtime, images, size)
+        _compare(got, alone, BATCH_TOLERANCE, f"in batches of {size}, alone")
+    return alone[: len(images) - PROBES]
+
+
+def answers(model: Path | bytes, images: Images) -> Probabilities:
+    """A file's answers to images (n, 28, 28) uint8, n above 0: (n, 10) float32.
+
+    Raises:
+        VerificationFailed: it does not load or run.
+    """
+    return _run(_load(model), images, LARGEST_BATCH)[0]
+
+
+def probes() -> Images:
+    """Images unlike any digit: random ones, then all 0, then all 255; (n, 28, 28) uint8."""
+    random = np.random.default_rng(0).integers(0, 256, (RANDOM_IMAGES, 28, 28), np.uint8)
+    flat = [np.full((1, 28, 28), level, np.uint8) for level in FLAT_LEVELS]
+    return np.concatenate([random, *flat])
+
+
+def _prove(
+    model: Path | bytes,
+    images: Images,
+    wanted: Probabilities,
+    labels: NDArray[np.integer[Any]],
+    tolerance: float | None,
+) -> Verification:
+    """Runs ``images``, the probes last, at every batch size and compares with ``wanted``.
+
+    With a ``tolerance`` the digits are the same and the probabilities within it, or it raises.
+    """
+    runtime = _load(model)
+    count = len(labels)
+    alone = np.empty_like(wanted)
+    same = np.ones(len(images), bool)
+    largest = largest_batch = 0.0
+    times: dict[str, float] = {}
+    for size in BATCH_SIZES:
+        got, seconds = _run(runtime, images, size)
+        if size == 1:
+            alone = got
+        where = f"in batches of {size}"
+        if tolerance is not None:
+            _compare(got, wanted, tolerance, f"{where}, the network")
+        same &= got.argmax(axis=1) == wanted.argmax(axis=1)
+        largest = max(largest, float(np.abs(got - wanted).max()))
+        largest_batch = max(largest_batch, _compare(got, alone, BATCH_TOLERANCE, f"{where}, alone"))
+        times[str(size)] = round(seconds / -(-len(images) // size) * 1e3, 4)
+    return Verification(
+        images=len(images),
+        test_images=count,
+        random_images=RANDOM_IMAGES,
+        batch_sizes=BATCH_SIZES,
+        same_digit=int(same.sum()),
+        same_test_digit=int(same[:count].sum()),
+        largest_difference=largest,
+        largest_batch_difference=largest_batch,
+        accuracy=float(np.mean(alone[:count].argmax(axis=1) == labels)),
+        milliseconds_per_run=times,
+        onnxruntime=runtime.report.onnxruntime,
+    )
+
+
+def _load(model: Path | bytes) -> Runtime:
+    try:
+        runtime = Runtime.load(model, provider="cpu")
+        runtime.warm(BATCH_SIZES)
+    except RuntimeLoadError as error:
+        raise VerificationFailed(f"the file does not serve: {error}") from error
+    return runtime
+
+
+def _run(runtime: Runtime, images: Images, size: int) -> tuple[Probabilities, float]:
+    """Answers to all images, ``size`` at a time, and the seconds they took."""
+    began = time.perf_counter()
+    try:
+        parts = [runtime.run(images[at : at + size]) for at in range(0, len(images), size)]
+    except Exception as error:  # whatever ONNX Runtime raises
+        reason = " ".join(str(error).split())[:300]
+        raise VerificationFailed(f"a run in batches of {size} failed: {reason}") from error
+    return np.concatenate(parts), time.perf_counter() - began
+
+
+def _compare(got: Probabilities, wanted: Probabilities, tolerance: float, where: str) -> float:
+    """The largest difference; raises where it is too large or a digit is another."""
+    differences = np.abs(got - wanted).max(axis=1)
+    digits, wanted_digits = got.argmax(axis=1), wanted.argmax(axis=1)
+    # "Not within" instead of "above", so that NaN is caught.
+    wrong = ~(differences <= tolerance) | (digits != wanted_digits)
+    if wrong.any():
+        first = int(np.flatnonzero(wrong)[0])
+        second, best = np.sort(wanted[first])[-2:]
+        raise VerificationFailed(
+            f"{_name(first, len(got))}: digit {digits[first]} {where} {wanted_digits[first]} "
+            f"(by {best - second:.2g}); probabilities differ by {differences[first]:.2g}, "
+            f"allowed {tolerance:g}; {int(wrong.sum())} images differ"
+        )
+    return float(differences.max())
+
+
+def _name(index: int, count: int) -> str:
+    """What image ``index`` of ``count`` is, the last of them being the probes."""
+    probe = index - (count - PROBES)
+    if probe < 0:
+        return f"test image {index}"
+    if probe < RANDOM_IMAGES:
+        return f"random image {probe}"
+    return f"the image of all {FLAT_LEVELS[probe - RANDOM_IMAGES]}"

@@ -1,0 +1,208 @@
+"""Draws what lies beside a card as PNG: how it learnt, what it mistakes, what it bears and doubts.
+
+Each function takes plain figures and a path. Figures are objects of their own, without pyplot's
+global state and without a display, and the same figures give the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
+
+from service.types import Images
+from training.network.history import kept_in_words
+
+TRAINING, VALIDATION = "#4878a8", "#c44e30"
+FAINT = "#e8e8e8"
+COLUMNS = 5
+MOST_MISTAKES = 20
+
+
+def draw(card: Mapping[str, Any], test_images: Images, folder: Path) -> None:
+    """Draws everything that the card has figures for into ``folder``."""
+    training, test = card["training"], card["test"]
+    training_curve(training["epochs"], training["kept"], folder / "training_curve.png")
+    confusion_matrix(test["confusion_matrix"], folder / "confusion_matrix.png")
+    worst_mistakes(test["mistakes"], test_images, folder / "worst_mistakes.png")
+    if "reliability" in test:
+        reliability_diagram(test["reliability"], folder / "reliability_diagram.png")
+    if "robustness" in card:
+        robustness(card["robustness"], card["doubt"], folder / "robustness.png")
+
+
+def training_curve(
+    epochs: Sequence[Mapping[str, Any]], kept: Sequence[Mapping[str, float]], path: Path
+) -> None:
+    """Loss and error by epoch, training against validation, with the epochs that were kept.
+
+    ``epochs`` have ``loss``, ``accuracy``, ``validation_loss`` and ``validation_accuracy``, the
+    latter two None where nothing was held out.
+    """
+    figure = _figure(8, 3.2)
+    loss, error = figure.subplots(1, 2)
+    _curves(loss, epochs, "loss", lambda value: value)
+    _curves(error, epochs, "accuracy", lambda value: 100 * (1 - value))
+    loss.set_title("loss", loc="left")
+    error.set_title("images wrong, %", loc="left")
+    error.legend(frameon=False)
+    for axes in (loss, error):
+        for each in kept:
+            axes.axvline(each["epoch"], color="black", linewidth=0.8, linestyle=":")
+        axes.set_xlabel("epoch")
+    figure.supxlabel(f"kept: {kept_in_words(kept)}", fontsize="medium")
+    _save(figure, path)
+
+
+def confusion_matrix(matrix: Sequence[Sequence[int]], path: Path) -> None:
+    """How often each digit (rows) was read as each (columns); only mistakes are coloured."""
+    counts = np.asarray(matrix)
+    mistakes = np.where(np.eye(len(counts), dtype=bool), 0, counts)
+    figure = _figure(6, 5.6)
+    axes = figure.subplots()
+    most = max(int(mistakes.max()), 10)
+    # A square root keeps single mistakes visible beside the most frequent.
+    axes.imshow(mistakes, cmap="OrRd", norm=PowerNorm(0.5, 0, most))
+    for (label, digit), count in np.ndenumerate(counts):
+        if label == digit:
+            axes.add_patch(Rectangle((digit - 0.5, label - 0.5), 1, 1, color=FAINT))
+        if count:
+            color = "white" if label != digit and count > 0.6 * most else "black"
+            axes.text(digit, label, str(count), ha="center", va="center", color=color, fontsize=8)
+    digits = range(len(counts))
+    axes.set_xticks(digits)
+    axes.set_yticks(digits)
+    axes.tick_params(length=0)
+    axes.set_xlabel("read as")
+    axes.set_ylabel("true digit")
+    axes.set_title(f"{int(mistakes.sum())} of {int(counts.sum())} images wrong", loc="left")
+    _save(figure, path)
+
+
+def worst_mistakes(mistakes: Sequence[Mapping[str, Any]], images: Images, path: Path) -> None:
+    """The images read wrong with the most confidence, with what was read and what was true.
+
+    ``mistakes`` have ``index`` into ``images`` (n, 28, 28), ``label``, ``digit``, ``confidence``.
+    """
+    shown = mistakes[:MOST_MISTAKES]
+    rows = max(1, -(-len(shown) // COLUMNS))
+    figure = _figure(7, 0.5 + 1.7 * rows)
+    figure.suptitle("the most confident mistakes" if shown else "no mistakes")
+    grid: Any = figure.subplots(rows, COLUMNS, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for axes, mistake in zip(grid.flat, shown, strict=False):
+        axes.imshow(images[mistake["index"]], cmap="gray_r", vmin=0, vmax=255)
+        axes.set_title(
+            f"read as {mistake['digit']}, is a {mistake['label']}\n"
+            f"{_percent(mistake['confidence'])}, image {mistake['index']}",
+            fontsize=8,
+        )
+    _save(figure, path)
+
+
+def reliability_diagram(bins: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Accuracy against confidence, and how many images there are of each confidence.
+
+    ``bins`` are of equal width from 0 to 1, with ``count``, ``confidence`` and ``accuracy``, the
+    latter two None where there are no images.
+    """
+    figure = _figure(5, 5)
+    accuracy, count = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    filled = [each for each in bins if each["count"]]
+    points = [(each["confidence"], each["accuracy"]) for each in filled]
+    # Of a share p of n images one standard error is the root of p (1 - p) / n.
+    x, y = np.reshape(points, (-1, 2)).T
+    errors = np.sqrt(x * (1 - x) / [each["count"] for each in filled])
+    accuracy.plot((0, 1), (0, 1), color="black", linewidth=0.8, linestyle=":")
+    accuracy.errorbar(x, y, errors, color=TRAINING, fmt="o", markersize=4, linewidth=1)
+    accuracy.set_title("right, against confidence (bars: one standard error)", loc="left")
+    accuracy.set_ylim(-0.03, 1.03)
+    left = np.arange(len(bins)) / len(bins)
+    count.bar(left, [e["count"] for e in bins], 1 / len(bins), align="edge", color=TRAINING)
+    count.set_title("images", loc="left")
+    count.set_yscale("symlog")
+    count.set_xlabel("confidence")
+    for axes in (accuracy, count):
+        _plain(axes)
+    _save(figure, path)
+
+
+def robustness(accuracies: Mapping[str, float], doubt: Mapping[str, Any], path: Path) -> None:
+    """Errors by corruption beside the share of non-digits that the threshold catches, by kind.
+
+    ``accuracies`` and ``doubt`` are as ``training.measure.robustness`` gives them.
+    """
+    kinds = doubt["kinds"]
+    figure = _figure(9.5, 0.8 + 0.27 * max(len(accuracies), len(kinds)))
+    wrong, caught = figure.subplots(1, 2)
+    errors = {name: 1 - accuracy for name, accuracy in accuracies.items()}
+    _bars(wrong, errors, [TRAINING] * len(errors))
+    wrong.set_title("digits read wrong, %", loc="left")
+    colors = [TRAINING if kind["trained"] else VALIDATION for kind in kinds.values()]
+    _bars(caught, {name: kind["caught"] for name, kind in kinds.items()}, colors)
+    caught.set_title("non-digits caught, %", loc="left")
+    passed = 100 * doubt["digits"]["pass"]
+    caught.set_xlabel(f"{passed:.1f} % of digits pass\nblue: kinds trained on, red: never")
+    _save(figure, path)
+
+
+def _bars(axes: Axes, shares: Mapping[str, float], colors: Sequence[str]) -> None:
+    """A bar for each share, with its name and its percentage, the first on top."""
+    places = range(len(shares))
+    bars = axes.barh(places, [100 * share for share in shares.values()], color=colors)
+    axes.bar_label(bars, fmt=" %.2f", fontsize=8)
+    axes.set_yticks(places, list(shares), fontsize=8)
+    axes.invert_yaxis()
+    axes.margins(x=0.15)
+    _plain(axes)
+
+
+def _plain(axes: Axes) -> None:
+    axes.grid(color=FAINT)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _curves(axes: Axes, epochs: Sequence[Mapping[str, Any]], name: str, scale: Any) -> None:
+    numbers = range(1, len(epochs) + 1)
+    for key, label, color in (
+        (name, "training", TRAINING),
+        (f"validation_{name}", "validation", VALIDATION),
+    ):
+        values = [epoch.get(key) for epoch in epochs]
+        if any(value is not None for value in values):
+            # A curve at 0 has no place on a logarithmic axis: it ends there.
+            points = [np.nan if value is None else scale(value) or np.nan for value in values]
+            axes.plot(numbers, points, color=color, label=label, marker=".", linewidth=1.2)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(FuncFormatter(lambda _value, _: ""))
+    axes.set_xlim(0.5, len(epochs) + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    _plain(axes)
+
+
+def _percent(confidence: float) -> str:
+    """Rounded down: 100 % is said of nothing less."""
+    return f"{np.floor(confidence * 1000) / 10:.1f} %"
+
+
+def _figure(width_inches: float, height_inches: float) -> Figure:
+    figure = Figure((width_inches, height_inches), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _save(figure: Figure, path: Path) -> None:
+    # The version of matplotlib is left out: it is in the card.
+    figure.savefig(path, format="png", metadata={"Software": None}, pil_kwargs={"optimize": True})

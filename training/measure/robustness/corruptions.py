@@ -1,0 +1,112 @@
+"""What is done to the test images, each of them: the text of a function is its specification.
+
+``training.data.corrupt`` differs: it draws another strength for every training image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from service.types import SIDE, Images
+
+SEED = 7
+SHIFT = 4  # pixels
+ALONG_ONE_AXIS = ((0, SHIFT), (0, -SHIFT), (SHIFT, 0), (-SHIFT, 0))
+DIAGONALLY = ((SHIFT, SHIFT), (SHIFT, -SHIFT), (-SHIFT, SHIFT), (-SHIFT, -SHIFT))
+
+
+def shift(images: Images, steps: tuple[tuple[int, int], ...]) -> Images:
+    """Each by one of ``steps`` (rows, columns), drawn evenly; what leaves the field is lost."""
+    chosen = np.asarray(steps)[_random().integers(0, len(steps), len(images))]
+    padded = np.pad(images, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT)))
+    corners = SHIFT - chosen
+    return np.stack(
+        [p[y : y + SIDE, x : x + SIDE] for p, (y, x) in zip(padded, corners, strict=True)]
+    )
+
+
+def rotate(images: Images) -> Images:
+    """By 25 degrees, half of the images either way, bilinear."""
+    return turned(images, _random().choice([-25.0, 25.0], len(images)))
+
+
+def turned(images: Images, degrees: NDArray[np.floating]) -> Images:
+    """Each by its angle (n,), counter-clockwise, bilinear."""
+    bilinear = Image.Resampling.BILINEAR
+    pairs = zip(images, degrees, strict=True)
+    return np.stack([np.asarray(Image.fromarray(i).rotate(float(a), bilinear)) for i, a in pairs])
+
+
+def dilate(images: Images) -> Images:
+    """The largest of the 3x3 pixels about each."""
+    thick: Images = _neighbours(images, 3, outside=0).max(axis=0)
+    return thick
+
+
+def erode(images: Images) -> Images:
+    """The smallest of each pixel and those left, above, and left above."""
+    thin: Images = _neighbours(images, 2, outside=255).min(axis=0)
+    return thin
+
+
+def fade(images: Images) -> Images:
+    """Half the contrast."""
+    return to_bytes(images * 0.5)
+
+
+def roughen(images: Images) -> Images:
+    """Normal noise of a deviation of 0.25 of full ink, cut at blank and full ink."""
+    return to_bytes(images + _random().normal(0, 0.25 * 255, images.shape))
+
+
+def speck(images: Images) -> Images:
+    """Ten percent of the pixels, half of them blank and half full ink."""
+    draw = _random().random(images.shape)
+    return to_bytes(np.where(draw < 0.05, 0, np.where(draw < 0.1, 255, images)))
+
+
+def blur(images: Images) -> Images:
+    """Gaussian of a deviation of 1 pixel."""
+    kernel = np.exp(-(np.arange(-4, 5) ** 2) / 2)
+    kernel /= kernel.sum()
+    padded = np.pad(images.astype(np.float32), ((0, 0), (4, 4), (4, 4)))
+    rows = sum(k * padded[:, i : i + SIDE] for i, k in enumerate(kernel))
+    return to_bytes(sum(k * rows[:, :, i : i + SIDE] for i, k in enumerate(kernel)))
+
+
+CORRUPTIONS: dict[str, Callable[[Images], Images]] = {
+    "shift 4 pixels, one axis": partial(shift, steps=ALONG_ONE_AXIS),
+    "shift 4 pixels, diagonally": partial(shift, steps=DIAGONALLY),
+    "rotation 25 degrees": rotate,
+    "dilation 3x3": dilate,
+    "erosion 2x2": erode,
+    "contrast x 0.5": fade,
+    "normal noise 0.25": roughen,
+    "salt and pepper 10 %": speck,
+    "blur 1 pixel": blur,
+}
+
+
+def to_bytes(pixels: NDArray[Any]) -> Images:
+    """Rounded, and cut to 0..255."""
+    rounded: Images = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+    return rounded
+
+
+def _neighbours(images: Images, side: int, outside: int) -> Images:
+    """The pixels of the square about each pixel, (side * side, n, 28, 28)."""
+    before, after = side // 2, side - 1 - side // 2
+    pads = ((0, 0), (before, after), (before, after))
+    padded = np.pad(images, pads, constant_values=outside)
+    offsets = [(y, x) for y in range(side) for x in range(side)]
+    return np.stack([padded[:, y : y + SIDE, x : x + SIDE] for y, x in offsets])
+
+
+def _random() -> np.random.Generator:
+    return np.random.default_rng(SEED)

@@ -1,0 +1,112 @@
+"""Drawings that training has nothing of: other shapes, doodles, hatchings, three digits."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from service.types import SIDE, Images
+from training.data.synthetic.collages import side_by_side
+from training.data.synthetic.fonts import normal_form
+
+CANVAS = 112  # pixels: drawn large, then shrunk
+
+Floats = NDArray[np.float64]
+
+
+def shapes(count: int, random: np.random.Generator) -> Images:
+    """Stars, crosses and arrows of any size and width, outlined, (count, 28, 28)."""
+    pictures = []
+    for index in range(count):
+        picture, radius = Image.new("L", (CANVAS, CANVAS)), random.uniform(25, 40)
+        corners = OUTLINES[index % len(OUTLINES)](random)
+        outline = [tuple(point) for point in CANVAS / 2 + radius * corners]
+        width = int(random.integers(4, 10))
+        ImageDraw.Draw(picture).polygon(outline, outline=255, width=width)
+        pictures.append(_shrunk(picture))
+    return np.stack(pictures)
+
+
+def doodles(count: int, random: np.random.Generator) -> Images:
+    """Closed curves with lobes, filled or hatched; an outline alone could be a 0."""
+    pictures = []
+    for index in range(count):
+        around = np.linspace(0, 2 * np.pi, 120, endpoint=False)
+        reach = np.ones_like(around)
+        for lobes in (3, 4, 5):
+            reach += random.uniform(0.1, 0.3) * np.sin(lobes * around + random.uniform(0, 6))
+        points = CANVAS / 2 + random.uniform(20, 30) * (reach * [np.cos(around), np.sin(around)]).T
+        outline, width = [tuple(point) for point in points], int(random.integers(3, 8))
+        picture, inside = Image.new("L", (CANVAS, CANVAS)), Image.new("L", (CANVAS, CANVAS))
+        ImageDraw.Draw(inside).polygon(outline, fill=255)
+        fill = inside if index % 2 else _hatched(random)
+        picture.paste(fill, mask=inside)
+        ImageDraw.Draw(picture).polygon(outline, outline=255, width=width)
+        pictures.append(_shrunk(picture))
+    return np.stack(pictures)
+
+
+def hatchings(count: int, random: np.random.Generator) -> Images:
+    """Parallel lines over the whole field, or crossing ones."""
+    pictures = []
+    for index in range(count):
+        picture = _hatched(random)
+        if index % 2:
+            other = _hatched(random)
+            picture.paste(other, mask=other)
+        pictures.append(_shrunk(picture))
+    return np.stack(pictures)
+
+
+def three(digits: Images, random: np.random.Generator) -> Images:
+    """Three of ``digits`` (n, 28, 28) side by side, brought to MNIST's form, (n, 28, 28)."""
+    pictures = []
+    for _ in range(len(digits)):
+        chosen = digits[random.integers(0, len(digits), 3)]
+        wide = side_by_side(chosen, random.integers(-3, 4, 3), int(random.integers(14, 21)))
+        pictures.append(normal_form(Image.fromarray(wide)))
+    return np.stack(pictures)
+
+
+def _star(random: np.random.Generator) -> Floats:
+    corners = random.uniform(0, 1) + np.arange(10) * np.pi / 5
+    reach = np.where(np.arange(10) % 2, 1, 0.4)
+    return np.stack([reach * np.cos(corners), reach * np.sin(corners)], axis=1)
+
+
+def _cross(random: np.random.Generator) -> Floats:
+    arm = random.uniform(0.1, 0.35)
+    right, quarter = np.array([(1, -arm), (1, arm), (arm, arm)]), np.array([[0, 1], [-1, 0]])
+    return np.concatenate([right @ np.linalg.matrix_power(quarter, turns) for turns in range(4)])
+
+
+def _arrow(random: np.random.Generator) -> Floats:
+    shaft, head = random.uniform(0.12, 0.3), random.uniform(0.5, 0.8)
+    neck = random.uniform(-0.1, 0.3)
+    upper = np.array([(-1, -shaft), (neck, -shaft), (neck, -head), (1, 0)])
+    corners = np.concatenate([upper, (upper * (1, -1))[-2::-1]])
+    angle = random.uniform(0, 2 * np.pi)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    turned: Floats = corners @ turn.T
+    return turned
+
+
+OUTLINES = (_star, _cross, _arrow)
+
+
+def _hatched(random: np.random.Generator) -> Image.Image:
+    """A canvas of parallel lines at any angle."""
+    picture = Image.new("L", (CANVAS, CANVAS))
+    draw = ImageDraw.Draw(picture)
+    angle, width = random.uniform(0, np.pi), int(random.integers(4, 9))
+    along = np.array([np.cos(angle), np.sin(angle)]) * CANVAS
+    step = np.array([-np.sin(angle), np.cos(angle)]) * random.uniform(12, 24)
+    for index in range(-10, 11):
+        middle = CANVAS / 2 + index * step
+        draw.line([*(middle - along), *(middle + along)], fill=255, width=width)
+    return picture
+
+
+def _shrunk(picture: Image.Image) -> Images:
+    return np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BOX))

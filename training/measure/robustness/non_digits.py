@@ -1,0 +1,115 @@
+"""What is no digit, and printed digits that training has nothing of; the seeds are fixed.
+
+Glyphs are of fonts that come with matplotlib, so the same pictures are drawn everywhere. What looks
+like a digit is left out: it is one, to whoever sees nothing else.
+"""
+
+from __future__ import annotations
+
+import string
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.types import SIDE, Images
+from training.data import synthetic
+from training.data.synthetic import fonts, strokes
+from training.measure.robustness import drawings
+from training.measure.robustness.corruptions import turned
+
+SEED = 7
+MOST_MOVED, MOST_TURNED = 2, 10  # pixels, degrees
+# By other hands than those learnt, and of letters of which none was learnt: K, M, T, X, e, f, k, w.
+STROKES: strokes.Designs = {
+    "A": ("0,10 5,0 10,10", "2,6 8,6"),
+    "C": ("9,1 5,0 1,2 0,5 1,8 5,10 9,9",),
+    "E": ("9,0 0,0 0,10 9,10", "0,5 7,5"),
+    "F": ("9,0 0,0 0,10", "0,5 7,5"),
+    "H": ("0,0 0,10", "9,0 9,10", "0,5 9,5"),
+    "K": ("0,0 0,10", "9,0 0,6", "3,4 9,10"),
+    "M": ("0,10 1,0 5,7 9,0 10,10",),
+    "N": ("0,10 0,0 9,10 9,0",),
+    "P": ("0,10 0,0 6,0 8,2 6,5 0,5",),
+    "R": ("0,10 0,0 6,0 8,2 6,5 0,5", "4,5 9,10"),
+    "T": ("0,0 10,0", "5,0 5,10"),
+    "V": ("0,0 5,10 10,0",),
+    "W": ("0,0 3,10 5,4 7,10 10,0",),
+    "X": ("0,0 9,10", "9,0 0,10"),
+    "a": ("8,3 4,2 0,5 1,9 4,10 8,7", "8,2 8,9 10,10"),
+    "d": ("8,6 5,4 1,6 1,9 4,10 8,8", "8,0 8,10"),
+    "e": ("1,7 8,6 7,3 3,3 1,6 2,9 5,10 9,9",),
+    "f": ("8,1 5,0 4,3 4,10", "1,4 8,4"),
+    "k": ("1,0 1,10", "7,4 1,7", "3,6 8,10"),
+    "m": ("0,10 0,4", "0,5 3,4 4,6 4,10", "4,6 7,4 9,6 9,10"),
+    "n": ("1,10 1,4", "1,6 4,4 7,5 8,10"),
+    "w": ("0,4 2,10 5,5 8,10 10,4",),
+}
+# Without capitals of the Latin or the Greek alphabet, and what is like a 0 (o), 3 (ze, e), 4 (che,
+# tse, shcha: an open 4), 6 (be, the soft sign), 7 (pe) or 8 (ve). Em and te look like learnt ones.
+CYRILLIC = "ДЖИЙШЫЮЯджийлмтшюя"
+# Without what is like a 1 (a note), 3 (there exists), 5 (integral), 6 (flat), 7 (not) or 8.
+SYMBOLS = "√≠≤∈⊂∩⇔↑↓♣♦♯☂☎☒⚓✈✓✗¥☕☚☜☞☢☥☪☮☰☴☺♍♏♒♔♖♘♚♜♞♡♨✌✎✒✖❂❏❝❧"
+
+
+def printed_digits(count: int) -> tuple[Images, NDArray[np.int64]]:
+    """Digits of the fonts held out, moved and turned a little, (count, 28, 28), and (count,)."""
+    random = _random()
+    pictures, digits = synthetic.printed_digits(fonts.FONTS_HELD_OUT)
+    chosen = random.integers(0, len(pictures), count)
+    return _moved(pictures[chosen], random), digits[chosen]
+
+
+def known(digits: Images) -> dict[str, Images]:
+    """The kinds of non-digits that training has, drawn anew, as many of each as ``digits``."""
+    drawn = synthetic.kinds(digits, _random(), len(digits))
+    return {**drawn, "blank": np.zeros((1, SIDE, SIDE), np.uint8)}
+
+
+def new(digits: Images) -> dict[str, Images]:
+    """Kinds that training has nothing of, as many of each as ``digits`` (n, 28, 28)."""
+    random, count = _random(), len(digits)
+    plain = "".join(sorted(set(string.ascii_letters) & set(fonts.LETTERS)))
+    return {
+        "letters of new fonts": _glyphs(plain, fonts.FONTS_HELD_OUT, count, random),
+        "letters as strokes": strokes.letters(STROKES, count, random),
+        "Cyrillic letters": _glyphs(CYRILLIC, fonts.WITH_SYMBOLS, count, random),
+        "other symbols": _glyphs(SYMBOLS, fonts.WITH_SYMBOLS, count, random),
+        "stars, crosses, arrows": drawings.shapes(count, random),
+        "doodles": drawings.doodles(count, random),
+        "hatchings": drawings.hatchings(count, random),
+        "three digits": drawings.three(digits, random),
+        "shuffled pixels": digits.reshape(count, -1)
+        .take(random.permutation(SIDE**2), axis=1)
+        .reshape(digits.shape),
+        "shuffled tiles": _tiles(digits, random),
+        "inverted digits": 255 - digits,
+    }
+
+
+def _glyphs(
+    characters: str, names: tuple[str, ...], count: int, random: np.random.Generator
+) -> Images:
+    drawn = fonts.glyphs(characters, names)
+    return _moved(drawn[random.integers(0, len(drawn), count)], random)
+
+
+def _moved(pictures: Images, random: np.random.Generator) -> Images:
+    """Each turned, then moved along both axes; what leaves the field on one side is lost."""
+    pictures = turned(pictures, random.uniform(-MOST_TURNED, MOST_TURNED, len(pictures)))
+    steps = random.integers(0, 2 * MOST_MOVED + 1, (len(pictures), 2))
+    padded = np.pad(pictures, ((0, 0), (MOST_MOVED,) * 2, (MOST_MOVED,) * 2))
+    pairs = zip(padded, steps, strict=True)
+    return np.stack([picture[y : y + SIDE, x : x + SIDE] for picture, (y, x) in pairs])
+
+
+def _tiles(digits: Images, random: np.random.Generator) -> Images:
+    """Cut into 4x4 tiles of 7x7 pixels, which change places; other places in each image."""
+    count = len(digits)
+    tiles = digits.reshape(count, 4, 7, 4, 7).transpose(0, 1, 3, 2, 4).reshape(count, 16, 7, 7)
+    places = random.permuted(np.tile(np.arange(16), (count, 1)), axis=1)
+    moved = np.take_along_axis(tiles, places[..., np.newaxis, np.newaxis], axis=1)
+    return moved.reshape(count, 4, 4, 7, 7).transpose(0, 1, 3, 2, 4).reshape(digits.shape)
+
+
+def _random() -> np.random.Generator:
+    return np.random.default_rng(SEED)

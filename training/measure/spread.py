@@ -1,0 +1,62 @@
+"""Mean and spread of what the cards of several versions say: one recipe, one run for each seed."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from service.models.repository import Repository
+from training.cli import tables
+from training.errors import TrainingError
+from training.measure.card import part
+from training.registry.operations import Answer
+
+PARTS = ("training", "test", "robustness", "doubt")
+SEED = "seed"
+
+
+class SpreadError(TrainingError):
+    """Versions that are no runs of one recipe; one line."""
+
+
+def spread(repository: Repository, versions: Sequence[int]) -> Answer:
+    """Mean, standard deviation of a run (with n - 1), least and most of every figure of the cards.
+
+    Raises:
+        SpreadError: fewer than two versions, or settings that differ in more than the seed.
+        RepositoryError: a card cannot be read.
+    """
+    if len(set(versions)) < 2:
+        raise SpreadError("a spread is of two versions or more")
+    cards = [repository.card(version) for version in versions]
+    for version, card in zip(versions, cards, strict=True):
+        if others := _differ(part(cards[0], "settings"), part(card, "settings")):
+            raise SpreadError(
+                f"versions {versions[0]} and {version} differ in {', '.join(others)}: "
+                "a spread is of runs that differ in their seeds"
+            )
+    figures = [dict(_figures({name: card.get(name) for name in PARTS})) for card in cards]
+    report: dict[str, dict[str, Any]] = {}
+    for name in figures[0]:
+        values = [found[name] for found in figures if name in found]
+        if len(values) == len(cards):
+            mean, deviation = statistics.fmean(values), statistics.stdev(values)
+            report[name] = {"mean": mean, "deviation": deviation, "values": values}
+    seeds = [part(card, "settings").get(SEED) for card in cards]
+    whole = {"versions": list(map(str, versions)), "seeds": seeds, "figures": report}
+    return Answer(whole, tables.spread(whole))
+
+
+def _differ(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
+    names = sorted((first.keys() | second.keys()) - {SEED})
+    return [name for name in names if first.get(name) != second.get(name)]
+
+
+def _figures(value: Any, name: str = "") -> Iterator[tuple[str, float]]:
+    """Every number by its way through the card; lists and truth values have none."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _figures(inner, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield name, float(value)

@@ -1,0 +1,126 @@
+"""The networks: one function for each architecture, from uint8 pixels to logits.
+
+Scaling the pixels is part of the network, so that training and serving cannot disagree about it.
+To add an architecture, write its function, enter it in ``ARCHITECTURES`` and name it in
+``training.config.Architecture``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from training.config import Config
+from training.network.batch_norm import FusedBatchNormalization
+
+CLASSES = 10
+
+
+def build(config: Config) -> keras.Model:
+    """The network of ``config.architecture``: ``image`` (n, 28, 28) uint8 -> (n, 10) logits."""
+    image = keras.Input((28, 28), dtype="uint8", name="image")
+    ink = ops.cast(image, "float32") / 255.0
+    features = ARCHITECTURES[config.architecture](ink, config)
+    for units in config.hidden_units:
+        features = _hidden(layers.Dense, features, config, units)
+        features = _dropout(features, config)
+    logits = layers.Dense(CLASSES, kernel_regularizer=_l2(config), dtype="float32", name="logits")(
+        features
+    )
+    return keras.Model(image, logits, name=config.architecture)
+
+
+def as_float32(model: keras.Model, config: Config) -> keras.Model:
+    """The same network and weights with float32 arithmetic, as it is exported."""
+    keras.config.set_dtype_policy("float32")
+    copy = build(config)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def with_probabilities(model: keras.Model) -> keras.Model:
+    """The same network and weights with a softmax behind: (n, 10) float32, each row sums to 1."""
+    probabilities = layers.Softmax(name="probabilities")(model.output)
+    return keras.Model(model.input, probabilities, name=model.name)
+
+
+def mlp(ink: Any, config: Config) -> Any:
+    """Multilayer perceptron: every pixel is a feature, (n, 28, 28) -> (n, 784).
+
+    ``ops.reshape`` does what ``layers.Flatten`` does and becomes one ONNX node instead of seven.
+    """
+    return ops.reshape(ink, (-1, 28 * 28))
+
+
+def cnn(ink: Any, config: Config) -> Any:
+    """Convolutions, (n, 28, 28) -> (n, filters[-1]).
+
+    A 5x5 stem and every second 3x3 layer up to the third halve the image, 28 -> 14 -> 7: on a
+    CPU the work at full size is what costs. Global average pooling takes the place of large
+    dense layers (Lin et al. 2014, "Network In Network").
+    """
+    later = len(config.filters) - 1
+    sides, strides = [5, *[3] * later], [2, 1, 2, *[1] * later]
+    features = _convolutions(ink, config, sides, strides, "same")
+    features = layers.GlobalAveragePooling2D()(features)
+    return _dropout(features, config)
+
+
+def valid_cnn(ink: Any, config: Config) -> Any:
+    """Convolutions without padding, (n, 28, 28) -> (n, filters[-1]).
+
+    A 6x6 stem of stride 2 leaves 12x12, every 3x3 layer two pixels less a side, and the last
+    layer is as large as what is left: each layer works on fewer pixels than the one before, and no
+    pooling blurs where things are (An et al. 2020, "An Ensemble of Simple Convolutional Neural
+    Network Models for MNIST Digit Recognition", https://arxiv.org/abs/2008.10400).
+    """
+    between = len(config.filters) - 2
+    sides, strides = [6, *[3] * between, 12 - 2 * between], [2, *[1] * (between + 1)]
+    features = _convolutions(ink, config, sides, strides, "valid")
+    features = ops.reshape(features, (-1, config.filters[-1]))
+    return _dropout(features, config)
+
+
+ARCHITECTURES: dict[str, Callable[[Any, Config], Any]] = {
+    "mlp": mlp,
+    "cnn": cnn,
+    "valid_cnn": valid_cnn,
+}
+
+
+def _convolutions(
+    ink: Any, config: Config, sides: Sequence[int], strides: Sequence[int], padding: str
+) -> Any:
+    """One after the other, (n, 28, 28) -> (n, rows, columns, filters[-1])."""
+    features = ops.expand_dims(ink, -1)
+    for filters, side, stride in zip(config.filters, sides, strides, strict=False):
+        options = {"kernel_size": side, "strides": stride, "padding": padding}
+        features = _hidden(layers.Conv2D, features, config, filters, **options)
+    return features
+
+
+def _hidden(
+    layer: Callable[..., Any], features: Any, config: Config, width: int, **options: Any
+) -> Any:
+    """A weighted layer, normalised if asked for (Ioffe and Szegedy 2015), then its activation."""
+    features = layer(
+        width,
+        use_bias=not config.batch_normalization,  # the normalisation has its own
+        kernel_regularizer=_l2(config),
+        **options,
+    )(features)
+    if config.batch_normalization:
+        fused = len(features.shape) == 4
+        features = (FusedBatchNormalization if fused else layers.BatchNormalization)()(features)
+    return layers.Activation(config.activation)(features)
+
+
+def _dropout(features: Any, config: Config) -> Any:
+    return layers.Dropout(config.dropout)(features) if config.dropout else features
+
+
+def _l2(config: Config) -> Any:
+    return keras.regularizers.L2(config.l2) if config.l2 else None

@@ -1,0 +1,131 @@
+"""Fits the network to the training images; validation images steer, test images never come near.
+
+Everything random hangs on ``config.seed``: the split, the first weights, dropout, and for every
+epoch the order and the augmentation. The same seed gives the same weights on the same machine.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from training.config import Config, Precision
+from training.data.batches import training_batches, validation_batches
+from training.data.loading import Split
+from training.network import objective
+from training.network.batch_norm import refresh
+from training.network.checkpoint import Arrays, Checkpoint, State
+from training.network.history import History
+from training.network.recorder import OnBatch, OnEpoch, Recorder
+
+REFRESH_BATCHES = 60
+CPUINFO = Path("/proc/cpuinfo")  # of Linux
+
+
+def prepare(config: Config) -> None:
+    """Makes TensorFlow repeatable, in the arithmetic asked for. Comes before a model is built."""
+    keras.utils.set_random_seed(config.seed)
+    tf.config.experimental.enable_op_determinism()
+    keras.config.set_dtype_policy("mixed_bfloat16" if in_bfloat16(config.precision) else "float32")
+
+
+def fit(
+    model: keras.Model,
+    config: Config,
+    split: Split,
+    on_batch: OnBatch | None = None,
+    on_epoch: OnEpoch | None = None,
+    *,
+    checkpoint: Checkpoint | None = None,
+    state: State | None = None,
+) -> History:
+    """Trains ``model`` in place.
+
+    Args:
+        on_batch: told after a step: its epoch, of how many; the step, of how many; the loss so far.
+        on_epoch: told after an epoch, and of how many it is.
+        checkpoint: where the run's state is kept after every epoch.
+        state: what :meth:`Checkpoint.load` gave, to go on from there: the weights are then the same
+            as those of a run that was never stopped.
+
+    Raises:
+        FitError: the loss is no longer a number.
+        CheckpointError: the state is of another network.
+    """
+    recorder = Recorder(config, checkpoint, state, on_batch, on_epoch)
+    if config.clean_epochs and not recorder.clean:
+        _stage(model, _clean(config), split, recorder, config.clean_share)
+        recorder.next_stage(model.get_weights())
+    _stage(model, config, split, recorder, 1 - config.clean_share)
+    if config.clean_share:
+        _blend(model, recorder.clean, config, split)
+        recorder.stop_clocks()
+    return recorder.history
+
+
+def _stage(
+    model: keras.Model, config: Config, split: Split, recorder: Recorder, share: float
+) -> None:
+    """Trains through one course of the learning rate, or through what is left of it."""
+    steps = math.ceil(len(split.train_images) / config.batch_size)
+    model.compile(
+        optimizer=objective.optimizer(config, steps * config.epochs),
+        loss=objective.loss(config),
+        metrics=[objective.DigitAccuracy()],
+        jit_compile=False,  # XLA is slower for these networks on a CPU
+    )
+    done = recorder.begin_stage(model)
+    if done < config.epochs and recorder.goes_on():
+        model.fit(
+            _batches(split, config, done),
+            initial_epoch=done,
+            epochs=config.epochs,
+            steps_per_epoch=steps,
+            validation_data=validation_batches(split),
+            callbacks=[recorder],
+            shuffle=False,  # the batches are shuffled already
+            verbose=0,
+        )
+    recorder.end_stage(model, share)
+
+
+def _batches(split: Split, config: Config, done: int = 0) -> tf.data.Dataset:
+    first = config.clean_epochs + done
+    return training_batches(split.train_images, split.train_labels, config, first_epoch=first)
+
+
+def _clean(config: Config) -> Config:
+    """The settings of the first stage: MNIST's digits alone, and those undamaged."""
+    others = ("wild", "corruption", "printed", "written", "non_digits")
+    alone = dict.fromkeys(others, 0.0)
+    stage = {"epochs": config.clean_epochs, "clean_epochs": 0, "clean_share": 0.0}
+    rate = {"learning_rate": 2 * config.learning_rate}
+    return config.model_copy(update=alone | stage | rate)
+
+
+def _blend(model: keras.Model, clean: Arrays, config: Config, split: Split) -> None:
+    """Mixes the weights of both stages, and learns the normalisation's averages anew.
+
+    The second stage begins where the first ended, so that the nets between them are good too, and
+    better on clean digits than its end (Wortsman et al. 2022, "Robust fine-tuning of zero-shot
+    models", https://arxiv.org/abs/2109.01903).
+    """
+    pairs = zip(clean, model.get_weights(), strict=True)
+    share = config.clean_share
+    model.set_weights([share * first + (1 - share) * last for first, last in pairs])
+    batches = _batches(split, config).take(REFRESH_BATCHES)
+    refresh(model, (images for images, *_ in batches))
+
+
+def in_bfloat16(precision: Precision, cpuinfo: Path = CPUINFO) -> bool:
+    """Whether to compute in bfloat16: half the bytes, and on a CPU with it twice the products."""
+    if precision != "auto":
+        return precision == "bfloat16"
+    try:
+        flags = cpuinfo.read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags

@@ -1,0 +1,101 @@
+"""What a fit minimises, and by which steps: loss, optimizer, learning rate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+from training.config import Config
+from training.network.architectures import CLASSES
+from training.network.muon import Muon
+
+NO_DIGIT = 0.11  # the largest probability of a target that prefers no digit, and a little
+
+
+def optimizer(config: Config, steps: int) -> keras.optimizers.Optimizer:
+    """The update rule, with its learning rate over ``steps`` steps.
+
+    Weight decay is decoupled from the gradient for all of them (Loshchilov and Hutter 2019,
+    "Decoupled Weight Decay Regularization"); with adam that is AdamW.
+    """
+    settings = {
+        "learning_rate": schedule(config, steps),
+        "weight_decay": config.weight_decay or None,
+    }
+    match config.optimizer:
+        case "sgd":
+            return keras.optimizers.SGD(**settings)
+        case "momentum":
+            return keras.optimizers.SGD(momentum=0.9, nesterov=True, **settings)
+        case "rmsprop":
+            return keras.optimizers.RMSprop(**settings)
+        case "adam":
+            return keras.optimizers.Adam(**settings)
+        case "muon":
+            return Muon(**settings)
+
+
+def schedule(config: Config, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    """The learning rate over ``steps`` steps.
+
+    One-cycle: Smith and Topin 2017, "Super-Convergence", https://arxiv.org/abs/1708.07120.
+    """
+    top, schedules = config.learning_rate, keras.optimizers.schedules
+    match config.schedule:
+        case "constant":
+            return top
+        case "exponential":
+            return schedules.ExponentialDecay(top, steps, decay_rate=0.01)
+        case "cosine":
+            return schedules.CosineDecay(top, steps)
+        case "one_cycle":
+            rise = max(1, steps // 4)
+            return schedules.CosineDecay(
+                top / 25, max(1, steps - rise), warmup_target=top, warmup_steps=rise
+            )
+
+
+def loss(config: Config) -> Callable[[Any, Any], Any]:
+    """The loss of labels (b,) 0..9, or of targets (b, 10), against logits (b, 10).
+
+    Cross-entropy in nats, or the mean squared error of the probabilities, against labels of which
+    a share may be spread evenly (Szegedy et al. 2016, "Rethinking the Inception Architecture").
+    """
+    smoothing = config.label_smoothing
+
+    def mean_squared_error(labels: Any, logits: Any) -> Any:
+        truth = _smooth(targets(labels), smoothing)
+        return ops.mean(ops.square(truth - ops.softmax(logits)), axis=-1)
+
+    def cross_entropy(labels: Any, logits: Any) -> Any:
+        truth = _smooth(targets(labels), smoothing)
+        return keras.losses.categorical_crossentropy(truth, logits, from_logits=True)
+
+    return mean_squared_error if config.loss == "mean_squared_error" else cross_entropy
+
+
+class DigitAccuracy(keras.metrics.Mean):  # type: ignore[misc]
+    """The share of digits that are recognised; what is no digit does not count."""
+
+    def __init__(self) -> None:
+        super().__init__(name="accuracy")
+
+    def update_state(self, labels: Any, logits: Any, sample_weight: Any = None) -> None:
+        """Adds a batch: labels (b,) or targets (b, 10), and logits (b, 10)."""
+        truth = targets(labels)
+        right = ops.equal(ops.argmax(truth, axis=-1), ops.argmax(logits, axis=-1))
+        super().update_state(right, sample_weight=ops.max(truth, axis=-1) > NO_DIGIT)
+
+
+def targets(labels: Any) -> Any:
+    """Labels (b,) or (b, 1) as one-hot rows; targets (b, 10) as they are."""
+    if len(labels.shape) == 2 and labels.shape[-1] == CLASSES:
+        return labels
+    return ops.one_hot(ops.cast(ops.reshape(labels, (-1,)), "int32"), CLASSES)
+
+
+def _smooth(truth: Any, smoothing: float) -> Any:
+    return truth * (1 - smoothing) + smoothing / CLASSES if smoothing else truth

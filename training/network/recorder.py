@@ -1,0 +1,155 @@
+"""Follows a fit: its history, its best weights, and a checkpoint after every epoch."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from training.config import Config
+from training.errors import TrainingError
+from training.network.checkpoint import Arrays, Checkpoint, CheckpointError, State
+from training.network.history import Epoch
+
+OnBatch = Callable[[int, int, int, int, float], None]
+OnEpoch = Callable[[Epoch, int], None]
+
+
+class FitError(TrainingError):
+    """Training that came to nothing; one line."""
+
+
+class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
+    """Follows a run through its stages, and on from where another process was stopped.
+
+    Tells those who watch, ends a stage that gets no better and a run that has diverged.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        checkpoint: Checkpoint | None,
+        state: State | None,
+        on_batch: OnBatch | None,
+        on_epoch: OnEpoch | None,
+    ) -> None:
+        super().__init__()
+        self._patience, self._epochs = config.early_stopping, config.clean_epochs + config.epochs
+        self._checkpoint, self._on_batch, self._on_epoch = checkpoint, on_batch, on_epoch
+        self._state, self._resumed = state or State(), state is not None
+        self.history = self._state.history
+        self._epoch = len(self.history.epochs)
+        self._began = time.perf_counter() - self.history.seconds
+        self._cpu_began = time.process_time() - self.history.cpu_seconds
+
+    @property
+    def clean(self) -> Arrays:
+        """The weights after the first stage; empty before its end."""
+        return self._state.clean
+
+    def begin_stage(self, model: keras.Model) -> int:
+        """How many epochs of this stage are behind ``model``, which is as it was after them."""
+        if self._resumed:
+            model.optimizer.build(model.trainable_variables)
+            _assign(model.variables, self._state.network)
+            _assign(model.optimizer.variables, self._state.optimizer)
+            self._resumed = False
+        return len(self._stage())
+
+    def goes_on(self) -> bool:
+        """Whether the last epochs of the stage leave hope for a better one."""
+        stage = self._stage()
+        return not (self._patience and stage and len(stage) - 1 - _best(stage) >= self._patience)
+
+    def end_stage(self, model: keras.Model, share: float) -> None:
+        """Puts the best weights into ``model``; a share of them is what the run will keep."""
+        history, stage = self.history, self._stage()
+        if self._state.best:
+            model.set_weights(self._state.best)
+        best = _best(stage) + 1 if self._patience else len(stage)
+        history.best_epoch = history.clean_epochs + best
+        if share:
+            history.kept.append({"epoch": history.best_epoch, "share": round(share, 6)})
+
+    def next_stage(self, clean: Arrays) -> None:
+        """The first stage has ended with these weights."""
+        self._state.clean, self._state.best = clean, []
+        self.history.clean_epochs = len(self.history.epochs)
+
+    def stop_clocks(self) -> None:
+        """Counts what was done until now."""
+        self.history.seconds = round(time.perf_counter() - self._began, 3)
+        self.history.cpu_seconds = round(time.process_time() - self._cpu_began, 3)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Counts on through the stages, where Keras begins anew."""
+        self._epoch = len(self.history.epochs) + 1
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Tells of the step."""
+        if self._on_batch and logs:
+            self._on_batch(self._epoch, self._epochs, batch + 1, self.params["steps"], logs["loss"])
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Keeps the epoch, then tells of it. Raises :class:`FitError` where the loss is lost."""
+        logs = logs or {}
+        if not math.isfinite(logs["loss"]):
+            self._diverged(logs["loss"])
+        self.stop_clocks()
+        entry = Epoch(
+            epoch=self._epoch,
+            loss=float(logs["loss"]),
+            accuracy=float(logs["accuracy"]),
+            validation_loss=_optional(logs.get("val_loss")),
+            validation_accuracy=_optional(logs.get("val_accuracy")),
+            learning_rate=float(ops.convert_to_tensor(self.model.optimizer.learning_rate)),
+            seconds=self.history.seconds,
+            cpu_seconds=self.history.cpu_seconds,
+        )
+        self.history.epochs.append(entry)
+        if self._patience and _best(self._stage()) == len(self._stage()) - 1:
+            self._state.best = self.model.get_weights()
+        self.model.stop_training = not self.goes_on()
+        self._save()
+        if self._on_epoch:
+            self._on_epoch(entry, self._epochs)
+
+    def _stage(self) -> Sequence[Epoch]:
+        return self.history.epochs[self.history.clean_epochs :]
+
+    def _save(self) -> None:
+        if self._checkpoint:
+            self._state.network = [each.numpy() for each in self.model.variables]
+            self._state.optimizer = [each.numpy() for each in self.model.optimizer.variables]
+            self._checkpoint.save(self._state)
+
+    def _diverged(self, loss: float) -> None:
+        if self._checkpoint:
+            self._checkpoint.remove()  # it would lead here again
+        raise FitError(
+            f"the loss is {loss} after epoch {self._epoch}: training has diverged; "
+            "a lower learning rate may help"
+        )
+
+
+def _best(epochs: Sequence[Epoch]) -> int:
+    """The first with the lowest validation loss."""
+    losses = [math.inf if e.validation_loss is None else e.validation_loss for e in epochs]
+    return losses.index(min(losses))
+
+
+def _assign(variables: Sequence[Any], values: Arrays) -> None:
+    if [tuple(each.shape) for each in variables] != [each.shape for each in values]:
+        raise CheckpointError(
+            "the checkpoint is of another network; leave --resume out to begin anew"
+        )
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def _optional(value: float | None) -> float | None:
+    return None if value is None else float(value)

@@ -1,0 +1,1 @@
+"""The model repository: publish, gate, promote, journal."""

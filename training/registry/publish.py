@@ -1,0 +1,214 @@
+"""Puts a finished version into the model repository: staged, made durable, renamed into place.
+
+A reader sees all of a version or none of it. The files are written to a hidden folder on the same
+filesystem as the versions, fsynced, and the folder is renamed to the version's number in one step
+that the kernel refuses where that number is taken. Whatever stops the process before the rename,
+a full disk or a SIGKILL, leaves a hidden folder that no reader looks at and the next run removes.
+
+The lock only keeps two processes from trying for one number, and the gate's answer from growing
+old; where the filesystem has no locks (some network volumes) the rename alone decides.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from service.models.repository import NAME, Repository, RepositoryError, parse_version
+from training.errors import TrainingError
+from training.measure.card import part
+
+STAGING_PREFIX = ".staging-"
+# Only where there are no locks to tell whether an owner lives: older than any run takes.
+ABANDONED_AFTER_S = 7 * 24 * 3600
+TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
+
+
+class PublishError(TrainingError):
+    """Nothing was published, or nothing was promoted; one line says why."""
+
+
+@contextmanager
+def locked(root: Path) -> Iterator[None]:
+    """Keeps other publishing and promoting processes out of the repository under ``root``.
+
+    Makes the repository's folder where it is missing. Not reentrant: one level per process.
+    """
+    folder = root / NAME
+    try:
+        _make_folder(folder)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise PublishError(f"{folder} cannot be used: {error.strerror}") from error
+    try:
+        lock(descriptor, wait=True)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def staging(root: Path) -> Iterator[Path]:
+    """Gives an empty folder to write a version's files to; gone at the end unless published.
+
+    Raises :class:`PublishError` where a file cannot be written, there or in the ``with`` block.
+    """
+    descriptor = -1
+    folder = root / NAME / f"{STAGING_PREFIX}{secrets.token_hex(8)}"
+    try:
+        with locked(root):
+            sweep(root / NAME)
+            folder.mkdir()
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            lock(descriptor, wait=False)
+        yield folder
+    except OSError as error:
+        where = error.filename or folder
+        raise PublishError(f"nothing was published: {where}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def publish(staged: Path, root: Path, card: Mapping[str, Any]) -> int:
+    """Publishes the files in ``staged`` with this card, to be called under :func:`locked`.
+
+    Adds ``version``, ``sha256`` and ``size_bytes`` of ``model.onnx`` to the card, writes it as
+    ``card.json`` and gives the version's number: one above every number that was ever used.
+    Raises :class:`PublishError` where a file cannot be written.
+    """
+    folder = root / NAME
+    try:
+        model = (staged / "model.onnx").read_bytes()
+        described = {
+            "version": "",
+            **card,
+            "sha256": hashlib.sha256(model).hexdigest(),
+            "size_bytes": len(model),
+        }
+        for number in range(first := _next_version(Repository(root)), first + 1000):
+            described["version"] = str(number)
+            text = json.dumps(described, indent=2, allow_nan=False)
+            (staged / "card.json").write_text(text + "\n", encoding="utf-8")
+            for path in staged.iterdir():
+                sync(path)
+            sync(staged)
+            if _rename_into_place(staged, folder / str(number)):
+                sync(folder)
+                return number
+    except OSError as error:
+        where = error.filename or staged
+        raise PublishError(f"nothing was published: {where}: {error.strerror or error}") from error
+    raise PublishError(f"nothing was published: {folder} has no free version number")
+
+
+def published(repository: Repository, run: str) -> int | None:
+    """The version that the run of this name has published; None where there is none."""
+    for version in reversed(repository.versions()):
+        with suppress(RepositoryError):
+            if part(repository.card(version), "training").get("run") == run:
+                return version
+    return None
+
+
+def lock(descriptor: int, *, wait: bool) -> bool | None:
+    """Locks an open file or folder: True; False where another holds it; None without locks.
+
+    The lock goes with the descriptor, and with the process.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def sync(path: Path) -> None:
+    """Waits until a file, or a folder's list of names, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Gives a file new content in one step; where that fails it keeps the old.
+
+    Raises OSError where it fails. To be called under :func:`locked`.
+    """
+    staged = path.with_name(f"{STAGING_PREFIX}{path.name}-{secrets.token_hex(8)}")
+    try:
+        staged.write_bytes(content)
+        sync(staged)
+        staged.replace(path)
+        sync(path.parent)
+    finally:
+        staged.unlink(missing_ok=True)
+
+
+def _rename_into_place(staged: Path, target: Path) -> bool:
+    """Renames, or gives False where the target's name is taken."""
+    # The kernel would let a folder replace an empty one; every other name in use it refuses.
+    if os.path.lexists(target):
+        return False
+    try:
+        staged.rename(target)
+    except OSError as error:
+        if error.errno in TAKEN:
+            return False
+        raise
+    return True
+
+
+def _next_version(repository: Repository) -> int:
+    """One above every number in use or remembered, so that a removed version's is not reused."""
+    used = [0, *repository.versions()]
+    for entry in repository.journal():
+        used += [parse_version(str(entry.get(key))) or 0 for key in ("version", "previous")]
+    with suppress(RepositoryError):
+        used.append(repository.champion())
+    return max(used) + 1
+
+
+def _make_folder(folder: Path) -> None:
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        sync(path.parent)
+
+
+def sweep(folder: Path) -> None:
+    """Removes what processes left behind that are gone: their locks went with them."""
+    for path in folder.glob(f"{STAGING_PREFIX}*"):
+        with suppress(OSError), abandoned(path) as free:  # Another's is hidden and harmless.
+            if free:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+@contextmanager
+def abandoned(path: Path) -> Iterator[bool]:
+    """Whether nobody is at this file or folder any more; in the block nobody else comes to it.
+
+    Raises OSError where it cannot be opened.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        free = lock(descriptor, wait=False)
+        age_s = time.time() - os.fstat(descriptor).st_mtime
+        yield bool(free) or (free is None and age_s > ABANDONED_AFTER_S)
+    finally:
+        os.close(descriptor)
