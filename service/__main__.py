@@ -13,7 +13,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = read_settings(arguments)
         # What serves is only imported once it is wanted: --help and wrong flags answer at once.
-        from service.http.server import ServeError, run
+        from service.server import ServeError, run
 
         try:
             run(settings)

@@ -1,51 +1,98 @@
-"""Builds the application of one worker from its settings."""
+"""The FastAPI application: ``create_app`` builds it for any ASGI server, and for ``serve``."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
 
 from service import __version__
-from service.api import datasets, docs, evaluate, health, metrics, models, page, predict, read
-from service.api.v1 import predict as v1_predict
-from service.api.v2 import server
+from service.api import datasets, docs, evaluate, models, operations, page, predict, read, v1, v2
+from service.api.routing import EndpointRoute
 from service.background.picture_pool import PicturePool
 from service.background.threads import worker_threads
+from service.core import Core
+from service.http.asgi import AsgiDoor
 from service.http.dispatch import Dispatcher
+from service.inference.admission import BodyBudget
 from service.models.versions import Versions
 from service.observe.logs import AccessLog, configure_logs
 from service.observe.metrics import Metrics
-from service.settings import Settings
+from service.settings import Settings, read_settings
+from service.types import Limits
 
-DESCRIPTION = "Digit recognition: Keras-trained, ONNX-served."
+_ROUTERS = (
+    predict.router,
+    v2.router,
+    v1.router,
+    read.router,
+    evaluate.router,
+    datasets.router,
+    models.router,
+    operations.router,
+    page.router,
+)
+"""In the order in which FastAPI looks for a request's route: the busiest first."""
 
 
-def build(settings: Settings, shared: Path | None = None) -> Dispatcher:
-    """The ASGI application; ``shared`` is the folder where all workers keep their figures."""
-    as_json = configure_logs(settings.log_format, settings.log_level)
+def create_app(settings: Settings | None = None, shared: Path | None = None) -> FastAPI:
+    """The whole service as a FastAPI application.
+
+    Without ``settings`` they are read from the environment. ``shared`` is the folder in which all
+    workers of ``serve`` keep their figures; without it ``/metrics`` shows this process alone.
+
+    Raises :class:`service.settings.SettingsError`. The application's start raises
+    :class:`service.models.versions.StartError` if no champion can be loaded.
+    """
+    settings = read_settings([]) if settings is None else settings
+    core = build_core(settings, shared)
+    routes = [route for router in _ROUTERS for route in router.routes]
+    routes += docs.router(tuple(routes)).routes
     app = FastAPI(
         title="mnist-serve",
         version=__version__,
-        description=DESCRIPTION,
+        routes=routes,
+        lifespan=_lifespan,
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
     )
-    figures = Metrics(shared)
-    versions = Versions(settings, figures)
-    pictures = PicturePool(worker_threads(settings.workers))
-    predict.mount(app, settings, versions, figures, pictures)
-    read.mount(app, settings, versions, figures, pictures)
-    evaluate.mount(app, settings, versions)
-    datasets.mount(app, settings)
-    models.mount(app, versions)
-    health.mount(app, versions)
-    metrics.mount(app, figures)
-    v1_predict.mount(app, settings, versions, figures)
-    server.mount(app, settings, versions, figures)
-    page.mount(app)
-    docs.mount(app)
-    access_log = AccessLog(as_json) if settings.access_log else None
-    return Dispatcher(app, settings, versions, figures, access_log, warm=pictures.warm)
+    dispatcher = Dispatcher(core, (r for r in routes if isinstance(r, EndpointRoute)))
+    app.state.core, app.state.dispatcher = core, dispatcher
+    app.state.door = door = AsgiDoor(dispatcher)
+    app.router.default = door.not_found
+    return app
+
+
+def build_core(settings: Settings, shared: Path | None) -> Core:
+    """Puts together what the endpoints share."""
+    as_json = configure_logs(settings.log_format, settings.log_level)
+    metrics = Metrics(shared)
+    versions = Versions(settings, metrics)
+    return Core(
+        settings=settings,
+        versions=versions,
+        pictures=PicturePool(worker_threads(settings.workers)),
+        metrics=metrics,
+        bodies=BodyBudget(settings.max_waiting_bytes, versions.queue, metrics),
+        limits=Limits(
+            images=settings.max_images,
+            body_bytes=settings.max_body_bytes,
+            picture_pixels=settings.max_picture_pixels,
+            picture_side=settings.max_picture_side,
+        ),
+        access_log=AccessLog(as_json) if settings.access_log else None,
+    )
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Loads the champion before the first request, and stops the threads after the last."""
+    core: Core = app.state.core
+    await core.versions.start()
+    core.pictures.warm()
+    yield
+    await core.versions.stop()

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 SIDE = 28
 PIXELS = SIDE * SIDE
+INPUT, OUTPUT = "image", "probabilities"
+"""The names of the model file's tensors."""
 
 Images = NDArray[np.uint8]
 """Shape (n, 28, 28), C-contiguous, 0 = background, 255 = full ink; it may be read-only."""

@@ -13,11 +13,11 @@ import numpy as np
 import orjson
 
 from service.background.large_work import give_way
-from service.inference.batch_result import PIECE_ROWS, Run, digits
+from service.inference.batch import PIECE_ROWS, BatchResult, digits
 from service.types import Probabilities
 
 
-def members(run: Run) -> list[bytes]:
+def members(run: BatchResult) -> list[bytes]:
     """For each image the JSON members ``digit``, ``confidence`` and ``probabilities``.
 
     Numbers are written as the shortest decimals that read back to the same float32.

@@ -12,8 +12,7 @@ import numpy as np
 import orjson
 
 from service.decode.v2 import InferRequest
-from service.inference.runtime import OUTPUT
-from service.types import Probabilities
+from service.types import OUTPUT, Probabilities
 
 
 def inference(

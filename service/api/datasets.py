@@ -1,42 +1,48 @@
-"""``/datasets/mnist-test/images/{index}.png``: the test images that ``/evaluate`` tells of."""
+"""``/datasets/mnist-test/images/{index}.png``: the test images by the index in ``/evaluate``."""
 
 from __future__ import annotations
 
 import asyncio
 import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated
 
-from fastapi import FastAPI
+from fastapi import APIRouter, Response
+from fastapi import Path as PathParameter
 
 from service.api.evaluate import MNIST_TEST, load_dataset
-from service.api.request import Reply, Request
-from service.api.routing import add_route
-from service.api.schemas.operations import TEST_IMAGE
+from service.api.request import Reply
+from service.api.routing import OwnRoute
+from service.api.schemas.parameters import Current
+from service.api.schemas.responses import PNG, problems
 from service.errors import NotFound
 from service.imaging.preview import png
-from service.settings import Settings
 from service.types import Images
 
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 _CACHE = (b"cache-control", b"public, max-age=3600")
+router = APIRouter(route_class=OwnRoute, tags=["digits"])
 
 
-def mount(app: FastAPI, settings: Settings) -> None:
-    """Adds the route to ``app``."""
-    held: list[Images] = []
-    """The images (n, 28, 28) once they were asked for: 8 MB, unpacked once and not each time."""
-    loading = asyncio.Lock()
+@router.get(
+    f"/datasets/{MNIST_TEST}/images/{{index}}.png",
+    response_model=None,
+    response_class=Response,
+    responses=problems(404, 422) | PNG,
+)
+async def test_image(
+    request: Current,
+    index: Annotated[str, PathParameter(json_schema_extra={"type": "integer", "minimum": 0})],
+) -> Reply:
+    """One image of the test set, white on black, by the index that `/evaluate` returns."""
+    images = await asyncio.to_thread(_images, request.core.settings.data)
+    if not _INDEX.fullmatch(index) or int(index) >= len(images):
+        raise NotFound(f"{MNIST_TEST} has images 0 to {len(images) - 1}, not {index[:40]!r}")
+    return Reply(png(images[int(index)]), media_type=b"image/png", headers=(_CACHE,))
 
-    async def image(request: Request) -> Reply:
-        """One image of the test set, white on black, by the index that `/evaluate` gives."""
-        request.parameters()
-        text = request.path_params["index"]
-        async with loading:
-            if not held:
-                images, _ = await asyncio.to_thread(load_dataset, MNIST_TEST, settings.data)
-                held.append(images)
-        (images,) = held
-        if not _INDEX.fullmatch(text) or int(text) >= len(images):
-            raise NotFound(f"{MNIST_TEST} has images 0 to {len(images) - 1}, not {text[:40]!r}")
-        return Reply(png(images[int(text)]), media_type=b"image/png", headers=(_CACHE,))
 
-    add_route(app, "GET", f"/datasets/{MNIST_TEST}/images/{{index}}.png", image, **TEST_IMAGE)
+@lru_cache(maxsize=1)
+def _images(folder: Path) -> Images:
+    """The images (n, 28, 28); 8 MB, kept once somebody asked for one."""
+    return load_dataset(MNIST_TEST, folder)[0]

@@ -1,24 +1,32 @@
-"""``/docs`` and ``/openapi.json``: the API described, readable with no internet."""
+"""``/docs`` and ``/openapi.json``: the description of the API, readable with no internet."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import orjson
-from fastapi import FastAPI
+from fastapi import APIRouter
 from fastapi.openapi.utils import get_openapi
+from fastapi.responses import HTMLResponse, PlainTextResponse
+from starlette.routing import BaseRoute
 
-from service.api.request import Reply, Request
-from service.api.routing import add_route
-from service.api.schemas.answers import Problem
+from service import __version__
+from service.api.request import Reply
+from service.api.routing import EndpointRoute
+from service.api.schemas.parameters import Current
+from service.api.schemas.responses import Problem, problems
+from service.errors import NotFound
 
 _FOLDER = Path(__file__).resolve().parents[1] / "static" / "docs"
-_ASSETS = {
+_MEDIA_TYPES = {
     "swagger-ui-bundle.js": b"text/javascript; charset=utf-8",
     "swagger-ui.css": b"text/css; charset=utf-8",
     "favicon-32x32.png": b"image/png",
 }
+_CACHE = (b"cache-control", b"public, max-age=86400")
 _PAGE = b"""<!doctype html>
 <html lang="en">
 <head>
@@ -44,42 +52,51 @@ SwaggerUIBundle({
 """
 
 
-def mount(app: FastAPI) -> None:
-    """Adds the routes to ``app``; call it last, since the schema shows what is there by then."""
-    schema: list[bytes] = []
+def router(routes: Sequence[BaseRoute]) -> APIRouter:
+    """The routes of the documentation, which describes ``routes`` and itself."""
+    own = APIRouter(route_class=EndpointRoute, tags=["documentation"])
 
-    async def page(request: Request) -> Reply:
+    @own.get("/docs", response_model=None, response_class=HTMLResponse, responses=problems())
+    async def docs(request: Current) -> Reply:
+        """The API as a page to try out."""
         return Reply(_PAGE, media_type=b"text/html; charset=utf-8")
 
-    async def openapi(request: Request) -> Reply:
-        if not schema:
-            schema.append(orjson.dumps(describe(app)))
-        return Reply(schema[0])
+    @own.get(
+        "/docs/{name}",
+        response_model=None,
+        response_class=PlainTextResponse,
+        responses=problems(404),
+    )
+    async def docs_file(request: Current, name: str) -> Reply:
+        """A file that the page of the API loads."""
+        if name not in _MEDIA_TYPES:
+            raise NotFound(f"the documentation has no file {name[:40]!r}")
+        content = (_FOLDER / name).read_bytes()
+        return Reply(content, media_type=_MEDIA_TYPES[name], headers=(_CACHE,))
 
-    def add(path: str, endpoint: Any) -> None:
-        add_route(app, "GET", path, endpoint, include_in_schema=False)
+    @own.get("/openapi.json", response_model=dict[str, Any], responses=problems())
+    async def openapi(request: Current) -> Reply:
+        """This document."""
+        return Reply(described(request.root_path))
 
-    add("/docs", page)
-    add("/openapi.json", openapi)
-    for name, media_type in _ASSETS.items():
-        add(f"/docs/{name}", _asset(name, media_type))
+    @lru_cache(maxsize=8)
+    def described(root_path: str) -> bytes:
+        return orjson.dumps(describe([*routes, *own.routes], root_path))
+
+    return own
 
 
-def describe(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document of ``app``, with the error form that all routes share."""
+def describe(routes: Sequence[BaseRoute], root_path: str = "") -> dict[str, Any]:
+    """The OpenAPI document of ``routes``, served below ``root_path``."""
     document = get_openapi(
-        title=app.title, version=app.version, description=app.description, routes=app.routes
+        title="mnist-serve",
+        version=__version__,
+        description="Digit recognition: trained with Keras, served with ONNX Runtime.",
+        routes=routes,
+        servers=[{"url": root_path}] if root_path else None,
     )
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(problem.pop("$defs", {}))
     schemas["Problem"] = problem
     return document
-
-
-def _asset(name: str, media_type: bytes) -> Any:
-    async def asset(request: Request) -> Reply:
-        cache = (b"cache-control", b"public, max-age=86400")
-        return Reply((_FOLDER / name).read_bytes(), media_type=media_type, headers=(cache,))
-
-    return asset

@@ -1,41 +1,49 @@
-"""``/models``: which versions there are, which serves, on what, each one's card and pictures."""
+"""``/models``: the versions and their states, each one's card and pictures."""
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from typing import Annotated, Any
 
-from service.api.request import Reply, Request
-from service.api.routing import add_route
-from service.api.schemas.operations import CARD, MODELS, VERSION_PICTURE
-from service.models.versions import Versions
+from fastapi import APIRouter, Path, Response
 
-# A published version is never changed, but a repository may be made anew.
+from service.api.request import Reply
+from service.api.routing import OwnRoute
+from service.api.schemas.answers import Models
+from service.api.schemas.parameters import Current, VersionPath
+from service.api.schemas.responses import PNG, problems
+
+# A published version never changes, but an operator may make a repository anew.
 _UNCHANGING = (b"cache-control", b"public, max-age=3600")
+router = APIRouter(route_class=OwnRoute, tags=["models"])
 
 
-def mount(app: FastAPI, versions: Versions) -> None:
-    """Adds the routes to ``app``."""
+@router.get("/models", response_model=Models, responses=problems(422, 503))
+async def models(request: Current) -> Reply:
+    """Every version with its state, and the provider that runs the champion."""
+    return Reply.json({"models": [await request.core.versions.listing()]})
 
-    async def models(request: Request) -> Reply:
-        """Every version with its state, and the provider that really runs the champion."""
-        request.parameters()
-        return Reply.json({"models": [await versions.listing()]})
 
-    async def card(request: Request) -> Reply:
-        """The whole story of one version: data, settings, figures, proof."""
-        request.parameters()
-        return Reply.json(await versions.card(request.path_params["version"]))
+@router.get(
+    "/models/mnist/versions/{version}",
+    response_model=dict[str, Any],
+    responses=problems(404, 422, 503),
+)
+async def card(request: Current, version: VersionPath) -> Reply:
+    """The card of one version: its data, settings, figures and verification."""
+    return Reply.json(await request.core.versions.card(version))
 
-    async def picture(request: Request) -> Reply:
-        """A picture that training made of a version, such as `training_curve`."""
-        request.parameters()
-        content = await versions.picture(
-            request.path_params["version"], request.path_params["picture"]
-        )
-        return Reply(content, media_type=b"image/png", headers=(_UNCHANGING,))
 
-    add_route(app, "GET", "/models", models, **MODELS)
-    add_route(app, "GET", "/models/mnist/versions/{version}", card, **CARD)
-    add_route(
-        app, "GET", "/models/mnist/versions/{version}/{picture}.png", picture, **VERSION_PICTURE
-    )
+@router.get(
+    "/models/mnist/versions/{version}/{picture}.png",
+    response_model=None,
+    response_class=Response,
+    responses=problems(404, 422, 503) | PNG,
+)
+async def version_picture(
+    request: Current,
+    version: VersionPath,
+    picture: Annotated[str, Path(examples=["training_curve", "confusion_matrix"])],
+) -> Reply:
+    """A picture that training made of a version, such as `training_curve`."""
+    content = await request.core.versions.picture(version, picture)
+    return Reply(content, media_type=b"image/png", headers=(_UNCHANGING,))

@@ -131,7 +131,7 @@ def _in_process(models: Path) -> Callable[[bytes], Prediction]:
     from service.answer.predictions import members, predictions
     from service.answer.quality import doubts, least_confidence
     from service.decode.pictures import Pictures
-    from service.inference.batch_result import Run
+    from service.inference.batch import BatchResult
     from service.inference.runtime import Runtime, RuntimeLoadError
     from service.models.repository import Repository, RepositoryError
     from service.types import Limits
@@ -154,7 +154,7 @@ def _in_process(models: Path) -> Callable[[bytes], Prediction]:
         images = np.array([one.image for one in seen])
         probabilities = runtime.run(images)
         found = doubts(images, probabilities, least_confidence(card), seen)
-        return _first(predictions(str(version), members(Run(images, probabilities)), found))
+        return _first(predictions(str(version), members(BatchResult(images, probabilities)), found))
 
     return predict
 

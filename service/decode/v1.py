@@ -17,8 +17,7 @@ from service.decode.diagnosis import name_of
 from service.decode.json_images import check_pixels, images_from_lists
 from service.decode.long_lists import Lists
 from service.decode.validation import Flaws, check_count, refuse
-from service.inference.runtime import INPUT
-from service.types import PIXELS, SIDE, Images, Limits
+from service.types import INPUT, PIXELS, SIDE, Images, Limits
 
 SIGNATURE = "serving_default"
 _IMAGE_SHAPES = ((SIDE, SIDE), (PIXELS,))

@@ -18,8 +18,7 @@ from service.decode.long_lists import Lists
 from service.decode.v2_tensors import input_images
 from service.decode.validation import refuse
 from service.errors import Malformed
-from service.inference.runtime import INPUT, OUTPUT
-from service.types import PIXELS, SIDE, Images, Limits
+from service.types import INPUT, OUTPUT, PIXELS, SIDE, Images, Limits
 
 MOST_CLASSES = 10
 

@@ -16,8 +16,7 @@ from service.decode.json_images import check_pixels
 from service.decode.long_lists import Lists
 from service.decode.validation import check_count, refuse
 from service.errors import Malformed
-from service.inference.runtime import INPUT
-from service.types import PIXELS, SIDE, Images, Limits
+from service.types import INPUT, PIXELS, SIDE, Images, Limits
 
 DATATYPE = "UINT8"
 

@@ -1,56 +1,56 @@
-"""HTTP/1.1 on one connection: requests in, answers out, and what a peer may not do.
+"""HTTP/1.1 on one connection of ``serve``: requests in, answers out, and the bounds for a peer.
 
-uvicorn listens, counts connections and stops them; its own protocol builds for each request what
-any ASGI application may want to know, which takes longer than to answer one here. This one builds
-an :class:`Request` and nothing else. The grammar is llhttp's, through httptools.
+uvicorn opens, counts and closes the connections. This protocol replaces uvicorn's own, which builds
+an ASGI scope for each request; that takes longer than a prediction. The grammar is llhttp's,
+through httptools.
 
-Every wait for the peer has an end, heads have a largest size, what is no HTTP is answered in the
-service's own form, and the request of a caller who has left is ended.
+Every wait for the peer times out. Heads have a maximum size. Bytes that are no HTTP get an error in
+the service's own form. The request of a caller who has left is cancelled.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import deque
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import unquote
 
 import httptools
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from service.api.request import BROKEN, LATE, LEFT, Request
-from service.errors import BodyTimeout, Fault, HeadersTooLarge, Malformed, PathTooLong
-from service.http.dispatch import Dispatcher
+from service.api.request import Reply, Request
+from service.errors import BodyTimeout, Fault
+from service.http.dispatch import head, render
+from service.http.door import FastDoor
+from service.http.exchange import FAULTS, UNREAD_BYTES, ArrivingBody, Ending, Exchange
+from service.http.head import (
+    HEAD_LIMIT,
+    HEAD_TOO_LARGE,
+    NO_REQUEST,
+    NOT_ONE_HOST,
+    PATH_LIMIT,
+    PATH_TOO_LONG,
+    has_one_host,
+    path_and_query,
+    without_upgrade,
+)
 from service.http.timer import Timer
 from service.http.write_timeout import WriteTimeout
 
-PATH_LIMIT = 8 << 10
-HEAD_LIMIT = 64 << 10
 LINGER_SECONDS = 5.0
-"""How long a body that was refused half-way is still read and dropped, so that its sender gets to
-see the answer instead of a reset connection."""
+"""How long the rest of a rejected body is read and dropped. A connection that closes earlier may be
+reset before its sender has read the answer."""
 
-# The parser ends a request that asks for an upgrade with its head, and its body is lost: HTTP/2
-# clients such as Java's and curl's ask so with their first POST. It must not see the field.
-_UPGRADE = re.compile(rb"\r\nUpgrade(?=[ \t]*:)", re.IGNORECASE)
-
-_STATUS_LINES = {
-    status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode())
-    for status in HTTPStatus
-}
-_HEAD_TOO_LARGE = HeadersTooLarge(f"the request's head is larger than {HEAD_LIMIT} bytes")
-_NO_REQUEST = Malformed("this is not a well-formed HTTP/1.1 request")
-_NOT_ONE_HOST = Malformed("a request has one Host field (RFC 9112, section 3.2)")
+_HEAD_LATE = BodyTimeout("the head of the request did not arrive in time")
+_LEFT = 499
 _TOO_MANY = HTTPStatus.TOO_MANY_REQUESTS.value
 _NOTHING, _HEAD, _BODY = range(3)
-"""What is arriving: no request, its head, its body."""
+"""What arrives now: no request, its head, or its body."""
 
 
 class Connection(asyncio.Protocol):
-    """One connection; its bounds in time are the ``Dispatcher``'s settings."""
+    """One connection. Its timeouts come from the settings."""
 
     def __init__(
         self,
@@ -59,198 +59,217 @@ class Connection(asyncio.Protocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        dispatcher = config.loaded_app
-        assert isinstance(dispatcher, Dispatcher)
-        self._dispatcher, self._settings = dispatcher, dispatcher.settings
+        door = config.loaded_app
+        assert isinstance(door, FastDoor)
+        self._throttle, self._dispatcher = door.throttle, door.dispatcher
+        self._core, self._settings = door.core, door.core.settings
         self._server = server_state
         self._loop = _loop or asyncio.get_running_loop()
         self._parser = httptools.HttpRequestParser(self)
-        # A request that came with one that asks to close is parsed, and never run.
+        # Parse what follows a request that asks to close; it is never run.
         self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self.transport: asyncio.Transport
-        self.unread: WriteTimeout
+        self.write_timeout: WriteTimeout
         self._url, self._fields = b"", list[tuple[bytes, bytes]]()
-        self._arriving_part = _NOTHING
+        self._part = _NOTHING
         self._fed = self._head_bytes = 0
-        self._refusal: Fault | None = None
-        self._arriving: Request | None = None
-        self._running: Request | None = None
-        self._waiting: deque[Request] = deque()
+        self._rejection: Fault | None = None
+        self._arriving: Exchange | None = None
+        self._running: Exchange | None = None
+        self._waiting: deque[Exchange] = deque()
         self._clock = Timer(self._loop, self._late)
 
-    @property
-    def others(self) -> int:
-        """How many requests are under way on all connections, besides one here."""
-        return len(self._server.tasks) - 1
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Starts the clock for the first request's head."""
+        """Starts the timeout of the first head."""
         self.transport = transport  # type: ignore[assignment]
-        self.unread = WriteTimeout(self.transport, self._loop, self._settings.keep_alive_s)
+        self.write_timeout = WriteTimeout(self.transport, self._loop, self._settings.keep_alive_s)
         self._server.connections.add(self)  # type: ignore[arg-type]
         self._clock.set(self._settings.header_timeout_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Ends what still runs for the caller who left."""
+        """Cancels the request of the caller who has left."""
         self._server.connections.discard(self)
         self._clock.end()
         if self._running is not None:
-            self._running.cancel(LEFT)
-        self.unread.end()
+            self._running.cancel(Ending.LEFT)
+        self.write_timeout.end()
 
     def pause_writing(self) -> None:
-        """The peer does not read what was written."""
-        self.unread.pause()
+        """The peer does not read its answers."""
+        self.write_timeout.pause()
 
     def resume_writing(self) -> None:
-        """The peer has read enough."""
-        self.unread.resume()
+        """The peer has read most of its answers."""
+        self.write_timeout.resume()
 
     def shutdown(self) -> None:
-        """Closes with the answer to what runs; uvicorn calls it when the service stops."""
+        """Closes after the answer to the running request; uvicorn calls this at a stop."""
         if self._running is None:
-            self.unread.close()
+            self.write_timeout.close()
         else:
             self._running.keep_alive = False
 
     def data_received(self, data: bytes) -> None:
-        """Feeds the parser, and sets the clock for what is waited for next."""
-        if self._arriving_part != _BODY and data.find(b"pgrade", 0, data.find(b"\r\n\r\n")) >= 0:
-            head, end, rest = data.partition(b"\r\n\r\n")
-            data = _UPGRADE.sub(b"\r\nX-Asked", head) + end + rest
+        """Feeds the parser, and starts the timeout of whatever must arrive next."""
+        if self._part != _BODY and data.find(b"pgrade", 0, data.find(b"\r\n\r\n")) >= 0:
+            data = without_upgrade(data)
         self._fed = len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._broken(self._refusal or _NO_REQUEST)
+            self._broken(self._rejection or NO_REQUEST)
             return
-        if self._arriving_part == _HEAD:
-            # The parser keeps an unfinished field to itself, so the pieces are counted here.
+        if self._part == _HEAD:
+            # The parser keeps an unfinished field to itself, so its bytes are counted here.
             self._head_bytes += self._fed
             if self._head_bytes > HEAD_LIMIT:
-                self._broken(_HEAD_TOO_LARGE)
+                self._broken(HEAD_TOO_LARGE)
                 return
         if not self._clock.is_set:
             self._wait_for_peer()
 
     def on_message_begin(self) -> None:
         """A request begins."""
-        self._arriving_part = _HEAD
+        self._part = _HEAD
         self._url, self._fields = b"", []
-        self._head_bytes = -self._fed  # of the piece in which it begins, most may be a body
+        self._head_bytes = -self._fed  # most of the piece in which it begins may be a body
         self._clock.unset()
 
     def on_url(self, url: bytes) -> None:
-        """A piece of the path and query."""
+        """A piece of the request target."""
         self._url += url
         if len(self._url) > PATH_LIMIT:
-            self._raise(PathTooLong(f"path and query are longer than {PATH_LIMIT} bytes"))
+            self._raise(PATH_TOO_LONG)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A field of the head, or a trailer, which nothing here reads."""
-        if self._arriving_part == _HEAD:
+        """A field of the head, or a trailer, which is ignored."""
+        if self._part == _HEAD:
             self._fields.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        """The head is there, so the request can be begun."""
-        if self._fed > HEAD_LIMIT or self._head_bytes >= 0:
-            # One piece, and not a large one: then the fields cannot add up to more than the limit.
-            head_bytes = sum(len(name) + len(value) for name, value in self._fields)
-            if head_bytes > HEAD_LIMIT:
-                self._raise(_HEAD_TOO_LARGE)
+        """The head has arrived: the request starts, or waits for its turn."""
+        # The fields of a head that came in one small piece cannot exceed the limit.
+        in_pieces = self._fed > HEAD_LIMIT or self._head_bytes >= 0
+        if in_pieces and sum(len(name) + len(value) for name, value in self._fields) > HEAD_LIMIT:
+            self._raise(HEAD_TOO_LARGE)
         parser = self._parser
-        path, query = self._dispatcher.paths.get(self._url) or _path_and_query(self._url)
+        path, query = self._dispatcher.paths.get(self._url) or path_and_query(self._url)
         fields = dict(self._fields)
-        if b"host" not in fields or len(fields) < len(self._fields):
-            hosts = sum(name == b"host" for name, _ in self._fields)
-            if hosts > 1 or (parser.get_http_version() == "1.1" and not hosts):
-                self._raise(_NOT_ONE_HOST)
-        request = Request(parser.get_method().decode(), path, query, fields, self)
-        request.keep_alive = parser.should_keep_alive() and (
+        uncertain = b"host" not in fields or len(fields) < len(self._fields)
+        if uncertain and not has_one_host(self._fields, parser.get_http_version()):
+            self._raise(NOT_ONE_HOST)
+        body = ArrivingBody(self.transport, fields.get(b"expect", b"").lower() == b"100-continue")
+        keep_alive = parser.should_keep_alive() and (
             b"connection" not in fields or parser.get_http_version() != "1.0"
         )
-        self._arriving, self._arriving_part = request, _BODY
+        request = Request(
+            self._core,
+            parser.get_method().decode(),
+            path,
+            query=query,
+            fields=fields,
+            body=body,
+            under_way=self._server.tasks,
+        )
+        exchange = Exchange(request, body, keep_alive)
+        self._arriving, self._part = exchange, _BODY
         self._clock.unset()
         if self._running is None:
-            self._run(request)
-        else:  # pipelined: to be answered in order
+            self._run(exchange)
+        else:  # pipelined: it runs after the requests before it
             self.transport.pause_reading()
-            self._waiting.append(request)
+            self._waiting.append(exchange)
 
     def on_body(self, piece: bytes) -> None:
-        """A piece of the body; after the answer it is only read to its end."""
-        assert self._arriving is not None
-        self._arriving.put(piece)
+        """A piece of the body. After the answer, the rest of a body is dropped."""
+        exchange = self._arriving
+        assert exchange is not None
+        if exchange.answered:
+            return
+        body = exchange.body
+        body.pieces.append(piece)
+        body.size += len(piece)
+        if body.size > UNREAD_BYTES:
+            self.transport.pause_reading()
+        if body.more is not None:
+            body.wake()
 
     def on_message_complete(self) -> None:
-        """The request is there, whole."""
-        assert self._arriving is not None
-        self._arriving_part = _NOTHING
+        """The request has arrived whole."""
+        exchange = self._arriving
+        assert exchange is not None
+        self._part = _NOTHING
         self._clock.unset()
-        self._arriving.end()
-        if self._running is None and not self._arriving.keep_alive:
-            self.unread.close()
-        elif self._running is self._arriving:  # else it would not be noticed that the peer leaves
+        exchange.body.complete = True
+        if exchange.body.more is not None:
+            exchange.body.wake()
+        if self._running is None and not exchange.keep_alive:
+            self.write_timeout.close()
+        elif self._running is exchange:  # reading goes on, to notice a caller who leaves
             self.transport.resume_reading()
 
-    def write(self, request: Request, status: int, head: bytes, body: bytes) -> None:
-        """Writes an answer, whose ``head`` is its header lines, and goes on to the next request."""
-        transport = self.transport
-        if self._dispatcher.draining:
-            request.keep_alive = False
-        self._running = None
-        if request.task is not None:
-            self._server.tasks.discard(request.task)
+    async def _answer(self, exchange: Exchange) -> None:
+        """Has the request answered and writes the answer, whatever happens."""
+        request = exchange.request
+        try:
+            reply = await self._dispatcher.answer(request)
+            status = reply.status
+        except asyncio.CancelledError:
+            if exchange.ending is not Ending.LEFT and (task := asyncio.current_task()):
+                task.uncancel()
+            reply = render(FAULTS[exchange.ending], request.path)
+            status = _LEFT if exchange.ending is Ending.LEFT else reply.status
+        room = self.write_timeout.room
+        if room is not None:
+            try:
+                await room
+            except asyncio.CancelledError:
+                status = _LEFT  # the caller left without having read the answers before
+        self._write(exchange, reply, status)
+
+    def _write(self, exchange: Exchange, reply: Reply, status: int) -> None:
+        """Writes and records an answer, and starts the next request."""
+        transport, request = self.transport, exchange.request
+        if self._core.versions.draining:
+            exchange.keep_alive = False
+        exchange.answered, self._running = True, None
+        if exchange.task is not None:
+            self._server.tasks.discard(exchange.task)
         self._server.total_requests += 1
+        exchange.body.pieces = []
+        lines, seconds = head(request, reply, self._server.default_headers, exchange.keep_alive)
+        self._dispatcher.record(request, status, seconds)
         if transport.is_closing():
             return
-        if request.method == "HEAD":
-            body = b""
-        transport.write(self._lines(status, request.keep_alive) + head + b"\r\n" + body)
-        if not request.keep_alive:
-            self._close_after(request)
+        transport.write(lines if request.method == "HEAD" else lines + reply.body)
+        if not exchange.keep_alive:
+            self._close_after(exchange)
             return
         if self._waiting:
             self._run(self._waiting.popleft())
-        if status == _TOO_MANY:
-            self._dispatcher.refused.hold(self)
+        if reply.status == _TOO_MANY:
+            self._throttle.hold(transport)
         elif not self._waiting:
             transport.resume_reading()
         self._wait_for_peer()
 
-    def stop_reading(self) -> None:
-        """Leaves unread what comes."""
-        self.transport.pause_reading()
-
-    def read_on(self) -> None:
-        """Reads again, where the connection is still there."""
-        if not self.transport.is_closing():
-            self.transport.resume_reading()
-
-    def _run(self, request: Request) -> None:
-        self._running = request
-        request.task = task = self._loop.create_task(self._dispatcher.serve(request))
+    def _run(self, exchange: Exchange) -> None:
+        self._running = exchange
+        exchange.task = task = self._loop.create_task(self._answer(exchange))
         self._server.tasks.add(task)
 
-    def _close_after(self, request: Request) -> None:
-        """Closes once the rest of the body came, or late: closed before, the answer may be lost."""
-        if request is self._arriving and self._arriving_part == _BODY and not request.fate:
+    def _close_after(self, exchange: Exchange) -> None:
+        """Closes once the rest of the body has arrived or timed out."""
+        if exchange is self._arriving and self._part == _BODY and exchange.ending is None:
             self.transport.write_eof()
             self.transport.resume_reading()
             self._wait_for_peer()
         else:
-            self.unread.close()
-
-    def _lines(self, status: int, keep_alive: bool) -> bytes:
-        """The status line, and the fields that every answer has."""
-        lines = _STATUS_LINES[status]
-        for field in self._server.default_headers:
-            lines += b"%b: %b\r\n" % field
-        return lines if keep_alive else lines + b"connection: close\r\n"
+            self.write_timeout.close()
 
     def _wait_for_peer(self) -> None:
-        """Sets when the peer is late with what is waited for; before its turn nothing is."""
-        settings, part = self._settings, self._arriving_part
+        """Starts the timeout of what must arrive next; there is none while a request runs."""
+        settings, part = self._settings, self._part
         if self._running is None:
             bounds = settings.keep_alive_s, settings.header_timeout_s, LINGER_SECONDS
             self._clock.set(bounds[part])
@@ -262,46 +281,43 @@ class Connection(asyncio.Protocol):
     def _late(self) -> None:
         if self._running is not None:
             self._running.keep_alive = False
-            self._running.cancel(LATE)
-        elif self._arriving_part == _HEAD:
-            self._refuse(BodyTimeout("the request's head did not arrive in time"))
+            self._running.cancel(Ending.LATE)
+        elif self._part == _HEAD:
+            self._reject(_HEAD_LATE)
         else:
-            self.unread.close()
+            self.write_timeout.close()
 
     def _raise(self, fault: Fault) -> None:
-        """Ends the parsing, with this answer."""
-        self._refusal = fault
+        """Stops the parser; the connection answers with this fault."""
+        self._rejection = fault
         raise ValueError(fault.detail)
 
     def _broken(self, fault: Fault) -> None:
-        """Ends the connection at what cannot be read, after the answers to what came before it."""
-        running, part = self._running, self._arriving_part
+        """Ends the connection at bytes that cannot be parsed, after the answers before them."""
+        running, part = self._running, self._part
         if running is not None and part == _BODY and running is self._arriving:
             running.keep_alive = False
-            running.cancel(BROKEN)
+            running.cancel(Ending.BROKEN)
         elif running is not None:
             self.transport.pause_reading()
             if part == _BODY:
                 self._waiting.pop()
-            self._arriving_part = _NOTHING
+            self._part = _NOTHING
             (self._waiting[-1] if self._waiting else running).keep_alive = False
         elif part == _BODY:  # of a request that has its answer
-            self.unread.close()
+            self.write_timeout.close()
         else:
-            self._refuse(fault)
+            self._reject(fault)
 
-    def _refuse(self, fault: Fault) -> None:
-        """Answers what did not become a request, and closes."""
+    def _reject(self, fault: Fault) -> None:
+        """Answers bytes that did not become a request, and closes."""
         if self.transport.is_closing():
             return
         path = self._url.partition(b"?")[0].decode("latin-1")
-        head, body = self._dispatcher.refuse(Request("-", path, b"", dict(self._fields)), fault)
-        self.transport.write(self._lines(fault.status, keep_alive=False) + head + b"\r\n" + body)
-        self.unread.close()
-
-
-def _path_and_query(target: bytes) -> tuple[str, bytes]:
-    """The path, decoded, and the query of a request's target (RFC 9112, section 3.2)."""
-    parsed = httptools.parse_url(target)
-    path: str = parsed.path.decode("ascii")
-    return unquote(path) if "%" in path else path, parsed.query or b""
+        body = ArrivingBody(self.transport)
+        request = Request(self._core, "-", path, fields=dict(self._fields), body=body)
+        reply = render(fault, path)
+        lines, _ = head(request, reply, self._server.default_headers, keep_alive=False)
+        self._dispatcher.record(request, reply.status, 0.0)
+        self.transport.write(lines + reply.body)
+        self.write_timeout.close()

@@ -1,175 +1,83 @@
-"""The outermost layer of the application: what every request gets, whichever route it takes.
+"""The way of every request to its endpoint and back, through whichever door it came.
 
-A clock and an id, the body within its limits, one form of error, a log line and the figures. Paths
-without parameters go straight to their endpoint; all others are matched by FastAPI's router.
+Finds the endpoint, turns a fault into its problem document, and records each answer in the log and
+the metrics.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Iterable, Mapping
+from http import HTTPStatus
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import NamedTuple
 
 import orjson
-from fastapi import FastAPI
-from starlette.exceptions import HTTPException
-from starlette.requests import empty_receive, empty_send
-from starlette.types import Receive, Scope, Send
 
-from service.api.body_budget import BodyBudget
-from service.api.request import BROKEN, LATE, LEFT, Reply, Request
-from service.api.routing import DirectRoute, Endpoint
-from service.errors import (
-    PROBLEM_TYPE,
-    BodyTimeout,
-    DeadlineExceeded,
-    Fault,
-    Malformed,
-    MethodNotAllowed,
-    NotFound,
-    Unavailable,
-)
-from service.http.shutdown import drain_before_stopping
-from service.observe.logs import LOGGER, AccessLog
-from service.observe.metrics import Metrics
+from service.api.request import Headers, Reply, Request
+from service.api.routing import EndpointRoute
+from service.core import Core
+from service.errors import PROBLEM_TYPE, DeadlineExceeded, Fault, MethodNotAllowed, NotFound
+from service.models.repository import NAME
+from service.observe.logs import LOGGER
 
-if TYPE_CHECKING:
-    from service.models.versions import Versions
-    from service.settings import Settings
-
-_FATES: dict[str | None, Fault] = {
-    LATE: BodyTimeout("the body did not arrive in time"),
-    BROKEN: Malformed("the body breaks off in the middle of its transfer encoding"),
+_STATUS_LINES = {
+    status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode())
+    for status in HTTPStatus
 }
-_STOPPED = Unavailable(
-    "the service stopped before this was done", headers=((b"retry-after", b"1"),)
-)
+
+
+class _Target(NamedTuple):
+    route: EndpointRoute
+    parameters: dict[str, str]
 
 
 class Dispatcher:
-    """Answers each request that ``service.http.connection`` brings."""
+    """Answers requests with the endpoints of ``routes``."""
 
-    def __init__(
-        self,
-        app: FastAPI,
-        settings: Settings,
-        versions: Versions,
-        metrics: Metrics,
-        access_log: AccessLog | None,
-        *,
-        warm: Callable[[], object],
-    ) -> None:
-        self.settings = settings
-        self._app = app
-        self._versions = versions
-        self._metrics = metrics
-        self._access_log = access_log
-        self._warm = warm
-        self._budget = BodyBudget(settings.max_waiting_bytes, versions.queue, metrics)
-        self.tell_start_fault: Callable[[str], object] = LOGGER.error
-        """What is called with the one line that says why the service cannot start."""
-        self.refused = versions.queue.refused
-        self._direct: dict[str, dict[str, Endpoint]] = {}
-        routes = [route for route in app.routes if isinstance(route, DirectRoute)]
-        metrics.add_endpoints(route.path for route in routes)
-        for route in routes:
-            if not route.param_convertors:
-                methods = self._direct.setdefault(route.path, {})
-                methods.update(dict.fromkeys(route.methods or (), route.answer))
+    def __init__(self, core: Core, routes: Iterable[EndpointRoute]) -> None:
+        self.core = core
+        self._routes = tuple(routes)
+        core.metrics.add_endpoints(route.path for route in self._routes)
+        self._direct: dict[str, dict[str, _Target]] = {}
+        for route in self._routes:
+            self._add_direct(route)
         self.paths = {path.encode(): (path, b"") for path in self._direct}
-        """The path and query of the targets that need no parsing."""
+        """Path and query of the request targets that need no parsing."""
 
-    @property
-    def draining(self) -> bool:
-        """Whether each connection should end with its next answer."""
-        return self._versions.draining
+    async def answer(
+        self,
+        request: Request,
+        route: EndpointRoute | None = None,
+        parameters: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """The reply to a request: its endpoint's, or the problem document of a fault.
 
-    async def serve(self, request: Request) -> None:
-        """Answers one request, whatever comes of it."""
-        request.budget = self._budget
+        ``route`` and its path's ``parameters`` come from a caller who has found them already.
+        """
         try:
-            reply = await self._answer(request)
+            if route is None:
+                return await self._start(request)
+            return await route.start(request, parameters or {})
         except DeadlineExceeded as fault:
-            self._metrics.rejected("deadline")
-            reply = render(fault, request.path)
+            self.core.metrics.rejected("deadline")
+            return render(fault, request.path)
         except Fault as fault:
-            reply = render(fault, request.path)
-        except asyncio.CancelledError:
-            if request.fate == LEFT:
-                self._end(request, 499, Reply(b""))
-                return
-            if task := asyncio.current_task():
-                task.uncancel()
-            reply = render(_FATES.get(request.fate, _STOPPED), request.path)
-        except Exception:  # noqa: BLE001 - a fault of ours: the caller gets an id, the log the rest
+            return render(fault, request.path)
+        except Exception:  # noqa: BLE001 - a bug: the caller gets an id, the log the traceback
             name = request.id.decode()
             LOGGER.exception("a request failed", extra={"request_id": name})
-            told = f"something went wrong here; the log tells more under {name}"
-            reply = render(Fault(told), request.path)
+            return render(
+                Fault(f"the service failed; its log has the reason: {name}"), request.path
+            )
         finally:
             if request.held_bytes:
-                self._budget.give_back(request.held_bytes)
-        status = reply.status
-        room = request.connection.unread.room if request.connection else None
-        if room is not None:
-            try:
-                await room
-            except asyncio.CancelledError:
-                status = 499  # left without having read what was answered before
-        self._end(request, status, reply)
+                request.release()
 
-    def refuse(self, request: Request, fault: Fault) -> tuple[bytes, bytes]:
-        """Head and body of the answer to what is no request, counted and logged like any other."""
-        reply = render(fault, request.path)
-        self._record(request, reply.status, 0.0)
-        return _head(request, reply, 0.0), reply.body
-
-    async def _answer(self, request: Request) -> Reply:
-        methods = self._direct.get(request.path)
-        if methods is None:
-            return await self._routed(request)
-        request.route = request.path
-        method = request.method
-        endpoint = methods.get("GET" if method == "HEAD" else method)
-        if endpoint is None:
-            raise _method_not_allowed(method, methods)
-        return await endpoint(request)
-
-    async def _routed(self, request: Request) -> Reply:
-        """Lets FastAPI's router find the endpoint of a path with parameters."""
-        scope = {
-            "type": "http",
-            "app": self._app,
-            "method": "GET" if request.method == "HEAD" else request.method,
-            "path": request.path,
-            "root_path": "",
-            "query_string": request.query,
-            "headers": list(request.fields.items()),
-            "request": request,
-        }
-        try:
-            await self._app.router(scope, empty_receive, empty_send)
-        except HTTPException as error:
-            if error.status_code == 405:
-                allowed = (error.headers or {}).get("Allow", "").split(", ")
-                raise _method_not_allowed(request.method, allowed) from None
-            raise NotFound(f"there is nothing at {request.path[:100]}") from None
-        assert request.reply is not None
-        return request.reply
-
-    def _end(self, request: Request, status: int, reply: Reply) -> None:
-        """Writes the answer where there is still someone to read it, and counts it."""
-        seconds = perf_counter() - request.started
-        if request.connection is not None:
-            head = _head(request, reply, seconds)
-            request.connection.write(request, reply.status, head, reply.body)
-        request.close()
-        self._record(request, status, seconds)
-
-    def _record(self, request: Request, status: int, seconds: float) -> None:
-        self._metrics.request(request.route, status, seconds)
-        log = self._access_log
+    def record(self, request: Request, status: int, seconds: float) -> None:
+        """Counts and logs one answered request."""
+        self.core.metrics.request(request.route, status, seconds)
+        log = self.core.access_log
         if log is not None:
             spent = {
                 "decode_ms": round(request.decode_s * 1e3, 3),
@@ -177,52 +85,47 @@ class Dispatcher:
                 "infer_ms": round(request.infer_s * 1e3, 3),
                 "total_ms": round(seconds * 1e3, 3),
             }
-            name = request.id.decode()
-            if log.write(name, request.method, request.path, status, spent):
+            if log.write(request.id.decode(), request.method, request.path, status, spent):
                 asyncio.get_running_loop().call_soon(log.flush)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Runs the service's start and stop, for which uvicorn uses ASGI's lifespan."""
-        assert scope["type"] == "lifespan"
-        await self._lifespan(receive, send)
+    def _start(self, request: Request) -> Awaitable[Reply]:
+        """Calls the endpoint of the request's path. Raises NotFound, MethodNotAllowed, Invalid."""
+        method = "GET" if request.method == "HEAD" else request.method
+        targets = self._direct.get(request.path)
+        if targets is None:
+            targets = self._matching(request.path)
+        target = targets.get(method)
+        if target is None:
+            raise _no_endpoint(request, targets)
+        route, parameters = target
+        if request.query:
+            return route.start(request, parameters)
+        request.route = route.path
+        return route.call(request, **parameters)
 
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
-        """Starts the service before uvicorn listens, and stops it after the last answer."""
-        await receive()
-        try:
-            await self._versions.start()
-        except Exception as error:  # noqa: BLE001 - told in one line, and in the log
-            self.tell_start_fault(_explain(error))
-            await send({"type": "lifespan.startup.failed"})
+    def _add_direct(self, route: EndpointRoute) -> None:
+        """Enters a path that has no parameters, or none but the name of the one model."""
+        if not route.param_convertors:
+            path, parameters = route.path, dict[str, str]()
+        elif set(route.param_convertors) == {"model"}:
+            path, parameters = route.path.format(model=NAME), {"model": NAME}
+        else:
             return
-        drain_before_stopping(
-            self._versions, self.settings.drain_delay_s, alone=self.settings.workers == 1
-        )
-        await send({"type": "lifespan.startup.complete"})
-        self._warm()
-        await receive()
-        await self._versions.stop()
-        await send({"type": "lifespan.shutdown.complete"})
+        target = _Target(route, parameters)
+        methods = self._direct.setdefault(path, {})
+        for method in route.verbs:
+            methods.setdefault(method, target)
 
-
-def _head(request: Request, reply: Reply, seconds: float) -> bytes:
-    """The header lines of an answer. The fields are the service's own and hold no line breaks."""
-    lines = (
-        b"x-request-id: %b\r\nserver-timing: "
-        b"decode;dur=%.3f, queue;dur=%.3f, infer;dur=%.3f, total;dur=%.3f\r\n"
-    ) % (
-        request.id,
-        request.decode_s * 1e3,
-        request.queue_s * 1e3,
-        request.infer_s * 1e3,
-        seconds * 1e3,
-    )
-    if reply.status != 304:  # a length there would be that of the answer that is not sent
-        kind = b"content-type: %b\r\ncontent-length: %d\r\n" % (reply.media_type, len(reply.body))
-        lines = kind + lines
-    for field in reply.headers:
-        lines += b"%b: %b\r\n" % field
-    return lines
+    def _matching(self, path: str) -> dict[str, _Target]:
+        """The targets of a path, by method; the first route that matches wins, as in FastAPI."""
+        targets: dict[str, _Target] = {}
+        for route in self._routes:
+            match = route.path_regex.match(path)
+            if match is not None:
+                target = _Target(route, match.groupdict())
+                for method in route.verbs:
+                    targets.setdefault(method, target)
+        return targets
 
 
 def render(fault: Fault, path: str) -> Reply:
@@ -233,18 +136,41 @@ def render(fault: Fault, path: str) -> Reply:
     return Reply(orjson.dumps(fault.problem()), fault.status, PROBLEM_TYPE, fault.headers)
 
 
-def _method_not_allowed(method: str, allowed: Any) -> MethodNotAllowed:
-    names = ", ".join(sorted({*allowed, "HEAD"} if "GET" in allowed else allowed))
-    return MethodNotAllowed(
-        f"{method[:20]} is not read here; {names} {'are' if ', ' in names else 'is'}",
-        headers=((b"allow", names.encode()),),
+def head(request: Request, reply: Reply, fields: Headers, keep_alive: bool) -> tuple[bytes, float]:
+    """The head of an HTTP/1.1 answer, and the seconds since the request began.
+
+    ``fields`` are those of every answer. The values are the service's own: no line breaks.
+    """
+    seconds = perf_counter() - request.started
+    lines = _STATUS_LINES[reply.status]
+    if reply.status != 304:  # RFC 9110, 8.6: it would be the length of the answer that is not sent
+        lines += b"content-type: %b\r\ncontent-length: %d\r\n" % (
+            reply.media_type,
+            len(reply.body),
+        )
+    lines += b"x-request-id: %b\r\nserver-timing: %b\r\n" % (request.id, timing(request, seconds))
+    for field in (*fields, *reply.headers):
+        lines += b"%b: %b\r\n" % field
+    return lines + (b"\r\n" if keep_alive else b"connection: close\r\n\r\n"), seconds
+
+
+def timing(request: Request, seconds: float) -> bytes:
+    """The value of ``Server-Timing`` (W3C), in milliseconds."""
+    return b"decode;dur=%.3f, queue;dur=%.3f, infer;dur=%.3f, total;dur=%.3f" % (
+        request.decode_s * 1e3,
+        request.queue_s * 1e3,
+        request.infer_s * 1e3,
+        seconds * 1e3,
     )
 
 
-def _explain(error: Exception) -> str:
-    from service.models.versions import StartError
-
-    if isinstance(error, StartError):
-        return str(error)
-    LOGGER.error("the start failed", exc_info=error)
-    return f"the start failed: {type(error).__name__}"
+def _no_endpoint(request: Request, targets: dict[str, _Target]) -> Fault:
+    """The fault of a path without an endpoint, or without one for this method."""
+    if not targets:
+        return NotFound(f"there is nothing at {request.path[:100]}")
+    names = ", ".join(sorted({*targets, "HEAD"} if "GET" in targets else targets))
+    method = request.method[:20]
+    return MethodNotAllowed(
+        f"{method} is not allowed here; {names} {'are' if ', ' in names else 'is'}",
+        headers=((b"allow", names.encode()),),
+    )

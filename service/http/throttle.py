@@ -1,54 +1,40 @@
-"""Callers who were told 429 and are not heard again until there is room for them.
+"""Stops reading connections that were answered 429, until the queue has room.
 
-A caller who asks again at once, whatever ``Retry-After`` says, would otherwise be refused again and
-again; some hundreds of them would cost all the time that the accepted need.
+Some clients send again at once, whatever ``Retry-After`` says. A few hundred of them would
+otherwise cost all the time that the admitted requests need.
 """
 
 from __future__ import annotations
 
 import asyncio
-from asyncio import TimerHandle
-from typing import Protocol
+from asyncio import TimerHandle, Transport
 
-LONGEST_SECONDS = 2
-"""The least that ``Retry-After`` ever says; after it a caller is heard in any case."""
-
-
-class Connection(Protocol):
-    """One caller's connection, of which nothing is read for a while."""
-
-    def stop_reading(self) -> None:
-        """Leaves what comes in the kernel's buffers, which slow the sender down."""
-
-    def read_on(self) -> None:
-        """Reads again."""
+from service.inference.admission import RETRY_SECONDS
 
 
 class Throttle:
-    """The connections that are not read, the longest waiting first."""
+    """The connections that are not read, in the order of their rejection."""
 
     def __init__(self) -> None:
-        self._held: dict[Connection, TimerHandle] = {}
+        self._held: dict[Transport, TimerHandle] = {}
 
-    def __len__(self) -> int:
-        return len(self._held)
-
-    def hold(self, connection: Connection) -> None:
-        """Stops reading until :meth:`let_one_in` comes to this one, or for LONGEST_SECONDS."""
-        if connection in self._held:
+    def hold(self, transport: Transport) -> None:
+        """Stops reading until :meth:`release_one` reaches this connection, or RETRY_SECONDS."""
+        if transport in self._held:
             return
-        connection.stop_reading()
-        timer = asyncio.get_running_loop().call_later(LONGEST_SECONDS, self.let_in, connection)
-        self._held[connection] = timer
+        transport.pause_reading()
+        loop = asyncio.get_running_loop()
+        self._held[transport] = loop.call_later(RETRY_SECONDS, self.release, transport)
 
-    def let_in(self, connection: Connection) -> None:
-        """Reads this one again."""
-        timer = self._held.pop(connection, None)
+    def release(self, transport: Transport) -> None:
+        """Reads this connection again."""
+        timer = self._held.pop(transport, None)
         if timer is not None:
             timer.cancel()
-            connection.read_on()
+            if not transport.is_closing():
+                transport.resume_reading()
 
-    def let_one_in(self) -> None:
-        """Reads the one again that waits longest, if any waits."""
+    def release_one(self) -> None:
+        """Reads the connection again that has waited longest, if there is one."""
         if self._held:
-            self.let_in(next(iter(self._held)))
+            self.release(next(iter(self._held)))

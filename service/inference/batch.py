@@ -1,10 +1,10 @@
-"""Turns the images of many requests into few runs of the model, and hands each its rows.
+"""Turns the images of many requests into few executions of the model.
 
-A lone request never waits: nothing here has a timer. What arrives in the same turn of the event
-loop is run together at the turn's end, on the loop's own thread while a run is short, since handing
-fifty microseconds of work to another thread costs as much as the work. Requests too large for that
-are cut into runs of ``batch_rows`` on runner threads, so that the loop stays free; and into shorter
-ones while small requests come, which share the core with them.
+A lone request never waits: nothing here has a timer. Requests that arrive in the same turn of the
+event loop are executed together at the end of the turn, on the loop's own thread as long as an
+execution is short: to hand 50 microseconds of work to another thread costs as much as the work.
+Larger requests are cut into batches of ``batch_rows`` on runner threads, so that the loop stays
+free, and into smaller ones while small requests arrive, which share the core with them.
 """
 
 from __future__ import annotations
@@ -16,41 +16,92 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from math import inf
 from time import perf_counter
+from typing import Any, TypeVar
 
 import numpy as np
 
 from service.background.large_work import begin_large, give_way, ran_small, small_come
-from service.errors import DeadlineExceeded, QueueFull
-from service.http.throttle import LONGEST_SECONDS, Throttle
-from service.inference.batch_result import Item, Run
+from service.errors import DeadlineExceeded
+from service.inference.admission import Queue
 from service.inference.runtime import Runtime
 from service.observe.metrics import Metrics
 from service.observe.statistics import Statistics
 from service.types import Images, Probabilities
 
 INLINE_SECONDS = 0.001
-"""The longest run that may hold the event loop."""
+"""The longest execution that may hold the event loop."""
 SHORT = 4
-"""What part of that a run on another thread may take while small requests come."""
+"""While small requests arrive, an execution on another thread takes this fraction of it."""
+PIECE_ROWS = 256
+"""Rows that are worked on at once beside the event loop, which waits for as long."""
+
+Item = TypeVar("Item")
+
+
+class BatchResult:
+    """The images (n, 28, 28) uint8 of one execution and their probabilities (n, 10) float32."""
+
+    __slots__ = ("_made", "images", "probabilities")
+
+    def __init__(self, images: Images, probabilities: Probabilities) -> None:
+        self.images = images
+        self.probabilities = probabilities
+        self._made: dict[Any, list[Any]] = {}
+
+    def each(self, work: Callable[[BatchResult], list[Item]]) -> list[Item]:
+        """What ``work`` returns for each image. It runs once for all requests of the batch.
+
+        Work on many rows costs hardly more than on one. It is cut into pieces of ``PIECE_ROWS``.
+        """
+        made = self._made.get(work)
+        if made is None:
+            whole = len(self.images) <= PIECE_ROWS
+            made = self._made[work] = work(self) if whole else self._piecewise(work)
+        return made
+
+    def _piecewise(self, work: Callable[[BatchResult], list[Item]]) -> list[Item]:
+        made: list[Item] = []
+        for first in range(0, len(self.images), PIECE_ROWS):
+            piece = slice(first, first + PIECE_ROWS)
+            made += work(BatchResult(self.images[piece], self.probabilities[piece]))
+            give_way()
+        return made
+
+
+def digits(batch: BatchResult) -> list[int]:
+    """The likeliest digit of each image; the lowest of equal ones."""
+    likeliest: list[int] = batch.probabilities.argmax(axis=1).tolist()
+    return likeliest
 
 
 @dataclass(slots=True)
-class Ran:
-    """What a request got: its images' part of a run, and the seconds it waited and ran."""
+class Result:
+    """The rows of one request in a batch, and the seconds that it waited and was executed."""
 
-    run: Run
+    batch: BatchResult
     part: slice
     queue_s: float
     infer_s: float
 
     @property
+    def rows(self) -> int:
+        """How many images the request has."""
+        rows: int = self.part.stop - self.part.start
+        return rows
+
+    @property
+    def images(self) -> Images:
+        """The request's images, (n, 28, 28)."""
+        return self.batch.images[self.part]
+
+    @property
     def probabilities(self) -> Probabilities:
         """Those of the request's images, (n, 10)."""
-        return self.run.probabilities[self.part]
+        return self.batch.probabilities[self.part]
 
-    def each(self, work: Callable[[Run], list[Item]]) -> list[Item]:
-        """What ``work`` makes of each of the request's images, done for the whole run at once."""
-        return self.run.each(work)[self.part]
+    def each(self, work: Callable[[BatchResult], list[Item]]) -> list[Item]:
+        """What ``work`` returns for each of the request's images."""
+        return self.batch.each(work)[self.part]
 
 
 @dataclass(slots=True)
@@ -58,71 +109,13 @@ class _Waiting:
     images: Images
     deadline: float
     since: float
-    answer: asyncio.Future[Ran]
-
-
-class Queue:
-    """The images that wait in this worker, for whichever version: the bound of its memory."""
-
-    def __init__(self, limit_rows: int, metrics: Metrics) -> None:
-        self._limit = limit_rows
-        self._metrics = metrics
-        self.refused = Throttle()
-        self._rows = 0
-        self._full = False
-        # Images per second, as the last runs went; a guess until the first one.
-        self._rate = 10_000.0
-
-    def admit(self, rows: int) -> None:
-        """Takes ``rows`` in, or raises :class:`QueueFull` saying when to come back.
-
-        An empty queue takes any request, so that one larger than the bound can be served.
-        """
-        if not self.has_room(rows):
-            self._full = True
-            self._refuse(rows)
-        self._rows += rows
-        self._metrics.queued(self._rows)
-
-    def has_room(self, rows: int) -> bool:
-        """Whether ``rows`` would be taken in."""
-        return not self._rows or self._rows + rows <= self._limit
-
-    def check(self) -> None:
-        """Raises :class:`QueueFull` from when one was refused until a quarter is free.
-
-        So a large body can be refused before it is read and decoded, which costs more than to run
-        its images.
-        """
-        if self._full:
-            self._refuse(0)
-
-    def _refuse(self, rows: int) -> None:
-        self._metrics.rejected("queue_full")
-        wait_s = max(LONGEST_SECONDS, round((self._rows + rows - self._limit) / self._rate + 0.5))
-        raise QueueFull(
-            f"{self._rows} images wait, the most is {self._limit}; try again in {wait_s} s",
-            headers=((b"retry-after", b"%d" % wait_s),),
-        )
-
-    def leave(self, rows: int) -> None:
-        """Lets ``rows`` go: run, late or forsaken."""
-        self._rows -= rows
-        self._metrics.queued(self._rows)
-        if self._rows <= 0.75 * self._limit:
-            self._full = False
-            if self.refused:
-                self.refused.let_one_in()
-
-    def ran(self, rows: int, seconds: float) -> None:
-        """Learns the rate at which the queue drains from one run."""
-        self._rate += 0.1 * (rows / max(seconds, 1e-6) - self._rate)
+    answer: asyncio.Future[Result]
 
 
 class Batcher:
-    """Runs one model for all requests of one worker's event loop.
+    """Executes one version for all requests of one worker's event loop.
 
-    Requests of up to ``inline_rows`` images are run on the loop's own thread, larger ones on up to
+    Requests of up to ``inline_rows`` images run on the loop's own thread, larger ones on up to
     ``threads`` of the ``runners``.
     """
 
@@ -149,16 +142,16 @@ class Batcher:
         self.statistics = Statistics()
 
     def has_room(self, rows: int) -> bool:
-        """Whether a request of ``rows`` images would be taken in now."""
+        """Whether the queue would admit a request of ``rows`` images now."""
         return self._queue.has_room(rows)
 
-    async def infer(self, images: Images, deadline: float, *, alone: bool = False) -> Ran:
-        """Runs ``images`` (n, 28, 28), n >= 1; ``deadline`` is on ``perf_counter``'s clock.
+    async def infer(self, images: Images, deadline: float, *, alone: bool = False) -> Result:
+        """Classifies ``images`` (n, 28, 28), n >= 1; ``deadline`` is on ``perf_counter``'s clock.
 
-        A request that is ``alone`` in this worker has none to be joined with and is run at once.
+        A request that is ``alone`` in this worker is executed at once: there is none to join.
 
-        Raises :class:`QueueFull` at once where there is no room, and :class:`DeadlineExceeded`
-        where the deadline passed before the last image's run had begun.
+        Raises :class:`QueueFull` at once if there is no room, and :class:`DeadlineExceeded` if
+        the deadline passes before the execution of the last image begins.
         """
         rows = len(images)
         self._queue.admit(rows)
@@ -180,7 +173,7 @@ class Batcher:
         return await waiting.answer
 
     def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Runs one batch of what waits; leaves the rest to the loop's next turn."""
+        """Executes one batch; the rest waits for the loop's next turn."""
         batch = self._next_batch()
         if self._waiting:
             loop.call_soon(self._flush, loop)
@@ -193,25 +186,25 @@ class Batcher:
         ran_small(start)
         try:
             probabilities = self._runtime.run(images)
-        except Exception as error:  # noqa: BLE001 - told to each caller, who raises it
+        except Exception as error:  # noqa: BLE001 - each caller raises it
             for waiting in batch:
                 self.statistics.failed(start - waiting.since)
                 waiting.answer.set_exception(error)
             return
         seconds = perf_counter() - start
-        self._queue.ran(len(images), seconds)
+        self._queue.executed(len(images), seconds)
         self._metrics.ran(len(images), seconds)
         self.statistics.ran(len(images), seconds)
-        run, first = Run(images, probabilities), 0
+        batch_result, first = BatchResult(images, probabilities), 0
         for waiting in batch:
             last = first + len(waiting.images)
             queue_s = start - waiting.since
             self._metrics.waited(queue_s)
-            waiting.answer.set_result(Ran(run, slice(first, last), queue_s, seconds))
+            waiting.answer.set_result(Result(batch_result, slice(first, last), queue_s, seconds))
             first = last
 
     def _next_batch(self) -> list[_Waiting]:
-        """The oldest that fit into one run, in order, less those who left or are late."""
+        """The oldest requests that fit into one batch, without those that left or timed out."""
         batch: list[_Waiting] = []
         room, now = self._inline_rows, perf_counter()
         while self._waiting and (rows := len(self._waiting[0].images)) <= room:
@@ -226,8 +219,8 @@ class Batcher:
                 room -= rows
         return batch
 
-    async def _infer_large(self, images: Images, deadline: float) -> Ran:
-        """Cuts a large request among the runner threads."""
+    async def _infer_large(self, images: Images, deadline: float) -> Result:
+        """Divides a large request among the runner threads."""
         loop = asyncio.get_running_loop()
         out = np.empty((len(images), 10), np.float32)
         share = -(-len(images) // self._threads)
@@ -247,9 +240,9 @@ class Batcher:
             self._metrics.rejected("left")
             raise
         finally:
-            job.forsaken = True
+            job.abandoned = True
             for rows, seconds in job.runs:
-                self._queue.ran(rows, seconds)
+                self._queue.executed(rows, seconds)
                 self._metrics.ran(rows, seconds)
                 self.statistics.ran(rows, seconds)
         if job.late:
@@ -257,16 +250,16 @@ class Batcher:
         queue_s = job.started - job.since
         self._metrics.waited(queue_s)
         whole = slice(0, len(images))
-        return Ran(Run(images, out), whole, queue_s, perf_counter() - job.started)
+        return Result(BatchResult(images, out), whole, queue_s, perf_counter() - job.started)
 
     def _late(self, since: float) -> DeadlineExceeded:
         self.statistics.failed(perf_counter() - since)
-        return DeadlineExceeded("the deadline passed before the images could be run")
+        return DeadlineExceeded("the deadline passed before the images were classified")
 
 
 @dataclass(slots=True)
 class _LargeJob:
-    """The runs of one large request, on runner threads; figures are told by the loop's thread."""
+    """The executions of one large request, on runner threads; the loop's thread counts them."""
 
     runtime: Runtime
     images: Images
@@ -276,12 +269,12 @@ class _LargeJob:
     deadline: float
     since: float = field(default_factory=perf_counter)
     started: float = inf
-    forsaken: bool = False
+    abandoned: bool = False
     late: bool = False
     runs: list[tuple[int, float]] = field(default_factory=list)
 
     def run(self, begin: int, end: int) -> None:
-        """Runs images ``begin`` to ``end``; stops where it is late or no one waits any more."""
+        """Classifies images ``begin`` to ``end``; stops if the job is late or abandoned."""
         begin_large()
         self.started = min(self.started, perf_counter())
         first = begin
@@ -289,7 +282,7 @@ class _LargeJob:
             start = perf_counter()
             rows = self.short_rows if small_come(start) else self.batch_rows
             last = min(first + rows, end)
-            if self.forsaken or self.late:
+            if self.abandoned or self.late:
                 return
             if start > self.deadline:
                 self.late = True

@@ -17,14 +17,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import onnxruntime as ort
 
-from service.types import Images, Probabilities
+from service.types import INPUT, OUTPUT, Images, Probabilities
 
 if TYPE_CHECKING:
     from service.settings import Provider
 
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
-INPUT, OUTPUT = "image", "probabilities"
 # Convolution algorithms are chosen by heuristic, since the exhaustive search would run again for
 # every new batch size; TF32 is off, since it changes digits beyond the proof's tolerance.
 CUDA_OPTIONS = {

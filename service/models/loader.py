@@ -15,8 +15,8 @@ import numpy as np
 from service.answer.quality import doubts, least_confidence
 from service.background import memory
 from service.background.threads import Aside, worker_threads
-from service.inference.batch import INLINE_SECONDS, Batcher, Queue
-from service.inference.batch_result import Run
+from service.inference.admission import Queue
+from service.inference.batch import INLINE_SECONDS, Batcher, BatchResult
 from service.inference.runtime import Runtime, RuntimeLoadError
 from service.models.repository import Repository, RepositoryError, Stamp
 from service.observe.metrics import Metrics
@@ -47,7 +47,7 @@ class Loaded:
     least_confidence: float
     """Below it the largest probability tells no digit."""
 
-    def doubts(self, run: Run) -> list[tuple[str, ...]]:
+    def doubts(self, run: BatchResult) -> list[tuple[str, ...]]:
         """The reasons to doubt the answer to each image of a run of this version."""
         return doubts(run.images, run.probabilities, self.least_confidence)
 

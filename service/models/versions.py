@@ -15,7 +15,7 @@ from typing import Any
 
 from service.background.threads import Aside
 from service.errors import DeadlineExceeded, Invalid, NotFound, Unavailable
-from service.inference.batch import Queue
+from service.inference.admission import Queue
 from service.inference.runtime import has_nvidia_device
 from service.models.champion_watcher import ChampionFault, ChampionLate, ChampionWatcher
 from service.models.loader import Loaded, Loader, LoadError, Loads
@@ -49,16 +49,27 @@ class Versions:
         named = Loads(self._loader.load, _LOADS_NAMED, self._cache.enter)
         self._watcher = ChampionWatcher(self._repository, self._cache, named, self._serve)
         self._following: asyncio.Task[None] | None = None
+        self._starting = asyncio.Lock()
         self._champion_fault: str | None = None
         self._reads = Aside("reader", _READS)
         self.draining = False
         """Readiness says no, everything is still served."""
 
     async def start(self) -> None:
-        """Loads the champion, however long that takes, and begins to follow it.
+        """Loads the champion, however long that takes, and starts to follow the champion file.
 
-        Raises :class:`StartError` where it cannot be loaded.
+        Raises :class:`StartError` if the champion cannot be loaded.
         """
+        async with self._starting:
+            if not self.started:
+                await self._start()
+
+    @property
+    def started(self) -> bool:
+        """Whether a champion is loaded and its file is followed, on an event loop that runs."""
+        return self._following is not None and not self._following.done()
+
+    async def _start(self) -> None:
         while self._cache.champion is None:
             try:
                 await self._watcher.look()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -15,19 +16,23 @@ LOGGER = logging.getLogger("mnist")
 _RESERVED = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
 
 
-def configure_logs(log_format: Literal["auto", "json", "console"], log_level: str) -> bool:
-    """Sends our lines and uvicorn's to standard error in one form; returns whether it is JSON."""
+def configure_logs(
+    log_format: Literal["auto", "json", "console"],
+    log_level: str,
+    loggers: Sequence[str] = ("mnist",),
+) -> bool:
+    """Sends the lines of ``loggers`` to standard error in one form; returns whether it is JSON."""
     as_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if as_json else ConsoleFormatter())
     handler.addFilter(_is_news)
     level = log_level.upper()
-    for name in ("mnist", "uvicorn.error"):
+    for name in loggers:
         logger = logging.getLogger(name)
         logger.handlers = [handler]
         logger.propagate = False
         logger.setLevel(level)
-    if level != "DEBUG":
+    if level != "DEBUG" and "uvicorn.error" in loggers:
         # uvicorn tells of its own comings and goings at info; the service tells them itself.
         logging.getLogger("uvicorn.error").setLevel("WARNING")
     return as_json

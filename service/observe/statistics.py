@@ -5,11 +5,8 @@ Source of the form: ``docs/protocol/extension_statistics.md`` of triton-inferenc
 
 from __future__ import annotations
 
-from time import perf_counter, time
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from service.api.request import Request
+from time import time
+from typing import Any
 
 
 class Statistics:
@@ -32,20 +29,25 @@ class Statistics:
         run[0] += 1.0
         run[1] += seconds
 
-    def answered(self, rows: int, request: Request, since: float) -> None:
-        """Counts one request whose answer is built, from its times.
-
-        ``since`` is when the building of the answer began, on ``perf_counter``'s clock.
-        """
-        now = perf_counter()
+    def answered(
+        self,
+        rows: int,
+        *,
+        total_s: float,
+        decode_s: float,
+        queue_s: float,
+        infer_s: float,
+        answer_s: float,
+    ) -> None:
+        """Counts one request whose answer is built, with its times in seconds."""
         self._requests += 1
         self._images += rows
         self._last = time()
-        self._total_s += now - request.started
-        self._decode_s += request.decode_s
-        self._queue_s += request.queue_s
-        self._infer_s += request.infer_s
-        self._answer_s += now - since
+        self._total_s += total_s
+        self._decode_s += decode_s
+        self._queue_s += queue_s
+        self._infer_s += infer_s
+        self._answer_s += answer_s
 
     def failed(self, seconds: float) -> None:
         """Counts one request that was let in and then could not be run."""

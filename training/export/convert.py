@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx
 
-from service.inference.runtime import INPUT, OUTPUT
+from service.types import INPUT, OUTPUT
 from training.errors import TrainingError
 
 if TYPE_CHECKING:

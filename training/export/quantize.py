@@ -25,8 +25,7 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
-from service.inference.runtime import INPUT
-from service.types import Images
+from service.types import INPUT, Images
 from training.errors import TrainingError
 from training.export.convert import repair, save
 

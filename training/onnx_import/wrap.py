@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from service.answer.scores import DIGITS
-from service.inference.runtime import INPUT, OUTPUT
+from service.types import INPUT, OUTPUT
 from training.export.convert import BATCH, IR_VERSION
 from training.onnx_import import AdoptError
 from training.onnx_import.answers import add_nodes

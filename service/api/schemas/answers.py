@@ -177,21 +177,3 @@ class Status(BaseModel):
     """The answer of the health checks."""
 
     status: Literal["live", "ready"]
-
-
-class FlawShown(BaseModel):
-    """One thing wrong with the input."""
-
-    index: int | None = Field(description="the image, from 0; null where it is no one image")
-    field: str
-    message: str
-
-
-class Problem(BaseModel):
-    """Every error, after RFC 9457."""
-
-    type: str
-    title: str
-    status: int
-    detail: str = Field(description="one sentence")
-    errors: list[FlawShown] = Field([], description="absent where nothing is to be told apart")

@@ -1,24 +1,146 @@
-"""What FastAPI is told of the endpoints of ``/v1`` and ``/v2``: what their protocols lay down."""
+"""The shapes of ``/v1`` and ``/v2``, which their protocols lay down."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
-_ERROR = {
-    "type": "object",
-    "required": ["error"],
-    "properties": {"error": {"type": "string", "description": "one sentence"}},
-}
-_FAULTS = {
-    400: "The bytes are not what they say, or they are well-formed but wrong.",
-    404: "There is no such model, version or label.",
-    408: "The body did not arrive in time.",
-    413: "Too many bytes or images.",
-    415: "A Content-Encoding that is not read here.",
-    429: "The queue is full; see Retry-After.",
-    503: "Not ready, or stopping; see Retry-After.",
-    504: "Past the deadline.",
-}
+from pydantic import BaseModel, ConfigDict, Field
+
+_NAMES = ConfigDict(protected_namespaces=())
+_Row = list[float]
+
+
+class Predicted(BaseModel):
+    """``predictions`` for ``instances``, ``outputs`` for ``inputs``; ten probabilities a row."""
+
+    predictions: list[_Row] | None = None
+    outputs: list[_Row] | None = None
+
+
+class Classified(BaseModel):
+    """For each example ten pairs of label and probability."""
+
+    results: list[list[tuple[str, float]]]
+
+
+class ModelNames(BaseModel):
+    """The names of the models."""
+
+    models: list[Literal["mnist"]]
+
+
+class ErrorStatus(BaseModel):
+    """Why a version is not available."""
+
+    error_code: Literal["OK", "FAILED_PRECONDITION"]
+    error_message: str
+
+
+class VersionStatus(BaseModel):
+    """The state of a version."""
+
+    version: str
+    state: Literal["AVAILABLE", "END"]
+    status: ErrorStatus
+
+
+class VersionStatuses(BaseModel):
+    """The states of the versions that the path names."""
+
+    model_config = _NAMES
+    model_version_status: list[VersionStatus]
+
+
+class SignatureMetadata(BaseModel):
+    """The model's signature, as the JSON of TensorFlow's SignatureDef."""
+
+    model_config = _NAMES
+    model_spec: dict[str, str]
+    metadata: dict[str, Any]
+
+
+class Live(BaseModel):
+    """The process answers."""
+
+    live: bool
+
+
+class Ready(BaseModel):
+    """The service is ready."""
+
+    ready: bool
+
+
+class ModelReady(BaseModel):
+    """The version is ready."""
+
+    name: Literal["mnist"]
+    ready: bool
+
+
+class ServerMetadata(BaseModel):
+    """The server's name, version and protocol extensions."""
+
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class TensorMetadata(BaseModel):
+    """A tensor of the model."""
+
+    name: str
+    datatype: str
+    shape: list[int] = Field(description="-1 is any size")
+
+
+class ModelMetadata(BaseModel):
+    """The model's versions and tensors."""
+
+    name: Literal["mnist"]
+    versions: list[str]
+    platform: str
+    inputs: list[TensorMetadata]
+    outputs: list[TensorMetadata]
+
+
+class ModelStatistics(BaseModel):
+    """What versions have done, in the form of Triton's statistics extension."""
+
+    model_config = _NAMES
+    model_stats: list[dict[str, Any]]
+
+
+class OutputTensor(TensorMetadata):
+    """An output tensor; in binary its data follow the JSON."""
+
+    data: list[float] | list[str] | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class InferResponse(BaseModel):
+    """The answer of ``infer``."""
+
+    model_config = _NAMES
+    model_name: str
+    model_version: str
+    id: str | None = None
+    outputs: list[OutputTensor]
+
+
+class IndexEntry(BaseModel):
+    """A version in the repository."""
+
+    name: str
+    version: str
+    state: Literal["READY", "UNAVAILABLE"]
+    reason: str
+
+
+class Done(BaseModel):
+    """An empty object."""
+
+
 _IMAGE = {
     "description": "An image: 28 rows of 28 pixels, 784 pixels, or its 784 raw bytes in base64.",
     "oneOf": [
@@ -32,19 +154,12 @@ _IMAGE = {
     ],
 }
 _IMAGES = {"type": "array", "minItems": 1, "items": _IMAGE}
-_ROW = {"type": "array", "items": {"type": "number"}, "minItems": 10, "maxItems": 10}
 _SIGNATURE = {"type": "string", "enum": ["serving_default", ""]}
 _PARAMETERS = {"type": "object", "additionalProperties": True}
-_BINARY_LENGTH = {
-    "name": "Inference-Header-Content-Length",
-    "in": "header",
-    "required": False,
-    "description": "Bytes of JSON before the tensors; 0 where the body is one image of 784 bytes.",
-    "schema": {"type": "integer", "minimum": 0},
-}
+OCTETS_BODY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 
 
-def _object(required: tuple[str, ...] = (), **properties: Any) -> dict[str, Any]:
+def _object(*required: str, **properties: Any) -> dict[str, Any]:
     return {"type": "object", "required": list(required), "properties": properties}
 
 
@@ -52,75 +167,33 @@ def _list_of(item: dict[str, Any]) -> dict[str, Any]:
     return {"type": "array", "items": item}
 
 
-def _options(
-    tag: str,
-    answer: dict[str, Any],
-    faults: tuple[int, ...],
-    body: dict[str, Any] | None = None,
-    *,
-    octets: bool = False,
-) -> dict[str, Any]:
-    """FastAPI's options for a route; ``octets`` is for those that also take and give bytes."""
-    binary = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
-    more = binary if octets else {}
-    errors = {"application/json": {"schema": _ERROR}}
-    responses: dict[int | str, Any] = {
-        status: {"description": _FAULTS[status], "content": errors} for status in faults
-    }
-    content = {"application/json": {"schema": answer}, **more}
-    responses[200] = {"description": "The answer.", "content": content}
-    options: dict[str, Any] = {"tags": [tag], "responses": responses}
-    if body is not None:
-        content = {"application/json": {"schema": body}, **more}
-        options["openapi_extra"] = {"requestBody": {"content": content}}
-        if octets:
-            options["openapi_extra"]["parameters"] = [_BINARY_LENGTH]
-    return options
+def _body(schema: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"requestBody": {"content": {"application/json": {"schema": schema}, **more}}}
 
 
-_BODY_FAULTS = (400, 404, 408, 413, 415, 429, 503, 504)
-_TENSOR = _object(
-    ("name", "shape", "datatype"),
+_INPUT_TENSOR = _object(
+    "name",
+    "shape",
+    "datatype",
     name={"type": "string"},
     shape=_list_of({"type": "integer"}),
     datatype={"type": "string"},
     parameters=_PARAMETERS,
     data=_list_of({}),
 )
-V2_INFER = _options(
-    "v2",
+V2_INFER = _body(
     _object(
-        model_name={"type": "string"},
-        model_version={"type": "string"},
-        id={"type": "string"},
-        outputs=_list_of(_TENSOR),
-    ),
-    _BODY_FAULTS,
-    _object(
-        ("inputs",),
+        "inputs",
         id={"type": "string"},
         parameters=_PARAMETERS,
-        inputs=_list_of(_TENSOR),
-        outputs=_list_of(
-            _object(("name",), name={"type": "string"}, parameters=_PARAMETERS),
-        ),
+        inputs=_list_of(_INPUT_TENSOR),
+        outputs=_list_of(_object("name", name={"type": "string"}, parameters=_PARAMETERS)),
     ),
-    octets=True,
+    **OCTETS_BODY,
 )
-V2_SHOWS = _options("v2", _object(), ())
-V2_STATE = _options("v2", _object(), (503,))
-V2_INDEX = _options("v2", _list_of(_object()), (400,), _object(ready={"type": "boolean"}))
-V2_CHANGES = _options("v2", _object(), (400, 404, 503), _object(parameters=_PARAMETERS))
-V1_SHOWS = _options("v1", _object(), ())
-V1_PREDICT = _options(
-    "v1",
-    _object(predictions=_list_of(_ROW), outputs=_list_of(_ROW)),
-    _BODY_FAULTS,
-    _object(signature_name=_SIGNATURE, instances=_IMAGES, inputs={}),
-)
-V1_CLASSIFY = _options(
-    "v1",
-    _object(results=_list_of(_list_of(_list_of({})))),
-    _BODY_FAULTS,
-    _object(("examples",), signature_name=_SIGNATURE, context=_object(), examples=_IMAGES),
+V2_INDEX = _body(_object(ready={"type": "boolean"}))
+V2_CHANGE = _body(_object(parameters=_PARAMETERS))
+V1_PREDICT = _body(_object(signature_name=_SIGNATURE, instances=_IMAGES, inputs={}))
+V1_CLASSIFY = _body(
+    _object("examples", signature_name=_SIGNATURE, context=_object(), examples=_IMAGES)
 )

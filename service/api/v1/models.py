@@ -8,76 +8,95 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter
 
-from service.api.model_name import check_model
 from service.api.request import Reply, Request
-from service.api.routing import add_route
-from service.api.schemas.protocols import V1_SHOWS
+from service.api.routing import Endpoint, EndpointRoute, check_model, without
+from service.api.schemas.parameters import Current, LabelPath, ModelPath, VersionPath
+from service.api.schemas.protocols import ModelNames, SignatureMetadata, VersionStatuses
+from service.api.schemas.responses import errors
 from service.decode.v1 import SIGNATURE
 from service.errors import MethodNotAllowed, NotFound
-from service.inference.runtime import INPUT, OUTPUT
 from service.models.repository import NAME
-from service.models.versions import Versions
+from service.types import INPUT, OUTPUT
 
 CHAMPION = "champion"
-PATHS = (
-    "/v1/models/{model}",
-    "/v1/models/{model}/versions/{version}",
-    "/v1/models/{model}/labels/{label}",
+router = APIRouter(route_class=EndpointRoute, tags=["v1"])
+
+
+def on_each_path(router: APIRouter, tail: str, endpoint: Endpoint, **options: Any) -> None:
+    """Adds the endpoint for the champion, for a version by number, and for one by label."""
+    model = "/v1/models/{model}"
+    add = router.add_api_route
+    add(model + tail, without(endpoint, "version", "label"), **options)
+    add(model + "/versions/{version}" + tail, without(endpoint, "label"), **options)
+    add(model + "/labels/{label}" + tail, without(endpoint, "version"), **options)
+
+
+@router.get("/v1/models", response_model=ModelNames, responses=errors())
+async def v1_names(request: Current) -> Reply:
+    """The names of the models."""
+    return Reply.json({"models": [NAME]})
+
+
+async def v1_metadata(
+    request: Current, model: ModelPath, version: VersionPath | None, label: LabelPath | None
+) -> Reply:
+    """The model's one signature."""
+    asked = asked_version(request, model, version, label)
+    versions = request.core.versions
+    if asked is not None:
+        await versions.state(asked)
+    return Reply.json(metadata(asked or versions.champion.version))
+
+
+async def v1_status(
+    request: Current, model: ModelPath, version: VersionPath | None, label: LabelPath | None
+) -> Reply:
+    """The state of each version, the champion's first: `AVAILABLE` if it is loaded."""
+    if ":" in request.path:  # a GET of `...:predict` matches as a name, which never has a colon
+        raise MethodNotAllowed("GET is not allowed here; POST is", headers=((b"allow", b"POST"),))
+    asked = asked_version(request, model, version, label)
+    versions = request.core.versions
+    if asked is not None:
+        states = [await versions.state(asked)]
+    else:
+        states = (await versions.listing())["versions"]
+        states.sort(key=lambda s: (s["state"] == "serving", int(s["version"])), reverse=True)
+    return Reply.json({"model_version_status": [_status(state) for state in states]})
+
+
+on_each_path(
+    router,
+    "/metadata",
+    v1_metadata,
+    methods=["GET"],
+    response_model=SignatureMetadata,
+    responses=errors(404, 503),
+)
+on_each_path(
+    router,
+    "",
+    v1_status,
+    methods=["GET"],
+    response_model=VersionStatuses,
+    responses=errors(404, 405, 503),
 )
 
 
-def mount(app: FastAPI, versions: Versions) -> None:
-    """Adds the routes to ``app``."""
+def asked_version(
+    request: Request, model: str, version: str | None, label: str | None
+) -> str | None:
+    """The version that the path names by number or label; None for the champion of the moment.
 
-    async def v1_names(request: Request) -> Reply:
-        """The names of the models."""
-        return Reply.json({"models": [NAME]})
-
-    async def v1_status(request: Request) -> Reply:
-        """The state of each version, the champion's first: `AVAILABLE` where it is loaded."""
-        _refuse_verb(request)
-        version = asked_version(request, versions)
-        if version is not None:
-            states = [await versions.state(version)]
-        else:
-            states = (await versions.listing())["versions"]
-            states.sort(key=lambda s: (s["state"] == "serving", int(s["version"])), reverse=True)
-        return Reply.json({"model_version_status": [_status(state) for state in states]})
-
-    async def v1_metadata(request: Request) -> Reply:
-        """The model's one signature."""
-        version = asked_version(request, versions)
-        if version is not None:
-            await versions.state(version)
-        return Reply.json(metadata(version or versions.champion.version))
-
-    add_route(app, "GET", "/v1/models", v1_names, **V1_SHOWS)
-    for tail, endpoint in (("", v1_status), ("/metadata", v1_metadata)):
-        add_route(app, "GET", f"/v1/models/mnist{tail}", endpoint, **V1_SHOWS)
-        for path in PATHS:
-            add_route(app, "GET", path + tail, endpoint, include_in_schema=False)
-
-
-def asked_version(request: Request, versions: Versions) -> str | None:
-    """The version that the path names by number or label, or None where it names none.
-
-    Raises :class:`NotFound` for another model or label; a version may still not be there.
+    Raises :class:`NotFound` for another model or label. The version may not exist.
     """
-    check_model(request)
-    label = request.path_params.get("label")
+    check_model(model)
     if label is None:
-        return request.path_params.get("version")
+        return version
     if label != CHAMPION:
         raise NotFound(f"there is no label {label[:40]!r}; there is {CHAMPION!r}")
-    return versions.champion.version
-
-
-def _refuse_verb(request: Request) -> None:
-    """A GET of ``...:predict`` has its path, as its last parameter, but not its method."""
-    if ":" in request.path:  # which no name has
-        raise MethodNotAllowed("GET is not read here; POST is", headers=((b"allow", b"POST"),))
+    return request.core.versions.champion.version
 
 
 def _status(state: dict[str, Any]) -> dict[str, Any]:

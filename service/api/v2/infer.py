@@ -1,72 +1,61 @@
-"""``POST /v2/models/mnist/infer``: classifies images given as tensors."""
+"""``POST /v2/models/mnist/infer``: classifies images that come as tensors."""
 
 from __future__ import annotations
 
 import asyncio
-from time import perf_counter
+from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter
 
 from service.answer import compress
 from service.answer.v2 import inference
-from service.api.model_name import check_model
+from service.api.pipeline import Pipeline
 from service.api.request import Headers, Reply, Request
-from service.api.routing import add_route
-from service.api.schemas.protocols import V2_INFER
-from service.background.large_work import SMALL_BYTES, SMALL_JSON_BYTES, SMALL_ROWS, when_large
+from service.api.routing import EndpointRoute, check_model, without
+from service.api.schemas.parameters import BinaryLength, ModelPath, Timed, VersionPath
+from service.api.schemas.protocols import OCTETS_BODY, V2_INFER, InferResponse
+from service.api.schemas.responses import BODY, errors
+from service.background.large_work import SMALL_BYTES, SMALL_JSON_BYTES
 from service.decode.v2 import from_infer
-from service.inference.batch_result import digits
-from service.models.versions import Versions
-from service.observe.metrics import Metrics
-from service.settings import Settings
-from service.types import Limits
 
 OCTETS = b"application/octet-stream"
+router = APIRouter(route_class=EndpointRoute, tags=["v2"])
 
 
-def mount(app: FastAPI, settings: Settings, versions: Versions, metrics: Metrics) -> None:
-    """Adds the routes to ``app``."""
-    limits = Limits(images=settings.max_images, body_bytes=settings.max_body_bytes)
+async def v2_infer(
+    request: Timed,
+    model: ModelPath,
+    version: VersionPath | None,
+    inference_header_content_length: BinaryLength = None,
+) -> Reply:
+    """Classifies images: tensor `image`, UINT8 [n, 28, 28], to `probabilities`, FP32 [n, 10].
 
-    async def v2_infer(request: Request) -> Reply:
-        """Classifies images: tensor `image`, UINT8 [n, 28, 28], to `probabilities`, FP32 [n, 10].
-
-        With `Inference-Header-Content-Length` tensors may come in binary after the JSON; with the
-        value 0 the body is one image of 784 bytes.
-        """
-        check_model(request)
-        deadline = request.deadline(settings.deadline_s)
-        body = await request.content(settings.max_body_bytes)
-        start = perf_counter()
-        header_length = request.field(b"inference-header-content-length")
-        small = SMALL_JSON_BYTES if header_length is None else SMALL_BYTES
-        large = len(body) > small
-        asked = await when_large(large, from_infer, body, header_length, limits, until=deadline)
-        request.decode_s = perf_counter() - start
-        if asked.timeout_s is not None:
-            deadline = min(deadline, request.started + asked.timeout_s)
-        served = await versions.version(request.path_params.get("version"), deadline)
-        ran = await served.batcher.infer(asked.images, deadline, alone=request.alone)
-        request.queue_s, request.infer_s = ran.queue_s, ran.infer_s
-        start = perf_counter()
-        rows = len(asked.images)
-        answer, json_bytes = await when_large(
-            rows > SMALL_ROWS, inference, served.version, ran.probabilities, asked
-        )
-        reply = await _compressed(request, _reply(answer, json_bytes))
-        metrics.predicted(ran.each(digits))
-        served.statistics.answered(rows, request, start)
-        return reply
-
-    add_route(app, "POST", "/v2/models/mnist/infer", v2_infer, **V2_INFER)
-    add_route(app, "POST", "/v2/models/{model}/infer", v2_infer, include_in_schema=False)
-    add_route(
-        app,
-        "POST",
-        "/v2/models/{model}/versions/{version}/infer",
-        v2_infer,
-        include_in_schema=False,
+    With `Inference-Header-Content-Length` tensors may follow the JSON in binary; with the value 0
+    the body is one image of 784 bytes.
+    """
+    check_model(model)
+    core, pipeline = request.core, Pipeline(request)
+    body = await request.content(core.settings.max_body_bytes)
+    header_length = request.field(b"inference-header-content-length")
+    small = len(body) <= (SMALL_JSON_BYTES if header_length is None else SMALL_BYTES)
+    asked = await pipeline.decode(small, from_infer, body, header_length, core.limits)
+    if asked.timeout_s is not None:
+        pipeline.deadline = min(pipeline.deadline, request.started + asked.timeout_s)
+    result = await pipeline.infer(asked.images, version)
+    answer, json_bytes = await pipeline.answer(
+        result, inference, pipeline.served.version, result.probabilities, asked
     )
+    return await _compressed(request, _reply(answer, json_bytes))
+
+
+_OPTIONS: dict[str, Any] = {
+    "methods": ["POST"],
+    "response_model": InferResponse,
+    "responses": errors(*BODY) | {200: {"description": "The answer.", "content": OCTETS_BODY}},
+    "openapi_extra": V2_INFER,
+}
+router.add_api_route("/v2/models/{model}/infer", without(v2_infer, "version"), **_OPTIONS)
+router.add_api_route("/v2/models/{model}/versions/{version}/infer", v2_infer, **_OPTIONS)
 
 
 def _reply(answer: bytes, json_bytes: int | None) -> Reply:
@@ -77,7 +66,7 @@ def _reply(answer: bytes, json_bytes: int | None) -> Reply:
 
 
 async def _compressed(request: Request, reply: Reply) -> Reply:
-    """The reply, its body compressed where the caller asks for that and it is worth the time."""
+    """The reply, compressed if the caller accepts that and the body is large enough."""
     if len(reply.body) < compress.LEAST_BYTES:
         return reply
     encoding = compress.choose(request.field(b"accept-encoding"))

@@ -1,4 +1,4 @@
-"""``/v2/models/...``: what the model is, whether it is ready, and what it has done.
+"""``/v2/models/...``: the model's tensors, its readiness, and what it has done.
 
 Sources: ``inference_rest.md`` of kserve/open-inference-protocol; ``extension_statistics.md`` and
 ``extension_model_configuration.md`` of triton-inference-server/server, whose configuration is
@@ -9,72 +9,83 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter
 
-from service.api.model_name import check_model
-from service.api.request import Reply, Request
-from service.api.routing import add_route
-from service.api.schemas.protocols import V2_SHOWS, V2_STATE
+from service.api.request import Reply
+from service.api.routing import EndpointRoute, check_model, without
+from service.api.schemas.parameters import Current, ModelPath, VersionPath
+from service.api.schemas.protocols import ModelMetadata, ModelReady, ModelStatistics
+from service.api.schemas.responses import errors
 from service.errors import Unavailable
-from service.inference.runtime import INPUT, OUTPUT
+from service.models.loader import Loaded
 from service.models.repository import NAME
-from service.models.versions import Loaded, Versions
+from service.models.versions import Versions
 from service.observe.statistics import Statistics
 from service.settings import Settings
+from service.types import INPUT, OUTPUT
 
 PLATFORM = "onnx_onnxv1"
+router = APIRouter(route_class=EndpointRoute, tags=["v2"])
 
 
-def mount(app: FastAPI, settings: Settings, versions: Versions) -> None:
-    """Adds the routes to ``app``, each with and without a version."""
-
-    async def v2_metadata(request: Request) -> Reply:
-        """The model's versions and tensors."""
-        await _known(request, versions)
-        listing = await versions.listing()
-        return Reply.json(metadata([entry["version"] for entry in listing["versions"]]))
-
-    async def v2_model_ready(request: Request) -> Reply:
-        """The version is loaded; without one, the champion is, and the service is not draining."""
-        version = await _known(request, versions)
-        reason = versions.why_not_ready() or await _why_not_loaded(version, versions)
-        if reason is not None:
-            raise Unavailable(reason, headers=((b"retry-after", b"1"),))
-        return Reply.json({"name": NAME, "ready": True})
-
-    async def v2_config(request: Request) -> Reply:
-        """The model's configuration, in the form of Triton's."""
-        await _known(request, versions)
-        provider = versions.champion.runtime.report.active
-        return Reply.json(configuration(settings, provider))
-
-    async def v2_statistics(request: Request) -> Reply:
-        """What the loaded versions have done in this worker since they were loaded.
-
-        A version that is asked for by its number and not loaded has done nothing.
-        """
-        version = await _known(request, versions)
-        return Reply.json({"model_stats": statistics(versions.loaded, version)})
-
-    add_route(app, "GET", "/v2/models/stats", v2_statistics, **V2_SHOWS)
-    for tail, endpoint in (
-        ("", v2_metadata),
-        ("/ready", v2_model_ready),
-        ("/config", v2_config),
-        ("/stats", v2_statistics),
-    ):
-        add_route(app, "GET", f"/v2/models/mnist{tail}", endpoint, **V2_STATE)
-        for path in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
-            add_route(app, "GET", path + tail, endpoint, include_in_schema=False)
+async def v2_metadata(request: Current, model: ModelPath, version: VersionPath | None) -> Reply:
+    """The model's versions and tensors."""
+    versions = request.core.versions
+    await _check(versions, model, version)
+    listing = await versions.listing()
+    return Reply.json(metadata([entry["version"] for entry in listing["versions"]]))
 
 
-async def _known(request: Request, versions: Versions) -> str | None:
-    """The version in the path, if one is; :class:`NotFound` where it or the model is not there."""
-    check_model(request)
-    version: str | None = request.path_params.get("version")
+async def v2_model_ready(request: Current, model: ModelPath, version: VersionPath | None) -> Reply:
+    """The version is loaded; without one: the champion is, and the service is not draining."""
+    versions = request.core.versions
+    await _check(versions, model, version)
+    reason = versions.why_not_ready() or await _why_not_loaded(version, versions)
+    if reason is not None:
+        raise Unavailable(reason, headers=((b"retry-after", b"1"),))
+    return Reply.json({"name": NAME, "ready": True})
+
+
+async def v2_config(request: Current, model: ModelPath, version: VersionPath | None) -> Reply:
+    """The model's configuration, in the form of Triton's."""
+    versions = request.core.versions
+    await _check(versions, model, version)
+    provider = versions.champion.runtime.report.active
+    return Reply.json(configuration(request.core.settings, provider))
+
+
+async def v2_statistics(request: Current, model: ModelPath, version: VersionPath | None) -> Reply:
+    """What the loaded versions have done in this worker since they were loaded.
+
+    A version that is not loaded has done nothing.
+    """
+    versions = request.core.versions
+    await _check(versions, model, version)
+    return Reply.json({"model_stats": statistics(versions.loaded, version)})
+
+
+@router.get("/v2/models/stats", response_model=ModelStatistics, responses=errors())
+async def v2_all_statistics(request: Current) -> Reply:
+    """What the loaded versions have done in this worker since they were loaded."""
+    return Reply.json({"model_stats": statistics(request.core.versions.loaded, None)})
+
+
+for _tail, _endpoint, _answer in (
+    ("", v2_metadata, ModelMetadata),
+    ("/ready", v2_model_ready, ModelReady),
+    ("/config", v2_config, dict[str, Any]),
+    ("/stats", v2_statistics, ModelStatistics),
+):
+    _options: dict[str, Any] = {"response_model": _answer, "responses": errors(404, 503)}
+    router.add_api_route("/v2/models/{model}" + _tail, without(_endpoint, "version"), **_options)
+    router.add_api_route("/v2/models/{model}/versions/{version}" + _tail, _endpoint, **_options)
+
+
+async def _check(versions: Versions, model: str, version: str | None) -> None:
+    """Raises :class:`NotFound` if the model, or the version if there is one, does not exist."""
+    check_model(model)
     if version is not None:
         await versions.state(version)
-    return version
 
 
 async def _why_not_loaded(version: str | None, versions: Versions) -> str | None:
@@ -83,7 +94,7 @@ async def _why_not_loaded(version: str | None, versions: Versions) -> str | None
     state = await versions.state(version)
     if state["state"] in {"serving", "loaded"}:
         return None
-    reason = state["reason"] or "not loaded; it is when it is first asked for"
+    reason = state["reason"] or "not loaded; the service loads it when a request asks for it"
     return f"version {version}: {reason}"
 
 

@@ -1,66 +1,72 @@
-"""``/v2/repository/...``: which versions there are, taking one up, letting one go.
+"""``/v2/repository/...``: lists the versions, loads the champion, unloads a version.
 
-Which version serves is decided by the repository's champion file and by nothing that comes over
-HTTP: ``load`` looks at it now, and no request writes a file. In all paths the name of a repository
-may stand after ``repository``; there is one, so it says nothing. Source:
-``extension_model_repository.md`` of triton-inference-server/server.
+The repository's champion file decides which version serves; no request writes a file. ``load``
+makes the service read that file now. All paths may name a repository after ``repository``; there
+is one, so the name is ignored. Source: ``extension_model_repository.md`` of
+triton-inference-server/server.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter
 
-from service.api.model_name import check_model
 from service.api.request import Reply, Request
-from service.api.routing import add_route
-from service.api.schemas.protocols import V2_CHANGES, V2_INDEX
+from service.api.routing import EndpointRoute, check_model, without
+from service.api.schemas.parameters import Current, ModelPath
+from service.api.schemas.protocols import V2_CHANGE, V2_INDEX, Done, IndexEntry
+from service.api.schemas.responses import errors
 from service.decode import v2_fields
 from service.decode.diagnosis import name_of
 from service.decode.json_text import parse_json
 from service.decode.validation import refuse
 from service.models.repository import NAME
-from service.models.versions import Versions
 
 _BODY_BYTES = 1 << 20
+router = APIRouter(route_class=EndpointRoute, tags=["v2"])
 
 
-def mount(app: FastAPI, versions: Versions) -> None:
-    """Adds the routes to ``app``."""
+async def v2_index(request: Current, repository: str | None) -> Reply:
+    """Every version: `READY` if it is loaded, else `UNAVAILABLE` with the reason."""
+    only_ready = (await _content(request)).get("ready", False)
+    if type(only_ready) is not bool:
+        raise refuse(None, "ready", f"is {name_of(only_ready)}; true or false is expected")
+    states = (await request.core.versions.listing())["versions"]
+    return Reply.json(index(states, only_ready=only_ready))
 
-    async def v2_index(request: Request) -> Reply:
-        """Every version: `READY` where it is loaded, else `UNAVAILABLE` with the reason."""
-        only_ready = (await _content(request)).get("ready", False)
-        if type(only_ready) is not bool:
-            raise refuse(None, "ready", f"is {name_of(only_ready)}; true or false is expected")
-        return Reply.json(index((await versions.listing())["versions"], only_ready=only_ready))
 
-    async def v2_load(request: Request) -> Reply:
-        """Takes up the champion of the repository now; the running one goes on until then."""
-        check_model(request)
-        _check_load(v2_fields.parameters(await _content(request), "request"))
-        await versions.take_up_champion()
-        return Reply.json({})
+async def v2_load(request: Current, repository: str | None, model: ModelPath) -> Reply:
+    """Loads the champion of the repository now; the version that serves goes on until then."""
+    check_model(model)
+    _check_load(v2_fields.parameters(await _content(request), "request"))
+    await request.core.versions.take_up_champion()
+    return Reply.json({})
 
-    async def v2_unload(request: Request) -> Reply:
-        """Lets the version go that the parameter `version` names; never the champion."""
-        check_model(request)
-        asked = v2_fields.parameters(await _content(request), "request")
-        version = v2_fields.typed(asked, "version", str, "a string", "request")
-        await versions.unload(versions.champion.version if version is None else version)
-        return Reply.json({})
 
-    for tail, endpoint, options in (
-        ("index", v2_index, V2_INDEX),
-        ("models/{model}/load", v2_load, V2_CHANGES),
-        ("models/{model}/unload", v2_unload, V2_CHANGES),
-    ):
-        exact = f"/v2/repository/{tail}".format(model=NAME)
-        add_route(app, "POST", exact, endpoint, **options)
-        for path in (f"/v2/repository/{tail}", f"/v2/repository/{{repository}}/{tail}"):
-            if path != exact:
-                add_route(app, "POST", path, endpoint, include_in_schema=False)
+async def v2_unload(request: Current, repository: str | None, model: ModelPath) -> Reply:
+    """Unloads the version that the parameter `version` names, unless it is the champion."""
+    check_model(model)
+    asked = v2_fields.parameters(await _content(request), "request")
+    version = v2_fields.typed(asked, "version", str, "a string", "request")
+    versions = request.core.versions
+    await versions.unload(versions.champion.version if version is None else version)
+    return Reply.json({})
+
+
+for _tail, _endpoint, _answer, _body in (
+    ("/index", v2_index, list[IndexEntry], V2_INDEX),
+    ("/models/{model}/load", v2_load, Done, V2_CHANGE),
+    ("/models/{model}/unload", v2_unload, Done, V2_CHANGE),
+):
+    _options: dict[str, Any] = {
+        "methods": ["POST"],
+        "response_model": _answer,
+        "responses": errors(404, 413, 503),
+        "openapi_extra": _body,
+    }
+    router.add_api_route("/v2/repository" + _tail, without(_endpoint, "repository"), **_options)
+    router.add_api_route("/v2/repository/{repository}" + _tail, _endpoint, **_options)
 
 
 async def _content(request: Request) -> dict[str, Any]:

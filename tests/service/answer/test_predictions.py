@@ -7,12 +7,12 @@ import json
 import numpy as np
 
 from service.answer.predictions import members, predictions
-from service.inference.batch_result import Run, digits
+from service.inference.batch import BatchResult, digits
 from service.types import Probabilities
 
 
-def run_of(probabilities: Probabilities) -> Run:
-    return Run(np.zeros((len(probabilities), 28, 28), np.uint8), probabilities)
+def run_of(probabilities: Probabilities) -> BatchResult:
+    return BatchResult(np.zeros((len(probabilities), 28, 28), np.uint8), probabilities)
 
 
 def test_an_answer_holds_model_version_and_the_predictions_in_order() -> None:

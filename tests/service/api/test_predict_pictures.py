@@ -106,7 +106,7 @@ def test_the_documented_examples_are_answered_as_documented(champion: Server) ->
 def test_another_include_is_refused(champion: Server, include: str) -> None:
     answer = champion.post(f"/predict?include={include}", SCAN, "image/png")
     assert answer.status == 422
-    assert answer.json()["detail"] == f"include={include!r} is not read here; include=seen is"
+    assert answer.json()["detail"] == f"include={include!r} is unknown; include=seen is known"
 
 
 def bomb(width: int, height: int, depth: int = 8) -> bytes:

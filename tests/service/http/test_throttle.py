@@ -1,4 +1,4 @@
-"""Who was refused is heard again when there is room, and not before, however often it asks."""
+"""A rejected connection is read again when the queue has room, however often its caller asks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from service.http.throttle import LONGEST_SECONDS, Throttle
+from service.http.throttle import Throttle
+from service.inference.admission import RETRY_SECONDS
 from tests.digits import images
 from tests.server import serving, wait_until
 from tests.service.conftest import SLOW
@@ -16,44 +17,47 @@ from tests.service.conftest import SLOW
 RAW = "application/octet-stream"
 
 
-class Caller:
+class Caller(asyncio.Transport):
     def __init__(self) -> None:
+        super().__init__()
         self.read = True
 
-    def stop_reading(self) -> None:
+    def is_closing(self) -> bool:
+        return False
+
+    def pause_reading(self) -> None:
         self.read = False
 
-    def read_on(self) -> None:
+    def resume_reading(self) -> None:
         self.read = True
 
 
-def test_they_are_let_in_one_at_a_time_in_the_order_they_came() -> None:
+def test_rejected_callers_are_read_again_one_at_a_time_in_order() -> None:
     async def scene() -> None:
-        refused, callers = Throttle(), [Caller() for _ in range(3)]
+        throttle, callers = Throttle(), [Caller() for _ in range(3)]
         for caller in callers:
-            refused.hold(caller)
+            throttle.hold(caller)
         assert [caller.read for caller in callers] == [False, False, False]
-        refused.let_one_in()
+        throttle.release_one()
         assert [caller.read for caller in callers] == [True, False, False]
-        refused.hold(callers[0])
-        refused.let_one_in()
-        refused.let_one_in()
+        throttle.hold(callers[0])
+        throttle.release_one()
+        throttle.release_one()
         assert [caller.read for caller in callers] == [False, True, True]
-        refused.let_one_in()
-        refused.let_one_in()
-        assert len(refused) == 0
+        throttle.release_one()
+        throttle.release_one()
+        assert callers[0].read
 
     asyncio.run(scene())
 
 
-def test_none_is_held_longer_than_it_was_told_to_wait() -> None:
+def test_none_is_held_longer_than_retry_after_says() -> None:
     async def scene() -> None:
-        refused, caller = Throttle(), Caller()
-        refused.hold(caller)
-        refused.hold(caller)
-        await asyncio.sleep(LONGEST_SECONDS + 0.2)
+        throttle, caller = Throttle(), Caller()
+        throttle.hold(caller)
+        throttle.hold(caller)
+        await asyncio.sleep(RETRY_SECONDS + 0.2)
         assert caller.read
-        assert len(refused) == 0
 
     asyncio.run(scene())
 
@@ -77,4 +81,4 @@ def test_a_caller_who_asks_again_at_once_is_not_refused_again_and_again(
         seconds = time.monotonic() - start
         hasty.close()
         assert slow.result().status == 200
-    assert 1 <= statuses.count(429) <= 1 + seconds / LONGEST_SECONDS
+    assert 1 <= statuses.count(429) <= 1 + seconds / RETRY_SECONDS

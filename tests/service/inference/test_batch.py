@@ -14,8 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.background.large_work import ran_small
 from service.errors import DeadlineExceeded, QueueFull
-from service.http.throttle import LONGEST_SECONDS
-from service.inference.batch import Batcher, Queue, Ran
+from service.inference.admission import RETRY_SECONDS, Queue
+from service.inference.batch import Batcher, Result
 from service.inference.runtime import Runtime
 from service.observe.metrics import Metrics
 from service.types import Images
@@ -44,7 +44,7 @@ class Bench:
             threads=threads,
         )
 
-    def infer(self, images: Images, deadline: float = LATER) -> Coroutine[Any, Any, Ran]:
+    def infer(self, images: Images, deadline: float = LATER) -> Coroutine[Any, Any, Result]:
         return self.batcher.infer(images, deadline)
 
     def figure(self, name: str, **labels: str) -> float:
@@ -97,7 +97,7 @@ def test_a_lone_request_is_run_in_the_turn_after_it_came(bench: Bench) -> None:
 def test_requests_of_one_turn_are_one_run_and_get_their_own_rows_in_order(bench: Bench) -> None:
     sent = [images(n, seed) for seed, n in enumerate([1, 3, 5, 2, 4])]
 
-    async def together() -> list[Ran]:
+    async def together() -> list[Result]:
         return await asyncio.gather(*map(bench.infer, sent))
 
     answers = asyncio.run(together())
@@ -205,12 +205,12 @@ def test_a_full_queue_refuses_and_says_when_to_come_back() -> None:
     async def crowd() -> None:
         tasks = [asyncio.create_task(bench.infer(images(4))) for _ in range(3)]
         first, second, third = await asyncio.gather(*tasks, return_exceptions=True)
-        assert isinstance(first, Ran)
-        assert isinstance(second, Ran)
+        assert isinstance(first, Result)
+        assert isinstance(second, Result)
         assert isinstance(third, QueueFull)
         name, value = third.headers[0]
         assert name == b"retry-after"
-        assert int(value) >= LONGEST_SECONDS
+        assert int(value) >= RETRY_SECONDS
         await bench.infer(images(4))
 
     asyncio.run(crowd())
@@ -230,7 +230,7 @@ def test_the_time_to_come_back_follows_the_rate_of_the_runs() -> None:
     metrics = Metrics()
     queue = Queue(1000, metrics)
     for _ in range(200):
-        queue.ran(10, 1.0)
+        queue.executed(10, 1.0)
     queue.admit(1000)
     with pytest.raises(QueueFull) as caught:
         queue.admit(500)
@@ -247,7 +247,7 @@ def test_a_request_past_its_deadline_is_not_run(bench: Bench, count: int) -> Non
 
 
 def test_a_late_request_does_not_hold_up_those_beside_it(bench: Bench) -> None:
-    async def both() -> tuple[Ran | BaseException, ...]:
+    async def both() -> tuple[Result | BaseException, ...]:
         return await asyncio.gather(
             bench.infer(images(2, 1), perf_counter() - 1),
             bench.infer(images(3, 2)),
@@ -256,7 +256,7 @@ def test_a_late_request_does_not_hold_up_those_beside_it(bench: Bench) -> None:
 
     late, in_time = asyncio.run(both())
     assert isinstance(late, DeadlineExceeded)
-    assert isinstance(in_time, Ran)
+    assert isinstance(in_time, Result)
     np.testing.assert_allclose(in_time.probabilities, bench.runtime.run(images(3, 2)), atol=1e-6)
 
 
@@ -311,7 +311,7 @@ def test_a_failing_run_fails_its_own_batch_and_no_other() -> None:
     bench = Bench(brittle_model_bytes(), batch_rows=4)
     bad = np.full((4, 28, 28), 255, np.uint8)
 
-    async def three() -> tuple[Ran | BaseException, ...]:
+    async def three() -> tuple[Result | BaseException, ...]:
         return await asyncio.gather(
             bench.infer(images(4, 1) // 2),
             bench.infer(bad),
@@ -322,8 +322,8 @@ def test_a_failing_run_fails_its_own_batch_and_no_other() -> None:
     first, second, third = asyncio.run(three())
     assert isinstance(second, Exception)
     assert "out of data bounds" in str(second)
-    assert isinstance(first, Ran)
-    assert isinstance(third, Ran)
+    assert isinstance(first, Result)
+    assert isinstance(third, Result)
     np.testing.assert_allclose(third.probabilities, bench.runtime.run(images(4, 2) // 2), atol=1e-6)
     with pytest.raises(Exception, match="out of data bounds"):
         asyncio.run(bench.infer(np.repeat(bad, 10, axis=0)))

@@ -78,7 +78,7 @@ def test_lines_below_the_level_are_not_written_and_uvicorn_speaks_from_warnings_
     configure_logs("json", "warning")
     LOGGER.info("a")
     LOGGER.warning("b")
-    configure_logs("json", "info")
+    configure_logs("json", "info", ("mnist", "uvicorn.error"))
     logging.getLogger("uvicorn.error").info("c")
     logging.getLogger("uvicorn.error").error("d")
     assert [json.loads(line)["message"] for line in written()] == ["b", "d"]

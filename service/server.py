@@ -16,11 +16,10 @@ from types import FrameType
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from service.app import build
+from service.app import create_app
 from service.background import memory
 from service.http.connection import Connection
-from service.http.dispatch import Dispatcher
-from service.http.shutdown import SETTLE_SECONDS, let_none_in
+from service.http.door import FastDoor
 from service.observe.logs import LOGGER, configure_logs
 from service.settings import Settings
 
@@ -33,14 +32,18 @@ WORKER_SECONDS = 30
 """How long a worker may take to start, or to answer the supervisor, before it is replaced."""
 
 
+LOGGERS = ("mnist", "uvicorn.error")
+"""The loggers whose lines ``serve`` writes in its own form."""
+
+
 class ServeError(Exception):
     """The service cannot run; one line says why."""
 
 
 class Supervisor(Multiprocess):
-    """uvicorn's, but it learns at once that a worker has died, starting or not.
+    """uvicorn's supervisor, except that it notices at once when a worker has died.
 
-    And it lets no connection in that no worker would accept any more.
+    It also closes its own copies of the listening socket once the workers have drained.
     """
 
     def __init__(self, config: uvicorn.Config, listener: socket.socket, delay_s: float) -> None:
@@ -53,8 +56,6 @@ class Supervisor(Multiprocess):
         end = time.monotonic() + self._delay_s
         while time.monotonic() < end and any(each.process.is_alive() for each in self.processes):
             time.sleep(0.02)
-        let_none_in(self._listeners[0].fileno())
-        time.sleep(SETTLE_SECONDS)
         for listener in self._listeners:
             listener.close()
         super().join_all()
@@ -69,7 +70,7 @@ class Supervisor(Multiprocess):
 
 def run(settings: Settings) -> None:
     """Serves until a signal ends it. Raises :class:`ServeError` where it cannot start."""
-    configure_logs(settings.log_format, settings.log_level)
+    configure_logs(settings.log_format, settings.log_level, LOGGERS)
     _allow_all_files()
     listener = _listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
@@ -141,13 +142,13 @@ def _config(
 
 def _build(
     settings: Settings, shared: Path | None, tell_fault: Callable[[str], object]
-) -> Dispatcher:
-    """The application, in the process that serves it."""
+) -> FastDoor:
+    """Builds the application, in the process that serves it."""
+    configure_logs(settings.log_format, settings.log_level, LOGGERS)
     memory.keep_freed()
-    dispatcher = build(settings, shared)
-    dispatcher.tell_start_fault = tell_fault
+    door = FastDoor(create_app(settings, shared), tell_fault)
     memory.collect_seldom()
-    return dispatcher
+    return door
 
 
 def handles(listener: socket.socket, workers: int) -> list[socket.socket]:

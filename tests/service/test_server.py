@@ -7,7 +7,7 @@ import socket
 
 import uvloop
 
-from service.http.server import ACCEPTS, handles
+from service.server import ACCEPTS, handles
 
 
 def test_a_few_turns_of_the_loop_let_many_callers_in() -> None:

@@ -6,10 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from service.api.body_budget import BodyBudget
 from service.errors import QueueFull
-from service.http.throttle import LONGEST_SECONDS
-from service.inference.batch import Queue
+from service.inference.admission import RETRY_SECONDS, BodyBudget, Queue
 from service.observe.metrics import Metrics
 from tests.server import Server, read_all, serving, wait_until
 from tests.tiny import tiny_repository
@@ -21,7 +19,7 @@ def test_bodies_over_the_limit_are_refused_until_others_are_gone() -> None:
     budget.take(600)
     with pytest.raises(QueueFull) as refused:
         budget.take(500)
-    assert dict(refused.value.headers) == {b"retry-after": b"%d" % LONGEST_SECONDS}
+    assert dict(refused.value.headers) == {b"retry-after": b"%d" % RETRY_SECONDS}
     assert b'mnist_rejected_total{reason="bodies_full"} 1.0' in metrics.exposition()
     budget.give_back(600)
     budget.take(500)

@@ -1,0 +1,46 @@
+"""``/health/*`` and ``/metrics``: for the orchestrator and the operator."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import APIRouter
+from fastapi.responses import PlainTextResponse
+
+from service.api.request import Reply
+from service.api.routing import EndpointRoute
+from service.api.schemas.answers import Status
+from service.api.schemas.parameters import Current
+from service.api.schemas.responses import problems
+from service.core import Core
+from service.errors import Unavailable
+
+METRICS_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+router = APIRouter(route_class=EndpointRoute, tags=["operation"])
+
+
+@router.get("/health/live", response_model=Status, responses=problems())
+async def live(request: Current) -> Reply:
+    """The process answers; this says nothing about the model."""
+    return Reply.json({"status": "live"})
+
+
+@router.get("/health/ready", response_model=Status, responses=problems(503))
+async def ready(request: Current) -> Reply:
+    """The champion is loaded, checked and warmed, and the service is not draining."""
+    check_ready(request.core)
+    return Reply.json({"status": "ready"})
+
+
+@router.get("/metrics", response_model=None, response_class=PlainTextResponse, responses=problems())
+async def metrics(request: Current) -> Reply:
+    """The figures of all workers in Prometheus' text format 0.0.4."""
+    text = await asyncio.to_thread(request.core.metrics.exposition)
+    return Reply(text, media_type=METRICS_TYPE)
+
+
+def check_ready(core: Core) -> None:
+    """Raises :class:`Unavailable` with the reason if the service is not ready."""
+    reason = core.versions.why_not_ready()
+    if reason is not None:
+        raise Unavailable(reason, headers=((b"retry-after", b"1"),))

@@ -1,0 +1,77 @@
+"""The parameters that endpoints declare in their signatures."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Header, Path, Query
+from starlette.requests import HTTPConnection
+
+from service.api.request import Request
+from service.models.repository import NAME
+
+
+def _current(connection: HTTPConnection) -> Request:
+    """The request that a door has put into the scope."""
+    request: Request = connection.scope["mnist.request"]
+    return request
+
+
+def _timed(
+    current: Annotated[Request, Depends(_current)],
+    x_request_timeout_ms: Annotated[
+        float | None,
+        Header(
+            gt=0,
+            description="Milliseconds until the service answers 504; at most its own deadline.",
+        ),
+    ] = None,
+    x_request_id: Annotated[
+        str | None,
+        Header(
+            pattern="^[A-Za-z0-9._-]{1,128}$",
+            description="Returned in the answer's X-Request-ID, and logged.",
+        ),
+    ] = None,
+) -> Request:
+    """The current request, with the header fields that it reads itself."""
+    return current
+
+
+Current = Annotated[Request, Depends(_current)]
+"""The first parameter of every endpoint."""
+Timed = Annotated[Request, Depends(_timed)]
+"""The first parameter of an endpoint that has a deadline."""
+
+VersionQuery = Annotated[
+    str | None, Query(alias="version", description="The version to ask instead of the champion.")
+]
+IncludeQuery = Annotated[
+    str | None,
+    Query(
+        description="`seen` adds to each prediction what the model saw.",
+        json_schema_extra={"enum": ["seen"]},
+    ),
+]
+DatasetQuery = Annotated[
+    str | None,
+    Query(
+        description="A data set that the service holds; then the request has no body.",
+        json_schema_extra={"enum": ["mnist-test"]},
+    ),
+]
+ModelPath = Annotated[
+    str, Path(description="The name of the one model.", json_schema_extra={"enum": [NAME]})
+]
+VersionPath = Annotated[str, Path(description="The number of a version.", examples=["5"])]
+LabelPath = Annotated[
+    str, Path(description="The label of a version.", json_schema_extra={"enum": ["champion"]})
+]
+BinaryLength = Annotated[
+    int | None,
+    Header(
+        alias="Inference-Header-Content-Length",
+        ge=0,
+        description="Bytes of JSON before the tensors; 0 if the body is one image of 784 bytes.",
+    ),
+]

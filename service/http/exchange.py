@@ -1,0 +1,93 @@
+"""A request on a connection of ``serve``, its body while it arrives, and how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from io import BytesIO
+
+from service.api.request import Request, too_large
+from service.errors import BodyTimeout, Fault, Malformed, Unavailable
+
+UNREAD_BYTES = 65_536
+"""The connection stops reading when this much of a body waits to be used."""
+
+
+class Ending(Enum):
+    """Why a request is cancelled before its answer."""
+
+    LATE = "its body did not arrive in time"
+    LEFT = "its caller has left"
+    BROKEN = "its body breaks off"
+
+
+FAULTS: dict[Ending | None, Fault] = {
+    Ending.LATE: BodyTimeout("the body did not arrive in time"),
+    Ending.BROKEN: Malformed("the body breaks off in the middle of its transfer encoding"),
+    Ending.LEFT: Fault("nobody reads this"),
+    None: Unavailable("the service stopped before the answer", headers=((b"retry-after", b"1"),)),
+}
+"""What a cancelled request is answered; without an ending, the service stops."""
+
+
+@dataclass(slots=True)
+class ArrivingBody:
+    """The pieces of a body that have arrived and are not used yet."""
+
+    transport: asyncio.Transport
+    continue_expected: bool = False
+    """Whether the caller waits for ``100 Continue`` before it sends the body (RFC 9110, 10.1.1)."""
+    pieces: list[bytes] = field(default_factory=list)
+    size: int = 0
+    """Bytes in ``pieces``."""
+    complete: bool = False
+    more: asyncio.Future[None] | None = None
+    """The wait for another piece."""
+
+    def wake(self) -> None:
+        """Ends the wait for another piece."""
+        if self.more is not None and not self.more.done():
+            self.more.set_result(None)
+
+    async def read(self, limit: int, hold: Callable[[int], None]) -> bytes:
+        """Waits for the whole body. Raises TooLarge, or what ``hold`` raises, as it grows.
+
+        Joins the pieces as they arrive: to join all of them at the end takes milliseconds.
+        """
+        if self.continue_expected:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        whole = BytesIO()
+        size = 0
+        while True:
+            whole.writelines(self.pieces)
+            size += self.size
+            if size > limit:
+                raise too_large(limit)
+            hold(size)
+            self.pieces, self.size = [], 0
+            if self.complete:
+                return whole.getvalue()
+            self.transport.resume_reading()
+            self.more = asyncio.get_running_loop().create_future()
+            await self.more
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """One request of a connection."""
+
+    request: Request
+    body: ArrivingBody
+    keep_alive: bool
+    task: asyncio.Task[None] | None = None
+    ending: Ending | None = None
+    answered: bool = False
+
+    def cancel(self, ending: Ending) -> None:
+        """Cancels the request before its answer."""
+        self.ending = ending
+        if self.task is not None:
+            # Not at once: a task that is cancelled before its first step never gets to answer.
+            asyncio.get_running_loop().call_soon(self.task.cancel)
