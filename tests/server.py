@@ -10,13 +10,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
+Door = Literal["serve", "asgi"]
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 
@@ -35,19 +36,34 @@ class Answer:
 
 
 class Server:
-    """A running ``serve`` process; its standard error goes to a file."""
+    """A running service; its standard error goes to a file.
+
+    ``door`` says which: the ``serve`` command, or uvicorn with the ASGI application. The second
+    gets its ``flags`` as environment variables.
+    """
 
     def __init__(
-        self, models: Path, log: Path, *flags: str, environment: Mapping[str, str] | None = None
+        self,
+        models: Path,
+        log: Path,
+        *flags: str,
+        environment: Mapping[str, str] | None = None,
+        door: Door = "serve",
     ) -> None:
+        self.host, self.port, self.door = "127.0.0.1", 0, door
         clean = {k: v for k, v in os.environ.items() if not k.startswith("MNIST_")}
-        command = [sys.executable, "-m", "service", "--models", str(models), "--port", "0", *flags]
+        settings = dict(environment or {})
+        flags = ("--models", str(models), *flags)
+        if door == "serve":
+            command = [sys.executable, "-m", "service", "--port", "0", *flags]
+        else:
+            self.port = free_port()
+            command = [sys.executable, "-m", "uvicorn", "--port", str(self.port), "--factory"]
+            command += ["--loop", "uvloop", "--log-level", "warning", "service.app:create_app"]
+            settings |= as_environment(flags)
         self._log = log
         with log.open("wb") as stderr:
-            self.process = subprocess.Popen(
-                command, stderr=stderr, env=clean | dict(environment or {})
-            )
-        self.host, self.port = "127.0.0.1", 0
+            self.process = subprocess.Popen(command, stderr=stderr, env=clean | settings)
 
     def stderr(self) -> str:
         """All that the process has written to standard error."""
@@ -70,7 +86,10 @@ class Server:
                 raise AssertionError(f"serve ended: {self.stderr()}")
             if not self.port:
                 self.port = self._port()
-            return bool(self.port) and self.get("/health/ready").status == 200
+            try:
+                return bool(self.port) and self.get("/health/ready").status == 200
+            except ConnectionRefusedError:
+                return False
 
         wait_until(ready, START_SECONDS)
 
@@ -148,10 +167,14 @@ class Server:
 
 @contextmanager
 def serving(
-    models: Path, log: Path, *flags: str, environment: Mapping[str, str] | None = None
+    models: Path,
+    log: Path,
+    *flags: str,
+    environment: Mapping[str, str] | None = None,
+    door: Door = "serve",
 ) -> Iterator[Server]:
     """A server that is ready, and is ended on leaving; no traceback may be in its log."""
-    server = Server(models, log, *flags, environment=environment)
+    server = Server(models, log, *flags, environment=environment, door=door)
     try:
         server.wait_until_ready()
         yield server
@@ -164,6 +187,23 @@ def serving(
                 server.process.kill()
                 server.process.wait()
     assert "raceback" not in server.stderr(), server.stderr()
+
+
+def free_port() -> int:
+    """A port of the loopback interface on which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def as_environment(flags: Sequence[str]) -> dict[str, str]:
+    """Flags of ``serve`` as the environment variables of the same names."""
+    found, names = dict[str, str](), list(flags)
+    while names:
+        name = names.pop(0).removeprefix("--")
+        value = "false" if name.startswith("no-") else names.pop(0)
+        found["MNIST_" + name.removeprefix("no-").replace("-", "_").upper()] = value
+    return found
 
 
 def read_all(connection: socket.socket) -> bytes:

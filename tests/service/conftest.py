@@ -22,15 +22,33 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+FLAGS = (
+    *("--max-body-bytes", "200000", "--max-evaluate-body-bytes", "400000"),
+    *("--max-images", "200", "--max-evaluate-images", "300"),
+    *("--max-picture-side", "2000", "--max-picture-pixels", "1000000"),
+    *("--body-timeout-s", "1", "--header-timeout-s", "1", "--keep-alive-s", "2"),
+    *("--max-loaded", "8"),
+)
+"""The limits are small, so that tests reach them quickly."""
+
+
 @pytest.fixture(scope="session")
-def server(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The server; its bounds are small, so that tests reach them quickly."""
-    flags = (
-        *("--max-body-bytes", "200000", "--max-evaluate-body-bytes", "400000"),
-        *("--max-images", "200", "--max-evaluate-images", "300"),
-        *("--max-picture-side", "2000", "--max-picture-pixels", "1000000"),
-        *("--body-timeout-s", "1", "--header-timeout-s", "1", "--keep-alive-s", "2"),
-        *("--max-loaded", "8"),
-    )
-    with serving(models, tmp_path_factory.mktemp("log") / "stderr", *flags) as running:
+def served(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """``serve``, for tests of what it alone bounds."""
+    with serving(models, tmp_path_factory.mktemp("log") / "stderr", *FLAGS) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def asgi(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The ASGI application, on uvicorn."""
+    log = tmp_path_factory.mktemp("log") / "stderr"
+    with serving(models, log, *FLAGS, door="asgi") as running:
+        yield running
+
+
+@pytest.fixture(scope="session", params=["served", "asgi"])
+def server(request: pytest.FixtureRequest) -> Server:
+    """Each of the two doors."""
+    running: Server = request.getfixturevalue(request.param)
+    return running
