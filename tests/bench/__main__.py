@@ -1,4 +1,4 @@
-"""Runs the benchmark and prints its tables; the whole takes some seven minutes.
+"""Runs the benchmark and prints its tables; the whole takes some eight minutes.
 
 Every case runs on every server in turn, round after round. A figure is the median of its rounds; a
 ratio is the median of the rounds' ratios, each of two measurements that followed each other, so
@@ -76,12 +76,13 @@ def measured(
     chosen: list[Case], running: dict[str, servers.Server], rounds: int, seconds: int
 ) -> Iterator[tuple[str, Any]]:
     """All figures, by the part of the report."""
-    service, ort = running["service"], running["limit-ort"]
-    yield "ready_s", {each.name: round(each.ready_s, 3) for each in (service, ort)}
+    service, ort = running["serve"], running["limit-ort"]
+    told = service, running["asgi"], ort
+    yield "ready_s", {each.name: round(each.ready_s, 3) for each in told}
     one_round(chosen, running, 1)
     got = [one_round(chosen, running, seconds) for _ in range(rounds)]
     yield "rows", [summary(case, got) for case in chosen]
-    yield "memory_mb", {each.name: round(each.memory_mb(), 1) for each in (service, ort)}
+    yield "memory_mb", {each.name: round(each.memory_mb(), 1) for each in told}
     by_name = {case.name: case.works[0] for case in cases()}
     yield "log", log_cost(by_name["raw, 1 image"], running, rounds, seconds)
     yield "poisson", poisson.rows(service, seconds) + poisson.rows(ort, seconds)
@@ -101,19 +102,20 @@ def one_round(chosen: list[Case], running: dict[str, servers.Server], seconds: i
 
 
 def summary(case: Case, rounds: list[Round]) -> dict[str, Any]:
-    """One row: each server's median figure, and the service's relation to ``limit-ort``."""
+    """One row: each server's median figure, and the ratios of the two doors."""
     names = [work.server for work in case.works]
     figures = {n: [r[case.name][n][case.figure] for r in rounds] for n in names}
-    pairs = list(zip(figures["service"], figures["limit-ort"], strict=True))
-    if case.figure == "p50_us":
-        relation = statistics.median(ours - theirs for ours, theirs in pairs)
-    else:
-        relation = statistics.median(ours / theirs for ours, theirs in pairs)
+
+    def ratio(one: str, other: str) -> float:
+        pairs = zip(figures[one], figures[other], strict=True)
+        return round(statistics.median(a / b for a, b in pairs), 3)
+
     return {
         "case": case.name,
         "figure": case.figure,
         "median": {n: round(statistics.median(values), 1) for n, values in figures.items()},
-        "to_limit_ort": round(relation, 3),
+        "serve_to_limit_ort": ratio("serve", "limit-ort"),
+        "asgi_to_serve": ratio("asgi", "serve"),
         "target": case.target,
         "all": figures,
     }
@@ -124,7 +126,7 @@ def log_cost(
 ) -> dict[str, float]:
     """CPU microseconds a request, without and with a line in the log for each."""
     pairs = [
-        [load.measure(work, running[name], seconds)["cpu_us"] for name in ("service", "logging")]
+        [load.measure(work, running[name], seconds)["cpu_us"] for name in ("serve", "logging")]
         for _ in range(rounds)
     ]
     return {

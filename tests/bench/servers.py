@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SERVER_CORE, LOAD_CORE = "0", "1"
-NAMES = ("service", "logging", "limit-ort", "limit", "tutorial")
+NAMES = ("serve", "asgi", "logging", "limit-ort", "limit", "tutorial")
+"""``serve`` and the ASGI door, ``serve`` with a log, and the references."""
 READY_WITHIN_S = 60.0
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
@@ -53,11 +54,17 @@ def start(name: str, models: Path, version: str) -> Server:
     port = _free_port()
     environment = {**os.environ, "BENCH_MODEL": str(models / "mnist" / version / "model.onnx")}
     command = ["taskset", "-c", SERVER_CORE, sys.executable, "-m"]
-    if name in ("service", "logging"):
+    if name in ("serve", "logging"):
         path = "/health/ready"
         command += ["service", "--models", str(models), "--provider", "cpu"]
-        if name == "service":
+        if name == "serve":
             command += ["--no-access-log", "--log-level", "warning"]
+    elif name == "asgi":
+        path = "/health/ready"
+        environment |= {"MNIST_MODELS": str(models), "MNIST_PROVIDER": "cpu"}
+        environment |= {"MNIST_ACCESS_LOG": "false", "MNIST_LOG_LEVEL": "warning"}
+        command += ["uvicorn", "--factory", "service.app:create_app"]
+        command += ["--no-access-log", "--log-level", "warning"]
     else:
         path = "/"
         module = "tutorial" if name == "tutorial" else "limit"

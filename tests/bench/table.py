@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-SERVERS = ("service", "limit-ort", "limit", "tutorial")
+SERVERS = ("serve", "asgi", "limit-ort", "limit", "tutorial")
 FIGURES = {"cpu_us": "CPU, µs a request", "images_s": "images/s", "p50_us": "p50, µs"}
 BEGIN, END = "<!-- bench -->\n", "<!-- /bench -->\n"
 
@@ -48,15 +48,18 @@ def _cases(report: dict[str, Any]) -> str:
     rows = []
     for row in report["rows"]:
         figures = [f"{row['median'][n]:,.0f}" if n in row["median"] else "" for n in SERVERS]
-        relation = row["to_limit_ort"]
-        told = f"{relation:+.0f} µs" if row["figure"] == "p50_us" else f"{relation:.2f} x"
-        rows.append([row["case"], FIGURES[row["figure"]], *figures, told, row["target"]])
+        ratios = f"{row['serve_to_limit_ort']:.2f} x", f"{row['asgi_to_serve']:.2f} x"
+        rows.append([row["case"], FIGURES[row["figure"]], *figures, *ratios, row["target"]])
     for name, figure, target in (("ready_s", "s", "<= 0.7 s"), ("memory_mb", "MB", "<= 110 MB")):
         got = report.get(name, {})
         label = "ready from exec" if name == "ready_s" else "memory (PSS) after the load"
         figures = [f"{got[n]:,.3g}" if n in got else "" for n in SERVERS]
-        rows.append([label, figure, *figures, "", target])
-    return _table(["work", "figure", *SERVERS, "service to limit-ort", "target"], rows, left=2)
+        rows.append([label, figure, *figures, "", "", target])
+    return _table(
+        ["work", "figure", *SERVERS, "serve to limit-ort", "asgi to serve", "target of serve"],
+        rows,
+        left=2,
+    )
 
 
 def _log(report: dict[str, Any]) -> str:
