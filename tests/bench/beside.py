@@ -22,7 +22,7 @@ PIECE_BYTES = 1 << 16
 
 def rows(server: Server, rounds: int, seconds: int) -> list[dict[str, object]]:
     """The median p50 and p99 of single raw requests: alone, and beside each kind of large one."""
-    one = Work("service", "/predict", first_images(1).tobytes(), OCTETS, 1, 1)
+    one = Work("serve", "/predict", first_images(1).tobytes(), OCTETS, 1, 1)
     images = json.dumps({"images": first_images(LARGE).tolist()}).encode()
     beside: dict[str, Callable[[http.client.HTTPConnection], None]] = {
         "nothing": lambda connection: None,
