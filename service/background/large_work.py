@@ -85,10 +85,11 @@ class _Here(threading.local):
 
 class _Small:
     last = -inf
-    """When the last small request was run."""
+    """When the event loop last executed a small request, on ``perf_counter``'s clock."""
 
 
 _here = _Here()
+small = _Small()
 
 
 async def when_large(
@@ -133,11 +134,6 @@ def give_way() -> None:
     _here.since = perf_counter()
 
 
-def ran_small(now: float) -> None:
-    """Says that a small request is run on the event loop, ``now`` on ``perf_counter``'s clock."""
-    _Small.last = now
-
-
 def small_come(now: float) -> bool:
     """Whether small requests come one after the other."""
-    return now - _Small.last < _FOLLOW_SECONDS
+    return now - small.last < _FOLLOW_SECONDS

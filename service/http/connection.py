@@ -1,18 +1,15 @@
 """HTTP/1.1 on one connection of ``serve``: requests in, answers out, and the bounds for a peer.
 
-uvicorn opens, counts and closes the connections. This protocol replaces uvicorn's own, which builds
-an ASGI scope for each request; that takes longer than a prediction. The grammar is llhttp's,
-through httptools.
-
-Every wait for the peer times out. Heads have a maximum size. Bytes that are no HTTP get an error in
-the service's own form. The request of a caller who has left is cancelled.
+uvicorn opens, counts and closes the connections. This protocol replaces uvicorn's own, whose ASGI
+scope for each request takes longer to build than a prediction takes. The grammar is llhttp's,
+through httptools. Every wait for the peer times out, heads have a maximum size, bytes that are no
+HTTP get an error in the service's own form, and the request of a caller who left is cancelled.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from http import HTTPStatus
 from typing import Any
 
 import httptools
@@ -20,31 +17,14 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from service.api.request import Reply, Request
-from service.errors import BodyTimeout, Fault
-from service.http.dispatch import head, render
+from service.errors import Fault, QueueFull
+from service.http import heads
+from service.http.dispatch import head
 from service.http.door import FastDoor
-from service.http.exchange import FAULTS, UNREAD_BYTES, ArrivingBody, Ending, Exchange
-from service.http.head import (
-    HEAD_LIMIT,
-    HEAD_TOO_LARGE,
-    NO_REQUEST,
-    NOT_ONE_HOST,
-    PATH_LIMIT,
-    PATH_TOO_LONG,
-    has_one_host,
-    path_and_query,
-    without_upgrade,
-)
+from service.http.exchange import LEFT, UNREAD_BYTES, ArrivingBody, Ending, Exchange, rejected
 from service.http.timer import Timer
 from service.http.write_timeout import WriteTimeout
 
-LINGER_SECONDS = 5.0
-"""How long the rest of a rejected body is read and dropped. A connection that closes earlier may be
-reset before its sender has read the answer."""
-
-_HEAD_LATE = BodyTimeout("the head of the request did not arrive in time")
-_LEFT = 499
-_TOO_MANY = HTTPStatus.TOO_MANY_REQUESTS.value
 _NOTHING, _HEAD, _BODY = range(3)
 """What arrives now: no request, its head, or its body."""
 
@@ -112,20 +92,20 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Feeds the parser, and starts the timeout of whatever must arrive next."""
         if self._part != _BODY and data.find(b"pgrade", 0, data.find(b"\r\n\r\n")) >= 0:
-            data = without_upgrade(data)
+            data = heads.without_upgrade(data)
         self._fed = len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._broken(self._rejection or NO_REQUEST)
+            self._broken(self._rejection or heads.NO_REQUEST)
             return
         if self._part == _HEAD:
             # The parser keeps an unfinished field to itself, so its bytes are counted here.
             self._head_bytes += self._fed
-            if self._head_bytes > HEAD_LIMIT:
-                self._broken(HEAD_TOO_LARGE)
+            if self._head_bytes > heads.HEAD_LIMIT:
+                self._broken(heads.HEAD_TOO_LARGE)
                 return
-        if not self._clock.is_set:
+        if self._clock.due is None:
             self._wait_for_peer()
 
     def on_message_begin(self) -> None:
@@ -133,13 +113,13 @@ class Connection(asyncio.Protocol):
         self._part = _HEAD
         self._url, self._fields = b"", []
         self._head_bytes = -self._fed  # most of the piece in which it begins may be a body
-        self._clock.unset()
+        self._clock.due = None
 
     def on_url(self, url: bytes) -> None:
         """A piece of the request target."""
         self._url += url
-        if len(self._url) > PATH_LIMIT:
-            self._raise(PATH_TOO_LONG)
+        if len(self._url) > heads.PATH_LIMIT:
+            self._raise(heads.PATH_TOO_LONG)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A field of the head, or a trailer, which is ignored."""
@@ -149,15 +129,18 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """The head has arrived: the request starts, or waits for its turn."""
         # The fields of a head that came in one small piece cannot exceed the limit.
-        in_pieces = self._fed > HEAD_LIMIT or self._head_bytes >= 0
-        if in_pieces and sum(len(name) + len(value) for name, value in self._fields) > HEAD_LIMIT:
-            self._raise(HEAD_TOO_LARGE)
+        in_pieces = self._fed > heads.HEAD_LIMIT or self._head_bytes >= 0
+        if (
+            in_pieces
+            and sum(len(name) + len(value) for name, value in self._fields) > heads.HEAD_LIMIT
+        ):
+            self._raise(heads.HEAD_TOO_LARGE)
         parser = self._parser
-        path, query = self._dispatcher.paths.get(self._url) or path_and_query(self._url)
+        path, query = self._dispatcher.paths.get(self._url) or heads.path_and_query(self._url)
         fields = dict(self._fields)
         uncertain = b"host" not in fields or len(fields) < len(self._fields)
-        if uncertain and not has_one_host(self._fields, parser.get_http_version()):
-            self._raise(NOT_ONE_HOST)
+        if uncertain and not heads.has_one_host(self._fields, parser.get_http_version()):
+            self._raise(heads.NOT_ONE_HOST)
         body = ArrivingBody(self.transport, fields.get(b"expect", b"").lower() == b"100-continue")
         keep_alive = parser.should_keep_alive() and (
             b"connection" not in fields or parser.get_http_version() != "1.0"
@@ -173,7 +156,7 @@ class Connection(asyncio.Protocol):
         )
         exchange = Exchange(request, body, keep_alive)
         self._arriving, self._part = exchange, _BODY
-        self._clock.unset()
+        self._clock.due = None
         if self._running is None:
             self._run(exchange)
         else:  # pipelined: it runs after the requests before it
@@ -199,7 +182,7 @@ class Connection(asyncio.Protocol):
         exchange = self._arriving
         assert exchange is not None
         self._part = _NOTHING
-        self._clock.unset()
+        self._clock.due = None
         exchange.body.complete = True
         if exchange.body.more is not None:
             exchange.body.wake()
@@ -210,21 +193,17 @@ class Connection(asyncio.Protocol):
 
     async def _answer(self, exchange: Exchange) -> None:
         """Has the request answered and writes the answer, whatever happens."""
-        request = exchange.request
         try:
-            reply = await self._dispatcher.answer(request)
+            reply = await self._dispatcher.answer(exchange.request)
             status = reply.status
         except asyncio.CancelledError:
-            if exchange.ending is not Ending.LEFT and (task := asyncio.current_task()):
-                task.uncancel()
-            reply = render(FAULTS[exchange.ending], request.path)
-            status = _LEFT if exchange.ending is Ending.LEFT else reply.status
+            reply, status = exchange.cancelled()
         room = self.write_timeout.room
         if room is not None:
             try:
                 await room
             except asyncio.CancelledError:
-                status = _LEFT  # the caller left without having read the answers before
+                status = LEFT  # the caller left without having read the answers before
         self._write(exchange, reply, status)
 
     def _write(self, exchange: Exchange, reply: Reply, status: int) -> None:
@@ -247,7 +226,7 @@ class Connection(asyncio.Protocol):
             return
         if self._waiting:
             self._run(self._waiting.popleft())
-        if reply.status == _TOO_MANY:
+        if reply.status == QueueFull.status:
             self._throttle.hold(transport)
         elif not self._waiting:
             transport.resume_reading()
@@ -269,21 +248,24 @@ class Connection(asyncio.Protocol):
 
     def _wait_for_peer(self) -> None:
         """Starts the timeout of what must arrive next; there is none while a request runs."""
-        settings, part = self._settings, self._part
+        settings, part, clock = self._settings, self._part, self._clock
         if self._running is None:
-            bounds = settings.keep_alive_s, settings.header_timeout_s, LINGER_SECONDS
-            self._clock.set(bounds[part])
+            seconds = (settings.keep_alive_s, settings.header_timeout_s, heads.LINGER_SECONDS)[part]
         elif part == _BODY and self._running is self._arriving:
-            self._clock.set(settings.body_timeout_s)
+            seconds = settings.body_timeout_s
         else:
-            self._clock.unset()
+            clock.due = None
+            return
+        clock.due = self._loop.time() + seconds
+        if clock.fires_at > clock.due:
+            clock.set(seconds)
 
     def _late(self) -> None:
         if self._running is not None:
             self._running.keep_alive = False
             self._running.cancel(Ending.LATE)
         elif self._part == _HEAD:
-            self._reject(_HEAD_LATE)
+            self._reject(heads.HEAD_LATE)
         else:
             self.write_timeout.close()
 
@@ -313,11 +295,6 @@ class Connection(asyncio.Protocol):
         """Answers bytes that did not become a request, and closes."""
         if self.transport.is_closing():
             return
-        path = self._url.partition(b"?")[0].decode("latin-1")
-        body = ArrivingBody(self.transport)
-        request = Request(self._core, "-", path, fields=dict(self._fields), body=body)
-        reply = render(fault, path)
-        lines, _ = head(request, reply, self._server.default_headers, keep_alive=False)
-        self._dispatcher.record(request, reply.status, 0.0)
-        self.transport.write(lines + reply.body)
+        fields, always = dict(self._fields), self._server.default_headers
+        self.transport.write(rejected(self._dispatcher, self._url, fields, fault, always))
         self.write_timeout.close()

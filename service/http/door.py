@@ -26,8 +26,7 @@ class FastDoor:
         self.core: Core = app.state.core
         self.dispatcher: Dispatcher = app.state.dispatcher
         self._tell_start_fault = tell_start_fault
-        self.throttle = Throttle()
-        self.core.versions.queue.on_room = self.throttle.release_one
+        self.throttle = Throttle(self.core.versions.queue)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Runs the application's lifespan (ASGI 3.0) before uvicorn listens and after it stops."""

@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 from io import BytesIO
 
-from service.api.request import Request, too_large
+from service.api.request import Headers, Reply, Request, too_large
 from service.errors import BodyTimeout, Fault, Malformed, Unavailable
+from service.http.dispatch import Dispatcher, head, render
 
+LEFT = 499
+"""The status in log and metrics if the caller left before the answer, as in nginx."""
 UNREAD_BYTES = 65_536
 """The connection stops reading when this much of a body waits to be used."""
 
@@ -23,10 +26,9 @@ class Ending(Enum):
     BROKEN = "its body breaks off"
 
 
-FAULTS: dict[Ending | None, Fault] = {
+_FAULTS: dict[Ending | None, Fault] = {
     Ending.LATE: BodyTimeout("the body did not arrive in time"),
     Ending.BROKEN: Malformed("the body breaks off in the middle of its transfer encoding"),
-    Ending.LEFT: Fault("nobody reads this"),
     None: Unavailable("the service stopped before the answer", headers=((b"retry-after", b"1"),)),
 }
 """What a cancelled request is answered; without an ending, the service stops."""
@@ -74,6 +76,14 @@ class ArrivingBody:
             await self.more
 
 
+class _NoBody:
+    pieces: list[bytes] = []  # noqa: RUF012 - never appended to
+    complete = True
+
+    async def read(self, limit: int, hold: Callable[[int], None]) -> bytes:
+        return b""
+
+
 @dataclass(slots=True, eq=False)
 class Exchange:
     """One request of a connection."""
@@ -91,3 +101,27 @@ class Exchange:
         if self.task is not None:
             # Not at once: a task that is cancelled before its first step never gets to answer.
             asyncio.get_running_loop().call_soon(self.task.cancel)
+
+    def cancelled(self) -> tuple[Reply, int]:
+        """The reply of a cancelled request, and the status that the log and the metrics show."""
+        if self.ending is Ending.LEFT:
+            return Reply(b"", 503), LEFT
+        if task := asyncio.current_task():
+            task.uncancel()
+        reply = render(_FAULTS[self.ending], self.request.path)
+        return reply, reply.status
+
+
+def rejected(
+    dispatcher: Dispatcher, target: bytes, fields: dict[bytes, bytes], fault: Fault, always: Headers
+) -> bytes:
+    """The whole answer to bytes that did not become a request; it is counted and logged.
+
+    ``always`` are the header fields of every answer.
+    """
+    path = target.partition(b"?")[0].decode("latin-1")
+    request = Request(dispatcher.core, "-", path, fields=fields, body=_NoBody())
+    reply = render(fault, path)
+    lines, _ = head(request, reply, always, keep_alive=False)
+    dispatcher.record(request, reply.status, 0.0)
+    return lines + reply.body

@@ -9,32 +9,33 @@ from __future__ import annotations
 import asyncio
 from asyncio import TimerHandle, Transport
 
-from service.inference.admission import RETRY_SECONDS
+from service.inference.admission import RETRY_SECONDS, Queue
 
 
 class Throttle:
     """The connections that are not read, in the order of their rejection."""
 
-    def __init__(self) -> None:
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
         self._held: dict[Transport, TimerHandle] = {}
 
     def hold(self, transport: Transport) -> None:
-        """Stops reading until :meth:`release_one` reaches this connection, or RETRY_SECONDS."""
+        """Stops reading until the queue has room for this connection, or for RETRY_SECONDS."""
         if transport in self._held:
             return
         transport.pause_reading()
         loop = asyncio.get_running_loop()
-        self._held[transport] = loop.call_later(RETRY_SECONDS, self.release, transport)
+        self._held[transport] = loop.call_later(RETRY_SECONDS, self._release, transport)
+        self._queue.on_room = self._release_one
 
-    def release(self, transport: Transport) -> None:
+    def _release(self, transport: Transport) -> None:
         """Reads this connection again."""
-        timer = self._held.pop(transport, None)
-        if timer is not None:
-            timer.cancel()
-            if not transport.is_closing():
-                transport.resume_reading()
+        self._held.pop(transport).cancel()
+        if not self._held:
+            self._queue.on_room = None
+        if not transport.is_closing():
+            transport.resume_reading()
 
-    def release_one(self) -> None:
-        """Reads the connection again that has waited longest, if there is one."""
-        if self._held:
-            self.release(next(iter(self._held)))
+    def _release_one(self) -> None:
+        """Reads the connection again that has waited longest."""
+        self._release(next(iter(self._held)))

@@ -1,4 +1,4 @@
-"""A timer that is set anew with every request, and hardly touched for it."""
+"""A timer that every request sets anew, at next to no cost."""
 
 from __future__ import annotations
 
@@ -8,54 +8,47 @@ from collections.abc import Callable
 
 
 class Timer:
-    """Calls ``ring`` once it is due.
+    """Calls ``ring`` at the time ``due``, on the loop's clock.
 
-    To be set to a later time costs it no call of the event loop: that it was is seen when it would
-    have been due.
+    ``due`` may be set to None, or to a later time, without a call: the loop's timer then finds out
+    when it fires. :meth:`set` covers the other cases.
     """
+
+    __slots__ = ("_handle", "_loop", "_ring", "due", "fires_at")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[], object]) -> None:
         self._loop = loop
         self._ring = ring
-        self._due: float | None = None
         self._handle: TimerHandle | None = None
-        self._handle_at = 0.0
-
-    @property
-    def is_set(self) -> bool:
-        """Whether it will ring."""
-        return self._due is not None
+        self.due: float | None = None
+        self.fires_at: float = float("inf")
+        """When the loop's timer fires; infinity if there is none."""
 
     def set(self, seconds: float) -> None:
-        """Makes it due in so many seconds."""
-        self._due = due = self._loop.time() + seconds
-        if self._handle is not None:
-            if self._handle_at <= due:
-                return
-            self._handle.cancel()
-        self._wait_until(due)
-
-    def unset(self) -> None:
-        """Makes it never due, until it is set again."""
-        self._due = None
+        """Makes the timer due after ``seconds``."""
+        self.due = due = self._loop.time() + seconds
+        if self.fires_at > due:
+            if self._handle is not None:
+                self._handle.cancel()
+            self._start(due)
 
     def end(self) -> None:
-        """Lets it go."""
-        self._due = None
+        """Stops the timer for good."""
+        self.due = None
         if self._handle is not None:
             self._handle.cancel()
 
-    def _wait_until(self, due: float) -> None:
-        self._handle_at = due
-        self._handle = self._loop.call_at(due, self._look)
+    def _start(self, due: float) -> None:
+        self.fires_at = due
+        self._handle = self._loop.call_at(due, self._fire)
 
-    def _look(self) -> None:
-        self._handle = None
-        due = self._due
+    def _fire(self) -> None:
+        self._handle, self.fires_at = None, float("inf")
+        due = self.due
         if due is None:
             return
         if due - self._loop.time() > 0.001:
-            self._wait_until(due)
+            self._start(due)
             return
-        self._due = None
+        self.due = None
         self._ring()

@@ -32,7 +32,7 @@ class WriteTimeout:
             self.room.set_result(None)
         self.room = None
         if not self._transport.is_closing():
-            self._timer.unset()
+            self._timer.due = None
 
     def close(self) -> None:
         """Closes the connection once all is read."""

@@ -16,17 +16,18 @@ SMALL_BYTES = 65_536
 class Queue:
     """Counts the images that wait in this worker, for every version, and rejects above a limit.
 
-    ``on_room`` is called each time images leave a queue that is at most three quarters full.
+    ``on_room``, where one is set, is called each time images leave a queue that is at most three
+    quarters full.
     """
 
     def __init__(self, limit_rows: int, metrics: Metrics) -> None:
         self._limit = limit_rows
         self._metrics = metrics
-        self.on_room: Callable[[], object] = lambda: None
+        self.on_room: Callable[[], object] | None = None
         self._rows = 0
         self._full = False
-        # Images per second, averaged over the last executions; a guess before the first.
-        self._rate = 10_000.0
+        self.rate = 10_000.0
+        """Images per second, averaged over the last executions; a guess before the first."""
 
     def admit(self, rows: int) -> None:
         """Adds ``rows`` images. Raises :class:`QueueFull` with ``Retry-After`` above the limit.
@@ -58,15 +59,12 @@ class Queue:
         self._metrics.queued(self._rows)
         if self._rows <= 0.75 * self._limit:
             self._full = False
-            self.on_room()
-
-    def executed(self, rows: int, seconds: float) -> None:
-        """Updates the rate at which the queue empties from one execution."""
-        self._rate += 0.1 * (rows / max(seconds, 1e-6) - self._rate)
+            if self.on_room is not None:
+                self.on_room()
 
     def _reject(self, rows: int) -> None:
         self._metrics.rejected("queue_full")
-        wait_s = max(RETRY_SECONDS, round((self._rows + rows - self._limit) / self._rate + 0.5))
+        wait_s = max(RETRY_SECONDS, round((self._rows + rows - self._limit) / self.rate + 0.5))
         raise QueueFull(
             f"{self._rows} images wait, the most is {self._limit}; try again in {wait_s} s",
             headers=((b"retry-after", b"%d" % wait_s),),

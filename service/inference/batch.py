@@ -13,16 +13,16 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from math import inf
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, TypeVar
 
 import numpy as np
 
-from service.background.large_work import begin_large, give_way, ran_small, small_come
+from service.background.large_work import give_way, small
 from service.errors import DeadlineExceeded
 from service.inference.admission import Queue
+from service.inference.large_job import LargeJob
 from service.inference.runtime import Runtime
 from service.observe.metrics import Metrics
 from service.observe.statistics import Statistics
@@ -154,6 +154,8 @@ class Batcher:
         the deadline passes before the execution of the last image begins.
         """
         rows = len(images)
+        if alone and rows <= self._inline_rows and not self._waiting:
+            return self._alone(images)
         self._queue.admit(rows)
         if rows > self._inline_rows:
             try:
@@ -162,50 +164,68 @@ class Batcher:
                 self._queue.leave(rows)
         loop = asyncio.get_running_loop()
         waiting = _Waiting(images, deadline, perf_counter(), loop.create_future())
-        if alone and not self._waiting:
-            self._waiting.append(waiting)
-            self._flush(loop)
-            return waiting.answer.result()
         self._waiting.append(waiting)
         if not self._flush_due:
             self._flush_due = True
             loop.call_soon(self._flush, loop)
         return await waiting.answer
 
+    def _alone(self, images: Images) -> Result:
+        """Executes a request that no other can join."""
+        start = perf_counter()
+        try:
+            batch = self._execute(images, start)
+        except Exception:
+            self.statistics.failed(0.0)
+            raise
+        self._metrics.waited(0.0)
+        return Result(batch, slice(0, len(images)), 0.0, perf_counter() - start)
+
+    def _execute(self, images: Images, start: float) -> BatchResult:
+        """Executes one small batch, and counts the execution."""
+        small.last = start
+        probabilities = self._runtime.run(images)
+        self._count(len(images), perf_counter() - start)
+        return BatchResult(images, probabilities)
+
+    def _count(self, rows: int, seconds: float) -> None:
+        """Counts one execution, from which the queue also learns how fast it empties."""
+        queue = self._queue
+        queue.rate += 0.1 * (rows / max(seconds, 1e-6) - queue.rate)
+        self._metrics.ran(rows, seconds)
+        self.statistics.ran(rows, seconds)
+
     def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
         """Executes one batch; the rest waits for the loop's next turn."""
-        batch = self._next_batch()
+        requests = self._next_requests()
         if self._waiting:
             loop.call_soon(self._flush, loop)
         else:
             self._flush_due = False
-        if not batch:
+        if not requests:
             return
-        images = batch[0].images if len(batch) == 1 else np.concatenate([w.images for w in batch])
+        images = requests[0].images
+        if len(requests) > 1:
+            images = np.concatenate([waiting.images for waiting in requests])
         start = perf_counter()
-        ran_small(start)
         try:
-            probabilities = self._runtime.run(images)
+            batch = self._execute(images, start)
         except Exception as error:  # noqa: BLE001 - each caller raises it
-            for waiting in batch:
+            for waiting in requests:
                 self.statistics.failed(start - waiting.since)
                 waiting.answer.set_exception(error)
             return
-        seconds = perf_counter() - start
-        self._queue.executed(len(images), seconds)
-        self._metrics.ran(len(images), seconds)
-        self.statistics.ran(len(images), seconds)
-        batch_result, first = BatchResult(images, probabilities), 0
-        for waiting in batch:
+        seconds, first = perf_counter() - start, 0
+        for waiting in requests:
             last = first + len(waiting.images)
             queue_s = start - waiting.since
             self._metrics.waited(queue_s)
-            waiting.answer.set_result(Result(batch_result, slice(first, last), queue_s, seconds))
+            waiting.answer.set_result(Result(batch, slice(first, last), queue_s, seconds))
             first = last
 
-    def _next_batch(self) -> list[_Waiting]:
+    def _next_requests(self) -> list[_Waiting]:
         """The oldest requests that fit into one batch, without those that left or timed out."""
-        batch: list[_Waiting] = []
+        requests: list[_Waiting] = []
         room, now = self._inline_rows, perf_counter()
         while self._waiting and (rows := len(self._waiting[0].images)) <= room:
             waiting = self._waiting.popleft()
@@ -215,9 +235,9 @@ class Batcher:
             elif now > waiting.deadline:
                 waiting.answer.set_exception(self._late(waiting.since))
             else:
-                batch.append(waiting)
+                requests.append(waiting)
                 room -= rows
-        return batch
+        return requests
 
     async def _infer_large(self, images: Images, deadline: float) -> Result:
         """Divides a large request among the runner threads."""
@@ -226,7 +246,7 @@ class Batcher:
         share = -(-len(images) // self._threads)
         share = -(-share // self._batch_rows) * self._batch_rows
         short_rows = max(1, self._inline_rows // SHORT)
-        job = _LargeJob(self._runtime, images, out, self._batch_rows, short_rows, deadline)
+        job = LargeJob(self._runtime, images, out, self._batch_rows, short_rows, deadline)
         shares = [
             loop.run_in_executor(self._runners, job.run, first, min(first + share, len(images)))
             for first in range(0, len(images), share)
@@ -241,10 +261,8 @@ class Batcher:
             raise
         finally:
             job.abandoned = True
-            for rows, seconds in job.runs:
-                self._queue.executed(rows, seconds)
-                self._metrics.ran(rows, seconds)
-                self.statistics.ran(rows, seconds)
+            for rows, seconds in job.executions:
+                self._count(rows, seconds)
         if job.late:
             raise self._late(job.since)
         queue_s = job.started - job.since
@@ -255,39 +273,3 @@ class Batcher:
     def _late(self, since: float) -> DeadlineExceeded:
         self.statistics.failed(perf_counter() - since)
         return DeadlineExceeded("the deadline passed before the images were classified")
-
-
-@dataclass(slots=True)
-class _LargeJob:
-    """The executions of one large request, on runner threads; the loop's thread counts them."""
-
-    runtime: Runtime
-    images: Images
-    out: Probabilities
-    batch_rows: int
-    short_rows: int
-    deadline: float
-    since: float = field(default_factory=perf_counter)
-    started: float = inf
-    abandoned: bool = False
-    late: bool = False
-    runs: list[tuple[int, float]] = field(default_factory=list)
-
-    def run(self, begin: int, end: int) -> None:
-        """Classifies images ``begin`` to ``end``; stops if the job is late or abandoned."""
-        begin_large()
-        self.started = min(self.started, perf_counter())
-        first = begin
-        while first < end:
-            start = perf_counter()
-            rows = self.short_rows if small_come(start) else self.batch_rows
-            last = min(first + rows, end)
-            if self.abandoned or self.late:
-                return
-            if start > self.deadline:
-                self.late = True
-                return
-            self.out[first:last] = self.runtime.run(self.images[first:last])
-            self.runs.append((last - first, perf_counter() - start))
-            first = last
-            give_way()

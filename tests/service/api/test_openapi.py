@@ -85,7 +85,8 @@ def test_every_status_of_a_request_with_a_body_is_described(name: str) -> None:
 
 def test_every_kind_of_fault_is_described_somewhere() -> None:
     described = {status for operation in OPERATIONS.values() for status in operation["responses"]}
-    assert {str(kind.status) for kind in [Fault, *Fault.__subclasses__()]} <= described
+    statuses = {str(kind.status) for kind in Fault.__subclasses__()}
+    assert statuses | {str(Fault.status)} <= described
 
 
 def test_references_lead_somewhere() -> None:

@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from service.http.throttle import Throttle
-from service.inference.admission import RETRY_SECONDS
+from service.inference.admission import RETRY_SECONDS, Queue
+from service.observe.metrics import Metrics
 from tests.digits import images
 from tests.server import serving, wait_until
 from tests.service.conftest import SLOW
@@ -34,26 +35,28 @@ class Caller(asyncio.Transport):
 
 def test_rejected_callers_are_read_again_one_at_a_time_in_order() -> None:
     async def scene() -> None:
-        throttle, callers = Throttle(), [Caller() for _ in range(3)]
+        queue = Queue(100, Metrics())
+        throttle, callers = Throttle(queue), [Caller() for _ in range(3)]
+        queue.admit(8)
         for caller in callers:
             throttle.hold(caller)
         assert [caller.read for caller in callers] == [False, False, False]
-        throttle.release_one()
+        queue.leave(1)
         assert [caller.read for caller in callers] == [True, False, False]
         throttle.hold(callers[0])
-        throttle.release_one()
-        throttle.release_one()
+        queue.leave(1)
+        queue.leave(1)
         assert [caller.read for caller in callers] == [False, True, True]
-        throttle.release_one()
-        throttle.release_one()
+        queue.leave(1)
         assert callers[0].read
+        queue.leave(1)
 
     asyncio.run(scene())
 
 
 def test_none_is_held_longer_than_retry_after_says() -> None:
     async def scene() -> None:
-        throttle, caller = Throttle(), Caller()
+        throttle, caller = Throttle(Queue(100, Metrics())), Caller()
         throttle.hold(caller)
         throttle.hold(caller)
         await asyncio.sleep(RETRY_SECONDS + 0.2)

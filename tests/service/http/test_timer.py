@@ -16,12 +16,12 @@ def rung(*sets: float | None, within_s: float = 0.3) -> list[float]:
         timer = Timer(asyncio.get_running_loop(), lambda: rings.append(perf_counter() - start))
         for seconds in sets:
             if seconds is None:
-                timer.unset()
+                timer.due = None
             else:
                 timer.set(seconds)
             await asyncio.sleep(0.02)
         await asyncio.sleep(within_s)
-        assert not timer.is_set or not rings
+        assert timer.due is None or not rings
         return rings
 
     return asyncio.run(scene())

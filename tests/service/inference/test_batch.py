@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.background.large_work import ran_small
+from service.background.large_work import small
 from service.errors import DeadlineExceeded, QueueFull
 from service.inference.admission import RETRY_SECONDS, Queue
 from service.inference.batch import Batcher, Result
@@ -155,7 +155,7 @@ def test_the_same_image_alone_gives_the_same_bits_every_time(bench: Bench) -> No
 def test_a_large_request_is_cut_among_the_runners_and_put_together_again(threads: int) -> None:
     bench = Bench(tiny_model_bytes(), threads=threads)
     sent = images(203)
-    ran_small(perf_counter() - 60)
+    small.last = perf_counter() - 60
     ran = asyncio.run(bench.infer(sent))
     np.testing.assert_allclose(ran.probabilities, bench.runtime.run(sent), atol=1e-6)
     assert bench.rows() == 203
@@ -168,11 +168,11 @@ def test_a_large_request_is_cut_among_the_runners_and_put_together_again(threads
 def test_a_large_request_is_cut_into_shorter_runs_while_small_ones_come() -> None:
     bench = Bench(tiny_model_bytes(), threads=1)
     sent = images(203)
-    ran_small(perf_counter() + 60)
+    small.last = perf_counter() + 60
     try:
         ran = asyncio.run(bench.infer(sent))
     finally:
-        ran_small(perf_counter() - 60)
+        small.last = perf_counter() - 60
     np.testing.assert_allclose(ran.probabilities, bench.runtime.run(sent), atol=1e-6)
     assert bench.rows() == 203
     assert bench.runs() == 51
@@ -226,11 +226,9 @@ def test_an_empty_queue_takes_a_request_larger_than_its_bound() -> None:
     bench.runners.shutdown()
 
 
-def test_the_time_to_come_back_follows_the_rate_of_the_runs() -> None:
-    metrics = Metrics()
-    queue = Queue(1000, metrics)
-    for _ in range(200):
-        queue.executed(10, 1.0)
+def test_retry_after_follows_the_rate_of_the_executions() -> None:
+    queue = Queue(1000, Metrics())
+    queue.rate = 10.0
     queue.admit(1000)
     with pytest.raises(QueueFull) as caught:
         queue.admit(500)

@@ -1,4 +1,4 @@
-"""Bounds and rules for the head of a request, and the faults of heads that break them."""
+"""Bounds and rules of one connection, and the faults of requests that break them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ from urllib.parse import unquote
 
 import httptools
 
-from service.errors import HeadersTooLarge, Malformed, PathTooLong
+from service.errors import BodyTimeout, HeadersTooLarge, Malformed, PathTooLong
 
 PATH_LIMIT = 8 << 10
 """Bytes of path and query."""
 HEAD_LIMIT = 64 << 10
 """Bytes of the whole head."""
 
+LINGER_SECONDS = 5.0
+"""How long the rest of a rejected body is read and dropped. A connection that closes earlier may be
+reset before its sender has read the answer."""
+
+HEAD_LATE = BodyTimeout("the head of the request did not arrive in time")
 HEAD_TOO_LARGE = HeadersTooLarge(f"the head of the request is larger than {HEAD_LIMIT} bytes")
 PATH_TOO_LONG = PathTooLong(f"the path and query are longer than {PATH_LIMIT} bytes")
 NO_REQUEST = Malformed("this is not a well-formed HTTP/1.1 request")
