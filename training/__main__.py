@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from training.cli.interrupt import Stopped, held, stoppable
+from training.interrupt import Stopped, held, stoppable
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,9 +28,9 @@ def _train(arguments: list[str] | None) -> int:
     with held():  # NumPy may crash where it is interrupted while it loads
         from service.models.repository import RepositoryError
         from training.cli.flags import parse
-        from training.cli.report import Report
         from training.cli.usage import in_one_line
         from training.errors import TrainingError
+        from training.report import Report
         from training.run import train
 
     command = parse(arguments)

@@ -15,18 +15,18 @@ from service.background.threads import worker_threads
 from service.models.repository import Repository
 from training.cli import interrupted_runs
 from training.cli.flags import Command
-from training.cli.interrupt import finish_first
-from training.cli.quiet import quiet_stderr
-from training.cli.report import Report
 from training.data.loading import Dataset, Split, load, split
 from training.errors import TrainingError
 from training.export.verify import LessAccurate, Verification, verify, verify_int8
+from training.interrupt import finish_first
 from training.measure import card
 from training.measure.measure import measure
 from training.network.checkpoint import Checkpoint, State
 from training.network.history import Epoch, History
+from training.network.load_tensorflow import quiet_stderr
 from training.registry.promote import NOT_WANTED, Decision, promote_past_gate, release
 from training.registry.publish import published, staging
+from training.report import Report
 
 if TYPE_CHECKING:
     import keras

@@ -29,8 +29,8 @@ from service.inference.runtime import Runtime
 from service.models.repository import Repository
 from service.types import Images
 from tests.bench.cases import first_images
-from training.cli.quiet import quiet_stderr
 from training.config import Config
+from training.network.load_tensorflow import quiet_stderr
 
 REFERENCE = {"architecture": "cnn", "filters": (32, 32, 64, 64, 128), "batch_normalization": True}
 # What of a card's settings makes the network.

@@ -28,7 +28,7 @@ from training.registry.promote import promote, release
 from training.registry.publish import PublishError, locked, staging
 
 # Where the repository is written to; what lies between only thinks.
-STEPS_OF = ("publish.py", "journal.py", "versions.py", "shutil.py")
+STEPS_OF = ("publish.py", "durable_files.py", "journal.py", "versions.py", "shutil.py")
 
 
 def release_tiny(root: Path, seed: int, accuracy: float = 0.5) -> int:

@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from tests.training.digits import few
-from training.cli.report import Report
+from training.report import Report
 
 
 def test_where_8_bits_lose_more_than_they_may_the_float32_file_is_kept(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from training.cli.interrupt import Stopped, held, stoppable
+from training.interrupt import Stopped, held, stoppable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

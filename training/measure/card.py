@@ -47,7 +47,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from service.models.repository import NAME
-from training.registry.journal import now
+from training.timestamps import now
 
 CREATORS = ("mnist-serve", "keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "numpy")
 STORY = (

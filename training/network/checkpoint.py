@@ -29,9 +29,9 @@ from numpy.typing import NDArray
 
 from service.models.repository import NAME
 from training.config import Config
+from training.durable_files import lock, replace, sweep
 from training.errors import TrainingError
 from training.network.history import History
-from training.registry.publish import lock, replace, sweep
 
 FOLDER = ".checkpoints"
 RUN, STATE = "run.json", "checkpoint.npz"

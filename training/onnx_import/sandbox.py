@@ -19,7 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from training.cli.interrupt import held
+from training.interrupt import held
 from training.onnx_import import AdoptError
 from training.onnx_import.options import Wishes
 

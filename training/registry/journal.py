@@ -12,23 +12,12 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from service.models.repository import parse_version
 
 ROLLBACK = "models rollback"
-
-
-def now() -> str:
-    """The time as ISO 8601 in UTC, to the second: ``2026-11-24T12:00:00Z``."""
-    return as_text(datetime.now(UTC).timestamp())
-
-
-def as_text(seconds: float) -> str:
-    """A time, in seconds since 1970, in the same form."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @contextmanager

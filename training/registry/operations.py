@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from service.models.repository import NoChampion, Repository, RepositoryError
-from training.cli import interrupted_runs, tables
+from training.cli import tables
 from training.data.loading import load
+from training.durable_files import STAGING_PREFIX, sync
 from training.errors import TrainingError
 from training.export.verify import answers, check
 from training.measure.card import accuracy, measured_on, part
 from training.measure.compare import compare
-from training.network import checkpoint
+from training.network import checkpoint, interrupted_runs
 from training.registry import journal, promote
-from training.registry.publish import STAGING_PREFIX, locked, sync
+from training.registry.publish import locked
 
 
 class VersionsError(TrainingError):

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from service.models.repository import NoChampion, Repository, RepositoryError
+from training.durable_files import replace
 from training.export.verify import VerificationFailed, check
 from training.measure.card import accuracy, measured_on, part
 from training.registry import journal
-from training.registry.publish import PublishError, locked, publish, replace
+from training.registry.publish import PublishError, locked, publish
+from training.timestamps import now
 
 # Accuracies are counts divided by counts: this is less than any image and more than rounding.
 ROUNDING = 1e-9
@@ -153,7 +155,7 @@ def promote(root: Path, version: int, *, reason: str, command: str) -> None:
     except VerificationFailed as error:
         raise PublishError(f"nothing was promoted: version {version}: {error}") from error
     entry = {
-        "when": journal.now(),
+        "when": now(),
         "version": str(version),
         "previous": _previous(repository),
         "reason": reason,

@@ -12,25 +12,21 @@ old; where the filesystem has no locks (some network volumes) the rename alone d
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
 import secrets
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from service.models.repository import NAME, Repository, RepositoryError, parse_version
+from training.durable_files import STAGING_PREFIX, lock, sweep, sync
 from training.errors import TrainingError
 from training.measure.card import part
 
-STAGING_PREFIX = ".staging-"
-# Only where there are no locks to tell whether an owner lives: older than any run takes.
-ABANDONED_AFTER_S = 7 * 24 * 3600
 TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
 
 
@@ -122,44 +118,6 @@ def published(repository: Repository, run: str) -> int | None:
     return None
 
 
-def lock(descriptor: int, *, wait: bool) -> bool | None:
-    """Locks an open file or folder: True; False where another holds it; None without locks.
-
-    The lock goes with the descriptor, and with the process.
-    """
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        return False
-    except OSError:
-        return None
-    return True
-
-
-def sync(path: Path) -> None:
-    """Waits until a file, or a folder's list of names, is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def replace(path: Path, content: bytes) -> None:
-    """Gives a file new content in one step; where that fails it keeps the old.
-
-    Raises OSError where it fails. To be called under :func:`locked`.
-    """
-    staged = path.with_name(f"{STAGING_PREFIX}{path.name}-{secrets.token_hex(8)}")
-    try:
-        staged.write_bytes(content)
-        sync(staged)
-        staged.replace(path)
-        sync(path.parent)
-    finally:
-        staged.unlink(missing_ok=True)
-
-
 def _rename_into_place(staged: Path, target: Path) -> bool:
     """Renames, or gives False where the target's name is taken."""
     # The kernel would let a folder replace an empty one; every other name in use it refuses.
@@ -189,26 +147,3 @@ def _make_folder(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for path in missing:
         sync(path.parent)
-
-
-def sweep(folder: Path) -> None:
-    """Removes what processes left behind that are gone: their locks went with them."""
-    for path in folder.glob(f"{STAGING_PREFIX}*"):
-        with suppress(OSError), abandoned(path) as free:  # Another's is hidden and harmless.
-            if free:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-@contextmanager
-def abandoned(path: Path) -> Iterator[bool]:
-    """Whether nobody is at this file or folder any more; in the block nobody else comes to it.
-
-    Raises OSError where it cannot be opened.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        free = lock(descriptor, wait=False)
-        age_s = time.time() - os.fstat(descriptor).st_mtime
-        yield bool(free) or (free is None and age_s > ABANDONED_AFTER_S)
-    finally:
-        os.close(descriptor)

@@ -46,7 +46,7 @@ non_digits = 0.1
 KILLED = """
 import os, sys
 from training.__main__ import main
-from training.cli.report import Report
+from training.report import Report
 
 tell, last, number = Report.epoch, int(sys.argv[1]), int(sys.argv[2])
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from training.durable_files import abandoned
 from training.errors import TrainingError
 from training.network.checkpoint import STATE
-from training.registry.journal import as_text
-from training.registry.publish import abandoned
+from training.timestamps import as_text
 
 
 class StoppedError(TrainingError):

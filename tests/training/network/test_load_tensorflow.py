@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from training.cli.quiet import quiet_stderr
+from training.network.load_tensorflow import quiet_stderr
 
 
 def test_what_is_written_to_the_descriptor_is_held_back(capfd: pytest.CaptureFixture[str]) -> None:

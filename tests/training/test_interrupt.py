@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from training.cli.interrupt import Stopped, held, stoppable
+from training.interrupt import Stopped, held, stoppable
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from service.answer.scores import score
-from training.cli.report import Report
 from training.measure.measure import Measured
+from training.report import Report
 
 KINDS = {
     "noise": {"trained": True, "auroc": 1.0, "caught": 0.999, "doubted": 1.0},
