@@ -5,14 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from service.settings import SettingsError, read_settings
+from service.cli.serve import parse_settings
+from service.settings import SettingsError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the service; returns 0 after a stop, 1 after a failure told in one line."""
+    """Runs the service. Returns 0 after a stop, 1 after a failure that one line explains."""
     try:
-        settings = read_settings(arguments)
-        # What serves is only imported once it is wanted: --help and wrong flags answer at once.
+        settings = parse_settings(arguments)
+        # The server is imported last: --help and a wrong flag answer without it.
         from service.server import ServeError, run
 
         try:

@@ -46,7 +46,7 @@ def create_app(settings: Settings | None = None, shared: Path | None = None) -> 
     Raises :class:`service.settings.SettingsError`. The application's start raises
     :class:`service.models.versions.StartError` if no champion can be loaded.
     """
-    settings = read_settings([]) if settings is None else settings
+    settings = read_settings() if settings is None else settings
     core = build_core(settings, shared)
     routes = [route for router in _ROUTERS for route in router.routes]
     routes += docs.router(tuple(routes)).routes

@@ -1,17 +1,16 @@
-"""Every knob of the service, read in one place: environment ``MNIST_*``, and flags that beat it.
+"""The settings of the service: what they mean, their ranges, and their environment variables.
 
-A name that is not a setting stops the start and is named, so that a misspelt limit is never
-silently the default. What Kubernetes injects for a Service called ``mnist`` is told apart.
+An unknown ``MNIST_`` variable stops the start, so that a misspelt limit is never silently the
+default. The variables that Kubernetes injects for a Service named ``mnist`` are ignored.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -21,7 +20,7 @@ Provider = Literal["auto", "cpu", "cuda"]
 PREFIX = "MNIST_"
 MIB = 1 << 20
 
-# Kubernetes sets these for every Service in the namespace, named after it in capitals:
+# Kubernetes sets these for every Service in the namespace, with the Service's name in capitals:
 # MNIST_SERVICE_HOST, MNIST_SERVICE_PORT[_NAME], MNIST_PORT=tcp://..., MNIST_PORT_8000_TCP[_...].
 _KUBERNETES_NAME = re.compile(
     r"MNIST_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
@@ -31,7 +30,7 @@ _KUBERNETES_ADDRESS = re.compile(r"(tcp|udp|sctp)://\S+")
 
 
 class SettingsError(Exception):
-    """A setting that cannot be used; one line names it, its value and what is wrong."""
+    """A wrong environment variable; one line has its name, its value and the reason."""
 
 
 class Settings(BaseSettings):
@@ -41,48 +40,58 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, extra="forbid", frozen=True, allow_inf_nan=False
     )
 
-    host: str = Field(default="127.0.0.1", description="address to listen on; 0.0.0.0 for all")
-    port: int = Field(
-        default=8000, ge=0, le=65535, description="port to listen on; 0 for any free one"
+    host: str = Field(
+        default="127.0.0.1", description="address to listen on; 0.0.0.0 for all interfaces"
     )
-    workers: int = Field(default=1, ge=1, le=256, description="processes that share the port")
-    models: Path = Field(default=Path("models"), description="the model repository")
+    port: int = Field(
+        default=8000, ge=0, le=65535, description="port to listen on; 0 for any free port"
+    )
+    workers: int = Field(
+        default=1, ge=1, le=256, description="number of processes that share the port"
+    )
+    models: Path = Field(default=Path("models"), description="folder of the model repository")
     data: Path = Field(
         default=Path(__file__).resolve().parent.parent / "training" / "mnist",
-        description="folder with MNIST's test files, for /evaluate?dataset=mnist-test",
+        description="folder with the MNIST test files, for /evaluate?dataset=mnist-test",
     )
-    provider: Provider = Field(default="auto", description="what runs the model")
+    provider: Provider = Field(
+        default="auto", description="where the model runs; auto: CUDA if it works, else the CPU"
+    )
 
     batch_rows: int = Field(
-        default=64, ge=1, le=4096, description="largest batch in one run, in images"
+        default=64, ge=1, le=4096, description="largest batch of one execution, in images"
     )
     queue_rows: int = Field(
-        default=16_384, ge=1, description="images waiting before requests get 429"
+        default=16_384, ge=1, description="images in the queue above which requests get 429"
     )
     max_loaded: int = Field(
-        default=3, ge=1, le=64, description="versions kept loaded, champion included"
+        default=3, ge=1, le=64, description="versions in memory, the champion included"
     )
 
     max_body_bytes: int = Field(
         default=16 * MIB, ge=1024, description="largest body in bytes, also after decompression"
     )
     max_evaluate_body_bytes: int = Field(
-        default=96 * MIB, ge=1024, description="the same for /evaluate"
+        default=96 * MIB, ge=1024, description="largest body of /evaluate in bytes"
     )
     max_waiting_bytes: int = Field(
-        default=512 * MIB, ge=1024, description="bytes of large bodies held before requests get 429"
+        default=512 * MIB,
+        ge=1024,
+        description="bytes of large bodies in memory above which requests get 429",
     )
     max_images: int = Field(default=4096, ge=1, description="most images in a request")
-    max_evaluate_images: int = Field(default=100_000, ge=1, description="the same for /evaluate")
+    max_evaluate_images: int = Field(
+        default=100_000, ge=1, description="most images in a request to /evaluate"
+    )
     max_picture_pixels: int = Field(
-        default=64_000_000, ge=784, description="most pixels in a picture, from its header"
+        default=64_000_000, ge=784, description="most pixels in a picture, by its header"
     )
     max_picture_side: int = Field(
         default=16_384, ge=28, description="longest side of a picture, in pixels"
     )
 
     header_timeout_s: float = Field(
-        default=20.0, gt=0, description="seconds in which the request's head must arrive"
+        default=20.0, gt=0, description="seconds in which the head of a request must arrive"
     )
     body_timeout_s: float = Field(
         default=30.0, gt=0, description="seconds in which the body must arrive"
@@ -90,22 +99,27 @@ class Settings(BaseSettings):
     deadline_s: float = Field(
         default=10.0, gt=0, description="seconds after which a request gets 504"
     )
-    evaluate_deadline_s: float = Field(default=120.0, gt=0, description="the same for /evaluate")
+    evaluate_deadline_s: float = Field(
+        default=120.0, gt=0, description="seconds after which a request to /evaluate gets 504"
+    )
     keep_alive_s: int = Field(
-        default=75, ge=1, description="seconds an idle connection is kept; more than the proxy's"
+        default=75,
+        ge=1,
+        description="seconds after which an idle connection is closed; set more than the proxy's",
     )
     drain_delay_s: float = Field(
         default=1.0,
         ge=0,
-        description="seconds after SIGTERM in which readiness is 503 and all is served",
+        description="seconds after SIGTERM in which readiness answers 503 and new requests are "
+        "still answered",
     )
     drain_timeout_s: int = Field(
-        default=10, ge=1, description="seconds in which running requests may then finish"
+        default=10, ge=1, description="seconds after that in which running requests can finish"
     )
 
-    access_log: bool = Field(default=True, description="one log line a request")
+    access_log: bool = Field(default=True, description="write one log line for each request")
     log_format: Literal["auto", "json", "console"] = Field(
-        default="auto", description="auto: console on a terminal, else json"
+        default="auto", description="form of the log; auto: console on a terminal, else json"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="least severity that is logged"
@@ -120,54 +134,29 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what is passed; :func:`read_settings` knows what of the environment counts."""
+        """Returns only the arguments: :func:`read_settings` selects the environment variables."""
         return (init_settings,)
 
 
 def read_settings(
-    arguments: Sequence[str] | None = None, environment: Mapping[str, str] | None = None
+    flags: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None
 ) -> Settings:
-    """The settings from command-line ``arguments`` and the ``environment``.
+    """Returns the settings of the ``environment`` (default: the process's) and of valid ``flags``.
 
-    Raises :class:`SettingsError` for an unknown ``MNIST_`` name or a bad value. Wrong flags print
-    a usage line and exit with status 2, as argparse does.
+    Flags win. Raises :class:`SettingsError` for an unknown ``MNIST_`` variable or a wrong value.
     """
-    flags = {k: v for k, v in vars(_parser().parse_args(arguments)).items() if v is not None}
-    values = {**_from_environment(os.environ if environment is None else environment), **flags}
+    variables = _from_environment(os.environ if environment is None else environment)
     try:
-        return Settings(**values)
+        return Settings(**{**variables, **(flags or {})})
     except ValidationError as error:
-        raise SettingsError(_explain(error, flags)) from None
+        raise SettingsError(explain(error, lambda name: f"{PREFIX}{name.upper()}")) from None
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="serve",
-        allow_abbrev=False,
-        description="Serves the champion of a model repository over HTTP.",
-        epilog=f"Every flag is also an environment variable: --max-images is {PREFIX}MAX_IMAGES.",
+def explain(error: ValidationError, spell: Callable[[str], str]) -> str:
+    """Returns one line with every wrong value and its reason; ``spell`` turns a field to a name."""
+    return "; ".join(
+        f"{spell(str(item['loc'][0]))}={item['input']}: {item['msg']}" for item in error.errors()
     )
-    for name, field in Settings.model_fields.items():
-        flag = f"--{name.replace('_', '-')}"
-        default = field.default
-        text = f"{field.description} (default: {_shown(default)})"
-        if field.annotation is bool:
-            parser.add_argument(
-                flag, action=argparse.BooleanOptionalAction, default=None, help=text
-            )
-        else:
-            literal = get_origin(field.annotation) is Literal
-            choices = "|".join(get_args(field.annotation)) if literal else None
-            parser.add_argument(flag, metavar=choices or name.split("_")[-1].upper(), help=text)
-    return parser
-
-
-def _shown(default: Any) -> str:
-    if isinstance(default, Path) and default.is_absolute():
-        return "the repository's training/mnist"
-    if isinstance(default, bool):
-        return "on" if default else "off"
-    return str(default)
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -177,7 +166,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
             continue
         key = name.removeprefix(PREFIX).lower()
         if key not in Settings.model_fields:
-            raise SettingsError(f"unknown setting {name}; see serve --help for those there are")
+            raise SettingsError(f"unknown setting {name}; serve --help lists the settings")
         values[key] = value
     return values
 
@@ -186,12 +175,3 @@ def _is_from_kubernetes(name: str, value: str) -> bool:
     if _KUBERNETES_NAME.fullmatch(name):
         return True
     return bool(_KUBERNETES_PORT.fullmatch(name) and _KUBERNETES_ADDRESS.fullmatch(value))
-
-
-def _explain(error: ValidationError, flags: Mapping[str, Any]) -> str:
-    lines = []
-    for item in error.errors():
-        key = str(item["loc"][0])
-        name = f"--{key.replace('_', '-')}" if key in flags else f"{PREFIX}{key.upper()}"
-        lines.append(f"{name}={item['input']}: {item['msg']}")
-    return "; ".join(lines)

@@ -26,9 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _train(arguments: list[str] | None) -> int:
     with held():  # NumPy may crash where it is interrupted while it loads
+        from service.cli.output import in_one_line
         from service.models.repository import RepositoryError
         from training.cli.flags import parse
-        from training.cli.usage import in_one_line
         from training.errors import TrainingError
         from training.report import Report
         from training.run import train

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from service.answer.scores import Scores
 from service.background.threads import worker_threads
 from service.models.repository import Repository
-from training.cli import interrupted_runs
 from training.cli.flags import Command
 from training.data.loading import Dataset, Split, load, split
 from training.errors import TrainingError
@@ -21,6 +20,7 @@ from training.export.verify import LessAccurate, Verification, verify, verify_in
 from training.interrupt import finish_first
 from training.measure import card
 from training.measure.measure import measure
+from training.network import interrupted_runs
 from training.network.checkpoint import Checkpoint, State
 from training.network.history import Epoch, History
 from training.network.load_tensorflow import quiet_stderr
@@ -109,7 +109,7 @@ def _fit(
 def _stopped(command: Command, checkpoint: Checkpoint, report: Report) -> State | None:
     """Where the run that is to go on was stopped; None where it begins."""
     if others := interrupted_runs.kept(command.checkpoints):
-        report.resume(interrupted_runs.told(others))
+        report.resume(interrupted_runs.summary(others))
     if not command.resume:
         if checkpoint.exists():
             report.resume("a run like this was stopped; --resume would go on with it")

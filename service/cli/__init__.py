@@ -1,1 +1,1 @@
-"""The commands beside ``serve``."""
+"""The command lines of ``serve`` and ``predict``, and what all commands share."""

@@ -85,8 +85,9 @@ class Said:
         assert err.startswith("models: ") == bool(status)
         return out + err
 
-    def json(self, *arguments: str) -> Any:
-        return json.loads(self(*arguments, "--json"))
+    def json(self, *arguments: str, status: int = 0) -> Any:
+        """The JSON on standard output."""
+        return json.loads(self(*arguments, "--json", status=status).split("\nmodels: ")[0])
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from training.cli.usage import Parser, add_models
+from service.cli.parser import Parser, add_models, add_version
+from service.cli.parser import parse as parse_line
 from training.config import Config, ConfigError, recipe_names
 from training.network import checkpoint
 
@@ -35,7 +36,7 @@ class Command:
 def parse(arguments: list[str] | None = None) -> Command:
     """Reads the command line; ends with status 2 and one line where it cannot be used."""
     parser = _parser()
-    options = vars(parser.parse_args(arguments))
+    options = vars(parse_line(parser, arguments))
     knobs = {name: options[name] for name in Config.model_fields if name in options}
     recipe = options["recipe"] or DEFAULT_RECIPE.get(knobs.get("architecture", ""), "default")
     try:
@@ -58,7 +59,7 @@ def parse(arguments: list[str] | None = None) -> Command:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     parser = Parser(
         prog="train",
         description="Trains a digit classifier, proves its ONNX export, publishes it as a new "
@@ -69,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         f"settings to begin with: {', '.join(recipe_names())}, or a TOML file "
         "(default: default, or tutorial with --architecture mlp)"
     )
+    add_version(parser)
     parser.add_argument("--recipe", metavar="NAME|PATH", help=told)
     _add_places(parser)
     _add_promotion(parser)

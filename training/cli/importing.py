@@ -11,18 +11,17 @@ from dataclasses import asdict
 from pathlib import Path
 
 from service.models.repository import Repository
-from training.cli import tables
 from training.measure import card
 from training.onnx_import.options import Wishes
 from training.onnx_import.sandbox import adopt_apart
-from training.registry.operations import Answer
+from training.registry.operations import Report
 from training.registry.promote import release
 from training.registry.publish import staging
 
 ARCHITECTURE = "imported"
 
 
-def import_file(repository: Repository, path: Path, wishes: Wishes, data: Path | None) -> Answer:
+def import_file(repository: Repository, path: Path, wishes: Wishes, data: Path | None) -> Report:
     """Takes the model at ``path`` in and publishes it as a new version.
 
     Raises:
@@ -51,5 +50,4 @@ def import_file(repository: Repository, path: Path, wishes: Wishes, data: Path |
         staged.write_bytes(model)
         convert.stamp(staged, card.story(story))
         version, _ = release(folder, repository.root, story, wanted=False)
-    report = {"version": str(version), **story}
-    return Answer(report, tables.imported(story, version))
+    return {"version": str(version), **story}

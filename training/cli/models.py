@@ -1,23 +1,27 @@
-"""The ``models`` command: looks after the model repository. See ``training.cli.subcommands``.
+"""The ``models`` command: looks after the model repository.
 
-Runs with what serving needs: no Keras, no TensorFlow, no onnx. What takes long to import is
-imported inside, where Ctrl-C already has its one line.
+It needs what serving needs: no Keras, no TensorFlow, no onnx. It imports slow libraries late, so
+that ``--help`` and completion are fast and Ctrl-C ends in one line.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
+from service.cli.output import in_one_line, print_text
 from training.interrupt import Stopped, held, stoppable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; 0 on success, 1 on a failure told in one line, 2 on wrong usage."""
+    """Runs the command. Returns 0 on success, 1 after a failure that one line explains.
+
+    Wrong usage exits with status 2. Ctrl-C and SIGTERM return 130 and 143, as in a shell.
+    """
     try:
-        with stoppable():  # so that what runs beside this process is ended with it
+        with stoppable():
             return _run(arguments)
     except Stopped as stopped:
         _fail("interrupted")
@@ -25,30 +29,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    with held():  # NumPy may crash where it is interrupted while it loads
-        from service.models.repository import RepositoryError
-        from training.cli.subcommands import answer, parse
-        from training.cli.usage import in_one_line
-        from training.errors import TrainingError
+    from training.cli.subcommands import parse_command
 
-    options = parse(arguments)
+    options = parse_command(arguments)
     try:
-        found = answer(options)
-        text = json.dumps(found.report, indent=2) if options.json else "\n".join(found.lines)
-        print(text, flush=True)
-    except (TrainingError, RepositoryError) as error:
-        return _fail(str(error))
+        with held():  # NumPy can crash if a signal interrupts its import
+            from service.models.repository import RepositoryError
+            from training.cli.answers import answer
+            from training.errors import TrainingError
+    except ModuleNotFoundError as error:
+        why = f"{error.name} is not installed: pip install 'mnist-serve[cpu]'"
+        return _fail(why, as_json=options.json)
+    try:
+        report, lines = answer(options)
+    except (TrainingError, RepositoryError, OSError) as error:
+        return _fail(_explanation(error), as_json=options.json)
+    try:
+        print_text(json.dumps(report, indent=2) if options.json else "\n".join(lines))
     except BrokenPipeError:
-        # Whoever read the output has gone; the interpreter shall not try to flush it again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
         return _fail(in_one_line(error))
-    return _fail(found.damage) if found.damage else 0
+    return _fail(report["error"]) if "error" in report else 0
 
 
-def _fail(why: str) -> int:
+def _explanation(error: Exception) -> str:
+    """Returns the reason and, if one is known, what to do about it."""
+    from service.models.repository import NoChampion
+
+    text = in_one_line(error) if isinstance(error, OSError) else str(error)
+    if isinstance(error, NoChampion):
+        return f"{text}; `models promote N` makes version N champion"
+    if isinstance(error, PermissionError) or isinstance(error.__cause__, PermissionError):
+        return f"{text}; run this as the owner of the files, or change their permissions"
+    return text
+
+
+def _fail(why: str, *, as_json: bool = False) -> int:
+    """Prints the reason to standard error and, if asked for, as JSON to standard output."""
     print(f"models: {why}", file=sys.stderr)
+    if as_json:
+        with suppress(OSError):
+            print_text(json.dumps({"error": why}))
     return 1
 
 

@@ -1,62 +1,90 @@
-"""The ``models`` command's answers as lines for people."""
+"""Turns the reports of the ``models`` command into lines for people."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from training.measure.compare import Comparison
+Report = Mapping[str, Any]
 
 HEADINGS = (
     *("VERSION", "CHAMPION", "CREATED", "ARCHITECTURE", "WEIGHTS", "ACCURACY", "SIZE", "LATENCY"),
 )
 MOST_CHANGES = 20
+NOTHING = "nothing to remove"
+FOLLOWS = "; a running service loads it within 2 seconds"
 
 
-def versions(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A line for each version, in columns; a damaged one says what is wrong."""
-    if not rows:
-        return ["no versions"]
-    cells = [HEADINGS, *(_cells(row) for row in rows)]
-    widths = [
-        max(map(len, column)) for column in zip(*(c for c in cells if len(c) > 3), strict=True)
-    ]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=False)).rstrip()
-        for line in cells
-    ]
+def versions(report: Report) -> list[str]:
+    """Returns a line for each version, in columns; the line of a damaged one has the reason."""
+    if not report["versions"]:
+        return ["no versions; train or models import FILE.onnx publishes one"]
+    return _columns([HEADINGS, *map(_cells, report["versions"])])
 
 
-def card(content: Mapping[str, Any]) -> list[str]:
-    """Every plain figure of a card, one a line, named by its way through the card."""
-    pairs = list(_flat(content))
-    width = max(len(name) for name, _ in pairs)
-    return [f"{name.ljust(width)}  {value}" for name, value in pairs]
+def card(content: Report) -> list[str]:
+    """Returns a line for each value of a card, with its path in the card."""
+    return _columns(list(_flat(content)))
 
 
-def comparison(compared: Comparison, first: int, second: int) -> list[str]:
-    """Accuracies, McNemar's test and the first images that changed sides."""
+def verified(report: Report) -> list[str]:
+    """Returns what the checks of a version found."""
+    count, accuracy = report["test"]["count"], report["test"]["accuracy"]
+    as_in_card = report["test"]["as_in_card"]
+    same = "as in its card" if as_in_card else "its card has other test images (see --data)"
     lines = [
-        f"version {first}: {compared.first_accuracy:.4f}",
-        f"version {second}: {compared.second_accuracy:.4f}",
+        f"SHA-256    {report['sha256']}, as in its card",
+        "interface  image uint8 [batch, 28, 28] -> probabilities float32 [batch, 10]",
+        "batches    a row has the same result alone and in a batch",
+        f"accuracy   {round(accuracy * count)} of {count} right, {accuracy:.4f}; {same}",
+    ]
+    if isinstance(parent := report["float32_accuracy"], float):
+        lines.append(f"weights    int8, converted from float32 with accuracy {parent:.4f}")
+    return [*lines, f"version {report['version']} passed every check"]
+
+
+def promoted(report: Report) -> list[str]:
+    """Returns what a promotion changed, and why."""
+    follows = "" if report["champion"] == report["previous"] else FOLLOWS
+    return [f"version {report['champion']} is champion: {report['reason']}{follows}"]
+
+
+def rolled_back(report: Report) -> list[str]:
+    """Returns what a rollback changed."""
+    replaced = f"in place of version {report['previous']}"
+    return [f"version {report['champion']} is champion again, {replaced}{FOLLOWS}"]
+
+
+def pruned(report: Report) -> list[str]:
+    """Returns which versions were removed, and which are left."""
+    removed = f"removed {', '.join(report['removed'])}" if report["removed"] else NOTHING
+    return [f"{removed}; kept {', '.join(report['kept'])}"]
+
+
+def comparison(report: Report) -> list[str]:
+    """Returns both accuracies, McNemar's test and the first images that only one has right."""
+    first, second = report["first"], report["second"]
+    lines = [
+        f"version {first}: {report['first_accuracy']:.4f}",
+        f"version {second}: {report['second_accuracy']:.4f}",
         (
-            f"both right {compared.both_right}, both wrong {compared.both_wrong}, "
-            f"only {first} right {compared.only_first_right}, "
-            f"only {second} right {compared.only_second_right}, of {compared.count} images"
+            f"both right {report['both_right']}, both wrong {report['both_wrong']}, "
+            f"only {first} right {report['only_first_right']}, "
+            f"only {second} right {report['only_second_right']}, of {report['count']} images"
         ),
-        f"McNemar's exact test: p = {compared.p_value:.3g}",
+        f"McNemar's exact test: p = {report['p_value']:.3g}",
     ]
     lines += [
-        f"image {change.index}: a {change.label}; {first} reads {change.first}, {second} reads "
-        f"{change.second}"
-        for change in compared.changes[:MOST_CHANGES]
+        f"image {change['index']}: label {change['label']}; {first} answers {change['first']}, "
+        f"{second} answers {change['second']}"
+        for change in report["changes"][:MOST_CHANGES]
     ]
-    more = len(compared.changes) - MOST_CHANGES
+    more = len(report["changes"]) - MOST_CHANGES
     return [*lines, f"and {more} more (--json lists all)"] if more > 0 else lines
 
 
-def spread(report: Mapping[str, Any]) -> list[str]:
-    """The mean of each figure, its standard deviation, and the least and the most that were."""
+def spread(report: Report) -> list[str]:
+    """Returns mean, standard deviation, least and most of each figure."""
     table: list[tuple[str, ...]] = [("FIGURE", "MEAN", "DEVIATION", "LEAST", "MOST")]
     for name, figure in report["figures"].items():
         values = (figure["mean"], figure["deviation"], min(figure["values"]), max(figure["values"]))
@@ -65,47 +93,39 @@ def spread(report: Mapping[str, Any]) -> list[str]:
     return [f"versions {versions}; seeds {seeds}", *_columns(table)]
 
 
-def imported(card: Mapping[str, Any], version: int) -> list[str]:
-    """What an imported model was found to want, how well it does, and where it is now."""
-    part, proof = card["imported"], card["verification"]
-    table: list[tuple[str, ...]] = [
-        ("LAYOUT", "SIZE", "SCALE", "INK", "OUTPUT", "ANSWER", "ACCURACY", "LOSS", "IMAGES")
-    ]
-    table += [
-        (
-            *(str(form[key]) for key in ("layout", "size", "scale", "ink", "output", "answer")),
-            *(f"{form['accuracy']:.4f}", f"{form['loss']:.4f}", str(form["images"])),
-        )
-        for form in part["measured"]
-    ]
-    by = part["producer"] or "nobody named"
-    found = part["found"]
-    way = "one image at a time" if part["one_at_a_time"] else "any batch at once"
+def imported(report: Report) -> list[str]:
+    """Returns how an imported model wants its images, and how accurate it is."""
+    part, proof = report["imported"], report["verification"]
+    found, original = part["found"], part["original"]
+    keys = ("layout", "size", "scale", "ink", "output", "answer")
+    table: list[tuple[str, ...]] = [(*map(str.upper, keys), "ACCURACY", "LOSS", "IMAGES")]
+    for form in part["measured"]:
+        figures = (f"{form['accuracy']:.4f}", f"{form['loss']:.4f}", str(form["images"]))
+        table.append((*(str(form[key]) for key in keys), *figures))
     size = "" if found["size"] == "kept" else f" {found['size']}"
-    form = f"{found['layout']}{size}, {found['scale']}, {found['ink']}; {found['output']}: "
-    original, within = part["original"], f"{proof['largest_difference']:.1g}"
-    of = "the graph in float32" if original["changed"] else "the file as it came"
+    chosen = f"{found['layout']}{size}, {found['scale']}, {found['ink']}; {found['output']}"
+    way = "one image at a time" if part["one_at_a_time"] else "any batch at once"
+    producer = f"from {part['producer'] or 'an unknown producer'}, opset {part['opset']}"
+    reference = "the graph in float32" if original["changed"] else "the original file"
+    within = f"within {proof['largest_difference']:.1g} of {reference}"
+    kinds = "not measured on damaged digits and on non-digits: the model is too slow"
+    if "doubt" in report:
+        kinds = worst_kinds(report["robustness"], report["doubt"])
     return [
-        f"{part['file']}: by {by}, opset {part['opset']}, {card['parameters']:,} weights",
-        "tried on training images, each moved by a pixel:",
+        f"{part['file']}: {producer}, {report['parameters']:,} weights",
+        "forms tried on training images, each shifted by a pixel:",
         *(f"  {line}" for line in _columns(table)),
-        f"taken: {form}{found['answer']}; {way}",
-        f"proved on {proof['images']:,} images: within {within} of {of}",
+        f"chosen: {chosen}: {found['answer']}; {way}",
+        f"verified on {proof['images']:,} images: {within}",
         *_changed(original),
-        f"Test accuracy: {card['test']['accuracy']:.4f}",
-        _fares(card),
-        f"version {version} is published; `models promote {version}` makes it champion",
+        f"Test accuracy: {report['test']['accuracy']:.4f}",
+        kinds,
+        f"version {report['version']} is published and not promoted",
     ]
 
 
-def _fares(card: Mapping[str, Any]) -> str:
-    if "doubt" not in card:
-        return "it is too slow for more: not measured on damaged digits and on non-digits"
-    return worst_kinds(card["robustness"], card["doubt"])
-
-
-def worst_kinds(robustness: Mapping[str, float], doubt: Mapping[str, Any]) -> str:
-    """Which damaged digits are read worst, and which non-digits are caught least, in one line."""
+def worst_kinds(robustness: Mapping[str, float], doubt: Report) -> str:
+    """Returns one line: the least accurate kind of digits, and the non-digits least often found."""
     worst = min(robustness, key=robustness.__getitem__)
     caught = {name: kind["caught"] for name, kind in doubt["kinds"].items()}
     least = min(caught, key=caught.__getitem__)
@@ -116,24 +136,26 @@ def worst_kinds(robustness: Mapping[str, float], doubt: Mapping[str, Any]) -> st
     )
 
 
-def _changed(original: Mapping[str, Any]) -> list[str]:
-    """How far a graph that had to be changed is from the file as it came."""
+def _changed(original: Report) -> list[str]:
+    """Returns how far the changed graph of an imported model is from the original file."""
     if not original["changed"]:
         return []
     same = f"the same digit on {original['same_digit']:,} of {original['images']:,} images"
     by, within = original["by"], f"{original['largest_difference']:.1g}"
-    return [f"that graph and the file as it came (by {by}): {same}, within {within}"]
+    return [f"the changed graph and the original file (run by {by}): {same}, within {within}"]
 
 
 def _columns(table: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    """Returns the rows with aligned columns; a row that is shorter than the first ends freely."""
+    full = [row for row in table if len(row) == len(table[0])]
+    widths = [max(map(len, column)) for column in zip(*full, strict=True)]
     return [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in table
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip()
+        for row in table
     ]
 
 
-def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+def _cells(row: Report) -> tuple[str, ...]:
     champion = "*" if row["champion"] else ""
     if "error" in row:
         return row["version"], champion, row["error"]

@@ -1,4 +1,4 @@
-"""Mean and spread of what the cards of several versions say: one recipe, one run for each seed."""
+"""Mean and spread of the figures of several versions: one recipe, one run for each seed."""
 
 from __future__ import annotations
 
@@ -7,34 +7,32 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from service.models.repository import Repository
-from training.cli import tables
 from training.errors import TrainingError
 from training.measure.card import part
-from training.registry.operations import Answer
 
 PARTS = ("training", "test", "robustness", "doubt")
 SEED = "seed"
 
 
 class SpreadError(TrainingError):
-    """Versions that are no runs of one recipe; one line."""
+    """The versions are not runs of one recipe; one line says why."""
 
 
-def spread(repository: Repository, versions: Sequence[int]) -> Answer:
-    """Mean, standard deviation of a run (with n - 1), least and most of every figure of the cards.
+def spread(repository: Repository, versions: Sequence[int]) -> dict[str, Any]:
+    """Returns mean, standard deviation (with n - 1) and values of every figure in all the cards.
 
     Raises:
-        SpreadError: fewer than two versions, or settings that differ in more than the seed.
+        SpreadError: fewer than two versions, or other settings than the seed differ.
         RepositoryError: a card cannot be read.
     """
     if len(set(versions)) < 2:
-        raise SpreadError("a spread is of two versions or more")
+        raise SpreadError("a spread needs two versions or more")
     cards = [repository.card(version) for version in versions]
     for version, card in zip(versions, cards, strict=True):
         if others := _differ(part(cards[0], "settings"), part(card, "settings")):
             raise SpreadError(
                 f"versions {versions[0]} and {version} differ in {', '.join(others)}: "
-                "a spread is of runs that differ in their seeds"
+                "a spread needs runs that differ only in their seed"
             )
     figures = [dict(_figures({name: card.get(name) for name in PARTS})) for card in cards]
     report: dict[str, dict[str, Any]] = {}
@@ -44,8 +42,7 @@ def spread(repository: Repository, versions: Sequence[int]) -> Answer:
             mean, deviation = statistics.fmean(values), statistics.stdev(values)
             report[name] = {"mean": mean, "deviation": deviation, "values": values}
     seeds = [part(card, "settings").get(SEED) for card in cards]
-    whole = {"versions": list(map(str, versions)), "seeds": seeds, "figures": report}
-    return Answer(whole, tables.spread(whole))
+    return {"versions": list(map(str, versions)), "seeds": seeds, "figures": report}
 
 
 def _differ(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
@@ -54,7 +51,7 @@ def _differ(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
 
 
 def _figures(value: Any, name: str = "") -> Iterator[tuple[str, float]]:
-    """Every number by its way through the card; lists and truth values have none."""
+    """Yields every number with its path in the card; skips lists and booleans."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _figures(inner, f"{name}.{key}" if name else str(key))

@@ -1,4 +1,4 @@
-"""What runs that were stopped keep on disk: told of, so that nobody forgets it, and removed."""
+"""The checkpoints that interrupted runs left on disk: lists, describes and removes them."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from training.timestamps import as_text
 
 
 class StoppedError(TrainingError):
-    """What a run keeps cannot be removed; one line."""
+    """A checkpoint cannot be removed; one line says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """The checkpoint of one run that no process is at."""
+    """The checkpoint of one run that no process works on."""
 
     folder: Path
     size_bytes: int
     written: float
-    """When the last epoch was kept, in seconds since 1970."""
+    """The time of the last checkpoint, in seconds since 1970."""
 
     def as_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
+        """Returns plain JSON values."""
         written = as_text(self.written)
         return {"folder": str(self.folder), "size_bytes": self.size_bytes, "written": written}
 
 
 def kept(root: Path) -> list[Kept]:
-    """What the runs under ``root`` keep that were stopped, the oldest first."""
+    """Returns the checkpoints of interrupted runs under ``root``, the oldest first."""
     found = []
     for path in root.glob(f"*/{STATE}"):
         with suppress(OSError), abandoned(path.parent) as free:
@@ -47,7 +47,7 @@ def kept(root: Path) -> list[Kept]:
 
 
 def remove(root: Path) -> list[Kept]:
-    """Removes them, and gives what was removed; a run that goes on keeps its own.
+    """Removes the checkpoints of interrupted runs and returns them; keeps those of running ones.
 
     Raises:
         StoppedError: a file cannot be removed.
@@ -62,20 +62,20 @@ def remove(root: Path) -> list[Kept]:
         except OSError as error:
             raise StoppedError(f"{each.folder} cannot be removed: {error.strerror}") from error
     with suppress(OSError):
-        root.rmdir()  # where nothing is left
+        root.rmdir()  # succeeds if the folder is empty
     return removed
 
 
-def told(runs: Sequence[Kept]) -> str:
-    """How much, where, since when and what to do about it, in one line; the oldest come first."""
+def summary(runs: Sequence[Kept]) -> str:
+    """Returns one line: how much is where, since when, and the command that removes it."""
     root, since = runs[0].folder.parent, as_text(runs[0].written)
-    count = "1 stopped run keeps" if len(runs) == 1 else f"{len(runs)} stopped runs keep"
+    count = "1 interrupted run" if len(runs) == 1 else f"{len(runs)} interrupted runs"
     return (
-        f"{count} {mebibytes(runs)} in {root}, since {since}; "
-        f"models prune --checkpoints {shlex.quote(str(root))} removes that"
+        f"{count} left {mebibytes(runs)} in {root}, the oldest since {since}; "
+        f"to remove: models prune --checkpoints {shlex.quote(str(root))}"
     )
 
 
 def mebibytes(runs: Sequence[Kept]) -> str:
-    """What they keep, all together."""
+    """Returns the size of all of them together."""
     return f"{sum(each.size_bytes for each in runs) / (1 << 20):.1f} MiB"

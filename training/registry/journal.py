@@ -1,9 +1,9 @@
-"""The journal of champions: one line for each change, and the history read back from it.
+"""The journal of champions: one line for each change, and the history that follows from it.
 
-The ``champion`` file alone says who serves; the journal says since when and why. A line is
-written before the change it tells of, and a crash between the two leaves a line whose change never
-came. Each line therefore names the champion it found, and :func:`champions` passes over a line
-where the next one, or the ``champion`` file, still finds the same.
+The ``champion`` file names the champion; the journal says since when and why. A process writes the
+line before it changes the champion, so a crash between the two leaves a line without its change.
+Each line therefore names the champion before it: :func:`champions` skips a line if the next line,
+or the ``champion`` file, still has that earlier champion.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ ROLLBACK = "models rollback"
 
 @contextmanager
 def entered(path: Path, entry: Mapping[str, Any]) -> Iterator[None]:
-    """Appends ``entry`` to the journal; takes it out again where the ``with`` block fails."""
+    """Appends ``entry`` to the journal, and removes it again if the ``with`` block fails."""
     flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
     with os.fdopen(os.open(path, flags, 0o666), "rb+", buffering=0) as file:
         size = file.seek(0, os.SEEK_END)
         line = json.dumps(entry, allow_nan=False).encode() + b"\n"
         if size and os.pread(file.fileno(), 1, size - 1) != b"\n":
-            line = b"\n" + line  # a crash tore the line before
+            line = b"\n" + line  # a crash cut the last line
         try:
-            _write(file.fileno(), line)
+            while line:
+                line = line[os.write(file.fileno(), line) :]
             os.fsync(file.fileno())
             yield
         except BaseException:
@@ -39,10 +40,10 @@ def entered(path: Path, entry: Mapping[str, Any]) -> Iterator[None]:
 
 
 def champions(journal: Sequence[Mapping[str, Any]], champion: int) -> list[int]:
-    """Who was champion before whom, each once where it was last, ending with ``champion``.
+    """Returns the champions in order, each once, at its latest place; ``champion`` is the last.
 
-    A rollback takes those after its version off the end, so that rolling back twice goes back two
-    steps and not to and fro. A champion set by hand counts as promoted.
+    A rollback removes the versions after its target, so that a second rollback goes one step
+    further back. A champion that somebody wrote into the file by hand counts as promoted.
     """
     changes = [
         (version, parse_version(str(entry.get("previous"))), entry.get("command") == ROLLBACK)
@@ -68,8 +69,3 @@ def _enter(history: list[int], version: int | None, *, is_rollback: bool) -> Non
     if version in history:
         history.remove(version)
     history.append(version)
-
-
-def _write(descriptor: int, content: bytes) -> None:
-    while content:
-        content = content[os.write(descriptor, content) :]

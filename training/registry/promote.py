@@ -1,6 +1,6 @@
-"""Makes a version champion: the gate it has to pass, and the change of the ``champion`` file.
+"""Promotes a version: decides at the gate, then changes the ``champion`` file.
 
-Needs neither Keras nor the training data, so it works where only the service is installed.
+Needs neither Keras nor the training data: it also runs where only the service is installed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from service.models.repository import NoChampion, Repository, RepositoryError
+from service.models.repository import NAME, NoChampion, Repository, RepositoryError
 from training.durable_files import replace
 from training.export.verify import VerificationFailed, check
 from training.measure.card import accuracy, measured_on, part
@@ -18,21 +18,21 @@ from training.registry import journal
 from training.registry.publish import PublishError, locked, publish
 from training.timestamps import now
 
-# Accuracies are counts divided by counts: this is less than any image and more than rounding.
+# Smaller than the share of one image, larger than a rounding error of count / count.
 ROUNDING = 1e-9
 NOT_WANTED = "promotion was not wanted"
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether a version becomes champion, why, and who was champion when that was decided."""
+    """Whether a version becomes champion, why, and which version was champion before."""
 
     promoted: bool
     reason: str
     previous: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The form kept in the card."""
+        """Returns the decision as the card holds it."""
         previous = None if self.previous is None else str(self.previous)
         return {"promoted": self.promoted, "reason": self.reason, "previous": previous}
 
@@ -40,11 +40,10 @@ class Decision:
 def gate(
     candidate: Mapping[str, Any], champion: Mapping[str, Any] | None, tolerance: float = 0.0
 ) -> Decision:
-    """Whether the candidate's card earns it the champion's place.
+    """Decides from two cards whether the candidate replaces the champion.
 
-    Its verification passed, and its test accuracy is not below the champion's by more than
-    ``tolerance`` (a fraction: 0.001 is 10 images of 10,000). ``champion`` is None where there is
-    none yet.
+    It does if its verification passed and its test accuracy is at most ``tolerance`` below the
+    champion's (a fraction: 0.001 is 10 images of 10,000). ``champion`` is None if there is none.
     """
     if part(candidate, "verification").get("passed") is not True:
         return Decision(False, "its verification did not pass")
@@ -68,9 +67,9 @@ def gate(
 def decide(
     repository: Repository, candidate: Mapping[str, Any], tolerance: float, *, force: bool
 ) -> Decision:
-    """The gate's decision against the repository's champion; ``force`` passes it all the same.
+    """Returns the gate's decision about the candidate; ``force`` overrules a rejection.
 
-    A champion that cannot be read cannot be compared with: then nothing passes but by force.
+    While the champion cannot be read, only ``force`` promotes.
     """
     try:
         decision = gate(candidate, _champion_card(repository), tolerance)
@@ -89,20 +88,15 @@ def release(
     tolerance: float = 0.0,
     force: bool = False,
     wanted: bool = True,
-    command: str = "train",
 ) -> tuple[int, Decision]:
-    """Publishes a staged version and, where the gate allows and it is ``wanted``, promotes it.
+    """Publishes a staged version and promotes it if it is ``wanted`` and passes the gate.
 
-    All under one lock, so that the decision is about the champion that is replaced. It is kept in
-    the published card as ``promotion``. Gives the version's number and the decision.
-
-    >>> with staging(root) as folder:
-    ...     write_the_files_into(folder)
-    ...     version, decision = release(folder, root, card)
+    One lock covers both, so that the decision is about the champion that the version replaces. The
+    published card holds it as ``promotion``. Returns the version's number and the decision.
 
     Raises:
         VerificationFailed: the staged file does not serve; nothing was published.
-        PublishError: nothing was published, or it was but could not be promoted; it says which.
+        PublishError: publishing failed, or only the promotion after it; the text says which.
     """
     check(staged / "model.onnx")
     with locked(root):
@@ -112,7 +106,7 @@ def release(
         version = publish(staged, root, {**card, "promotion": decision.as_dict()})
         if decision.promoted:
             try:
-                promote(root, version, reason=decision.reason, command=command)
+                promote(root, version, reason=decision.reason, command="train")
             except PublishError as error:
                 raise PublishError(f"version {version} was published, but {error}") from error
     return version, decision
@@ -121,31 +115,30 @@ def release(
 def promote_past_gate(
     root: Path, version: int, *, tolerance: float, force: bool, command: str
 ) -> Decision:
-    """Makes a published version champion where the gate allows; the champion stays as it is.
+    """Promotes a published version if it passes the gate. Does nothing if it is champion.
 
     Raises:
         RepositoryError: the version's card cannot be read.
-        PublishError: nothing was promoted, as :func:`promote` says.
+        PublishError: :func:`promote` failed.
     """
     with locked(root):
         repository = Repository(root)
         decision = decide(repository, repository.card(version), tolerance, force=force)
         if _previous(repository) == str(version):
-            return Decision(True, "it is champion already", version)
+            return Decision(True, "it already was", version)
         if decision.promoted:
             promote(root, version, reason=decision.reason, command=command)
     return decision
 
 
 def promote(root: Path, version: int, *, reason: str, command: str) -> None:
-    """Makes ``version`` champion, after a check that it can serve. To be called under ``locked``.
+    """Makes ``version`` champion if it can serve. The caller holds ``locked`` and asked the gate.
 
-    The check: its SHA-256 is the card's, it loads, its ends are the contract's, it runs at every
-    batch size and a row alone is the same row in a batch. The gate is the caller's affair.
+    It can serve if its SHA-256 is the card's, it loads with the contract's input and output, it
+    runs at every batch size, and a row has the same result alone and in a batch.
 
     Raises:
-        PublishError: the version does not pass the check, or a file cannot be written; the
-            champion is then the one before.
+        PublishError: the version cannot serve, or a file cannot be written. The old champion stays.
     """
     repository = Repository(root)
     try:
@@ -165,8 +158,7 @@ def promote(root: Path, version: int, *, reason: str, command: str) -> None:
         with journal.entered(repository.folder / "journal.jsonl", entry):
             replace(repository.folder / "champion", f"{version}\n".encode())
     except OSError as error:
-        where = error.filename or repository.folder
-        raise PublishError(f"nothing was promoted: {where}: {error.strerror or error}") from error
+        raise PublishError.because(error, "nothing was promoted", root / NAME) from error
 
 
 def _champion_card(repository: Repository) -> dict[str, Any] | None:

@@ -1,18 +1,20 @@
-"""Puts a finished version into the model repository: staged, made durable, renamed into place.
+"""Publishes a finished version: stages it, makes it durable, renames it into the repository.
 
-A reader sees all of a version or none of it. The files are written to a hidden folder on the same
-filesystem as the versions, fsynced, and the folder is renamed to the version's number in one step
-that the kernel refuses where that number is taken. Whatever stops the process before the rename,
-a full disk or a SIGKILL, leaves a hidden folder that no reader looks at and the next run removes.
+Readers see a whole version or none. Publishing writes the files to a hidden folder on the same
+filesystem, fsyncs them, and renames the folder to the version's number. The kernel refuses the
+rename if that number is taken. A crash before the rename leaves a hidden folder: readers ignore it,
+the next run removes it.
 
-The lock only keeps two processes from trying for one number, and the gate's answer from growing
-old; where the filesystem has no locks (some network volumes) the rename alone decides.
+The lock keeps a second process from choosing the same number, and from changing the champion
+between the gate's decision and the promotion. On a filesystem without locks (some network volumes)
+the rename alone decides who gets a number.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import json
 import os
 import secrets
@@ -33,12 +35,17 @@ TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
 class PublishError(TrainingError):
     """Nothing was published, or nothing was promoted; one line says why."""
 
+    @classmethod
+    def because(cls, error: OSError, outcome: str, path: Path) -> PublishError:
+        """Returns the error for what the system refused; ``path`` if ``error`` names no file."""
+        return cls(f"{outcome}: {error.filename or path}: {error.strerror or error}")
+
 
 @contextmanager
 def locked(root: Path) -> Iterator[None]:
-    """Keeps other publishing and promoting processes out of the repository under ``root``.
+    """Keeps other processes from publishing and promoting in the repository under ``root``.
 
-    Makes the repository's folder where it is missing. Not reentrant: one level per process.
+    Creates the repository's folder if it is missing. A process cannot take the lock twice.
     """
     folder = root / NAME
     try:
@@ -55,9 +62,9 @@ def locked(root: Path) -> Iterator[None]:
 
 @contextmanager
 def staging(root: Path) -> Iterator[Path]:
-    """Gives an empty folder to write a version's files to; gone at the end unless published.
+    """Yields an empty folder for a version's files, and removes it unless it was published.
 
-    Raises :class:`PublishError` where a file cannot be written, there or in the ``with`` block.
+    Raises :class:`PublishError` if a file cannot be written, here or in the ``with`` block.
     """
     descriptor = -1
     folder = root / NAME / f"{STAGING_PREFIX}{secrets.token_hex(8)}"
@@ -69,8 +76,7 @@ def staging(root: Path) -> Iterator[Path]:
             lock(descriptor, wait=False)
         yield folder
     except OSError as error:
-        where = error.filename or folder
-        raise PublishError(f"nothing was published: {where}: {error.strerror or error}") from error
+        raise PublishError.because(error, "nothing was published", folder) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         if descriptor >= 0:
@@ -78,39 +84,33 @@ def staging(root: Path) -> Iterator[Path]:
 
 
 def publish(staged: Path, root: Path, card: Mapping[str, Any]) -> int:
-    """Publishes the files in ``staged`` with this card, to be called under :func:`locked`.
+    """Publishes the files in ``staged`` with this card. The caller holds :func:`locked`.
 
-    Adds ``version``, ``sha256`` and ``size_bytes`` of ``model.onnx`` to the card, writes it as
-    ``card.json`` and gives the version's number: one above every number that was ever used.
-    Raises :class:`PublishError` where a file cannot be written.
+    Adds ``version``, and ``sha256`` and ``size_bytes`` of ``model.onnx``, to the card and writes it
+    as ``card.json``. Returns the version's number: one above every number that was ever used.
+    Raises :class:`PublishError` if a file cannot be written.
     """
     folder = root / NAME
     try:
         model = (staged / "model.onnx").read_bytes()
-        described = {
-            "version": "",
-            **card,
-            "sha256": hashlib.sha256(model).hexdigest(),
-            "size_bytes": len(model),
-        }
-        for number in range(first := _next_version(Repository(root)), first + 1000):
+        digest = hashlib.sha256(model).hexdigest()
+        described = {"version": "", **card, "sha256": digest, "size_bytes": len(model)}
+        for number in itertools.count(_next_version(Repository(root))):
             described["version"] = str(number)
             text = json.dumps(described, indent=2, allow_nan=False)
             (staged / "card.json").write_text(text + "\n", encoding="utf-8")
-            for path in staged.iterdir():
+            for path in (*staged.iterdir(), staged):
                 sync(path)
-            sync(staged)
             if _rename_into_place(staged, folder / str(number)):
-                sync(folder)
-                return number
+                break
+        sync(folder)
     except OSError as error:
-        where = error.filename or staged
-        raise PublishError(f"nothing was published: {where}: {error.strerror or error}") from error
-    raise PublishError(f"nothing was published: {folder} has no free version number")
+        raise PublishError.because(error, "nothing was published", staged) from error
+    return number
 
 
 def published(repository: Repository, run: str) -> int | None:
-    """The version that the run of this name has published; None where there is none."""
+    """Returns the version that the run of this name published, or None."""
     for version in reversed(repository.versions()):
         with suppress(RepositoryError):
             if part(repository.card(version), "training").get("run") == run:
@@ -119,8 +119,8 @@ def published(repository: Repository, run: str) -> int | None:
 
 
 def _rename_into_place(staged: Path, target: Path) -> bool:
-    """Renames, or gives False where the target's name is taken."""
-    # The kernel would let a folder replace an empty one; every other name in use it refuses.
+    """Renames the folder. Returns False if the target's name is taken."""
+    # The kernel lets a folder replace an empty one; it refuses every other name in use.
     if os.path.lexists(target):
         return False
     try:
@@ -133,7 +133,7 @@ def _rename_into_place(staged: Path, target: Path) -> bool:
 
 
 def _next_version(repository: Repository) -> int:
-    """One above every number in use or remembered, so that a removed version's is not reused."""
+    """Returns one above every number in use or in the journal: a removed version's stays unused."""
     used = [0, *repository.versions()]
     for entry in repository.journal():
         used += [parse_version(str(entry.get(key))) or 0 for key in ("version", "previous")]

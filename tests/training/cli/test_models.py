@@ -1,191 +1,188 @@
-"""The ``models`` command shows, proves, promotes, rolls back, compares and prunes real versions."""
+"""The ``models`` command as its user meets it: what it needs, and how it fails."""
 
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from service.models.repository import Repository
-from tests.tiny import tiny_model_bytes
+from tests.tiny import tiny_model_bytes, tiny_repository
 from tests.training.conftest import Said
-from training.data import loading
+from training.cli.models import main
+
+HERE = Path(__file__).parents[3]
+UNPRIVILEGED = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.getuid() == 0 else []
+MODELS = [sys.executable, "-m", "training.cli.models"]
 
 
-def test_list_shows_each_version_and_marks_the_champion(models: Said) -> None:
-    heading, *lines = models("list").splitlines()
-    assert heading.split() == [
-        *("VERSION", "CHAMPION", "CREATED", "ARCHITECTURE"),
-        *("WEIGHTS", "ACCURACY", "SIZE", "LATENCY"),
-    ]
-    assert [line.split()[0] for line in lines] == ["1", "2", "3"]
-    assert ["*" in line for line in lines] == [False, False, True]
-    assert "31 KiB  0.012 ms" in lines[2]
-    report = models.json("list")
-    assert report["champion"] == "3"
-    best = report["versions"][2]
-    assert best["accuracy"] == Repository(models.root).card(3)["test"]["accuracy"]
-    assert f"{best['accuracy']:.4f}" in lines[2]
-
-
-def test_list_shows_a_damaged_version_and_the_others(models: Said) -> None:
-    (models.root / "mnist/2/card.json").write_text("{")
-    (models.root / "mnist/1/card.json").write_text(
-        '{"version": "1", "sha256": "", "test": 3, "verification": [], "data": "none"}'
+def run(
+    *command: object, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        list(map(str, command)),
+        cwd=HERE,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    lines = models("list").splitlines()
-    assert lines[1].split() == ["1", *"------"]
-    assert "version 2: card.json is damaged" in lines[2]
-    assert "*" in lines[3]
 
 
-def test_list_tells_of_a_damaged_champion_file_after_the_versions(models: Said) -> None:
-    (models.root / "mnist/champion").write_text("four")
-    said = models("list", status=1)
-    assert len(said.splitlines()) == 5
-    assert said.splitlines()[-1].endswith("champion is damaged: it holds b'four', not a version")
-
-
-def test_show_tells_every_figure_of_a_card(models: Said) -> None:
-    lines = models("show", "2").splitlines()
-    assert any(line.split() == ["architecture", "linear"] for line in lines)
-    assert any(line.split()[:1] == ["test.accuracy"] for line in lines)
-    assert models.json("show", "2") == Repository(models.root).card(2)
-
-
-def test_verify_proves_hash_ends_batches_and_accuracy(
-    models: Said, digits: loading.Dataset
+def test_a_missing_repository_is_one_line_and_is_not_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    card = Repository(models.root).card(3)
-    report = models.json("verify", "3")
-    assert report["passed"]
-    assert report["test"] == {**card["test"], "as_in_card": True}
-    assert models("verify", "1").endswith("version 1 is sound\n")
+    models = Said(tmp_path / "nowhere", capsys)
+    for command in ("list", "promote 1", "rollback", "prune --keep 1"):
+        said = models(*command.split(), status=1)
+        assert "nowhere/mnist does not exist; name another repository with --models DIR" in said
+        assert models.json(*command.split(), status=1) == {"error": said[len("models: ") : -1]}
+    assert not (tmp_path / "nowhere").exists()
 
 
-def test_verify_finds_an_accuracy_that_is_not_the_cards(models: Said) -> None:
-    path = models.root / "mnist/1/card.json"
-    card = json.loads(path.read_text())
-    card["test"]["accuracy"] += 0.0001
-    path.write_text(json.dumps(card))
-    said = models("verify", "1", status=1)
-    assert said.startswith("models: version 1: test accuracy is 0.")
-    card["data"]["files"] = {"digits.npz": "another data set"}
-    path.write_text(json.dumps(card))
-    assert "its card's is of other test images (see --data)" in models("verify", "1")
-
-
-def test_verify_finds_a_changed_model(models: Said) -> None:
-    path = models.root / "mnist/1/model.onnx"
-    content = bytearray(path.read_bytes())
-    content[20_000] ^= 1
-    path.write_bytes(content)
-    assert "version 1: model.onnx has SHA-256 " in models("verify", "1", status=1)
-
-
-def test_promote_passes_the_gate_or_forces_it(models: Said) -> None:
-    repository = Repository(models.root)
-    said = models("promote", "2", status=1)
-    assert said.startswith("models: version 2 was not promoted: test accuracy 0.")
-    assert repository.champion() == 3
-    assert "within the tolerance of 0.5" in models("promote", "2", "--tolerance", "0.5")
-    assert "is above the" in models("promote", "3")
-    assert models.json("promote", "1", "--force")["champion"] == "1"
-    assert repository.champion() == 1
-    assert [entry["command"] for entry in repository.journal()[3:]] == ["models promote"] * 3
-
-
-def test_promoting_the_champion_changes_nothing(models: Said) -> None:
-    before = (models.root / "mnist/journal.jsonl").read_bytes()
-    assert models("promote", "3") == "version 3 is champion: it is champion already\n"
-    assert (models.root / "mnist/journal.jsonl").read_bytes() == before
-
-
-def test_a_damaged_champion_file_is_mended_by_force(models: Said) -> None:
-    (models.root / "mnist/champion").write_bytes(b"\xff")
-    assert "the champion cannot be compared with" in models("promote", "3", status=1)
-    models("promote", "3", "--force")
-    assert Repository(models.root).champion() == 3
-
-
-def test_rollback_goes_back_champion_by_champion_and_then_says_so(models: Said) -> None:
-    repository = Repository(models.root)
-    assert models("rollback") == "version 2 is champion again, 1 back from 3\n"
-    assert models.json("rollback") == {"champion": "1", "previous": "2"}
-    assert models("rollback", status=1).endswith("left to go back to from 1: none\n")
-    models("promote", "3")
-    models("promote", "2", "--force")
-    assert models("rollback", "2") == "version 1 is champion again, 2 back from 2\n"
-    assert repository.champion() == 1
-
-
-def test_rollback_passes_over_versions_that_are_gone(models: Said) -> None:
-    subprocess.run(["rm", "-r", models.root / "mnist/2"], check=True)
-    assert "champions left to go back to from 3: only 1\n" in models("rollback", "2", status=1)
-    assert models("rollback") == "version 1 is champion again, 1 back from 3\n"
-
-
-def test_rollback_to_a_damaged_version_leaves_the_champion(models: Said) -> None:
-    (models.root / "mnist/2/model.onnx").write_bytes(b"")
-    assert "nothing was promoted: version 2: " in models("rollback", status=1)
-    assert Repository(models.root).champion() == 3
-
-
-def test_diff_compares_on_the_same_test_images(models: Said) -> None:
-    report = models.json("diff", "1", "3")
-    repository = Repository(models.root)
-    assert report["first_accuracy"] == repository.card(1)["test"]["accuracy"]
-    assert report["second_accuracy"] == repository.card(3)["test"]["accuracy"]
-    assert report["p_value"] < 1e-20
-    counts = [report[key] for key in ("both_right", "both_wrong")]
-    changed = report["only_first_right"] + report["only_second_right"]
-    assert sum(counts) + changed == report["count"] == 10_000
-    assert len(report["changes"]) == changed
-    lines = models("diff", "1", "3").splitlines()
-    assert lines[-1] == f"and {changed - 20} more (--json lists all)"
-    assert "p = 1" in models("diff", "2", "2")
-
-
-def test_diff_refuses_a_changed_model(models: Said) -> None:
-    (models.root / "mnist/1/model.onnx").write_bytes(tiny_model_bytes(3))
-    assert "version 1: model.onnx has SHA-256 " in models("diff", "3", "1", status=1)
-
-
-def test_prune_keeps_the_newest_and_the_champion(models: Said) -> None:
-    models("promote", "1", "--force")
-    assert models("prune", "--keep", "1") == "removed 2; kept 1, 3\n"
-    assert models("prune", "--keep", "1") == "nothing to remove; kept 1, 3\n"
-    assert models.json("prune", "--keep", "5") == {"removed": [], "kept": ["1", "3"]}
-    assert {path.name for path in (models.root / "mnist").iterdir()} == {
-        *("1", "3", "champion", "journal.jsonl")
-    }
-
-
-def test_prune_removes_nothing_while_the_champion_is_unknown(models: Said) -> None:
-    for content in ("", None):
-        champion = models.root / "mnist/champion"
-        champion.unlink() if content is None else champion.write_text(content)
-        models("prune", "--keep", "1", status=1)
-        assert Repository(models.root).versions() == [1, 2, 3]
+@pytest.mark.parametrize(
+    ("closed", "command", "reason"),
+    [
+        ("", "list", "{root}/mnist: Permission denied"),
+        ("", "promote 1", "{root}/mnist: Permission denied"),
+        ("mnist", "prune --keep 1", "{root}/mnist cannot be used: Permission denied"),
+        ("mnist/1/card.json", "show 1", "version 1: card.json cannot be read: Permission denied"),
+    ],
+)
+def test_files_without_permission_are_one_line_with_advice(
+    tmp_path: Path, closed: str, command: str, reason: str
+) -> None:
+    """Without the capabilities that let root into any folder."""
+    root = tiny_repository(tmp_path / "models")
+    (root / closed).chmod(0)
+    try:
+        result = run(*UNPRIVILEGED, *MODELS, *command.split(), "--models", root)
+    finally:
+        (root / closed).chmod(0o755)
+    advice = "run this as the owner of the files, or change their permissions"
+    assert result.stderr == f"models: {reason.format(root=root)}; {advice}\n"
+    assert (result.returncode, result.stdout) == (1, "")
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["show", "9"],
-        ["verify", "9"],
-        ["promote", "9"],
-        ["promote", "9", "--force"],
-        ["diff", "1", "9"],
+        *("", "dance", "show", "show one", "show 01", "rollback 0", "list --colour", "diff 1"),
+        *("promote 1 --tolerance -1", "promote 1 --tolerance nan"),
+        *("prune", "prune --keep 0", "prune --keep 1 --checkpoints here"),
     ],
 )
-def test_a_version_that_is_not_there_is_one_line(models: Said, arguments: list[str]) -> None:
-    said = models(*arguments, status=1)
-    assert "version 9: it is not in " in said
-    assert Repository(models.root).champion() == 3
+def test_wrong_usage_is_one_line_and_status_2(
+    arguments: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments.split())
+    assert ended.value.code == 2
+    assert re.fullmatch(r"(models( \w+)?): .+ \(see \1 --help\)\n", capsys.readouterr().err)
 
 
-def test_data_that_cannot_be_read_is_one_line(models: Said) -> None:
-    said = models("verify", "3", "--data", str(models.root / "nowhere"), status=1)
-    assert "nowhere: no such data" in said
+def test_flags_before_and_after_the_subcommand_win_over_the_environment(tmp_path: Path) -> None:
+    tiny_repository(tmp_path / "one", versions=(4,), champion=4)
+    two = str(tiny_repository(tmp_path / "two", versions=(5,), champion=5))
+    environment = {**os.environ, "MNIST_MODELS": str(tmp_path / "one")}
+
+    def champion(*arguments: str) -> str:
+        return str(json.loads(run(*MODELS, *arguments, environment=environment).stdout)["champion"])
+
+    assert champion("list", "--json") == champion("--json", "list") == "4"
+    assert champion("list", "--json", "--models", two) == "5"
+    assert champion("--models", two, "list", "--json") == "5"
+
+
+def test_the_command_needs_only_what_serving_needs(tmp_path: Path) -> None:
+    """Run without the training libraries, through a promotion and a check of a model."""
+    root = tiny_repository(tmp_path, versions=(1, 2))
+    code = (
+        "import sys\n"
+        "for name in ('tensorflow', 'keras', 'tf2onnx', 'onnx', 'matplotlib'):\n"
+        "    sys.modules[name] = None\n"
+        "from training.cli.models import main\n"
+        "for line in ('list', 'promote 2', 'rollback', 'show 1', 'diff 1 2', 'prune --keep 1'):\n"
+        f"    assert main([*line.split(), '--models', {str(root)!r}]) == 0, line\n"
+    )
+    result = run(sys.executable, "-c", code)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_without_onnxruntime_one_line_says_what_to_install() -> None:
+    code = (
+        "import importlib.util, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'onnxruntime':\n"
+        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "from training.cli.models import main\n"
+        "sys.exit(main(['list']))\n"
+    )
+    result = run(sys.executable, "-c", code)
+    message = "models: onnxruntime is not installed: pip install 'mnist-serve[cpu]'\n"
+    assert (result.returncode, result.stdout, result.stderr) == (1, "", message)
+
+
+@pytest.mark.parametrize(
+    ("output", "status", "message"),
+    [
+        (">/dev/full", 1, "models: standard output: No space left on device\n"),
+        (">&-", 1, "models: standard output: it is closed\n"),
+        ("| true", 0, ""),
+    ],
+)
+def test_an_output_that_fails_is_one_line(
+    published: Path, output: str, status: int, message: str
+) -> None:
+    """A reader that has gone, as of ``| head``, needs no message."""
+    result = run("sh", "-c", f'"$@" {output}', "sh", *MODELS, "list", "--models", published)
+    assert (result.returncode, result.stderr) == (status, message)
+
+
+def test_names_that_the_output_cannot_encode_are_escaped(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    result = run(*MODELS, "prune", "--checkpoints", tmp_path / "né\udcff", environment=environment)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.endswith("/n\\xe9\\udcff\n")
+
+
+def test_a_read_only_repository_can_be_looked_at(tmp_path: Path) -> None:
+    """Mounted read-only, since root may write to a folder that only forbids it."""
+    root = tiny_repository(tmp_path, versions=(1, 2))
+    each = "for word in list 'show 1' 'promote 2'; do $0 -m training.cli.models $word --models $1"
+    script = f'mount --bind -o ro "$1" "$1" && {each}; done'
+    unshare = ("unshare", "--map-root-user", "--mount")
+    result = run(*unshare, "sh", "-c", script, sys.executable, root)
+    if "mount" in result.stderr or "unshare" in result.stderr:
+        pytest.skip(f"nothing can be mounted here: {result.stderr}")
+    assert "VERSION" in result.stdout
+    assert result.stderr.count("\n") == 1
+    assert "nothing was promoted: " in result.stderr
+    assert "Read-only file system" in result.stderr
+    assert Repository(root).champion() == 1
+    assert Repository(root).read_model(2) == tiny_model_bytes(2)
+
+
+@pytest.mark.parametrize("module", ["training.cli.models", "training"])
+def test_ctrl_c_while_libraries_load_is_one_line(module: str, tmp_path: Path) -> None:
+    """The signal comes from within an import that both commands need."""
+    code = (
+        "import os, runpy, signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'numpy':\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        f"runpy.run_module({module!r}, run_name='__main__')\n"
+    )
+    words = ["list"] if module == "training.cli.models" else []
+    result = run(sys.executable, "-c", code, *words, "--models", tmp_path)
+    assert (result.returncode, result.stdout) == (130, "")
+    assert result.stderr.count("\n") == 1

@@ -42,7 +42,7 @@ def publish(root: Path, seed: int, accuracy: float, seconds: float, epochs: int)
 
 
 def test_it_is_the_mean_and_the_deviation_of_every_figure_that_all_have(root: Path) -> None:
-    report = spread(Repository(root), [1, 2, 3]).report
+    report = spread(Repository(root), [1, 2, 3])
     assert (report["versions"], report["seeds"]) == (["1", "2", "3"], [0, 1, 2])
     figures = report["figures"]
     accuracies = [accuracy for _, accuracy, _ in RUNS]

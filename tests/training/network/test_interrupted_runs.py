@@ -13,7 +13,7 @@ from tests.training.network.test_checkpoint import checkpoint, state, stopped
 from training.cli import models
 from training.config import Config
 from training.network.checkpoint import place
-from training.network.interrupted_runs import kept, remove, told
+from training.network.interrupted_runs import kept, remove, summary
 
 THEN = 1_790_000_000  # 2026-09-21T14:13:20Z
 
@@ -32,11 +32,11 @@ def test_the_oldest_comes_first_and_one_line_says_what_to_do(tmp_path: Path) -> 
     runs = kept(root)
     assert runs[0].folder == old
     assert runs[0].size_bytes == sum(path.stat().st_size for path in old.iterdir())
-    assert told(runs) == (
-        f"2 stopped runs keep 0.0 MiB in {root}, since 2026-09-21T14:13:20Z; "
-        f"models prune --checkpoints {root} removes that"
+    assert summary(runs) == (
+        f"2 interrupted runs left 0.0 MiB in {root}, the oldest since 2026-09-21T14:13:20Z; "
+        f"to remove: models prune --checkpoints {root}"
     )
-    assert told(runs[:1]).startswith("1 stopped run keeps ")
+    assert summary(runs[:1]).startswith("1 interrupted run left ")
 
 
 def test_a_run_that_goes_on_is_not_told_of_and_keeps_its_own(tmp_path: Path) -> None:
@@ -58,12 +58,14 @@ def test_models_list_tells_of_them_and_prune_removes_them(
     stop_two(checkpoints)
     assert models.main(["list", "--models", str(root)]) == 0
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last.startswith(f"2 stopped runs keep 0.0 MiB in {checkpoints}, since 2026-09-21T")
+    assert last.startswith(
+        f"2 interrupted runs left 0.0 MiB in {checkpoints}, the oldest since 2026"
+    )
     assert models.main(["list", "--json", "--models", str(root)]) == 0
     oldest, _ = json.loads(capsys.readouterr().out)["stopped"]
     assert oldest["written"] == "2026-09-21T14:13:20Z"
 
-    command = [*last.split("; models ")[1].removesuffix(" removes that").split()]
+    command = [*last.split("; to remove: models ")[1].split()]
     assert models.main([*command, "--models", str(root)]) == 0
     assert capsys.readouterr().out == f"removed 2 checkpoints, 0.0 MiB, in {checkpoints}\n"
     assert not checkpoints.exists()

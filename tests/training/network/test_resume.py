@@ -203,8 +203,8 @@ def test_stopped_it_says_how_it_goes_on_and_with_other_settings_it_does_not(stag
         ),
     )
     assert [line.split()[0] for line in lines] == ["data", "resume"]
-    assert lines[1].startswith("resume    1 stopped run keeps 0.")
-    assert lines[1].endswith(f"models prune --checkpoints {before[0].parent} removes that")
+    assert lines[1].startswith("resume    1 interrupted run left 0.")
+    assert lines[1].endswith(f"to remove: models prune --checkpoints {before[0].parent}")
     assert staged.checkpoints("other") == before
 
 

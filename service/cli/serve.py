@@ -1,0 +1,74 @@
+"""The flags of ``serve``: one for each setting."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from service.cli.parser import Parser, add_version, parse
+from service.settings import PREFIX, Settings, explain, read_settings
+
+
+def parse_settings(
+    arguments: Sequence[str] | None = None, environment: Mapping[str, str] | None = None
+) -> Settings:
+    """Returns the settings of a command line and an environment; flags win.
+
+    A wrong flag ends the program with one line and status 2. Raises
+    :class:`~service.settings.SettingsError` for a wrong variable.
+    """
+    parser = _parser()
+    options = vars(parse(parser, arguments))
+    flags = {name: value for name, value in options.items() if value is not None}
+    try:
+        Settings(**flags)
+    except ValidationError as error:
+        parser.error(explain(error, _flag))
+    return read_settings(flags, environment)
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="serve",
+        allow_abbrev=False,
+        description="Serves the champion of a model repository over HTTP.",
+        epilog="Every flag is also an environment variable: "
+        f"{_flag('max_images')} is {PREFIX}MAX_IMAGES. The flag wins.",
+    )
+    add_version(parser)
+    for name, field in Settings.model_fields.items():
+        _add_flag(parser, name, field)
+    return parser
+
+
+def _add_flag(parser: Parser, name: str, field: FieldInfo) -> None:
+    """Adds the flag of a setting; pydantic converts and checks its value."""
+    text = f"{field.description} (default: {_shown(field.default)})"
+    options: dict[str, Any] = {"default": None, "help": text}
+    if field.annotation is bool:
+        options["action"] = argparse.BooleanOptionalAction
+    elif get_origin(field.annotation) is Literal:
+        choices = get_args(field.annotation)
+        options.update(choices=choices, metavar="|".join(choices))
+    elif field.annotation is Path:
+        options["metavar"] = "DIR"
+    else:
+        options["metavar"] = name.rsplit("_", maxsplit=1)[-1].upper()
+    parser.add_argument(_flag(name), **options)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _shown(default: Any) -> str:
+    if isinstance(default, Path) and default.is_absolute():
+        return "training/mnist beside the code"
+    if isinstance(default, bool):
+        return "on" if default else "off"
+    return str(default)

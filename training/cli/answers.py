@@ -1,0 +1,118 @@
+"""Runs the subcommands of ``models``: each returns a report for programs and lines for people."""
+
+from __future__ import annotations
+
+import shlex
+from argparse import Namespace
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from service.cli.parser import default_models
+from service.models.repository import Repository, RepositoryError
+from training.cli import tables
+from training.cli.tables import Report
+from training.measure.spread import spread
+from training.network import checkpoint, interrupted_runs
+from training.registry import operations
+from training.registry.operations import OperationError
+from training.registry.promote import promote_past_gate
+
+
+class Answer(NamedTuple):
+    """``report`` holds JSON values; ``lines`` say the same in words."""
+
+    report: Report
+    lines: list[str]
+
+    @classmethod
+    def of(cls, report: Report, table: Callable[[Report], list[str]], *more: str) -> Answer:
+        """Returns the report with its table and ``more`` lines."""
+        return cls(report, [*table(report), *more])
+
+
+def answer(options: Namespace) -> Answer:
+    """Runs the subcommand of a command line.
+
+    Raises:
+        TrainingError, RepositoryError: it is not possible; one line says why.
+    """
+    repository = Repository(options.models)
+    needs_none = options.command == "import" or getattr(options, "checkpoints", None)
+    if not (needs_none or repository.folder.is_dir()):
+        raise RepositoryError(
+            f"{repository.folder} does not exist; name another repository with --models DIR, or "
+            "publish a first version with train or models import FILE.onnx"
+        )
+    return _SUBCOMMANDS[options.command](repository, options)
+
+
+def _list(repository: Repository, _: Namespace) -> Answer:
+    runs = interrupted_runs.kept(checkpoint.place(repository.root))
+    report = operations.listed(repository) | {"stopped": [run.as_dict() for run in runs]}
+    return Answer.of(report, tables.versions, *([interrupted_runs.summary(runs)] if runs else []))
+
+
+def _promote(repository: Repository, options: Namespace) -> Answer:
+    version, tolerance, force = options.version, options.tolerance, options.force
+    decision = promote_past_gate(
+        repository.root, version, tolerance=tolerance, force=force, command="models promote"
+    )
+    if not decision.promoted:
+        raise OperationError(
+            f"version {version} was not promoted: {decision.reason}; the champion stays. "
+            f"To promote it anyway: {_command(options, f'promote {version} --force')}"
+        )
+    report = {**decision.as_dict(), "champion": str(version)}
+    undo = [] if decision.previous in {None, version} else [_undo(options, "rollback")]
+    return Answer.of(report, tables.promoted, *undo)
+
+
+def _rollback(repository: Repository, options: Namespace) -> Answer:
+    report = operations.rollback(repository, options.steps)
+    undo = _undo(options, f"promote {report['previous']} --force")
+    return Answer.of(report, tables.rolled_back, undo)
+
+
+def _prune(repository: Repository, options: Namespace) -> Answer:
+    if options.keep:
+        return Answer.of(operations.prune(repository, options.keep), tables.pruned)
+    runs, folder = interrupted_runs.remove(options.checkpoints), options.checkpoints
+    count = "1 checkpoint" if len(runs) == 1 else f"{len(runs)} checkpoints"
+    removed = f"removed {count}, {interrupted_runs.mebibytes(runs)},"
+    line = f"{removed if runs else tables.NOTHING} in {folder}"
+    return Answer({"removed": [run.as_dict() for run in runs]}, [line])
+
+
+def _import(repository: Repository, options: Namespace) -> Answer:
+    from training.cli.importing import import_file
+    from training.onnx_import.options import Wishes
+
+    report = import_file(repository, options.file, Wishes.of(vars(options)), options.data)
+    promote = _command(options, f"promote {report['version']}")
+    return Answer.of(report, tables.imported, f"to make it champion: {promote}")
+
+
+_SUBCOMMANDS: Mapping[str, Callable[[Repository, Namespace], Answer]] = {
+    "list": _list,
+    "show": lambda r, o: Answer.of(r.card(o.version), tables.card),
+    "verify": lambda r, o: Answer.of(operations.verify(r, o.version, o.data), tables.verified),
+    "promote": _promote,
+    "rollback": _rollback,
+    "diff": lambda r, o: Answer.of(
+        operations.diff(r, o.version, o.other, o.data), tables.comparison
+    ),
+    "spread": lambda r, o: Answer.of(spread(r, o.versions), tables.spread),
+    "prune": _prune,
+    "import": _import,
+}
+
+
+def _undo(options: Namespace, words: str) -> str:
+    return f"to undo this: {_command(options, words)}"
+
+
+def _command(options: Namespace, words: str) -> str:
+    """Returns a command for the same repository, to copy into a shell."""
+    if options.models == default_models():
+        return f"models {words}"
+    return f"models {words} --models {shlex.quote(str(options.models))}"

@@ -1,0 +1,83 @@
+"""Locks, and writes that survive a crash: a reader sees the old file or the new one, whole.
+
+A file or folder that a process is still writing has a hidden name that begins with
+:data:`STAGING_PREFIX`. The process holds a lock on it, which the kernel releases when the process
+ends, so that :func:`sweep` removes only what dead processes left behind.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+STAGING_PREFIX = ".staging-"
+# Where the filesystem has no locks, age decides: no run takes this long.
+ABANDONED_AFTER_S = 7 * 24 * 3600
+
+
+def lock(descriptor: int, *, wait: bool) -> bool | None:
+    """Locks an open file or folder until the descriptor is closed or the process ends.
+
+    Returns True when locked, False when another process holds the lock, and None where the
+    filesystem has no locks.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def sync(path: Path) -> None:
+    """Waits until a file's content, or a folder's list of names, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Replaces a file's content in one step; the caller holds the lock of its folder.
+
+    Raises OSError on failure; the file then has its old content.
+    """
+    staged = path.with_name(f"{STAGING_PREFIX}{path.name}-{secrets.token_hex(8)}")
+    try:
+        staged.write_bytes(content)
+        sync(staged)
+        staged.replace(path)
+        sync(path.parent)
+    finally:
+        staged.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Removes the staged files and folders whose processes have ended."""
+    for path in folder.glob(f"{STAGING_PREFIX}*"):
+        with suppress(OSError), abandoned(path) as free:  # what stays is hidden and harmless
+            if free:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+@contextmanager
+def abandoned(path: Path) -> Iterator[bool]:
+    """Yields whether no process uses this file or folder; the block then holds its lock.
+
+    Raises OSError if the path cannot be opened.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        free = lock(descriptor, wait=False)
+        age_s = time.time() - os.fstat(descriptor).st_mtime
+        yield bool(free) or (free is None and age_s > ABANDONED_AFTER_S)
+    finally:
+        os.close(descriptor)
