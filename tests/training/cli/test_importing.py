@@ -43,7 +43,7 @@ def test_a_model_with_data_beside_it_becomes_a_version_that_serves(
     told = capsys.readouterr().out
     assert "[1,28,28]  kept  0..1          dark on light" in told
     assert "chosen: [1,28,28], 0..1, dark on light; logits: logits; any batch at once" in told
-    assert "`models promote 1` makes it champion" in told
+    assert f"to make it champion: models promote 1 --models {root}\n" in told
 
     repository = Repository(root)
     card = repository.card(1)

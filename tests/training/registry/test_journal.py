@@ -1,4 +1,4 @@
-"""The journal tells who was champion before whom, after crashes and hand edits too."""
+"""The journal has the order of the champions, also after crashes and edits by hand."""
 
 from __future__ import annotations
 
@@ -17,45 +17,33 @@ def line(version: int, previous: int | None, command: str = "train") -> dict[str
     return {"version": str(version), "previous": before, "command": command}
 
 
-def test_champions_are_listed_in_the_order_they_came() -> None:
-    journal = [line(1, None), line(2, 1), line(5, 2)]
-    assert champions(journal, 5) == [1, 2, 5]
+FIRST = [line(1, None), line(2, 1)]
+BACK = line(2, 3, ROLLBACK)
 
 
-def test_a_second_rollback_goes_further_back_and_not_to_and_fro() -> None:
-    journal = [line(1, None), line(2, 1), line(3, 2), line(2, 3, ROLLBACK)]
-    assert champions(journal, 2) == [1, 2]
-    assert champions([*journal, line(1, 2, ROLLBACK)], 1) == [1]
+@pytest.mark.parametrize(
+    ("journal", "history"),
+    [
+        pytest.param([], [3], id="no journal"),
+        pytest.param([*FIRST, line(5, 2)], [1, 2, 5], id="in order"),
+        pytest.param([*FIRST, line(3, 2), BACK], [1, 2], id="a rollback"),
+        pytest.param([*FIRST, line(3, 2), BACK, line(1, 2, ROLLBACK)], [1], id="a second one"),
+        pytest.param([*FIRST, line(1, 2, "models promote")], [2, 1], id="promoted again"),
+        # A crash came after the journal's line and before the change of the champion file.
+        pytest.param(FIRST, [1], id="a crash"),
+        pytest.param([*FIRST, line(3, 1)], [1, 3], id="a crash, then a release"),
+        pytest.param([*FIRST, line(4, 7)], [1, 2, 7, 4], id="set by hand, then a release"),
+        pytest.param(FIRST, [1, 2, 9], id="set by hand"),
+        pytest.param([FIRST[0], {}, FIRST[1]], [1, 2], id="junk"),
+        pytest.param([FIRST[0], {"version": 0}, FIRST[1]], [1, 2], id="no version"),
+        pytest.param([FIRST[0], {"version": "x", "previous": ["1"]}, FIRST[1]], [1, 2], id="types"),
+    ],
+)
+def test_the_history_of_champions(journal: list[dict[str, Any]], history: list[int]) -> None:
+    assert champions(journal, history[-1]) == history
 
 
-def test_a_version_promoted_again_moves_to_the_end() -> None:
-    journal = [line(1, None), line(3, 1), line(1, 3, "models promote")]
-    assert champions(journal, 1) == [3, 1]
-
-
-def test_a_line_whose_change_never_came_is_not_believed() -> None:
-    """A crash after the journal's line and before the champion file's change."""
-    crashed = [line(1, None), line(2, 1)]
-    assert champions(crashed, 1) == [1]
-    assert champions([*crashed, line(3, 1)], 3) == [1, 3]
-
-
-def test_a_champion_set_by_hand_is_part_of_the_history() -> None:
-    journal = [line(1, None), line(2, 1), line(4, 7)]
-    assert champions(journal, 4) == [1, 2, 7, 4]
-    assert champions(journal[:2], 9) == [1, 2, 9]
-
-
-def test_a_repository_without_a_journal_has_one_champion() -> None:
-    assert champions([], 3) == [3]
-
-
-@pytest.mark.parametrize("junk", [{}, {"version": 0}, {"version": "x", "previous": ["1"]}])
-def test_lines_that_make_no_sense_are_passed_over(junk: dict[str, Any]) -> None:
-    assert champions([line(1, None), junk, line(2, 1)], 2) == [1, 2]
-
-
-def test_an_entry_is_taken_out_again_where_its_change_fails(tmp_path: Path) -> None:
+def test_an_entry_is_removed_if_its_change_fails(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     with entered(path, line(1, None)):
         pass
@@ -65,7 +53,7 @@ def test_an_entry_is_taken_out_again_where_its_change_fails(tmp_path: Path) -> N
     assert path.read_bytes() == before
 
 
-def test_an_entry_after_a_torn_line_stands_on_a_line_of_its_own(tmp_path: Path) -> None:
+def test_an_entry_after_a_torn_line_has_its_own_line(tmp_path: Path) -> None:
     (tmp_path / "mnist").mkdir()
     path = tmp_path / "mnist" / "journal.jsonl"
     path.write_text(json.dumps(line(1, None)) + '\n{"version": "2", "prev')
