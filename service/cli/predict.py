@@ -6,7 +6,6 @@ running service.
 
 from __future__ import annotations
 
-import argparse
 import http.client
 import json
 import os
@@ -17,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from service.cli.parser import Parser, add_models, add_version, parse
 from service.errors import Fault
 
 Prediction = dict[str, Any]
@@ -38,7 +38,7 @@ class FileError(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; 0 on success, 1 on a failure told in one line, 2 on wrong usage."""
-    options = _parser().parse_args(arguments)
+    options = parse(_parser(), arguments)
     try:
         predict = _in_process(options.models) if options.url is None else _over_http(options.url)
         return 1 if _failures(options.files, predict, as_json=options.json) else 0
@@ -81,18 +81,17 @@ def _print(line: str) -> None:
         raise PredictError(f"standard output: {error.strerror}") from None
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="predict",
         description="Says which digit is in each picture: PNG, JPEG, WebP, BMP, GIF or TIFF. "
         "Prints digit, confidence and file, and what speaks against it.",
     )
     parser.add_argument("files", nargs="+", metavar="FILE", help="a picture; - for standard input")
     parser.add_argument("--json", action="store_true", help="print one JSON object a file")
+    add_version(parser)
     where = parser.add_mutually_exclusive_group()
-    default = Path(os.environ.get("MNIST_MODELS") or "models")
-    told = "the model repository (default: MNIST_MODELS, or models)"
-    where.add_argument("--models", type=Path, default=default, metavar="DIR", help=told)
+    add_models(where)
     where.add_argument("--url", help="ask the service there, such as http://127.0.0.1:8000")
     return parser
 
