@@ -72,13 +72,13 @@ def honest_card(model: bytes, digits: loading.Dataset) -> dict[str, Any]:
 
 
 class Said:
-    """Runs the command in this process and keeps what it said."""
+    """Runs the ``models`` command in this process on one repository."""
 
     def __init__(self, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.root, self.capsys = root, capsys
 
     def __call__(self, *arguments: str, status: int = 0) -> str:
-        """Standard output; fails where the status is another or an error is not one line."""
+        """Returns the output; fails if the status is another or a failure is not one line."""
         assert main([*arguments, "--models", str(self.root)]) == status
         out, err = self.capsys.readouterr()
         assert err.count("\n") == (1 if status else 0)
@@ -86,7 +86,7 @@ class Said:
         return out + err
 
     def json(self, *arguments: str, status: int = 0) -> Any:
-        """The JSON on standard output."""
+        """Returns the JSON on standard output."""
         return json.loads(self(*arguments, "--json", status=status).split("\nmodels: ")[0])
 
 

@@ -27,7 +27,7 @@ from training.registry.operations import prune
 from training.registry.promote import promote, release
 from training.registry.publish import PublishError, locked, staging
 
-# Where the repository is written to; what lies between only thinks.
+# The code that writes to the repository; a kill elsewhere changes nothing on disk.
 STEPS_OF = ("publish.py", "durable_files.py", "journal.py", "versions.py", "shutil.py")
 
 
@@ -50,8 +50,8 @@ def roll_back(root: Path) -> None:
 def killed_at_step(work: Any, step: int) -> int | None:
     """Runs ``work`` in a fork that is killed with SIGKILL before its ``step``-th line of code.
 
-    Counts the lines of the modules that write to the repository. Gives the fork's exit status,
-    None where the signal ended it.
+    Counts the lines of the modules that write to the repository. Returns the fork's exit status;
+    None if the signal ended it.
     """
     child = os.fork()
     if child == 0:
@@ -75,9 +75,9 @@ def killed_at_step(work: Any, step: int) -> int | None:
 
 
 def kill_at_every_step(root: Path, word: str) -> Iterator[dict[str, Any]]:
-    """Does ``word`` again and again, killed one step later each time, until it ends by itself.
+    """Repeats ``word``, killed one step later each time, until it ends by itself.
 
-    Between two kills the caller looks at the repository: it writes a line to go on.
+    Between two kills the caller checks the repository, then writes a line to continue.
     """
     words = {
         "release": lambda: release_tiny(root, seed=7),
@@ -93,7 +93,7 @@ def kill_at_every_step(root: Path, word: str) -> Iterator[dict[str, Any]]:
 
 
 def release_many(root: Path, count: int, *, locks: bool) -> list[int]:
-    """Releases ``count`` versions, without file locks where a network volume would have none."""
+    """Releases ``count`` versions, without file locks if ``locks`` is false, as on some network volumes."""
     if not locks:
 
         def no_locks(*_: object) -> None:
@@ -104,7 +104,7 @@ def release_many(root: Path, count: int, *, locks: bool) -> list[int]:
 
 
 def release_with_no_room(root: Path, limit_bytes: int | None) -> str | None:
-    """Releases where no file may grow beyond ``limit_bytes``; gives the failure's text."""
+    """Releases while no file may exceed ``limit_bytes``; returns the failure's text."""
     if limit_bytes is not None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, resource.RLIM_INFINITY))
@@ -116,7 +116,7 @@ def release_with_no_room(root: Path, limit_bytes: int | None) -> str | None:
 
 
 def release_on_full_disks(disk: Path) -> Iterator[dict[str, Any]]:
-    """Releases on a disk with no free page, then one, two, ... until there is room enough."""
+    """Releases on a disk with no free page, then one, two, ... until the release succeeds."""
     page = os.statvfs(disk).f_frsize
     for free in range(100):
         root = disk / f"models-{free}"

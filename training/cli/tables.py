@@ -12,7 +12,7 @@ HEADINGS = (
 )
 MOST_CHANGES = 20
 NOTHING = "nothing to remove"
-FOLLOWS = "; a running service loads it within 2 seconds"
+FOLLOWS = "; a running service takes it up within 2 s"
 
 
 def versions(report: Report) -> list[str]:

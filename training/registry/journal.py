@@ -3,7 +3,7 @@
 The ``champion`` file names the champion; the journal says since when and why. A process writes the
 line before it changes the champion, so a crash between the two leaves a line without its change.
 Each line therefore names the champion before it: :func:`champions` skips a line if the next line,
-or the ``champion`` file, still has that earlier champion.
+or the ``champion`` file, still names that earlier champion.
 """
 
 from __future__ import annotations

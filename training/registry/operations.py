@@ -78,7 +78,7 @@ def verify(repository: Repository, version: int, data: Path | None) -> Report:
 
 
 def rollback(repository: Repository, steps: int) -> Report:
-    """Makes an earlier champion champion again: the one ``steps`` changes ago that is still there.
+    """Makes the champion of ``steps`` changes ago champion again; skips removed versions.
 
     Raises:
         OperationError: there is no such version.

@@ -1,6 +1,6 @@
 """Promotes a version: decides at the gate, then changes the ``champion`` file.
 
-Needs neither Keras nor the training data: it also runs where only the service is installed.
+Needs neither Keras nor the training data: the extra ``cpu`` is enough.
 """
 
 from __future__ import annotations

@@ -104,7 +104,7 @@ def test_promote_passes_the_gate_or_is_forced_and_says_what_to_type_next(models:
 
     what, undo = models("promote", "2", "--tolerance", "0.5").splitlines()
     assert "within the tolerance of 0.5" in what
-    assert what.endswith("; a running service loads it within 2 seconds")
+    assert what.endswith("; a running service takes it up within 2 s")
     assert undo == f"to undo this: models rollback --models {models.root}"
     assert "is above the" in models("promote", "3")
     report = models.json("promote", "1", "--force")
