@@ -93,7 +93,7 @@ def kill_at_every_step(root: Path, word: str) -> Iterator[dict[str, Any]]:
 
 
 def release_many(root: Path, count: int, *, locks: bool) -> list[int]:
-    """Releases ``count`` versions, without file locks if ``locks`` is false, as on some network volumes."""
+    """Releases ``count`` versions; without ``locks`` as on some network volumes."""
     if not locks:
 
         def no_locks(*_: object) -> None:
