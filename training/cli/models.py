@@ -37,9 +37,9 @@ def _run(arguments: Sequence[str] | None) -> int:
             from service.models.repository import RepositoryError
             from training.cli.answers import answer
             from training.errors import TrainingError
-    except ModuleNotFoundError as error:
-        why = f"{error.name} is not installed: pip install 'mnist-serve[cpu]'"
-        return _fail(why, as_json=options.json)
+    except ImportError as error:
+        missing = f"{error.name} is not installed; run: pip install 'mnist-serve[cpu]'"
+        return _fail(missing if error.name else str(error), as_json=options.json)
     try:
         report, lines = answer(options)
     except (TrainingError, RepositoryError, OSError) as error:
