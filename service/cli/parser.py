@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from service import __version__
+from service.models.repository import parse_version
 
 VERSION = f"mnist-serve {__version__}"
 
@@ -39,6 +40,14 @@ def add_models(parser: argparse._ActionsContainer, *, inherited: bool = False) -
     default = argparse.SUPPRESS if inherited else default_models()
     text = "folder of the model repository (default: the value of MNIST_MODELS, or models)"
     parser.add_argument("--models", type=Path, default=default, metavar="DIR", help=text)
+
+
+def version_number(text: str) -> int:
+    """Converts an argument; wrong usage unless it is 1, 2, 3, ..."""
+    number = parse_version(text)
+    if number is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return number
 
 
 def parse(parser: Parser, arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from service.cli.parser import Parser, add_models, add_version, parse
-from service.models.repository import Repository, RepositoryError, parse_version
+from service.cli.parser import Parser, add_models, add_version, parse, version_number
+from service.models.repository import Repository, RepositoryError
 from training.onnx_import.options import ANSWERS, INKS, LAYOUTS, SCALES, SIZES, scale_of
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[Parser]"
@@ -66,12 +66,14 @@ def _add_changes(subparsers: Subparsers) -> None:
 
     rollback = _add(subparsers, "rollback", "make the previous champion champion again")
     text = "number of champions to go back (default: 1)"
-    rollback.add_argument("steps", type=_number, nargs="?", default=1, metavar="STEPS", help=text)
+    rollback.add_argument(
+        "steps", type=version_number, nargs="?", default=1, metavar="STEPS", help=text
+    )
 
     text = "remove old versions, or the checkpoints of interrupted runs"
     one = _add(subparsers, "prune", text).add_mutually_exclusive_group(required=True)
     text = "keep the champion and the newest K versions, remove the others"
-    one.add_argument("--keep", type=_number, metavar="K", help=text)
+    one.add_argument("--keep", type=version_number, metavar="K", help=text)
     text = "remove the checkpoints of interrupted runs in this folder; those runs cannot be resumed"
     one.add_argument("--checkpoints", type=Path, metavar="DIR", help=text)
 
@@ -109,7 +111,7 @@ def _add(subparsers: Subparsers, name: str, text: str) -> Parser:
 
 
 def _add_version(parser: Parser, name: str = "version", metavar: str = "N", **options: Any) -> None:
-    options = {"type": _number, "help": "number of the version", **options}
+    options = {"type": version_number, "help": "number of the version", **options}
     action = parser.add_argument(name, metavar=metavar, **options)
     action.completer = _versions  # type: ignore[attr-defined]  # argcomplete calls it
 
@@ -124,13 +126,6 @@ def _versions(parsed_args: argparse.Namespace, **_: object) -> list[str]:
         return [str(version) for version in Repository(parsed_args.models).versions()]
     except RepositoryError:
         return []
-
-
-def _number(text: str) -> int:
-    number = parse_version(text)
-    if number is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return number
 
 
 def _scale(text: str) -> str:
