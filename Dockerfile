@@ -31,9 +31,10 @@ FROM pip AS gpu-libraries
 COPY requirements/gpu.txt requirements/
 RUN ["pip", "--python", "/opt/venv", "install", "--require-hashes", "-r", "requirements/gpu.txt"]
 
-# The project alone, laid out to be copied over any of the environments.
+# The project alone, laid out to be copied over any of the environments. Every image has /app/models,
+# so this build needs no packaged champion.
 FROM serve-libraries AS project
-COPY pyproject.toml LICENSE NOTICE ./
+COPY pyproject.toml setup.py README.md LICENSE NOTICE ./
 COPY service service
 COPY training training
 RUN ["pip", "--python", "/opt/venv", "install", "--no-deps", "--no-build-isolation", "--prefix", "/project", "."]

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
+import venv
 import zipfile
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from service import Classifier
+from tests.server import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -124,28 +131,122 @@ def test_a_console_script_leads_to_a_function(target: str) -> None:
     assert callable(getattr(importlib.import_module(module), function))
 
 
-def test_the_wheel_holds_the_data_files(tmp_path: Path) -> None:
-    source = tmp_path / "source"
-    source.mkdir()
-    for name in ("pyproject.toml", "LICENSE", "NOTICE"):
-        shutil.copy(ROOT / name, source)
-    for name in ("service", "training"):
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index"]
-    command += ["--no-build-isolation", "--wheel-dir", str(tmp_path), str(source)]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
+def run(*command: str | Path, cwd: Path = ROOT) -> str:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
-    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
-        packed = {name for name in wheel.namelist() if name.startswith(("service/", "training/"))}
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what the project is built from."""
+    folder = tmp_path_factory.mktemp("source")
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "NOTICE"):
+        shutil.copy(ROOT / name, folder)
+    for name in ("service", "training", "models"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel, built as ``python -m build`` does: from the source distribution alone."""
+    folder = tmp_path_factory.mktemp("dist")
+    hook = "import sys; from setuptools.build_meta import build_sdist; build_sdist(sys.argv[1])"
+    run(sys.executable, "-c", hook, folder, cwd=source)
+    (sdist,) = folder.glob("*.tar.gz")
+    pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index")
+    run(*pip, "--no-build-isolation", "--wheel-dir", folder, sdist)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_the_data_files_and_the_champion_alone(source: Path, wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {n for n in archive.namelist() if n.startswith(("service/", "training/"))}
+        (metadata,) = [name for name in archive.namelist() if name.endswith("/METADATA")]
+        assert (ROOT / "README.md").read_text() in archive.read(metadata).decode()
     there = {
         path.relative_to(source).as_posix()
         for package in ("service", "training")
         for path in (source / package).rglob("*")
         if path.is_file()
     }
-    assert packed <= there
+    version = (ROOT / "models/mnist/champion").read_text().strip()
+    files = [
+        "champion",
+        *(f"{version}/{p.name}" for p in (ROOT / "models/mnist" / version).iterdir()),
+    ]
+    assert packed - there == {f"service/champion/mnist/{file}" for file in files}
     assert {name for name in there - packed if not name.endswith(".md")} == set()
+
+
+@pytest.mark.slow
+def test_an_installed_wheel_answers_with_its_champion_in_an_empty_folder(
+    wheel: Path, tmp_path: Path
+) -> None:
+    venv.create(tmp_path / "venv")
+    site = sysconfig.get_path("purelib", vars={"base": str(tmp_path / "venv")})
+    # The libraries come from here, and the project from the wheel.
+    paths = [path for path in sys.path if path.endswith("site-packages")]
+    Path(site, "libraries.pth").write_text("\n".join(paths))
+    commands = tmp_path / "venv/bin"
+    pip = (sys.executable, "-m", "pip", "--python", commands / "python", "install", "--quiet")
+    run(*pip, "--no-deps", "--no-index", "--ignore-installed", wheel)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    seven = ROOT / "tests/pictures/seven.png"
+    (expected,) = Classifier(ROOT / "models").predict(seven)
+    (line,) = run(commands / "predict", "--json", seven, cwd=empty).splitlines()
+    assert tuple(json.loads(line)["probabilities"]) == expected.probabilities
+
+    log = tmp_path / "log"
+    with log.open("wb") as stderr:
+        command = (commands / "serve", "--port", "0", "--log-format", "json")
+        server = subprocess.Popen(command, cwd=empty, stderr=stderr)
+    try:
+        wait_until(lambda: '"serving"' in log.read_text() or server.poll() is not None, 60)
+        lines = list(map(json.loads, log.read_text().splitlines()))
+        (url,) = [line["url"] for line in lines if line["message"] == "listening"]
+        (used,) = [line["models"] for line in lines if "packaged champion" in line["message"]]
+        assert Path(used).is_relative_to(site)
+        headers = {"Content-Type": "image/png"}
+        with urlopen(Request(f"{url}/predict", seven.read_bytes(), headers), timeout=30) as reply:
+            (answer,) = json.load(reply)["predictions"]
+    finally:
+        server.terminate()
+        assert server.wait(30) == 0
+    assert tuple(answer["probabilities"]) == expected.probabilities
+    assert list(empty.iterdir()) == []
+    missing = subprocess.run(
+        [commands / "serve", "--models", "models"], cwd=empty, capture_output=True, check=False
+    )
+    assert missing.returncode == 1
+    assert b"serve: models/mnist/champion is missing" in missing.stderr
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "from service.__main__ import main; sys.exit(main([]))",
+        "from service.cli.predict import main; sys.exit(main(['x.png']))",
+        "from service import Classifier",
+    ],
+)
+def test_without_onnxruntime_the_last_line_says_what_to_install(start: str) -> None:
+    program = f"import sys; sys.modules['onnxruntime'] = None; {start}"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1 or start.endswith("Classifier")
+    assert "pip install 'mnist-serve[cpu]'" in lines[-1]
+
+
+def test_importing_the_package_loads_no_library() -> None:
+    assert not modules_after("import service") & {"numpy", "onnxruntime", "fastapi", "PIL"}
 
 
 def test_the_vendored_swagger_ui_is_the_version_that_the_papers_name() -> None:
