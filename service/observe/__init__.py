@@ -1,1 +1,1 @@
-"""What an operator sees: metrics, statistics of the protocols, log lines."""
+"""What operators read: metrics, statistics and log lines."""

@@ -1,4 +1,4 @@
-"""All workers' figures as Prometheus' text, format 0.0.4; loaded only when it is asked for."""
+"""Writes the metrics of all workers as Prometheus text, format 0.0.4."""
 
 from __future__ import annotations
 
@@ -6,71 +6,67 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry, core, generate_latest
-from prometheus_client.metrics_core import Metric
+from prometheus_client.metrics_core import Metric as Family
 
-from service.observe.metric_types import PREFIX, Counter, Gauge, Histogram
+from service.observe.metric_types import PREFIX, Metric
 
 Worker = tuple["memoryview[float]", dict[str, Any] | None]
-"""A worker's row of float64 slots, and what it serves; None where it is not alive."""
+"""A worker's row of float64 slots, and what it serves; None once the worker is dead."""
 
 
-def exposition(families: Sequence[Counter], workers: Sequence[Worker]) -> bytes:
-    """The text of ``families``: counts summed over all ``workers``, gauges over those alive."""
+def exposition(metrics: Sequence[Metric], workers: Sequence[Worker]) -> bytes:
+    """Returns the text: counts summed over all ``workers``, gauges over the living ones."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(families, workers))
+    registry.register(_Collector(metrics, workers))
     return generate_latest(registry)
 
 
 class _Collector:
-    """Sums the workers' rows into prometheus_client's families."""
+    """Sums the workers' rows; prometheus_client calls :meth:`collect`."""
 
-    def __init__(self, families: Sequence[Counter], workers: Sequence[Worker]) -> None:
-        self._families = families
-        self._workers = workers
+    def __init__(self, metrics: Sequence[Metric], workers: Sequence[Worker]) -> None:
+        self._metrics = metrics
+        self._total = [sum(column) for column in zip(*(row for row, _ in workers), strict=True)]
+        self._living = [(row, info) for row, info in workers if info]
 
-    def collect(self) -> Iterator[Metric]:
-        """What prometheus_client asks its collectors for."""
-        rows = self._workers
-        total = [sum(column) for column in zip(*(row for row, _ in rows), strict=True)]
-        living = [(row, info) for row, info in rows if info]
-        for family in self._families:
-            if isinstance(family, Histogram):
-                yield _histogram(family, total)
-            elif isinstance(family, Gauge):
-                now = sum(row[family.first] for row, _ in living)
-                yield core.GaugeMetricFamily(family.name, family.text, value=now)
+    def collect(self) -> Iterator[Family]:
+        """Returns one family of samples for each metric."""
+        for metric in self._metrics:
+            name = PREFIX + metric.name
+            if metric.kind == "histogram":
+                yield _histogram(name, metric, self._total)
+            elif metric.kind == "gauge":
+                now = sum(row[metric.first] for row, _ in self._living)
+                yield core.GaugeMetricFamily(name, metric.text, value=now)
             else:
-                counts = core.CounterMetricFamily(family.name, family.text, labels=family.labels)
-                for labels, slot in family.slot.items():
-                    if total[slot] or len(family.slot) <= 10:
-                        counts.add_metric(labels, total[slot])
+                counts = core.CounterMetricFamily(name, metric.text, labels=metric.labels)
+                for labels, slot in metric.slot.items():
+                    if self._total[slot] or len(metric.slot) <= 10:
+                        counts.add_metric(labels, self._total[slot])
                 yield counts
-        info = core.GaugeMetricFamily(
-            PREFIX + "model_info",
-            "Workers that serve this version, with this provider.",
-            labels=("version", "architecture", "provider"),
-        )
-        keys = [(i["version"], i["architecture"], i["provider"]) for _, i in living if i]
+        labels = ("version", "architecture", "provider")
+        text = "Workers that serve this version, with this provider."
+        served = core.GaugeMetricFamily(PREFIX + "model_info", text, labels=labels)
+        keys = [tuple(info[label] for label in labels) for _, info in self._living]
         for key in sorted(set(keys)):
-            info.add_metric(key, keys.count(key))
-        yield info
-        yield core.GaugeMetricFamily(
-            PREFIX + "provider_fallback",
-            "Workers that run on the CPU because CUDA, tried by provider auto, does not work.",
-            value=sum(bool(i["fallback"]) for _, i in living if i),
-        )
-        yield core.GaugeMetricFamily(PREFIX + "workers", "Workers alive.", value=len(living))
+            served.add_metric(key, keys.count(key))
+        yield served
+        text = "Workers that run on the CPU because provider auto found no working CUDA."
+        fallbacks = sum(bool(info["fallback"]) for _, info in self._living)
+        yield core.GaugeMetricFamily(PREFIX + "provider_fallback", text, value=fallbacks)
+        living = len(self._living)
+        yield core.GaugeMetricFamily(PREFIX + "workers", "Workers alive.", value=living)
 
 
-def _histogram(family: Histogram, total: Sequence[float]) -> Metric:
-    metric = core.HistogramMetricFamily(family.name, family.text, labels=family.labels)
-    for labels, first in family.slot.items():
-        counts = total[first : first + family.width - 1]
-        if family.labels and not any(counts):
+def _histogram(name: str, metric: Metric, total: Sequence[float]) -> Family:
+    family = core.HistogramMetricFamily(name, metric.text, labels=metric.labels)
+    for labels, first in metric.slot.items():
+        counts = total[first : first + metric.width - 1]
+        if metric.labels and not any(counts):
             continue
         buckets, running = [], 0.0
-        for bound, count in zip((*map(float, family.bounds), "+Inf"), counts, strict=True):
+        for bound, count in zip((*map(float, metric.bounds), "+Inf"), counts, strict=True):
             running += count
             buckets.append((str(bound), running))
-        metric.add_metric(labels, buckets, total[first + family.width - 1])
-    return metric
+        family.add_metric(labels, buckets, total[first + metric.width - 1])
+    return family

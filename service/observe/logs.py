@@ -1,4 +1,4 @@
-"""What the service writes: one line an event, as JSON or for a person, all to standard error."""
+"""Log lines: one line an event, as JSON or for a person, all to standard error."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ import orjson
 LOGGER = logging.getLogger("mnist")
 
 _RESERVED = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
+_REPEATED = ("startup failed. Exiting.", "stopping the parent process.", "HTTP request received.")
+"""The ends of uvicorn's lines about events that the service itself logs, with their reasons."""
 
 
 def configure_logs(
@@ -21,35 +23,27 @@ def configure_logs(
     log_level: str,
     loggers: Sequence[str] = ("mnist",),
 ) -> bool:
-    """Sends the lines of ``loggers`` to standard error in one form; returns whether it is JSON."""
+    """Sends the lines of ``loggers`` to standard error in one form; returns whether as JSON."""
     as_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if as_json else ConsoleFormatter())
-    handler.addFilter(_is_news)
+    handler.addFilter(lambda record: not record.getMessage().endswith(_REPEATED))
     level = log_level.upper()
     for name in loggers:
         logger = logging.getLogger(name)
         logger.handlers = [handler]
         logger.propagate = False
-        logger.setLevel(level)
-    if level != "DEBUG" and "uvicorn.error" in loggers:
-        # uvicorn tells of its own comings and goings at info; the service tells them itself.
-        logging.getLogger("uvicorn.error").setLevel("WARNING")
+        # At info, uvicorn logs its start and stop; the service logs its own.
+        is_quiet = name == "uvicorn.error" and level != "DEBUG"
+        logger.setLevel("WARNING" if is_quiet else level)
     return as_json
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """Whether a line says what nothing else does: the service tells these itself, with reasons."""
-    return not record.getMessage().endswith(
-        ("startup failed. Exiting.", "stopping the parent process.", "HTTP request received.")
-    )
-
-
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time (UTC), level, message, then what the call gave as ``extra``."""
+    """One JSON object a line: time (UTC), level, message, then the call's ``extra``."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as one line of JSON."""
+        """Returns the record as one line of JSON."""
         line: dict[str, Any] = {
             "time": _time(record.created),
             "level": record.levelname.lower(),
@@ -65,7 +59,7 @@ class ConsoleFormatter(logging.Formatter):
     """One line for a person: time, level, message, and ``extra`` as name=value."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as one line, and the traceback where there is one."""
+        """Returns the record as one line, followed by its traceback if it has one."""
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
         extra = "".join(f" {name}={value}" for name, value in _extra(record).items())
         line = f"{clock} {record.levelname.lower():7} {record.getMessage()}{extra}"
@@ -75,9 +69,10 @@ class ConsoleFormatter(logging.Formatter):
 
 
 class AccessLog:
-    """One line a request, written at the end of the event loop's turn with the turn's others.
+    """One line a request; the lines of one turn of the event loop are written together.
 
-    Built by hand, since a logging record costs more than the rest of the request's bookkeeping.
+    It formats them without :mod:`logging`: a log record costs more than the rest of the request's
+    bookkeeping.
     """
 
     def __init__(self, as_json: bool) -> None:
@@ -87,32 +82,30 @@ class AccessLog:
     def write(
         self, request_id: str, method: str, path: str, status: int, milliseconds: dict[str, float]
     ) -> bool:
-        """Adds a line; True where :meth:`flush` should be scheduled for the end of the turn."""
+        """Adds a line; returns True if the caller must schedule :meth:`flush` for this turn."""
         now = time.time()
         if self._as_json:
-            line = orjson.dumps(
-                {
-                    "time": _time(now),
-                    "level": "info",
-                    "message": "request",
-                    "request_id": request_id,
-                    "method": method,
-                    "path": path,
-                    "status": status,
-                    **milliseconds,
-                },
-                option=orjson.OPT_APPEND_NEWLINE,
-            )
+            line = {
+                "time": _time(now),
+                "level": "info",
+                "message": "request",
+                "request_id": request_id,
+                "method": method,
+                "path": path,
+                "status": status,
+                **milliseconds,
+            }
+            entry = orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
         else:
             clock = time.strftime("%H:%M:%S", time.localtime(now))
             spent = " ".join(f"{name}={value:.2f}" for name, value in milliseconds.items())
             shown = ascii(path)[1:-1]
-            line = f"{clock} info    {method} {shown} {status} {spent} {request_id}\n".encode()
-        self._lines.append(line)
+            entry = f"{clock} info    {method} {shown} {status} {spent} {request_id}\n".encode()
+        self._lines.append(entry)
         return len(self._lines) == 1
 
     def flush(self) -> None:
-        """Writes the lines that wait; a reader that went away is no reason to fail."""
+        """Writes the waiting lines; drops them if standard error is closed."""
         lines, self._lines = self._lines, []
         try:
             sys.stderr.buffer.write(b"".join(lines))
@@ -126,4 +119,4 @@ def _time(seconds: float) -> str:
 
 
 def _extra(record: logging.LogRecord) -> dict[str, Any]:
-    return {k: v for k, v in vars(record).items() if k not in _RESERVED}
+    return {name: value for name, value in vars(record).items() if name not in _RESERVED}

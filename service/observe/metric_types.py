@@ -1,54 +1,39 @@
-"""The kinds of figures, and where in a worker's row of slots each has its own."""
+"""A metric, and which slots of a worker's row it has."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
 
 PREFIX = "mnist_"
+Kind = Literal["counter", "gauge", "histogram"]
 
 
-class Counter:
-    """A family of counts: one slot for each combination of label values."""
+@dataclass(slots=True)
+class Metric:
+    """A Prometheus metric, with one or several slots for each combination of label values.
 
-    def __init__(
-        self, name: str, text: str, labels: Sequence[str], rows: Iterable[tuple[str, ...]]
-    ) -> None:
-        self.name, self.text, self.labels = PREFIX + name, text, tuple(labels)
-        self.rows = tuple(rows)
-        self.first = 0
-        self.size = len(self.rows)
-        self.slot: dict[tuple[str, ...], int] = {}
+    A counter and a gauge have one slot each; the exposition sums a gauge over the living workers.
+    A histogram has a slot for each bucket, for the overflow, and for the sum.
+    """
 
-    def place(self, first: int) -> None:
-        """Gives the family its slots, from ``first``."""
-        self.first = first
-        self.slot = {row: first + i for i, row in enumerate(self.rows)}
+    kind: Kind
+    name: str
+    text: str
+    labels: Sequence[str] = ()
+    rows: Sequence[tuple[str, ...]] = ((),)
+    bounds: Sequence[float] = ()
+    first: int = 0
+    slot: dict[tuple[str, ...], int] = field(default_factory=dict)
 
+    @property
+    def width(self) -> int:
+        """The number of slots for each combination."""
+        return len(self.bounds) + 2 if self.kind == "histogram" else 1
 
-class Gauge(Counter):
-    """One value as it is now, summed over the workers alive."""
-
-    def __init__(self, name: str, text: str) -> None:
-        super().__init__(name, text, (), ((),))
-
-
-class Histogram(Counter):
-    """A family of histograms: for each row of labels its buckets, the overflow and the sum."""
-
-    def __init__(
-        self,
-        name: str,
-        text: str,
-        bounds: Sequence[float],
-        labels: Sequence[str] = (),
-        rows: Iterable[tuple[str, ...]] = ((),),
-    ) -> None:
-        super().__init__(name, text, labels, rows)
-        self.bounds = tuple(bounds)
-        self.width = len(self.bounds) + 2
-        self.size = len(self.rows) * self.width
-
-    def place(self, first: int) -> None:
-        """Gives the family its slots, from ``first``."""
+    def place(self, first: int) -> int:
+        """Assigns its slots, from ``first``; returns the slot after its last."""
         self.first = first
         self.slot = {row: first + i * self.width for i, row in enumerate(self.rows)}
+        return first + len(self.rows) * self.width

@@ -1,4 +1,4 @@
-"""What one loaded version has done in this worker, for the ``statistics`` extension of v2.
+"""What one version has done in one worker since it was loaded, for v2's ``statistics`` extension.
 
 Source of the form: ``docs/protocol/extension_statistics.md`` of triton-inference-server/server.
 """
@@ -8,26 +8,23 @@ from __future__ import annotations
 from time import time
 from typing import Any
 
+_STEPS = ("success", "compute_input", "queue", "compute_infer", "compute_output")
+
 
 class Statistics:
-    """Counts and sums in seconds since the version was loaded; one worker's event loop adds."""
+    """Counts, and sums in seconds; only the worker's event loop adds to them."""
 
     def __init__(self) -> None:
-        self._runs: dict[int, list[float]] = {}
+        self._executions: dict[int, tuple[int, float]] = {}
         self._last = 0.0
-        self._images = 0
-        self._requests = 0
-        self._failures = 0
-        self._failed_s = self._total_s = self._decode_s = 0.0
-        self._queue_s = self._infer_s = self._answer_s = 0.0
+        self._images = self._requests = self._failures = 0
+        self._failed_s = 0.0
+        self._sums = [0.0] * len(_STEPS)
 
     def ran(self, rows: int, seconds: float) -> None:
-        """Counts one run of the model."""
-        run = self._runs.get(rows)
-        if run is None:
-            run = self._runs[rows] = [0.0, 0.0]
-        run[0] += 1.0
-        run[1] += seconds
+        """Counts one execution of the model on ``rows`` images."""
+        count, total = self._executions.get(rows, (0, 0.0))
+        self._executions[rows] = count + 1, total + seconds
 
     def answered(
         self,
@@ -39,50 +36,40 @@ class Statistics:
         infer_s: float,
         answer_s: float,
     ) -> None:
-        """Counts one request whose answer is built, with its times in seconds."""
+        """Counts one answered request for ``rows`` images, and the seconds that its steps took."""
         self._requests += 1
         self._images += rows
         self._last = time()
-        self._total_s += total_s
-        self._decode_s += decode_s
-        self._queue_s += queue_s
-        self._infer_s += infer_s
-        self._answer_s += answer_s
+        steps = (total_s, decode_s, queue_s, infer_s, answer_s)
+        self._sums = [before + seconds for before, seconds in zip(self._sums, steps, strict=True)]
 
     def failed(self, seconds: float) -> None:
-        """Counts one request that was let in and then could not be run."""
+        """Counts one request that the queue admitted and the model did not answer."""
         self._failures += 1
         self._failed_s += seconds
 
     def as_dict(self, version: str) -> dict[str, Any]:
-        """The entry of ``model_stats`` for the version."""
-        requests = self._requests
+        """Returns the entry of ``model_stats`` for the version."""
+        sums = zip(_STEPS, self._sums, strict=True)
+        none = {step: _duration(0, 0.0) for step in ("cache_hit", "cache_miss")}
         return {
             "name": "mnist",
             "version": version,
             "last_inference": int(self._last * 1000),
             "inference_count": self._images,
-            "execution_count": int(sum(count for count, _ in self._runs.values())),
-            "inference_stats": {
-                "success": _duration(requests, self._total_s),
-                "fail": _duration(self._failures, self._failed_s),
-                "queue": _duration(requests, self._queue_s),
-                "compute_input": _duration(requests, self._decode_s),
-                "compute_infer": _duration(requests, self._infer_s),
-                "compute_output": _duration(requests, self._answer_s),
-                "cache_hit": _duration(0, 0.0),
-                "cache_miss": _duration(0, 0.0),
-            },
+            "execution_count": sum(count for count, _ in self._executions.values()),
+            "inference_stats": {step: _duration(self._requests, total) for step, total in sums}
+            | {"fail": _duration(self._failures, self._failed_s), **none},
             "response_stats": {},
-            # Requests are decoded and answered one by one, so a run has no share in either.
+            # Each request is decoded and answered alone: an execution has no share in either.
             "batch_stats": [
                 {
                     "batch_size": rows,
-                    "compute_input": _duration(int(count), 0.0),
-                    "compute_infer": _duration(int(count), seconds),
-                    "compute_output": _duration(int(count), 0.0),
+                    "compute_input": _duration(count, 0.0),
+                    "compute_infer": _duration(count, seconds),
+                    "compute_output": _duration(count, 0.0),
                 }
-                for rows, (count, seconds) in sorted(self._runs.items())
+                for rows, (count, seconds) in sorted(self._executions.items())
             ],
             "memory_usage": [],
         }

@@ -105,9 +105,7 @@ def test_requests_are_written_together_one_line_each(written: Written) -> None:
     assert log.write("id-3", "GET", "/", 200, MILLISECONDS) is True
 
 
-def test_a_console_line_of_a_request_keeps_control_characters_out(
-    written: Written,
-) -> None:
+def test_a_console_line_of_a_request_keeps_control_characters_out(written: Written) -> None:
     log = AccessLog(as_json=False)
     log.write("id-1", "GET", "/a\n\x1b[31mb", 404, MILLISECONDS)
     log.flush()

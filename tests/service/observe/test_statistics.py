@@ -22,7 +22,7 @@ def test_requests_runs_and_failures_are_counted_apart() -> None:
     statistics.ran(1, 0.125)
     for rows in (3, 2, 5, 1):
         statistics.answered(
-            rows, total_s=2.0, decode_s=0.5, queue_s=0.25, infer_s=0.125, answer_s=0.0625
+            rows, total_s=2, decode_s=0.5, queue_s=0.25, infer_s=0.125, answer_s=0.0625
         )
     statistics.failed(0.75)
     entry = statistics.as_dict("3")
@@ -36,7 +36,4 @@ def test_requests_runs_and_failures_are_counted_apart() -> None:
     assert stats["compute_output"] == {"count": 4, "ns": 250_000_000}
     assert stats["success"] == {"count": 4, "ns": 8_000_000_000}
     batches = [(b["batch_size"], b["compute_infer"]) for b in entry["batch_stats"]]
-    assert batches == [
-        (1, {"count": 1, "ns": 125_000_000}),
-        (5, {"count": 2, "ns": 750_000_000}),
-    ]
+    assert batches == [(1, {"count": 1, "ns": 125_000_000}), (5, {"count": 2, "ns": 750_000_000})]
