@@ -14,6 +14,7 @@ from service.api.routing import EndpointRoute
 from service.background.picture_pool import PicturePool
 from service.background.threads import worker_threads
 from service.core import Core
+from service.decode.pictures import warm
 from service.http.asgi import AsgiDoor
 from service.http.dispatch import Dispatcher
 from service.inference.admission import BodyBudget
@@ -93,6 +94,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Loads the champion before the first request, and stops the threads after the last."""
     core: Core = app.state.core
     await core.versions.start()
-    core.pictures.warm()
+    warm(core.pictures)
     yield
     await core.versions.stop()

@@ -1,1 +1,1 @@
-"""Threads for what would hold up the event loop."""
+"""Threads for work that would block the event loop."""

@@ -1,10 +1,10 @@
-"""Keeps the event loop free: what takes long for one request is done on threads beside it.
+"""Runs large work on threads, so that the event loop stays free for small requests.
 
-They give way to it: while small requests come one after the other, a thread sleeps between two
-short pieces of work. So the loop gets the interpreter's lock and, where they share a core, most of
-that; else each would be due as much of it, and the kernel would let the loop wait for milliseconds.
-The priority of the threads is that of the loop: a thread of a lower one is held up by other
-programs while it has the lock, and holds up the loop with it.
+The threads yield to the event loop: while small requests follow each other closely, a thread works
+for 0.1 ms at a time and then sleeps for twice as long. So the loop gets the interpreter's lock, and
+most of a core that it shares with such a thread. Without the sleep, the scheduler would divide the
+core evenly and let the loop wait for milliseconds. The threads keep the loop's priority: other
+programs would preempt a thread of lower priority while it holds the lock.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from math import inf
 from time import perf_counter, sleep
@@ -23,39 +24,37 @@ from service.errors import DeadlineExceeded
 Result = TypeVar("Result")
 
 SMALL_JSON_BYTES = 1 << 17
-"""JSON up to this size is decoded on the event loop, within some 700 microseconds."""
+"""The event loop itself decodes JSON up to this size, in at most some 700 microseconds."""
 SMALL_BYTES = 1 << 18
-"""The same for bytes that are hardly looked at, which takes a tenth of that."""
+"""The same for binary bodies, which take a tenth of that."""
 SMALL_ROWS = 256
-"""Answers for up to this many images are put together on the event loop."""
+"""The event loop itself builds answers for up to this many images."""
 
 _THREADS = 4
 _PIECE_SECONDS = 0.0001
-"""Work that is shorter is not worth a sleep."""
 _REST = 2.0
-"""Seconds of sleep for each of work."""
+"""Seconds of sleep for each second of work."""
 _LONGEST_REST = 0.01
-"""Seconds; a piece that took much longer was held up itself, and has been way enough."""
-_FOLLOW_SECONDS = 0.005
-"""Small requests no farther apart than this come one after the other."""
+"""Seconds; caps the sleep, so that a stalled machine does not add a second stall."""
+_CLOSE_SECONDS = 0.005
+"""Small requests that come within this time follow each other closely."""
 
 _threads = ThreadPoolExecutor(_THREADS, "large")
 
 
 class _Stopped(Exception):
-    """What a thread does is not worth going on with."""
+    """The deadline of the work has passed, or its caller has left."""
 
 
+@dataclass(slots=True)
 class _Job(Generic[Result]):
-    """Large work, which ends early once it is late or forsaken."""
-
-    def __init__(self, work: Callable[[], Result], until: float) -> None:
-        self._work: Callable[[], Result] | None = work
-        self._until = until
+    work: Callable[[], Result] | None
+    """None once it is done, or abandoned."""
+    until: float
 
     def run(self) -> Result:
-        """Does it, on a thread. Raises :class:`DeadlineExceeded`."""
-        work = self._work
+        """Does the work, on a thread. Raises :class:`DeadlineExceeded`."""
+        work = self.work
         begin_large()
         _here.job = self
         try:
@@ -65,21 +64,17 @@ class _Job(Generic[Result]):
         except _Stopped:
             raise DeadlineExceeded("the deadline passed before the body was decoded") from None
         finally:
-            _here.job = self._work = None
-
-    def forsake(self) -> None:
-        """No one waits for it any more; where it has not begun, its body is let go at once."""
-        self._work = None
+            _here.job = self.work = None
 
     def check(self, now: float) -> None:
-        """Raises where it is not worth going on with."""
-        if self._work is None or now > self._until:
+        """Raises if the work must stop."""
+        if self.work is None or now > self.until:
             raise _Stopped
 
 
 class _Here(threading.local):
     since: float | None = None
-    """When this thread began its large work, or last gave way; None on the event loop's."""
+    """When this thread began its large work or last slept; None on the event loop's thread."""
     job: _Job[Any] | None = None
 
 
@@ -95,11 +90,11 @@ small = _Small()
 async def when_large(
     is_large: bool, work: Callable[..., Result], *arguments: object, until: float = inf
 ) -> Result:
-    """What ``work`` gives for the arguments: at once, or from a thread where it takes long.
+    """Returns what ``work`` returns for the arguments; a thread does it if it is large.
 
-    Raises :class:`DeadlineExceeded` where it is not done until then, on ``perf_counter``'s clock:
-    under more load than can be carried, what waited too long would else take the time of what can
-    still be answered. So would the work for a caller who has left, which ends as well.
+    Stops work that is not done at ``until``, a time on ``perf_counter``'s clock, and raises
+    :class:`DeadlineExceeded`: under overload, late work would take the time of work that can still
+    meet its deadline. Stops it as well if the caller is cancelled.
     """
     if not is_large:
         return work(*arguments)
@@ -107,19 +102,18 @@ async def when_large(
     try:
         return await asyncio.get_running_loop().run_in_executor(_threads, job.run)
     finally:
-        job.forsake()
+        job.work = None  # stops it; if it has not begun, this frees its body
 
 
 def begin_large() -> None:
-    """Says that this thread begins large work, in which it will :func:`give_way`."""
+    """Marks this thread as one that does large work, and so has to :func:`give_way`."""
     _here.since = perf_counter()
 
 
 def give_way() -> None:
-    """Lets the event loop go first, where there is something for it to do.
+    """Sleeps if small requests follow each other closely; stops late or abandoned work.
 
-    It ends work that is late or forsaken. To be called between pieces of work of 0.1 to 0.2 ms,
-    whichever thread they are done on.
+    Large work calls it after each 0.1 to 0.2 ms; on the event loop's thread it does nothing.
     """
     since = _here.since
     if since is None:
@@ -135,5 +129,5 @@ def give_way() -> None:
 
 
 def small_come(now: float) -> bool:
-    """Whether small requests come one after the other."""
-    return now - small.last < _FOLLOW_SECONDS
+    """Whether small requests follow each other closely."""
+    return now - small.last < _CLOSE_SECONDS

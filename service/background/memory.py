@@ -1,4 +1,7 @@
-"""How this process holds its memory: glibc's knobs and Python's garbage collector."""
+"""Process-wide settings of glibc's allocator and of Python's garbage collector.
+
+Only ``serve`` applies them, in each worker. Nothing else depends on them.
+"""
 
 from __future__ import annotations
 
@@ -6,44 +9,28 @@ import ctypes
 import gc
 
 _LIBC = ctypes.CDLL(None)
-# Of glibc's malloc.h; other C libraries have neither these nor the functions.
+# From glibc's malloc.h; other C libraries have neither these nor the function.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-
-KEPT_BYTES = 16 << 20
-"""Freed memory that is kept for the next requests."""
-OWN_MAPPING_BYTES = 32 << 20
-"""What is as large as this is mapped for itself, and given back at once; no usual body is. To give
-one of ten megabytes back takes a millisecond, in which no other request moves."""
 
 
 def keep_freed() -> None:
-    """Keeps memory that was freed: bodies come and go, and each of their pages costs a fault.
+    """Keeps 16 MiB of freed memory, since each page of a new body would cost a page fault.
 
-    Left to itself, glibc gave back and took again 130 pages for each of 64 images as JSON, a third
-    of the time to answer them.
+    With its defaults, glibc unmapped and mapped 130 pages for each request of 64 images as JSON,
+    which took a third of the time to answer it. Blocks under 32 MiB get no mapping of their own:
+    to unmap ten megabytes takes a millisecond, in which no other request proceeds.
     """
-    set_knob = getattr(_LIBC, "mallopt", None)
-    if set_knob is not None:
-        set_knob(_M_TRIM_THRESHOLD, KEPT_BYTES)
-        set_knob(_M_MMAP_THRESHOLD, OWN_MAPPING_BYTES)
-
-
-def return_freed() -> None:
-    """Gives the system what is freed in every arena.
-
-    glibc keeps some for each thread apart, so that with every load of a version, on a thread of
-    its own, a little more would be kept.
-    """
-    trim = getattr(_LIBC, "malloc_trim", None)
-    if trim is not None:
-        trim(0)
+    set_option = getattr(_LIBC, "mallopt", None)
+    if set_option is not None:
+        set_option(_M_TRIM_THRESHOLD, 16 << 20)
+        set_option(_M_MMAP_THRESHOLD, 32 << 20)
 
 
 def collect_seldom() -> None:
-    """Spares the requests under way most of the searches for cyclic garbage, as they leave none.
+    """Collects cyclic garbage less often, since requests leave none.
 
-    With a thousand of them Python would look through them all again and again, for a quarter of
-    the time; what was made before the first is never garbage.
+    With a thousand requests in progress, Python would search them all again and again, for a
+    quarter of the time. Objects made before the first request are never garbage.
     """
     gc.collect()
     gc.freeze()

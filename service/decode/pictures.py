@@ -9,18 +9,28 @@ from __future__ import annotations
 import base64
 import math
 import re
+from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
+from typing import Any
 
+import numpy as np
+
+from service.background.picture_pool import PicturePool
 from service.decode.diagnosis import name_of
 from service.decode.validation import Flaws, check_count, refuse
 from service.errors import DeadlineExceeded, Fault, Invalid, Malformed, TooLarge
-from service.imaging.load import is_small_png, open_picture
+from service.imaging.load import Picture, is_small_png, open_picture
 from service.imaging.pipeline import Seen, as_given, look
-from service.types import Limits
+from service.imaging.preview import shown
+from service.types import Images, Limits
 
 _TOGETHER = 8
 """So many pictures of the largest size are looked at in a request: some four seconds of work."""
+_FEW_PREVIEWS = 8
+"""The event loop's thread renders up to this many previews; the pool renders more."""
 _DATA_URI = re.compile(r"data:image/[^,]*;base64,", re.IGNORECASE)
 _NOT_BASE64 = "is not base64 in one line, of A-Z, a-z, 0-9, + and /, padded with ="
 
@@ -100,3 +110,37 @@ def from_base64(value: object, field: str, limits: Limits) -> Pictures:
             flaws.add(index, _NOT_BASE64)
     flaws.raise_any(Malformed)
     return Pictures(bodies, field)
+
+
+def warm(pool: PicturePool) -> Future[Seen]:
+    """Decodes a picture of a vertical stroke in the pool, so that no caller's is the first."""
+    paper = np.full((64, 64), 255, np.uint8)
+    paper[16:48, 30:34] = 0
+    return pool.submit(partial(look, Picture(paper, (64, 64))))
+
+
+def picture_doubts(seen: Sequence[Seen]) -> list[tuple[str, ...] | None]:
+    """Returns the doubts found in each picture; None for one taken as given, which has none yet."""
+    return [None if one.polarity == "as given" else one.doubts for one in seen]
+
+
+async def look_at(
+    pictures: Pictures, limits: Limits, pool: PicturePool, deadline: float
+) -> list[Seen]:
+    """Returns what is seen in each picture: at once for a small PNG, else from the pool.
+
+    Raises as :meth:`Pictures.look` does.
+    """
+    seen = pictures.at_a_glance(limits)
+    if seen is not None:
+        return seen
+    return await pool.run(lambda: pictures.look(limits, deadline), deadline)
+
+
+async def previews(
+    images: Images, seen: list[Seen] | None, pool: PicturePool
+) -> list[dict[str, Any]]:
+    """Returns what ``?include=seen`` adds to each image's prediction."""
+    if len(images) <= _FEW_PREVIEWS:
+        return shown(images, seen)
+    return await pool.run(lambda: shown(images, seen))

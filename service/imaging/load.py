@@ -29,7 +29,6 @@ from PIL import (
     _imaging,
 )
 
-from service.background.memory import OWN_MAPPING_BYTES
 from service.errors import Fault, Invalid, Malformed, TooLarge, UnsupportedType
 from service.imaging import webp
 from service.imaging.grey import not_larger, pixels, to_grey
@@ -40,7 +39,7 @@ from service.types import Limits
 warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").setLevel(logging.CRITICAL)
 # Blocks of the usual 16 MiB would be kept for each thread, 300 MB after a large picture.
-_imaging.set_block_size(2 * OWN_MAPPING_BYTES)
+_imaging.set_block_size(64 << 20)
 
 FORMATS = "PNG, JPEG, WebP, BMP, GIF and TIFF"
 

@@ -52,3 +52,9 @@ def server(request: pytest.FixtureRequest) -> Server:
     """Each of the two doors."""
     running: Server = request.getfixturevalue(request.param)
     return running
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """What runs the tests that are coroutines."""
+    return "asyncio"

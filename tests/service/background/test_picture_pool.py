@@ -1,4 +1,4 @@
-"""The threads that look at pictures."""
+"""The thread pool for pictures."""
 
 from __future__ import annotations
 
@@ -12,27 +12,18 @@ from service.background.picture_pool import PicturePool
 from service.errors import DeadlineExceeded
 
 
-def test_what_warms_them_is_a_picture_with_a_digit_in_it() -> None:
-    seen = PicturePool(1).warm().result(30)
-    assert seen.polarity == "dark on light"
-    assert seen.box is not None
-
-
-def test_what_waited_past_its_deadline_for_a_thread_is_not_begun() -> None:
+@pytest.mark.anyio
+async def test_what_waited_past_its_deadline_for_a_thread_is_not_begun() -> None:
     begun: list[str] = []
     free = threading.Event()
-
-    async def scene() -> None:
-        lookers = PicturePool(1)
-        held = asyncio.create_task(lookers.run(free.wait))
-        await asyncio.sleep(0)
-        late = asyncio.create_task(lookers.run(lambda: begun.append("late"), perf_counter() + 0.01))
-        early = asyncio.create_task(lookers.run(lambda: begun.append("early"), perf_counter() + 60))
-        await asyncio.sleep(0.05)
-        free.set()
-        await asyncio.gather(held, early)
-        with pytest.raises(DeadlineExceeded):
-            await late
-
-    asyncio.run(scene())
+    pool = PicturePool(1)
+    held = asyncio.create_task(pool.run(free.wait))
+    await asyncio.sleep(0)
+    late = asyncio.create_task(pool.run(lambda: begun.append("late"), perf_counter() + 0.01))
+    early = asyncio.create_task(pool.run(lambda: begun.append("early"), perf_counter() + 60))
+    await asyncio.sleep(0.05)
+    free.set()
+    await asyncio.gather(held, early)
+    with pytest.raises(DeadlineExceeded):
+        await late
     assert begun == ["early"]

@@ -1,7 +1,4 @@
-"""How many threads a worker takes, from quotas and affinities that really are there or are made.
-
-And what threads for work that may never end do to those who wait, or do not.
-"""
+"""How many threads a worker takes, from quotas and affinities; and threads that may never end."""
 
 from __future__ import annotations
 
@@ -14,18 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from service.background.threads import Aside, cpu_quota, usable_cores, worker_threads
+from service.background.threads import DaemonThreads, cpu_quota, usable_cores, worker_threads
 
 
 def _v2(root: Path, content: str) -> Path:
     (root / "cpu.max").write_text(content)
-    return root
-
-
-def _v1(root: Path, quota: str, period: str) -> Path:
-    (root / "cpu").mkdir()
-    (root / "cpu/cpu.cfs_quota_us").write_text(quota)
-    (root / "cpu/cpu.cfs_period_us").write_text(period)
     return root
 
 
@@ -49,17 +39,15 @@ def test_a_version_2_quota_is_quota_by_period(
 
 @pytest.mark.parametrize(
     ("quota", "period", "cores"),
-    [
-        ("-1\n", "100000\n", None),
-        ("250000\n", "100000\n", 2.5),
-        ("100000\n", "0\n", None),
-        ("x\n", "1\n", None),
-    ],
+    [("-1", "100000", None), ("250000", "100000", 2.5), ("100000", "0", None), ("x", "1", None)],
 )
 def test_a_version_1_quota_is_quota_by_period(
     tmp_path: Path, quota: str, period: str, cores: float | None
 ) -> None:
-    assert cpu_quota(_v1(tmp_path, quota, period)) == cores
+    (tmp_path / "cpu").mkdir()
+    for name, value in (("quota", quota), ("period", period)):
+        (tmp_path / f"cpu/cpu.cfs_{name}_us").write_text(f"{value}\n")
+    assert cpu_quota(tmp_path) == cores
 
 
 def test_without_cgroups_there_is_no_quota(tmp_path: Path) -> None:
@@ -86,17 +74,16 @@ def test_the_cores_are_divided_among_the_workers_and_each_has_one(
         assert worker_threads(workers) == threads
 
 
-def test_what_runs_aside_gives_or_raises_as_if_it_were_called() -> None:
-    async def work() -> None:
-        aside = Aside("aside", 1)
-        assert await aside.run(lambda: 7) == 7
-        with pytest.raises(ZeroDivisionError):
-            await aside.run(lambda: 1 // 0)
-
-    asyncio.run(work())
+@pytest.mark.anyio
+async def test_a_thread_s_call_returns_or_raises_as_any_call() -> None:
+    threads = DaemonThreads("test", 1)
+    assert await threads.run(lambda: 7) == 7
+    with pytest.raises(ZeroDivisionError):
+        await threads.run(lambda: 1 // 0)
 
 
-def test_no_more_than_the_bound_run_aside_at_a_time_though_their_callers_leave() -> None:
+@pytest.mark.anyio
+async def test_no_more_than_the_bound_run_at_a_time_though_their_callers_leave() -> None:
     running: list[int] = []
     go = threading.Event()
 
@@ -104,25 +91,22 @@ def test_no_more_than_the_bound_run_aside_at_a_time_though_their_callers_leave()
         running.append(1)
         go.wait()
 
-    async def work() -> None:
-        aside = Aside("aside", 2)
-        for _ in range(5):
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(aside.run(wait), 0.02)
-        assert len(running) == 2
-        go.set()
-        assert await aside.run(lambda: 7) == 7
-
-    asyncio.run(work())
+    threads = DaemonThreads("test", 2)
+    for _ in range(5):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(threads.run(wait), 0.02)
+    assert len(running) == 2
+    go.set()
+    assert await threads.run(lambda: 7) == 7
 
 
-def test_what_never_ends_aside_holds_up_no_exit() -> None:
+def test_a_call_that_never_returns_holds_up_no_exit() -> None:
     program = """
 import asyncio, threading
-from service.background.threads import Aside
+from service.background.threads import DaemonThreads
 async def main():
     try:
-        await asyncio.wait_for(Aside("aside", 1).run(threading.Event().wait), 0.1)
+        await asyncio.wait_for(DaemonThreads("test", 1).run(threading.Event().wait), 0.1)
     except TimeoutError:
         print("late")
 asyncio.run(main())

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.decode.pictures import Pictures, from_base64
+from service.background.picture_pool import PicturePool
+from service.decode.pictures import Pictures, from_base64, warm
 from service.errors import DeadlineExceeded, Fault, Invalid, Malformed, TooLarge, UnsupportedType
 from service.types import Images, Limits
 from tests.service.decode.samples import LIMITS, digits, encode, picture
@@ -92,3 +93,8 @@ def test_one_png_in_the_form_of_mnist_is_seen_at_a_glance() -> None:
 )
 def test_all_other_pictures_take_longer(pictures: Pictures) -> None:
     assert pictures.at_a_glance(LIMITS) is None
+
+
+def test_the_picture_that_warms_the_pool_holds_a_digit() -> None:
+    seen = warm(PicturePool(1)).result(30)
+    assert (seen.polarity, seen.box is None) == ("dark on light", False)
