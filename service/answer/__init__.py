@@ -1,1 +1,1 @@
-"""Probabilities become answers."""
+"""Builds answers from probabilities."""

@@ -1,18 +1,18 @@
-"""Compresses an answer for a caller who asks for it (RFC 9110, section 12.5.3)."""
+"""Compresses an answer for a caller who accepts that (RFC 9110, section 12.5.3)."""
 
 from __future__ import annotations
 
 import zlib
 
 LEAST_BYTES = 1024
-"""Below this size compressing costs more than it saves: the answer goes as it is."""
+"""To compress a smaller answer costs more than it saves."""
 
 _WINDOW_BITS = {"gzip": 31, "deflate": 15}
 _LEVEL = 1
 
 
 def choose(accept_encoding: str | None) -> str | None:
-    """``gzip`` or ``deflate``, whichever is wanted more, or None where neither is."""
+    """Returns ``gzip`` or ``deflate``, the one of larger weight, or None if both are rejected."""
     if accept_encoding is None:
         return None
     weights: dict[str, float] = {}
@@ -25,7 +25,7 @@ def choose(accept_encoding: str | None) -> str | None:
 
 
 def compress(body: bytes, encoding: str) -> bytes:
-    """The body in the encoding that :func:`choose` named."""
+    """Returns the body in an encoding that :func:`choose` returned."""
     deflater = zlib.compressobj(_LEVEL, zlib.DEFLATED, _WINDOW_BITS[encoding])
     return deflater.compress(body) + deflater.flush()
 

@@ -1,7 +1,7 @@
-"""Builds the answer of ``/predict`` from a run of the model.
+"""Builds the answer of ``/predict`` from an execution's probabilities.
 
-Its JSON is always the same but for the numbers, so it is put together here; only the numbers go
-through a serialiser, those of all images of a run at once.
+The JSON around the numbers is always the same, so this code writes it; a serialiser converts only
+the numbers, those of all images of an execution at once.
 """
 
 from __future__ import annotations
@@ -17,19 +17,18 @@ from service.inference.batch import PIECE_ROWS, BatchResult, digits
 from service.types import Probabilities
 
 
-def members(run: BatchResult) -> list[bytes]:
-    """For each image the JSON members ``digit``, ``confidence`` and ``probabilities``.
+def members(batch: BatchResult) -> list[bytes]:
+    """Returns for each image the JSON members ``digit``, ``confidence`` and ``probabilities``.
 
-    Numbers are written as the shortest decimals that read back to the same float32.
+    Numbers are the shortest decimals that read back to the same float32.
     """
-    likeliest = run.each(digits)
-    rows = np.ascontiguousarray(run.probabilities)
-    # Digit by digit: a reduction of short rows takes longer.
-    surest = _numbers(np.maximum.reduce(rows.T.copy())).split(b",")
+    rows = np.ascontiguousarray(batch.probabilities)
+    # Reduced over digits: numpy reduces many short rows five times as slowly.
+    largest = _numbers(np.maximum.reduce(rows.T.copy())).split(b",")
     numbers = _numbers(rows)[1:-1].split(b"],[")
     return [
         b'"digit":%d,"confidence":%b,"probabilities":[%b]' % one
-        for one in zip(likeliest, surest, numbers, strict=True)
+        for one in zip(batch.each(digits), largest, numbers, strict=True)
     ]
 
 
@@ -39,36 +38,27 @@ def predictions(
     doubts: Sequence[Sequence[str]],
     seen: Sequence[dict[str, Any]] | None = None,
 ) -> bytes:
-    """The JSON body, from the :func:`members` of each image and the reasons to doubt each.
+    """Returns the JSON body, from the :func:`members`, the doubts and the ``seen`` of each image.
 
-    ``seen`` is what was seen, where it is to be told.
+    Without ``seen`` the predictions have no such member.
     """
-    if len(answered) <= PIECE_ROWS:
-        rows = _with_doubts(answered, doubts)
-    else:
-        rows = []
-        for first in range(0, len(answered), PIECE_ROWS):
-            piece = slice(first, first + PIECE_ROWS)
-            rows += _with_doubts(answered[piece], doubts[piece])
-            give_way()
+    rows: list[bytes] = []
+    for first in range(0, len(answered), PIECE_ROWS):
+        piece = slice(first, first + PIECE_ROWS)
+        rows += [
+            b'%b,"doubtful":true,"doubts":%b' % (one, orjson.dumps(doubt))
+            if doubt
+            else b'%b,"doubtful":false,"doubts":[]' % one
+            for one, doubt in zip(answered[piece], doubts[piece], strict=True)
+        ]
+        give_way()
     if seen is not None:
         rows = [
-            b'%b,"seen":%b' % (row, orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY))
-            for row, told in zip(rows, seen, strict=True)
+            b'%b,"seen":%b' % (row, orjson.dumps(one, option=orjson.OPT_SERIALIZE_NUMPY))
+            for row, one in zip(rows, seen, strict=True)
         ]
-    return b'{"model":"mnist","version":"%b","predictions":[{%b}]}' % (
-        version.encode(),
-        b"},{".join(rows),
-    )
-
-
-def _with_doubts(answered: Sequence[bytes], doubts: Sequence[Sequence[str]]) -> list[bytes]:
-    return [
-        b'%b,"doubtful":true,"doubts":%b' % (one, orjson.dumps(doubt))
-        if doubt
-        else b'%b,"doubtful":false,"doubts":[]' % one
-        for one, doubt in zip(answered, doubts, strict=True)
-    ]
+    joined = b"},{".join(rows)
+    return b'{"model":"mnist","version":"%b","predictions":[{%b}]}' % (version.encode(), joined)
 
 
 def _numbers(array: Probabilities) -> bytes:

@@ -1,8 +1,8 @@
-"""Says when an answer should not be trusted, and why.
+"""Finds the reasons to doubt an answer.
 
-``not a digit`` comes from the model: its largest probability is below the operating point that the
-version's card states. The others come from the ink: of an array from its own, at next to no cost,
-of a picture from what was seen when it was brought to the model's form.
+``not a digit`` comes from the model: its largest probability is below the threshold in the
+version's card. The other reasons come from the ink: of an array from its pixels, of a picture from
+the steps that brought it to the model's form.
 """
 
 from __future__ import annotations
@@ -14,23 +14,25 @@ from typing import Any
 
 import numpy as np
 
-from service.imaging.pipeline import Seen
 from service.types import SIDE, Images, Probabilities
 
 LEAST_CONFIDENCE = 0.78
-"""The operating point for a version whose card states none.
+"""The threshold for a version whose card states none.
 
-Chosen on 6,000 of MNIST's training images, most of which the network has seen in training: fewer
-than one in 100 are below it. A card can state a better one.
+Chosen on 6,000 of MNIST's training images, most of which the network saw in training: fewer than
+one in 100 are below it. A card can state a better one.
 """
+SURE_ENOUGH = 0.5
+"""The share of the threshold that a digit of a number must reach: beside other digits, a stroke
+is more probably a digit."""
 _INKED = bytes(b" x"[value > 127] for value in range(256))
-"""Makes words of rows or columns, with spaces for those where no pixel is above half."""
+"""Translates pixels: "x" where a pixel is above half, else a space."""
 _BLANK: tuple[str, ...] = ("blank",)
 _NONE: tuple[str, ...] = ()
 _FAINT = 64
-"""An image whose largest value is below this is of low contrast; MNIST's all reach 254."""
+"""An image whose largest value is below this has low contrast; MNIST's all reach 254."""
 _SHORT = 10
-"""Digits of MNIST are 20 pixels long; one shorter than this was not brought to its form."""
+"""MNIST's digits are 20 pixels long; a shorter one than this was not brought to MNIST's form."""
 _USUAL, _NARROW = (
     frozenset(
         b" " * first + b"x" * width + b" " * (SIDE - first - width)
@@ -39,15 +41,16 @@ _USUAL, _NARROW = (
     )
     for widths in (range(_SHORT, SIDE), range(1, _SHORT))
 )
-"""The columns of images that are inked in one stretch, of the usual width or of less."""
+"""The translated columns of images with one stretch of ink, of the usual width or narrower."""
 _STRETCH = re.compile(rb"x{5,}")
-"""Two digits in one image are each at least this wide, and bare columns are between them."""
+"""Each of two digits in one image is at least this wide, and blank columns separate them."""
 
 
 def least_confidence(card: dict[str, Any]) -> float:
-    """The largest probability below which a version's answer is no digit, from its card.
+    """Returns the card's threshold: a largest probability below it means that there is no digit.
 
-    The card's ``doubt`` is ``{"score": "max_probability", "threshold": ...}``.
+    The card's ``doubt`` is ``{"score": "max_probability", "threshold": ...}``; for any other
+    content the threshold is ``LEAST_CONFIDENCE``.
     """
     stated = card.get("doubt")
     if isinstance(stated, dict) and stated.get("score") == "max_probability":
@@ -58,44 +61,47 @@ def least_confidence(card: dict[str, Any]) -> float:
 
 
 def doubts(
-    images: Images, probabilities: Probabilities, least: float, seen: Sequence[Seen] | None = None
+    images: Images,
+    probabilities: Probabilities,
+    least: float,
+    of_pictures: Sequence[tuple[str, ...] | None] | None = None,
 ) -> list[tuple[str, ...]]:
-    """For each image (n, 28, 28) the reasons to doubt its answer; none is the rule.
+    """Returns for each image (n, 28, 28) the reasons to doubt its answer; most have none.
 
-    ``least`` is the smallest largest probability, of (n, 10), that still tells a digit. ``seen``
-    is what was seen where the images came from pictures.
+    ``least`` is the threshold that the largest of the probabilities (n, 10) must reach. An entry
+    of ``of_pictures`` replaces the reasons that the ink of that image would give; None keeps them.
     """
     found = [_NONE] * len(images)
-    for index in _odd_ones(images):
+    for index in _unusual(images):
         found[index] = _doubts_of_ink(images[index])
-    for index, one in enumerate(seen or ()):
-        if one.polarity != "as given":
-            found[index] = one.doubts
-    # Digit by digit: a reduction of short rows takes five times as long.
-    surest = np.maximum.reduce(probabilities.T.copy())
-    for index in (surest < least).nonzero()[0].tolist():
+    for index, known in enumerate(of_pictures or ()):
+        if known is not None:
+            found[index] = known
+    # Reduced over digits: numpy reduces many short rows five times as slowly.
+    largest = np.maximum.reduce(probabilities.T.copy())
+    for index in (largest < least).nonzero()[0].tolist():
         if found[index] != _BLANK and "not a digit" not in found[index]:
             found[index] = (*found[index], "not a digit")
     return found
 
 
-def _odd_ones(images: Images) -> list[int]:
-    """Those that need a closer look: their inked columns are not one stretch of the usual width."""
-    odd: list[int] = []
+def _unusual(images: Images) -> list[int]:
+    """Returns the images that need a closer look: not one stretch of ink of the usual width."""
+    unusual: list[int] = []
     narrow: list[int] = []
     for index, (columns,) in enumerate(iter_unpack(f"{SIDE}s", _columns(images))):
         if columns not in _USUAL:
-            (narrow if columns in _NARROW else odd).append(index)
+            (narrow if columns in _NARROW else unusual).append(index)
     if narrow:
-        # Inked in two rows that are far enough apart, as any upright 1 is.
+        # An upright 1 has ink in both of two rows that are ``_SHORT`` apart.
         ends = images[narrow][:, [9, 9 + _SHORT]].max(axis=2).min(axis=1).tolist()
-        odd += [index for index, end in zip(narrow, ends, strict=True) if end <= 127]
-    return odd
+        unusual += [index for index, end in zip(narrow, ends, strict=True) if end <= 127]
+    return unusual
 
 
 def _columns(images: Images) -> bytes:
-    """A character for each column of each image, "x" where it is inked."""
-    # Row upon row, eight pixels at a time: a reduction of many short rows takes six times as long.
+    """Returns a character for each column of each image: "x" where it has ink."""
+    # Eight pixels at a time, row upon row: a reduction of many short rows takes six times as long.
     words = images.reshape(len(images), SIDE * SIDE).view(np.uint64)
     for half in (49, 28, 14, 7):  # 14 pairs of rows, of 7 words each, become 7, 4, 2 and 1
         words = words[:, :half] | words[:, -half:]
@@ -104,7 +110,7 @@ def _columns(images: Images) -> bytes:
 
 
 def _doubts_of_ink(image: Images) -> tuple[str, ...]:
-    """The doubts that the ink of one image (28, 28) gives by itself."""
+    """Returns the reasons that the ink of one image (28, 28) gives."""
     columns = np.bitwise_or.reduce(image).tobytes().translate(_INKED)
     if columns.isspace():
         most = int(image.max())
@@ -113,13 +119,13 @@ def _doubts_of_ink(image: Images) -> tuple[str, ...]:
         border = np.concatenate([image[0], image[-1], image[1:-1, 0], image[1:-1, -1]])
         return ("inverted",) if np.count_nonzero(border > 127) > len(border) // 2 else _NONE
     if len(columns.strip()) < _SHORT:
-        return ("too small",) if len(_rows(image)) < _SHORT else _NONE
+        return ("too small",) if _height(image) < _SHORT else _NONE
     wide = [match.span() for match in _STRETCH.finditer(columns)]
-    tall = [len(_rows(image[:, start:end])) >= _SHORT for start, end in wide]
+    tall = [_height(image[:, start:end]) >= _SHORT for start, end in wide]
     return ("several digits",) if sum(tall) > 1 else _NONE
 
 
-def _rows(image: Images) -> bytes:
-    """The rows from the first that is inked to the last."""
+def _height(image: Images) -> int:
+    """Returns the number of rows from the first with ink to the last."""
     rows: bytes = np.bitwise_or.reduce(image, axis=1).tobytes().translate(_INKED)
-    return rows.strip()
+    return len(rows.strip())

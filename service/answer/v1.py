@@ -1,4 +1,4 @@
-"""Builds the answers of TensorFlow Serving's REST interface from a run's probabilities."""
+"""Builds the answers of TensorFlow Serving's REST interface from a request's probabilities."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ LABELS = tuple("0123456789")
 
 
 def predict(probabilities: Probabilities, *, row_form: bool) -> bytes:
-    """The body of a predict answer: a list of 10 numbers for each image, under the form's key."""
+    """Returns the body of a predict answer: 10 numbers for each image, under the form's key."""
     key = "predictions" if row_form else "outputs"
     rows = np.ascontiguousarray(probabilities)
     return orjson.dumps({key: rows}, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def classify(probabilities: Probabilities) -> bytes:
-    """The body of a classify answer: for each image a list of ``[label, score]``, "0" to "9"."""
+    """Returns the body of a classify answer: for each image the list of ``[label, score]``."""
     results = [[[label, p] for label, p in zip(LABELS, row, strict=True)] for row in probabilities]
     return orjson.dumps({"results": results}, option=orjson.OPT_SERIALIZE_NUMPY)

@@ -1,7 +1,7 @@
-"""Builds the answers of v2 inference from a run's probabilities.
+"""Builds the answers of v2 inference from a request's probabilities.
 
-The JSON around the numbers is always the same, so it is put together here; only what the caller
-sent and the numbers themselves go through a serialiser.
+The JSON around the numbers is always the same, so this code writes it; a serialiser converts only
+the numbers and what the caller sent.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from service.types import OUTPUT, Probabilities
 def inference(
     version: str, probabilities: Probabilities, request: InferRequest
 ) -> tuple[bytes, int | None]:
-    """The body for ``probabilities`` (n, 10), and the length of its JSON where bytes follow it."""
+    """Returns the body for ``probabilities`` (n, 10), and the length of its JSON.
+
+    The length is None unless binary data follow the JSON.
+    """
     shape, datatype = b"%d,10" % len(probabilities), b"FP32"
     if request.classes:
         shape, datatype = b"%d,%d" % (len(probabilities), request.classes), b"BYTES"
@@ -44,9 +47,9 @@ def inference(
 
 
 def classification(probabilities: Probabilities, classes: int) -> list[str]:
-    """For each row its likeliest digits, best first, as ``value:index:label``, one after another.
+    """Returns each row's most probable digits, best first, as ``value:index:label``.
 
-    Of equal values the lower digit comes first. Source: ``extension_classification.md`` of
+    The lower of two equally probable digits comes first. Source: ``extension_classification.md`` of
     triton-inference-server/server.
     """
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :classes]
@@ -58,5 +61,5 @@ def classification(probabilities: Probabilities, classes: int) -> list[str]:
 
 
 def _length_prefixed(text: str) -> bytes:
-    """One element of a BYTES tensor: its length in four bytes, little-endian, and itself."""
+    """Returns an element of a BYTES tensor: its length in four bytes, little-endian, and itself."""
     return struct.pack("<I", len(text)) + text.encode()

@@ -21,7 +21,7 @@ from service.background.large_work import SMALL_BYTES, SMALL_JSON_BYTES
 from service.decode import json_images, npy, raw
 from service.decode.content import parse_content_type
 from service.decode.form import from_form
-from service.decode.pictures import Pictures
+from service.decode.pictures import Pictures, picture_doubts, previews
 from service.errors import Invalid, UnsupportedType
 from service.imaging.pipeline import Seen
 from service.inference.batch import Result
@@ -67,7 +67,7 @@ async def predict(
     else:
         images = decoded
     result = await pipeline.infer(images, version)
-    shown = None if include is None else await core.pictures.show(images, seen)
+    shown = None if include is None else await previews(images, seen, core.pictures)
     answer, found = await pipeline.answer(result, _answer, pipeline.served, result, seen, shown)
     core.metrics.doubted(found)
     return Reply(answer)
@@ -100,5 +100,6 @@ def _answer(
     if seen is None or all(one.polarity == "as given" for one in seen):
         found = result.each(served.doubts)
     else:
-        found = doubts(result.images, result.probabilities, served.least_confidence, seen)
+        known = picture_doubts(seen)
+        found = doubts(result.images, result.probabilities, served.least_confidence, known)
     return predictions(served.version, result.each(members), found, shown), found

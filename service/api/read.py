@@ -7,6 +7,8 @@ from time import perf_counter
 import numpy as np
 from fastapi import APIRouter
 
+from service.answer.numbers import answer
+from service.answer.quality import SURE_ENOUGH
 from service.api.pipeline import Pipeline
 from service.api.predict import decode
 from service.api.request import Reply
@@ -20,14 +22,11 @@ from service.decode.content import parse_content_type
 from service.decode.pictures import Pictures
 from service.errors import Invalid, UnsupportedType
 from service.imaging.load import open_picture
-from service.numbers.number import Digit, number_in
+from service.numbers.number import number_in
 from service.types import Images, Probabilities
 
 READS = "image/*, multipart/form-data with one file, application/json with one picture"
 _HOLD_PICTURES = "image/", "multipart/form-data", "application/json"
-SURE_ENOUGH = 0.5
-"""The share of a version's least confidence that a digit of a number needs: beside other digits, a
-stroke is more likely to be a digit."""
 router = APIRouter(route_class=OwnRoute, tags=["digits"])
 
 
@@ -74,19 +73,3 @@ async def _classified(pipeline: Pipeline, images: Images) -> Probabilities:
     if len(images) == 0:
         return np.zeros((0, 10), np.float32)
     return (await pipeline.infer(images)).probabilities
-
-
-def answer(lines: list[list[Digit]]) -> dict[str, object]:
-    """The answer's JSON for lines of digits."""
-    return {
-        "text": "\n".join("".join(str(digit.digit) for digit in line) for line in lines),
-        "digits": [
-            {
-                "digit": digit.digit,
-                "confidence": np.float32(digit.confidence),
-                "box": list(digit.box),
-            }
-            for line in lines
-            for digit in line
-        ],
-    }

@@ -19,8 +19,8 @@ from time import process_time
 
 import numpy as np
 
-from service.answer.quality import doubts, least_confidence
-from service.api.read import SURE_ENOUGH
+from service.answer.quality import SURE_ENOUGH, doubts, least_confidence
+from service.decode.pictures import picture_doubts
 from service.imaging.load import open_picture
 from service.imaging.normalise import normalise
 from service.imaging.pipeline import Seen, look
@@ -78,7 +78,7 @@ def measured(
         images,
         name=kind.name,
         source=source,
-        seen=seen,
+        known=picture_doubts(seen),
         milliseconds=milliseconds,
         target=target,
     )
@@ -91,7 +91,7 @@ def doubted(
     random = np.random.default_rng(SEED)
     seen, milliseconds = _looked_at(make(random) for _ in range(count))
     images = np.array([one.image for one in seen])
-    found = doubts(images, runtime.run(images), least, seen)
+    found = doubts(images, runtime.run(images), least, picture_doubts(seen))
     return 100 * sum(map(bool, found)) / count, milliseconds
 
 
@@ -113,13 +113,13 @@ def _row(
     *,
     name: str,
     source: str,
-    seen: Sequence[Seen] | None = None,
+    known: Sequence[tuple[str, ...] | None] | None = None,
     milliseconds: float = 0.0,
     target: float | None = None,
 ) -> Row:
     probabilities = runtime.run(images)
     right = probabilities.argmax(axis=1) == [shape.label for shape in shapes]
-    doubtful = [bool(found) for found in doubts(images, probabilities, least, seen)]
+    doubtful = [bool(found) for found in doubts(images, probabilities, least, known)]
     return Row(
         name,
         source,

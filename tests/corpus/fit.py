@@ -15,8 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from service.answer.quality import least_confidence
-from service.api.read import SURE_ENOUGH
+from service.answer.quality import SURE_ENOUGH, least_confidence
 from service.imaging.load import Picture
 from service.inference.runtime import Runtime
 from service.models.repository import Repository
