@@ -1,1 +1,1 @@
-"""The versions: read from the repository, checked, loaded, followed."""
+"""The versions of the model: reads, checks, loads and follows them."""

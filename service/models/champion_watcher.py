@@ -1,8 +1,8 @@
-"""Follows the champion file: which version it names, and the way of that version to its service.
+"""Watches the champion file, and loads the version that it names.
 
-Nothing here is waited for without a bound, and nothing on the event loop: a champion file that
-cannot be read and a version that takes long to load only become a fault that is told. A name that
-comes while another version still loads is taken up at once, whatever becomes of the other.
+It never blocks the event loop, and every wait has a bound: a champion file that it cannot read, or
+a version that loads slowly, only becomes a fault that it reports. If the file names another version
+while one is still loading, it loads the other at once.
 """
 
 from __future__ import annotations
@@ -10,22 +10,21 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from time import monotonic
 from typing import Any
 
-from service.background.threads import Answer, Aside
+from service.background.threads import DaemonThreads, Result
 from service.models.loader import Loaded, LoadError, Loads
 from service.models.repository import Repository, RepositoryError
 from service.models.version_cache import VersionCache
 
 FOLLOW_SECONDS = 0.5
-"""How often the champion file is read; the contract allows two seconds."""
+"""The pause between two reads of the champion file; workers must follow it within two seconds."""
 STALL_SECONDS = 2.0
-"""How long the champion file may take to be read before that is a fault."""
+"""How long a read of the champion file may take before that is a fault."""
 LOAD_SECONDS = 30.0
-"""How long a named version may load before that is a fault; it still serves when it is done."""
+"""How long a named version may load before that is a fault; once it is loaded, it still serves."""
 _PARTS = 4
 
 
@@ -34,18 +33,11 @@ class ChampionFault(Exception):
 
 
 class ChampionLate(ChampionFault):
-    """It does not serve yet; it may still."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Coming:
-    version: str
-    load: asyncio.Task[Loaded]
-    since: float
+    """The named champion does not serve yet."""
 
 
 class ChampionWatcher:
-    """Gives ``serve`` whichever version the champion file names, as often as it names another."""
+    """Calls ``serve`` with the version that the champion file names, whenever that changes."""
 
     def __init__(
         self,
@@ -58,69 +50,70 @@ class ChampionWatcher:
         self._cache = cache
         self._loads = loads
         self._serve = serve
-        self._aside = Aside("follower", 1)
+        self._threads = DaemonThreads("watcher", 1)
         self._looking = asyncio.Lock()
-        self._coming: _Coming | None = None
+        self._loading: tuple[str, asyncio.Task[Loaded], float] | None = None
+        """The named version that is being loaded, its load, and when that began."""
 
-    async def follow(self, tell: Callable[[str | None], None]) -> None:
-        """Keeps looking, for ever; what comes of each look, a fault or None, is told."""
-        # Workers that start together would else also load together, on all cores at once.
+    async def follow(self, report: Callable[[str | None], None]) -> None:
+        """Looks at the file for ever; reports the fault of each look, or None."""
+        # Workers that started together would otherwise load together, on all cores at once.
         await asyncio.sleep(random.uniform(0, FOLLOW_SECONDS))  # noqa: S311
         while True:
             await asyncio.sleep(FOLLOW_SECONDS)
             try:
                 if await self.look():
-                    tell(None)
+                    report(None)
             except ChampionFault as fault:
-                tell(str(fault))
+                report(str(fault))
             except Exception as error:  # noqa: BLE001 - whatever it is, the champion must go on
-                tell(f"the champion file cannot be followed: {error!r}")
+                report(f"the champion file cannot be followed: {error!r}")
 
     async def look(self, *, again: bool = False) -> bool:
-        """Serves what the champion file names; False while that is still being loaded.
+        """Serves the version that the champion file names; returns False while it is loading.
 
-        A version that failed is tried ``again`` at once, or else when it may have been put right.
-        Raises :class:`ChampionFault`.
+        Loads a version that failed ``again`` at once; otherwise once its files have changed, or
+        after a pause. Raises :class:`ChampionFault`.
         """
-        async with self._looking:  # so that no earlier look outdoes a later one
+        async with self._looking:  # so that an earlier look cannot overrule a later one
             named = str(await self._read(self._repository.champion))
             champion = self._cache.champion
             if champion is None or named != champion.version:
-                loaded = self._cache.find(named) or await self._come(named, again=again)
+                loaded = self._cache.find(named) or await self._load(named, again=again)
                 if loaded is None:
                     return False
                 self._serve(loaded)
-            self._coming = None
+            self._loading = None
             return True
 
-    async def _come(self, named: str, *, again: bool) -> Loaded | None:
-        """The version if it is loaded by the time of the next look."""
-        coming = self._coming
-        if coming is None or coming.version != named:
+    async def _load(self, named: str, *, again: bool) -> Loaded | None:
+        """Returns the version, or None if it is not loaded by the time of the next look."""
+        if self._loading is None or self._loading[0] != named:
             failure = self._cache.failures.get(named)
             if failure and not again:
                 stamp = await self._read(self._repository.stamp, int(named))
                 if failure.holds(stamp):
                     raise ChampionFault(failure.reason)
-            coming = self._coming = _Coming(named, self._loads.of(named), monotonic())
-        await asyncio.wait({coming.load}, timeout=FOLLOW_SECONDS)
-        if coming.load.done():
-            self._coming = None
+            self._loading = named, self._loads.of(named), monotonic()
+        _, load, since = self._loading
+        await asyncio.wait({load}, timeout=FOLLOW_SECONDS)
+        if load.done():
+            self._loading = None
             try:
-                return coming.load.result()
+                return load.result()
             except LoadError as error:
                 raise ChampionFault(str(error)) from error
-        if monotonic() - coming.since > LOAD_SECONDS:
-            told = f"version {named}: it could not be loaded within {LOAD_SECONDS:g} s"
-            self._cache.fail(named, told)
-            raise ChampionLate(told)
+        if monotonic() - since > LOAD_SECONDS:
+            reason = f"version {named}: it could not be loaded within {LOAD_SECONDS:g} s"
+            self._cache.fail(named, reason)
+            raise ChampionLate(reason)
         return None
 
-    async def _read(self, read: Callable[..., Answer], *arguments: Any) -> Answer:
-        reading = asyncio.create_task(self._aside.run(partial(read, *arguments)))
+    async def _read(self, read: Callable[..., Result], *arguments: Any) -> Result:
+        reading = asyncio.create_task(self._threads.run(partial(read, *arguments)))
         try:
-            # In parts, as a loop that was held up sees that the time is over before it sees an
-            # answer that has come meanwhile: that must be the loop's fault and not the disk's.
+            # Waits in parts: after a stall of the event loop, the timeout comes before a result
+            # that has long been there, and the disk would be blamed for the stall.
             for _ in range(_PARTS):
                 await asyncio.wait({reading}, timeout=STALL_SECONDS / _PARTS)
                 if reading.done():
@@ -129,5 +122,5 @@ class ChampionWatcher:
             raise ChampionFault(str(error)) from error
         finally:
             reading.cancel()
-        told = f"{self._repository.folder} cannot be read: no answer in {STALL_SECONDS:g} s"
-        raise ChampionLate(told)
+        folder = self._repository.folder
+        raise ChampionLate(f"{folder} cannot be read: no answer in {STALL_SECONDS:g} s")

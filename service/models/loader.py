@@ -1,4 +1,4 @@
-"""Makes a version answer: reads it, checks it against its card, loads and warms it."""
+"""Loads a version: reads it, checks it against its card, loads it into ONNX Runtime, warms it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 
 from service.answer.quality import doubts, least_confidence
-from service.background import memory
-from service.background.threads import Aside, worker_threads
+from service.background.threads import DaemonThreads, worker_threads
 from service.inference.admission import Queue
 from service.inference.batch import INLINE_SECONDS, Batcher, BatchResult
 from service.inference.runtime import Runtime, RuntimeLoadError
@@ -22,13 +21,12 @@ from service.models.repository import Repository, RepositoryError, Stamp
 from service.observe.metrics import Metrics
 from service.observe.statistics import Statistics
 from service.settings import Settings
-from service.types import Images
 
 _TIMED_ROWS, _TIMED_RUNS, _TIMED_SECONDS = 16, 10, 0.1
 
 
 class LoadError(Exception):
-    """The version cannot serve; one line says why. ``stamp`` is that of the files at the time."""
+    """The version cannot serve; one line says why. ``stamp`` is that of its files at the time."""
 
     def __init__(self, reason: str, stamp: Stamp | None = None) -> None:
         super().__init__(reason)
@@ -45,11 +43,11 @@ class Loaded:
     batcher: Batcher
 
     least_confidence: float
-    """Below it the largest probability tells no digit."""
+    """The threshold of ``not a digit``."""
 
-    def doubts(self, run: BatchResult) -> list[tuple[str, ...]]:
-        """The reasons to doubt the answer to each image of a run of this version."""
-        return doubts(run.images, run.probabilities, self.least_confidence)
+    def doubts(self, batch: BatchResult) -> list[tuple[str, ...]]:
+        """Returns the reasons to doubt each answer of a batch that this version executed."""
+        return doubts(batch.images, batch.probabilities, self.least_confidence)
 
     @property
     def statistics(self) -> Statistics:
@@ -58,7 +56,7 @@ class Loaded:
 
 
 class Loader:
-    """What all versions of one worker share: the queue, and the threads that run large requests."""
+    """Loads the versions of one worker, which share its queue and its runner threads."""
 
     def __init__(self, settings: Settings, metrics: Metrics, repository: Repository) -> None:
         self._settings = settings
@@ -69,50 +67,43 @@ class Loader:
         self.queue = Queue(settings.queue_rows, metrics)
 
     def load(self, version: str) -> Loaded:
-        """Reads, checks, loads and warms one version, for as long as that takes.
+        """Loads one version and returns it, however long that takes.
 
         Raises :class:`LoadError`, whatever the files hold.
         """
-        try:
-            return self._load(version)
-        finally:
-            memory.return_freed()
-
-    def _load(self, version: str) -> Loaded:
         stamp = self._repository.stamp(int(version))
+        batch_rows = self._settings.batch_rows
         try:
             card, model = self._repository.read(int(version))
             runtime = Runtime.load(model, provider=self._settings.provider)
             del model
-            runtime.warm((1, 2, self._settings.batch_rows))
-            inline_rows = _inline_rows(runtime, self._settings.batch_rows)
+            runtime.warm((1, 2, batch_rows))
+            inline_rows = _inline_rows(runtime, batch_rows)
         except RepositoryError as error:
             raise LoadError(str(error), stamp) from error
-        except RuntimeLoadError as error:
-            raise LoadError(f"version {version}: {error}", stamp) from error
         except Exception as error:
-            told = f"{type(error).__name__} {error}".strip()
-            raise LoadError(f"version {version}: {told[:300]}", stamp) from error
+            kind = "" if isinstance(error, RuntimeLoadError) else f"{type(error).__name__} "
+            raise LoadError(f"version {version}: {kind}{error}"[:300].strip(), stamp) from error
         batcher = Batcher(
             runtime,
             self.queue,
             self._metrics,
             self._runners,
-            batch_rows=self._settings.batch_rows,
+            batch_rows=batch_rows,
             inline_rows=inline_rows,
             threads=self.threads,
         )
         return Loaded(version, card, runtime, batcher, least_confidence(card))
 
     def close(self) -> None:
-        """Lets the runner threads go."""
+        """Ends the runner threads."""
         self._runners.shutdown(wait=False, cancel_futures=True)
 
 
 class Loads:
-    """The loads under way: each version's once for all who wait, ``most`` at a time.
+    """The loads in progress, at most ``most`` at a time; all who want a version share one load.
 
-    ``enter`` is told what came of each, before those who wait for it go on.
+    It calls ``enter`` with the result of each, before those who wait for it continue.
     """
 
     def __init__(
@@ -122,44 +113,37 @@ class Loads:
         enter: Callable[[str, Loaded | LoadError], None],
     ) -> None:
         self._load, self._enter = load, enter
-        self._aside = Aside("loader", most)
+        self._threads = DaemonThreads("loader", most)
         self._tasks: dict[str, asyncio.Task[Loaded]] = {}
 
     def of(self, version: str) -> asyncio.Task[Loaded]:
-        """The version's load; to be shielded from the end of who waits for it."""
-        task = self._tasks.get(version)
-        if task is None:
+        """Returns the version's load; shield it, since other callers may wait for it too."""
+        if version not in self._tasks:
             task = self._tasks[version] = asyncio.create_task(self._run(version))
-            task.add_done_callback(partial(self._ended, version))
-        return task
+            # asyncio logs an exception that nobody retrieves: all who waited may have left.
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return self._tasks[version]
 
     async def _run(self, version: str) -> Loaded:
         try:
-            loaded = await self._aside.run(partial(self._load, version))
+            loaded = await self._threads.run(partial(self._load, version))
         except LoadError as error:
             self._enter(version, error)
             raise
+        finally:
+            del self._tasks[version]
         self._enter(version, loaded)
         return loaded
 
-    def _ended(self, version: str, task: asyncio.Task[Loaded]) -> None:
-        del self._tasks[version]
-        if not task.cancelled():
-            task.exception()  # seen, though all who asked may have left
-
 
 def _inline_rows(runtime: Runtime, batch_rows: int) -> int:
-    """How many images a run may have and still be short enough for the event loop's thread."""
-    # The fastest of several: on a busy machine any of them may be interrupted. And few rows, since
-    # while a new champion is timed the old one answers on the same cores.
+    """Returns how many images the model can run within ``INLINE_SECONDS``."""
+    # Takes the fastest of several executions: other programs may interrupt any of them. Runs few
+    # rows: while this times a new champion, the old one answers on the same cores.
     batch = np.zeros((min(_TIMED_ROWS, batch_rows), 28, 28), np.uint8)
     times: list[float] = []
     while len(times) < _TIMED_RUNS and sum(times) < _TIMED_SECONDS:
-        times.append(_timed(runtime, batch))
+        start = perf_counter()
+        runtime.run(batch)
+        times.append(perf_counter() - start)
     return min(batch_rows, int(INLINE_SECONDS / min(times) * len(batch)))
-
-
-def _timed(runtime: Runtime, batch: Images) -> float:
-    start = perf_counter()
-    runtime.run(batch)
-    return perf_counter() - start

@@ -1,19 +1,19 @@
 """Reads the model repository: versions, cards, model files, the champion, the journal.
 
-Writes nothing, holds nothing in memory and takes no lock, so a read-only mount is enough. The
+The reader writes nothing, caches nothing and takes no lock, so a read-only mount is enough. The
 layout, where ``root`` is the folder given as ``--models``::
 
     root/mnist/<version>/model.onnx   version: 1, 2, 3, ...; renamed into place, never changed
-    root/mnist/<version>/card.json    the version's whole story, with the SHA-256 of model.onnx
+    root/mnist/<version>/card.json    every fact about the version, with model.onnx's SHA-256
     root/mnist/champion               the serving version's number and a newline
     root/mnist/journal.jsonl          who became champion when, and why: one JSON object a line
 
-What is read here may be half copied, damaged or hostile: every read is bounded, a pipe or device
-in a file's place is refused instead of waited on, and each failure is one line.
+Files may be half copied, damaged or hostile: every read has a size limit, the reader rejects a
+pipe or device in a file's place without waiting for it, and each failure is one line.
 
-Every read opens its path anew: so it follows a folder or symbolic link that was swapped, as
-Kubernetes and git-sync do, and a network file system asks its server, which it promises to do when
-a file is opened and at no other time.
+Every read opens its path anew. So the reader follows a folder or symbolic link that was swapped,
+as Kubernetes and git-sync do; and a network file system promises to ask its server whenever a file
+is opened, and at no other time.
 """
 
 from __future__ import annotations
@@ -28,33 +28,46 @@ from typing import Any
 
 import orjson
 
+from service.observe.logs import LOGGER
+
 NAME = "mnist"
+PACKAGED = Path(__file__).resolve().parent.parent / "champion"
+"""The repository inside the wheel: the champion at the time of the build, and no other version."""
 CHAMPION_BYTES_LIMIT = 4096
 MODEL_BYTES_LIMIT = 256 << 20
 CARD_BYTES_LIMIT = 1 << 20
 JOURNAL_BYTES_LIMIT = 64 << 20
 PICTURE_BYTES_LIMIT = 16 << 20
 
-# 18 digits fit every integer type a version may meet on its way to a client.
+# 18 digits fit every integer type in which a client may hold a version.
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
 _PICTURE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 Stamp = tuple[tuple[int, ...], ...]
-"""What tells a version's files from what they were before; equal ones need no second reading."""
+"""Changes whenever a version's files change; with an equal stamp, reading again is useless."""
 
 
 class RepositoryError(Exception):
-    """The repository cannot give what was asked for; one line says what and why."""
+    """The repository does not hold what was asked for; one line says what and why."""
 
 
 class NoChampion(RepositoryError):
-    """No version has become champion yet: the ``champion`` file is not there."""
+    """No version has become champion yet: the ``champion`` file does not exist."""
 
 
 def parse_version(text: str) -> int | None:
-    """The number of a version spelt the one way it may be, such as ``"3"``; None for others."""
+    """Returns the number of a version in its only valid spelling, such as ``"3"``; else None."""
     return int(text) if _VERSION.fullmatch(text) else None
+
+
+def default_root() -> Path:
+    """Returns ``./models``; or the packaged repository, if only that one exists."""
+    root = Path("models")
+    if root.exists() or not PACKAGED.is_dir():
+        return root
+    LOGGER.info("no ./models here: using the packaged champion", extra={"models": str(PACKAGED)})
+    return PACKAGED
 
 
 class Repository:
@@ -69,10 +82,10 @@ class Repository:
         self.folder = root / NAME
 
     def versions(self) -> list[int]:
-        """The numbers of all versions, ascending; empty where there is no repository.
+        """Returns the numbers of all versions, ascending; an absent repository has none.
 
-        Anything not named as a version is ignored. A listing can be stale on a network volume:
-        it is for showing, and never decides which version serves.
+        It ignores entries whose names are no versions. A network volume may return a stale
+        listing, so a listing never decides which version serves.
         """
         try:
             with os.scandir(self.folder) as entries:
@@ -84,71 +97,68 @@ class Repository:
         return sorted(number for name in folders if (number := parse_version(name)) is not None)
 
     def has(self, version: int) -> bool:
-        """Whether the version's folder is there; its content may still be damaged."""
+        """Whether the version's folder exists; its content may still be damaged."""
         return self.path(version).is_dir()
 
     def path(self, version: int) -> Path:
-        """The version's folder, whether or not it is there."""
+        """Returns the version's folder, which may not exist."""
         return self.folder / str(version)
 
     def model_path(self, version: int) -> Path:
-        """The version's ONNX file, whether or not it is there."""
+        """Returns the version's ONNX file, which may not exist."""
         return self.path(version) / "model.onnx"
 
     def champion(self) -> int:
-        """The number in the ``champion`` file.
+        """Returns the number in the ``champion`` file.
 
-        Raises :class:`NoChampion` where the file is missing, and :class:`RepositoryError` where
-        it does not hold one version number.
+        Raises :class:`NoChampion` if the file is missing, and :class:`RepositoryError` if it does
+        not hold one version number.
         """
         path = self.folder / "champion"
-        try:
-            content = _read(path, CHAMPION_BYTES_LIMIT)
-        except FileNotFoundError as error:
-            raise NoChampion(f"{path} is missing: no version has been promoted") from error
-        except OSError as error:
-            raise RepositoryError(f"{path} cannot be read: {_why(error)}") from error
+        content = _read_or_none(path, str(path), CHAMPION_BYTES_LIMIT)
+        if content is None:
+            raise NoChampion(f"{path} is missing: no version has been promoted")
         version = parse_version(content.decode("ascii", "replace").removesuffix("\n"))
         if version is None:
             raise RepositoryError(f"{path} is damaged: it holds {content[:32]!r}, not a version")
         return version
 
     def card(self, version: int) -> dict[str, Any]:
-        """The content of the version's ``card.json``.
+        """Returns the content of the version's ``card.json``.
 
-        Raises :class:`RepositoryError` where it is missing, is no JSON object, or describes
-        another version.
+        Raises :class:`RepositoryError` if it is missing, is no JSON object, or describes another
+        version.
         """
         content = self._content(version, "card.json", CARD_BYTES_LIMIT)
+        damaged = f"version {version}: card.json is damaged"
         try:
             card = orjson.loads(content)
         except orjson.JSONDecodeError as error:
-            raise RepositoryError(f"version {version}: card.json is damaged: {error}") from error
+            raise RepositoryError(f"{damaged}: {error}") from error
         if not isinstance(card, dict) or not isinstance(card.get("sha256"), str):
-            raise RepositoryError(f"version {version}: card.json is damaged: it is no card")
+            raise RepositoryError(f"{damaged}: it is no card")
         if card.get("version") != str(version):
-            other = str(card.get("version"))[:20]
             raise RepositoryError(
-                f"version {version}: card.json is damaged: it describes version {other}"
+                f"{damaged}: it describes version {str(card.get('version'))[:20]}"
             )
         return card
 
     def stamp(self, version: int) -> Stamp | None:
-        """Changes whenever the version's files do; None where there is no such version."""
+        """Returns the stamp of the version's files; None if there is no such version."""
         folder = self.path(version)
         stamp = tuple(_stamp(folder / name) for name in ("card.json", "model.onnx"))
         return stamp if self.has(version) else None
 
     def read_model(self, version: int) -> bytes:
-        """The bytes of the version's ``model.onnx``, checked against the SHA-256 in its card.
-
-        Load these bytes and not the path: they are what was checked. Raises
-        :class:`RepositoryError` where a file is missing, damaged or over its limit.
-        """
+        """Returns the bytes of the version's ``model.onnx``; raises as :meth:`read` does."""
         return self.read(version)[1]
 
     def read(self, version: int) -> tuple[dict[str, Any], bytes]:
-        """The version's card and the bytes of its ``model.onnx``, as :meth:`read_model`'s."""
+        """Returns the version's card, and the bytes of its ``model.onnx``.
+
+        Load these bytes and not the path: their SHA-256 was compared with the card's. Raises
+        :class:`RepositoryError` if a file is missing, damaged or over its limit.
+        """
         card = self.card(version)
         wanted = card["sha256"]
         content = self._content(version, "model.onnx", MODEL_BYTES_LIMIT)
@@ -160,33 +170,20 @@ class Repository:
         return card, content
 
     def picture(self, version: int, name: str) -> bytes | None:
-        """The bytes of the version's ``name.png``; None where there is no picture of that name.
+        """Returns the bytes of the version's ``name.png``; None if there is no such picture.
 
-        Raises :class:`RepositoryError` where it cannot be read.
+        Raises :class:`RepositoryError` if it cannot be read.
         """
         if not _PICTURE.fullmatch(name):
             return None
         path = self.path(version) / f"{name}.png"
-        try:
-            return _read(path, PICTURE_BYTES_LIMIT)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise RepositoryError(
-                f"version {version}: {path.name} cannot be read: {_why(error)}"
-            ) from error
+        return _read_or_none(path, f"version {version}: {path.name}", PICTURE_BYTES_LIMIT)
 
     def journal(self) -> list[dict[str, Any]]:
-        """The journal's entries, oldest first; a line torn by a crash is left out."""
+        """Returns the journal's entries, oldest first; it leaves out a line torn by a crash."""
         path = self.folder / "journal.jsonl"
-        try:
-            content = _read(path, JOURNAL_BYTES_LIMIT)
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise RepositoryError(f"{path} cannot be read: {_why(error)}") from error
         entries = []
-        for line in content.splitlines():
+        for line in (_read_or_none(path, str(path), JOURNAL_BYTES_LIMIT) or b"").splitlines():
             try:
                 entry = orjson.loads(line)
             except orjson.JSONDecodeError:
@@ -196,53 +193,50 @@ class Repository:
         return entries
 
     def _content(self, version: int, name: str, limit: int) -> bytes:
-        path = self.path(version) / name
+        content = _read_or_none(self.path(version) / name, f"version {version}: {name}", limit)
+        if content is None:
+            what = f"{name} is missing" if self.has(version) else f"it is not in {self.folder}"
+            raise RepositoryError(f"version {version}: {what}")
+        return content
+
+
+def _read_or_none(path: Path, shown: str, limit: int) -> bytes | None:
+    """Returns the content of a regular file of at most ``limit`` bytes; None if it is missing."""
+    try:
         try:
             return _read(path, limit)
-        except FileNotFoundError as error:
-            what = f"{name} is missing" if self.has(version) else f"it is not in {self.folder}"
-            raise RepositoryError(f"version {version}: {what}") from error
         except OSError as error:
-            raise RepositoryError(
-                f"version {version}: {name} cannot be read: {_why(error)}"
-            ) from error
+            if error.errno not in {errno.ENOENT, errno.ESTALE}:
+                raise
+        _refresh_names(path.parent)
+        return _read(path, limit)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RepositoryError(f"{shown} cannot be read: {_why(error)}") from error
 
 
 def _read(path: Path, limit: int) -> bytes:
-    """The content of a regular file of at most ``limit`` bytes; raises OSError for others."""
-    try:
-        return _read_once(path, limit)
-    except OSError as error:
-        if error.errno not in {errno.ENOENT, errno.ESTALE}:
-            raise
-    _ask_for_names(path.parent)
-    return _read_once(path, limit)
-
-
-def _read_once(path: Path, limit: int) -> bytes:
-    descriptor = _open(path)
-    try:
-        status = os.fstat(descriptor)
+    with open(path, "rb", buffering=0, opener=_open) as file:
+        status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise OSError(None, "it is not a file")
-        left = min(status.st_size, limit) + 1
-        parts = []
-        # One call for all of a file, with nothing copied: other threads go on meanwhile.
-        while left > 0 and (part := os.read(descriptor, left)):
+        if status.st_size > limit:
+            raise OSError(None, f"it has more than {limit} bytes")
+        left, parts = status.st_size + 1, []
+        # One call reads the whole file without a copy, while other threads run.
+        while left > 0 and (part := file.read(left)):
             parts.append(part)
             left -= len(part)
-    finally:
-        os.close(descriptor)
     if left <= 0:
-        grew = status.st_size <= limit
-        raise OSError(None, "it is being written" if grew else f"it has more than {limit} bytes")
+        raise OSError(None, "it is being written")
     return b"".join(parts)
 
 
-def _ask_for_names(folder: Path) -> None:
+def _refresh_names(folder: Path) -> None:
     """Makes a network file system ask its server for the names in a folder.
 
-    Until then it may remember for a minute that a name was not there, or a file since replaced.
+    Without this it may remember for a minute that a name was missing, or a file that was replaced.
     """
     for path in (folder.parent, folder):
         try:
@@ -252,21 +246,18 @@ def _ask_for_names(folder: Path) -> None:
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
-    """A file's identity, length and time of change; or the error number that it gives."""
+    """Returns a file's identity, length and times of change; or the number of the error."""
     try:
-        descriptor = _open(path)
+        with open(path, "rb", opener=_open) as file:
+            status = os.fstat(file.fileno())
     except OSError as error:
         return (error.errno or 0,)
-    try:
-        status = os.fstat(descriptor)
-    finally:
-        os.close(descriptor)
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def _open(path: Path) -> int:
+def _open(path: str, flags: int) -> int:
     # Without O_NONBLOCK, opening a pipe in the file's place would wait for a writer.
-    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _why(error: OSError) -> str:

@@ -1,4 +1,4 @@
-"""The versions that one worker has at hand: which is champion, which are loaded, which failed."""
+"""The versions in one worker's memory: which is champion, which are loaded, which failed."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from service.models.repository import Stamp
 from service.observe.metrics import Metrics
 
 RETRY_SECONDS = 10.0
-"""How long a version that failed is left alone, unless one of its files changes."""
+"""The pause before a failed version is loaded again, unless one of its files changes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a version could not be loaded, and what its files were then."""
+    """Why a version failed to load, when, and the stamp of its files at that time."""
 
     reason: str
     stamp: Stamp | None
     when: float
 
     def holds(self, stamp: Stamp | None) -> bool:
-        """Whether another attempt would be for nothing, as far as can be told."""
+        """Whether loading the version again would probably fail again."""
         return self.stamp == stamp and monotonic() - self.when < RETRY_SECONDS
 
 
 class VersionCache:
-    """At most ``room`` loaded versions, the champion always among them."""
+    """At most ``room`` loaded versions; it evicts the least recently used, never the champion."""
 
     def __init__(self, room: int, metrics: Metrics) -> None:
         self._room = room
@@ -38,7 +38,7 @@ class VersionCache:
         self.champion: Loaded | None = None
 
     def find(self, version: str) -> Loaded | None:
-        """The version where it is loaded; it is then the last that will be let go."""
+        """Returns the version if it is loaded, and marks it as used."""
         loaded = self._loaded.get(version)
         if loaded is not None:
             self._loaded.move_to_end(version)
@@ -49,50 +49,43 @@ class VersionCache:
 
     @property
     def loaded(self) -> list[Loaded]:
-        """The versions that are loaded, in the order of their numbers."""
+        """The loaded versions, in the order of their numbers."""
         return sorted(self._loaded.values(), key=lambda loaded: int(loaded.version))
 
-    def enter(self, version: str, came: Loaded | LoadError) -> None:
-        """Enters what came of a load."""
-        if isinstance(came, LoadError):
-            self.fail(version, str(came), came.stamp)
+    def enter(self, version: str, result: Loaded | LoadError) -> None:
+        """Adds a loaded version, or the failure to load it."""
+        if isinstance(result, LoadError):
             self._metrics.loaded("failed")
+            self.fail(version, str(result), result.stamp)
             return
         self._metrics.loaded("loaded")
         self.failures.pop(version, None)
-        self._loaded.setdefault(version, came)
-        self._trim()
+        self._loaded.setdefault(version, result)
+        self._evict()
 
     def fail(self, version: str, reason: str, stamp: Stamp | None = None) -> None:
-        """Enters why a version is not loaded."""
+        """Adds the reason why a version is not loaded."""
         self.failures[version] = Failure(reason, stamp, monotonic())
 
     def serve(self, champion: Loaded) -> None:
         """Makes a loaded version the champion."""
         self.champion = champion
         self._loaded[champion.version] = champion
-        self._trim()
+        self._evict()
 
     def drop(self, version: str) -> None:
-        """Lets a version go; the requests that have it finish on it."""
+        """Evicts a version; the requests that use it finish on it."""
         self._loaded.pop(version, None)
 
     def state(self, version: str) -> dict[str, str | None]:
-        """One version's entry in the listing."""
+        """Returns the version's entry in the listing."""
         failure = self.failures.get(version)
-        if self.champion is not None and version == self.champion.version:
-            state = "serving"
-        elif version in self._loaded:
-            state = "loaded"
-        else:
-            state = "failed" if failure else "available"
-        reason = failure.reason if failure and state == "failed" else None
+        state, reason = ("failed", failure.reason) if failure else ("available", None)
+        if loaded := self._loaded.get(version):
+            state, reason = "serving" if loaded is self.champion else "loaded", None
         return {"version": version, "state": state, "reason": reason}
 
-    def _trim(self) -> None:
-        """Lets the versions go that were asked for longest ago, but never the champion."""
+    def _evict(self) -> None:
         for version in list(self._loaded):
-            if len(self._loaded) <= self._room:
-                return
-            if self.champion is None or version != self.champion.version:
+            if len(self._loaded) > self._room and self._loaded[version] is not self.champion:
                 del self._loaded[version]

@@ -1,25 +1,26 @@
-"""Which versions are loaded in this worker, and which of them is the champion.
+"""The loaded versions of one worker, and which of them is the champion.
 
-A version is read, checked against its card, loaded and warmed beside those that serve, and only
-then takes its place; a version that fails at any of this changes nothing but its own state. No
-disk and no load is waited for without a bound, and none on the event loop.
+The worker reads, checks, loads and warms a version while the others serve; only then the version
+takes its place. A version that fails changes nothing but its own state. Reads and loads never block
+the event loop, and every wait for them has a bound.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from functools import partial
 from time import perf_counter
 from typing import Any
 
-from service.background.threads import Aside
+from service.background.threads import DaemonThreads, Result
 from service.errors import DeadlineExceeded, Invalid, NotFound, Unavailable
 from service.inference.admission import Queue
 from service.inference.runtime import has_nvidia_device
 from service.models.champion_watcher import ChampionFault, ChampionLate, ChampionWatcher
 from service.models.loader import Loaded, Loader, LoadError, Loads
-from service.models.repository import Repository, RepositoryError, parse_version
+from service.models.repository import Repository, RepositoryError, default_root, parse_version
 from service.models.version_cache import VersionCache
 from service.observe.logs import LOGGER
 from service.observe.metrics import Metrics
@@ -27,8 +28,8 @@ from service.settings import Settings
 
 __all__ = ["Loaded", "StartError", "Versions"]
 
-_LOADS_ASKED, _LOADS_NAMED, _READS = 2, 3, 4
-"""At a time: versions loaded by number, versions loaded as champion, small files read."""
+_LOADS_BY_NUMBER, _LOADS_OF_CHAMPION, _READS = 2, 3, 4
+"""How many of each run at a time."""
 _RETRY_AFTER = ((b"retry-after", b"1"),)
 
 
@@ -37,26 +38,27 @@ class StartError(Exception):
 
 
 class Versions:
-    """The loaded versions of one worker. All methods are called on its event loop."""
+    """The loaded versions of one worker. Call all methods on its event loop."""
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        named = "models" in settings.model_fields_set
+        self._repository = Repository(settings.models if named else default_root())
         self._metrics = metrics
-        self._repository = Repository(settings.models)
         self._cache = VersionCache(settings.max_loaded, metrics)
         self._loader = Loader(settings, metrics, self._repository)
-        self._asked = Loads(self._loader.load, _LOADS_ASKED, self._cache.enter)
-        # Its own threads, so that no version asked for by number makes the champion wait.
-        named = Loads(self._loader.load, _LOADS_NAMED, self._cache.enter)
-        self._watcher = ChampionWatcher(self._repository, self._cache, named, self._serve)
+        self._by_number = Loads(self._loader.load, _LOADS_BY_NUMBER, self._cache.enter)
+        # These have their own threads, so that no version by number delays the champion.
+        of_champion = Loads(self._loader.load, _LOADS_OF_CHAMPION, self._cache.enter)
+        self._watcher = ChampionWatcher(self._repository, self._cache, of_champion, self._serve)
         self._following: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
         self._champion_fault: str | None = None
-        self._reads = Aside("reader", _READS)
+        self._reads = DaemonThreads("reader", _READS)
         self.draining = False
-        """Readiness says no, everything is still served."""
+        """Readiness answers 503, while every request is still answered."""
 
     async def start(self) -> None:
-        """Loads the champion, however long that takes, and starts to follow the champion file.
+        """Loads the champion, however long that takes, and starts the watcher.
 
         Raises :class:`StartError` if the champion cannot be loaded.
         """
@@ -66,7 +68,7 @@ class Versions:
 
     @property
     def started(self) -> bool:
-        """Whether a champion is loaded and its file is followed, on an event loop that runs."""
+        """Whether the watcher runs; it does not once its event loop has ended."""
         return self._following is not None and not self._following.done()
 
     async def _start(self) -> None:
@@ -74,43 +76,43 @@ class Versions:
             try:
                 await self._watcher.look()
             except ChampionLate as fault:
-                self._champion_is(str(fault))
+                self._report(str(fault))
             except ChampionFault as fault:
                 raise StartError(str(fault)) from fault
-        self._champion_is(None)
-        self._following = asyncio.create_task(self._watcher.follow(self._champion_is))
+        self._report(None)
+        self._following = asyncio.create_task(self._watcher.follow(self._report))
 
     async def stop(self) -> None:
-        """Stops following and lets the runner threads go."""
+        """Stops the watcher and the runner threads."""
         if self._following is not None:
             self._following.cancel()
         self._loader.close()
 
     @property
     def queue(self) -> Queue:
-        """What waits in this worker, whichever version it is for."""
+        """The images that wait in this worker, for whichever version."""
         return self._loader.queue
 
     def why_not_ready(self) -> str | None:
-        """The reason not to send requests here, or None when ready."""
+        """Returns the reason why a load balancer must not send requests here, or None."""
         if self.draining:
             return "draining"
         return None if self._cache.champion else "no champion is loaded"
 
     @property
     def champion(self) -> Loaded:
-        """The version that serves now."""
+        """The version that serves. Raises :class:`Unavailable` before the first is loaded."""
         if self._cache.champion is None:
             raise Unavailable("no champion is loaded", headers=_RETRY_AFTER)
         return self._cache.champion
 
     async def version(self, text: str | None, deadline: float | None = None) -> Loaded:
-        """The champion, or the version asked for, loaded where it is not yet.
+        """Returns the champion, or the version named ``text``, and loads it if necessary.
 
-        To be called when the images are there, so that no slow sender keeps a version loaded.
-        Raises :class:`NotFound` for a version that is not there, however spelt,
-        :class:`Unavailable` for one that cannot be loaded, and :class:`DeadlineExceeded` where
-        ``deadline``, on ``perf_counter``'s clock, passes before it is.
+        Call it once the images are decoded, so that a slow sender does not keep a version loaded.
+        Raises :class:`NotFound` for a version that does not exist, however spelt,
+        :class:`Unavailable` for one that cannot be loaded, and :class:`DeadlineExceeded` if it is
+        not loaded at ``deadline``, a time on ``perf_counter``'s clock.
         """
         if text is None:
             return self.champion
@@ -121,73 +123,63 @@ class Versions:
             async with asyncio.timeout(None if deadline is None else deadline - perf_counter()):
                 return await self._load(text)
         except TimeoutError:
-            raise DeadlineExceeded(
-                f"the deadline passed before version {text} was loaded"
-            ) from None
+            late = f"the deadline passed before version {text} was loaded"
+            raise DeadlineExceeded(late) from None
 
     async def card(self, text: str) -> dict[str, Any]:
-        """The card of a version, loaded or not. Raises :class:`NotFound`."""
-        number = await self._number(text)
-        try:
-            return await self._reads.run(lambda: self._repository.card(number))
-        except RepositoryError as error:
-            raise Unavailable(str(error), headers=_RETRY_AFTER) from error
+        """Returns the card of any version. Raises :class:`NotFound`."""
+        return await self._read(self._repository.card, text)
 
     async def picture(self, text: str, name: str) -> bytes:
-        """The PNG file ``name`` of a version, loaded or not. Raises :class:`NotFound`."""
-        number = await self._number(text)
-        try:
-            picture = await self._reads.run(lambda: self._repository.picture(number, name))
-        except RepositoryError as error:
-            raise Unavailable(str(error), headers=_RETRY_AFTER) from error
+        """Returns the PNG file ``name`` of any version. Raises :class:`NotFound`."""
+        picture = await self._read(self._repository.picture, text, name)
         if picture is None:
             raise NotFound(f"version {text} has no picture {name[:40]!r}")
         return picture
 
     async def listing(self) -> dict[str, Any]:
-        """The model as ``GET /models`` shows it: every version with its state and reason."""
+        """Returns the model's entry of ``GET /models``, with every version's state and reason."""
         try:
             numbers = await self._reads.run(self._repository.versions)
         except RepositoryError:
-            numbers = []  # the champion file cannot be read either, so the fault is told below
+            numbers = []  # then the champion file is unreadable too, and the fault below says why
         champion = self.champion
-        loaded = (each.version for each in self._cache.loaded)
-        names = sorted({*map(str, numbers), *loaded}, key=int)
+        names = {*map(str, numbers), *(each.version for each in self._cache.loaded)}
         return {
             "name": "mnist",
             "champion": champion.version,
             "champion_fault": self._champion_fault,
-            "versions": [self._cache.state(name) for name in names],
+            "versions": [self._cache.state(name) for name in sorted(names, key=int)],
             "provider": {**champion.runtime.report.as_dict(), "threads": self._loader.threads},
         }
 
     async def state(self, text: str) -> dict[str, str | None]:
-        """One version's entry in the listing. Raises :class:`NotFound`."""
+        """Returns one version's entry in the listing. Raises :class:`NotFound`."""
         if text not in self._cache:
             await self._number(text)
         return self._cache.state(text)
 
     @property
     def loaded(self) -> list[Loaded]:
-        """The versions that are loaded, in the order of their numbers."""
+        """The loaded versions, in the order of their numbers."""
         return self._cache.loaded
 
     async def take_up_champion(self) -> None:
-        """Serves what the champion file names, now instead of at the next look at it.
+        """Serves the version that the champion file names, without waiting for the next look.
 
-        Raises :class:`Unavailable` where that cannot be; what serves goes on.
+        Raises :class:`Unavailable` if it cannot be loaded; the champion before it continues.
         """
         try:
             while not await self._watcher.look(again=True):
                 pass
-            self._champion_is(None)
+            self._report(None)
         except ChampionFault as fault:
-            self._champion_is(str(fault))
-            going_on = f"version {self.champion.version} goes on: {fault}"
-            raise Unavailable(going_on, headers=_RETRY_AFTER) from fault
+            self._report(str(fault))
+            goes_on = f"version {self.champion.version} goes on: {fault}"
+            raise Unavailable(goes_on, headers=_RETRY_AFTER) from fault
 
     async def unload(self, text: str) -> None:
-        """Lets a version go whose requests then finish; it is loaded again when asked for.
+        """Evicts a version, once its requests have finished; the next request loads it again.
 
         Raises :class:`NotFound`, and :class:`Invalid` for the champion.
         """
@@ -198,52 +190,55 @@ class Versions:
         self._cache.drop(text)
 
     async def _number(self, text: str) -> int:
-        """The number of a version that is there. Raises :class:`NotFound`."""
         number = parse_version(text)
         if number is None or not await self._reads.run(lambda: self._repository.has(number)):
             raise NotFound(f"there is no version {text[:40]!r}")
         return number
 
+    async def _read(self, read: Callable[..., Result], text: str, *arguments: str) -> Result:
+        number = await self._number(text)
+        try:
+            return await self._reads.run(partial(read, number, *arguments))
+        except RepositoryError as error:
+            raise Unavailable(str(error), headers=_RETRY_AFTER) from error
+
     async def _load(self, text: str) -> Loaded:
-        """Loads a version, unless that has just failed and nothing has changed since."""
+        """Loads a version, unless it has just failed and its files are still the same."""
         number = await self._number(text)
         failure = self._cache.failures.get(text)
         if failure is not None:
             stamp = await self._reads.run(partial(self._repository.stamp, number))
             if failure.holds(stamp):
                 raise _cannot_load(text, failure.reason)
-        loaded = self._cache.find(text)  # another's load may have ended meanwhile
+        loaded = self._cache.find(text)  # another request may have loaded it meanwhile
         if loaded is not None:
             return loaded
         try:
-            return await asyncio.shield(self._asked.of(text))
+            return await asyncio.shield(self._by_number.of(text))
         except LoadError as error:
             raise _cannot_load(text, str(error)) from error
 
     def _serve(self, champion: Loaded) -> None:
-        """Makes a loaded version the one that answers; the next request is its first."""
+        """Makes a loaded version the champion, from the next request on."""
         self._cache.serve(champion)
         report = champion.runtime.report
         architecture = str(champion.card.get("architecture", "unknown"))
-        self._metrics.serving(
-            champion.version, architecture, report.active, report.fallback is not None
-        )
-        story = {"version": champion.version, "architecture": architecture}
-        LOGGER.info(
-            "serving",
-            extra={**story, "provider": report.active, "threads": self._loader.threads},
-        )
+        is_fallback = report.fallback is not None
+        self._metrics.serving(champion.version, architecture, report.active, is_fallback)
+        extra = {"version": champion.version, "architecture": architecture}
+        where = {"provider": report.active, "threads": self._loader.threads}
+        LOGGER.info("serving", extra={**extra, **where})
         if report.fallback:
-            # Where there is no such device, the CPU is what anybody expects.
+            # Without an NVIDIA device, everybody expects the CPU.
             level = logging.WARNING if has_nvidia_device() else logging.INFO
             LOGGER.log(level, "running on the CPU: %s", report.fallback)
 
-    def _champion_is(self, fault: str | None) -> None:
-        """Keeps why the named champion does not serve, and tells it where it is news."""
+    def _report(self, fault: str | None) -> None:
+        """Sets why the named champion does not serve, and logs each new reason once."""
         if fault is not None and fault != self._champion_fault:
             champion = self._cache.champion
-            going_on = f"version {champion.version} goes on" if champion else "nothing serves yet"
-            LOGGER.error("%s: %s", going_on, fault)
+            goes_on = f"version {champion.version} goes on" if champion else "nothing serves yet"
+            LOGGER.error("%s: %s", goes_on, fault)
         self._champion_fault = fault
         self._metrics.champion_fault(fault is not None)
 
