@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from service.cli.serve import parse_settings
+from service.errors import MissingRuntime
 from service.settings import SettingsError
 
 
@@ -20,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             run(settings)
         except ServeError as error:
             return _fail(error)
-    except SettingsError as error:
+    except (SettingsError, MissingRuntime) as error:
         return _fail(error)
     return 0
 

@@ -138,3 +138,13 @@ class DeadlineExceeded(Fault):
     """The request's deadline passed before it was run."""
 
     status, kind = 504, "deadline-exceeded"
+
+
+class MissingRuntime(ImportError):
+    """ONNX Runtime is not installed; the message says what to install."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "ONNX Runtime is not installed; run: pip install 'mnist-serve[cpu]' "
+            "(or 'mnist-serve[gpu]' for CUDA)"
+        )

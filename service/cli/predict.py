@@ -1,11 +1,11 @@
-"""The ``predict`` command: what digit is in each picture file, one line a file.
+"""The ``predict`` command: prints the digit, or the number, in each picture, one line a picture.
 
-In process it goes the way of ``POST /predict``, with the champion; with ``--url`` it asks a
-running service.
+It answers with :class:`service.Classifier`; with ``--url`` it asks a running service.
 """
 
 from __future__ import annotations
 
+import argparse
 import http.client
 import json
 import os
@@ -16,193 +16,189 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from service.cli.parser import Parser, add_models, add_version, parse
-from service.errors import Fault
+from service.cli.output import in_one_line, print_text
+from service.cli.parser import VERSION, Parser, parse, version_number
+from service.errors import Fault, MissingRuntime
+from service.models.repository import RepositoryError
 
-Prediction = dict[str, Any]
+Answer = dict[str, Any]
 _TIMEOUT_S = 60.0
 _MOST_BYTES = 1 << 28
 """No picture within the limits is larger; devices such as /dev/zero never end."""
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 _CONTROLS = {*range(32), *range(127, 160)}
-_NOT_THERE = (401, 403, 404, 405)
-"""Statuses that speak of the address, not of the file."""
+_WRONG_ADDRESS = (401, 403, 404, 405)
+"""With these statuses the service rejects the address, and so every file."""
 
 
 class PredictError(Exception):
-    """No picture can be read at all; one line says why."""
+    """The command can answer no file at all; one line says why."""
 
 
 class FileError(Exception):
-    """One file cannot be read; one line says why."""
+    """The command cannot answer one file; one line says why."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; 0 on success, 1 on a failure told in one line, 2 on wrong usage."""
-    options = parse(_parser(), arguments)
+    """Runs the command; returns 0, or 1 after a failure that one line explains, or exits with 2."""
+    parser = _parser()
+    options = parse(parser, arguments)
+    if options.version is True:
+        print(VERSION)
+        return 0
+    if not options.files:
+        parser.error("name at least one FILE")
+    status = 0
     try:
-        predict = _in_process(options.models) if options.url is None else _over_http(options.url)
-        return 1 if _failures(options.files, predict, as_json=options.json) else 0
+        ask = _in_process(options) if options.url is None else _over_http(options)
+        for file in (file for name in options.files for file in _in(name)):
+            try:
+                answer = ask(_content(file))
+            except FileError as error:
+                status = _fail(str(error), options, file)
+            else:
+                line = json.dumps({"file": file, **answer}) if options.json else _line(file, answer)
+                print_text(line)
     except PredictError as error:
-        return _fail(str(error))
+        return _fail(str(error), options)
     except BrokenPipeError:
-        return 1  # whoever read the output has gone, and knows
-    except KeyboardInterrupt:
-        _fail("interrupted")
-        return 130
-
-
-def _failures(names: list[str], predict: Callable[[bytes], Prediction], *, as_json: bool) -> int:
-    """Prints a line for each file; gives how many cannot be read, each told."""
-    failures = 0
-    for name in names:
-        try:
-            prediction = predict(_bytes_of(name))
-        except FileError as error:
-            failures += 1
-            _fail(f"{'standard input' if name == '-' else _on_one_line(name)}: {error}")
-        else:
-            _print(_line(name, prediction, as_json=as_json))
-    return failures
-
-
-def _print(line: str) -> None:
-    """Writes a line to standard output; raises :class:`PredictError` where that fails."""
-    if sys.stdout is None:
-        raise PredictError("standard output is closed")
-    try:
-        # File names may hold what the output's encoding does not.
-        encoding = sys.stdout.encoding
-        print(line.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+        return 1  # the reader of the output has closed it
     except OSError as error:
-        # The interpreter shall not try to flush it again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(error, BrokenPipeError):
-            raise
-        raise PredictError(f"standard output: {error.strerror}") from None
+        return _fail(in_one_line(error), options)
+    except KeyboardInterrupt:
+        _fail("interrupted", options)
+        return 130
+    return status
 
 
 def _parser() -> Parser:
     parser = Parser(
         prog="predict",
-        description="Says which digit is in each picture: PNG, JPEG, WebP, BMP, GIF or TIFF. "
-        "Prints digit, confidence and file, and what speaks against it.",
+        description="Prints digit, confidence and file for each picture (PNG, JPEG, WebP, BMP, GIF "
+        "or TIFF), and the reasons to doubt the answer.",
     )
-    parser.add_argument("files", nargs="+", metavar="FILE", help="a picture; - for standard input")
-    parser.add_argument("--json", action="store_true", help="print one JSON object a file")
-    add_version(parser)
-    where = parser.add_mutually_exclusive_group()
-    add_models(where)
+    add, where = parser.add_argument, parser.add_mutually_exclusive_group()
+    add(
+        "files", nargs="*", metavar="FILE", help="a picture, a folder of them, - for standard input"
+    )
+    text = "read a whole number in each picture; a comma separates its lines"
+    add("--numbers", action="store_true", help=text)
+    add("--json", action="store_true", help="print one JSON object a picture or failure")
+    text = "answer with version N instead of the champion; without N, print mnist-serve's version"
+    add("--version", nargs="?", const=True, type=version_number, metavar="N", help=text)
+    text = "the model repository (default: MNIST_MODELS, or models, or the packaged champion)"
+    default = os.environ.get("MNIST_MODELS") or None
+    where.add_argument("--models", type=Path, default=default, metavar="DIR", help=text)
     where.add_argument("--url", help="ask the service there, such as http://127.0.0.1:8000")
     return parser
 
 
-def _line(name: str, prediction: Prediction, *, as_json: bool) -> str:
-    if as_json:
-        return json.dumps({"file": name, **prediction})
-    line = f"{prediction['digit']} {prediction['confidence']:.4f} {_on_one_line(name)}"
-    return f"{line}  in doubt: {', '.join(prediction['doubts'])}" if prediction["doubts"] else line
+def _in(name: str) -> list[str]:
+    """Returns the pictures in a folder, at any depth, sorted; or the name, if there are none."""
+    tree = os.walk("" if name == "-" else name)
+    found = (Path(folder, file) for folder, _, files in tree for file in files)
+    pictures = sorted(path for path in found if path.suffix.lower() in _SUFFIXES)
+    return [str(path) for path in pictures if path.is_file()] or [name]
 
 
-def _on_one_line(name: str) -> str:
-    """A file name without line ends, nor what would command a terminal."""
-    return "".join(repr(sign)[1:-1] if ord(sign) in _CONTROLS else sign for sign in name)
-
-
-def _bytes_of(name: str) -> bytes:
-    is_input = name == "-"
+def _content(file: str) -> bytes:
+    is_input = file == "-"
     if is_input and sys.stdin is None:
-        raise FileError("it is closed")  # and its number may be that of another file by now
+        raise FileError("it is closed")  # by now its number may be that of another file
     try:
-        with open(0 if is_input else name, "rb", closefd=not is_input) as file:
-            content = file.read(_MOST_BYTES + 1)
+        with open(0 if is_input else file, "rb", closefd=not is_input) as opened:
+            content = opened.read(_MOST_BYTES + 1)
     except OSError as error:
-        raise FileError(error.strerror or str(error)) from None
+        is_folder = isinstance(error, IsADirectoryError)
+        raise FileError("it holds no picture" if is_folder else error.strerror) from None
     if len(content) > _MOST_BYTES:
         raise FileError(f"it is larger than {_MOST_BYTES >> 20} MiB")
     return content
 
 
-def _in_process(models: Path) -> Callable[[bytes], Prediction]:
-    """Predicts with the champion of a repository; raises :class:`PredictError`."""
-    # What predicts is only imported once it is wanted: --help and wrong flags answer at once.
-    import numpy as np
+def _in_process(options: argparse.Namespace) -> Callable[[bytes], Answer]:
+    try:  # imported here, so that --help and a usage error take no time
+        import orjson
 
-    from service.answer.predictions import members, predictions
-    from service.answer.quality import doubts, least_confidence
-    from service.decode.pictures import Pictures
-    from service.inference.batch import BatchResult
-    from service.inference.runtime import Runtime, RuntimeLoadError
-    from service.models.repository import Repository, RepositoryError
-    from service.types import Limits
-
+        from service.answer import numbers
+        from service.classifier import Classifier
+        from service.inference.runtime import RuntimeLoadError
+    except MissingRuntime as error:
+        raise PredictError(str(error)) from None
     try:
-        repository = Repository(models)
-        version = repository.champion()
-        card = repository.card(version)
-        runtime = Runtime.load(repository.read_model(version))
+        classifier = Classifier(options.models, options.version)
     except (RepositoryError, RuntimeLoadError) as error:
         raise PredictError(str(error)) from None
-    limits = Limits()
 
-    def predict(body: bytes) -> Prediction:
-        """What the model answers for a picture file. Raises :class:`FileError`."""
+    def ask(body: bytes) -> Answer:
         try:
-            seen = Pictures([body]).look(limits)
+            found = classifier.read(body) if options.numbers else classifier.predict(body)[0]
         except Fault as fault:
             raise FileError(fault.detail) from None
-        images = np.array([one.image for one in seen])
-        probabilities = runtime.run(images)
-        found = doubts(images, probabilities, least_confidence(card), seen)
-        return _first(predictions(str(version), members(BatchResult(images, probabilities)), found))
+        content = numbers.answer(found) if isinstance(found, list) else found
+        answer: Answer = orjson.loads(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY))
+        return answer
 
-    return predict
+    return ask
 
 
-def _over_http(url: str) -> Callable[[bytes], Prediction]:
-    """Predicts by asking a service; raises :class:`PredictError` where there is none."""
+def _over_http(options: argparse.Namespace) -> Callable[[bytes], Answer]:
+    url = options.url
     if not url.startswith(("http://", "https://")):
         raise PredictError(f"{url or '--url'}: an http or https address is expected")
-    address = f"{url.rstrip('/')}/predict"
+    address = f"{url.rstrip('/')}/{'read' if options.numbers else 'predict'}"
+    address += f"?version={options.version}" if options.version else ""
 
-    def predict(body: bytes) -> Prediction:
-        """What the service answers for a picture file. Raises :class:`FileError`."""
+    def ask(body: bytes) -> Answer:
         headers = {"Content-Type": "image/*"}
         try:
             request = urllib.request.Request(address, body, headers)  # noqa: S310 - http, see above
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
-                return _first(answer.read())
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as reply:  # noqa: S310
+                content = json.loads(reply.read())
+            answer: Answer = content if options.numbers else content["predictions"][0]
+            answer["text" if options.numbers else "digit"]
+            return answer
         except urllib.error.HTTPError as error:
-            if error.code in _NOT_THERE:
+            if error.code in _WRONG_ADDRESS:
                 raise PredictError(f"{url}: {_detail(error)}") from None
             raise FileError(_detail(error)) from None
+        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, IndexError):
+            raise PredictError(f"{url}: the service there is not mnist-serve") from None
         except (OSError, ValueError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
             if isinstance(reason, ConnectionResetError | BrokenPipeError):
-                raise FileError("the service hung up on it; it may be too large") from None
+                raise FileError("the service closed the connection; it may be too large") from None
             told = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
             raise PredictError(f"{url}: {told}") from None
 
-    return predict
-
-
-def _first(answer: bytes) -> Prediction:
-    try:
-        prediction: Prediction = json.loads(answer)["predictions"][0]
-        return prediction
-    except (ValueError, KeyError, TypeError, IndexError):
-        raise PredictError("what answers there is not mnist-serve") from None
+    return ask
 
 
 def _detail(error: urllib.error.HTTPError) -> str:
-    """What the service says is wrong, or the status where it is not ours to answer."""
+    """Returns the service's own explanation, or the status if there is none."""
     try:
         return str(json.loads(error.read())["detail"])
     except (OSError, ValueError, KeyError, TypeError):
         return f"the service answers {error.code} {error.reason}"
 
 
-def _fail(why: str) -> int:
-    print(f"predict: {why}", file=sys.stderr)
+def _line(file: str, answer: Answer) -> str:
+    if "text" in answer:
+        return f"{answer['text'].replace(chr(10), ',') or '-'} {_escaped(file)}"
+    line = f"{answer['digit']} {answer['confidence']:.4f} {_escaped(file)}"
+    return f"{line}  in doubt: {', '.join(answer['doubts'])}" if answer["doubts"] else line
+
+
+def _escaped(name: str) -> str:
+    """Returns a file name with its line ends and terminal control characters escaped."""
+    return "".join(repr(sign)[1:-1] if ord(sign) in _CONTROLS else sign for sign in name)
+
+
+def _fail(why: str, options: argparse.Namespace, file: str | None = None) -> int:
+    """Prints the line of a failure, of one file or of the command; returns its exit status."""
+    place = "" if file is None else f"{'standard input' if file == '-' else _escaped(file)}: "
+    found = {"error": why} if file is None else {"file": file, "error": why}
+    print(json.dumps(found) if options.json else f"predict: {place}{why}", file=sys.stderr)
     return 1
 
 

@@ -15,9 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import onnxruntime as ort
 
+from service.errors import MissingRuntime
 from service.types import INPUT, OUTPUT, Images, Probabilities
+
+try:
+    import onnxruntime as ort
+except ModuleNotFoundError as error:
+    raise MissingRuntime from error
 
 if TYPE_CHECKING:
     from service.settings import Provider

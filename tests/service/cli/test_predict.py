@@ -6,13 +6,17 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from service import __version__
 from tests.server import Server
-from tests.service.decode.samples import picture
+from tests.service.decode.samples import encode, picture
+
+ROOT = Path(__file__).parents[3]
+PAGE = ROOT / "tests/pictures/page.png"
 
 
 def predict(
@@ -20,21 +24,21 @@ def predict(
     stdin: bytes = b"",
     folder: Path | None = None,
     encoding: str = "utf-8",
-    environment: Mapping[str, str] | None = None,
-) -> subprocess.CompletedProcess[bytes]:
-    """Runs the command to its end."""
+    environment: dict[str, str] | None = None,
+) -> tuple[int, list[str], list[str]]:
+    """Runs the command; gives its status and the lines of standard output and standard error."""
     clean = {name: value for name, value in os.environ.items() if not name.endswith("_proxy")}
-    return subprocess.run(
+    mine = {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": encoding}
+    done = subprocess.run(
         [sys.executable, "-m", "service.cli.predict", *map(str, arguments)],
         input=stdin,
         capture_output=True,
         cwd=folder,
-        env=clean
-        | {"PYTHONPATH": str(Path(__file__).parents[3]), "PYTHONIOENCODING": encoding}
-        | dict(environment or {}),
+        env=clean | mine | (environment or {}),
         timeout=60,
         check=False,
     )
+    return done.returncode, done.stdout.decode().splitlines(), done.stderr.decode().splitlines()
 
 
 @pytest.fixture(scope="module")
@@ -46,99 +50,123 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def url(server: Server) -> str:
+    return f"http://{server.host}:{server.port}"
+
+
 def test_each_file_is_one_line_with_digit_confidence_and_name(models: Path, files: Path) -> None:
-    done = predict("--models", models, files / "one.png", files / "two words.gif")
-    assert (done.returncode, done.stderr) == (0, b"")
-    lines = done.stdout.decode().splitlines()
-    assert len(lines) == 2
+    status, lines, told = predict("--models", models, files / "one.png", files / "two words.gif")
+    assert (status, len(lines), told) == (0, 2, [])
     digit, confidence, name = lines[1].split(" ", 2)
     assert digit in "0123456789"
     assert 0.1 <= float(confidence) <= 1
     assert name.partition("  in doubt: ")[0] == str(files / "two words.gif")
 
 
-def test_json_holds_the_whole_prediction_and_is_the_same_over_http(
-    models: Path, files: Path, server: Server
+@pytest.mark.parametrize(
+    ("flags", "keys"),
+    [
+        ((), {"digit", "confidence", "probabilities", "doubtful", "doubts"}),
+        (("--version", "2"), {"digit", "confidence", "probabilities", "doubtful", "doubts"}),
+        (("--numbers",), {"text", "digits"}),
+        (("--numbers", "--version", "2"), {"text", "digits"}),
+    ],
+)
+def test_json_holds_the_whole_answer_and_is_the_same_over_http(
+    models: Path, files: Path, url: str, flags: tuple[str, ...], keys: set[str]
 ) -> None:
-    names = [files / "one.png", files / "two words.gif"]
-    alone = predict("--json", "--models", models, *names)
-    asked = predict("--json", "--url", f"http://{server.host}:{server.port}/", *names)
-    assert (alone.returncode, asked.returncode) == (0, 0)
-    assert alone.stdout == asked.stdout
-    first = json.loads(alone.stdout.splitlines()[0])
-    assert set(first) == {
-        *("file", "digit", "confidence", "probabilities", "doubtful", "doubts"),
-    }
-    assert first["file"] == str(names[0])
+    names = [files / "one.png", files / "two words.gif", PAGE]
+    alone = predict(*flags, "--json", "--models", models, *names)
+    assert alone == predict(*flags, "--json", "--url", f"{url}/", *names)
+    assert (alone[0], alone[2]) == (0, [])
+    answers = list(map(json.loads, alone[1]))
+    assert [answer.pop("file") for answer in answers] == list(map(str, names))
+    assert all(answer.keys() == keys for answer in answers)
+    other = ("--version", "1" if "2" in flags else "2")
+    assert alone[1] != predict(*flags, *other, "--json", "--models", models, *names)[1]
+
+
+def test_numbers_are_printed_with_commas_between_lines_and_a_dash_for_none(tmp_path: Path) -> None:
+    (tmp_path / "blank.png").write_bytes(encode(Image.new("L", (40, 40)), "PNG"))
+    models = ROOT / "models"
+    assert predict("--numbers", "--models", models, PAGE, tmp_path) == (
+        0,
+        [f"331 {PAGE}", f"- {tmp_path}/blank.png"],
+        [],
+    )
+
+
+def test_a_folder_is_its_pictures_at_any_depth_sorted(models: Path, tmp_path: Path) -> None:
+    names = [tmp_path / name for name in ("b.png", "a/z.PNG", "a/b/c.jpeg", "é.webp")]
+    for name in names:
+        name.parent.mkdir(parents=True, exist_ok=True)
+        name.write_bytes(picture(index=0))
+    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "folder.png").mkdir()
+    status, lines, told = predict("--models", models, tmp_path, names[0])
+    assert (status, told) == (0, [])
+    expected = [*map(str, sorted(names)), str(names[0])]
+    assert [line.split(" ", 2)[2].partition("  in doubt: ")[0] for line in lines] == expected
 
 
 def test_a_dash_is_standard_input(models: Path) -> None:
-    done = predict("--models", models, "-", stdin=picture(index=0))
-    assert done.returncode == 0
-    assert done.stdout.split()[2] == b"-"
+    status, (line,), _ = predict("--models", models, "-", stdin=picture(index=0))
+    assert (status, line.split()[2]) == (0, "-")
 
 
 @pytest.mark.parametrize("over_http", [False, True])
-def test_a_file_that_cannot_be_read_is_told_and_the_others_go_on(
-    models: Path, files: Path, server: Server, over_http: bool
+def test_a_file_that_fails_is_told_and_the_others_go_on(
+    models: Path, files: Path, url: str, over_http: bool, tmp_path: Path
 ) -> None:
-    where = ("--url", f"http://{server.host}:{server.port}") if over_http else ("--models", models)
-    done = predict(*where, files / "broken.png", files / "none.png", files / "one.png")
-    assert done.returncode == 1
-    assert len(done.stdout.splitlines()) == 1
-    broken, none = done.stderr.decode().splitlines()
-    assert broken.startswith(f"predict: {files / 'broken.png'}: the PNG picture is")
-    assert none == f"predict: {files / 'none.png'}: No such file or directory"
-
-
-def test_a_file_that_is_too_large_for_the_service_is_told_and_the_others_go_on(
-    files: Path, server: Server, tmp_path: Path
-) -> None:
+    where = ("--url", url) if over_http else ("--models", models)
     large = tmp_path / "large.png"
     with large.open("wb") as file:
         file.truncate(32 << 20)
-    done = predict("--url", f"http://{server.host}:{server.port}", large, files / "one.png")
-    assert done.returncode == 1
-    assert len(done.stdout.splitlines()) == 1
-    (told,) = done.stderr.decode().splitlines()
-    assert told.startswith(f"predict: {large}: the ")
+    names = [files / "broken.png", files / "none.png", large]
+    status, lines, told = predict(*where, *names, files / "one.png")
+    assert (status, len(lines)) == (1, 1)
+    starts = ("the PNG picture is", "No such file or directory", "")
+    for line, name, start in zip(told, names, starts, strict=True):
+        assert line.startswith(f"predict: {name}: {start}")
+    as_json = [json.loads(line) for line in predict(*where, "--json", *names[:2])[2]]
+    assert [(one["file"], f"predict: {one['file']}: {one['error']}") for one in as_json] == [
+        (str(name), line) for name, line in zip(names[:2], told[:2], strict=True)
+    ]
 
 
 @pytest.mark.parametrize(
     ("name", "why"),
     [
         ("", "No such file or directory"),
-        (".", "Is a directory"),
+        ("a" * 300, "File name too long"),
+        ("/proc/self/fd", "it holds no picture"),
         ("/dev/zero", "it is larger than 256 MiB"),
         ("-", "the picture is empty"),
     ],
 )
 def test_what_is_no_file_with_a_picture_is_told(models: Path, name: str, why: str) -> None:
-    done = predict("--models", models, name)
-    assert (done.returncode, done.stdout) == (1, b"")
-    told = "standard input" if name == "-" else name
-    assert done.stderr.decode() == f"predict: {told}: {why}\n"
+    told = f"predict: {'standard input' if name == '-' else name}: {why}"
+    assert predict("--models", models, name) == (1, [], [told])
 
 
 def test_a_name_takes_one_line_and_commands_no_terminal(models: Path, tmp_path: Path) -> None:
     odd = tmp_path / "a\nb\x1b[31m.png"
     odd.write_bytes(picture(index=0))
-    done = predict("--models", models, odd, f"{odd}x")
-    assert done.stdout.count(b"\n") == done.stderr.count(b"\n") == 1
-    assert rb"a\nb\x1b[31m.png" in done.stdout
-    assert rb"a\nb\x1b[31m.pngx" in done.stderr
+    _, (line,), (told,) = predict("--models", models, odd, f"{odd}x")
+    assert r"a\nb\x1b[31m.png" in line
+    assert r"a\nb\x1b[31m.pngx" in told
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
 def test_names_that_the_output_cannot_encode_are_printed_all_the_same(
-    models: Path, tmp_path: Path
+    models: Path, tmp_path: Path, encoding: str
 ) -> None:
-    names = [os.fsencode(tmp_path) + b"/si\xc3\xa9.png", os.fsencode(tmp_path) + b"/\xff.png"]
+    names = [os.fsdecode(os.fsencode(tmp_path) + name) for name in (b"/si\xc3\xa9.png", b"/\xff")]
     for name in names:
-        Path(os.fsdecode(name)).write_bytes(picture(index=0))
-    for encoding in ("ascii", "utf-8"):
-        done = predict("--models", models, *map(os.fsdecode, names), encoding=encoding)
-        assert (done.returncode, done.stderr) == (0, b"")
-        assert len(done.stdout.splitlines()) == 2
+        Path(name).write_bytes(picture(index=0))
+    status, lines, told = predict("--models", models, *names, encoding=encoding)
+    assert (status, len(lines), told) == (0, 2, [])
 
 
 @pytest.mark.parametrize(
@@ -169,50 +197,63 @@ def test_the_environment_names_the_repository_where_no_flag_does(
     for named, flags in ((models, ()), (tmp_path, ("--models", models))):
         environment = {"MNIST_MODELS": str(named)}
         done = predict(*flags, files / "one.png", folder=tmp_path, environment=environment)
-        assert (done.returncode, done.stderr) == (0, b"")
-
-
-def test_without_a_repository_there_is_one_line(files: Path, tmp_path: Path) -> None:
-    done = predict(files / "one.png", folder=tmp_path)
-    assert (done.returncode, done.stdout) == (1, b"")
-    assert done.stderr.startswith(b"predict: ")
-    assert done.stderr.count(b"\n") == 1
+        assert (done[0], done[2]) == (0, [])
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("flags", "told"),
     [
-        ("http://127.0.0.1:1", "Connection refused"),
-        ("ftp://127.0.0.1", "an http or https address is expected"),
-        ("http://[", "http://["),
-        ("", "--url: an http or https address is expected"),
+        ((), "models/mnist/champion is missing: no version has been promoted"),
+        (("--models", "{models}", "--version", "9"), "version 9: it is not in {models}/mnist"),
+        (("--url", "{url}", "--version", "9"), "{url}: there is no version '9'"),
+        (("--url", "{url}/docs"), "{url}/docs: there is nothing at /docs/predict"),
+        (("--url", "http://127.0.0.1:1"), "http://127.0.0.1:1: Connection refused"),
+        (("--url", "ftp://127.0.0.1"), "ftp://127.0.0.1: an http or https address is expected"),
+        (("--url", "http://["), "http://[: Invalid IPv6 URL"),
+        (("--url", ""), "--url: an http or https address is expected"),
     ],
 )
-def test_without_a_service_there_is_one_line(files: Path, url: str, told: str) -> None:
-    done = predict("--url", url, files / "one.png", files / "two words.gif")
-    assert (done.returncode, done.stdout) == (1, b"")
-    assert told in done.stderr.decode()
-    assert done.stderr.count(b"\n") == 1
+def test_where_no_file_can_be_answered_one_line_says_why(
+    models: Path, files: Path, url: str, tmp_path: Path, *, flags: tuple[str, ...], told: str
+) -> None:
+    chosen = [flag.format(models=models, url=url) for flag in flags]
+    done = predict(*chosen, files / "one.png", files / "two words.gif", folder=tmp_path)
+    assert done == (1, [], [f"predict: {told.format(models=models, url=url)}"])
 
 
-def test_an_address_that_is_not_the_services_is_told_once(files: Path, server: Server) -> None:
-    url = f"http://{server.host}:{server.port}/docs"
-    done = predict("--url", url, files / "one.png", files / "two words.gif")
-    assert (done.returncode, done.stdout) == (1, b"")
-    assert done.stderr.decode() == f"predict: {url}: there is nothing at /docs/predict\n"
+def test_a_service_of_another_kind_is_told(files: Path, tmp_path: Path) -> None:
+    program = (
+        "from http.server import *\n"
+        "class Other(BaseHTTPRequestHandler):\n"
+        "    def do_POST(self):\n"
+        "        self.send_response(200); self.end_headers(); self.wfile.write(b'[]')\n"
+        "server = HTTPServer(('127.0.0.1', 0), Other)\n"
+        "print(server.server_port, flush=True)\n"
+        "server.handle_request()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        url = f"http://127.0.0.1:{int(other.stdout.readline())}"
+        told = f"predict: {url}: the service there is not mnist-serve"
+        assert predict("--url", url, files / "one.png") == (1, [], [told])
 
 
-@pytest.mark.parametrize("arguments", [(), ("--json",), ("--nonsense", "x"), ("--url",)])
-def test_wrong_usage_is_status_2(arguments: tuple[str, ...]) -> None:
-    assert predict(*arguments).returncode == 2
+@pytest.mark.parametrize(
+    "flags", [(), ("--json",), ("--nonsense", "x"), ("--url",), ("--version", "x.png")]
+)
+def test_wrong_usage_is_status_2(flags: tuple[str, ...]) -> None:
+    assert predict(*flags)[0] == 2
 
 
-def test_help_needs_neither_numpy_nor_a_model() -> None:
+@pytest.mark.parametrize(
+    ("flag", "start"), [("--help", "usage: predict"), ("--version", f"predict {__version__}")]
+)
+def test_help_and_version_need_neither_numpy_nor_a_model(flag: str, start: str) -> None:
     program = (
         "import sys; sys.modules['numpy'] = None; from service.cli.predict import main; main()"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, "--help"], capture_output=True, timeout=60, check=False
+        [sys.executable, "-c", program, flag], capture_output=True, timeout=60, check=False
     )
     assert done.returncode == 0
-    assert b"usage: predict" in done.stdout
+    assert done.stdout.decode().startswith(start)
