@@ -13,10 +13,8 @@ _LEVEL = 1
 
 def choose(accept_encoding: str | None) -> str | None:
     """Returns ``gzip`` or ``deflate``, the one of larger weight, or None if both are rejected."""
-    if accept_encoding is None:
-        return None
     weights: dict[str, float] = {}
-    for item in accept_encoding.split(","):
+    for item in (accept_encoding or "").split(","):
         name, _, parameter = item.partition(";")
         weights[name.strip().lower()] = _weight(parameter)
     anything = weights.get("*", 0.0)
@@ -32,9 +30,7 @@ def compress(body: bytes, encoding: str) -> bytes:
 
 def _weight(parameter: str) -> float:
     name, _, value = parameter.partition("=")
-    if name.strip().lower() != "q":
-        return 1.0
     try:
-        return float(value)
+        return float(value) if name.strip().lower() == "q" else 1.0
     except ValueError:
         return 0.0

@@ -27,8 +27,6 @@ SURE_ENOUGH = 0.5
 is more probably a digit."""
 _INKED = bytes(b" x"[value > 127] for value in range(256))
 """Translates pixels: "x" where a pixel is above half, else a space."""
-_BLANK: tuple[str, ...] = ("blank",)
-_NONE: tuple[str, ...] = ()
 _FAINT = 64
 """An image whose largest value is below this has low contrast; MNIST's all reach 254."""
 _SHORT = 10
@@ -71,7 +69,7 @@ def doubts(
     ``least`` is the threshold that the largest of the probabilities (n, 10) must reach. An entry
     of ``of_pictures`` replaces the reasons that the ink of that image would give; None keeps them.
     """
-    found = [_NONE] * len(images)
+    found: list[tuple[str, ...]] = [()] * len(images)
     for index in _unusual(images):
         found[index] = _doubts_of_ink(images[index])
     for index, known in enumerate(of_pictures or ()):
@@ -80,7 +78,7 @@ def doubts(
     # Reduced over digits: numpy reduces many short rows five times as slowly.
     largest = np.maximum.reduce(probabilities.T.copy())
     for index in (largest < least).nonzero()[0].tolist():
-        if found[index] != _BLANK and "not a digit" not in found[index]:
+        if not {"blank", "not a digit"} & set(found[index]):
             found[index] = (*found[index], "not a digit")
     return found
 
@@ -114,15 +112,15 @@ def _doubts_of_ink(image: Images) -> tuple[str, ...]:
     columns = np.bitwise_or.reduce(image).tobytes().translate(_INKED)
     if columns.isspace():
         most = int(image.max())
-        return _BLANK if most == 0 else ("low contrast",) if most < _FAINT else _NONE
+        return ("blank",) if most == 0 else ("low contrast",) if most < _FAINT else ()
     if b" " not in columns:
         border = np.concatenate([image[0], image[-1], image[1:-1, 0], image[1:-1, -1]])
-        return ("inverted",) if np.count_nonzero(border > 127) > len(border) // 2 else _NONE
+        return ("inverted",) if np.count_nonzero(border > 127) > len(border) // 2 else ()
     if len(columns.strip()) < _SHORT:
-        return ("too small",) if _height(image) < _SHORT else _NONE
+        return ("too small",) if _height(image) < _SHORT else ()
     wide = [match.span() for match in _STRETCH.finditer(columns)]
     tall = [_height(image[:, start:end]) >= _SHORT for start, end in wide]
-    return ("several digits",) if sum(tall) > 1 else _NONE
+    return ("several digits",) if sum(tall) > 1 else ()
 
 
 def _height(image: Images) -> int:

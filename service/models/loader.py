@@ -19,7 +19,6 @@ from service.inference.batch import INLINE_SECONDS, Batcher, BatchResult
 from service.inference.runtime import Runtime, RuntimeLoadError
 from service.models.repository import Repository, RepositoryError, Stamp
 from service.observe.metrics import Metrics
-from service.observe.statistics import Statistics
 from service.settings import Settings
 
 _TIMED_ROWS, _TIMED_RUNS, _TIMED_SECONDS = 16, 10, 0.1
@@ -48,11 +47,6 @@ class Loaded:
     def doubts(self, batch: BatchResult) -> list[tuple[str, ...]]:
         """Returns the reasons to doubt each answer of a batch that this version executed."""
         return doubts(batch.images, batch.probabilities, self.least_confidence)
-
-    @property
-    def statistics(self) -> Statistics:
-        """What this version has done in this worker since it was loaded."""
-        return self.batcher.statistics
 
 
 class Loader:

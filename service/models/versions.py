@@ -26,8 +26,6 @@ from service.observe.logs import LOGGER
 from service.observe.metrics import Metrics
 from service.settings import Settings
 
-__all__ = ["Loaded", "StartError", "Versions"]
-
 _LOADS_BY_NUMBER, _LOADS_OF_CHAMPION, _READS = 2, 3, 4
 """How many of each run at a time."""
 _RETRY_AFTER = ((b"retry-after", b"1"),)

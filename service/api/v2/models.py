@@ -100,7 +100,7 @@ async def _why_not_loaded(version: str | None, versions: Versions) -> str | None
 
 def statistics(loaded: list[Loaded], version: str | None) -> list[dict[str, Any]]:
     """The statistics of one version, loaded or not, or of all that are loaded."""
-    done = {each.version: each.statistics for each in loaded}
+    done = {each.version: each.batcher.statistics for each in loaded}
     if version is not None:
         done = {version: done.get(version, Statistics())}
     return [statistics.as_dict(number) for number, statistics in done.items()]
