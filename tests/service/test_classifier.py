@@ -20,8 +20,8 @@ def classifier(models: Path) -> Classifier:
     return Classifier(models)
 
 
-def asked(server: Server, body: bytes, media_type: str, query: str = "") -> list[Prediction]:
-    answer = server.post(f"/predict{query}", body, media_type).json()
+def asked(served: Server, body: bytes, media_type: str, query: str = "") -> list[Prediction]:
+    answer = served.post(f"/predict{query}", body, media_type).json()
     return [
         Prediction(
             **one | {"probabilities": tuple(one["probabilities"]), "doubts": tuple(one["doubts"])}
@@ -32,34 +32,34 @@ def asked(server: Server, body: bytes, media_type: str, query: str = "") -> list
 
 @pytest.mark.parametrize("count", [1, 64, 150])
 def test_arrays_have_the_answers_of_the_service(
-    classifier: Classifier, server: Server, count: int
+    classifier: Classifier, served: Server, count: int
 ) -> None:
     some = images(count)
     predictions = classifier.predict(some)
-    assert predictions == asked(server, some.tobytes(), "application/octet-stream")
+    assert predictions == asked(served, some.tobytes(), "application/octet-stream")
     assert predictions == classifier.predict(some.reshape(-1, 784).astype(np.float32))
     assert predictions[:1] == classifier.predict(some[0]) == classifier.predict(some[0].tolist())
 
 
 def test_pictures_have_the_answers_of_the_service(
-    classifier: Classifier, server: Server, tmp_path: Path
+    classifier: Classifier, served: Server, tmp_path: Path
 ) -> None:
     bodies = [picture(index=0), picture("JPEG", index=1)]
     paths = [tmp_path / name for name in "ab"]
     for path, body in zip(paths, bodies, strict=True):
         path.write_bytes(body)
-    expected = [one for body in bodies for one in asked(server, body, "image/*")]
+    expected = [one for body in bodies for one in asked(served, body, "image/*")]
     assert classifier.predict(paths) == classifier.predict(bodies) == expected
     assert classifier.predict(str(paths[1])) == expected[1:]
 
 
-def test_another_version_gives_other_answers(models: Path, server: Server) -> None:
+def test_another_version_gives_other_answers(models: Path, served: Server) -> None:
     body = images(3)
     second = Classifier(models, 2)
     assert (second.version, Classifier(models).version) == ("2", "1")
     raw = "application/octet-stream"
-    assert second.predict(body) == asked(server, body.tobytes(), raw, "?version=2")
-    assert second.predict(body) != asked(server, body.tobytes(), raw)
+    assert second.predict(body) == asked(served, body.tobytes(), raw, "?version=2")
+    assert second.predict(body) != asked(served, body.tobytes(), raw)
 
 
 @pytest.mark.parametrize(

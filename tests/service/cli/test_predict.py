@@ -51,8 +51,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def url(server: Server) -> str:
-    return f"http://{server.host}:{server.port}"
+def url(served: Server) -> str:
+    return f"http://{served.host}:{served.port}"
 
 
 def test_each_file_is_one_line_with_digit_confidence_and_name(models: Path, files: Path) -> None:
@@ -206,7 +206,7 @@ def test_the_environment_names_the_repository_where_no_flag_does(
         ((), "models/mnist/champion is missing: no version has been promoted"),
         (("--models", "{models}", "--version", "9"), "version 9: it is not in {models}/mnist"),
         (("--url", "{url}", "--version", "9"), "{url}: there is no version '9'"),
-        (("--url", "{url}/docs"), "{url}/docs: there is nothing at /docs/predict"),
+        (("--url", "{url}/none"), "{url}/none: there is nothing at /none/predict"),
         (("--url", "http://127.0.0.1:1"), "http://127.0.0.1:1: Connection refused"),
         (("--url", "ftp://127.0.0.1"), "ftp://127.0.0.1: an http or https address is expected"),
         (("--url", "http://["), "http://[: Invalid IPv6 URL"),
