@@ -49,7 +49,10 @@ class Settings(BaseSettings):
     workers: int = Field(
         default=1, ge=1, le=256, description="number of processes that share the port"
     )
-    models: Path = Field(default=Path("models"), description="folder of the model repository")
+    models: Path = Field(
+        default=Path("models"),
+        description="folder of the model repository; the packaged champion if there is no ./models",
+    )
     data: Path = Field(
         default=Path(__file__).resolve().parent.parent / "training" / "mnist",
         description="folder with the MNIST test files, for /evaluate?dataset=mnist-test",

@@ -168,8 +168,8 @@ def _over_http(options: argparse.Namespace) -> Callable[[bytes], Answer]:
             reason = getattr(error, "reason", error)
             if isinstance(reason, ConnectionResetError | BrokenPipeError):
                 raise FileError("the service closed the connection; it may be too large") from None
-            told = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
-            raise PredictError(f"{url}: {told}") from None
+            why = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
+            raise PredictError(f"{url}: {why}") from None
 
     return ask
 

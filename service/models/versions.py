@@ -173,8 +173,8 @@ class Versions:
             self._report(None)
         except ChampionFault as fault:
             self._report(str(fault))
-            goes_on = f"version {self.champion.version} goes on: {fault}"
-            raise Unavailable(goes_on, headers=_RETRY_AFTER) from fault
+            kept = f"version {self.champion.version} keeps serving: {fault}"
+            raise Unavailable(kept, headers=_RETRY_AFTER) from fault
 
     async def unload(self, text: str) -> None:
         """Evicts a version, once its requests have finished; the next request loads it again.
@@ -235,8 +235,10 @@ class Versions:
         """Sets why the named champion does not serve, and logs each new reason once."""
         if fault is not None and fault != self._champion_fault:
             champion = self._cache.champion
-            goes_on = f"version {champion.version} goes on" if champion else "nothing serves yet"
-            LOGGER.error("%s: %s", goes_on, fault)
+            state = (
+                f"version {champion.version} keeps serving" if champion else "nothing serves yet"
+            )
+            LOGGER.error("%s: %s", state, fault)
         self._champion_fault = fault
         self._metrics.champion_fault(fault is not None)
 

@@ -231,7 +231,7 @@ async def test_a_broken_new_champion_changes_nothing_but_is_told(
         assert (await versions.listing())["champion_fault"] is None
         assert worker.figure("mnist_champion_fault") == 0
     (record,) = (record for record in caplog.records if record.levelno == logging.ERROR)
-    assert record.getMessage().startswith("version 1 goes on: version 2: ")
+    assert record.getMessage().startswith("version 1 keeps serving: version 2: ")
 
 
 @pytest.mark.parametrize("content", ["", "x\n", "0\n", "1 2\n", "9\n"])
@@ -374,7 +374,7 @@ async def test_the_champion_is_taken_up_at_once_when_asked_to(worker: Worker) ->
         await versions.take_up_champion()
         assert versions.champion.version == "2"
         worker.name_champion("9\n")
-        with pytest.raises(Unavailable, match="version 2 goes on: version 9: "):
+        with pytest.raises(Unavailable, match="version 2 keeps serving: version 9: "):
             await versions.take_up_champion()
         assert versions.champion.version == "2"
 
