@@ -8,23 +8,24 @@ from __future__ import annotations
 from time import time
 from typing import Any
 
-_STEPS = ("success", "compute_input", "queue", "compute_infer", "compute_output")
-
 
 class Statistics:
     """Counts, and sums in seconds; only the worker's event loop adds to them."""
 
     def __init__(self) -> None:
-        self._executions: dict[int, tuple[int, float]] = {}
+        self._executions: dict[int, list[float]] = {}
         self._last = 0.0
         self._images = self._requests = self._failures = 0
-        self._failed_s = 0.0
-        self._sums = [0.0] * len(_STEPS)
+        self._failed_s = self._total_s = self._decode_s = 0.0
+        self._queue_s = self._infer_s = self._answer_s = 0.0
 
     def ran(self, rows: int, seconds: float) -> None:
         """Counts one execution of the model on ``rows`` images."""
-        count, total = self._executions.get(rows, (0, 0.0))
-        self._executions[rows] = count + 1, total + seconds
+        execution = self._executions.get(rows)
+        if execution is None:
+            execution = self._executions[rows] = [0.0, 0.0]
+        execution[0] += 1.0
+        execution[1] += seconds
 
     def answered(
         self,
@@ -40,8 +41,11 @@ class Statistics:
         self._requests += 1
         self._images += rows
         self._last = time()
-        steps = (total_s, decode_s, queue_s, infer_s, answer_s)
-        self._sums = [before + seconds for before, seconds in zip(self._sums, steps, strict=True)]
+        self._total_s += total_s
+        self._decode_s += decode_s
+        self._queue_s += queue_s
+        self._infer_s += infer_s
+        self._answer_s += answer_s
 
     def failed(self, seconds: float) -> None:
         """Counts one request that the queue admitted and the model did not answer."""
@@ -50,15 +54,23 @@ class Statistics:
 
     def as_dict(self, version: str) -> dict[str, Any]:
         """Returns the entry of ``model_stats`` for the version."""
-        sums = zip(_STEPS, self._sums, strict=True)
+        steps = {
+            "success": self._total_s,
+            "compute_input": self._decode_s,
+            "queue": self._queue_s,
+            "compute_infer": self._infer_s,
+            "compute_output": self._answer_s,
+        }
         none = {step: _duration(0, 0.0) for step in ("cache_hit", "cache_miss")}
         return {
             "name": "mnist",
             "version": version,
             "last_inference": int(self._last * 1000),
             "inference_count": self._images,
-            "execution_count": sum(count for count, _ in self._executions.values()),
-            "inference_stats": {step: _duration(self._requests, total) for step, total in sums}
+            "execution_count": int(sum(count for count, _ in self._executions.values())),
+            "inference_stats": {
+                step: _duration(self._requests, total) for step, total in steps.items()
+            }
             | {"fail": _duration(self._failures, self._failed_s), **none},
             "response_stats": {},
             # Each request is decoded and answered alone: an execution has no share in either.
@@ -75,5 +87,5 @@ class Statistics:
         }
 
 
-def _duration(count: int, seconds: float) -> dict[str, int]:
-    return {"count": count, "ns": round(seconds * 1e9)}
+def _duration(count: float, seconds: float) -> dict[str, int]:
+    return {"count": int(count), "ns": round(seconds * 1e9)}
