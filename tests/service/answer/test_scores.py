@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.answer.scores import BINS, ReliabilityBin, reliability, score
+from service.answer.scores import BINS, Mistake, ReliabilityBin, reliability, score
 
 
 def random_case(n: int = 2000, seed: int = 3) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -119,9 +119,8 @@ def test_what_would_divide_by_zero_is_null() -> None:
 
 def test_nothing_to_score_gives_nulls() -> None:
     scores = score(np.zeros((0, 10), np.float32), np.zeros(0, np.int64))
-    assert (scores.count, scores.accuracy, scores.loss, scores.calibration_error) == (
-        0, None, None, None,
-    )  # fmt: skip
+    assert scores.count == 0
+    assert {scores.accuracy, scores.loss, scores.calibration_error} == {None}
 
 
 def test_mistakes_are_the_20_most_confident_and_equals_keep_their_order() -> None:
@@ -130,19 +129,15 @@ def test_mistakes_are_the_20_most_confident_and_equals_keep_their_order() -> Non
     scores = score(probabilities, np.zeros(32, np.int64))
     assert len(scores.mistakes) == 20
     assert [mistake.index for mistake in scores.mistakes] == [30, *range(19)]
-    assert scores.mistakes[0].label == 0
-    assert scores.mistakes[0].digit == 2
-    assert scores.mistakes[0].confidence == 0.9
+    assert scores.mistakes[0] == Mistake(index=30, label=0, digit=2, confidence=0.9)
     assert np.float32(scores.mistakes[0].confidence) == probabilities[30, 2]
 
 
 def test_the_dictionary_has_the_contracts_form_and_is_json() -> None:
     probabilities, labels = random_case(50)
     value = json.loads(json.dumps(score(probabilities, labels).as_dict(), allow_nan=False))
-    assert list(value) == [
-        "count", "accuracy", "loss", "calibration_error", "per_class", "confusion_matrix",
-        "mistakes",
-    ]  # fmt: skip
+    keys = "count accuracy loss calibration_error per_class confusion_matrix mistakes"
+    assert list(value) == keys.split()
     assert list(value["per_class"][0]) == ["digit", "precision", "recall", "f1", "support"]
     assert list(value["mistakes"][0]) == ["index", "label", "digit", "confidence"]
     assert len(value["confusion_matrix"]) == 10

@@ -30,8 +30,7 @@ def test_reads_versions_in_numeric_order_the_champion_and_its_model(repository: 
     assert repository.champion() == 2
     assert repository.read_model(2) == tiny_model_bytes(seed=2)
     assert repository.card(10)["version"] == "10"
-    assert repository.has(10)
-    assert not repository.has(3)
+    assert (repository.has(10), repository.has(3)) == (True, False)
 
 
 @pytest.mark.parametrize(

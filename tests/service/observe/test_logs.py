@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from typing import Literal
 
 import pytest
 
@@ -37,8 +38,12 @@ def written(capfd: pytest.CaptureFixture[str]) -> Written:
     return lambda: list(capfd.readouterr().err.splitlines())
 
 
-def test_a_json_line_is_one_object_with_the_time_in_utc(written: Written) -> None:
-    assert configure_logs("json", "info") is True
+@pytest.mark.parametrize("log_format", ["json", "auto"])
+def test_a_json_line_is_one_object_with_the_time_in_utc(
+    written: Written, log_format: Literal["json", "auto"]
+) -> None:
+    """``auto`` is JSON without a terminal."""
+    assert configure_logs(log_format, "info") is True
     LOGGER.info("serving %s\nnow", "it", extra={"version": "3", "odd": {1, 2} - {2}})
     (line,) = map(json.loads, written())
     assert datetime.fromisoformat(line.pop("time")).utcoffset() == timedelta(0)
@@ -52,10 +57,6 @@ def test_a_console_line_is_for_a_person(written: Written) -> None:
     clock, level, rest = line.split(maxsplit=2)
     assert re.fullmatch(r"\d\d:\d\d:\d\d", clock)
     assert (level, rest) == ("warning", "running on the CPU version=3")
-
-
-def test_auto_is_json_where_there_is_no_terminal(written: Written) -> None:
-    assert configure_logs("auto", "info") is True
 
 
 @pytest.mark.parametrize(("log_format", "lines"), [("json", 1), ("console", 4)])
