@@ -173,7 +173,7 @@ def test_names_that_the_output_cannot_encode_are_printed_all_the_same(
     ("rest", "status", "told"),
     [
         ('"$2" >/dev/full', 1, "predict: standard output: No space left on device\n"),
-        ('"$2" >&-', 1, "predict: standard output is closed\n"),
+        ('"$2" >&-', 1, "predict: standard output: it is closed\n"),
         ('"$2" "$2" | true', 0, ""),
         ("- <&-", 1, "predict: standard input: it is closed\n"),
     ],
@@ -246,7 +246,7 @@ def test_wrong_usage_is_status_2(flags: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flag", "start"), [("--help", "usage: predict"), ("--version", f"predict {__version__}")]
+    ("flag", "start"), [("--help", "usage: predict"), ("--version", f"mnist-serve {__version__}")]
 )
 def test_help_and_version_need_neither_numpy_nor_a_model(flag: str, start: str) -> None:
     program = (
