@@ -77,7 +77,7 @@ def test_requests_find_the_pods_and_probes_find_their_routes() -> None:
     (port,) = serve["ports"]
     assert port["containerPort"] == Settings.model_fields["port"].default
     assert [p["targetPort"] for p in OBJECTS["Service"]["spec"]["ports"]] == [port["name"]]
-    health = (ROOT / "service/api/health.py").read_text()
+    health = (ROOT / "service/api/operations.py").read_text()
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         assert serve[probe]["httpGet"]["port"] == port["name"]
         assert f'"{serve[probe]["httpGet"]["path"]}"' in health

@@ -44,6 +44,8 @@ def predictions(
     """
     rows: list[bytes] = []
     for first in range(0, len(answered), PIECE_ROWS):
+        if first:
+            give_way()
         piece = slice(first, first + PIECE_ROWS)
         rows += [
             b'%b,"doubtful":true,"doubts":%b' % (one, orjson.dumps(doubt))
@@ -51,7 +53,6 @@ def predictions(
             else b'%b,"doubtful":false,"doubts":[]' % one
             for one, doubt in zip(answered[piece], doubts[piece], strict=True)
         ]
-        give_way()
     if seen is not None:
         rows = [
             b'%b,"seen":%b' % (row, orjson.dumps(one, option=orjson.OPT_SERIALIZE_NUMPY))

@@ -42,7 +42,7 @@ class Pipeline:
         """
         versions = self._core.versions
         if version is None:
-            self._served = versions.champion
+            self._served = versions.serving or versions.champion  # the second one raises
         else:
             self._served = await versions.version(version, self.deadline)
 

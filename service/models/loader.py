@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from service.answer.quality import doubts, least_confidence
+from service.answer.quality import batch_doubts, least_confidence
 from service.background.threads import DaemonThreads, worker_threads
 from service.inference.admission import Queue
 from service.inference.batch import INLINE_SECONDS, Batcher, BatchResult
@@ -44,9 +44,8 @@ class Loaded:
     least_confidence: float
     """The threshold of ``not a digit``."""
 
-    def doubts(self, batch: BatchResult) -> list[tuple[str, ...]]:
-        """Returns the reasons to doubt each answer of a batch that this version executed."""
-        return doubts(batch.images, batch.probabilities, self.least_confidence)
+    doubts: Callable[[BatchResult], list[tuple[str, ...]]]
+    """Returns the reasons to doubt each answer of a batch that this version executed."""
 
 
 class Loader:
@@ -87,7 +86,8 @@ class Loader:
             inline_rows=inline_rows,
             threads=self.threads,
         )
-        return Loaded(version, card, runtime, batcher, least_confidence(card))
+        least = least_confidence(card)
+        return Loaded(version, card, runtime, batcher, least, partial(batch_doubts, least))
 
     def close(self) -> None:
         """Ends the runner threads."""

@@ -51,6 +51,8 @@ class Versions:
         self._following: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
         self._champion_fault: str | None = None
+        self.serving: Loaded | None = None
+        """The champion, once it is loaded."""
         self._reads = DaemonThreads("reader", _READS)
         self.draining = False
         """Readiness answers 503, while every request is still answered."""
@@ -100,9 +102,9 @@ class Versions:
     @property
     def champion(self) -> Loaded:
         """The version that serves. Raises :class:`Unavailable` before the first is loaded."""
-        if self._cache.champion is None:
+        if self.serving is None:
             raise Unavailable("no champion is loaded", headers=_RETRY_AFTER)
-        return self._cache.champion
+        return self.serving
 
     async def version(self, text: str | None, deadline: float | None = None) -> Loaded:
         """Returns the champion, or the version named ``text``, and loads it if necessary.
@@ -219,6 +221,7 @@ class Versions:
     def _serve(self, champion: Loaded) -> None:
         """Makes a loaded version the champion, from the next request on."""
         self._cache.serve(champion)
+        self.serving = champion
         report = champion.runtime.report
         architecture = str(champion.card.get("architecture", "unknown"))
         is_fallback = report.fallback is not None
