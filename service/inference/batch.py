@@ -155,7 +155,7 @@ class Batcher:
         """
         rows = len(images)
         if alone and rows <= self._inline_rows and not self._waiting:
-            return self._alone(images)
+            return self._alone(images, deadline)
         self._queue.admit(rows)
         if rows > self._inline_rows:
             try:
@@ -170,9 +170,11 @@ class Batcher:
             loop.call_soon(self._flush, loop)
         return await waiting.answer
 
-    def _alone(self, images: Images) -> Result:
+    def _alone(self, images: Images, deadline: float) -> Result:
         """Executes a request that no other can join."""
         start = perf_counter()
+        if start > deadline:
+            raise self._late(start)
         try:
             batch = self._execute(images, start)
         except Exception:
