@@ -1,4 +1,4 @@
-"""Shapes and bounds that every part of the service speaks of."""
+"""The shapes, names and limits that every part of the service uses."""
 
 from __future__ import annotations
 
@@ -12,15 +12,20 @@ PIXELS = SIDE * SIDE
 INPUT, OUTPUT = "image", "probabilities"
 """The names of the model file's tensors."""
 
+INPUT, OUTPUT = "image", "probabilities"
+"""The names of the input and the output of every model file."""
+
 Images = NDArray[np.uint8]
-"""Shape (n, 28, 28), C-contiguous, 0 = background, 255 = full ink; it may be read-only."""
+"""Shape (n, 28, 28), C-contiguous, 0 = background, 255 = full ink; possibly read-only."""
+Labels = NDArray[np.int64]
+"""Shape (n,), the true digit of each image, 0 to 9."""
 Probabilities = NDArray[np.float32]
 """Shape (n, 10), each row sums to 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much one request may hold; the defaults are those of ``/predict``."""
+    """The largest request that an endpoint accepts; the defaults are those of ``/predict``."""
 
     images: int = 4096
     body_bytes: int = 16 << 20

@@ -19,11 +19,10 @@ from service.api.schemas.responses import BODY, problems
 from service.background.large_work import give_way, when_large
 from service.decode import idx, labelled
 from service.decode.content import parse_content_type
-from service.decode.labelled import Labels
 from service.errors import DeadlineExceeded, Fault, Invalid, NotFound, UnsupportedType
 from service.inference.batch import Batcher, Result
 from service.settings import Settings
-from service.types import Images, Limits, Probabilities
+from service.types import Images, Labels, Limits, Probabilities
 
 READS = "application/json, multipart/form-data"
 MNIST_TEST = "mnist-test"

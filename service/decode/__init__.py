@@ -1,6 +1,6 @@
-"""Body bytes become ``uint8`` images: one module a format, pure functions, no HTTP and no files.
+"""Decodes request bodies into ``uint8`` images: pure functions without HTTP and without files.
 
-Strangers send these bytes. Every function here returns an array or raises a
-:class:`service.errors.Fault`, and allocates in proportion to the bytes that arrived, never to what
-a header promises.
+A body may be hostile. Every function here returns an array or raises a
+:class:`service.errors.Fault`. It allocates memory in proportion to the bytes that arrived, whatever
+size a header declares.
 """

@@ -1,4 +1,4 @@
-"""IDX, the format of the MNIST files: a magic number, sizes, bytes.
+"""Reads IDX, the format of the MNIST files: a magic number, sizes, bytes.
 
 Source: Y. LeCun, C. Cortes, C. Burges, http://yann.lecun.com/exdb/mnist/, "File formats".
 """
@@ -20,10 +20,10 @@ _UNSIGNED_BYTE = 8
 
 
 def read_idx(data: bytes, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> NDArray[np.uint8]:
-    """The array in IDX bytes, plain or gzip, of unsigned bytes, in the shape that it states.
+    """Reads the array in IDX bytes, plain or gzip, of unsigned bytes, in its declared shape.
 
-    Raises :class:`Malformed` for damage, another element type, and bytes that are fewer or more
-    than its sizes say; :class:`TooLarge` for more than ``limit_bytes`` after decompression.
+    Raises :class:`Malformed` for damage, another element type, and fewer or more bytes than the
+    sizes declare; :class:`TooLarge` for more than ``limit_bytes`` after decompression.
     """
     if data.startswith(GZIP_MAGIC):
         data = gunzip(data, limit_bytes)
@@ -41,7 +41,7 @@ def read_idx(data: bytes, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> NDArray[np.
     if len(data) - start != expected:
         problem = "is cut short" if len(data) - start < expected else "has data after its end"
         raise Malformed(
-            f"the IDX file {problem}: its sizes {list(shape)} say {expected:,} bytes, "
-            f"{len(data) - start:,} are there"
+            f"the IDX file {problem}: its sizes {list(shape)} declare {expected:,} bytes, "
+            f"it has {len(data) - start:,}"
         )
     return np.frombuffer(data, np.uint8, expected, start).reshape(shape)

@@ -1,68 +1,133 @@
-"""Reads a JSON list of images as text, straight into an array, without a Python object a number.
+"""Reads a long JSON list of images in pieces, and whole numbers without a JSON parser.
 
-The usual body holds nothing but whole numbers, and to make an object of each of 784 an image is
-most of the work. So the text is looked at as an array of characters: the last digit of each
-number and every bracket and comma are found at once and must spell what a list of images spells.
-What is not of this plain form (fractions, strings, another shape, a mistake) is left to a JSON
-parser, which also says what is wrong; nothing is accepted here that it would refuse or read
-otherwise. NumPy works without the interpreter's lock, so other requests go on meanwhile.
+A JSON parser holds the interpreter's lock until it returns, and makes a Python object of each of
+the 784 numbers of an image. So the long list of a body is cut into pieces at commas. By the
+grammar, if every piece between brackets is a JSON list, then the whole lists all their items.
+NumPy reads the pieces that hold only plain whole numbers: it finds the last digit of each number,
+every bracket and every comma, and compares them with what a list of images must have there. NumPy
+releases the lock, so other requests continue. A JSON parser reads the other pieces. NumPy accepts
+nothing that a JSON parser would reject or read as other numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.types import PIXELS, SIDE, Images
+from service.background.large_work import give_way
+from service.types import PIXELS, SIDE
 
+PIECE_BYTES = 1 << 16
+"""The size of a piece: 20 to 40 images, some 300 microseconds, and within the CPU's cache."""
 LARGEST_PIECE_BYTES = 1 << 20
-"""Text of images is cut into much smaller pieces; what follows takes ten times this."""
+"""Other texts, which cannot be cut, are left to the parser; the arrays take ten times the text."""
+_LEAD_BYTES = 1 << 19
+"""The list must begin within these bytes; 100,000 labels may come first."""
 
 _ZERO, _COMMA, _OPEN, _CLOSE = (np.uint8(character) for character in b"0,[]")
 _SPACES = tuple(np.uint8(character) for character in b" \t\n\r")
-
 _ROW = b"[" + b",".join([b"0"] * SIDE) + b"]"
-_NESTED = np.frombuffer(b"[" + b",".join([_ROW] * SIDE) + b"],", np.uint8)
-_NUMBER = np.frombuffer(b"0,", np.uint8)
-_FLAT = np.frombuffer(b"[" + b",".join([b"0"] * PIXELS) + b"],", np.uint8)
 
 
-def read_digits(text: bytes, start: int, stop: int, *, nested: bool) -> Images | None:
-    """The images (n, 28, 28) that ``text[start:stop]`` lists, or None for all but the plain form.
+class Form(NamedTuple):
+    """What the items of a list look like."""
 
-    The text is that of a JSON list without its brackets, so one character follows ``stop``, and at
-    least two are before ``start``. ``nested`` images are 28 rows of 28 numbers, others are 784.
+    end: re.Pattern[bytes]
+    """Matches the end of an item and the comma after it."""
+    item: NDArray[np.uint8]
+    """The text of one item and a comma, with 0 for each number; empty for items with keys."""
+    numbers: Callable[[NDArray[Any]], NDArray[Any]]
+    """Returns a view of the columns that hold numbers, of a table with an item in each row."""
+
+
+NESTED = Form(
+    re.compile(rb"\]\s*\]\s*,"),
+    np.frombuffer(b"[" + b",".join([_ROW] * SIDE) + b"],", np.uint8),
+    lambda table: table[:, 1:-1].reshape(-1, SIDE, 2 * SIDE + 2)[:, :, 1:-1:2],
+)
+FLAT = Form(
+    re.compile(rb"\]\s*,"),
+    np.frombuffer(b"[" + b",".join([b"0"] * PIXELS) + b"],", np.uint8),
+    lambda table: table[:, 1:-1:2],
+)
+NUMBERS = Form(re.compile(b","), np.frombuffer(b"0,", np.uint8), lambda table: table[:, :1])
+OBJECTS = Form(re.compile(rb"\}\s*,"), np.empty(0, np.uint8), lambda table: table)
+_NESTED_BEGIN = re.compile(rb"\[\s*\[")
+_OBJECTS_END = re.compile(rb"\}\s*\]")
+
+
+@dataclass(slots=True)
+class JsonText:
+    """The JSON text of a body, whole or with the items of its long list apart."""
+
+    body: bytes
+    rest: bytes
+    """The text to parse: the body, or the body with an empty list in place of the long one."""
+    start: int = 0
+    end: int = 0
+    """The items are ``body[start:end]``."""
+    form: Form | None = None
+    """The form of the items; None where the text is whole."""
+    is_read: bool = False
+    """Whether :meth:`pieces` was called."""
+
+    def pieces(self) -> Iterator[tuple[int, int, NDArray[np.uint8] | None]]:
+        """Cuts the items into pieces of ``body[start:stop]`` and reads the plain ones.
+
+        Yields ``start``, ``stop``, and images (n, 28, 28) or numbers (n,), or None for the parser.
+        The last piece is empty if a comma comes last, which JSON does not allow.
+        """
+        assert self.form is not None
+        self.is_read = True
+        start = self.start
+        while True:
+            match = self.form.end.search(self.body, start + PIECE_BYTES, self.end)
+            stop = match.end() - 1 if match else self.end
+            yield start, stop, read_plain(self.body, start, stop, self.form)
+            if stop == self.end:
+                return
+            start = stop + 1
+            give_way()
+
+
+def set_apart(body: bytes, lead: re.Pattern[bytes]) -> JsonText | None:
+    """Sets the items of the long list in a JSON body apart, or returns None if it finds no list.
+
+    ``lead`` matches the list's key, as its first group, up to the opening bracket. The key stands
+    only once outside of the list, so the only empty list under it in the rest is this one.
     """
-    if nested:
-        values = _read(text, start, stop, _NESTED, _of_nested)
-    else:
-        values = _read(text, start, stop, _FLAT, _of_flat)
-    return None if values is None else values.reshape(-1, SIDE, SIDE)
+    match = lead.search(body, 0, _LEAD_BYTES)
+    if match is None:
+        return None
+    start = match.end()
+    first = body[start : start + 100].strip()[:1]
+    if first == b"{":
+        last = _OBJECTS_END.search(body, start)
+        end = last.end() - 1 if last else -1
+    else:  # lists of numbers hold neither quotes nor braces, and a key or a brace comes next
+        after = [place for place in (body.find(b'"', start), body.find(b"}", start)) if place >= 0]
+        end = body.rfind(b"]", start, min(after, default=-1))
+    rest = body[:start] + body[end:]
+    if end <= start or b"\\" in rest or rest.count(b'"%b"' % match[1]) != 1:
+        return None
+    form = FLAT if first == b"[" else OBJECTS if first == b"{" else NUMBERS
+    if form is FLAT and _NESTED_BEGIN.search(body, start, end):
+        form = NESTED
+    return JsonText(body, rest, start, end, form)
 
 
-def read_numbers(text: bytes, start: int, stop: int) -> NDArray[np.uint8] | None:
-    """The numbers (n,) that ``text[start:stop]`` lists, or None for all but the plain form.
+def read_plain(text: bytes, start: int, stop: int, form: Form) -> NDArray[np.uint8] | None:
+    """Reads the images (n, 28, 28) or numbers (n,) that ``text[start:stop]`` lists.
 
-    As for :func:`read_digits`, characters outside of this text are looked at.
+    The text is that of a JSON list without its brackets, so it has one character after ``stop`` and
+    at least two before ``start``. Returns None if anything but plain whole numbers is there.
     """
-    return _read(text, start, stop, _NUMBER, _of_number)
-
-
-def _read(
-    text: bytes,
-    start: int,
-    stop: int,
-    template: NDArray[np.uint8],
-    numbers: Callable[[NDArray[Any]], NDArray[Any]],
-) -> NDArray[np.uint8] | None:
-    """The numbers in a text that spells ``template`` again and again, in their order.
-
-    ``numbers`` gives a view of those columns of a table, as wide as the template, that hold them.
-    """
-    if stop - start > LARGEST_PIECE_BYTES:
+    if stop - start > LARGEST_PIECE_BYTES or not len(form.item):
         return None
     characters = np.frombuffer(text, np.uint8, stop + 1 - start, start)
     is_digit = characters - _ZERO < 10
@@ -77,39 +142,28 @@ def _read(
 
     is_mark[:-1] |= is_digit[:-1] > is_digit[1:]  # each number's last digit marks its place
     marks = np.flatnonzero(is_mark)
-    if len(marks) == 0 or len(marks) % len(template):
+    if len(marks) == 0 or len(marks) % len(form.item):
         return None
-    places = marks.reshape(-1, len(template))
+    places = marks.reshape(-1, len(form.item))
     spelt = characters.take(places)
-    spelt[-1, -1] = _COMMA  # what follows the last image is the caller's
-    ones = numbers(spelt) - _ZERO
-    numbers(spelt)[...] = _ZERO
-    if not (spelt == template).all() or not (ones < 10).all():
+    spelt[-1, -1] = _COMMA  # the character after the last item belongs to the caller
+    ones = form.numbers(spelt) - _ZERO
+    form.numbers(spelt)[...] = _ZERO
+    if not (spelt == form.item).all() or not (ones < 10).all():
         return None
-    last = np.ascontiguousarray(numbers(places))
+    last = np.ascontiguousarray(form.numbers(places))
     tens = np.frombuffer(text, np.uint8, len(characters), start - 1)[last] - _ZERO
     hundreds = np.frombuffer(text, np.uint8, len(characters), start - 2)[last] - _ZERO
-    return _values(ones, tens, hundreds, digits)
-
-
-def _of_nested(table: NDArray[Any]) -> NDArray[Any]:
-    return table[:, 1:-1].reshape(-1, SIDE, 2 * SIDE + 2)[:, :, 1:-1:2]
-
-
-def _of_flat(table: NDArray[Any]) -> NDArray[Any]:
-    return table[:, 1:-1:2]
-
-
-def _of_number(table: NDArray[Any]) -> NDArray[Any]:
-    return table[:, :1]
+    values = _values(ones, tens, hundreds, digits)
+    return values if values is None or form is NUMBERS else values.reshape(-1, SIDE, SIDE)
 
 
 def _values(
     ones: NDArray[np.uint8], tens: NDArray[np.uint8], hundreds: NDArray[np.uint8], digits: int
 ) -> NDArray[np.uint8] | None:
-    """The numbers from their last three characters less "0"; one of 10 or more is no digit.
+    """Computes numbers from their last three characters minus "0"; 10 or more is no digit.
 
-    ``digits`` is how many digits the text has, by which a number of four or more shows.
+    ``digits`` is the number of digits in the text, which reveals a number of four or more digits.
     """
     has_tens = tens < 10
     has_hundreds = has_tens & (hundreds < 10)
@@ -119,7 +173,4 @@ def _values(
     if (has_tens & (first == 0)).any():  # JSON allows no leading zero
         return None
     values = ones + np.uint16(10) * (tens * has_tens) + np.uint16(100) * (hundreds * has_hundreds)
-    if values.max() > 255:
-        return None
-    flat: NDArray[np.uint8] = values.astype(np.uint8).reshape(-1)
-    return flat
+    return None if values.max() > 255 else values.astype(np.uint8).reshape(-1)

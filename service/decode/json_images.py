@@ -1,38 +1,46 @@
-"""Numbers to images: what every array goes through, however it came, and the JSON of ``/predict``.
+"""Reads JSON bodies (RFC 8259): the objects of ``/predict``, and the image lists of every protocol.
 
-A number is a pixel, 0 = background, 255 = full ink. Fractions are rounded to the nearest whole
-number, half to even. An image whose largest value is above 0 and at most 1 was scaled to 0..1 by
-its sender: rounded, it would be read as blank, so it is refused.
+A large body is read in pieces by :mod:`service.decode.json_fast`; the result is that of one parse.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+import re
+from collections.abc import Callable
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+import orjson
 
-from service.background.large_work import give_way
-from service.decode.diagnosis import name_of, shape_flaw
-from service.decode.integers import pack_images
-from service.decode.json_fast import read_digits
-from service.decode.json_text import is_nested, list_under, parse_json, parse_object, pieces
+from service.decode.json_fast import JsonText, set_apart
 from service.decode.pictures import Pictures, from_base64
-from service.decode.validation import Flaws, check_count, refuse
-from service.errors import Invalid, Malformed
-from service.types import SIDE, Images, Limits
+from service.decode.validation import (
+    NO_IMAGES,
+    Flaws,
+    check_count,
+    name_of,
+    refuse,
+    round_pixels,
+    shape_flaw,
+)
+from service.errors import Invalid, Malformed, TooLarge
+from service.types import PIXELS, SIDE, Images, Limits
 
 LARGE_BYTES = 8192
 """A JSON body over this, some three images, is read in pieces."""
+MOST_VALUES = 1 << 18
+MOST_LISTS = 1 << 16
+"""The parser holds the interpreter's lock; it reads this many values or lists in some 50 ms."""
 
-_NONE: Images = np.empty((0, SIDE, SIDE), np.uint8)
+_IMAGES = re.compile(rb'"(images)"\s*:\s*\[')
+_Decoded = TypeVar("_Decoded")
+Unwrap = Callable[[list[Any], int, Flaws], list[Any]]
+"""Turns the items of a list, the first of which has the given number, into images."""
 
 
 def from_json(body: bytes, limits: Limits) -> Images | Pictures:
-    """The images of ``{"images": [...]}``, or the pictures of ``{"pictures": ["base64", ...]}``.
+    """Reads the images of ``{"images": [...]}`` or the pictures of ``{"pictures": ["base64"]}``.
 
     Raises :class:`Malformed`, :class:`Invalid` or :class:`TooLarge`.
     """
@@ -43,82 +51,158 @@ def from_json(body: bytes, limits: Limits) -> Images | Pictures:
 
 
 def read_images(body: bytes, limits: Limits, *keys: str) -> tuple[dict[str, Any], Images | None]:
-    """The JSON object in ``body``, and as an array what stands under ``images``, if it is there.
+    """Reads a JSON object with these keys, and the images (n, 28, 28) under ``images``, if any.
 
-    A large body is read in pieces, to the same result. Raises as :func:`parse_object` and
-    :func:`images_from_lists` do.
+    Raises as :func:`parse_object` and :func:`images_from_list` do.
     """
-    if len(body) > LARGE_BYTES:
-        read = _read_in_pieces(body, limits, *keys)
-        if read is not None:
-            return read
-    value = parse_object(body, *keys)
-    if "images" not in value:
-        return value, None
-    booleans = b"u" in body or b"l" in body  # one is in true and the other in false
-    return value, images_from_lists(value["images"], "images", limits, booleans=booleans)
+
+    def decode(text: JsonText) -> tuple[dict[str, Any], Images | None]:
+        value = parse_object(text.rest, *keys)
+        if "images" not in value:
+            return value, None
+        return value, images_from_list(value["images"], text, "images", limits)
+
+    return read_json(body, _IMAGES, decode)
 
 
-def _read_in_pieces(
-    body: bytes, limits: Limits, *keys: str
-) -> tuple[dict[str, Any], Images] | None:
-    """The same, or None for a body that has to be parsed whole, be it to say what is wrong."""
-    place = list_under("images", body)
-    if place is None:
-        return None
-    flaws = Flaws("images")
-    parts: list[Images] = []
-    count = 0
+def read_json(
+    body: bytes, lead: re.Pattern[bytes], decode: Callable[[JsonText], _Decoded]
+) -> _Decoded:
+    """Decodes a JSON body: a large one in pieces if possible, else whole.
+
+    ``lead`` matches the beginning of the long list, as for :func:`set_apart`. Raises as ``decode``
+    does. If the pieces show a fault, ``decode`` runs again on the whole text, so that a message
+    does not depend on the length, unless the whole would hold up other requests for too long.
+    """
+    if len(body) > LARGE_BYTES and (apart := set_apart(body, lead)):
+        try:
+            decoded = decode(apart)
+        except (Malformed, Invalid) as fault:
+            if _has_many_values(body) and (apart.is_read or isinstance(fault, Invalid)):
+                raise
+        else:
+            if apart.is_read:
+                return decoded
+    return decode(JsonText(body, body))
+
+
+def parse_json(body: bytes) -> Any:
+    """Parses a JSON text.
+
+    Raises :class:`Malformed`, in one line with the position, for an empty body, bad UTF-8, the
+    tokens NaN and Infinity, a number over the range of a double, more than 1,024 levels, and any
+    other text that is not JSON. Raises :class:`TooLarge` for a text that takes the parser longer
+    than some 50 ms.
+    """
+    if not body:
+        raise Malformed("the body is empty; JSON is expected")
+    if _has_many_values(body):
+        raise TooLarge(
+            f"the JSON has more than {MOST_VALUES:,} values or {MOST_LISTS:,} lists and objects, "
+            "and is not an object with one plain list of images; send fewer images in one request, "
+            "or send them as bytes"
+        )
     try:
-        value = parse_object(body[: place[0]] + body[place[1] :], *keys)
-        if value.get("images") != []:
-            return None
-        nested = is_nested(body, *place)
-        for start, stop in pieces(body, *place):
-            part = read_digits(body, start, stop, nested=nested)
-            if part is None:
-                items = parse_json(b"[%b]" % body[start:stop])
-                if not items:
-                    return None
-                parts.append(_from_lists(items, count, flaws))
-                count += len(items)
-            else:
-                parts.append(_rounded(part, range(count, count + len(part)), flaws))
-                count += len(part)
-            check_count(count, limits, "images")
-            give_way()
-    except (Malformed, Invalid):
-        return None
-    flaws.raise_any()
-    return value, np.concatenate(parts)
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        try:
+            body.decode()
+        except UnicodeDecodeError as bad:  # orjson does not say where the bad byte is
+            raise Malformed(f"the body is not JSON: byte {bad.start} is not UTF-8") from None
+        raise Malformed(f"the body is not JSON: {error}") from None
 
 
-def images_from_lists(
-    value: object, field: str, limits: Limits, *, booleans: bool = True
-) -> Images:
-    """A list of images, each 28 lists of 28 or one list of 784 numbers, to ``uint8`` (n, 28, 28).
+def _has_many_values(text: bytes) -> bool:
+    return len(text) > MOST_LISTS and (
+        text.count(b",") > MOST_VALUES or text.count(b"[") + text.count(b"{") > MOST_LISTS
+    )
 
-    ``booleans`` says whether the lists may hold true or false; a caller that knows from the text
-    that they do not saves looking at each number. Raises :class:`Invalid`, naming the images and
-    the first fault of each, and :class:`TooLarge` for too many.
+
+def parse_object(body: bytes, *keys: str) -> dict[str, Any]:
+    """Parses a JSON object whose keys are among ``keys``, each at most once.
+
+    Raises :class:`Malformed` as :func:`parse_json` does and for a repeated key. Raises
+    :class:`Invalid` for a value that is not an object and for an unknown key.
     """
-    if not isinstance(value, list):
-        raise refuse(None, field, f"is {name_of(value)}; a list of images is expected")
-    check_count(len(value), limits, field)
+    value = parse_json(body)
+    if not isinstance(value, dict):
+        example = f'an object such as {{"{keys[0]}": [...]}} is expected'
+        raise refuse(None, "body", f"is {name_of(value)}; {example}")
+    for key in value:
+        if key not in keys:
+            expected = " and ".join(f'"{key}"' for key in keys)
+            raise refuse(None, "body", f"unknown key {key[:40]!r}; the known keys are {expected}")
+    if body.count(b'"') > 2 * len(value):
+        for key in value:
+            if len(re.findall(rb'"%b"\s*:' % key.encode(), body)) > 1:
+                raise Malformed(f'the key "{key}" is repeated')
+    return value
+
+
+def images_from_list(
+    value: object, text: JsonText, field: str, limits: Limits, unwrap: Unwrap | None = None
+) -> Images:
+    """Reads images (n, 28, 28) from a JSON list, each 28 lists of 28 or one list of 784 numbers.
+
+    ``value`` is from the rest of ``text``; if it is the empty list that stands for the items, they
+    are read in pieces. Raises :class:`Invalid`, which names the faulty images and the first fault
+    of each, :class:`TooLarge` for too many images, and :class:`Malformed` for a faulty piece.
+    """
     flaws = Flaws(field)
-    images = _from_lists(value, 0, flaws, booleans=booleans)
+    if text.form is not None and value == []:
+        images = _from_pieces(text, flaws, limits, unwrap)
+    else:
+        if not isinstance(value, list):
+            raise refuse(None, field, f"is {name_of(value)}; a list of images is expected")
+        check_count(len(value), limits, field)
+        booleans = b"true" in text.body or b"false" in text.body
+        images = _from_items(value, 0, flaws, unwrap, booleans=booleans)
     flaws.raise_any()
     return images
 
 
-def _from_lists(value: list[Any], first: int, flaws: Flaws, *, booleans: bool = True) -> Images:
-    """The images, the first having the number ``first``; none once there are flaws."""
-    packed = pack_images(value, booleans=booleans)
+def _from_pieces(text: JsonText, flaws: Flaws, limits: Limits, unwrap: Unwrap | None) -> Images:
+    parts: list[Images] = []
+    count = 0
+    for start, stop, plain in text.pieces():
+        if plain is None or plain.ndim == 1:
+            items = _parse_piece(text.body, start, stop)
+            parts.append(_from_items(items, count, flaws, unwrap))
+            count += len(items)
+        else:
+            parts.append(round_pixels(plain, range(count, count + len(plain)), flaws))
+            count += len(plain)
+        check_count(count, limits, flaws.field)
+    return np.concatenate(parts)
+
+
+def _parse_piece(body: bytes, start: int, stop: int) -> list[Any]:
+    try:
+        items: list[Any] = parse_json(b"[%b]" % body[start:stop])
+    except Malformed:
+        items = []
+    if not items:
+        raise Malformed(f"the body is not JSON between its bytes {start:,} and {stop:,}")
+    return items
+
+
+def _from_items(
+    items: list[Any], first: int, flaws: Flaws, unwrap: Unwrap | None, *, booleans: bool = True
+) -> Images:
+    """Reads images, the first of which has the number ``first``; returns none if there are flaws.
+
+    ``booleans`` is False if the items hold neither true nor false; then their types need no check.
+    """
+    if unwrap is not None:
+        items = unwrap(items, first, flaws)
+        if flaws:
+            return NO_IMAGES
+    packed = pack_images(items, booleans)
     if packed is not None:
         images = np.frombuffer(packed, np.uint8).reshape(-1, SIDE, SIDE)
-        return _rounded(images, range(first, first + len(images)), flaws)
+        return round_pixels(images, range(first, first + len(images)), flaws)
     numbers, rows = [], []
-    for number, image in enumerate(value, first):
+    for number, image in enumerate(items, first):
         flaw = shape_flaw(image)
         if flaw is None:
             numbers.append(number)
@@ -126,46 +210,35 @@ def _from_lists(value: list[Any], first: int, flaws: Flaws, *, booleans: bool = 
         else:
             flaws.add(number, flaw)
     if not rows:
-        if shape_flaw(value) is None:
+        if shape_flaw(items) is None:
             raise refuse(None, flaws.field, "is one image; a list of images is expected")
-        return _NONE
-    return _rounded(np.array(rows, np.float64).reshape(-1, SIDE, SIDE), numbers, flaws)
+        return NO_IMAGES
+    return round_pixels(np.array(rows, np.float64).reshape(-1, SIDE, SIDE), numbers, flaws)
 
 
-def check_pixels(array: NDArray[Any], field: str) -> Images:
-    """Images (n, 28, 28) of any integer or float type to ``uint8``, rounded.
+def pack_images(images: list[Any], booleans: bool) -> bytes | None:
+    """Packs images of whole numbers into bytes: all 28 lists of 28, or all lists or bytes of 784.
 
-    Raises :class:`Invalid`, naming the images, for NaN, infinity, a value below 0 or above 255,
-    and for a largest value above 0 and at most 1. An all-zero image passes.
+    ``booleans`` and the result are as for :func:`pack_rows`.
     """
-    flaws = Flaws(field)
-    images = _rounded(array, range(len(array)), flaws)
-    flaws.raise_any()
-    return images
+    try:
+        if set(map(len, images)) == {SIDE}:
+            return pack_rows(list(chain.from_iterable(images)), SIDE, booleans)
+    except TypeError:
+        return None
+    return pack_rows(images, PIXELS, booleans)
 
 
-def _rounded(array: NDArray[Any], numbers: Sequence[int], flaws: Flaws) -> Images:
-    """The images, which have these numbers in the request; none once there are flaws."""
-    rows = array.reshape(len(array), -1)
-    high = rows.max(axis=1)
-    is_bytes = array.dtype == np.uint8
-    if is_bytes and high.min() > 1:  # the usual case, in the fewest steps
-        return np.ascontiguousarray(array)
-    low = high if is_bytes else rows.min(axis=1)
-    good = (low >= 0) & (high <= 255) & ((high > 1) | (high == 0))
-    for index in np.flatnonzero(~good).tolist():
-        flaws.add(numbers[index], _range_flaw(low[index].item(), high[index].item()))
-    if flaws:
-        return _NONE
-    whole = array if array.dtype.kind in "iu" else np.rint(array)
-    return np.ascontiguousarray(whole, dtype=np.uint8)
+def pack_rows(rows: list[Any], width: int, booleans: bool) -> bytes | None:
+    """Packs lists of ``width`` whole numbers from 0 to 255; returns None for anything else.
 
-
-def _range_flaw(low: float, high: float) -> str:
-    if math.isnan(low):
-        return "holds NaN; numbers from 0 to 255 are expected"
-    if low < 0:
-        return f"holds {low:g}, below 0; numbers from 0 to 255 are expected"
-    if high > 255:
-        return f"holds {high:g}, above 255; numbers from 0 to 255 are expected"
-    return f"its largest value is {high:g}; it looks scaled to 0..1, send 0..255"
+    ``booleans`` says whether they may hold true or false, which Python counts among the numbers.
+    """
+    try:
+        if not set(map(type, rows)) <= {list, bytes} or set(map(len, rows)) != {width}:
+            return None
+        if booleans and bool in set(map(type, chain.from_iterable(rows))):
+            return None
+        return b"".join(map(bytes, rows))  # rejects all but whole numbers from 0 to 255
+    except (TypeError, ValueError):
+        return None

@@ -1,4 +1,4 @@
-"""Images with their labels, as ``/evaluate`` takes them: JSON, or files in a form."""
+"""Reads images with their labels for ``/evaluate``: JSON, or files in a form."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.decode.content import gunzip
-from service.decode.diagnosis import name_of
-from service.decode.form import Part, parse_form
+from service.decode.form import parse_form
 from service.decode.idx import GZIP_MAGIC, read_idx
 from service.decode.json_images import read_images
-from service.decode.npy import MAGIC, images_from_array, read_npy, read_npz
-from service.decode.validation import Flaws, refuse
+from service.decode.npy import MAGIC, images_from_array, labels_from_array, read_npy, read_npz
+from service.decode.validation import Flaws, name_of, refuse
 from service.errors import Fault
-from service.types import Images, Limits
+from service.types import Images, Labels, Limits
 
-Labels = NDArray[np.int64]
 Labelled = tuple[Images, Labels]
 """Images (n, 28, 28) and their true digits (n,), 0..9."""
 
@@ -26,7 +24,7 @@ _MOST_PARTS = 3
 
 
 def from_json(body: bytes, limits: Limits) -> Labelled:
-    """The images and labels of ``{"images": [...], "labels": [...]}``.
+    """Reads the images and labels of ``{"images": [...], "labels": [...]}``.
 
     Raises :class:`Malformed`, :class:`Invalid` or :class:`TooLarge`.
     """
@@ -37,23 +35,23 @@ def from_json(body: bytes, limits: Limits) -> Labelled:
 
 
 def from_form(body: bytes, boundary: str, limits: Limits) -> Labelled:
-    """The images and labels of a form: ``images`` and ``labels``, or one ``dataset``.
+    """Reads the images and labels of a form: ``images`` and ``labels``, or one ``dataset``.
 
     ``images`` and ``labels`` are ``.npy`` or IDX, plain or gzip; ``dataset`` is an ``.npz`` with
     ``images`` and ``labels``, or ``x_test`` and ``y_test``. Raises :class:`Malformed`,
     :class:`Invalid` or :class:`TooLarge`.
     """
-    fields: dict[str, Part] = {}
-    for part in parse_form(body, boundary, max_parts=_MOST_PARTS):
-        if part.name in fields:
-            raise refuse(None, "body", f"the field {part.name[:40]!r} stands twice")
-        fields[part.name] = part
+    fields: dict[str, bytes] = {}
+    for name, data in parse_form(body, boundary, max_parts=_MOST_PARTS):
+        if name in fields:
+            raise refuse(None, "body", f"the field {name[:40]!r} is repeated")
+        fields[name] = data
     if fields.keys() == {"dataset"}:
-        return _from_npz(fields["dataset"].data, limits)
+        return _from_npz(fields["dataset"], limits)
     if fields.keys() != {"images", "labels"}:
         raise refuse(None, "body", 'the fields "images" and "labels", or "dataset", are expected')
-    images = _read_array(fields["images"].data, "images", limits)
-    labels = _read_array(fields["labels"].data, "labels", limits)
+    images = _read_array(fields["images"], "images", limits)
+    labels = _read_array(fields["labels"], "labels", limits)
     return _paired(images_from_array(images, "images", limits), labels_from_array(labels))
 
 
@@ -87,24 +85,6 @@ def _labels_from_list(value: object) -> Labels:
             flaws.add(index, "is not a whole number from 0 to 9")
     flaws.raise_any()
     return np.array(value, dtype=np.int64)
-
-
-def labels_from_array(array: NDArray[Any]) -> Labels:
-    """An integer array [n] or [n,1] of digits to ``int64`` (n,).
-
-    Raises :class:`Invalid` for another shape or type, and for labels outside 0..9.
-    """
-    if array.dtype.kind not in "iu":
-        raise refuse(None, "labels", f"has the type {array.dtype}; whole numbers are expected")
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim != 1:
-        raise refuse(None, "labels", f"has the shape {list(array.shape)}; [n] is expected")
-    flaws = Flaws("labels", "label")
-    for index in np.flatnonzero((array < 0) | (array > 9)):
-        flaws.add(int(index), f"is {int(array[index])}; a digit from 0 to 9 is expected")
-    flaws.raise_any()
-    return array.astype(np.int64)
 
 
 def _paired(images: Images, labels: Labels) -> Labelled:

@@ -19,8 +19,7 @@ from typing import Any
 import numpy as np
 
 from service.background.picture_pool import PicturePool
-from service.decode.diagnosis import name_of
-from service.decode.validation import Flaws, check_count, refuse
+from service.decode.validation import Flaws, check_count, name_of, refuse
 from service.errors import DeadlineExceeded, Fault, Invalid, Malformed, TooLarge
 from service.imaging.load import Picture, is_small_png, open_picture
 from service.imaging.pipeline import Seen, as_given, look

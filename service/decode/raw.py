@@ -1,20 +1,19 @@
-"""``application/octet-stream``: images as bytes, row by row, nothing between them."""
+"""Reads ``application/octet-stream``: images as bytes, row by row, one after the other."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from service.decode.json_images import check_pixels
-from service.decode.validation import check_count, refuse
+from service.decode.validation import check_count, check_pixels, refuse
 from service.errors import Malformed
 from service.imaging.load import is_picture
 from service.types import PIXELS, SIDE, Images, Limits
 
 
 def from_bytes(body: bytes, limits: Limits, field: str = "body") -> Images:
-    """The n images (n, 28, 28) in n * 784 bytes, without a copy.
+    """Reads the n images (n, 28, 28) in n * 784 bytes, without a copy.
 
-    Raises :class:`Malformed` for no bytes at all, :class:`Invalid` for another length or an image
+    Raises :class:`Malformed` for an empty body, :class:`Invalid` for another length or an image
     scaled to 0..1, :class:`TooLarge` for too many images.
     """
     if not body:
@@ -22,7 +21,7 @@ def from_bytes(body: bytes, limits: Limits, field: str = "body") -> Images:
     count, rest = divmod(len(body), PIXELS)
     if rest:
         if is_picture(body):
-            raise refuse(None, field, "a picture file, which is read with Content-Type image/*")
+            raise refuse(None, field, "a picture file; send it with Content-Type image/*")
         message = f"{len(body):,} bytes; n * {PIXELS} are expected, {rest} are over {count} images"
         raise refuse(None, field, message)
     check_count(count, limits, field)

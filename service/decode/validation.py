@@ -1,17 +1,42 @@
-"""Tells which images of a request are faulty, a few in full and the rest by their count."""
+"""Checks the images of a request, and collects what is wrong with each of them.
+
+A number is a pixel, 0 = background, 255 = full ink. Fractions are rounded to the nearest whole
+number, half to even. An image whose largest value is above 0 and at most 1 was scaled to 0..1 by
+its sender. Rounding would make it blank, so it is rejected.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
 from service.errors import Fault, Flaw, Invalid, TooLarge
-from service.types import Limits
+from service.types import PIXELS, SIDE, Images, Limits
 
 LISTED = 20
+"""A fault lists at most this many faulty items."""
+EXPECTED = "28 rows of 28 or 784 numbers are expected"
+
+NO_IMAGES: Images = np.empty((0, SIDE, SIDE), np.uint8)
+_NAMES = {
+    bool: "true or false",
+    dict: "an object",
+    float: "a number",
+    int: "a number",
+    list: "a list",
+    str: "a string",
+    type(None): "null",
+}
 
 
 class Flaws:
-    """Collects what is wrong with the items of one field.
+    """Collects the faulty items of one field.
 
-    ``noun`` is what an item is called in a message: image, file, picture, label.
+    ``noun`` names an item in a message: image, file, picture, label.
     """
 
     def __init__(self, field: str, noun: str = "image") -> None:
@@ -23,11 +48,11 @@ class Flaws:
         return len(self._found)
 
     def add(self, index: int, message: str) -> None:
-        """Notes one faulty item; ``index`` counts from 0."""
+        """Records one faulty item; ``index`` counts from 0."""
         self._found.append((index, message))
 
     def raise_any(self, kind: type[Fault] = Invalid) -> None:
-        """Raises ``kind`` if anything was noted, with the first 20 items in full."""
+        """Raises ``kind`` if an item is faulty. The fault lists the first 20 such items."""
         if not self._found:
             return
         self._found.sort()
@@ -40,16 +65,84 @@ class Flaws:
         raise kind(detail, *(Flaw(i, self.field, text) for i, text in self._found[:LISTED]))
 
 
-def check_count(count: int, limits: Limits, field: str, noun: str = "image") -> None:
-    """Refuses no images at all (Invalid) and more than the limit (TooLarge)."""
-    if count == 0:
-        message = f"no {noun}s; at least one is expected"
-        raise Invalid(f"{field}: {message}", Flaw(None, field, message))
-    if count > limits.images:
-        raise TooLarge(f"{count:,} {noun}s; at most {limits.images:,} are read in one request")
-
-
 def refuse(index: int | None, field: str, message: str) -> Invalid:
-    """The fault to raise for one thing wrong; ``index`` counts from 0, None for no one image."""
+    """Returns the fault for one flaw; ``index`` counts from 0, None stands for no single image."""
     place = field if index is None else f"{field} {index}"
     return Invalid(f"{place}: {message}", Flaw(index, field, message))
+
+
+def check_count(count: int, limits: Limits, field: str, noun: str = "image") -> None:
+    """Raises :class:`Invalid` for no items and :class:`TooLarge` for more than the limit."""
+    if count == 0:
+        raise refuse(None, field, f"no {noun}s; at least one is expected")
+    if count > limits.images:
+        raise TooLarge(f"{count:,} {noun}s; at most {limits.images:,} are accepted in one request")
+
+
+def check_pixels(array: NDArray[Any], field: str) -> Images:
+    """Rounds images (n, 28, 28) of any integer or float type to ``uint8``.
+
+    Raises :class:`Invalid`, which names the images, for NaN, infinity, a value below 0 or above
+    255, and for a largest value above 0 and at most 1. An all-zero image passes.
+    """
+    flaws = Flaws(field)
+    images = round_pixels(array, range(len(array)), flaws)
+    flaws.raise_any()
+    return images
+
+
+def round_pixels(array: NDArray[Any], numbers: Sequence[int], flaws: Flaws) -> Images:
+    """Rounds images as :func:`check_pixels` does, and adds the faulty ones to ``flaws``.
+
+    ``numbers`` are their numbers in the request. Returns no images once there are flaws.
+    """
+    rows = array.reshape(len(array), -1)
+    high = rows.max(axis=1)
+    is_bytes = array.dtype == np.uint8
+    if is_bytes and high.min() > 1:  # the usual case, in the fewest steps
+        return np.ascontiguousarray(array)
+    low = high if is_bytes else rows.min(axis=1)
+    good = (low >= 0) & (high <= 255) & ((high > 1) | (high == 0))
+    for index in np.flatnonzero(~good).tolist():
+        flaws.add(numbers[index], _range_flaw(low[index].item(), high[index].item()))
+    if flaws:
+        return NO_IMAGES
+    whole = array if array.dtype.kind in "iu" else np.rint(array)
+    return np.ascontiguousarray(whole, dtype=np.uint8)
+
+
+def _range_flaw(low: float, high: float) -> str:
+    if low >= 0 and high <= 255:
+        return f"its largest value is {high:g}; it looks scaled to 0..1, send 0..255"
+    value = "NaN" if math.isnan(low) else f"{low:g}, below 0" if low < 0 else f"{high:g}, above 255"
+    return f"holds {value}; numbers from 0 to 255 are expected"
+
+
+def name_of(value: object) -> str:
+    """Names the type of a JSON value, for a message that does not echo the value."""
+    return _NAMES[type(value)]
+
+
+def shape_flaw(image: Any) -> str | None:
+    """Says why a JSON value is neither 28 lists of 28 nor one list of 784 numbers, or None."""
+    if not isinstance(image, list):
+        return f"is {name_of(image)}; {EXPECTED}"
+    if len(image) == PIXELS:
+        return _number_flaw(image, "number")
+    if len(image) != SIDE:
+        unit = "rows" if image and isinstance(image[0], list) else "numbers"
+        return f"has {len(image):,} {unit}; {EXPECTED}"
+    for number, row in enumerate(image):
+        if not isinstance(row, list) or len(row) != SIDE:
+            given = f"has {len(row):,} numbers" if isinstance(row, list) else f"is {name_of(row)}"
+            return f"row {number} {given}; {EXPECTED}"
+        if flaw := _number_flaw(row, f"row {number}, column"):
+            return flaw
+    return None
+
+
+def _number_flaw(numbers: list[Any], place: str) -> str | None:
+    if set(map(type, numbers)) <= {int, float}:
+        return None
+    index, value = next((i, v) for i, v in enumerate(numbers) if type(v) not in {int, float})
+    return f"{place} {index} is {name_of(value)}; a number from 0 to 255 is expected"

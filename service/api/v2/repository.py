@@ -17,10 +17,9 @@ from service.api.routing import EndpointRoute, check_model, without
 from service.api.schemas.parameters import Current, ModelPath
 from service.api.schemas.protocols import V2_CHANGE, V2_INDEX, Done, IndexEntry
 from service.api.schemas.responses import errors
-from service.decode import v2_fields
-from service.decode.diagnosis import name_of
-from service.decode.json_text import parse_json
-from service.decode.validation import refuse
+from service.decode.json_images import parse_json
+from service.decode.v2 import parameters_of, typed_field
+from service.decode.validation import name_of, refuse
 from service.models.repository import NAME
 
 _BODY_BYTES = 1 << 20
@@ -39,7 +38,7 @@ async def v2_index(request: Current, repository: str | None) -> Reply:
 async def v2_load(request: Current, repository: str | None, model: ModelPath) -> Reply:
     """Loads the champion of the repository now; the version that serves goes on until then."""
     check_model(model)
-    _check_load(v2_fields.parameters(await _content(request), "request"))
+    _check_load(parameters_of(await _content(request), "request"))
     await request.core.versions.take_up_champion()
     return Reply.json({})
 
@@ -47,8 +46,8 @@ async def v2_load(request: Current, repository: str | None, model: ModelPath) ->
 async def v2_unload(request: Current, repository: str | None, model: ModelPath) -> Reply:
     """Unloads the version that the parameter `version` names, unless it is the champion."""
     check_model(model)
-    asked = v2_fields.parameters(await _content(request), "request")
-    version = v2_fields.typed(asked, "version", str, "a string", "request")
+    asked = parameters_of(await _content(request), "request")
+    version = typed_field(asked, "version", str, "a string", "request")
     versions = request.core.versions
     await versions.unload(versions.champion.version if version is None else version)
     return Reply.json({})

@@ -1,4 +1,4 @@
-"""Content-Type and Content-Encoding: what a body is, and its bytes before they were compressed."""
+"""Content-Type is parsed, and Content-Encoding is undone or rejected."""
 
 from __future__ import annotations
 
@@ -30,9 +30,7 @@ def raw_deflate(data: bytes) -> bytes:
         ("Application/JSON ; Charset=UTF-8", "application/json", {"charset": "UTF-8"}),
         ("multipart/form-data; boundary=a-b", "multipart/form-data", {"boundary": "a-b"}),
         ('multipart/form-data;boundary="a;\\"b"', "multipart/form-data", {"boundary": 'a;"b'}),
-        ("a/b; c=1; C=2", "a/b", {"c": "1"}),
-        ("a/b; =1; c", "a/b", {}),
-        ("a/b; c=1 x; d=2", "a/b", {}),
+        ("a/b; c=1 x; d=2;", "a/b", {"c": "1 x", "d": "2", "": ""}),
         (b"\xff\xfe", "\xff\xfe", {}),
     ],
 )
@@ -68,15 +66,16 @@ def test_a_body_of_any_size_is_inflated_whole(size: int, level: int) -> None:
         deflated = packer.compress(content) + packer.flush()
         assert inflate(deflated, "deflate", LIMIT) == content
         assert inflate(gzip.compress(content, level), "gzip", LIMIT) == content
-        with pytest.raises(Malformed, match="3 bytes follow"):
-            inflate(deflated + b"abc", "deflate", LIMIT)
+        for after in (3, 10_000):
+            with pytest.raises(Malformed, match=f"{after:,} bytes follow"):
+                inflate(deflated + bytes(after), "deflate", LIMIT)
         with pytest.raises(Malformed, match="cut short"):
             inflate(deflated[:-1], "deflate", LIMIT)
 
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, br", "compress", "a\nb"])
 def test_another_encoding_is_unsupported_and_the_answer_lists_those_read(encoding: str) -> None:
-    with pytest.raises(UnsupportedType, match="gzip and deflate are") as caught:
+    with pytest.raises(UnsupportedType, match="send gzip or deflate") as caught:
         inflate(BODY, encoding, LIMIT)
     assert caught.value.headers == ((b"accept-encoding", b"gzip, deflate"),)
     assert "\n" not in caught.value.detail

@@ -1,4 +1,4 @@
-"""Forms are parsed in memory, strictly; picture files in them are read all or not at all."""
+"""A form is parsed strictly, and its picture files are all accepted or all rejected."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from service.types import Limits
 from tests.service.decode.samples import BOUNDARY, LIMITS, digits, encode, form, picture
 
 
-def test_one_file_and_several_are_read_in_their_order() -> None:
+def test_files_keep_their_order() -> None:
     for count in (1, 5):
         files = [("files", picture(index=index)) for index in range(count)]
         seen = from_form(form(*files), BOUNDARY, LIMITS).look(LIMITS)
         assert np.array_equal([one.image for one in seen], digits()[:count])
 
 
-def test_parts_come_with_name_filename_and_type() -> None:
+def test_the_parser_returns_the_name_and_the_data_of_each_part() -> None:
     body = (
         b'--x\r\nContent-Disposition: form-data; name="a;\\"b"; filename="c d.png"\r\n'
         b"Content-Type: image/png\r\n\r\none\r\n--x\r\n"
         b"content-disposition: form-data; name=plain\r\n\r\n\r\n--two\r\n--x--\r\n"
     )
     assert parse_form(body, "x", max_parts=2) == [
-        Part('a;"b', "c d.png", "image/png", b"one"),
-        Part("plain", None, "", b"\r\n--two"),
+        Part('a;"b', b"one"),
+        Part("plain", b"\r\n--two"),
     ]
 
 
@@ -37,7 +37,7 @@ def test_bytes_like_a_boundary_stay_in_the_file() -> None:
 
 
 @pytest.mark.parametrize("before", [b"\r\n", b"For readers without MIME.\r\n", b"--\r\n\r\n"])
-def test_what_stands_before_the_first_boundary_is_passed_over(before: bytes) -> None:
+def test_the_parser_ignores_text_before_the_first_boundary(before: bytes) -> None:
     sent = form(("files", b"data"))
     assert parse_form(before + sent, BOUNDARY, max_parts=1) == parse_form(
         sent, BOUNDARY, max_parts=1
@@ -69,7 +69,7 @@ def test_the_first_faulty_file_decides_the_kind_of_fault(file: bytes, kind: type
 
 
 def test_another_field_is_invalid() -> None:
-    with pytest.raises(Invalid, match=r"the field 'image' is not read here; \"files\" is"):
+    with pytest.raises(Invalid, match=r"unknown field 'image'; the field is \"files\""):
         from_form(form(("files", picture()), ("image", picture())), BOUNDARY, LIMITS)
 
 
