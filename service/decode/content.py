@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from functools import lru_cache
 from io import BytesIO
 
 from python_multipart.multipart import parse_options_header
@@ -11,12 +12,13 @@ from service.background.large_work import give_way
 from service.errors import Malformed, TooLarge, UnsupportedType
 
 MOST_ENCODINGS = 4
-_PIECE_BYTES = 1 << 12
-"""One step of decompression reads this many bytes; images take some 50 microseconds."""
+_PIECE_BYTES = 1 << 13
+"""One step of decompression reads this many bytes, in some 100 microseconds."""
 _ACCEPT_ENCODING = ((b"accept-encoding", b"gzip, deflate"),)
 _GZIP, _ZLIB, _RAW_DEFLATE = 31, 15, -15  # zlib's wbits
 
 
+@lru_cache(maxsize=64)  # clients send few values, again and again
 def parse_content_type(value: bytes | str | None) -> tuple[str, dict[str, str]]:
     """Returns the media type and the parameters of a Content-Type (RFC 9110, section 8.3).
 

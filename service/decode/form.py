@@ -48,8 +48,13 @@ def parse_form(body: bytes, boundary: str, *, max_parts: int) -> list[Part]:
     no boundary, a part without a name, a form that is damaged or cut short; :class:`TooLarge` for
     more than ``max_parts``.
     """
-    delimiter = b"--" + boundary.encode("latin-1", "replace")
-    start = _start(body, delimiter)
+    if not boundary:
+        raise Malformed("the Content-Type names no boundary")
+    delimiter = b"\r\n--" + boundary.encode("latin-1", "replace")
+    form = b"\r\n" + body
+    start = form.find(delimiter)
+    if start < 0:
+        raise Malformed("the form lacks the boundary that the Content-Type names")
     parts: list[Part] = []
     headers: dict[bytes, bytes] = {}
     name, value, data = bytearray(), bytearray(), bytearray()
@@ -80,22 +85,10 @@ def parse_form(body: bytes, boundary: str, *, max_parts: int) -> list[Part]:
         "on_part_end": end_part,
     }
     try:
-        parser = MultipartParser(delimiter[2:], callbacks)
-        parser.write(body[start:])
+        parser = MultipartParser(delimiter[4:], callbacks)
+        parser.write(form[start:])
     except FormParserError as error:
         raise Malformed(f"the form is damaged: {error}") from None
     if parser.state != MultipartState.END:
         raise Malformed("the form is cut short: its last boundary is missing")
     return parts
-
-
-def _start(body: bytes, delimiter: bytes) -> int:
-    """Returns the place of the first boundary."""
-    if delimiter == b"--":
-        raise Malformed("the Content-Type names no boundary")
-    if not body:
-        raise Malformed("the body is empty; a form is expected")
-    start = 0 if body.startswith(delimiter) else body.find(b"\r\n" + delimiter)
-    if start < 0:
-        raise Malformed("the form lacks the boundary that the Content-Type names")
-    return start

@@ -35,14 +35,16 @@ _ROW = b"[" + b",".join([b"0"] * SIDE) + b"]"
 
 
 class Form(NamedTuple):
-    """What the items of a list look like."""
+    """What the items of a list look like.
+
+    ``end`` matches the end of an item and the comma after it. ``item`` is the text of one item and
+    a comma, with 0 for each number, or empty for items with keys. ``numbers`` returns a view of the
+    columns with numbers, of a table that has an item in each row.
+    """
 
     end: re.Pattern[bytes]
-    """Matches the end of an item and the comma after it."""
     item: NDArray[np.uint8]
-    """The text of one item and a comma, with 0 for each number; empty for items with keys."""
     numbers: Callable[[NDArray[Any]], NDArray[Any]]
-    """Returns a view of the columns that hold numbers, of a table with an item in each row."""
 
 
 NESTED = Form(
@@ -57,24 +59,25 @@ FLAT = Form(
 )
 NUMBERS = Form(re.compile(b","), np.frombuffer(b"0,", np.uint8), lambda table: table[:, :1])
 OBJECTS = Form(re.compile(rb"\}\s*,"), np.empty(0, np.uint8), lambda table: table)
-_NESTED_BEGIN = re.compile(rb"\[\s*\[")
+_ROWS = re.compile(rb"\[\s*\[")
 _OBJECTS_END = re.compile(rb"\}\s*\]")
 
 
 @dataclass(slots=True)
 class JsonText:
-    """The JSON text of a body, whole or with the items of its long list apart."""
+    """The JSON text of a body, whole or with the items of its long list apart.
+
+    ``rest`` is the text to parse: the body, or the body with an empty list in place of the long
+    one. The items are then ``body[start:end]``, of the form ``form``; it is None for a whole text.
+    ``is_read`` says whether :meth:`pieces` was called.
+    """
 
     body: bytes
     rest: bytes
-    """The text to parse: the body, or the body with an empty list in place of the long one."""
     start: int = 0
     end: int = 0
-    """The items are ``body[start:end]``."""
     form: Form | None = None
-    """The form of the items; None where the text is whole."""
     is_read: bool = False
-    """Whether :meth:`pieces` was called."""
 
     def pieces(self) -> Iterator[tuple[int, int, NDArray[np.uint8] | None]]:
         """Cuts the items into pieces of ``body[start:stop]`` and reads the plain ones.
@@ -88,7 +91,11 @@ class JsonText:
         while True:
             match = self.form.end.search(self.body, start + PIECE_BYTES, self.end)
             stop = match.end() - 1 if match else self.end
-            yield start, stop, read_plain(self.body, start, stop, self.form)
+            plain = read_plain(self.body, start, stop, self.form)
+            if plain is None and self.form is FLAT and _ROWS.search(self.body, start, stop):
+                self.form = NESTED  # an image of 28 rows is among them, perhaps cut after a row
+                continue
+            yield start, stop, plain
             if stop == self.end:
                 return
             start = stop + 1
@@ -105,8 +112,8 @@ def set_apart(body: bytes, lead: re.Pattern[bytes]) -> JsonText | None:
     if match is None:
         return None
     start = match.end()
-    first = body[start : start + 100].strip()[:1]
-    if first == b"{":
+    first = body[start : start + 100].translate(None, b" \t\r\n")
+    if first.startswith(b"{"):
         last = _OBJECTS_END.search(body, start)
         end = last.end() - 1 if last else -1
     else:  # lists of numbers hold neither quotes nor braces, and a key or a brace comes next
@@ -115,9 +122,8 @@ def set_apart(body: bytes, lead: re.Pattern[bytes]) -> JsonText | None:
     rest = body[:start] + body[end:]
     if end <= start or b"\\" in rest or rest.count(b'"%b"' % match[1]) != 1:
         return None
-    form = FLAT if first == b"[" else OBJECTS if first == b"{" else NUMBERS
-    if form is FLAT and _NESTED_BEGIN.search(body, start, end):
-        form = NESTED
+    beginnings = {b"[[": NESTED, b"[": FLAT, b"{": OBJECTS, b"": NUMBERS}
+    form = next(form for begin, form in beginnings.items() if first.startswith(begin))
     return JsonText(body, rest, start, end, form)
 
 

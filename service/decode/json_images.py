@@ -6,7 +6,8 @@ A large body is read in pieces by :mod:`service.decode.json_fast`; the result is
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -33,6 +34,8 @@ MOST_VALUES = 1 << 18
 MOST_LISTS = 1 << 16
 """The parser holds the interpreter's lock; it reads this many values or lists in some 50 ms."""
 
+_ROWS = ({list}, {bytes})
+_SHAPE = (-1, SIDE, SIDE)
 _IMAGES = re.compile(rb'"(images)"\s*:\s*\[')
 _Decoded = TypeVar("_Decoded")
 Unwrap = Callable[[list[Any], int, Flaws], list[Any]]
@@ -148,72 +151,72 @@ def images_from_list(
     are read in pieces. Raises :class:`Invalid`, which names the faulty images and the first fault
     of each, :class:`TooLarge` for too many images, and :class:`Malformed` for a faulty piece.
     """
+    if not isinstance(value, list):
+        raise refuse(None, field, f"is {name_of(value)}; a list of images is expected")
     flaws = Flaws(field)
-    if text.form is not None and value == []:
-        images = _from_pieces(text, flaws, limits, unwrap)
-    else:
-        if not isinstance(value, list):
-            raise refuse(None, field, f"is {name_of(value)}; a list of images is expected")
+    if text.form is None or value:
         check_count(len(value), limits, field)
-        booleans = b"true" in text.body or b"false" in text.body
-        images = _from_items(value, 0, flaws, unwrap, booleans=booleans)
-    flaws.raise_any()
-    return images
-
-
-def _from_pieces(text: JsonText, flaws: Flaws, limits: Limits, unwrap: Unwrap | None) -> Images:
+        images = _from_items(value, text.body, 0, flaws, unwrap)
+        flaws.raise_any()
+        return images
     parts: list[Images] = []
     count = 0
     for start, stop, plain in text.pieces():
         if plain is None or plain.ndim == 1:
-            items = _parse_piece(text.body, start, stop)
-            parts.append(_from_items(items, count, flaws, unwrap))
+            piece = text.body[start:stop]
+            items = _parse_piece(piece, start)
+            parts.append(_from_items(items, piece, count, flaws, unwrap))
             count += len(items)
         else:
             parts.append(round_pixels(plain, range(count, count + len(plain)), flaws))
             count += len(plain)
-        check_count(count, limits, flaws.field)
+        check_count(count, limits, field)
+    flaws.raise_any()
     return np.concatenate(parts)
 
 
-def _parse_piece(body: bytes, start: int, stop: int) -> list[Any]:
-    try:
-        items: list[Any] = parse_json(b"[%b]" % body[start:stop])
-    except Malformed:
-        items = []
+def _parse_piece(piece: bytes, start: int) -> list[Any]:
+    items: list[Any] = []
+    with suppress(Malformed):
+        items = parse_json(b"[%b]" % piece)
     if not items:
-        raise Malformed(f"the body is not JSON between its bytes {start:,} and {stop:,}")
+        place = f"between its bytes {start:,} and {start + len(piece):,}"
+        raise Malformed(f"the body is not JSON {place}")
     return items
 
 
 def _from_items(
-    items: list[Any], first: int, flaws: Flaws, unwrap: Unwrap | None, *, booleans: bool = True
+    items: list[Any], text: bytes, first: int, flaws: Flaws, unwrap: Unwrap | None
 ) -> Images:
     """Reads images, the first of which has the number ``first``; returns none if there are flaws.
 
-    ``booleans`` is False if the items hold neither true nor false; then their types need no check.
+    ``text`` holds the text of the items.
     """
     if unwrap is not None:
         items = unwrap(items, first, flaws)
         if flaws:
             return NO_IMAGES
-    packed = pack_images(items, booleans)
+    numbers: Sequence[int] = range(first, first + len(items))
+    words = b"u" in text or b"l" in text  # true, false or null, which are not numbers
+    packed = pack_images(items, words)
     if packed is not None:
-        images = np.frombuffer(packed, np.uint8).reshape(-1, SIDE, SIDE)
-        return round_pixels(images, range(first, first + len(images)), flaws)
-    numbers, rows = [], []
-    for number, image in enumerate(items, first):
-        flaw = shape_flaw(image)
-        if flaw is None:
-            numbers.append(number)
-            rows.append(list(chain.from_iterable(image)) if len(image) == SIDE else image)
-        else:
+        return round_pixels(np.frombuffer(packed, np.uint8).reshape(_SHAPE), numbers, flaws)
+    if not words and b'"' not in text:
+        with suppress(TypeError, ValueError):  # raised for lists of several lengths
+            array = np.array(items, np.float64)
+            if array.shape[1:] in {(SIDE, SIDE), (PIXELS,)}:
+                return round_pixels(array.reshape(_SHAPE), numbers, flaws)
+    shape_flaws = [shape_flaw(image) for image in items]
+    for number, flaw in zip(numbers, shape_flaws, strict=True):
+        if flaw is not None:
             flaws.add(number, flaw)
-    if not rows:
+    good = [index for index, flaw in enumerate(shape_flaws) if flaw is None]
+    if not good:
         if shape_flaw(items) is None:
             raise refuse(None, flaws.field, "is one image; a list of images is expected")
         return NO_IMAGES
-    return round_pixels(np.array(rows, np.float64).reshape(-1, SIDE, SIDE), numbers, flaws)
+    rows = np.array([np.ravel(items[index]) for index in good], np.float64)
+    return round_pixels(rows.reshape(_SHAPE), [first + index for index in good], flaws)
 
 
 def pack_images(images: list[Any], booleans: bool) -> bytes | None:
@@ -235,9 +238,10 @@ def pack_rows(rows: list[Any], width: int, booleans: bool) -> bytes | None:
     ``booleans`` says whether they may hold true or false, which Python counts among the numbers.
     """
     try:
-        if not set(map(type, rows)) <= {list, bytes} or set(map(len, rows)) != {width}:
+        kinds = set(map(type, rows))
+        if kinds not in _ROWS or set(map(len, rows)) != {width}:
             return None
-        if booleans and bool in set(map(type, chain.from_iterable(rows))):
+        if booleans and kinds == {list} and bool in set(map(type, chain.from_iterable(rows))):
             return None
         return b"".join(map(bytes, rows))  # rejects all but whole numbers from 0 to 255
     except (TypeError, ValueError):

@@ -10,7 +10,7 @@ import math
 import zipfile
 from collections.abc import Collection
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.lib import format as npy_format
@@ -24,23 +24,16 @@ MAGIC = b"\x93NUMPY"
 LARGEST_HEADER = 1024  # bytes; a header of five dimensions has 128
 LARGEST_DIRECTORY = 64  # arrays in an .npz
 DEFAULT_LIMIT_BYTES = 256 << 20
-
-# NumPy has no public reader for version 3, which differs from 2 only in the names of record fields.
 _VERSIONS = {
     b"\1\0": (2, npy_format.read_array_header_1_0),
     b"\2\0": (4, npy_format.read_array_header_2_0),
-    b"\3\0": (4, npy_format.read_array_header_2_0),
+    b"\3\0": (4, npy_format.read_array_header_2_0),  # differs only in the names of record fields
 }
-"""By version: the bytes of the header's length, and NumPy's reader of the header."""
+"""For each version, the size of the header's length in bytes, and NumPy's reader."""
 
 
 def from_npy(body: bytes, limits: Limits) -> Images:
-    """Reads the images (n, 28, 28) of an ``.npy`` array, as :func:`images_from_array` does.
-
-    Raises :class:`Malformed`, :class:`Invalid` or :class:`TooLarge`.
-    """
-    if not body:
-        raise Malformed("the body is empty; an .npy array is expected")
+    """Reads an ``.npy`` array, and raises, as :func:`read_npy` and :func:`images_from_array` do."""
     return images_from_array(read_npy(body), "body", limits)
 
 
@@ -90,9 +83,9 @@ def read_npy(data: bytes) -> NDArray[Any]:
     start += int.from_bytes(data[8:start], "little")
     if start > LARGEST_HEADER:
         raise Malformed(f"the .npy header is longer than {LARGEST_HEADER:,} bytes")
-    if len(data) < max(start, 8 + version[0]):
+    if len(data) < start:
         raise Malformed("the .npy array ends in its header")
-    shape, fortran_order, dtype = _read_header(data[:start])
+    shape, order, dtype = _read_header(data[:start])
     size = math.prod(shape)
     expected = size * dtype.itemsize
     if len(data) - start != expected:
@@ -102,18 +95,16 @@ def read_npy(data: bytes) -> NDArray[Any]:
             f"it has {len(data) - start:,}"
         )
     flat = np.frombuffer(data, dtype, size, start)
-    return flat.reshape(shape, order="F" if fortran_order else "C")
+    return flat.reshape(shape, order=order)
 
 
 @lru_cache(maxsize=64)  # a client sends the same header again and again
-def _read_header(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Returns the shape, whether the order is Fortran's, and the element type."""
-    file = io.BytesIO(header[8:])
+def _read_header(header: bytes) -> tuple[tuple[int, ...], Literal["C", "F"], np.dtype[Any]]:
+    """Returns the shape, the memory order and the element type."""
     try:
-        shape, fortran_order, dtype = _VERSIONS[header[6:8]][1](file, LARGEST_HEADER)
-    except (
-        Exception
-    ) as error:  # the parser of Python literals fails in a dozen ways on hostile text
+        read = _VERSIONS[header[6:8]][1]
+        shape, is_fortran, dtype = read(io.BytesIO(header[8:]), LARGEST_HEADER)
+    except Exception as error:  # NumPy's parser fails in a dozen ways on hostile text
         raise Malformed("the .npy header is damaged") from error
     if any(type(size) is not int or size < 0 for size in shape):
         raise Malformed("the .npy header is damaged")
@@ -121,13 +112,11 @@ def _read_header(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
         raise Malformed("the .npy array holds Python objects, which are never loaded")
     if dtype.kind not in "iuf":
         raise refuse(None, "dtype", f"{str(dtype)[:40]!r} is not an integer or float type")
-    return shape, fortran_order, dtype
+    return shape, "F" if is_fortran else "C", dtype
 
 
 def read_npz(
-    data: bytes,
-    limit_bytes: int = DEFAULT_LIMIT_BYTES,
-    names: Collection[str] | None = None,
+    data: bytes, limit_bytes: int = DEFAULT_LIMIT_BYTES, names: Collection[str] | None = None
 ) -> dict[str, NDArray[Any]]:
     """Reads the arrays of an ``.npz`` by name, or those of ``names`` that it holds.
 

@@ -18,7 +18,6 @@ from service.errors import Fault, Flaw, Invalid, TooLarge
 from service.types import PIXELS, SIDE, Images, Limits
 
 LISTED = 20
-"""A fault lists at most this many faulty items."""
 EXPECTED = "28 rows of 28 or 784 numbers are expected"
 
 NO_IMAGES: Images = np.empty((0, SIDE, SIDE), np.uint8)
@@ -34,10 +33,7 @@ _NAMES = {
 
 
 class Flaws:
-    """Collects the faulty items of one field.
-
-    ``noun`` names an item in a message: image, file, picture, label.
-    """
+    """Collects the faulty items of one field; ``noun`` names an item: image, file, label."""
 
     def __init__(self, field: str, noun: str = "image") -> None:
         self.field = field

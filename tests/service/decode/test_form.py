@@ -95,7 +95,7 @@ WHOLE = form(("files", b"data"))
         (WHOLE, "x" * 300, "lacks the boundary"),
         (WHOLE, "€", "lacks the boundary"),
         (WHOLE.replace(b"--", b"-", 1)[:20], BOUNDARY, "lacks the boundary"),
-        (b"", BOUNDARY, "the body is empty"),
+        (b"", BOUNDARY, "lacks the boundary"),
         (b"\r\n", BOUNDARY, "lacks the boundary"),
         (WHOLE[:-6], BOUNDARY, "cut short"),
         (WHOLE[:60], BOUNDARY, "cut short"),

@@ -36,7 +36,7 @@ def test_plain_and_gzip_read_the_same() -> None:
         (b"\0\0\x08\0", "magic number is 0x00000800"),
         (b"\0\0\x08\xff" + bytes(2000), "magic number is 0x000008ff"),
         (b"\0\0\x0d\x01\0\0\0\x01\7\7\7\7", "element type is 0x0d"),
-        (b"\0\0\x08\x01\0\0\0\x02\7", "is cut short: its sizes .2. say 2 bytes, 1 are there"),
+        (b"\0\0\x08\x01\0\0\0\x02\7", "is cut short: its sizes .2. declare 2 bytes, it has 1"),
         (b"\0\0\x08\x01\0\0\0\x02\7\7\7", "has data after its end"),
         (b"\0\0\x08\x03" + b"\xff" * 12 + b"\7", "is cut short"),
         (b"\x1f\x8b\x08 no gzip", "gzip data are"),

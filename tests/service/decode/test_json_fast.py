@@ -1,4 +1,4 @@
-"""The reader of whole numbers: what it reads is what a JSON parser reads, or it reads nothing."""
+"""The reader of whole numbers reads what a JSON parser reads, or returns None."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from service.decode.json_fast import read_digits
-from service.types import Images
+from service.decode.json_fast import FLAT, NESTED, NUMBERS, Form, read_plain
 from tests.service.decode.samples import digits
 
 
@@ -24,27 +24,34 @@ def indented(value: object) -> bytes:
     return json.dumps(value, indent="\t").encode()
 
 
-def read(items: bytes, *, nested: bool) -> Images | None:
+SHAPES: dict[str, tuple[Form, tuple[int, ...]]] = {
+    "nested": (NESTED, (-1, 28, 28)),
+    "flat": (FLAT, (-1, 784)),
+    "numbers": (NUMBERS, (-1,)),
+}
+
+
+def read(items: bytes, form: Form = FLAT) -> NDArray[np.uint8] | None:
     """Reads the items between a beginning and an end as in a body."""
     lead = b'{"images":['
-    return read_digits(lead + items + b"]}", len(lead), len(lead) + len(items), nested=nested)
+    return read_plain(lead + items + b"]}", len(lead), len(lead) + len(items), form)
 
 
 @pytest.mark.parametrize("dump", [orjson.dumps, spaced, indented])
-@pytest.mark.parametrize("nested", [True, False])
+@pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("count", [1, 2, 30])
-def test_reads_what_was_written(dump: Callable[[object], bytes], nested: bool, count: int) -> None:
+def test_it_reads_what_was_written(dump: Callable[[object], bytes], name: str, count: int) -> None:
+    form, shape = SHAPES[name]
     images = digits()[:count]
-    text = dump((images if nested else images.reshape(count, 784)).tolist())[1:-1]
-    read_back = read(text, nested=nested)
+    read_back = read(dump(images.reshape(shape).tolist())[1:-1], form)
     assert read_back is not None
     assert read_back.dtype == np.uint8
-    assert np.array_equal(read_back, images)
+    assert np.array_equal(read_back, images.ravel() if form is NUMBERS else images)
 
 
-def test_reads_every_value_from_0_to_255() -> None:
+def test_it_reads_every_value_from_0_to_255() -> None:
     image = (np.arange(784) % 256).astype(np.uint8)
-    read_back = read(orjson.dumps([image.tolist()])[1:-1], nested=False)
+    read_back = read(orjson.dumps([image.tolist()])[1:-1])
     assert read_back is not None
     assert np.array_equal(read_back.ravel(), image)
 
@@ -56,48 +63,28 @@ assert PLAIN.startswith(b"[0,0,0,")
 @pytest.mark.parametrize(
     "start",
     [
-        b"[256,0,0,",
-        b"[999,0,0,",
-        b"[1000,0,0,",
-        b"[1234,0,0,",
-        b"[00,0,0,",
-        b"[01,0,0,",
-        b"[001,0,0,",
-        b"[010,0,0,",
-        b"[-1,0,0,",
-        b"[-0,0,0,",
-        b"[1.5,0,0,",
-        b"[1e1,0,0,",
-        b'["1",0,0,',
-        b"[1 2,0,0,",
-        b"[1\x0b,0,0,",
-        b"[,0,0,0,",
-        b"[0,,0,0,",
-        b"[0,0,0 0,",
-        b"[0,0,0",
-        b"[[0],0,0,",
-        b"[0,0,0,0,",
-        b"[0,0,",
-        b"0,[0,0,",
-        b"[0,0,]0,",
-        b"[0,true,0,",
-        b"[0,\xa00,0,",
-        b"",
+        *(
+            b"[%b,0,0," % number
+            for number in b"256 999 1000 1234 00 01 001 010 -1 -0 1.5 1e1".split()
+        ),
+        *(b'["1",0,0,', b"[1 2,0,0,", b"[1\x0b,0,0,", b"[,0,0,0,", b"[0,,0,0,", b"[0,0,0 0,"),
+        *(b"[0,0,0", b"[[0],0,0,", b"[0,0,0,0,", b"[0,0,", b"0,[0,0,", b"[0,0,]0,"),
+        *(b"[0,true,0,", b"[0,\xa00,0,", b""),
     ],
 )
-def test_leaves_all_else_to_the_parser(start: bytes) -> None:
-    assert read(start + PLAIN[7:], nested=False) is None
+def test_it_leaves_all_else_to_the_parser(start: bytes) -> None:
+    assert read(start + PLAIN[7:]) is None
 
 
-def test_takes_no_number_outside_an_image() -> None:
+def test_it_takes_no_number_outside_an_image() -> None:
     """One number is missing inside and one is too many outside, so that their count is right."""
     for misplaced in (b"5" + PLAIN.replace(b"0,", b",", 1), PLAIN.replace(b"0,", b",", 1) + b"5"):
-        assert read(misplaced, nested=False) is None
+        assert read(misplaced) is None
 
 
-def test_takes_no_image_of_the_other_form() -> None:
-    assert read(PLAIN, nested=True) is None
-    assert read(orjson.dumps(digits()[:1].tolist())[1:-1], nested=False) is None
+def test_it_takes_no_image_of_the_other_form() -> None:
+    assert read(PLAIN, NESTED) is None
+    assert read(orjson.dumps(digits()[:1].tolist())[1:-1]) is None
 
 
 EDITS = st.lists(
@@ -113,19 +100,18 @@ EDITS = st.lists(
 )
 
 
-@given(edits=EDITS, nested=st.booleans(), with_spaces=st.booleans())
+@given(edits=EDITS, name=st.sampled_from([*SHAPES]), with_spaces=st.booleans())
 @settings(max_examples=400, deadline=None)
-def test_never_differs_from_the_parser(
-    edits: list[tuple[int, int, bytes]], nested: bool, with_spaces: bool
+def test_it_never_differs_from_the_parser(
+    edits: list[tuple[int, int, bytes]], name: str, with_spaces: bool
 ) -> None:
-    images = digits()[:2]
+    form, shape = SHAPES[name]
     dump = spaced if with_spaces else orjson.dumps
-    text = dump((images if nested else images.reshape(2, 784)).tolist())[1:-1]
+    text = dump(digits()[:2].reshape(shape).tolist())[1:-1]
     for anywhere, length, replacement in edits:
         place = anywhere % len(text)
         text = text[:place] + replacement + text[place + length :]
-    read_back = read(text, nested=nested)
+    read_back = read(text, form)
     if read_back is not None:
-        assert read_back.reshape(-1, 784).tolist() == [
-            np.ravel(image).tolist() for image in orjson.loads(b"[%b]" % text)
-        ]
+        parsed = orjson.loads(b"[%b]" % text)
+        assert read_back.reshape(shape).tolist() == parsed

@@ -73,7 +73,7 @@ IMAGES, LABELS = digits()[:3].tolist(), labels()[:3].tolist()
     [
         ({"images": IMAGES}, 'both "images" and "labels"'),
         ({"labels": LABELS}, 'both "images" and "labels"'),
-        ({"images": IMAGES, "labels": LABELS, "more": 1}, "the key 'more'"),
+        ({"images": IMAGES, "labels": LABELS, "more": 1}, "unknown key 'more'"),
         ({"images": IMAGES, "labels": LABELS[:2]}, "2 labels for 3 images"),
         ({"images": IMAGES, "labels": []}, "0 labels for 3 images"),
         ({"images": [], "labels": []}, "no images"),
@@ -99,7 +99,7 @@ def test_wrong_json_is_invalid(value: Any, message: str) -> None:
     "keys", [b'"images":[],"labels":[],"labels":[]', b'"labels":[],"images":[],"images":[]']
 )
 def test_a_repeated_key_is_malformed(keys: bytes) -> None:
-    with pytest.raises(Malformed, match="stands twice"):
+    with pytest.raises(Malformed, match="is repeated"):
         from_json(b"{%b}" % keys, LIMITS)
 
 
@@ -113,7 +113,7 @@ def pair(images: NDArray[Any], truth: NDArray[Any]) -> list[tuple[str, bytes]]:
         ([], Invalid, '"images" and "labels", or "dataset"'),
         ([("images", FILES["npy"])], Invalid, "or \"dataset\", are expected"),
         ([("images", b""), ("labels", b""), ("more", b"")], Invalid, "are expected"),
-        ([("images", b""), ("images", b"")], Invalid, "the field 'images' stands twice"),
+        ([("images", b""), ("images", b"")], Invalid, "the field 'images' is repeated"),
         ([(name, b"") for name in "abcd"], TooLarge, "more than 3 parts"),
         ([("images", b""), ("labels", LABEL_FILES["npy"])], Malformed, "images: the IDX"),
         ([("images", FILES["npy"]), ("labels", b"x" * 99)], Malformed, "labels: not an IDX file"),
@@ -123,7 +123,7 @@ def pair(images: NDArray[Any], truth: NDArray[Any]) -> list[tuple[str, bytes]]:
         ([("dataset", npz(x_test=digits()[:2], labels=labels()[:2]))], Invalid, "neither"),
         (pair(digits()[:3], labels()[:2]), Invalid, "2 labels for 3 images"),
         (pair(digits()[:2], labels()[:2].astype(float)), Invalid, "type float64; whole numbers"),
-        (pair(digits()[:2], labels()[:2] > 1), Invalid, "no integer or float type"),
+        (pair(digits()[:2], labels()[:2] > 1), Invalid, "not an integer or float type"),
         (pair(digits()[:2], labels()[:2].reshape(1, 2)), Invalid, r"shape \[1, 2\]; \[n\] is"),
         (pair(digits()[:2], np.array(7)), Invalid, r"shape \[\]; \[n\] is"),
         (pair(digits()[:2], np.array([7, 10])), Invalid, "label 1: is 10; a digit from 0 to 9"),

@@ -107,7 +107,7 @@ def test_objects_are_never_unpickled() -> None:
             return (pytest.fail, ("unpickled",))
 
     for array in (np.array([Bomb()]), np.array([Bomb(), 1], dtype=object)):
-        with pytest.raises(Malformed, match="objects, which are never read"):
+        with pytest.raises(Malformed, match="objects, which are never loaded"):
             from_npy(npy(array), LIMITS)
 
 
@@ -124,7 +124,7 @@ def test_objects_are_never_unpickled() -> None:
     ],
 )
 def test_what_is_no_number_is_invalid(array: NDArray[Any]) -> None:
-    with pytest.raises(Invalid, match="no integer or float type"):
+    with pytest.raises(Invalid, match="not an integer or float type"):
         from_npy(npy(array), LIMITS)
 
 
@@ -136,6 +136,7 @@ GOOD = "{'descr': '|u1', 'fortran_order': False, 'shape': (28, 28), }"
     [
         GOOD,
         GOOD + "    \n",
+        GOOD.replace("}", "'shape': (784,), }"),
         '{"shape":(28,28),"fortran_order":False,"descr":"<u1"}',
         "{'descr': '=u1', 'fortran_order': True, 'shape': (28,28,)}\n",
     ],
@@ -163,7 +164,6 @@ def test_headers_of_other_writers_are_read(text: str, version: bytes) -> None:
         GOOD.replace("False", "'False'"),
         GOOD.replace("'|u1'", "'|u3'"),
         GOOD.replace("'|u1'", "'u99'"),
-        GOOD.replace("}", "'shape': (784,), }"),
         GOOD.replace("}", "'more': True, }"),
         GOOD.replace("False", "__import__('os').abort()"),
         "{" * 900,
@@ -172,14 +172,14 @@ def test_headers_of_other_writers_are_read(text: str, version: bytes) -> None:
     ],
 )
 def test_a_header_that_is_none_is_malformed(text: str) -> None:
-    with pytest.raises(Malformed, match=r"header cannot be read|header says"):
+    with pytest.raises(Malformed, match=r"header is damaged|header declares"):
         from_npy(with_header(text, b"\7" * 784), LIMITS)
 
 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "empty"),
+        (b"", "does not begin"),
         (b"\x93NUMP", "does not begin"),
         (b"not an array at all", "does not begin"),
         (b"\x93NUMPY\4\0", "does not begin"),
@@ -187,7 +187,7 @@ def test_a_header_that_is_none_is_malformed(text: str) -> None:
         (b"\x93NUMPY\1\0\x76", "ends in its header"),
         (b"\x93NUMPY\1\0\x76\0{'descr'", "ends in its header"),
         (b"\x93NUMPY\2\0\xff\xff\xff\xff", "longer than 1,024"),
-        (npy(digits()[0])[:-1], "is cut short: .* 784 bytes of data, 783"),
+        (npy(digits()[0])[:-1], "is cut short: its header declares 784 bytes of data, it has 783"),
         (npy(digits()[0]) + b"\0", "has data after its end"),
     ],
 )
@@ -200,7 +200,7 @@ def test_damage_is_malformed(data: bytes, message: str) -> None:
 def test_a_header_that_lies_about_its_size_takes_no_memory(shape: str) -> None:
     body = with_header(GOOD.replace("(28, 28)", shape), b"\7" * 784)
     tracemalloc.start()
-    with pytest.raises(Malformed, match="its header says"):
+    with pytest.raises(Malformed, match="its header declares"):
         from_npy(body, LIMITS)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -245,7 +245,7 @@ def zipped(*members: tuple[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> b
         (
             zipped(("a.npy", npy(labels())), method=zipfile.ZIP_LZMA),
             Malformed,
-            "compressed in a way",
+            "a compression that NumPy does not write",
         ),
         (zipped(*((f"{n}.npy", b"") for n in range(65))), TooLarge, "more than 64 arrays"),
         (npz(a=labels()[:1900], b=labels()[:1900]), TooLarge, "more than 3,000 bytes"),

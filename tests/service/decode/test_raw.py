@@ -36,7 +36,7 @@ def test_another_length_is_told_with_what_is_over(length: int, rest: int, images
 
 
 def test_a_picture_file_is_told_which_type_to_name() -> None:
-    with pytest.raises(Invalid, match="a picture file, which is read with Content-Type image/"):
+    with pytest.raises(Invalid, match="a picture file; send it with Content-Type image/"):
         from_bytes(picture(), LIMITS)
 
 

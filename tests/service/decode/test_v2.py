@@ -131,8 +131,11 @@ SHARED = {"shared_memory_region": "r", "shared_memory_byte_size": 784}
         (body(tensor(name=None)), "inputs: there is no null"),
         (body(tensor(), tensor(name="x")), 'inputs: there is no "x"'),
         (body(tensor(), tensor()), 'inputs: "image" is given 2 times'),
-        (body(tensor(datatype="FP32")), 'image: datatype "FP32" is not read here; UINT8 is'),
-        (body(tensor(datatype=None)), "image: datatype null is not read here"),
+        (
+            body(tensor(datatype="FP32")),
+            'image: datatype "FP32" is not supported; the model has UINT8',
+        ),
+        (body(tensor(datatype=None)), "image: datatype null is not supported"),
         (body(tensor(shape=[2, 784])), "image: shape [2,784] is not [n, 28, 28]"),
         (body(tensor(shape=[28, 28])), "image: shape [28,28] is not [n, 28, 28]"),
         (body(tensor(shape=[2, 28, 28, 1])), "image: shape [2,28,28,1] is not [n, 28, 28]"),
@@ -148,7 +151,7 @@ SHARED = {"shared_memory_region": "r", "shared_memory_byte_size": 784}
         (body(tensor(7)), "image: data is a number; a list is expected"),
         (body(tensor([])), "data has 0 numbers"),
         (body(tensor(parameters=3)), "image: parameters is a number; an object is expected"),
-        (body(tensor(None, parameters=SHARED)), "shared memory is not offered here"),
+        (body(tensor(None, parameters=SHARED)), "shared memory is not supported"),
         (body(parameters=[]), "request: parameters is a list"),
         (body(parameters={"binary_data_output": 1}), "binary_data_output is 1; true or false"),
         (body(parameters={"timeout": "1"}), 'timeout: is "1"; a number of microseconds'),
@@ -171,7 +174,7 @@ SHARED = {"shared_memory_region": "r", "shared_memory_byte_size": 784}
             body(outputs=[OUTPUT | {"parameters": {"binary_data": "yes"}}]),
             'probabilities: binary_data is "yes"; true or false is expected',
         ),
-        (body(outputs=[OUTPUT | {"parameters": SHARED}]), "shared memory is not offered here"),
+        (body(outputs=[OUTPUT | {"parameters": SHARED}]), "shared memory is not supported"),
     ],
 )
 def test_a_flaw_is_named(sent: bytes, told: str) -> None:
@@ -248,7 +251,7 @@ def test_a_binary_size_that_is_not_the_shapes_is_refused(size: Any) -> None:
 @pytest.mark.parametrize("change", [b"", b"\0" * 2])
 def test_a_binary_part_that_is_cut_or_goes_on_is_refused(change: bytes) -> None:
     sent, length = binary()
-    with pytest.raises(Malformed, match="the tensors take 1,568"):
+    with pytest.raises(Malformed, match="the tensor takes 1,568"):
         from_infer(sent + change if change else sent[:-1], length, LIMITS)
 
 
@@ -266,7 +269,7 @@ def test_data_and_binary_data_together_are_refused() -> None:
 
 def test_bytes_that_no_tensor_claims_are_refused() -> None:
     sent = body()
-    with pytest.raises(Malformed, match="4 bytes follow the JSON, and no tensor claims them"):
+    with pytest.raises(Malformed, match="4 bytes follow the JSON, and belong to no tensor"):
         from_infer(sent + b"more", str(len(sent)), LIMITS)
 
 
