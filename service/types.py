@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 SIDE = 28
 PIXELS = SIDE * SIDE
-INPUT, OUTPUT = "image", "probabilities"
-"""The names of the model file's tensors."""
 
 INPUT, OUTPUT = "image", "probabilities"
 """The names of the input and the output of every model file."""

@@ -10,22 +10,10 @@ import base64
 import re
 from typing import Any
 
-<<<<<<< HEAD
-import numpy as np
-from numpy.typing import NDArray
-
-from service.decode import long_lists
-from service.decode.diagnosis import name_of
-from service.decode.json_images import check_pixels, images_from_lists
-from service.decode.long_lists import Lists
-from service.decode.validation import Flaws, check_count, refuse
-from service.types import INPUT, PIXELS, SIDE, Images, Limits
-=======
 from service.decode.json_fast import JsonText
 from service.decode.json_images import images_from_list, parse_json, read_json
 from service.decode.validation import Flaws, name_of, refuse
 from service.types import INPUT, PIXELS, Images, Limits
->>>>>>> b12b9ff (Read the long list of every JSON protocol in pieces with one reader, and let NumPy read .npy headers)
 
 SIGNATURE = "serving_default"
 _LEAD = re.compile(rb'"(instances|examples|inputs)"\s*:\s*(?:\{\s*"image"\s*:\s*)?\[')

@@ -8,8 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from service.decode.labelled import Labels
-from service.types import Images
+from service.types import Images, Labels
 from training.config import Config
 from training.data import augment, corrupt, synthetic
 from training.data.loading import Split

@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.decode.idx import read_idx
-from service.decode.labelled import Labels, labels_from_array
-from service.decode.npy import images_from_array, read_npz
+from service.decode.npy import images_from_array, labels_from_array, read_npz
 from service.errors import Fault
-from service.types import Images, Limits
+from service.types import Images, Labels, Limits
 from training.errors import TrainingError
 
 MNIST = Path(__file__).parents[1] / "mnist"

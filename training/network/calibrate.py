@@ -9,8 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from service.decode.labelled import Labels
-from service.types import Images
+from service.types import Images, Labels
 
 BATCH = 1000
 TEMPERATURES = np.exp(np.linspace(np.log(0.25), np.log(4), 400))

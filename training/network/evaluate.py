@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.answer.scores import Scores, score
-from service.decode.labelled import Labels
-from service.types import Images
+from service.types import Images, Labels
 
 BATCH = 1000
 

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.answer.scores import DIGITS, SMALLEST_PROBABILITY
-from service.decode.labelled import Labels
-from service.types import Images, Probabilities
+from service.types import Images, Labels, Probabilities
 from training.onnx_import import AdoptError, printable
 from training.onnx_import.answers import recognise, to_probabilities
 from training.onnx_import.layouts import Layout

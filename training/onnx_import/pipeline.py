@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto
 
-from service.decode.labelled import Labels
-from service.types import Images
+from service.types import Images, Labels
 from training.data.loading import Dataset
 from training.export.convert import IR_VERSION
 from training.onnx_import import AdoptError, detect, printable, simplify

@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 
 from service.answer.quality import doubts
-from service.decode.labelled import Labels
-from service.types import Images, Probabilities
+from service.types import Images, Labels, Probabilities
 from training.measure.robustness import non_digits, operating_point
 from training.measure.robustness.corruptions import CORRUPTIONS
 from training.measure.robustness.non_digits import printed_digits
