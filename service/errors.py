@@ -1,20 +1,20 @@
-"""Everything that can go wrong with a request, and the one form in which it is told.
+"""The faults of a request, and the one form in which an answer reports them.
 
-Domain code raises a :class:`Fault`; ``service.http.dispatch`` renders it. The tree::
+Every part of the service raises a :class:`Fault`; the HTTP layer renders it. The tree::
 
     Fault
-    ├── Malformed         400  the bytes are not what they say
-    ├── NotFound          404  a path, version or data set that is not there
+    ├── Malformed         400  the bytes do not have the declared format
+    ├── NotFound          404  the path, version or data set does not exist
     ├── MethodNotAllowed  405  the path exists, the method does not
     ├── BodyTimeout       408  the body did not arrive in time
-    ├── TooLarge          413  too many bytes, images or pixels
-    ├── PathTooLong       414  the path and query are over the limit
-    ├── UnsupportedType   415  a Content-Type or Content-Encoding not read here
-    ├── Invalid           422  well-formed, but wrong in shape, type or range
-    ├── HeadersTooLarge   431  the header fields are over the limit
-    ├── QueueFull         429  no room in the queue
-    ├── Unavailable       503  not ready, or draining
-    └── DeadlineExceeded  504  the answer came too late to be worth giving
+    ├── TooLarge          413  the request has too many bytes, images or pixels
+    ├── PathTooLong       414  the path and query are longer than the limit
+    ├── UnsupportedType   415  the Content-Type or Content-Encoding is not supported
+    ├── Invalid           422  the input has a wrong shape, type or range
+    ├── HeadersTooLarge   431  the header fields are larger than the limit
+    ├── QueueFull         429  the queue has no room
+    ├── Unavailable       503  the service is not ready, or is draining
+    └── DeadlineExceeded  504  the deadline passed before the answer was ready
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PROBLEM_TYPE = b"application/problem+json"
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """One thing wrong with the input: which image (from 0, or None), which field, and what."""
+    """One fault in the input: the number of the image (from 0, or None), the field, what is wrong."""
 
     index: int | None
     field: str
@@ -36,10 +36,10 @@ class Flaw:
 
 
 class Fault(Exception):
-    """A request that cannot be answered; ``status`` and ``kind`` come from the class.
+    """A request that the service rejects; the class sets ``status`` and ``kind``.
 
-    ``detail`` is one sentence for the caller. ``flaws`` point at the faulty input.
-    ``headers`` are sent along, such as ``Allow`` or ``Retry-After``.
+    ``detail`` is one sentence for the caller. ``flaws`` name the faulty parts of the input. The
+    answer also has the ``headers``, such as ``Allow`` or ``Retry-After``.
     """
 
     status: int = 500
@@ -54,7 +54,7 @@ class Fault(Exception):
         self.headers = headers
 
     def problem(self) -> dict[str, Any]:
-        """The body of an RFC 9457 ``application/problem+json`` answer."""
+        """Returns the body of an RFC 9457 ``application/problem+json`` answer."""
         body: dict[str, Any] = {
             "type": f"urn:mnist-serve:problem:{self.kind}",
             "title": HTTPStatus(self.status).phrase,
@@ -69,19 +69,19 @@ class Fault(Exception):
 
 
 class Malformed(Fault):
-    """The bytes are not what they say: broken JSON, damaged ``.npy``, gzip, IDX or picture."""
+    """The bytes do not have the declared format: damaged JSON, ``.npy``, gzip, IDX or picture."""
 
     status, kind = 400, "malformed"
 
 
 class NotFound(Fault):
-    """A path, a version or a data set that is not there."""
+    """The path, the version or the data set does not exist."""
 
     status, kind = 404, "not-found"
 
 
 class MethodNotAllowed(Fault):
-    """The path exists, but not for this method; ``Allow`` lists those it has."""
+    """The path exists, but not for this method; ``Allow`` lists its methods."""
 
     status, kind = 405, "method-not-allowed"
 
@@ -93,49 +93,49 @@ class BodyTimeout(Fault):
 
 
 class TooLarge(Fault):
-    """Too many bytes, images or pixels."""
+    """The request has too many bytes, images or pixels."""
 
     status, kind = 413, "too-large"
 
 
 class PathTooLong(Fault):
-    """The path and query are longer than is read here."""
+    """The path and query are longer than the limit."""
 
     status, kind = 414, "path-too-long"
 
 
 class UnsupportedType(Fault):
-    """A Content-Type or Content-Encoding that is not read here; the detail lists what is."""
+    """The Content-Type or Content-Encoding is not supported; the detail lists those that are."""
 
     status, kind = 415, "unsupported-type"
 
 
 class Invalid(Fault):
-    """Well-formed input that is wrong in fields, shape, type, range or length."""
+    """The input is well-formed, but has a wrong field, shape, type, range or length."""
 
     status, kind = 422, "invalid"
 
 
 class HeadersTooLarge(Fault):
-    """The header fields are larger than is read here."""
+    """The header fields are larger than the limit."""
 
     status, kind = 431, "headers-too-large"
 
 
 class QueueFull(Fault):
-    """The queue has no room; ``Retry-After`` says when it should."""
+    """The queue has no room; ``Retry-After`` estimates when it will."""
 
     status, kind = 429, "queue-full"
 
 
 class Unavailable(Fault):
-    """Not ready yet, or draining."""
+    """The service is not ready yet, or is draining."""
 
     status, kind = 503, "unavailable"
 
 
 class DeadlineExceeded(Fault):
-    """The request's deadline passed before it was run."""
+    """The request's deadline passed before the answer was ready."""
 
     status, kind = 504, "deadline-exceeded"
 

@@ -60,10 +60,8 @@ def _from_npz(data: bytes, limits: Limits) -> Labelled:
     arrays = read_npz(data, limits.body_bytes, names)
     for images, labels in _DATASET_NAMES:
         if images in arrays and labels in arrays:
-            return _paired(
-                images_from_array(arrays[images], images, limits),
-                labels_from_array(arrays[labels]),
-            )
+            labels_read = labels_from_array(arrays[labels])
+            return _paired(images_from_array(arrays[images], images, limits), labels_read)
     raise refuse(None, "dataset", "has neither images and labels nor x_test and y_test")
 
 
@@ -89,6 +87,5 @@ def _labels_from_list(value: object) -> Labels:
 
 def _paired(images: Images, labels: Labels) -> Labelled:
     if len(images) != len(labels):
-        message = f"{len(labels):,} labels for {len(images):,} images"
-        raise refuse(None, "labels", message)
+        raise refuse(None, "labels", f"{len(labels):,} labels for {len(images):,} images")
     return images, labels

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
+from functools import partial
 from typing import Any
 
 from service.decode.json_fast import JsonText
@@ -56,12 +57,7 @@ def from_classify(body: bytes, limits: Limits) -> Images:
             raise refuse(None, "context", f"is {name_of(context)}; an object is expected")
         if "examples" not in content:
             raise refuse(None, "body", '"examples" is expected')
-
-        def unwrap(items: list[Any], first: int, flaws: Flaws) -> list[Any]:
-            if context:
-                items = [context | item if isinstance(item, dict) else item for item in items]
-            return _unwrap(items, first, flaws)
-
+        unwrap = partial(_unwrap, context=context)
         return images_from_list(content["examples"], text, "examples", limits, unwrap)
 
     return read_json(body, _LEAD, decode)
@@ -80,8 +76,10 @@ def _content(text: JsonText) -> dict[str, Any]:
     return content
 
 
-def _unwrap(items: list[Any], first: int, flaws: Flaws) -> list[Any]:
-    """Takes each image out of ``{"image": ...}`` and ``{"b64": ...}``.
+def _unwrap(
+    items: list[Any], first: int, flaws: Flaws, context: dict[str, Any] | None = None
+) -> list[Any]:
+    """Takes each image out of ``{"image": ...}`` and ``{"b64": ...}``, under the ``context``.
 
     Other values stay as they are; the next step reports those that are not images.
     """
@@ -89,7 +87,7 @@ def _unwrap(items: list[Any], first: int, flaws: Flaws) -> list[Any]:
         return items
     images: list[Any] = []
     for index, item in enumerate(items, first):
-        value = item
+        value = (context or {}) | item if isinstance(item, dict) else item
         if isinstance(value, dict) and INPUT in value:
             value = value[INPUT]
         if isinstance(value, dict):

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from service.types import Labels
+
 
 MNIST_TEST_IMAGES = 10_000
 # Index from 0, and the label that the file has.
