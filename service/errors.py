@@ -28,7 +28,7 @@ PROBLEM_TYPE = b"application/problem+json"
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """One fault in the input: the number of the image (from 0, or None), the field, what is wrong."""
+    """One fault in the input: the image's number (from 0, or None), the field, what is wrong."""
 
     index: int | None
     field: str

@@ -16,15 +16,7 @@ import orjson
 
 from service.decode.json_fast import JsonText, set_apart
 from service.decode.pictures import Pictures, from_base64
-from service.decode.validation import (
-    NO_IMAGES,
-    Flaws,
-    check_count,
-    name_of,
-    refuse,
-    round_pixels,
-    shape_flaw,
-)
+from service.decode.validation import Flaws, check_count, name_of, refuse, round_pixels, shape_flaw
 from service.errors import Invalid, Malformed, TooLarge
 from service.types import PIXELS, SIDE, Images, Limits
 
@@ -36,6 +28,7 @@ MOST_LISTS = 1 << 16
 
 _ROWS = ({list}, {bytes})
 _SHAPE = (-1, SIDE, SIDE)
+_NONE: Images = np.empty((0, SIDE, SIDE), np.uint8)
 _IMAGES = re.compile(rb'"(images)"\s*:\s*\[')
 _Decoded = TypeVar("_Decoded")
 Unwrap = Callable[[list[Any], int, Flaws], list[Any]]
@@ -92,10 +85,9 @@ def read_json(
 def parse_json(body: bytes) -> Any:
     """Parses a JSON text.
 
-    Raises :class:`Malformed`, in one line with the position, for an empty body, bad UTF-8, the
-    tokens NaN and Infinity, a number over the range of a double, more than 1,024 levels, and any
-    other text that is not JSON. Raises :class:`TooLarge` for a text that takes the parser longer
-    than some 50 ms.
+    Raises :class:`Malformed`, with the position, for an empty body, bad UTF-8, NaN, Infinity, a
+    number over the range of a double, more than 1,024 levels, and all else that is not JSON; raises
+    :class:`TooLarge` for a text that takes the parser longer than some 50 ms.
     """
     if not body:
         raise Malformed("the body is empty; JSON is expected")
@@ -195,7 +187,7 @@ def _from_items(
     if unwrap is not None:
         items = unwrap(items, first, flaws)
         if flaws:
-            return NO_IMAGES
+            return _NONE
     numbers: Sequence[int] = range(first, first + len(items))
     words = b"u" in text or b"l" in text  # true, false or null, which are not numbers
     packed = pack_images(items, words)
@@ -206,17 +198,18 @@ def _from_items(
             array = np.array(items, np.float64)
             if array.shape[1:] in {(SIDE, SIDE), (PIXELS,)}:
                 return round_pixels(array.reshape(_SHAPE), numbers, flaws)
-    shape_flaws = [shape_flaw(image) for image in items]
-    for number, flaw in zip(numbers, shape_flaws, strict=True):
-        if flaw is not None:
+    good = {}
+    for number, image in zip(numbers, items, strict=True):
+        if flaw := shape_flaw(image):
             flaws.add(number, flaw)
-    good = [index for index, flaw in enumerate(shape_flaws) if flaw is None]
-    if not good:
-        if shape_flaw(items) is None:
-            raise refuse(None, flaws.field, "is one image; a list of images is expected")
-        return NO_IMAGES
-    rows = np.array([np.ravel(items[index]) for index in good], np.float64)
-    return round_pixels(rows.reshape(_SHAPE), [first + index for index in good], flaws)
+        else:
+            good[number] = np.ravel(image)
+    if good:
+        rows = np.array([*good.values()], np.float64)
+        return round_pixels(rows.reshape(_SHAPE), [*good], flaws)
+    if shape_flaw(items) is None:
+        raise refuse(None, flaws.field, "is one image; a list of images is expected")
+    return _NONE
 
 
 def pack_images(images: list[Any], booleans: bool) -> bytes | None:

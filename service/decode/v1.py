@@ -28,18 +28,16 @@ def from_predict(body: bytes, limits: Limits) -> tuple[Images, bool]:
 
     def decode(text: JsonText) -> tuple[Images, bool]:
         content = _content(text)
-        if ("instances" in content) == ("inputs" in content):
+        is_rows = "instances" in content
+        if is_rows == ("inputs" in content):
             raise refuse(None, "body", 'either "instances" or "inputs" is expected')
-        if "instances" in content:
-            return images_from_list(content["instances"], text, "instances", limits, _unwrap), True
-        column = content["inputs"]
-        if isinstance(column, dict) and "b64" not in column:
-            if INPUT not in column:
-                raise refuse(None, "inputs", f'has no "{INPUT}", the name of the model\'s input')
-            column = column[INPUT]
-        if isinstance(column, dict):
-            column = [column]
-        return images_from_list(column, text, "inputs", limits, _unwrap), False
+        field = "instances" if is_rows else "inputs"
+        value = content[field]
+        if not is_rows and isinstance(value, dict):
+            if INPUT not in value and "b64" not in value:
+                raise refuse(None, field, f'has no "{INPUT}", the name of the model\'s input')
+            value = [value] if "b64" in value or isinstance(value[INPUT], dict) else value[INPUT]
+        return images_from_list(value, text, field, limits, _unwrap), is_rows
 
     return read_json(body, _LEAD, decode)
 

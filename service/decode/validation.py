@@ -20,7 +20,6 @@ from service.types import PIXELS, SIDE, Images, Limits
 LISTED = 20
 EXPECTED = "28 rows of 28 or 784 numbers are expected"
 
-NO_IMAGES: Images = np.empty((0, SIDE, SIDE), np.uint8)
 _NAMES = {
     bool: "true or false",
     dict: "an object",
@@ -102,7 +101,7 @@ def round_pixels(array: NDArray[Any], numbers: Sequence[int], flaws: Flaws) -> I
     for index in np.flatnonzero(~good).tolist():
         flaws.add(numbers[index], _range_flaw(low[index].item(), high[index].item()))
     if flaws:
-        return NO_IMAGES
+        return np.empty((0, SIDE, SIDE), np.uint8)
     whole = array if array.dtype.kind in "iu" else np.rint(array)
     return np.ascontiguousarray(whole, dtype=np.uint8)
 
