@@ -1,4 +1,4 @@
-"""Real digits in every form that the service reads."""
+"""Real digits in every format that the service reads, and damage to them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -74,3 +75,31 @@ def form(*parts: tuple[str, bytes], boundary: str = BOUNDARY) -> bytes:
         for name, data in parts
     ]
     return b"".join([*lines, f"--{boundary}--\r\n".encode()])
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["image", "b64", "x"]) | st.text(max_size=5), inner)
+    ),
+    max_leaves=8,
+)
+Edits = list[tuple[int, int, bytes]]
+JSON_EDITS: st.SearchStrategy[Edits] = st.lists(
+    st.tuples(
+        st.integers(0, 1 << 20),
+        st.integers(0, 3) | st.integers(0, 40),
+        st.sampled_from(b' | |0|7|25|-|.|.5|256|,|[|]|],[|]],[[|"|true|\\|}|:|{|\n'.split(b"|")),
+    ),
+    max_size=4,
+)
+"""Replacements in a JSON text: the place, how many bytes, and by what."""
+
+
+def edited(text: bytes, edits: Edits) -> bytes:
+    """The text with the replacements made, one after the other."""
+    for anywhere, length, replacement in edits:
+        place = anywhere % (len(text) + 1)
+        text = text[:place] + replacement + text[place + length :]
+    return text

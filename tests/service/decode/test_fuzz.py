@@ -1,4 +1,4 @@
-"""Whatever bytes come, a decoder gives an array or a fault in one line, never anything else."""
+"""A decoder returns an array or raises a fault of one line, whatever bytes it receives."""
 
 from __future__ import annotations
 
@@ -23,24 +23,19 @@ from service.decode.labelled import from_json as labelled_from_json
 from service.decode.npy import from_npy, read_npz
 from service.decode.pictures import Pictures
 from service.decode.raw import from_bytes
+from service.decode.v1 import from_predict
+from service.decode.v2 import from_infer
 from service.errors import Fault
-from tests.service.decode.samples import (
-    BOUNDARY,
-    LIMITS,
-    digits,
-    encode,
-    form,
-    idx,
-    labels,
-    npy,
-    npz,
-    picture,
-)
+from tests.service.decode import samples
+from tests.service.decode.samples import BOUNDARY, LIMITS, encode, form, idx, npy, npz, picture
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 
 LIMIT_BYTES = 1 << 20
-IMAGES, LABELS = digits()[:4], labels()[:4]
+IMAGES, LABELS = samples.digits()[:4], samples.labels()[:4]
+FLAT = orjson.dumps(IMAGES.ravel().tolist())[1:-1]
+V2_HEAD = b'{"inputs": [{"name": "image", "datatype": "UINT8", "shape": [4, 28, 28], %b}]}'
+V2_BINARY = V2_HEAD % b'"parameters": {"binary_data_size": 3136}'
 Decoder = Callable[[bytes], object]
 
 DECODERS: dict[str, tuple[Decoder, list[bytes]]] = {
@@ -77,6 +72,13 @@ DECODERS: dict[str, tuple[Decoder, list[bytes]]] = {
             encode(Image.fromarray(IMAGES[0].astype(np.uint16)), "PNG"),
         ],
     ),
+    "v1": (lambda body: from_predict(body, LIMITS), [orjson.dumps({"instances": IMAGES.tolist()})]),
+    "v2": (lambda body: from_infer(body, None, LIMITS), [V2_HEAD % b'"data": [%b]' % FLAT]),
+    "v2 binary": (
+        lambda body: from_infer(body, str(len(V2_BINARY)), LIMITS),
+        [V2_BINARY + IMAGES.tobytes()],
+    ),
+    "v2 raw": (lambda body: from_infer(body, "0", LIMITS), [IMAGES[0].tobytes()]),
     "form": (
         lambda body: from_form(body, BOUNDARY, LIMITS).look(LIMITS),
         [form(("files", picture()), ("files", picture("GIF")))],
@@ -151,7 +153,7 @@ def test_any_content_type_is_taken_apart(value: str) -> None:
 
 @pytest.mark.parametrize("name", DECODERS)
 def test_the_undamaged_bodies_are_read(name: str) -> None:
-    """Else the damage done to them would prove nothing."""
+    """Otherwise the tests with damaged bodies would prove nothing."""
     decode, bodies = DECODERS[name]
     for body in bodies:
         if b"pictures" not in body:

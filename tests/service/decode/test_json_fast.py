@@ -1,9 +1,11 @@
-"""The reader of whole numbers reads what a JSON parser reads, or returns None."""
+"""Numbers read without a parser, and large bodies of every protocol read in pieces."""
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import orjson
@@ -12,8 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from service.decode import json_fast, json_images, labelled
 from service.decode.json_fast import FLAT, NESTED, NUMBERS, Form, read_plain
-from tests.service.decode.samples import digits
+from service.decode.v1 import from_classify, from_predict
+from service.decode.v2 import from_infer
+from service.errors import Fault, Malformed, TooLarge
+from service.types import Images, Limits
+from tests.service.decode.samples import JSON_EDITS, LIMITS, Edits, digits, edited
 
 
 def spaced(value: object) -> bytes:
@@ -87,31 +94,206 @@ def test_it_takes_no_image_of_the_other_form() -> None:
     assert read(orjson.dumps(digits()[:1].tolist())[1:-1]) is None
 
 
-EDITS = st.lists(
-    st.tuples(
-        st.integers(0, 1 << 20),
-        st.integers(0, 3),
-        st.sampled_from(
-            [b"", b"0", b"7", b",", b"[", b"]", b" ", b"\n", b".", b"-", b"],[", b"25"]
-        ),
-    ),
-    min_size=1,
-    max_size=4,
-)
-
-
-@given(edits=EDITS, name=st.sampled_from([*SHAPES]), with_spaces=st.booleans())
+@given(edits=JSON_EDITS, name=st.sampled_from([*SHAPES]), with_spaces=st.booleans())
 @settings(max_examples=400, deadline=None)
-def test_it_never_differs_from_the_parser(
-    edits: list[tuple[int, int, bytes]], name: str, with_spaces: bool
-) -> None:
+def test_it_never_differs_from_the_parser(edits: Edits, name: str, with_spaces: bool) -> None:
     form, shape = SHAPES[name]
     dump = spaced if with_spaces else orjson.dumps
-    text = dump(digits()[:2].reshape(shape).tolist())[1:-1]
-    for anywhere, length, replacement in edits:
-        place = anywhere % len(text)
-        text = text[:place] + replacement + text[place + length :]
+    text = edited(dump(digits()[:2].reshape(shape).tolist())[1:-1], edits)
     read_back = read(text, form)
     if read_back is not None:
         parsed = orjson.loads(b"[%b]" % text)
         assert read_back.reshape(shape).tolist() == parsed
+
+
+IMAGES = digits()[:60]
+SQUARES, LINES, VALUES = (IMAGES.reshape(s).tolist() for s in ((60, 28, 28), (60, 784), (-1,)))
+
+
+def infer(data: Any, count: int = 60, **more: Any) -> dict[str, Any]:
+    tensor = {"name": "image", "datatype": "UINT8", "shape": [count, 28, 28], "data": data}
+    return {"id": "x", "inputs": [tensor], "outputs": [{"name": "probabilities"}], **more}
+
+
+def named(images: Any) -> Any:
+    return [{"image": image} for image in images]
+
+
+def from_images(text: bytes, limits: Limits) -> Images:
+    images = json_images.from_json(text, limits)
+    assert isinstance(images, np.ndarray)
+    return images
+
+
+DECODERS: dict[str, Callable[[bytes, Limits], Images]] = {
+    "images": from_images,
+    "labelled": lambda text, limits: labelled.from_json(text, limits)[0],
+    "predict": lambda text, limits: from_predict(text, limits)[0],
+    "classify": from_classify,
+    "infer": lambda text, limits: from_infer(text, None, limits).images,
+}
+
+
+def good(count: int) -> list[tuple[str, Any]]:
+    """Returns bodies of so many images whose list can be set apart."""
+    images = digits()[:count]
+    nested, flat = images.tolist(), images.reshape(-1, 784).tolist()
+    floats = (images / 2 + 1).tolist()
+    b64 = [{"b64": base64.b64encode(image.tobytes()).decode()} for image in images]
+    return [
+        ("images", {"images": nested}),
+        ("images", {"images": floats}),
+        ("labelled", {"images": flat, "labels": [7] * count}),
+        ("labelled", {"labels": [7] * count, "images": floats}),
+        ("infer", infer(images.ravel().tolist(), count)),
+        ("infer", infer(flat, count)),
+        ("infer", infer(nested, count, parameters={})),
+        ("predict", {"instances": nested, "more": [1, {}]}),
+        ("predict", {"signature_name": "serving_default", "instances": flat}),
+        ("predict", {"instances": [*flat[:2], *nested[2:]]}),
+        ("predict", {"instances": named(flat), "more": [1, {}]}),
+        ("predict", {"instances": [*b64, *named(nested)]}),
+        ("predict", {"inputs": {"image": nested}, "signature_name": ""}),
+        ("predict", {"inputs": floats}),
+        ("classify", {"examples": named(floats)}),
+        ("classify", {"context": {"image": nested[0]}, "examples": [{}] * count}),
+    ]
+
+
+WHOLE: list[tuple[str, Any]] = [
+    ("infer", infer(LINES, more={"data": None})),
+    ("predict", {"instances": [SQUARES[0], *LINES[1:]]}),
+    ("predict", {"instances": [*SQUARES, {"image": SQUARES[0]}]}),
+    ("predict", {"instances": [*named(SQUARES), {"x": [{}], "image": SQUARES[0]}]}),
+]
+"""Bodies whose list cannot be set apart."""
+BAD: list[tuple[str, Any]] = [
+    ("infer", infer([0.5, *VALUES[1:]])),
+    ("infer", infer([True, *VALUES[1:]])),
+    ("infer", infer([*SQUARES[:30], *LINES[30:]])),
+    ("infer", infer(VALUES[1:])),
+    ("infer", infer([[0] * 28] * 280)),
+    ("infer", infer(VALUES) | {"id": VALUES}),
+    (
+        "infer",
+        {"inputs": [{"name": "image", "datatype": "UINT8", "shape": VALUES, "data": VALUES}]},
+    ),
+    ("infer", {"inputs": [{"name": VALUES}], "more": {"data": VALUES}}),
+    ("predict", {"instances": [*SQUARES[:-1], [[256] * 28] * 28]}),
+    ("predict", {"instances": (IMAGES / 255).tolist()}),
+    ("predict", {"instances": [*SQUARES, SQUARES[0][1:]]}),
+    ("predict", {"instances": [*LINES, [None] * 784]}),
+    ("predict", {"instances": SQUARES[0] * 20, "more": SQUARES}),
+    ("predict", {"inputs": VALUES[:5001]}),
+    ("predict", {"inputs": SQUARES[0] * 20}),
+    ("predict", {"instances": SQUARES, "inputs": SQUARES}),
+    ("predict", {"inputs": [], "more": {"instances": SQUARES}}),
+    ("predict", {"instances": named(image[1:] for image in SQUARES)}),
+    ("predict", {"instances": [*named(SQUARES), {"b64": "A"}, {"b64": 7}]}),
+    ("predict", {"instances": [{"image": SQUARES}] * 2}),
+    ("images", {"images": SQUARES, "more": {"images": SQUARES}}),
+]
+
+
+MANY_IMAGES = Limits(images=5000)
+
+
+def outcome(decoder: str, text: bytes, limits: Limits) -> Any:
+    """Returns the images as bytes, or the kind of the fault and its words."""
+    try:
+        return DECODERS[decoder](text, limits).tobytes()
+    except Fault as fault:
+        return type(fault), fault.detail, fault.flaws
+
+
+def both(
+    decoder: str, text: bytes, limits: Limits = MANY_IMAGES, piece: int = 1 << 16
+) -> list[Any]:
+    """Returns the outcome of a body read in pieces of this size, and of the body read whole."""
+    outcomes = []
+    for large in (0, len(text)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(json_images, "LARGE_BYTES", large)
+            patch.setattr(json_fast, "PIECE_BYTES", piece)
+            outcomes.append(outcome(decoder, text, limits))
+    return outcomes
+
+
+@pytest.mark.parametrize("spacing", [(",", ":"), (", ", ": "), (" ,\n", ":\t")])
+@pytest.mark.parametrize(("decoder", "content"), [*good(60), *WHOLE])
+def test_images_read_in_pieces_are_those_read_whole(
+    decoder: str, content: Any, spacing: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = json.dumps(content, separators=spacing).encode()
+    in_pieces, whole = both(decoder, text)
+    assert isinstance(whole, bytes)
+    assert in_pieces == whole
+    monkeypatch.setattr(json_images, "MOST_VALUES", 40_000)
+    monkeypatch.setattr(json_images, "LARGE_BYTES", 0)
+    again = outcome(decoder, text, MANY_IMAGES)
+    if (decoder, content) in WHOLE:
+        assert again[0] is TooLarge
+    else:
+        assert again == whole
+
+
+@pytest.mark.parametrize("limit", [59, 4096])
+@pytest.mark.parametrize(("decoder", "content"), BAD)
+def test_a_fault_found_in_pieces_has_the_words_of_one_found_in_the_whole(
+    decoder: str, content: Any, limit: int
+) -> None:
+    in_pieces, whole = both(decoder, json.dumps(content).encode(), Limits(images=limit))
+    assert not isinstance(whole, bytes)
+    assert in_pieces == whole
+
+
+@given(body=st.sampled_from(good(5)), edits=JSON_EDITS, piece=st.integers(1, 9000))
+@settings(max_examples=400, deadline=None)
+def test_a_damaged_body_has_the_same_outcome_in_pieces_and_whole(
+    body: tuple[str, Any], edits: Edits, piece: int
+) -> None:
+    decoder, content = body
+    text = edited(json.dumps(content, separators=(",", ":")).encode(), edits)
+    in_pieces, whole = both(decoder, text, piece=piece)
+    assert in_pieces == whole
+
+
+@pytest.mark.parametrize("end", [b",]", b", ]", b"],]", b",", b""])
+def test_a_comma_after_the_last_image_is_no_json_wherever_a_piece_ends(end: bytes) -> None:
+    images = [json.dumps(rows, separators=(",", ":")).encode() for rows in SQUARES]
+    for count in range(1, 60, 3):
+        text = b'{"instances":[' + b",".join(images[:count])
+        assert len(both("predict", text + b"]}")[0]) == count * 784
+        assert both("predict", text + end + b"}", piece=5000)[0][0] is Malformed
+
+
+def test_a_list_in_a_string_is_not_read() -> None:
+    for text in (
+        f":{SQUARES}",
+        f"\\:{SQUARES}",
+        f'":{SQUARES}"',
+        f'"instances": {SQUARES}',
+    ):
+        content = json.dumps({"more": text, "instances": SQUARES[:1]}).encode()
+        assert np.array_equal(from_predict(content, LIMITS)[0], IMAGES[:1])
+
+
+MANY = (np.arange(2000 * 784) % 256).reshape(2000, 784)
+
+
+@pytest.mark.parametrize("as_type", [int, float])
+@pytest.mark.parametrize("key", ["images", "instances"])
+def test_large_bodies_are_read_up_to_the_limit_of_images(key: str, as_type: type) -> None:
+    text = orjson.dumps({key: MANY.astype(as_type).tolist()})
+    decode = DECODERS["images" if key == "images" else "predict"]
+    assert np.array_equal(decode(text, LIMITS).reshape(2000, 784), MANY)
+    for damaged in (text.replace(b",9", b",09"), text.replace(b",9", b",NaN"), text[:-2] + b",]}"):
+        with pytest.raises(Malformed, match="not JSON between its bytes"):
+            decode(damaged, LIMITS)
+
+
+def test_many_values_that_cannot_be_read_in_pieces_are_too_large() -> None:
+    text = orjson.dumps({"instances": MANY.tolist(), "more": "\\"})
+    for body in (text, text[:-1], text.replace(b"instances", b"more", 1)):
+        with pytest.raises(TooLarge, match=r"more than 262,144 values .* or send them as bytes"):
+            from_predict(body, LIMITS)

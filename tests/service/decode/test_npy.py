@@ -1,4 +1,4 @@
-""".npy and .npz: every number type and order is read, nothing is unpickled, nothing is believed."""
+""".npy and .npz files: all number types are accepted; objects and false sizes are rejected."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from service.decode.npy import from_npy, read_npy, read_npz
 from service.errors import Fault, Invalid, Malformed, TooLarge
 from service.types import Limits
 from tests.service.decode.samples import LIMITS, digits, labels, npy, npz
 
-TYPES = ["u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8", "g"]
+TYPES = ["u1", "i1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8", "g"]
 
 
 def with_header(text: str, data: bytes = b"", version: bytes = b"\1\0") -> bytes:
@@ -31,28 +30,24 @@ def with_header(text: str, data: bytes = b"", version: bytes = b"\1\0") -> bytes
 def test_every_number_type_and_order_gives_the_same_images(
     kind: str, byte_order: Any, memory_order: Any
 ) -> None:
-    array = np.asarray(
-        digits()[:3].astype(np.dtype(kind).newbyteorder(byte_order)), order=memory_order
-    )
-    images = from_npy(npy(array), LIMITS)
+    original = digits()[:3] // (2 if kind == "i1" else 1)  # signed bytes reach 127
+    dtype = np.dtype(kind).newbyteorder(byte_order)
+    images = from_npy(npy(np.asarray(original.astype(dtype), order=memory_order)), LIMITS)
     assert images.dtype == np.uint8
     assert images.flags.c_contiguous
-    assert np.array_equal(images, digits()[:3])
+    assert np.array_equal(images, original)
 
 
-def test_signed_bytes_reach_127() -> None:
-    array = (digits()[:2] // 2).astype(np.int8)
-    assert np.array_equal(from_npy(npy(array), LIMITS), array)
-
-
-@pytest.mark.parametrize("shape", [(28, 28), (784,), (1, 28, 28), (1, 784), (1, 28, 28, 1)])
-def test_every_shape_of_one_image(shape: tuple[int, ...]) -> None:
-    assert np.array_equal(from_npy(npy(digits()[0].reshape(shape)), LIMITS), digits()[:1])
-
-
-@pytest.mark.parametrize("shape", [(28, 28, 28), (28, 784), (28, 28, 28, 1)])
-def test_every_shape_of_several(shape: tuple[int, ...]) -> None:
-    assert np.array_equal(from_npy(npy(digits()[:28].reshape(shape)), LIMITS), digits()[:28])
+@pytest.mark.parametrize(
+    ("count", "shape"),
+    [
+        *((1, shape) for shape in ((28, 28), (784,), (1, 28, 28), (1, 784), (1, 28, 28, 1))),
+        *((28, shape) for shape in ((28, 28, 28), (28, 784), (28, 28, 28, 1))),
+    ],
+)
+def test_every_shape_of_images_is_accepted(count: int, shape: tuple[int, ...]) -> None:
+    images = digits()[:count]
+    assert np.array_equal(from_npy(npy(images.reshape(shape)), LIMITS), images)
 
 
 @pytest.mark.parametrize(
@@ -63,13 +58,10 @@ def test_another_shape_is_told(shape: tuple[int, ...]) -> None:
         from_npy(npy(np.full(shape, 7, np.uint8)), LIMITS)
 
 
-@pytest.mark.parametrize("shape", [(0, 28, 28), (0, 784)])
-def test_no_images_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(Invalid, match="no images"):
-        from_npy(npy(np.zeros(shape, np.uint8)), LIMITS)
-
-
-def test_more_images_than_the_limit_are_too_large() -> None:
+def test_no_images_are_invalid_and_more_than_the_limit_are_too_large() -> None:
+    for shape in ((0, 28, 28), (0, 784)):
+        with pytest.raises(Invalid, match="no images"):
+            from_npy(npy(np.zeros(shape, np.uint8)), LIMITS)
     with pytest.raises(TooLarge, match="3 images; at most 2"):
         from_npy(npy(digits()[:3]), Limits(images=2))
 
@@ -111,21 +103,10 @@ def test_objects_are_never_unpickled() -> None:
             from_npy(npy(array), LIMITS)
 
 
-@pytest.mark.parametrize(
-    "array",
-    [
-        np.zeros((28, 28), bool),
-        np.zeros((28, 28), complex),
-        np.zeros((28, 28), "S4"),
-        np.zeros((28, 28), "U4"),
-        np.zeros((28, 28), "V4"),
-        np.zeros((28, 28), "M8[s]"),
-        np.zeros((28, 28), [("pixel", "u1")]),
-    ],
-)
-def test_what_is_no_number_is_invalid(array: NDArray[Any]) -> None:
+@pytest.mark.parametrize("kind", [bool, complex, "S4", "U4", "V4", "M8[s]", [("pixel", "u1")]])
+def test_an_element_that_is_not_a_number_is_invalid(kind: Any) -> None:
     with pytest.raises(Invalid, match="not an integer or float type"):
-        from_npy(npy(array), LIMITS)
+        from_npy(npy(np.zeros((28, 28), kind)), LIMITS)
 
 
 GOOD = "{'descr': '|u1', 'fortran_order': False, 'shape': (28, 28), }"
@@ -149,26 +130,16 @@ def test_headers_of_other_writers_are_read(text: str, version: bytes) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "",
-        "{}",
-        "28",
-        GOOD[:-1],
-        GOOD[1:],
-        GOOD + "x",
+        *("", "{}", "28", GOOD[:-1], GOOD[1:], GOOD + "x", "{" * 900, "(" * 900, "[" * 900),
         GOOD.replace("'shape'", "'size'"),
-        GOOD.replace("(28, 28)", "28"),
-        GOOD.replace("(28, 28)", "(28, -28)"),
-        GOOD.replace("(28, 28)", "(28, 2 8)"),
-        GOOD.replace("(28, 28)", "(28, 28.0)"),
-        GOOD.replace("False", "0"),
-        GOOD.replace("False", "'False'"),
-        GOOD.replace("'|u1'", "'|u3'"),
-        GOOD.replace("'|u1'", "'u99'"),
+        *(
+            GOOD.replace("(28, 28)", shape)
+            for shape in ("28", "(28, -28)", "(-28, -28)", "(28, 2 8)")
+        ),
+        *(GOOD.replace("(28, 28)", shape) for shape in ("(28, 28.0)", "(True, 784)")),
+        *(GOOD.replace("False", order) for order in ("0", "'False'", "__import__('os').abort()")),
+        *(GOOD.replace("'|u1'", kind) for kind in ("'|u3'", "'u99'", "7", "('u1', -1)")),
         GOOD.replace("}", "'more': True, }"),
-        GOOD.replace("False", "__import__('os').abort()"),
-        "{" * 900,
-        "(" * 900,
-        "[" * 900,
     ],
 )
 def test_a_header_that_is_none_is_malformed(text: str) -> None:

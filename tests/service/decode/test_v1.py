@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from service.decode.v1 import from_classify, from_predict
 from service.errors import Fault, Invalid, Malformed, TooLarge
 from service.types import Limits
-from tests.service.decode.samples import LIMITS, digits
+from tests.service.decode.samples import JSON, LIMITS, digits
 
 IMAGES = digits()[:2]
 ROWS: list[Any] = IMAGES.tolist()
@@ -129,15 +129,6 @@ def test_what_is_no_json_is_malformed(sent: bytes) -> None:
 def test_more_images_than_the_limit_are_too_large() -> None:
     with pytest.raises(TooLarge):
         from_predict(body(instances=ROWS), Limits(images=1))
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["image", "b64", "x"]), inner)
-    ),
-    max_leaves=8,
-)
 
 
 @settings(deadline=None)
