@@ -35,16 +35,11 @@ _ROW = b"[" + b",".join([b"0"] * SIDE) + b"]"
 
 
 class Form(NamedTuple):
-    """What the items of a list look like.
+    """What the items of a list look like."""
 
-    ``end`` matches the end of an item and the comma after it. ``item`` is the text of one item and
-    a comma, with 0 for each number, or empty for items with keys. ``numbers`` returns a view of the
-    columns with numbers, of a table that has an item in each row.
-    """
-
-    end: re.Pattern[bytes]
-    item: NDArray[np.uint8]
-    numbers: Callable[[NDArray[Any]], NDArray[Any]]
+    end: re.Pattern[bytes]  # matches the end of an item and the comma after it
+    item: NDArray[np.uint8]  # an item and a comma, 0 for each number; empty for items with keys
+    numbers: Callable[[NDArray[Any]], NDArray[Any]]  # returns the numbers' columns of a table
 
 
 NESTED = Form(

@@ -33,10 +33,8 @@ class InferRequest:
 
     images: Images
     id: str | None = None
-    binary: bool = False
-    """Whether the output follows the JSON of the answer as bytes, instead of numbers in it."""
-    classes: int = 0
-    """How many of the likeliest digits to name, as strings; 0 for the probabilities themselves."""
+    binary: bool = False  # the output follows the JSON of the answer as bytes
+    classes: int = 0  # the number of likeliest digits to name; 0 for the probabilities themselves
     timeout_s: float | None = None
 
 
@@ -65,9 +63,8 @@ def _json_bytes(header_length: str, body_bytes: int) -> int:
         raise Malformed("Inference-Header-Content-Length must be a whole number of bytes")
     size = int(header_length)
     if size > body_bytes:
-        raise Malformed(
-            f"Inference-Header-Content-Length is {size:,}, but the body has {body_bytes:,} bytes"
-        )
+        given = f"the body has {body_bytes:,} bytes"
+        raise Malformed(f"Inference-Header-Content-Length is {size:,}, but {given}")
     return size
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from service.decode.idx import read_idx
+from service.errors import Fault
 from service.types import Images, Limits
 
 MNIST = Path(__file__).parents[3] / "training" / "mnist"
@@ -103,3 +105,16 @@ def edited(text: bytes, edits: Edits) -> bytes:
         place = anywhere % (len(text) + 1)
         text = text[:place] + replacement + text[place + length :]
     return text
+
+
+Decoder = Callable[[bytes], object]
+
+
+def check(decode: Decoder, body: bytes) -> None:
+    """Checks that a decoder returns, or raises a fault of one short line."""
+    try:
+        decode(body)
+    except Fault as fault:
+        told = (fault.detail, *(flaw.message for flaw in fault.flaws))
+        if not all("\n" not in text and len(text) < 500 for text in told) or len(told) > 21:
+            raise AssertionError(told) from fault

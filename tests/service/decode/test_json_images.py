@@ -64,13 +64,12 @@ def test_spacing_does_not_matter(indent: int | None) -> None:
     assert np.array_equal(from_json(b"\r\n\t " + text + b" \n", LIMITS), digits()[:20])
 
 
-def test_fractions_are_rounded_half_to_even() -> None:
+def test_fractions_are_rounded_half_to_even_and_blank_images_are_accepted() -> None:
     numbers = [0.5, 1.5, 2.5, 254.5, 254.51, 0.49, 1e2, *[0] * 777]
-    assert from_json(body(numbers), LIMITS).ravel()[:7].tolist() == [0, 2, 2, 254, 255, 0, 100]
-
-
-def test_a_blank_image_is_read() -> None:
-    assert not from_json(body([0] * 784), LIMITS).any()
+    images = from_json(body(numbers, [0] * 784, [0] * 783 + [1.1]), LIMITS).reshape(3, 784)
+    assert images[0, :7].tolist() == [0, 2, 2, 254, 255, 0, 100]
+    assert not images[1].any()
+    assert images[2].max() == 1
 
 
 @pytest.mark.parametrize("peak", [1, 1.0, 0.5, 1e-9])
@@ -82,10 +81,6 @@ def test_an_image_scaled_to_0_1_is_named_among_good_ones(peak: float, before: in
         f"image {before}: its largest value is {peak:g}; it looks scaled to 0..1, send 0..255"
     )
     assert [(flaw.index, flaw.field) for flaw in caught.value.flaws] == [(before, "images")]
-
-
-def test_above_1_is_no_longer_suspect() -> None:
-    assert from_json(body([0] * 783 + [1.1]), LIMITS).max() == 1
 
 
 @pytest.mark.parametrize(
@@ -230,11 +225,12 @@ def test_pictures_are_read_beside_images() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        b'{"images":[' + b"[]," * 500_000 + b"[]]}",
-        b'{"images":[' + b"{}," * 500_000 + b"{}]}",
+        *(
+            b'{"images":[' + (item + b",") * 500_000 + item + b"]}"
+            for item in (b"[]", b"{}", b'""')
+        ),
         b'{"images":[[' + b"[]," * 500_000 + b"[]]]}",
         b'{"images":[' + b"1," * 5_000_000 + b"1]}",
-        b'{"images":["' + b'","' * 500_000 + b'"]}',
         b'{"pictures":[' + b"[]," * 500_000 + b"[]]}",
     ],
 )

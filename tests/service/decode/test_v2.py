@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.decode.v2 import from_infer
-from service.errors import Fault, Invalid, Malformed, TooLarge
+from service.errors import Invalid, Malformed, TooLarge
 from service.types import Limits
-from tests.service.decode.samples import JSON, LIMITS, digits
+from tests.service.decode.samples import JSON, LIMITS, check, digits
 
 IMAGES = digits()[:2]
 FLAT: list[int] = IMAGES.ravel().tolist()
@@ -34,6 +34,10 @@ def binary(blob: bytes = IMAGES.tobytes(), size: Any = None, **more: Any) -> tup
     parameters = {"binary_data_size": len(blob) if size is None else size}
     head = body(tensor(None, parameters=parameters), **more)
     return head + blob, str(len(head))
+
+
+def compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 def output(**parameters: Any) -> dict[str, Any]:
@@ -110,16 +114,8 @@ def test_timeout_is_in_microseconds_and_0_is_none(timeout: float, seconds: float
 
 
 OUTPUT = {"name": "probabilities"}
-SHAPES = (
-    "[2,784]",
-    "[28,28]",
-    "[2,28,28,1]",
-    "[-1,28,28]",
-    "[2,28.0,28]",
-    "[]",
-    "[true,28,28]",
-    "2",
-)
+SHAPES: tuple[Any, ...] = ([2, 784], [28, 28], [2, 28, 28, 1], [-1, 28, 28], [2.0, 28, 28])
+SHAPES += ([2, 28.0, 28], [], [True, 28, 28], "2")
 SHARED = {"shared_memory_region": "r", "shared_memory_byte_size": 784}
 
 
@@ -138,8 +134,8 @@ SHARED = {"shared_memory_region": "r", "shared_memory_byte_size": 784}
         (body(tensor(datatype="FP32")), 'datatype "FP32" is not supported; the model has UINT8'),
         (body(tensor(datatype=None)), "image: datatype null is not supported"),
         *(
-            (body(tensor(shape=json.loads(text))), f"shape {text} is not [n, 28, 28]")
-            for text in SHAPES
+            (body(tensor(shape=shape)), f"image: shape {compact(shape)} is not [n, 28, 28]")
+            for shape in SHAPES
         ),
         (body(tensor(shape=[0, 28, 28])), "image: no images"),
         (body(tensor(shape=[3, 28, 28])), "data has 1,568 numbers; shape [3, 28, 28] takes 2,352"),
@@ -211,15 +207,18 @@ def test_a_flaw_in_nested_data_is_named_by_its_place(change: Any, told: str) -> 
     assert caught.value.detail.startswith(f"image: {told}")
 
 
-@pytest.mark.parametrize("header", ["", "x", "-1", "+5", "1.5", "٣", "9" * 19])
-def test_a_header_that_is_no_number_is_refused(header: str) -> None:
-    with pytest.raises(Malformed, match="must be a whole number of bytes"):
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        *((text, "must be a whole number") for text in ("", "x", "-1", "+5", "1.5", "٣", "9" * 19)),
+        ("9999", "is 9,999, but the body has"),
+    ],
+)
+def test_a_header_that_is_not_a_number_of_bytes_of_the_body_is_malformed(
+    header: str, message: str
+) -> None:
+    with pytest.raises(Malformed, match=message):
         from_infer(body(), header, LIMITS)
-
-
-def test_a_header_over_the_body_is_refused() -> None:
-    with pytest.raises(Malformed, match="is 9,999, but the body has"):
-        from_infer(body(), "9999", LIMITS)
 
 
 @pytest.mark.parametrize("length", [0, 783, 785, 1568])
@@ -282,11 +281,9 @@ def test_more_images_than_the_limit_are_too_large_before_they_are_read() -> None
             from_infer(sent, None, Limits(images=2))
 
 
-@pytest.mark.parametrize("token", [b"NaN", b"Infinity", b"-Infinity"])
-def test_nan_tokens_are_malformed(token: bytes) -> None:
-    sent = body(tensor([0])).replace(b"[0]", b"[%b]" % token)
-    with pytest.raises(Malformed):
-        from_infer(sent, None, LIMITS)
+def test_a_nan_token_is_malformed() -> None:
+    with pytest.raises(Malformed, match="not JSON"):
+        from_infer(body(tensor([float("nan")])), None, LIMITS)
 
 
 KEYS = ["name", "shape", "datatype", "data", "parameters"]
@@ -300,10 +297,4 @@ def test_any_json_in_any_place_gives_a_request_or_a_fault(
     key: str, value: Any, place: str, other: Any
 ) -> None:
     content = {"inputs": [tensor(FLAT[:784], shape=[1, 28, 28]) | {key: value}], place: other}
-    told = ""
-    try:
-        from_infer(json.dumps(content).encode(), None, LIMITS)
-    except Fault as fault:
-        told = fault.detail
-    assert "\n" not in told
-    assert len(told) < 500
+    check(lambda sent: from_infer(sent, None, LIMITS), json.dumps(content).encode())
