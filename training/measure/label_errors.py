@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from service.types import Labels
 
-
 MNIST_TEST_IMAGES = 10_000
 # Index from 0, and the label that the file has.
 LABELS = {
