@@ -1,4 +1,4 @@
-"""The fault tree, and the two forms in which it is told."""
+"""The fault tree, and the two forms in which an answer reports a fault."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_no_two_faults_share_a_status_or_a_kind() -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_the_docstring_draws_every_fault_with_its_status(fault: type[Fault]) -> None:
+def test_the_docstring_shows_every_fault_with_its_status(fault: type[Fault]) -> None:
     if fault is not Fault:
         assert any(
             line.split()[1:3] == [fault.__name__, str(fault.status)]
@@ -39,7 +39,7 @@ def test_the_docstring_draws_every_fault_with_its_status(fault: type[Fault]) -> 
         )
 
 
-def test_a_fault_is_told_as_a_problem_with_its_flaws_and_headers() -> None:
+def test_a_fault_is_rendered_as_a_problem_with_its_flaws_and_headers() -> None:
     fault = QueueFull("no room", Flaw(3, "images", "x"), headers=((b"retry-after", b"2"),))
     reply = render(fault, "/predict")
     assert reply.status == 429

@@ -115,6 +115,6 @@ def check(decode: Decoder, body: bytes) -> None:
     try:
         decode(body)
     except Fault as fault:
-        told = (fault.detail, *(flaw.message for flaw in fault.flaws))
-        if not all("\n" not in text and len(text) < 500 for text in told) or len(told) > 21:
-            raise AssertionError(told) from fault
+        message = (fault.detail, *(flaw.message for flaw in fault.flaws))
+        if not all("\n" not in text and len(text) < 500 for text in message) or len(message) > 21:
+            raise AssertionError(message) from fault

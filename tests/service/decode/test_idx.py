@@ -1,4 +1,4 @@
-"""IDX: MNIST's own files are read, and each way of being damaged is told apart."""
+"""IDX: MNIST's own files are accepted, and each kind of damage has its own message."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_plain_and_gzip_read_the_same() -> None:
         (b"\x1f\x8b\x08 no gzip", "gzip data are"),
     ],
 )
-def test_damage_is_told_in_one_line(data: bytes, message: str) -> None:
+def test_damage_is_malformed(data: bytes, message: str) -> None:
     with pytest.raises(Malformed, match=message):
         read_idx(data)
 
@@ -52,6 +52,6 @@ def test_a_gzip_bomb_stops_at_the_limit() -> None:
         read_idx(gzip.compress(bytes(1_000_000)), limit_bytes=1000)
 
 
-def test_what_it_reads_back_is_what_was_written() -> None:
+def test_an_array_that_was_written_is_read_back() -> None:
     for array in (digits()[:2], labels()[:5], digits()[:0]):
         assert np.array_equal(read_idx(idx(array)), array)

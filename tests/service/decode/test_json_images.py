@@ -167,7 +167,7 @@ def test_many_faults_are_counted_and_the_first_20_listed(good: list[Any]) -> Non
         *((LARGE.replace(b"[0", b"[" + to, 1), "not JSON") for to in (b"00", b"0 0", b"NaN")),
     ],
 )
-def test_what_is_no_json_is_malformed(text: bytes, message: str) -> None:
+def test_a_text_that_is_not_json_is_malformed(text: bytes, message: str) -> None:
     with pytest.raises(Malformed, match=message) as caught:
         from_json(text, LIMITS)
     assert "\n" not in caught.value.detail

@@ -133,7 +133,7 @@ def pair(images: NDArray[Any], truth: NDArray[Any]) -> list[tuple[str, bytes]]:
         (pair(digits()[:2, :27], labels()[:2]), Invalid, r"images: has the shape \[2, 27, 28\]"),
     ],
 )  # fmt: skip
-def test_wrong_files_are_refused(
+def test_wrong_files_are_rejected(
     parts: list[tuple[str, bytes]], kind: type[Fault], message: str
 ) -> None:
     with pytest.raises(kind, match=message):

@@ -53,7 +53,7 @@ def test_every_shape_of_images_is_accepted(count: int, shape: tuple[int, ...]) -
 @pytest.mark.parametrize(
     "shape", [(), (1,), (783,), (28,), (27, 28), (28, 27), (28, 28, 1), (1, 1, 28, 28), (2, 785)]
 )
-def test_another_shape_is_told(shape: tuple[int, ...]) -> None:
+def test_another_shape_is_invalid(shape: tuple[int, ...]) -> None:
     with pytest.raises(Invalid, match=r"has the shape .*\[n,28,28\]"):
         from_npy(npy(np.full(shape, 7, np.uint8)), LIMITS)
 
@@ -79,7 +79,7 @@ def test_a_value_out_of_range_is_named(value: float, message: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["u1", "i4", "f4", "f8", "f2"])
-def test_an_array_scaled_to_0_1_is_refused_in_every_type(kind: str) -> None:
+def test_an_array_scaled_to_0_1_is_rejected_in_every_type(kind: str) -> None:
     array = (digits()[:2] / 255).round() if kind[0] in "iu" else digits()[:2] / 255
     with pytest.raises(
         Invalid, match=r"2 images .* image 0: its largest value is 1; it looks scaled"
@@ -123,7 +123,7 @@ GOOD = "{'descr': '|u1', 'fortran_order': False, 'shape': (28, 28), }"
     ],
 )
 @pytest.mark.parametrize("version", [b"\1\0", b"\2\0", b"\3\0"])
-def test_headers_of_other_writers_are_read(text: str, version: bytes) -> None:
+def test_headers_of_other_writers_are_accepted(text: str, version: bytes) -> None:
     assert from_npy(with_header(text, b"\7" * 784, version), LIMITS).shape == (1, 28, 28)
 
 
@@ -142,7 +142,7 @@ def test_headers_of_other_writers_are_read(text: str, version: bytes) -> None:
         GOOD.replace("}", "'more': True, }"),
     ],
 )
-def test_a_header_that_is_none_is_malformed(text: str) -> None:
+def test_a_damaged_header_is_malformed(text: str) -> None:
     with pytest.raises(Malformed, match=r"header is damaged|header declares"):
         from_npy(with_header(text, b"\7" * 784), LIMITS)
 
@@ -168,7 +168,7 @@ def test_damage_is_malformed(data: bytes, message: str) -> None:
 
 
 @pytest.mark.parametrize("shape", ["(100000, 28, 28)", f"({'9' * 300}, 28, 28)", "(0, 9)"])
-def test_a_header_that_lies_about_its_size_takes_no_memory(shape: str) -> None:
+def test_a_false_size_in_the_header_takes_no_memory(shape: str) -> None:
     body = with_header(GOOD.replace("(28, 28)", shape), b"\7" * 784)
     tracemalloc.start()
     with pytest.raises(Malformed, match="its header declares"):
@@ -184,14 +184,14 @@ def test_the_header_cache_gives_each_array_its_own_data() -> None:
 
 
 @pytest.mark.parametrize("compressed", [True, False])
-def test_npz_gives_its_arrays_by_name(compressed: bool) -> None:
+def test_npz_returns_its_arrays_by_name(compressed: bool) -> None:
     arrays = read_npz(npz(compressed=compressed, images=digits()[:9], labels=labels()[:9]))
     assert arrays.keys() == {"images", "labels"}
     assert np.array_equal(arrays["images"], digits()[:9])
     assert np.array_equal(arrays["labels"], labels()[:9])
 
 
-def test_npz_leaves_unread_what_is_not_asked_for() -> None:
+def test_npz_skips_arrays_that_were_not_requested() -> None:
     data = npz(images=digits()[:9], other=np.array([object()], dtype=object))
     assert read_npz(data, names=["images", "labels"]).keys() == {"images"}
     with pytest.raises(Malformed, match="objects"):
@@ -222,13 +222,13 @@ def zipped(*members: tuple[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> b
         (npz(a=labels()[:1900], b=labels()[:1900]), TooLarge, "more than 3,000 bytes"),
     ],
 )
-def test_a_damaged_or_hostile_npz_is_refused(data: bytes, kind: type[Fault], message: str) -> None:
+def test_a_damaged_or_hostile_npz_is_rejected(data: bytes, kind: type[Fault], message: str) -> None:
     with pytest.raises(kind, match=message):
         read_npz(data, limit_bytes=3000)
 
 
-def test_a_zip_bomb_that_lies_about_its_size_gives_no_more_than_it_says() -> None:
-    """The sizes in the directory are made small, so that only inflating would tell."""
+def test_a_zip_bomb_with_a_false_size_is_not_inflated() -> None:
+    """The sizes in the directory are too small, so only inflating would reveal the true ones."""
     honest = zipped(("images.npy", npy(np.zeros(5_000_000, np.uint8))))
     size = struct.pack("<I", len(npy(np.zeros(5_000_000, np.uint8))))
     assert honest.count(size) == 2

@@ -63,7 +63,7 @@ def test_the_context_is_under_every_example() -> None:
     assert np.array_equal(from_classify(sent, LIMITS), IMAGES[::-1])
 
 
-def test_the_signature_may_be_named_and_other_keys_are_passed_over() -> None:
+def test_the_signature_may_be_named_and_other_keys_are_ignored() -> None:
     for name in ("serving_default", ""):
         from_predict(body(signature_name=name, instances=ROWS, more=1), LIMITS)
 
@@ -75,7 +75,7 @@ def test_fractions_are_rounded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ([], "body: is a list; an object is expected"),
         ({}, 'either "instances" or "inputs" is expected'),
@@ -98,15 +98,15 @@ def test_fractions_are_rounded() -> None:
         ({"signature_name": 7, "instances": ROWS}, "signature_name: is a number; a string is"),
     ],
 )
-def test_a_flaw_is_named(content: Any, told: str) -> None:
+def test_a_flaw_is_named(content: Any, message: str) -> None:
     with pytest.raises(Invalid) as caught:
         from_predict(json.dumps(content).encode(), LIMITS)
-    assert told in caught.value.detail
+    assert message in caught.value.detail
     assert "\n" not in caught.value.detail
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ({}, 'body: "examples" is expected'),
         ({"examples": None}, "examples: is null; a list of images"),
@@ -114,14 +114,14 @@ def test_a_flaw_is_named(content: Any, told: str) -> None:
         ({"examples": [{}]}, 'image 0: has neither "image" nor "b64"'),
     ],
 )
-def test_a_flaw_in_examples_is_named(content: Any, told: str) -> None:
+def test_a_flaw_in_examples_is_named(content: Any, message: str) -> None:
     with pytest.raises(Invalid) as caught:
         from_classify(json.dumps(content).encode(), LIMITS)
-    assert told in caught.value.detail
+    assert message in caught.value.detail
 
 
 @pytest.mark.parametrize("sent", [b"", b"{", b'{"instances":[NaN]}', b'{"instances":[]} x'])
-def test_what_is_no_json_is_malformed(sent: bytes) -> None:
+def test_a_text_that_is_not_json_is_malformed(sent: bytes) -> None:
     with pytest.raises(Malformed):
         from_predict(sent, LIMITS)
 

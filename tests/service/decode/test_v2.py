@@ -1,4 +1,4 @@
-"""v2 requests: every form of a tensor is read to the same image, and each flaw is named."""
+"""v2 requests: every form of a tensor holds the same images, and each fault is named."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FLAT: list[int] = IMAGES.ravel().tolist()
 
 
 def tensor(data: Any = FLAT, **changed: Any) -> dict[str, Any]:
-    """The input as declared; a change to None takes the key out."""
+    """Returns the input as declared; a change to None removes the key."""
     whole = {"name": "image", "datatype": "UINT8", "shape": [2, 28, 28], "data": data} | changed
     return {key: value for key, value in whole.items() if value is not None}
 
@@ -46,7 +46,7 @@ def output(**parameters: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("shape", [(1568,), (2, 784), (2, 28, 28)])
-def test_flat_and_nested_data_are_read_alike(shape: tuple[int, ...]) -> None:
+def test_flat_and_nested_data_hold_the_same_images(shape: tuple[int, ...]) -> None:
     request = from_infer(body(tensor(IMAGES.reshape(shape).tolist())), None, LIMITS)
     assert np.array_equal(request.images, IMAGES)
     assert request.images.dtype == np.uint8
@@ -73,7 +73,7 @@ def test_a_header_over_all_json_reads_data_in_it() -> None:
     assert np.array_equal(from_infer(sent, str(len(sent)), LIMITS).images, IMAGES)
 
 
-def test_unknown_keys_and_parameters_are_passed_over() -> None:
+def test_unknown_keys_and_parameters_are_ignored() -> None:
     sent = body(
         tensor(parameters={"mine": 1}, more=2),
         parameters={"priority": 3, "sequence_id": 1, "mine": True},
@@ -120,7 +120,7 @@ SHARED = {"shared_memory_region": "r", "shared_memory_byte_size": 784}
 
 
 @pytest.mark.parametrize(
-    ("sent", "told"),
+    ("sent", "message"),
     [
         (b"[]", "an object with inputs"),
         *(
@@ -160,15 +160,15 @@ SHARED = {"shared_memory_region": "r", "shared_memory_byte_size": 784}
         (body(**output(**SHARED)), "shared memory is not supported"),
     ],
 )
-def test_a_flaw_is_named(sent: bytes, told: str) -> None:
+def test_a_flaw_is_named(sent: bytes, message: str) -> None:
     with pytest.raises(Invalid) as caught:
         from_infer(sent, None, LIMITS)
-    assert told in caught.value.detail
+    assert message in caught.value.detail
     assert "\n" not in caught.value.detail
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "message"),
     [
         (12.5, "image: data[3] is 12.5; UINT8 takes whole numbers from 0 to 255"),
         (0.1, "image: data[3] is 0.1; UINT8"),
@@ -181,14 +181,14 @@ def test_a_flaw_is_named(sent: bytes, told: str) -> None:
         ([7], "image: data[3] is a list; UINT8"),
     ],
 )
-def test_only_whole_numbers_from_0_to_255_are_uint8(value: Any, told: str) -> None:
+def test_only_whole_numbers_from_0_to_255_are_uint8(value: Any, message: str) -> None:
     with pytest.raises(Invalid) as caught:
         from_infer(body(tensor([*FLAT[:3], value, *FLAT[4:]])), None, LIMITS)
-    assert caught.value.detail.startswith(told)
+    assert caught.value.detail.startswith(message)
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (lambda rows: rows[1][5].pop(), "data[1] row 5 has 27 numbers; 28 rows of 28 or 784"),
         (lambda rows: rows[1].pop(), "data[1] has 27 rows; 28 rows of 28 or 784"),
@@ -199,12 +199,12 @@ def test_only_whole_numbers_from_0_to_255_are_uint8(value: Any, told: str) -> No
         (lambda rows: rows.__setitem__(1, FLAT[784:]), "data mixes images of 28 rows and of 784"),
     ],
 )
-def test_a_flaw_in_nested_data_is_named_by_its_place(change: Any, told: str) -> None:
+def test_a_flaw_in_nested_data_is_named_by_its_place(change: Any, message: str) -> None:
     rows = IMAGES.tolist()
     change(rows)
     with pytest.raises(Invalid) as caught:
         from_infer(body(tensor(rows)), None, LIMITS)
-    assert caught.value.detail.startswith(f"image: {told}")
+    assert caught.value.detail.startswith(f"image: {message}")
 
 
 @pytest.mark.parametrize(
@@ -228,39 +228,39 @@ def test_a_raw_body_is_exactly_one_image(length: int) -> None:
 
 
 @pytest.mark.parametrize("size", [1567, 1569, 0, -1, "1568", True, 1568.0])
-def test_a_binary_size_that_is_not_the_shapes_is_refused(size: Any) -> None:
+def test_a_binary_size_that_is_not_the_shapes_is_rejected(size: Any) -> None:
     sent, length = binary(size=size)
     with pytest.raises(Invalid, match=r"^image: binary_data_size is .* takes 1,568 bytes$"):
         from_infer(sent, length, LIMITS)
 
 
 @pytest.mark.parametrize("change", [b"", b"\0" * 2])
-def test_a_binary_part_that_is_cut_or_goes_on_is_refused(change: bytes) -> None:
+def test_a_binary_part_that_is_cut_or_goes_on_is_rejected(change: bytes) -> None:
     sent, length = binary()
     with pytest.raises(Malformed, match="the tensor takes 1,568"):
         from_infer(sent + change if change else sent[:-1], length, LIMITS)
 
 
-def test_a_binary_size_without_the_header_is_refused() -> None:
+def test_a_binary_size_without_the_header_is_rejected() -> None:
     parameters = {"binary_data_size": 1568}
     with pytest.raises(Malformed, match="0 bytes follow the JSON"):
         from_infer(body(tensor(None, parameters=parameters)), None, LIMITS)
 
 
-def test_data_and_binary_data_together_are_refused() -> None:
+def test_data_and_binary_data_together_are_rejected() -> None:
     sent = body(tensor(parameters={"binary_data_size": 1568}))
     with pytest.raises(Invalid, match="has both data and binary_data_size"):
         from_infer(sent + IMAGES.tobytes(), str(len(sent)), LIMITS)
 
 
-def test_bytes_that_no_tensor_claims_are_refused() -> None:
+def test_bytes_that_belong_to_no_tensor_are_rejected() -> None:
     sent = body()
     with pytest.raises(Malformed, match="4 bytes follow the JSON, and belong to no tensor"):
         from_infer(sent + b"more", str(len(sent)), LIMITS)
 
 
 @pytest.mark.parametrize("way", ["data", "binary", "raw"])
-def test_an_image_scaled_to_0_1_is_refused_in_every_form(way: str) -> None:
+def test_an_image_scaled_to_0_1_is_rejected_in_every_form(way: str) -> None:
     scaled = np.ones((1, 28, 28), np.uint8)
     if way == "raw":
         sent, header = scaled.tobytes(), "0"
