@@ -22,7 +22,7 @@ from service.types import PIXELS, SIDE, Images, Limits
 
 LARGE_BYTES = 8192
 """A JSON body over this, some three images, is read in pieces."""
-MOST_VALUES = 1 << 18
+MOST_VALUES = 1 << 17
 MOST_LISTS = 1 << 16
 """The parser holds the interpreter's lock; it reads this many values or lists in some 50 ms."""
 

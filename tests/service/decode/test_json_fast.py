@@ -295,5 +295,5 @@ def test_large_bodies_are_read_up_to_the_limit_of_images(key: str, as_type: type
 def test_many_values_that_cannot_be_read_in_pieces_are_too_large() -> None:
     text = orjson.dumps({"instances": MANY.tolist(), "more": "\\"})
     for body in (text, text[:-1], text.replace(b"instances", b"more", 1)):
-        with pytest.raises(TooLarge, match=r"more than 262,144 values .* or send them as bytes"):
+        with pytest.raises(TooLarge, match=r"more than 131,072 values .* or send them as bytes"):
             from_predict(body, LIMITS)
