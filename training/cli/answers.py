@@ -84,12 +84,16 @@ def _prune(repository: Repository, options: Namespace) -> Answer:
 
 
 def _import(repository: Repository, options: Namespace) -> Answer:
-    from training.cli.importing import import_file
-    from training.onnx_import.options import Wishes
+    from training.cli.importing import import_file, summary
+    from training.onnx_import.options import Options
 
-    report = import_file(repository, options.file, Wishes.of(vars(options)), options.data)
-    promote = _command(options, f"promote {report['version']}")
-    return Answer.of(report, tables.imported, f"to make it champion: {promote}")
+    report = import_file(repository, options.file, Options.of(vars(options)), options.data)
+    version, champion = report["version"], report["promotion"]["previous"]
+    diff = _command(options, f"diff {champion} {version}")
+    compare = f"compare: {diff}; " if champion else ""
+    promote = f"promote: {_command(options, f'promote {version}')}"
+    line = f"version {version} published, not promoted; {compare}{promote}"
+    return Answer.of(report, summary, line)
 
 
 _SUBCOMMANDS: Mapping[str, Callable[[Repository, Namespace], Answer]] = {

@@ -1,40 +1,54 @@
-"""Publishes a digit classifier from elsewhere as a version; ``models import`` in steps.
+"""Runs ``models import``: publishes an ONNX model from elsewhere as a version.
 
-What the stranger's file says is read, measured and proved in ``training.onnx_import``; what comes
-back from there is a model of the contract's form. It never becomes champion here: that is a word
-of its own.
+``training.onnx_import`` reads, measures and verifies the file, and returns a model of the
+contract's form. The import never promotes a version.
 """
 
 from __future__ import annotations
 
+import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any, TextIO
 
 from service.models.repository import Repository
+from training.cli import tables
+from training.cli.progress import Progress
 from training.measure import card
-from training.onnx_import.options import Wishes
-from training.onnx_import.sandbox import adopt_apart
-from training.registry.operations import Report
+from training.onnx_import.options import Options
+from training.onnx_import.sandbox import import_in_child
 from training.registry.promote import release
 from training.registry.publish import staging
 
 ARCHITECTURE = "imported"
+STEPS = {
+    "load": "loads the model",
+    "detect": "measures which layout, scale and ink the model expects",
+    "verify": "compares the wrapped model with the original one",
+    "measure": "measures damaged digits and non-digits",
+}
+# The forms that the summary lists, best first.
+MOST_FORMS = 5
 
 
-def import_file(repository: Repository, path: Path, wishes: Wishes, data: Path | None) -> Report:
-    """Takes the model at ``path`` in and publishes it as a new version.
+def import_file(
+    repository: Repository, path: Path, options: Options, data: Path | None
+) -> dict[str, Any]:
+    """Imports the model at ``path`` and publishes it as a version; returns the version's card.
 
-    Raises:
-        TrainingError: it cannot be taken in or published; one line says why.
+    Shows the steps on a terminal. Raises :class:`TrainingError`, whose text says in one line why
+    the import or the publishing is not possible.
     """
-    model, facts = adopt_apart(path, wishes, data)
+    with Steps(sys.stderr) as steps:
+        model, facts = import_in_child(path, options, data, steps.show)
     story = card.describe(
         architecture=ARCHITECTURE,
         parameters=facts["parameters"],
         opset=facts["opset"],
         ir_version=facts["ir_version"],
         data=facts["data"],
-        settings={name: value for name, value in asdict(wishes).items() if value is not None},
+        settings={name: value for name, value in asdict(options).items() if value is not None},
         training={},
         validation=None,
         test=facts["test"],
@@ -49,5 +63,67 @@ def import_file(repository: Repository, path: Path, wishes: Wishes, data: Path |
         staged = folder / "model.onnx"
         staged.write_bytes(model)
         convert.stamp(staged, card.story(story))
-        version, _ = release(folder, repository.root, story, wanted=False)
-    return {"version": str(version), **story}
+        version, decision = release(folder, repository.root, story, wanted=False)
+    return {"version": str(version), **story, "promotion": decision.as_dict()}
+
+
+class Steps:
+    """Shows on a terminal which step runs, how far it is, and how long each one took."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._progress = Progress(stream) if stream.isatty() else None
+        self._step = ""
+        self._started = 0.0
+
+    def __enter__(self) -> Steps:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if self._progress and kind is None:
+            self._end_step(self._progress)
+        elif self._progress:
+            self._progress.erase()
+
+    def show(self, step: str, done: float) -> None:
+        """Shows that the fraction ``done`` of a step is done."""
+        if not self._progress:
+            return
+        if step != self._step:
+            self._end_step(self._progress)
+            self._step, self._started = step, time.monotonic()
+            self._progress.note(step, STEPS[step])
+        else:
+            self._progress.bar(step, round(1000 * done), 1000, STEPS[step])
+
+    def _end_step(self, progress: Progress) -> None:
+        if self._step:
+            seconds = time.monotonic() - self._started
+            progress.stage(self._step, f"{STEPS[self._step]}: {seconds:.1f} s")
+
+
+def summary(report: tables.Report) -> list[str]:
+    """Returns what the import detected, and how accurate the version is."""
+    part, proof = report["imported"], report["verification"]
+    found, measured = part["found"], part["measured"]
+    keys = ("layout", "scale", "ink", "output", "answer")
+    table: list[tuple[str, ...]] = [(*map(str.upper, keys), "ACCURACY", "LOSS", "IMAGES")]
+    for form in measured[:MOST_FORMS]:
+        figures = (f"{form['accuracy']:.4f}", f"{form['loss']:.4f}", str(form["images"]))
+        table.append((*(form[key] for key in keys), *figures))
+    more = len(measured) - MOST_FORMS
+    kinds = "not measured on damaged digits and non-digits: the model is too slow"
+    if "doubt" in report:
+        kinds = tables.worst_kinds(report["robustness"], report["doubt"])
+    exporter = part["producer"] or "an unknown exporter"
+    output = f"output {found['output']}: {found['answer']}"
+    within = f"within {proof['largest_difference']:.1g} of the original model's"
+    return [
+        f"{part['file']}: from {exporter}, opset {part['opset']}, {report['parameters']:,} weights",
+        "measured on training images, each shifted by a pixel:",
+        *(f"  {line}" for line in tables.columns(table)),
+        *([f"  and {more} more (--json lists all)"] if more > 0 else []),
+        f"chosen: {found['layout']}, {found['scale']}, {found['ink']}; {output}",
+        f"verified on {proof['images']:,} images: probabilities {within}",
+        f"Test accuracy: {report['test']['accuracy']:.4f}",
+        kinds,
+    ]

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from service.cli.parser import Parser, add_models, add_version, parse, version_number
 from service.models.repository import Repository, RepositoryError
-from training.onnx_import.options import ANSWERS, INKS, LAYOUTS, SCALES, SIZES, scale_of
+from training.onnx_import.options import ANSWERS, INKS, LAYOUTS, SCALES, scale_of
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[Parser]"
 
@@ -88,8 +88,6 @@ def _add_import(subparsers: Subparsers) -> None:
     )
     text = "shape of the images: [n,1,28,28], [n,28,28,1], [n,784] or [n,28,28]"
     group.add_argument("--layout", choices=list(LAYOUTS), help=text)
-    text = "how to enlarge the images for a model that wants more than 28 x 28 pixels"
-    group.add_argument("--size", choices=SIZES[1:], help=text)
     names = ", ".join(scale.name for scale in SCALES)
     text = (
         f"scale of the pixels: {names}, or MEAN,DEVIATION of pixels from 0 to 1; "

@@ -19,12 +19,12 @@ def versions(report: Report) -> list[str]:
     """Returns a line for each version, in columns; the line of a damaged one has the reason."""
     if not report["versions"]:
         return ["no versions; train or models import FILE.onnx publishes one"]
-    return _columns([HEADINGS, *map(_cells, report["versions"])])
+    return columns([HEADINGS, *map(_cells, report["versions"])])
 
 
 def card(content: Report) -> list[str]:
     """Returns a line for each value of a card, with its path in the card."""
-    return _columns(list(_flat(content)))
+    return columns(list(_flat(content)))
 
 
 def verified(report: Report) -> list[str]:
@@ -90,38 +90,7 @@ def spread(report: Report) -> list[str]:
         values = (figure["mean"], figure["deviation"], min(figure["values"]), max(figure["values"]))
         table.append((name, *(f"{value:.5g}" for value in values)))
     versions, seeds = (", ".join(map(str, report[key])) for key in ("versions", "seeds"))
-    return [f"versions {versions}; seeds {seeds}", *_columns(table)]
-
-
-def imported(report: Report) -> list[str]:
-    """Returns how an imported model wants its images, and how accurate it is."""
-    part, proof = report["imported"], report["verification"]
-    found, original = part["found"], part["original"]
-    keys = ("layout", "size", "scale", "ink", "output", "answer")
-    table: list[tuple[str, ...]] = [(*map(str.upper, keys), "ACCURACY", "LOSS", "IMAGES")]
-    for form in part["measured"]:
-        figures = (f"{form['accuracy']:.4f}", f"{form['loss']:.4f}", str(form["images"]))
-        table.append((*(str(form[key]) for key in keys), *figures))
-    size = "" if found["size"] == "kept" else f" {found['size']}"
-    chosen = f"{found['layout']}{size}, {found['scale']}, {found['ink']}; {found['output']}"
-    way = "one image at a time" if part["one_at_a_time"] else "any batch at once"
-    producer = f"from {part['producer'] or 'an unknown producer'}, opset {part['opset']}"
-    reference = "the graph in float32" if original["changed"] else "the original file"
-    within = f"within {proof['largest_difference']:.1g} of {reference}"
-    kinds = "not measured on damaged digits and on non-digits: the model is too slow"
-    if "doubt" in report:
-        kinds = worst_kinds(report["robustness"], report["doubt"])
-    return [
-        f"{part['file']}: {producer}, {report['parameters']:,} weights",
-        "forms tried on training images, each shifted by a pixel:",
-        *(f"  {line}" for line in _columns(table)),
-        f"chosen: {chosen}: {found['answer']}; {way}",
-        f"verified on {proof['images']:,} images: {within}",
-        *_changed(original),
-        f"Test accuracy: {report['test']['accuracy']:.4f}",
-        kinds,
-        f"version {report['version']} is published and not promoted",
-    ]
+    return [f"versions {versions}; seeds {seeds}", *columns(table)]
 
 
 def worst_kinds(robustness: Mapping[str, float], doubt: Report) -> str:
@@ -136,16 +105,7 @@ def worst_kinds(robustness: Mapping[str, float], doubt: Report) -> str:
     )
 
 
-def _changed(original: Report) -> list[str]:
-    """Returns how far the changed graph of an imported model is from the original file."""
-    if not original["changed"]:
-        return []
-    same = f"the same digit on {original['same_digit']:,} of {original['images']:,} images"
-    by, within = original["by"], f"{original['largest_difference']:.1g}"
-    return [f"the changed graph and the original file (run by {by}): {same}, within {within}"]
-
-
-def _columns(table: Sequence[Sequence[str]]) -> list[str]:
+def columns(table: Sequence[Sequence[str]]) -> list[str]:
     """Returns the rows with aligned columns; a row that is shorter than the first ends freely."""
     full = [row for row in table if len(row) == len(table[0])]
     widths = [max(map(len, column)) for column in zip(*full, strict=True)]

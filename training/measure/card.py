@@ -23,7 +23,7 @@ UTC, durations seconds, figures that do not exist null:
                    the calibration error (service.answer.scores.ReliabilityBin)
     robustness     {corruption: accuracy} on all test images, damaged, and on printed digits
     doubt          where doubt begins and what it catches (measure.robustness.doubt); the service
-                   reads its score and threshold. Of an imported version see onnx_import.measure
+                   reads its score and threshold. Of an imported version see onnx_import.pipeline
     verification   the figures of the proof of model.onnx (export.verify.Verification); of one in
                    8 bits, parent: the proof of the float32 file it is made of
     imported       of a version that came from elsewhere only: {file, sha256, size_bytes,

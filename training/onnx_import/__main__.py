@@ -1,4 +1,4 @@
-"""The child of ``sandbox``: ``python -m training.onnx_import REQUEST``; it answers on stdout."""
+"""The child process of ``sandbox``: ``python -m training.onnx_import REQUEST``."""
 
 from __future__ import annotations
 
@@ -7,53 +7,60 @@ import os
 import resource
 import sys
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from training.data.loading import DataError, load
 from training.errors import TrainingError
-from training.onnx_import.measure import fare
-from training.onnx_import.options import Wishes
+from training.onnx_import.options import Options
 from training.onnx_import.original import one_line
-from training.onnx_import.pipeline import adopt
+from training.onnx_import.pipeline import import_model, measure_import
+from training.onnx_import.read import printable
 from training.onnx_import.sandbox import Limits
 
 
 def main(request: dict[str, Any]) -> None:
-    """Answers one request, within its limits."""
-    # Whatever a library prints goes elsewhere.
+    """Imports one file within the limits of the request and writes the result to stdout."""
+    # Libraries print to stdout; their text goes to stderr.
     channel = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     limits = Limits(**request["limits"])
-    _limit(limits.memory_bytes)
+    _limit_memory_and_files(limits.memory_bytes)
 
-    def enter(step: str) -> None:
-        _tell(channel, {"step": step})
-        spent = resource.getrusage(resource.RUSAGE_SELF)
-        seconds = int(spent.ru_utime + spent.ru_stime) + getattr(limits, f"{step}_s")
-        _lower(resource.RLIMIT_CPU, seconds)
+    def send(**message: Any) -> None:
+        channel.write(json.dumps(message).encode() + b"\n")
+        channel.flush()
 
-    path, wishes = Path(request["path"]), Wishes.of(request["wishes"])
-    data = None if request["data"] is None else Path(request["data"])
+    def report(step: str, done: float) -> None:
+        send(step=step, done=done)
+        if done == 0:
+            spent = resource.getrusage(resource.RUSAGE_SELF)
+            seconds = int(spent.ru_utime + spent.ru_stime) + getattr(limits, f"{step}_s")
+            _lower(resource.RLIMIT_CPU, seconds)
+
+    def fail(why: str) -> None:
+        send(failure=printable(why, 1000))
+
+    path, data = Path(request["path"]), request["data"]
+    name = path.name or str(path)
     try:
-        dataset = load(data)
-        adopted = adopt(path, wishes, dataset, enter)
-        facts = adopted.facts | fare(adopted, dataset)
+        dataset = load(data and Path(data))
+        model, facts = import_model(path, Options(**request["options"]), dataset, report)
+        facts |= measure_import(model, facts, dataset, report)
     except DataError as error:
-        _tell(channel, {"failure": str(error)})
+        fail(str(error))
     except TrainingError as error:
-        _tell(channel, {"failure": f"{path.name or path}: {error}"})
+        fail(f"{name}: {error}")
     except MemoryError:
-        _tell(channel, {"failure": f"{path.name}: it needs more memory than is allowed"})
-    except Exception as error:  # noqa: BLE001 - what a file can be, nobody has foreseen in full
-        told = one_line(error) or type(error).__name__
-        _tell(channel, {"failure": f"{path.name}: it is malformed: {told}"})
+        fail(f"{name}: it needs more memory than the limit of {limits.memory_bytes:,} bytes")
+    except Exception as error:  # noqa: BLE001 - a malformed file fails in many ways
+        fail(f"{name}: it is malformed: {one_line(error) or type(error).__name__}")
     else:
-        _tell(channel, {"size_bytes": len(adopted.model), "facts": facts})
-        channel.write(adopted.model)
+        send(bytes=len(model), facts=facts)
+        channel.write(model)
 
 
-def _limit(memory_bytes: int) -> None:
-    """No file may be written, no memory beyond the limit taken, no core dumped."""
+def _limit_memory_and_files(memory_bytes: int) -> None:
+    """Allows no written file, no core dump, and so much memory beyond what is in use now."""
     _lower(resource.RLIMIT_FSIZE, 0)
     _lower(resource.RLIMIT_CORE, 0)
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
@@ -61,14 +68,9 @@ def _limit(memory_bytes: int) -> None:
 
 
 def _lower(kind: int, value: int) -> None:
-    """Sets a limit, as far as the one that the system has set allows."""
-    _, most = resource.getrlimit(kind)
-    resource.setrlimit(kind, (value if most == resource.RLIM_INFINITY else min(value, most), most))
-
-
-def _tell(channel: BinaryIO, what: dict[str, Any]) -> None:
-    channel.write(json.dumps(what).encode() + b"\n")
-    channel.flush()
+    """Sets a limit, at most the one that the system has set."""
+    _, hard = resource.getrlimit(kind)
+    resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
 
 
 if __name__ == "__main__":

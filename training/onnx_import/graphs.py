@@ -1,93 +1,87 @@
-"""What reading and changing an ONNX graph takes: walks into inner graphs, names, element types."""
+"""Walks through ONNX graphs, removes what no output needs, and builds chains of nodes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-from onnx import GraphProto, ModelProto, NodeProto
+import numpy as np
+from numpy.typing import ArrayLike
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-STANDARD = {"", "ai.onnx"}  # two spellings of one operator set
+STANDARD = {"", "ai.onnx"}  # two names of one operator set
 
 
 def opset(model: ModelProto) -> int:
-    """The version of the standard operator set; 1 where the model declares none."""
-    return max(
-        (entry.version for entry in model.opset_import if entry.domain in STANDARD), default=1
-    )
-
-
-def inner_graphs(node: NodeProto) -> Iterator[GraphProto]:
-    """The graphs in a node's attributes: bodies of loops, branches of conditions."""
-    for attribute in node.attribute:
-        if attribute.HasField("g"):
-            yield attribute.g
-        yield from attribute.graphs
+    """Returns the version of the standard operator set; 1 where the model declares none."""
+    versions = [entry.version for entry in model.opset_import if entry.domain in STANDARD]
+    return max(versions, default=1)
 
 
 def every_graph(graph: GraphProto) -> Iterator[GraphProto]:
-    """The graph and all graphs within."""
+    """Yields the graph and the graphs in its nodes: bodies of loops, branches of conditions."""
     yield graph
     for node in graph.node:
-        for inner in inner_graphs(node):
-            yield from every_graph(inner)
-
-
-def every_node(graph: GraphProto) -> Iterator[NodeProto]:
-    """The nodes of the graph and of all graphs within."""
-    for one in every_graph(graph):
-        yield from one.node
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from every_graph(attribute.g)
 
 
 def reads(node: NodeProto) -> set[str]:
-    """The tensors a node needs, those that its inner graphs take from outside among them."""
-    names = {name for name in node.input if name}
-    for inner in inner_graphs(node):
-        own = {value.name for value in [*inner.input, *inner.initializer]}
-        needed = {value.name for value in inner.output}
-        for within in inner.node:
-            needed |= reads(within)
-            own.update(within.output)
-        names |= needed - own
+    """Returns the names of the tensors that a node and the graphs in it read."""
+    names = set(node.input)
+    for graph in list(every_graph(GraphProto(node=[node])))[1:]:
+        names.update(value.name for value in graph.output)
+        names.update(name for inner in graph.node for name in inner.input)
     return names
 
 
 def keep_needed(graph: GraphProto) -> None:
-    """Removes the nodes and weights that none of the graph's outputs needs."""
+    """Removes the nodes, weights and inputs that none of the graph's outputs needs.
+
+    Removes weights from the inputs too: before IR version 4, files listed them there.
+    """
     needed = {value.name for value in graph.output}
-    kept: list[NodeProto] = []
+    nodes: list[NodeProto] = []
     for node in reversed(graph.node):
         if needed.intersection(node.output):
-            kept.append(node)
+            nodes.insert(0, node)
             needed |= reads(node)
-    del graph.node[:]
-    graph.node.extend(reversed(kept))
-    for values in (graph.initializer, graph.input):
-        for index in reversed(range(len(values))):
-            if values[index].name not in needed:
-                del values[index]
-    for index in reversed(range(len(graph.sparse_initializer))):
-        if graph.sparse_initializer[index].values.name not in needed:
-            del graph.sparse_initializer[index]
+    weights = {tensor.name for tensor in graph.initializer}
+    replace(graph.node, nodes)
+    replace(graph.initializer, [tensor for tensor in graph.initializer if tensor.name in needed])
+    replace(graph.input, [value for value in graph.input if value.name in needed - weights])
 
 
-def rename(graph: GraphProto, names: Mapping[str, str]) -> None:
-    """Renames tensors throughout: inner graphs see the names of the outer ones."""
-    for one in every_graph(graph):
-        for node in one.node:
-            node.input[:] = [names.get(name, name) for name in node.input]
-            node.output[:] = [names.get(name, name) for name in node.output]
-        for value in [*one.input, *one.output, *one.initializer]:
-            value.name = names.get(value.name, value.name)
-        for sparse in one.sparse_initializer:
-            sparse.values.name = names.get(sparse.values.name, sparse.values.name)
+def replace(field: Any, values: Sequence[Any]) -> None:
+    """Replaces the values of a repeated protobuf field."""
+    del field[:]
+    field.extend(values)
 
 
-def every_name(graph: GraphProto) -> set[str]:
-    """The names of all tensors, inner graphs' among them."""
-    names: set[str] = set()
-    for one in every_graph(graph):
-        names.update(value.name for value in [*one.input, *one.output, *one.initializer])
-        names.update(sparse.values.name for sparse in one.sparse_initializer)
-        for node in one.node:
-            names.update([*node.input, *node.output])
-    return names
+class Chain:
+    """Builds nodes one after the other, with the constants that they need.
+
+    ``end`` is the name of the last node's output. Every other name begins with ``prefix``.
+    """
+
+    def __init__(self, start: str, prefix: str) -> None:
+        self.end, self.prefix = start, prefix
+        self.nodes: list[NodeProto] = []
+        self.constants: list[TensorProto] = []
+
+    def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
+        """Adds a node and returns the name of its output, the new end."""
+        self.end = f"{self.prefix}{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, inputs, [self.end], **attributes))
+        return self.end
+
+    def finish(self, name: str) -> None:
+        """Names the last node's output."""
+        self.end = self.nodes[-1].output[0] = name
+
+    def constant(self, values: ArrayLike, dtype: type[np.number[Any]] = np.float32) -> str:
+        """Adds a constant and returns its name."""
+        name = f"{self.prefix}constant_{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.asarray(values, dtype), name))
+        return name

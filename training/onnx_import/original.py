@@ -1,4 +1,4 @@
-"""Runs a stranger's model as it came, whatever its batch, on images in the form it wants."""
+"""Runs the original model on images in the form that it expects."""
 
 from __future__ import annotations
 
@@ -11,19 +11,18 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from service.types import Images
-from training.onnx_import import AdoptError
-from training.onnx_import.layouts import INPUTS, Layout
-from training.onnx_import.pixels import Pixels
+from training.errors import TrainingError
+from training.onnx_import.graphs import opset
+from training.onnx_import.inputs import TYPES, Pixels, Shape
+from training.onnx_import.options import LAYOUTS
 
 BATCH = 64
+# ONNX Runtime's messages begin with a place in its source.
 PLACE = re.compile(r"/onnxruntime_src/.*?\) (?=[A-Z])")
 
 
-class Stranger:
-    """A loaded model, with one input and outputs of floating point numbers.
-
-    Raises :class:`AdoptError` where the runtime does not load it.
-    """
+class Original:
+    """An ONNX Runtime session. Raises :class:`TrainingError` if the model does not load."""
 
     def __init__(self, model: ModelProto) -> None:
         options = ort.SessionOptions()
@@ -33,24 +32,23 @@ class Stranger:
             self._session = ort.InferenceSession(
                 model.SerializeToString(), options, providers=["CPUExecutionProvider"]
             )
-        except Exception as error:  # whatever ONNX Runtime raises
-            raise AdoptError(
-                f"ONNX Runtime {ort.__version__} cannot load it: {one_line(error)}"
-            ) from error
+        except Exception as error:  # ONNX Runtime raises many kinds
+            versions = f"opset {opset(model)}, IR version {model.ir_version}"
+            why = f"ONNX Runtime {ort.__version__} cannot load it ({versions}): {one_line(error)}"
+            raise TrainingError(why) from error
         self.input = model.graph.input[0].name
-        self.dtype = np.dtype(INPUTS[model.graph.input[0].type.tensor_type.elem_type])
-        self.outputs = [value.name for value in self._session.get_outputs()]
+        self.dtype = np.dtype(TYPES[model.graph.input[0].type.tensor_type.elem_type])
+        self.outputs = [value.name for value in model.graph.output]
 
-    def run(self, images: Images, pixels: Pixels, layout: Layout) -> dict[str, NDArray[Any]]:
-        """Every output's values for images (n, 28, 28) uint8, one row an image: (n, values).
+    def run(self, images: Images, pixels: Pixels, shape: Shape) -> dict[str, NDArray[Any]]:
+        """Runs images (n, 28, 28) uint8; returns each output's values (n, values), by name.
 
-        Raises:
-            AdoptError: the runtime does not run it.
+        Leaves out an output that does not hold the same number of values for each image. Raises
+        :class:`TrainingError` if ONNX Runtime fails.
         """
-        size = BATCH if layout.batch is None else layout.batch or 1
+        size = shape.batch or BATCH
         parts = [
-            self._run(images[at : at + size], pixels, layout, size)
-            for at in range(0, len(images), size)
+            self._run(images[at : at + size], pixels, shape) for at in range(0, len(images), size)
         ]
         return {
             name: np.concatenate([part[name] for part in parts])
@@ -58,18 +56,16 @@ class Stranger:
             if all(name in part for part in parts)
         }
 
-    def _run(
-        self, images: Images, pixels: Pixels, layout: Layout, size: int
-    ) -> dict[str, NDArray[Any]]:
+    def _run(self, images: Images, pixels: Pixels, shape: Shape) -> dict[str, NDArray[Any]]:
         count = len(images)
-        if layout.batch and count < size:
-            images = np.pad(images, ((0, size - count), (0, 0), (0, 0)))
+        missing = (shape.batch or count) - count
+        images = np.pad(images, ((0, missing), (0, 0), (0, 0)))
         fed = pixels.array(images).astype(self.dtype)
+        fed = fed.reshape(-1, *LAYOUTS[shape.layout])
         try:
-            values = self._session.run(self.outputs, {self.input: layout.arrange(fed)})
-        except Exception as error:  # whatever ONNX Runtime raises
-            raise AdoptError(f"it does not run: {one_line(error)}") from error
-        # Ten numbers an image, whatever axes of length 1 are about them.
+            values = self._session.run(self.outputs, {self.input: fed})
+        except Exception as error:  # ONNX Runtime raises many kinds
+            raise TrainingError(f"it does not run: {one_line(error)}") from error
         return {
             name: value.reshape(len(images), -1)[:count]
             for name, value in zip(self.outputs, values, strict=True)
@@ -78,6 +74,6 @@ class Stranger:
 
 
 def one_line(error: BaseException) -> str:
-    """An exception's text on one line, without the place in the runtime's source that it names."""
+    """Returns an exception's text on one line, without the place in ONNX Runtime's source."""
     text = " ".join(str(error).split()).removeprefix("[ONNXRuntimeError] : ")
     return PLACE.sub("", text)[:500]

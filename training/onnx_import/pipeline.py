@@ -1,107 +1,97 @@
-"""From a stranger's file to a proved model of the contract's form, in visible steps."""
+"""Runs the steps of the import: from a file to a verified model and the facts for its card."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import ModelProto
 
 from service.types import Images, Labels
 from training.data.loading import Dataset
 from training.export.convert import IR_VERSION
-from training.onnx_import import AdoptError, detect, printable, simplify
+from training.export.verify import LARGEST_BATCH
+from training.measure.measure import measure
+from training.onnx_import import simplify
+from training.onnx_import.detect import SECOND, Form, detect, shifted
 from training.onnx_import.graphs import opset
-from training.onnx_import.layouts import Layout, layouts
-from training.onnx_import.options import Wishes
-from training.onnx_import.original import Stranger
-from training.onnx_import.read import Source, read
-from training.onnx_import.verify import Proof, prove
+from training.onnx_import.inputs import shapes
+from training.onnx_import.options import Options
+from training.onnx_import.original import Original
+from training.onnx_import.read import Source, printable, read
+from training.onnx_import.verify import verify_import
+from training.onnx_import.wrap import wrap
 
-# Which training images are measured on.
-SEED = 0
+Report = Callable[[str, float], None]
+"""Receives the step that runs (load, detect, verify, measure) and the fraction of it done."""
 
-
-@dataclass(frozen=True, slots=True)
-class Adopted:
-    """The model file's bytes, and what the card says of it, in JSON's types."""
-
-    model: bytes
-    facts: dict[str, Any]
+LONGEST_MEASURE_S = 300
+# What `measure` runs: so many times the test images, and so many images besides.
+TIMES, MORE = 12, 17_000
 
 
-def adopt(path: Path, wishes: Wishes, dataset: Dataset, enter: Callable[[str], None]) -> Adopted:
-    """Takes in the model at ``path``; ``enter`` is called with the name of each step.
+def import_model(
+    path: Path, options: Options, dataset: Dataset, report: Report
+) -> tuple[bytes, dict[str, Any]]:
+    """Reads, simplifies, wraps and verifies a model; returns it and the facts for its card.
 
-    Raises:
-        AdoptError: the file cannot be taken in.
+    Raises :class:`TrainingError`, whose text says in one line why the import is not possible.
     """
-    enter("load")
+    report("load", 0)
     source = read(path)
-    came, cuts = _usable(simplify.plain(source.model), wishes.output)
-    stranger, fitting = _load(came, source, wishes)
+    exposed = simplify.expose(source.model, options.output)
+    names = [value.name for value in exposed.graph.output]
+    standard = {name: simplify.standardise(exposed, name) for name in names}
+    fitting = shapes(exposed, options.layout)
+    original = Original(exposed)
 
-    enter("measure")
-    forms = detect.guess(stranger, fitting, *samples(dataset), wishes)
+    report("detect", 0)
 
-    enter("prove")
-    best = forms[0]
-    proof = prove(came, cuts[best.output], best, dataset)
-    facts = _facts(source, cuts[best.output], forms, proof)
-    data_facts = {"files": dataset.hashes, "test_images": len(dataset.test_images)}
-    return Adopted(proof.model, {**facts, "data": data_facts})
+    progress = partial(report, "detect")
+    forms = detect(original, fitting, *samples(dataset), options=options, progress=progress)
+
+    report("verify", 0)
+    best = standard[forms[0].output]
+    model = wrap(best, forms[0]).SerializeToString(deterministic=True)
+    return model, {
+        "parameters": simplify.parameters(best.graph),
+        "opset": opset(best),
+        "ir_version": max(IR_VERSION, best.ir_version),
+        "imported": _describe(source, forms),
+        **verify_import(model, Original(best), original, forms[0], dataset),
+        "data": {"files": dataset.hashes, "test_images": len(dataset.test_images)},
+    }
+
+
+def measure_import(
+    model: bytes, facts: dict[str, Any], dataset: Dataset, report: Report
+) -> dict[str, Any]:
+    """Returns the card's ``test``, ``robustness`` and ``doubt``, as of a trained version.
+
+    Returns nothing where that would take more than :data:`LONGEST_MEASURE_S`. The threshold of
+    doubt is chosen on shifted training images, since the model may have been trained on any image.
+    """
+    report("measure", 0)
+    batch_ms = facts["verification"]["milliseconds_per_run"][str(LARGEST_BATCH)]
+    count = TIMES * len(dataset.test_images) + MORE
+    if count / LARGEST_BATCH * batch_ms > 1000 * LONGEST_MEASURE_S:
+        return {}
+    digits, _ = samples(dataset)
+    return measure(model, dataset, digits, non_digits=False).as_parts()
 
 
 def samples(dataset: Dataset) -> tuple[Images, Labels]:
-    """Training images to measure on, (n, 28, 28), each moved by a pixel, and their labels."""
-    order = np.random.default_rng(SEED).permutation(len(dataset.train_images))[: detect.SECOND]
-    return detect.moved(dataset.train_images[order]), dataset.train_labels[order]
+    """Returns shifted training images (n, 28, 28) to measure on, and their labels (n,)."""
+    order = np.random.default_rng(0).permutation(len(dataset.train_images))[:SECOND]
+    return shifted(dataset.train_images[order]), dataset.train_labels[order]
 
 
-def _usable(model: ModelProto, wished: str | None) -> tuple[ModelProto, dict[str, ModelProto]]:
-    """The model with the outputs that can be taken in, and the model cut to each of them.
-
-    Raises:
-        AdoptError: none can.
-    """
-    names = [value.name for value in model.graph.output]
-    if wished is not None and wished not in names:
-        raise AdoptError(f"it has no output {wished!r}; it has {', '.join(names)}")
-    cuts, failures = {}, []
-    for name in names if wished is None else [wished]:
-        try:
-            cuts[name] = simplify.cut(model, name)
-        except AdoptError as error:
-            failures.append(error)
-    if not cuts:
-        raise failures[0]
-    return simplify.only(model, cuts), cuts
-
-
-def _load(came: ModelProto, source: Source, wishes: Wishes) -> tuple[Stranger, list[Layout]]:
-    """Loads the model and runs it for the first time: gives the layouts that it takes."""
-    found = detect.wished(layouts(came), wishes)
-    numbers = f"the file: opset {opset(source.model)}, IR version {source.model.ir_version}"
-    try:
-        stranger = Stranger(came)
-    except AdoptError as error:
-        # The runtime lacks many kernels for float64, and some for float16.
-        try:
-            stranger = Stranger(simplify.widened(came))
-        except AdoptError:
-            raise AdoptError(f"{error} ({numbers})") from error
-    return stranger, detect.running(stranger, found)
-
-
-def _facts(
-    source: Source, cut: ModelProto, forms: list[detect.Form], proof: Proof
-) -> dict[str, Any]:
-    """What the card says of the model, in the card's own parts."""
+def _describe(source: Source, forms: list[Form]) -> dict[str, Any]:
+    """Returns the part ``imported`` of the card."""
     model = source.model
-    imported = {
+    return {
         "file": printable(source.name),
         "sha256": source.sha256,
         "size_bytes": source.size_bytes,
@@ -110,15 +100,5 @@ def _facts(
         "opset": opset(model),
         "ir_version": model.ir_version,
         "found": forms[0].as_dict(),
-        "one_at_a_time": proof.alone,
-        "original": proof.original,
         "measured": [form.as_dict() for form in forms],
-    }
-    return {
-        "parameters": simplify.parameters(cut.graph),
-        "opset": opset(cut),
-        "ir_version": max(IR_VERSION, cut.ir_version),
-        "imported": imported,
-        "test": proof.test.as_dict(),
-        "verification": proof.verification.as_dict(),
     }

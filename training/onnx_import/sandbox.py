@@ -1,8 +1,7 @@
-"""Takes a stranger's file in within a process of its own, with limits on time and memory.
+"""Imports a file in a child process with limits on time and memory.
 
-A graph may loop for ever, ask for more memory than there is, or hit a fault in a library that
-parses it. All of that happens in a child that can write no file; the parent gets JSON, and the
-bytes of a model that was already run on every image it will ever be checked with.
+A graph may loop forever, ask for more memory than there is, or crash a library that parses it. The
+child writes no file. The parent receives JSON, and the bytes of a model that already ran.
 """
 
 from __future__ import annotations
@@ -12,109 +11,98 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
+from training.errors import TrainingError
 from training.interrupt import held
-from training.onnx_import import AdoptError
-from training.onnx_import.options import Wishes
+from training.onnx_import.options import Options
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a child may use: seconds of processor time for each step, and memory.
-
-    What takes longer than that to load or to read its first digit is of no use as a service; to
-    measure and to prove, thousands of digits are read.
-    """
+    """What the child may use: seconds of processor time in each step, and bytes of memory."""
 
     load_s: int = 30
-    measure_s: int = 600
-    prove_s: int = 1800
+    detect_s: int = 600
+    verify_s: int = 1800
+    measure_s: int = 900
     memory_bytes: int = 4 << 30
 
 
 DEFAULT = Limits()
-# A child that burns no time ends by itself; this only bounds what nobody thought of.
+# Ends a child that waits without using the processor.
 WALL_SECONDS = 2 * 3600
 
 
-def adopt_apart(
-    path: Path, wishes: Wishes, data: Path | None, limits: Limits = DEFAULT
-) -> tuple[bytes, Any]:
-    """The model file's bytes and the facts for its card, as ``adopt`` gives them.
+def import_in_child(
+    path: Path,
+    options: Options,
+    data: Path | None,
+    report: Callable[[str, float], None] = lambda _step, _done: None,
+    limits: Limits = DEFAULT,
+) -> tuple[bytes, dict[str, Any]]:
+    """Returns the imported model's bytes and the facts for its card.
 
-    Args:
-        path: the stranger's file.
-        wishes: what the user fixes.
-        data: where the labelled images are; None is MNIST.
-        limits: what the child may use.
-
-    Raises:
-        AdoptError: the file cannot be taken in, or its limits ended the child.
+    ``data`` is where the labelled images are, None for MNIST. Calls ``report`` with the step that
+    runs and the fraction of it that is done. Raises :class:`TrainingError` if the import is not
+    possible, or a limit ended the child.
     """
-    try:
-        import_module("onnx")
-    except ModuleNotFoundError as error:
-        raise AdoptError(
-            f"{error.name} is not installed; importing needs the extra: "
-            "pip install 'mnist-serve[train]', or make train where the sources are"
-        ) from error
-    request = {"path": str(path), "wishes": asdict(wishes), "limits": asdict(limits)}
+    if find_spec("onnx") is None:
+        raise TrainingError(
+            "onnx is not installed; install what the import needs: "
+            "pip install 'mnist-serve[train]', or `make train` in the sources"
+        )
+    request = {"path": str(path), "options": asdict(options), "limits": asdict(limits)}
     with ExitStack() as end:
-        with held():  # so that there is no moment in which nobody would end the child
-            child = end.enter_context(_child({**request, "data": data and str(data)}))
+        with held():  # a signal before the callback would leave the child running
+            child = end.enter_context(_start({**request, "data": data and str(data)}))
             end.callback(child.kill)
-        try:
-            output, _ = child.communicate(timeout=WALL_SECONDS)
-        except subprocess.TimeoutExpired as error:
-            raise AdoptError(f"{path.name}: stopped after {WALL_SECONDS} s") from error
-    return _understand(output, child.returncode, path.name, limits)
+        timer = Timer(WALL_SECONDS, child.kill)
+        timer.daemon = True
+        end.callback(timer.cancel)
+        timer.start()
+        assert child.stdout
+        step = "load"
+        # One JSON object a line; the bytes of the model follow the last one.
+        for line in child.stdout:
+            message = json.loads(line)
+            if "failure" in message:
+                raise TrainingError(message["failure"])
+            if "facts" in message:
+                model = child.stdout.read()
+                if len(model) == message["bytes"]:
+                    return model, message["facts"]
+            else:
+                step = message["step"]
+                report(step, message["done"])
+        raise TrainingError(f"{path.name}: {_how_it_ended(step, child.wait(), limits)}")
 
 
-def _child(request: Mapping[str, Any]) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(_import_path())}
-    # -P: the folder that the user stands in may be the stranger's, and hold a `numpy.py`.
-    command = [sys.executable, "-P", "-m", "training.onnx_import", json.dumps(request)]
+def _start(request: dict[str, Any]) -> subprocess.Popen[bytes]:
+    # This program's own packages come first, and -P leaves out the current folder: it may hold
+    # a `numpy.py` that came with the model.
+    found = [entry for entry in sys.path if entry and Path(entry).resolve() != Path.cwd()]
+    packages = os.pathsep.join([str(Path(__file__).parents[2]), *found])
     return subprocess.Popen(  # noqa: S603 - this program's own interpreter
-        command,
-        env=environment,
+        [sys.executable, "-P", "-m", "training.onnx_import", json.dumps(request)],
+        env={**os.environ, "PYTHONPATH": packages},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
 
 
-def _understand(output: bytes, status: int, name: str, limits: Limits) -> tuple[bytes, Any]:
-    """What a child said before it ended: one JSON object a line, then perhaps the model."""
-    step, rest = "load", output
-    while rest:
-        line, _, rest = rest.partition(b"\n")
-        told = json.loads(line)
-        if "step" in told:
-            step = told["step"]
-        elif "failure" in told:
-            raise AdoptError(told["failure"])
-        elif len(rest) == told["size_bytes"]:
-            return rest, told["facts"]
-    raise AdoptError(f"{name}: {_how_it_ended(step, status, limits)}")
-
-
 def _how_it_ended(step: str, status: int, limits: Limits) -> str:
     if status == -signal.SIGXCPU:
         seconds = getattr(limits, f"{step}_s")
-        return f"stopped, since to {step} it took more than {seconds} s of processor time"
+        return f"stopped: the step {step} took more than {seconds} s of processor time"
     if status == -signal.SIGKILL:
-        return f"the process to {step} it was killed, as when the machine's memory runs out"
+        return f"the step {step} was killed, as when the machine's memory runs out"
     how = signal.Signals(-status).name if status < 0 else f"status {status}"
-    return f"the process to {step} it ended with {how}"
-
-
-def _import_path() -> list[str]:
-    """Where packages are found: this program's first, never the folder the user stands in."""
-    own = str(Path(__file__).parents[2])
-    return [own, *(entry for entry in sys.path if entry and Path(entry).resolve() != Path.cwd())]
+    return f"the step {step} crashed with {how}"

@@ -1,178 +1,138 @@
-"""Brings a stranger's model into a plain form: one input, one output, standard operators, float32.
+"""Brings a model into a simple form: one input, float outputs, only standard operators.
 
-Everything here gives a changed copy; the model as it came stays what the proof compares with.
+The functions return changed copies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Sequence
+from copy import deepcopy
 
 import numpy as np
-import onnx
 import onnx.inliner
 import onnx.version_converter
-from onnx import GraphProto, ModelProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
-from training.onnx_import import AdoptError, scikit
-from training.onnx_import.graphs import STANDARD, every_graph, every_node, keep_needed, opset
+from training.errors import TrainingError
+from training.onnx_import.graphs import STANDARD, Chain, every_graph, keep_needed, opset, replace
 from training.onnx_import.read import tensors
 
-# From here on, broadcasting has today's rules and the nodes written here mean what they say.
-OLDEST_OPSET = 7
-RANDOM = {
-    *("Bernoulli", "Multinomial"),
-    *("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"),
-}
-WIDENED = {TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}
-FLOATS = {TensorProto.FLOAT, *WIDENED}
-# Attributes that hold an element type.
-TYPED = {"to", "dtype"}
+# From version 7 on operators broadcast as in NumPy. The model zoo's mnist-1 has version 1. From
+# version 9 on a Constant holds integers, which the converter needs.
+OLDEST_OPSET, CONVERTED_OPSET = 7, 9
+SCIKIT = "ai.onnx.ml"
+POST_TRANSFORMS = {b"SOFTMAX": "Softmax", b"LOGISTIC": "Sigmoid", b"NONE": "Identity"}
+FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE)
 
 
-def plain(model: ModelProto) -> ModelProto:
-    """A copy with its functions inlined and each possible answer as a float output of its own.
+def expose(model: ModelProto, output: str | None = None) -> ModelProto:
+    """Returns a copy without functions, whose outputs are tensors of floating point numbers.
 
-    scikit-learn's ``ZipMap`` makes a list of dictionaries of its probabilities: the tensor that it
-    takes becomes the output.
-
-    Raises:
-        AdoptError: not exactly one input is to be fed.
+    The ``ZipMap`` of scikit-learn turns a tensor of probabilities into dictionaries: that tensor
+    becomes the output. ``output`` selects one output by name. Raises :class:`TrainingError` if the
+    model has no such output, or not exactly one input.
     """
-    copy = onnx.inliner.inline_local_functions(model) if model.functions else _copy(model)
+    inlined = onnx.inliner.inline_local_functions(model) if model.functions else _upgraded(model)
+    # skl2onnx computes in doubles where the samples were doubles.
+    doubles = any(i.type.tensor_type.elem_type == TensorProto.DOUBLE for i in model.graph.input)
+    kind = TensorProto.DOUBLE if doubles else TensorProto.FLOAT
+    before_map = {
+        node.output[0]: helper.make_tensor_value_info(node.input[0], kind, None)
+        for node in inlined.graph.node
+        if node.op_type == "ZipMap"
+    }
+    outputs = [before_map.get(value.name, value) for value in inlined.graph.output]
+    outputs = [value for value in outputs if value.type.tensor_type.elem_type in FLOATS]
+    if not outputs:
+        raise TrainingError("none of its outputs is a tensor of floating point numbers")
+    wanted = [value for value in outputs if output in (None, value.name)]
+    if not wanted:
+        names = ", ".join(value.name for value in outputs)
+        raise TrainingError(f"it has no output {output!r}; set --output to one of {names}")
+    exposed = _with_outputs(inlined, wanted)
+    if len(exposed.graph.input) != 1:
+        names = ", ".join(value.name for value in exposed.graph.input) or "none"
+        raise TrainingError(f"it has {len(exposed.graph.input)} inputs ({names}); expected 1")
+    return exposed
+
+
+def standardise(model: ModelProto, output: str) -> ModelProto:
+    """Returns a copy that computes this output only, in standard operators.
+
+    Raises :class:`TrainingError` if it needs others.
+    """
+    copy = _with_outputs(model, [value for value in model.graph.output if value.name == output])
+    _replace_scikit(copy.graph)
+    foreign: set[str] = set()
+    for graph in every_graph(copy.graph):
+        del graph.value_info[:]  # it holds the batch size of the export
+        for node in graph.node:
+            # Exporters note the paths of the computer that they ran on.
+            node.ClearField("doc_string")
+            del node.metadata_props[:]
+            if node.domain not in STANDARD:
+                foreign.add(f"{node.domain} {node.op_type}")
+    if foreign:
+        raise TrainingError(f"operators outside the standard set: {', '.join(sorted(foreign)[:5])}")
+    replace(copy.opset_import, [helper.make_opsetid("", opset(copy))])
+    return copy
+
+
+def parameters(graph: GraphProto) -> int:
+    """Counts the weights of a graph: the floating point numbers in it."""
+    weights = [tensor.dims for tensor in tensors(graph) if tensor.data_type in FLOATS]
+    return sum(int(np.prod(dims, dtype=np.int64)) for dims in weights)
+
+
+def _upgraded(model: ModelProto) -> ModelProto:
+    """Returns the model in an operator set that is at least :data:`OLDEST_OPSET`."""
+    if opset(model) >= OLDEST_OPSET:
+        return model
+    try:
+        return onnx.version_converter.convert_version(model, CONVERTED_OPSET)
+    except Exception as error:  # the converter raises many kinds
+        why = f"opset {opset(model)} cannot be converted to {CONVERTED_OPSET}"
+        raise TrainingError(f"{why}: {' '.join(str(error).split())[:200]}") from error
+
+
+def _with_outputs(model: ModelProto, outputs: Sequence[ValueInfoProto]) -> ModelProto:
+    """Returns a copy with these outputs, and nothing that they do not need."""
+    copy = deepcopy(model)
     del copy.training_info[:], copy.metadata_props[:]
-    graph = copy.graph
-    _drop_fed_weights(graph)
-    before_map = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "ZipMap"}
-    outputs = [
-        helper.make_tensor_value_info(before_map[output.name], TensorProto.FLOAT, None)
-        if output.name in before_map
-        else output
-        for output in map(_copied, graph.output)
-    ]
-    del graph.output[:]
-    for output in outputs:
-        if output.type.WhichOneof("value") in (None, "tensor_type") and (
-            output.type.tensor_type.elem_type in FLOATS | {TensorProto.UNDEFINED}
-        ):
-            graph.output.append(output)
-    if not graph.output:
-        raise AdoptError("none of its outputs is a tensor of floating point numbers")
-    keep_needed(graph)
-    _check_input(graph)
-    return copy
-
-
-def cut(model: ModelProto, output: str) -> ModelProto:
-    """A copy that computes this output only, in standard operators and float32.
-
-    Raises:
-        AdoptError: it takes other operators than the standard ones, or gives random answers.
-    """
-    copy = _copy(model)
-    graph = copy.graph
-    kept = next(_copied(value) for value in graph.output if value.name == output)
-    del graph.output[:]
-    graph.output.append(kept)
-    keep_needed(graph)
-    scikit.spell_out(graph, opset(copy))
-    nodes = list(every_node(graph))
-    if foreign := sorted({f"{n.domain} {n.op_type}" for n in nodes if n.domain not in STANDARD}):
-        raise AdoptError(f"operators outside the standard set: {', '.join(foreign[:5])}")
-    if random := sorted({n.op_type for n in nodes} & RANDOM):
-        raise AdoptError(f"its answers are random: {', '.join(random)}")
-    for node in nodes:  # exporters note the files of whoever ran them
-        node.ClearField("doc_string")
-        del node.metadata_props[:]
-    copy = _upgraded(copy)
-    widen(copy.graph)
-    standard = opset(copy)
-    del copy.opset_import[:]
-    copy.opset_import.append(helper.make_opsetid("", standard))
-    return copy
-
-
-def only(model: ModelProto, outputs: Container[str]) -> ModelProto:
-    """A copy that has these of its outputs, and nothing that the others alone need."""
-    copy = _copy(model)
-    for index in reversed(range(len(copy.graph.output))):
-        if copy.graph.output[index].name not in outputs:
-            del copy.graph.output[index]
+    replace(copy.graph.output, outputs)
     keep_needed(copy.graph)
     return copy
 
 
-def widened(model: ModelProto) -> ModelProto:
-    """A copy in float32."""
-    copy = _copy(model)
-    widen(copy.graph)
-    return copy
+def _replace_scikit(graph: GraphProto) -> None:
+    """Writes the operators of scikit-learn's networks and linear classifiers in standard ones.
 
-
-def widen(graph: GraphProto) -> None:
-    """Makes every float16, bfloat16 and float64 tensor float32, in place.
-
-    The CPU has no kernels for many of the others, and float16 loses digits.
+    https://onnx.ai/onnx/operators/#ai-onnx-ml defines them. Trees and support vector machines have
+    no such form; their operators stay.
     """
-    for tensor in tensors(graph):
-        if tensor.data_type in WIDENED:
-            with np.errstate(over="ignore"):
-                wide = numpy_helper.to_array(tensor).astype(np.float32)
-            tensor.CopyFrom(numpy_helper.from_array(wide, tensor.name))
-    for one in every_graph(graph):
-        del one.value_info[:]  # can be inferred
-        for value in [*one.input, *one.output]:
-            if value.type.tensor_type.elem_type in WIDENED:
-                value.type.tensor_type.elem_type = TensorProto.FLOAT
-        for node in one.node:
-            for attribute in node.attribute:
-                if attribute.name in TYPED and attribute.i in WIDENED:
-                    attribute.i = TensorProto.FLOAT
+    nodes: list[NodeProto] = []
+    for index, node in enumerate(graph.node):
+        chain = Chain(node.input[0] if node.input else "", f"scikit_{index}/")
+        if node.domain == SCIKIT:
+            _add_standard(chain, node)
+        if chain.nodes:
+            chain.finish(node.output[-1])  # a classifier's first output is the label
+        nodes += chain.nodes or [node]
+        graph.initializer.extend(chain.constants)
+    replace(graph.node, nodes)
 
 
-def parameters(graph: GraphProto) -> int:
-    """How many weights a graph has: the floating point numbers in it."""
-    sizes = [
-        int(np.prod(tensor.dims, dtype=np.int64))
-        for tensor in tensors(graph)
-        if tensor.data_type in FLOATS
-    ]
-    return sum(sizes)
-
-
-def _upgraded(model: ModelProto) -> ModelProto:
-    """The model in an operator set that is not older than :data:`OLDEST_OPSET`."""
-    if opset(model) >= OLDEST_OPSET:
-        return model
-    try:
-        return onnx.version_converter.convert_version(model, OLDEST_OPSET)
-    except Exception as error:  # whatever the converter raises on what it does not know
-        reason = " ".join(str(error).split())[:200]
-        raise AdoptError(
-            f"opset {opset(model)} cannot be brought to {OLDEST_OPSET}: {reason}"
-        ) from error
-
-
-def _drop_fed_weights(graph: GraphProto) -> None:
-    """Before IR version 4, weights were listed as inputs too, as defaults that may be fed."""
-    weights = {tensor.name for tensor in graph.initializer}
-    for index in reversed(range(len(graph.input))):
-        if graph.input[index].name in weights:
-            del graph.input[index]
-
-
-def _check_input(graph: GraphProto) -> None:
-    if len(graph.input) != 1:
-        names = ", ".join(value.name for value in graph.input) or "none"
-        raise AdoptError(f"it has {len(graph.input)} inputs ({names}); want 1, the image")
-
-
-def _copy(model: ModelProto) -> ModelProto:
-    copy = ModelProto()
-    copy.CopyFrom(model)
-    return copy
-
-
-def _copied(value: onnx.ValueInfoProto) -> onnx.ValueInfoProto:
-    copy = onnx.ValueInfoProto()
-    copy.CopyFrom(value)
-    return copy
+def _add_standard(chain: Chain, node: NodeProto) -> None:
+    """Adds what the node computes to the chain; nothing where standard operators have no form."""
+    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    if node.op_type == "Scaler":
+        chain.add("Sub", chain.end, chain.constant(attributes["offset"]))
+        chain.add("Mul", chain.end, chain.constant(attributes["scale"]))
+    elif node.op_type == "Normalizer" and attributes["norm"] == b"L1":
+        chain.add("LpNormalization", chain.end, axis=1, p=1)
+    elif node.op_type == "LinearClassifier":
+        intercepts = attributes["intercepts"]
+        coefficients = np.reshape(attributes["coefficients"], (len(intercepts), -1))
+        chain.add("MatMul", chain.end, chain.constant(coefficients.T))
+        chain.add("Add", chain.end, chain.constant(intercepts))
+        chain.add(POST_TRANSFORMS[attributes["post_transform"]], chain.end)

@@ -1,147 +1,85 @@
-"""Puts a stranger's graph into the contract's form, in standard operators.
-
-Either the whole batch goes through the graph at once, or the graph is the body of a ``Loop`` that
-takes one image after the other: that fits a graph which is made for one image, and one whose
-answer for an image changes with its neighbours in the batch.
-"""
+"""Adds nodes to a model: ``image`` uint8 [batch, 28, 28] in, ``probabilities`` [batch, 10] out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+import numpy as np
 import onnx
-from numpy.typing import NDArray
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, TensorProto, helper, numpy_helper
+from onnx.compose import add_prefix_graph
 
 from service.answer.scores import DIGITS
 from service.types import INPUT, OUTPUT
 from training.export.convert import BATCH, IR_VERSION
-from training.onnx_import import AdoptError
-from training.onnx_import.answers import add_nodes
+from training.onnx_import import outputs
 from training.onnx_import.detect import Form
-from training.onnx_import.dynamic_batch import free_batch
-from training.onnx_import.graphs import every_name, opset, rename
-from training.onnx_import.original import one_line
-from training.onnx_import.pixels import Chain
+from training.onnx_import.graphs import Chain, reads, replace
+from training.onnx_import.options import LAYOUTS
+
+PREFIX = "original/"
 
 
-def wrap(model: ModelProto, form: Form, *, alone: bool) -> ModelProto:
-    """``model``, cut and widened, as ``image`` uint8 [batch, 28, 28] -> ``probabilities``.
-
-    ``alone`` loops over the images.
-
-    Raises:
-        AdoptError: the result does not pass ONNX's own full check.
-    """
-    inner = GraphProto()
-    inner.CopyFrom(model.graph)
-    prefix = _unused_prefix(inner)
-    rename(inner, {name: f"{prefix}{name}" for name in (INPUT, OUTPUT)})
-    before = Chain(INPUT, opset(model), f"{prefix}before_")
+def wrap(model: ModelProto, form: Form) -> ModelProto:
+    """Wraps a model that is in standard operators and has one output, and checks the result."""
+    # onnx renames the weights last, after the inner graphs that read them.
+    names = {tensor.name: f"{PREFIX}{tensor.name}" for tensor in model.graph.initializer}
+    inner = add_prefix_graph(model.graph, PREFIX, name_map=names)
+    if form.shape.batch is not None:
+        free_batch(inner, form.shape.batch)
+    before = Chain(INPUT, "before/")
     before.add("Cast", INPUT, to=TensorProto.FLOAT)
-    form.pixels.nodes(before)
-    if alone:
-        nodes, weights = _loop(inner, form, before.end, opset(model), prefix)
-    else:
-        nodes, weights = _batch(inner, form, before.end, opset(model), prefix)
-    after = Chain(nodes[-1].output[0], opset(model), f"{prefix}after_")
-    after.add("Reshape", after.end, after.constant([-1, DIGITS]))
-    add_nodes(after, form.answer, OUTPUT)
+    form.pixels.add_nodes(before)
+    image = LAYOUTS[form.shape.layout]
+    before.add("Reshape", before.end, before.constant([-1, *image], np.int64))
+    before.add("Cast", before.end, to=inner.input[0].type.tensor_type.elem_type)
+    before.finish(inner.input[0].name)
+    after = Chain(inner.output[0].name, "after/")
+    after.add("Cast", after.end, to=TensorProto.FLOAT)
+    after.add("Reshape", after.end, after.constant([-1, DIGITS], np.int64))
+    outputs.add_nodes(after, form.answer)
+    after.finish(OUTPUT)
     graph = helper.make_graph(
-        [*before.nodes, *nodes, *after.nodes],
+        [*before.nodes, *inner.node, *after.nodes],
         "mnist",
         [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, [BATCH, 28, 28])],
         [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [BATCH, DIGITS])],
-        [*weights, *_tensors(before.constants), *_tensors(after.constants)],
+        [*inner.initializer, *before.constants, *after.constants],
     )
-    if not alone:
-        graph.sparse_initializer.extend(inner.sparse_initializer)
-    wrapped = helper.make_model(
+    wrapped: ModelProto = helper.make_model(
         graph,
         opset_imports=model.opset_import,
         ir_version=max(IR_VERSION, model.ir_version),
         producer_name="mnist-serve",
     )
-    try:
-        onnx.checker.check_model(wrapped, full_check=True)
-    except Exception as error:  # two kinds of its own, and the parser's
-        raise AdoptError(f"its graph is malformed: {one_line(error)}") from error
+    onnx.checker.check_model(wrapped, full_check=True)
     return wrapped
 
 
-def _batch(
-    inner: GraphProto, form: Form, pixels: str, version: int, prefix: str
-) -> tuple[list[NodeProto], list[TensorProto]]:
-    """The graph as it is, for any batch; the last node's output is its answer."""
-    if form.layout.batch:
-        free_batch(inner, form.layout.batch)
-    feed = Chain(pixels, version, f"{prefix}feed_")
-    form.layout.nodes(feed, None)
-    nodes = _inside(inner, feed)
-    return nodes, [*inner.initializer, *_tensors(feed.constants)]
+def free_batch(graph: GraphProto, batch: int) -> None:
+    """Makes the shapes to which ``Reshape`` brings the pixels begin with any batch size.
 
-
-def _loop(
-    inner: GraphProto, form: Form, pixels: str, version: int, prefix: str
-) -> tuple[list[NodeProto], list[TensorProto]]:
-    """A loop with the graph as its body; the last node's output is its answers, row by row.
-
-    ``Loop`` and not ``Scan``: its form is the same in every operator set.
+    PyTorch exports a fixed batch as ``Reshape`` to ``[1, 256]``; that becomes ``[-1, 256]``. And
+    ``[1, -1]`` becomes ``[0, -1]``, where 0 stands for "as in the input". The verification fails
+    where the graph depends on the batch size in another way.
     """
-    feed = Chain(pixels, version, f"{prefix}feed_")
-    feed.add("Gather", pixels, f"{prefix}index", axis=0)
-    size = form.layout.batch or 1
-    form.layout.nodes(feed, 1)
-    if size > 1:  # A graph for so many images gets one so many times.
-        feed.add("Concat", *[feed.end] * size, axis=0)
-    nodes = _inside(inner, feed)
-    row = Chain(nodes[-1].output[0], version, f"{prefix}row_")
-    row.add("Reshape", row.end, row.constant([size, DIGITS]))
-    row.add("Gather", row.end, row.constant([0]), axis=0)
-    row.add("Reshape", row.end, row.constant([DIGITS]))
-    body = helper.make_graph(
-        [*nodes, *row.nodes, helper.make_node("Identity", [f"{prefix}go"], [f"{prefix}go_on"])],
-        "one_image",
-        [
-            helper.make_tensor_value_info(f"{prefix}index", TensorProto.INT64, []),
-            helper.make_tensor_value_info(f"{prefix}go", TensorProto.BOOL, []),
-        ],
-        [
-            helper.make_tensor_value_info(f"{prefix}go_on", TensorProto.BOOL, []),
-            helper.make_tensor_value_info(row.end, TensorProto.FLOAT, [DIGITS]),
-        ],
-        [*inner.initializer, *_tensors(feed.constants), *_tensors(row.constants)],
-    )
-    body.sparse_initializer.extend(inner.sparse_initializer)
-    true = helper.make_tensor(f"{prefix}true", TensorProto.BOOL, [], [True])
-    first = helper.make_tensor(f"{prefix}first", TensorProto.INT64, [], [0])
-    count = [
-        helper.make_node("Shape", [INPUT], [f"{prefix}shape"]),
-        helper.make_node("Gather", [f"{prefix}shape", first.name], [f"{prefix}count"], axis=0),
-    ]
-    loop = helper.make_node("Loop", [f"{prefix}count", true.name], [f"{prefix}rows"], body=body)
-    return [*count, loop], [true, first]
+    from_pixels = {graph.input[0].name}
+    for index, node in enumerate(graph.node):
+        if not from_pixels & reads(node):
+            continue
+        from_pixels.update(node.output)
+        shape = _constant(graph, node.input[1]) if node.op_type == "Reshape" else []
+        if shape[:1] == [batch] and node.input[0] in from_pixels:
+            free = np.array([0 if -1 in shape else -1, *shape[1:]], np.int64)
+            node.input[1] = f"{node.input[1]}_free_{index}"
+            graph.initializer.append(numpy_helper.from_array(free, node.input[1]))
+            # With allowzero, 0 would stand for a length of 0.
+            replace(node.attribute, [a for a in node.attribute if a.name != "allowzero"])
 
 
-def _inside(inner: GraphProto, feed: Chain) -> list[NodeProto]:
-    """What feeds the graph, and the graph's own nodes; the last node's output is its answer."""
-    kind = inner.input[0].type.tensor_type.elem_type
-    if kind != TensorProto.FLOAT:
-        feed.add("Cast", feed.end, to=kind)
-    answer = inner.output[0].name
-    rename(inner, {inner.input[0].name: feed.end})
-    last = helper.make_node("Cast", [answer], [f"{feed.prefix}answer"], to=TensorProto.FLOAT)
-    return [*feed.nodes, *inner.node, last]
-
-
-def _tensors(constants: Mapping[str, NDArray[Any]]) -> list[TensorProto]:
-    return [numpy_helper.from_array(value, name) for name, value in constants.items()]
-
-
-def _unused_prefix(graph: GraphProto) -> str:
-    """What no tensor's name begins with."""
-    prefix = "mnist_"
-    while any(name.startswith(prefix) for name in every_name(graph)):
-        prefix = f"_{prefix}"
-    return prefix
+def _constant(graph: GraphProto, name: str) -> list[int]:
+    """Returns the numbers of a constant vector; none where the graph computes them."""
+    for node in graph.node:
+        if node.op_type == "Constant" and name in node.output:
+            value = helper.get_attribute_value(node.attribute[0])
+            return list(numpy_helper.to_array(value) if isinstance(value, TensorProto) else value)
+    found = [tensor for tensor in graph.initializer if tensor.name == name]
+    return list(numpy_helper.to_array(found[0])) if found else []

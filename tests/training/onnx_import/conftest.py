@@ -1,46 +1,39 @@
-"""What the tests of adoption share: few images, so that each takes a moment."""
+"""What the tests of the import share: few images, so that each import takes a moment."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from onnx import ModelProto
 
-from tests.digits import as_npz
-from tests.training.onnx_import import strangers
+from tests.training.onnx_import import exported
 from training.data.loading import load
-from training.onnx_import.options import Wishes
-from training.onnx_import.pipeline import Adopted, adopt
+from training.onnx_import.options import Options
+from training.onnx_import.pipeline import import_model
 
-Take = Callable[..., Adopted]
+Import = Callable[..., tuple[bytes, dict[str, Any]]]
 
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """An ``.npz`` with 2,048 of MNIST's training images and 200 of its test images."""
-    mnist = strangers.dataset()
+    """An ``.npz`` with few of MNIST's images."""
     path = tmp_path_factory.mktemp("data") / "digits.npz"
-    path.write_bytes(
-        as_npz(
-            x_train=mnist.train_images[20_000:22_048],
-            y_train=mnist.train_labels[20_000:22_048],
-            x_test=mnist.test_images[:200],
-            y_test=mnist.test_labels[:200],
-        )
-    )
+    path.write_bytes(exported.few_digits())
     yield path
     path.unlink()
 
 
 @pytest.fixture
-def take(data: Path, tmp_path: Path) -> Take:
-    """Takes a model in, in this process."""
+def imported(data: Path, tmp_path: Path) -> Import:
+    """Imports a model in this process; returns the wrapped model and the facts."""
 
-    def take_in(model: ModelProto | bytes, **wishes: str) -> Adopted:
-        path = tmp_path / "stranger.onnx"
-        path.write_bytes(model if isinstance(model, bytes) else model.SerializeToString())
-        return adopt(path, Wishes(**wishes), load(data), lambda _: None)  # type: ignore[arg-type]
+    def run(model: ModelProto, **options: str) -> tuple[bytes, dict[str, Any]]:
+        path = tmp_path / "theirs.onnx"
+        path.write_bytes(model.SerializeToString())
+        chosen = Options(**options)  # type: ignore[arg-type]
+        return import_model(path, chosen, load(data), lambda _step, _done: None)
 
-    return take_in
+    return run

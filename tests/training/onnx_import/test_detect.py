@@ -1,62 +1,52 @@
-"""The rules by which one form is chosen among those that were measured."""
+"""The rules that choose one form among those that were measured."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from tests.training.onnx_import import strangers
-from training.onnx_import.answers import recognise, to_probabilities
-from training.onnx_import.detect import Form, best_first, moved
-from training.onnx_import.layouts import Layout
-from training.onnx_import.options import SCALES, Answer
-from training.onnx_import.pixels import Pixels
+from tests.training.onnx_import import exported
+from training.onnx_import.detect import Form, best_first, shifted
+from training.onnx_import.inputs import Pixels, Shape
+from training.onnx_import.options import LIGHT, SCALES, Answer
+from training.onnx_import.outputs import recognise, to_probabilities
 
 RANDOM = np.random.default_rng(5)
 LOGITS = RANDOM.normal(0, 4, (50, 10))
 SOFT = to_probabilities(LOGITS, "logits")
 
 
-def form(
-    scale: int, accuracy: float, losses: np.ndarray, answer: Answer = "logits", output: str = "y"
-) -> Form:
-    pixels = Pixels(SCALES[scale], inverted=False)
-    layout = Layout((784,), None)
-    mean = float(losses.mean())
-    return Form(layout, pixels, output, answer, accuracy, mean, len(losses), losses)
+def form(scale: int, accuracy: float, losses: np.ndarray, answer: Answer = "logits") -> Form:
+    return Form(Shape("flat", None), Pixels(SCALES[scale], LIGHT), "y", answer, accuracy, losses)
 
 
-def test_the_lowest_loss_is_taken_where_chance_may_have_parted_the_accuracies() -> None:
+def test_the_lowest_loss_wins_where_chance_explains_the_difference_of_the_accuracies() -> None:
     losses = RANDOM.exponential(0.1, 2000)
-    sure, right, poor = (
-        form(0, 0.981, losses * 5),
-        form(1, 0.979, losses),
-        form(2, 0.95, losses / 5),
-    )
+    sure, right = form(0, 0.981, losses * 5), form(1, 0.979, losses)
+    poor = form(2, 0.95, losses / 5)
     assert best_first([sure, right, poor], errors=2) == [right, sure]
 
 
-def test_a_likelier_scale_is_taken_where_chance_may_have_parted_the_losses() -> None:
+def test_a_more_common_scale_wins_where_chance_explains_the_difference_of_the_losses() -> None:
     losses = RANDOM.exponential(0.1, 2000)
     noise = RANDOM.normal(0, 0.05, 2000)
     noise -= noise.mean() - 0.001
-    likely, rare = form(2, 0.97, losses + noise), form(5, 0.97, losses)
-    assert likely.loss > rare.loss
-    assert best_first([rare, likely], errors=2)[0] is likely
+    common, rare = form(2, 0.97, losses + noise), form(5, 0.97, losses)
+    assert common.loss > rare.loss
+    assert best_first([rare, common], errors=2)[0] is common
     better = form(5, 0.97, losses - 0.02)
-    assert best_first([better, likely], errors=2)[0] is better
+    assert best_first([better, common], errors=2)[0] is better
 
 
-def test_of_outputs_that_say_the_same_the_probabilities_are_taken() -> None:
+def test_of_outputs_with_the_same_meaning_the_probabilities_win() -> None:
     losses = RANDOM.exponential(0.1, 2000)
-    logits, ready = form(0, 0.97, losses), form(0, 0.97, losses + 1e-8, "probabilities", "p")
+    logits, ready = form(0, 0.97, losses), form(0, 0.97, losses + 1e-8, "probabilities")
     assert best_first([logits, ready], errors=2)[0] is ready
 
 
-def test_images_are_measured_where_the_model_has_not_seen_them() -> None:
-    """Each is moved by one pixel, up, down, left or right; the others of its pixels stay."""
-    images = strangers.dataset().train_images[:64]
-    for before, after in zip(images, moved(images), strict=True):
+def test_each_image_is_shifted_by_one_pixel() -> None:
+    images = exported.dataset().train_images[:64]
+    for before, after in zip(images, shifted(images), strict=True):
         ways = [np.roll(before, step, axis) for axis in (0, 1) for step in (-1, 1)]
         assert any((after == way).all() for way in ways)
         assert (after != before).any()
@@ -67,15 +57,14 @@ def test_images_are_measured_where_the_model_has_not_seen_them() -> None:
     [
         (LOGITS, "logits"),
         (SOFT, "probabilities"),
-        (SOFT.astype(np.float16), "probabilities"),
+        (SOFT.round(3), "probabilities"),
         (np.log(SOFT), "log-probabilities"),
-        (np.log(SOFT).astype(np.float16), "log-probabilities"),
         (1 / (1 + np.exp(-LOGITS)), "scores"),
         (np.zeros((3, 10)), "scores"),
         (-np.abs(LOGITS), "logits"),
     ],
 )
-def test_the_form_of_an_answer_is_recognised_and_its_digits_are_kept(
+def test_the_meaning_of_an_output_is_recognised_and_its_digits_stay(
     values: np.ndarray, answer: str
 ) -> None:
     found = recognise(values)

@@ -1,4 +1,4 @@
-"""A stranger's graph runs in a process of its own, which may not take what it likes."""
+"""The import runs a graph in a child process with limits on time and memory."""
 
 from __future__ import annotations
 
@@ -7,64 +7,87 @@ import sys
 from pathlib import Path
 
 import pytest
-from onnx import ModelProto, TensorProto
+from onnx import ModelProto
 
 from tests.server import wait_until
 from tests.training.onnx_import import hostile
-from tests.training.onnx_import.strangers import mlp
+from tests.training.onnx_import.exported import mlp, scikit_linear
 from training.data.loading import DataError
-from training.onnx_import import AdoptError
-from training.onnx_import.options import Wishes
-from training.onnx_import.sandbox import Limits, adopt_apart
+from training.errors import TrainingError
+from training.onnx_import.options import Options
+from training.onnx_import.sandbox import Limits, import_in_child
 
 
 def written(folder: Path, model: ModelProto) -> Path:
-    path = folder / "stranger.onnx"
+    path = folder / "theirs.onnx"
     path.write_bytes(model.SerializeToString())
     return path
 
 
-@pytest.mark.parametrize("model", [hostile.endless(), hostile.doubling()], ids=["loop", "calls"])
-def test_a_graph_without_end_is_stopped(tmp_path: Path, data: Path, model: ModelProto) -> None:
-    told = "stranger.onnx: stopped, since to load it took more than 1 s of processor time"
-    with pytest.raises(AdoptError, match=told):
-        adopt_apart(written(tmp_path, model), Wishes(), data, Limits(load_s=1))
+@pytest.mark.parametrize(
+    ("model", "step"), [(hostile.endless(), "detect"), (hostile.doubling(), "load")]
+)
+def test_an_endless_one_is_stopped(
+    tmp_path: Path, data: Path, model: ModelProto, step: str
+) -> None:
+    why = f"theirs.onnx: stopped: the step {step} took more than 1 s of processor time"
+    limits = Limits(load_s=1, detect_s=1)
+    with pytest.raises(TrainingError, match=why):
+        import_in_child(written(tmp_path, model), Options(), data, limits=limits)
 
 
 def test_a_graph_that_wants_all_memory_gets_the_limit(tmp_path: Path, data: Path) -> None:
-    """2 GiB, which the machine has, where 1 GiB is allowed."""
-    path = written(tmp_path, hostile.greedy(2))
-    with pytest.raises(AdoptError, match=r"^stranger.onnx: it does not run: .*memory"):
-        adopt_apart(path, Wishes(), data, Limits(memory_bytes=1 << 30))
+    """2 GiB, which the machine has, where the limit is 1 GiB."""
+    path = written(tmp_path, hostile.greedy())
+    with pytest.raises(TrainingError, match=r"^theirs.onnx: it does not run: .*memory"):
+        import_in_child(path, Options(), data, limits=Limits(memory_bytes=1 << 30))
 
 
-def test_what_nobody_foresaw_is_one_line_too(tmp_path: Path, data: Path) -> None:
-    """Half of its weights are missing: found by the library that widens them."""
-    built = mlp(kind=TensorProto.FLOAT16)
-    weights = built.graph.initializer[0]
-    weights.raw_data = weights.raw_data[: len(weights.raw_data) // 2]
-    with pytest.raises(AdoptError, match=r"^stranger.onnx: it is malformed: .*reshape"):
-        adopt_apart(written(tmp_path, built), Wishes(), data)
+def test_an_unforeseen_failure_is_one_line_too(tmp_path: Path, data: Path) -> None:
+    """An operator of scikit-learn without its attributes."""
+    built = scikit_linear()
+    del built.graph.node[1].attribute[:]
+    with pytest.raises(TrainingError, match=r"^theirs.onnx: it is malformed: 'intercepts'$"):
+        import_in_child(written(tmp_path, built), Options(), data)
 
 
-def test_what_comes_back_is_the_model_and_plain_facts(tmp_path: Path, data: Path) -> None:
-    model, facts = adopt_apart(written(tmp_path, mlp()), Wishes(scale="0..1"), data)
+def test_the_parent_receives_model_facts_and_steps(tmp_path: Path, data: Path) -> None:
+    """The text of a file cannot control the terminal."""
+    built = mlp()
+    built.producer_name = "\x1b[2Jevil\n" * 50
+    built.graph.node[-1].output[0] = built.graph.output[0].name = "\x1b[31mlogits\r\n"
+    path = written(tmp_path, built)
+    steps: list[tuple[str, float]] = []
+    chosen = Options(scale="0..1")
+    model, facts = import_in_child(path, chosen, data, lambda *step: steps.append(step))
     assert len(model) > 4 * 784 * 128
     assert facts["test"]["count"] == 200
-    assert {form["scale"] for form in facts["imported"]["measured"]} == {"0..1"}
+    assert set(facts) > {"robustness", "doubt"}
+    imported = facts["imported"]
+    assert {form["scale"] for form in imported["measured"]} == {"0..1"}
+    assert imported["found"]["output"] == r"\x1b[31mlogits\x0d\x0a"
+    assert imported["producer"].isprintable()
+    assert len(imported["producer"]) < 200
+    order = list(dict(steps))
+    assert order == ["load", "detect", "verify", "measure"]
+    assert steps == sorted(steps, key=lambda step: (order.index(step[0]), step[1]))
+    assert dict(steps)["detect"] == 1
+    with pytest.raises(TrainingError, match="no output") as caught:
+        import_in_child(path, Options(output="other"), data)
+    assert str(caught.value).isprintable()
 
 
-def test_code_that_lies_where_the_user_stands_is_not_run(
+def test_code_in_the_current_folder_does_not_run(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A folder with a stranger's model may hold a stranger's ``numpy.py``."""
+    """A folder with a downloaded model may hold a ``numpy.py`` too."""
     for name in ("numpy", "onnx", "json", "sitecustomize"):
         (tmp_path / f"{name}.py").write_text("open('ran', 'w')\nraise SystemExit(3)\n")
     monkeypatch.chdir(tmp_path)
     path = written(tmp_path, mlp())
     before = {file.name for file in tmp_path.iterdir()}
-    with pytest.raises(AdoptError, match="no output 'none'"):
-        adopt_apart(Path(path.name), Wishes(output="none"), data)
+    with pytest.raises(TrainingError, match="no output 'none'"):
+        import_in_child(Path(path.name), Options(output="none"), data)
     assert {file.name for file in tmp_path.iterdir()} == before
 
 
@@ -72,19 +95,19 @@ def test_without_onnx_one_line_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(AdoptError, match=r"onnx is not installed; .* 'mnist-serve\[train\]'"):
-        adopt_apart(tmp_path / "any.onnx", Wishes(), None)
+    with pytest.raises(TrainingError, match=r"onnx is not installed; .* 'mnist-serve\[train\]'"):
+        import_in_child(tmp_path / "any.onnx", Options(), None)
 
 
-def test_images_that_cannot_be_read_are_told_of_by_their_own_name(tmp_path: Path) -> None:
-    with pytest.raises(AdoptError, match=r"^.*/nowhere: no such data$") as caught:
-        adopt_apart(written(tmp_path, mlp()), Wishes(), tmp_path / "nowhere")
+def test_a_failure_of_the_data_names_the_data(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"^.*/nowhere: no such data$") as caught:
+        import_in_child(written(tmp_path, mlp()), Options(), tmp_path / "nowhere")
     assert not isinstance(caught.value, DataError)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="children are found in /proc")
 def test_the_child_ends_with_the_command(tmp_path: Path, data: Path) -> None:
-    """Stopped by SIGTERM, while a graph without end runs in the child."""
+    """SIGTERM comes while an endless graph runs in the child."""
     path = written(tmp_path, hostile.endless())
     flags = ["--models", str(tmp_path / "models"), "--data", str(data)]
     command = subprocess.Popen(

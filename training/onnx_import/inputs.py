@@ -1,0 +1,110 @@
+"""The shapes and pixel values that classifiers expect, each as an array and as ONNX nodes.
+
+One class defines both, so that detection measures what the wrapped model computes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto, TensorProto, helper
+
+from service.types import Images
+from training.errors import TrainingError
+from training.onnx_import.graphs import Chain
+from training.onnx_import.options import DARK, LAYOUTS, Scale
+
+TYPES = {
+    TensorProto.FLOAT: "float32",
+    TensorProto.DOUBLE: "float64",
+    TensorProto.UINT8: "uint8",
+    TensorProto.INT32: "int32",
+    TensorProto.INT64: "int64",
+}
+# The lower bound of TensorFlow's tf.image.per_image_standardization: 1 / sqrt(784).
+LEAST_DEVIATION = 1 / 28
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The shape in which a model expects images; ``batch`` None stands for any batch size."""
+
+    layout: str
+    batch: int | None
+
+    def __str__(self) -> str:
+        batch = "n" if self.batch is None else self.batch
+        return f"[{','.join(map(str, (batch, *LAYOUTS[self.layout])))}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """The pixel values that a model expects; dark ink is inverted before the scale."""
+
+    scale: Scale
+    ink: str
+
+    def array(self, images: Images) -> NDArray[np.float32]:
+        """Converts images (n, 28, 28) uint8 to pixels (n, 28, 28) float32."""
+        pixels: NDArray[np.float32] = images.astype(np.float32)
+        if self.ink == DARK:
+            pixels = np.float32(255) - pixels
+        if self.scale.mean is None or self.scale.deviation is None:
+            pixels = pixels / np.float32(255)
+            pixels = pixels - pixels.mean(axis=(1, 2), keepdims=True)
+            deviation = np.sqrt(np.square(pixels).mean(axis=(1, 2), keepdims=True))
+            pixels = pixels / np.maximum(deviation, np.float32(LEAST_DEVIATION))
+        else:
+            factor, offset = _factor_and_offset(self.scale.mean, self.scale.deviation)
+            pixels = pixels * factor + offset
+        return pixels
+
+    def add_nodes(self, chain: Chain) -> None:
+        """Adds the same computation to a chain that ends with float32 [batch, 28, 28]."""
+        if self.ink == DARK:
+            chain.add("Sub", chain.constant(255), chain.end)
+        if self.scale.mean is None or self.scale.deviation is None:
+            # GlobalAveragePool, [batch, 1, 784] -> [batch, 1, 1], is the same in every opset.
+            chain.add("Div", chain.end, chain.constant(255))
+            flat = chain.add("Reshape", chain.end, chain.constant([0, 1, -1], np.int64))
+            centred = chain.add("Sub", flat, chain.add("GlobalAveragePool", flat))
+            chain.add("GlobalAveragePool", chain.add("Mul", centred, centred))
+            # Relu(d - least) + least is max(d, least); Max does not broadcast in opset 7.
+            chain.add("Sub", chain.add("Sqrt", chain.end), chain.constant(LEAST_DEVIATION))
+            chain.add("Add", chain.add("Relu", chain.end), chain.constant(LEAST_DEVIATION))
+            chain.add("Div", centred, chain.end)
+            return
+        factor, offset = _factor_and_offset(self.scale.mean, self.scale.deviation)
+        chain.add("Mul", chain.end, chain.constant(factor))
+        chain.add("Add", chain.end, chain.constant(offset))
+
+
+def _factor_and_offset(mean: float, deviation: float) -> tuple[np.float32, np.float32]:
+    """Returns the two numbers for which pixel * factor + offset is the scaled pixel."""
+    return np.float32(1 / (255 * deviation)), np.float32(-mean / deviation)
+
+
+def shapes(model: ModelProto, layout: str | None = None) -> list[Shape]:
+    """Returns the shapes of images that fit the model's input; a length not above 0 is any length.
+
+    Raises :class:`TrainingError` if none fits, or not the ``layout`` that the user set.
+    """
+    kind = model.graph.input[0].type.tensor_type
+    declared = [dim.dim_value if dim.dim_value > 0 else None for dim in kind.shape.dim]
+    fitting = [
+        Shape(name, declared[0])
+        for name, image in LAYOUTS.items()
+        if len(declared) == 1 + len(image)
+        and all(length in (None, size) for length, size in zip(declared[1:], image, strict=True))
+    ]
+    if not fitting or kind.elem_type not in TYPES:
+        described = helper.printable_value_info(model.graph.input[0])
+        expected = ", ".join(str(Shape(name, None)) for name in LAYOUTS)
+        raise TrainingError(f"its input is {described}; expected numbers of shape {expected}")
+    wanted = [shape for shape in fitting if layout in (None, shape.layout)]
+    if not wanted:
+        others = " or ".join(f"--layout {shape.layout}" for shape in fitting)
+        raise TrainingError(f"layout {layout} does not fit its input; use {others}")
+    return wanted
