@@ -19,7 +19,7 @@ from service.imaging.load import open_picture
 from service.inference.batch import BatchResult
 from service.inference.runtime import Runtime
 from service.models.repository import Repository, RepositoryError, default_root, parse_version
-from service.numbers.number import Digit, number_in
+from service.numbers.number import Digit, segment
 from service.types import Images, Limits, Probabilities
 
 Picture = str | os.PathLike[str] | bytes
@@ -81,7 +81,7 @@ class Classifier:
         known = None
         items = [images] if isinstance(images, _PICTURE) else images
         if isinstance(items, list | tuple) and items and isinstance(items[0], _PICTURE):
-            seen = [Pictures([_content(item)]).look(Limits())[0] for item in items]
+            seen = [Pictures([_content(item)]).preprocess(Limits())[0] for item in items]
             rows, known = np.array([one.image for one in seen]), picture_doubts(seen)
         else:
             rows = images_from_array(np.asarray(items), "images", Limits(images=1 << 62))
@@ -99,7 +99,7 @@ class Classifier:
 
         Raises as :meth:`predict` does.
         """
-        number = number_in(open_picture(_content(picture), Limits()))
+        number = segment(open_picture(_content(picture), Limits()))
         first = self._probabilities(number.images)
         number = number.cut(first)
         both = np.concatenate([first, self._probabilities(number.images[len(first) :])])

@@ -17,7 +17,7 @@ from service.api.routing import OwnRoute
 from service.api.schemas.parameters import Current
 from service.api.schemas.responses import PNG, problems
 from service.errors import NotFound
-from service.imaging.preview import png
+from service.imaging.preview import encode_png
 from service.types import Images
 
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
@@ -39,7 +39,7 @@ async def test_image(
     images = await asyncio.to_thread(_images, request.core.settings.data)
     if not _INDEX.fullmatch(index) or int(index) >= len(images):
         raise NotFound(f"{MNIST_TEST} has images 0 to {len(images) - 1}, not {index[:40]!r}")
-    return Reply(png(images[int(index)]), media_type=b"image/png", headers=(_CACHE,))
+    return Reply(encode_png(images[int(index)]), media_type=b"image/png", headers=(_CACHE,))
 
 
 @lru_cache(maxsize=1)

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from service.api.request import Request
 from service.background.large_work import SMALL_ROWS, when_large
-from service.decode.pictures import Pictures, look_at
+from service.decode.pictures import Pictures, preprocess_in_pool
 from service.imaging.pipeline import Seen
 from service.inference.batch import Result, digits
 from service.models.loader import Loaded
@@ -49,7 +49,9 @@ class Pipeline:
     async def look(self, pictures: Pictures) -> list[Seen]:
         """What the service sees in each picture. Raises as ``service.imaging`` does."""
         start = perf_counter()
-        seen = await look_at(pictures, self._core.limits, self._core.pictures, self.deadline)
+        seen = await preprocess_in_pool(
+            pictures, self._core.limits, self._core.pictures, self.deadline
+        )
         self._request.decode_s += perf_counter() - start
         return seen
 

@@ -22,7 +22,7 @@ from service.decode.content import parse_content_type
 from service.decode.pictures import Pictures
 from service.errors import Invalid, UnsupportedType
 from service.imaging.load import open_picture
-from service.numbers.number import number_in
+from service.numbers.number import segment
 from service.types import Images, Probabilities
 
 READS = "image/*, multipart/form-data with one file, application/json with one picture"
@@ -51,9 +51,7 @@ async def read(request: Timed, version: VersionQuery = None) -> Reply:
         raise Invalid(f"{len(decoded.bodies)} pictures; a number is read in one")
     picture = decoded.bodies[0]
     start, deadline = perf_counter(), pipeline.deadline
-    number = await core.pictures.run(
-        lambda: number_in(open_picture(picture, core.limits)), deadline
-    )
+    number = await core.pictures.run(lambda: segment(open_picture(picture, core.limits)), deadline)
     request.decode_s += perf_counter() - start
     await pipeline.choose(version)
     probabilities = await _classified(pipeline, number.images)

@@ -1,7 +1,7 @@
 """The picture files of a request: one body, the files of a form, or base64 in JSON.
 
-Getting at the files is quick; looking at them is not, and is left to the caller to do elsewhere
-than on the event loop.
+Parsing a request only extracts the files. Preprocessing them takes longer, so the caller runs it on
+a thread instead of the event loop.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from service.background.picture_pool import PicturePool
 from service.decode.validation import Flaws, check_count, name_of, refuse
 from service.errors import DeadlineExceeded, Fault, Invalid, Malformed, TooLarge
 from service.imaging.load import Picture, is_small_png, open_picture
-from service.imaging.pipeline import Seen, as_given, look
-from service.imaging.preview import shown
+from service.imaging.pipeline import Seen, as_given, preprocess
+from service.imaging.preview import render_previews
 from service.types import Images, Limits
 
-_TOGETHER = 8
-"""So many pictures of the largest size are looked at in a request: some four seconds of work."""
+_MOST_LARGEST = 8
+"""The pictures of the largest size that a request can hold in total: some four seconds of work."""
 _FEW_PREVIEWS = 8
 """The event loop's thread renders up to this many previews; the pool renders more."""
 _DATA_URI = re.compile(r"data:image/[^,]*;base64,", re.IGNORECASE)
@@ -36,42 +36,42 @@ _NOT_BASE64 = "is not base64 in one line, of A-Z, a-z, 0-9, + and /, padded with
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """Picture files as they came, and what they are called in a message."""
+    """Undecoded picture files, and what messages call them."""
 
     bodies: list[bytes]
     field: str | None = None
-    """The field they came in, or None for the one picture that is the whole body."""
+    """The field that holds the files; None for the one picture that is the whole body."""
     noun: str = "picture"
 
-    def at_a_glance(self, limits: Limits) -> list[Seen] | None:
-        """What is seen, where that takes but some 30 microseconds: one PNG in MNIST's form.
+    def preprocess_small(self, limits: Limits) -> list[Seen] | None:
+        """Preprocesses one PNG in MNIST's form, which takes some 30 microseconds.
 
-        None for all others. Raises as :meth:`look` does.
+        Returns None for any other picture. Raises the same as :meth:`preprocess`.
         """
         if len(self.bodies) != 1 or self.field is not None or not is_small_png(self.bodies[0]):
             return None
         seen = as_given(open_picture(self.bodies[0], limits))
         return None if seen is None else [seen]
 
-    def look(self, limits: Limits, deadline: float = float("inf")) -> list[Seen]:
-        """What is seen in each, all or nothing; ``deadline`` is on ``perf_counter``'s clock.
+    def preprocess(self, limits: Limits, deadline: float = float("inf")) -> list[Seen]:
+        """Preprocesses all pictures, or none. ``deadline`` is on ``perf_counter``'s clock.
 
-        Raises the kind of fault of the first faulty picture, and names them all by their number;
-        :class:`DeadlineExceeded` where the deadline passed before the last was begun,
-        :class:`TooLarge` where all together are.
+        Raises the type of fault of the first faulty picture, with a flaw for each faulty picture;
+        :class:`DeadlineExceeded` if the deadline passes before the last picture begins;
+        :class:`TooLarge` if all pictures together have too many pixels.
         """
         if self.field is None:
-            return [look(open_picture(body, limits)) for body in self.bodies]
+            return [preprocess(open_picture(body, limits)) for body in self.bodies]
         seen = []
         flaws = Flaws(self.field, self.noun)
         kind: type[Fault] | None = None
-        pixels, most = 0, _TOGETHER * limits.picture_pixels
+        pixels, most = 0, _MOST_LARGEST * limits.picture_pixels
         for index, body in enumerate(self.bodies):
             if perf_counter() > deadline:
                 raise DeadlineExceeded("the deadline passed before all pictures were read")
             try:
                 picture = open_picture(body, limits)
-                seen.append(look(picture))
+                seen.append(preprocess(picture))
             except Fault as fault:
                 kind = kind or type(fault)
                 flaws.add(index, fault.detail)
@@ -80,17 +80,17 @@ class Pictures:
             if pixels > most:
                 raise TooLarge(
                     f"the {self.noun}s up to {self.noun} {index} have {pixels:,} pixels; "
-                    f"at most {most:,} are read in a request"
+                    f"at most {most:,} are allowed in a request"
                 )
         flaws.raise_any(kind or Invalid)
         return seen
 
 
 def from_base64(value: object, field: str, limits: Limits) -> Pictures:
-    """The pictures of a JSON list of base64 texts (RFC 4648, section 4).
+    """Decodes a JSON list of base64 strings (RFC 4648, section 4), each with or without a data URI.
 
-    A ``data:image/...;base64,`` in front is passed over. Raises :class:`Invalid` for what is no
-    such list, :class:`Malformed` for what is not base64, :class:`TooLarge` for too many.
+    Raises :class:`Invalid` if ``value`` is no list of strings, :class:`Malformed` for invalid
+    base64, :class:`TooLarge` for too many pictures.
     """
     if not isinstance(value, list):
         raise refuse(None, field, f"is {name_of(value)}; a list of base64 strings is expected")
@@ -112,10 +112,10 @@ def from_base64(value: object, field: str, limits: Limits) -> Pictures:
 
 
 def warm(pool: PicturePool) -> Future[Seen]:
-    """Decodes a picture of a vertical stroke in the pool, so that no caller's is the first."""
+    """Preprocesses a picture of a vertical stroke in the pool, so that no caller's is the first."""
     paper = np.full((64, 64), 255, np.uint8)
     paper[16:48, 30:34] = 0
-    return pool.submit(partial(look, Picture(paper, (64, 64))))
+    return pool.submit(partial(preprocess, Picture(paper, (64, 64))))
 
 
 def picture_doubts(seen: Sequence[Seen]) -> list[tuple[str, ...] | None]:
@@ -123,17 +123,17 @@ def picture_doubts(seen: Sequence[Seen]) -> list[tuple[str, ...] | None]:
     return [None if one.polarity == "as given" else one.doubts for one in seen]
 
 
-async def look_at(
+async def preprocess_in_pool(
     pictures: Pictures, limits: Limits, pool: PicturePool, deadline: float
 ) -> list[Seen]:
-    """Returns what is seen in each picture: at once for a small PNG, else from the pool.
+    """Preprocesses a small PNG at once, and all other pictures in the pool.
 
-    Raises as :meth:`Pictures.look` does.
+    Raises the same as :meth:`Pictures.preprocess`.
     """
-    seen = pictures.at_a_glance(limits)
+    seen = pictures.preprocess_small(limits)
     if seen is not None:
         return seen
-    return await pool.run(lambda: pictures.look(limits, deadline), deadline)
+    return await pool.run(lambda: pictures.preprocess(limits, deadline), deadline)
 
 
 async def previews(
@@ -141,5 +141,5 @@ async def previews(
 ) -> list[dict[str, Any]]:
     """Returns what ``?include=seen`` adds to each image's prediction."""
     if len(images) <= _FEW_PREVIEWS:
-        return shown(images, seen)
-    return await pool.run(lambda: shown(images, seen))
+        return render_previews(images, seen)
+    return await pool.run(lambda: render_previews(images, seen))

@@ -1,4 +1,4 @@
-"""Tells sheets and the frames drawn on them, which are four-cornered, from strokes."""
+"""Distinguish sheets of paper and printed frames, which are quadrilaterals, from strokes."""
 
 from __future__ import annotations
 
@@ -6,66 +6,65 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from service.imaging.components import Mask, Parts
+from service.imaging.components import Components, Mask
 
-_FULL, _ASKEW = 0.7, 0.1
-"""What a digit leaves of its sheet at least; how much of a sheet is beside its four corners."""
-_SQUARE, _WHOLE = 0.03, 0.97
-"""What fills the picture is a plate rather than a bold digit where less is beside its corners, and
-where something is left out of it."""
-_HOLLOW = 0.35
-"""A frame has less ink than that share of what it goes around."""
+_FULL, _DEVIATION = 0.7, 0.1  # least inked share of a sheet; most deviation from a quadrilateral
+_PLATE_DEVIATION, _WHOLE = (
+    0.03,
+    0.97,
+)  # the most of a plate that fills the picture; a digit has more
+_HOLLOW = 0.35  # a frame is inked to a smaller share
 _LEAST_FRAME, _FLATTEST = 0.15, 0.3
-"""A frame's longer side, as a share of the picture's shorter; its shorter as one of its longer."""
-_MOST_FRAMES = 64
-"""So many parts, the largest, may be frames."""
+"""A frame's longer side in shorter sides of the picture; its shorter side in its longer sides."""
+_MOST_FRAMES = 64  # only so many components, the largest, are checked
 
 
-def is_solid(parts: Parts, breadth: NDArray[np.float64]) -> Mask:
-    """Which parts are blocks rather than strokes: a stain, or the sheet itself on a desk.
+def solid_components(components: Components, breadth: NDArray[np.float64]) -> Mask:
+    """Returns which components (n,) are blocks: a stain, or the sheet itself on a desk.
 
-    ``breadth`` is how broad each part is, as a stroke.
+    ``breadth`` is the stroke width of each component.
     """
-    long_side = np.maximum(parts.width, parts.height)
-    short_side = np.minimum(parts.width, parts.height)
+    long_side, short_side = components.long_side, components.short_side
+    height, width = components.shape
     stout = short_side > 0.6 * long_side
-    solid: Mask = stout & (parts.area > 0.8 * long_side * short_side)
-    large = parts.area > 0.2 * parts.shape[0] * parts.shape[1]
+    solid: Mask = stout & (components.area > 0.8 * long_side * short_side)
+    large = components.area > 0.2 * height * width
     large &= breadth > 0.24 * short_side
-    fills = (parts.width >= 0.9 * parts.shape[1]) & (parts.height >= 0.9 * parts.shape[0])
-    for part in np.flatnonzero(large & (on_frame(parts) == 0) & ~solid):
-        share, beside = _four_cornered(parts, int(part))
-        if fills[part]:
-            solid[part] = _FULL < share < _WHOLE and beside < _SQUARE
+    fills = (components.width >= 0.9 * width) & (components.height >= 0.9 * height)
+    for label in np.flatnonzero(large & (border_share(components) == 0) & ~solid):
+        share, deviation = _quadrilateral_fit(components, int(label))
+        if fills[label]:
+            solid[label] = _FULL < share < _WHOLE and deviation < _PLATE_DEVIATION
         else:
-            solid[part] = share > _FULL and beside < _ASKEW
+            solid[label] = share > _FULL and deviation < _DEVIATION
     return solid
 
 
-def is_frame(parts: Parts) -> Mask:
-    """Which parts are hollow and four-cornered: the rim of a plate, a box of a form."""
-    long_side = np.maximum(parts.width, parts.height)
-    short_side = np.minimum(parts.width, parts.height)
-    able = parts.area < _HOLLOW * parts.width * parts.height
-    able &= long_side > _LEAST_FRAME * min(parts.shape)
-    able &= short_side > _FLATTEST * long_side
-    largest = np.flatnonzero(able)
+def frame_components(components: Components) -> Mask:
+    """Returns which components (n,) are frames: the rim of a plate, a box of a form."""
+    long_side, short_side = components.long_side, components.short_side
+    eligible = components.area < _HOLLOW * components.width * components.height
+    eligible &= long_side > _LEAST_FRAME * min(components.shape)
+    eligible &= short_side > _FLATTEST * long_side
+    largest = np.flatnonzero(eligible)
     largest = largest[np.argsort(-long_side[largest], kind="stable")][:_MOST_FRAMES]
-    frame = np.zeros(len(parts), bool)
-    for part in largest:
-        share, beside = _four_cornered(parts, int(part))
-        frame[part] = share < _HOLLOW and beside < _ASKEW
+    frame = np.zeros(len(components), bool)
+    for label in largest:
+        share, deviation = _quadrilateral_fit(components, int(label))
+        frame[label] = share < _HOLLOW and deviation < _DEVIATION
     return frame
 
 
-def _four_cornered(parts: Parts, part: int) -> tuple[float, float]:
-    """How much of a part, its holes filled, is ink, and is not between its outermost points.
+def _quadrilateral_fit(components: Components, label: int) -> tuple[float, float]:
+    """Returns the inked share of a component with its holes filled, and its deviation.
 
-    They are the four that are outermost in the diagonals. A sheet is what lies between them,
-    whichever way it is turned; the ring of a 0 reaches half as far again beyond.
+    The deviation is the area between the filled component and the quadrilateral of its four
+    outermost points on the diagonals, as a share of the filled area. A rotated sheet has little;
+    the ring of a 0 extends half its size beyond.
     """
-    runs = parts.part_of_run == part
-    row, start, end = parts.run_row[runs], parts.run_start[runs], parts.run_end[runs]
+    chosen = components.run_label == label
+    row = components.run_row[chosen]
+    start, end = components.run_start[chosen], components.run_end[chosen]
     corners = [
         (int(ends[at]), int(row[at]))
         for ends, at in (
@@ -81,16 +80,16 @@ def _four_cornered(parts: Parts, part: int) -> tuple[float, float]:
     ImageDraw.Draw(sheet).polygon(corners, fill=1)
     columns = np.arange(sheet.width)
     filled = (columns >= left[:, None]) & (columns < right[:, None])
-    beside = np.count_nonzero(filled != np.asarray(sheet)[row[0] :])
     size = np.count_nonzero(filled)
-    return float(parts.area[part]) / size, beside / size
+    deviation = np.count_nonzero(filled != np.asarray(sheet)[row[0] :])
+    return float(components.area[label]) / size, deviation / size
 
 
-def on_frame(parts: Parts) -> NDArray[np.float64]:
-    """The share of the picture's outermost pixels that each part covers."""
-    height, width = parts.shape
-    length = parts.run_end - parts.run_start
-    on_edge = (parts.run_row == 0) | (parts.run_row == height - 1)
+def border_share(components: Components) -> NDArray[np.float64]:
+    """Returns the share of the picture's border pixels that each component covers, (n,)."""
+    height, width = components.shape
+    length = components.run_end - components.run_start
+    on_edge = (components.run_row == 0) | (components.run_row == height - 1)
     covered = np.where(on_edge, length, 0)
-    covered += (parts.run_start == 0).astype(np.int64) + (parts.run_end == width)
-    return np.bincount(parts.part_of_run, covered, len(parts)) / (2 * (height + width))
+    covered += (components.run_start == 0).astype(np.int64) + (components.run_end == width)
+    return np.bincount(components.run_label, covered, len(components)) / (2 * (height + width))

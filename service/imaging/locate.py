@@ -1,9 +1,9 @@
-"""Finds the digit among the parts of the ink: what is bold, whole and clear of the frame.
+"""Locate the digit among the connected components of the ink.
 
-A photo holds more than its digit: the paper's edge, the desk, specks, the next digit. Each part is
-weighed by its edges; what touches the frame or is a solid block weighs little. Around the heaviest
-part, what is near enough to belong to it is taken along: the bar of a 5, the pieces of a stroke
-that the pen skipped.
+A picture holds more than its digit: the edge of the paper, the desk, specks, the next digit. Each
+component gets a score from its edges, its ink and its place. Components at the border, blocks and
+frames score low. The digit is the best component with its fragments nearby: the bar of a 5, the
+parts of a stroke with gaps.
 """
 
 from __future__ import annotations
@@ -13,271 +13,236 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from service.imaging.components import Mask, Parts, Whole, connected_parts
-from service.imaging.frames import is_frame, is_solid, on_frame
-from service.imaging.ruled_lines import without_rules
-from service.imaging.threshold import Grey, Ink, counts, noise, otsu_threshold, sliding
+from service.imaging.components import Box, Components, Ints, Mask, connected_components
+from service.imaging.frames import border_share, frame_components, solid_components
+from service.imaging.ruled_lines import remove_ruled_lines
+from service.imaging.threshold import Grey, Ink, dilate, histogram, noise, otsu_threshold
 
-Box = tuple[int, int, int, int]
-"""Left, top, width and height, in pixels."""
+Floats = NDArray[np.float64]
 
-FAINTEST_INK = 12
-"""Ink below this amount, of 255, is no ink."""
+FAINTEST_INK = 12  # of 255; a pixel with at most this much is background
 _FLAT = 4
-_MOST_FRAMED, _MOST_OF_ALL_SIDES = 0.25, 0.4
-"""A digit that is cut out tightly covers no more of the picture's outermost pixels than this.
-
-It may be more where it touches all four sides, as shadows seldom do.
-"""
-_FAINTER = 3
-"""How much more has to speak for fainter ink, which may be shade, than for bold."""
-_LEAST_EDGE = 0.1
-"""A piece of a digit has an outline so steep at least, in those of the digit; a shade has not."""
-_MOST_RUNS, _MOST_UNRULED = 60_000, 15_000
-"""Unbroken stretches of ink in all rows, with lines and without; more are a texture."""
-_MOST_FAINT = 10_000
-"""Such stretches of the faintest ink; more are grain."""
-_DOT, _WIDEST_DOT, _DOT_APART = 0.7, 3, 0.4
-"""The least and most sides of a dot, in breadths of a stroke; how far off in heights of a digit."""
-_OF_FRAME = 1e-6
-"""What speaks for a frame, which is all edges, as a share of what would for strokes."""
-_REACH = 5
-"""How far a line's edges reach, in pixels, its own among them; they are taken around each pixel."""
-_SPECK = 0.01
-"""A part whose longer side is below this share of the picture's shorter is a speck."""
+_MOST_BORDER, _MOST_BORDER_FILLED = 0.25, 0.4
+"""The share of the border that a tightly cropped digit covers at most, and the share for one that
+touches all four sides, as shadows seldom do."""
+_FAINTER = 3  # fainter ink, which may be a shadow, must score better than bold ink by this factor
+_LEAST_SHARPNESS = 0.1  # of a fragment, as a share of the digit's; a shadow has less
+_MOST_RUNS, _MOST_FAINT_RUNS, _MOST_UNRULED_RUNS = 60_000, 10_000, 15_000
+"""A mask of bold or of faint ink with more runs, or with more without its lines, is a texture."""
+_DOT, _WIDEST_DOT, _DOT_DISTANCE = 0.7, 3, 0.4
+"""The shorter and longer side of a dot in stroke widths; its distance in heights of the digit."""
+_FRAME_FACTOR, _SOLID_FACTOR, _BORDER_FACTOR = 1e-6, 0.1, 0.3
+"""Factors on the scores of frames, which are all edge, of blocks, and of ink at the border."""
+_EDGE_REACH = 5  # the gradient of a line extends over this many pixels
+_SPECK = 0.01  # the longer side of a speck is less, in shorter sides of the picture
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A digit: its pixels, where they are, and how much speaks for it."""
+class Candidate:
+    """A digit that was found in one reading of the background."""
 
     mask: Mask
     box: Box
-    weight: float
-    is_stroke: bool
-    """Whether it is made of strokes and clear of the frame."""
-    is_solid: bool
-    """Whether it is a block or a frame: a stain, the sheet itself, an empty box of a form."""
-    is_framed: bool
-    """Whether it covers more of the picture's outermost pixels than a digit does."""
-    share: float
-    """The share of all that is steep in the picture that lies in it and in parts like it."""
-    threshold: int
-    """The amount of ink from which on a pixel is in the mask."""
-    others: int
-    """How many parts beside it could be digits too."""
+    score: float
+    is_stroke: bool  # it consists of strokes that are clear of the border
+    is_solid: bool  # it is a block or a frame: a stain, the sheet itself, an empty box of a form
+    at_border: bool  # it covers more of the picture's border than a digit does
+    share: float  # of the picture's total gradient, in it and in components like it
+    threshold: int  # the mask holds the pixels with more ink than this
+    others: int  # the number of other components that could be digits
 
 
-class Texture(Exception):
-    """The ink is in more pieces than any writing, and will be however the ground is read."""
+class TextureError(Exception):
+    """The ink has more components than writing, with any reading of the background."""
 
 
-def find_digit(ink: Ink, edges: Grey, near: Box | None = None) -> Found | None:
-    """The digit in ``ink``, or None where there is none.
+def find_digit(ink: Ink, gradient: Grey, expected: Box | None = None) -> Candidate | None:
+    """Returns the digit in ``ink``, None if there is none.
 
-    ``edges`` is how steep the picture is, ``near`` where the digit should be. Raises
-    :class:`Texture` where even the boldest ink is one.
+    ``gradient`` (h, w) comes from :func:`gradient_of`, ``expected`` is where the digit should be.
+    Raises :class:`TextureError` if even the boldest ink is a texture.
     """
-    best: Found | None = None
+    best: Candidate | None = None
     steps = thresholds(ink)
     for threshold in steps:
         mask = ink.amount > threshold
         is_faint = not ink.is_plain and threshold != steps[0]
-        most = _MOST_FAINT if is_faint else _MOST_RUNS
-        unruled = without_rules(mask) if _runs(mask) <= most else None
-        if unruled is None or _runs(unruled) > _MOST_UNRULED:
+        most = _MOST_FAINT_RUNS if is_faint else _MOST_RUNS
+        unruled = remove_ruled_lines(mask) if _count_runs(mask) <= most else None
+        if unruled is None or _count_runs(unruled) > _MOST_UNRULED_RUNS:
             if best is None and not is_faint:
-                raise Texture
+                raise TextureError
             break
-        found = _heaviest(ink, edges, unruled, threshold, near)
+        found = _best_candidate(ink, gradient, unruled, threshold, expected)
         if ink.is_plain:
             best = found or best
-            if unruled is mask:  # with no lines to be parted from, faint strokes are strokes too
+            if unruled is mask:  # only ruled lines make it necessary to ignore faint strokes
                 break
-        elif found and (best is None or found.weight > _FAINTER * best.weight):
+        elif found and (best is None or found.score > _FAINTER * best.score):
             best = found
     return best
 
 
-def _runs(mask: Mask) -> int:
+def _count_runs(mask: Mask) -> int:
     return int(np.count_nonzero(mask[:, 1:] > mask[:, :-1]))
 
 
-def steepness(grey: Grey) -> Grey:
-    """How steep the picture is around each pixel beyond its noise: strokes have edges, shades none.
+def gradient_of(grey: Grey) -> Grey:
+    """Returns the largest gradient above the noise within a pixel of each pixel (h, w).
 
-    Around it, so that a stroke of whose edges the half lies outside has all of them.
+    Strokes have steep edges, shadows do not. Half of an edge lies outside of the stroke's mask.
     """
     wide = np.pad(grey, 1, mode="edge").astype(np.int16)
-    across = np.abs(wide[1:-1, 2:] - wide[1:-1, :-2])
-    down = np.abs(wide[2:, 1:-1] - wide[:-2, 1:-1])
-    steep = np.maximum(across, down)
+    horizontal = np.abs(wide[1:-1, 2:] - wide[1:-1, :-2])
+    vertical = np.abs(wide[2:, 1:-1] - wide[:-2, 1:-1])
+    steep = np.maximum(horizontal, vertical)
     floor = np.int16(max(_FLAT, noise(grey) / 2))
     above: Grey = (np.maximum(steep, floor) - floor).astype(np.uint8)
-    return sliding(above, 3, np.maximum)
+    return dilate(above, 3)
 
 
 def thresholds(ink: Ink) -> list[int]:
-    """Amounts from which ink may be a stroke: above lines and shades first, then above noise."""
+    """Returns the thresholds to try: first above lines and shadows, then above noise alone."""
     floor = round(max(FAINTEST_INK, ink.noise))
-    histogram = counts(ink.amount)
-    histogram[: floor + 1] = 0
-    if not histogram.any():
+    of_amount = histogram(ink.amount)
+    of_amount[: floor + 1] = 0
+    if not of_amount.any():
         return []
-    bold = otsu_threshold(histogram)
+    bold = otsu_threshold(of_amount)
     if bold is None:
         return [floor]
     return [max(floor, bold // 2), bold] if ink.is_plain else [bold, floor]
 
 
 @dataclass(frozen=True, slots=True)
-class Weighed:
-    """The parts of a mask, and for each how much speaks for it being a digit."""
+class Scored:
+    """The n components of a mask with their features, (n,) each."""
 
-    parts: Parts
-    weight: NDArray[np.float64]
-    solid: Mask
-    """Which are no strokes: blocks, and frames."""
-    framed: NDArray[np.float64]
-    """The share of the picture's outermost pixels that each covers."""
-    share: NDArray[np.float64]
-    """The share of all that is steep in the picture, but for frames, that lies in each part."""
-    sharpness: NDArray[np.float64]
-    """How steep each part's outline is."""
-    breadth: NDArray[np.float64]
-    """How broad each part is, as a stroke, in pixels."""
+    components: Components
+    score: Floats
+    solid: Mask  # blocks and frames
+    border: Floats  # the share of the picture's border pixels that each covers
+    share: Floats  # of the picture's total gradient, without frames
+    sharpness: Floats  # the mean gradient along the outline
+    breadth: Floats  # the stroke width, in pixels
 
 
-def weigh(ink: Ink, edges: Grey, mask: Mask, near: Box | None = None) -> Weighed:
-    """Weighs each part of ``mask`` by its sharp outline, its ink, its place and its make."""
-    parts = connected_parts(mask)
+def score_components(ink: Ink, gradient: Grey, mask: Mask, expected: Box | None = None) -> Scored:
+    """Scores the components of ``mask`` (h, w) by outline, ink, place and shape."""
+    components = connected_components(mask)
     outline = _outline(mask)
-    sharp = parts.sums(edges)
-    length = np.maximum(1, parts.sums(outline.view(np.uint8)))
-    sharpness = parts.sums(edges * outline) / length
-    framed, frame = on_frame(parts), is_frame(parts)
-    breadth = 2 * parts.area / length
-    solid = is_solid(parts, breadth) | frame
-    boldness = parts.sums(ink.amount) / np.maximum(1, parts.area)
-    weight = sharp * sharpness * boldness * _place(parts, near)
-    weight *= np.where(frame, _OF_FRAME, np.where(solid, 0.1, 1)) * (1 - framed) ** 2
+    total = components.sums(gradient)
+    length = np.maximum(1, components.sums(outline.view(np.uint8)))
+    sharpness = components.sums(gradient * outline) / length
+    border, frame = border_share(components), frame_components(components)
+    breadth = 2 * components.area / length
+    solid = solid_components(components, breadth) | frame
+    boldness = components.sums(ink.amount) / np.maximum(1, components.area)
+    score = total * sharpness * boldness * _place_factor(components, expected)
+    score *= np.where(frame, _FRAME_FACTOR, np.where(solid, _SOLID_FACTOR, 1)) * (1 - border) ** 2
     if not ink.is_plain:
-        weight[framed > 0] *= 0.3
-    long_side = np.maximum(parts.width, parts.height)
-    weight[long_side < max(3, _SPECK * min(mask.shape))] = 0
-    share = sharp / max(1, _edges_beside(edges, parts, frame))
-    return Weighed(parts, weight, solid, framed, share, sharpness, breadth)
+        score[border > 0] *= _BORDER_FACTOR
+    score[components.long_side < max(3, _SPECK * min(mask.shape))] = 0
+    share = total / max(1, _gradient_without_frames(gradient, components, frame))
+    return Scored(components, score, solid, border, share, sharpness, breadth)
 
 
-def _heaviest(ink: Ink, edges: Grey, mask: Mask, threshold: int, near: Box | None) -> Found | None:
-    weighed = weigh(ink, edges, mask, near)
-    parts, weight, framed = weighed.parts, weighed.weight, weighed.framed
-    if not weight.any():
+def _best_candidate(
+    ink: Ink, gradient: Grey, mask: Mask, threshold: int, expected: Box | None
+) -> Candidate | None:
+    scored = score_components(ink, gradient, mask, expected)
+    components, score, border = scored.components, scored.score, scored.border
+    if not score.any():
         return None
-    heaviest = int(weight.argmax())
-    allowed = (weight > 0) & ((framed == 0) | (framed[heaviest] > 0))
-    allowed &= ~weighed.solid | weighed.solid[heaviest]
-    sharp = weighed.sharpness > _LEAST_EDGE * weighed.sharpness[heaviest]
-    chosen = _with_its_pieces(parts, allowed & sharp, heaviest)
-    left, top = int(parts.left[chosen].min()), int(parts.top[chosen].min())
-    right, bottom = int(parts.right[chosen].max()), int(parts.bottom[chosen].max())
-    long_side = np.maximum(parts.width, parts.height)
-    place = _place(parts, near)  # does not count here: a digit at the edge is another digit too
-    others = weight * place[heaviest] > 0.25 * weight[heaviest] * place
-    others &= 2 * long_side > max(right - left, bottom - top)
-    others |= _is_dot(weighed, heaviest)
+    best = int(score.argmax())
+    eligible = (score > 0) & ((border == 0) | (border[best] > 0))
+    eligible &= ~scored.solid | scored.solid[best]
+    sharp = scored.sharpness > _LEAST_SHARPNESS * scored.sharpness[best]
+    chosen = _with_fragments(components, eligible & sharp, best)
+    box = components.box(chosen)
+    place = _place_factor(components, expected)  # another digit counts wherever it is
+    others = score * place[best] > 0.25 * score[best] * place
+    others &= 2 * components.long_side > max(box.width, box.height)
+    others |= _dots(scored, best)
     others[chosen] = False
-    box = left, top, right - left, bottom - top
-    is_solid = bool(weighed.solid[heaviest])
-    is_framed = bool(framed[heaviest] > _most_framed(ink, box))
-    return Found(
-        parts.mask(chosen),
+    is_solid = bool(scored.solid[best])
+    fills = box == (0, 0, *mask.shape[::-1])
+    most_border = (_MOST_BORDER_FILLED if fills else _MOST_BORDER) if ink.is_plain else 0.0
+    at_border = bool(border[best] > most_border)
+    return Candidate(
+        components.mask(chosen),
         box,
-        float(weight[chosen].sum()),
-        not is_solid and not is_framed,
+        float(score[chosen].sum()),
+        not is_solid and not at_border,
         is_solid,
-        is_framed,
-        float(weighed.share[allowed & ~weighed.solid].sum()),
+        at_border,
+        float(scored.share[eligible & ~scored.solid].sum()),
         threshold,
         int(np.count_nonzero(others)),
     )
 
 
-def _most_framed(ink: Ink, box: Box) -> float:
-    """The largest share of the outermost pixels that a digit in ``box`` may cover."""
-    if not ink.is_plain:
-        return 0.0
-    fills = box == (0, 0, *ink.amount.shape[::-1])
-    return _MOST_OF_ALL_SIDES if fills else _MOST_FRAMED
-
-
-def _edges_beside(edges: Grey, parts: Parts, frame: Mask) -> int:
-    """The sum of all that is steep but for the frames, whose edges reach beyond their pixels."""
-    total = int(edges.sum(dtype=np.int64))
+def _gradient_without_frames(gradient: Grey, components: Components, frame: Mask) -> int:
+    """Returns the sum of the gradient outside of frames, whose edges extend beyond their pixels."""
+    total = int(gradient.sum(dtype=np.int64))
     if not frame.any():
         return total
-    around = sliding(parts.mask(frame).view(np.uint8), _REACH, np.maximum)
-    return total - int((edges * around).sum(dtype=np.int64))
+    around = dilate(components.mask(frame).view(np.uint8), _EDGE_REACH)
+    return total - int((gradient * around).sum(dtype=np.int64))
 
 
 def _outline(mask: Mask) -> Mask:
-    """The pixels of the mask with one beside them that is not in it."""
+    """Returns the pixels of the mask with one of their four neighbours outside of it."""
     wide = np.pad(mask, 1, mode="edge")
     inner = wide[:-2, 1:-1] & wide[2:, 1:-1] & wide[1:-1, :-2] & wide[1:-1, 2:]
-    outline: Mask = mask & ~inner
-    return outline
+    return np.asarray(mask & ~inner)
 
 
-def _place(parts: Parts, near: Box | None) -> NDArray[np.float64]:
-    """What speaks for each part by its place: the middle of the picture, or where it should be."""
-    height, width = parts.shape
-    across = (parts.left + parts.right) / width - 1
-    down = (parts.top + parts.bottom) / height - 1
-    place: NDArray[np.float64] = 1 / (1 + across**2 + down**2)
-    if near is not None:
-        left, top, wide, high = near
-        overlap_x = np.minimum(parts.right, left + wide) - np.maximum(parts.left, left)
-        overlap_y = np.minimum(parts.bottom, top + high) - np.maximum(parts.top, top)
+def _place_factor(components: Components, expected: Box | None) -> Floats:
+    """Returns a factor for the distance from the centre and the overlap with ``expected``, (n,)."""
+    height, width = components.shape
+    across = (components.left + components.right) / width - 1
+    down = (components.top + components.bottom) / height - 1
+    factor: Floats = 1 / (1 + across**2 + down**2)
+    if expected is not None:
+        left = np.maximum(components.left, expected.left)
+        top = np.maximum(components.top, expected.top)
+        overlap_x = np.minimum(components.right, expected.right) - left
+        overlap_y = np.minimum(components.bottom, expected.bottom) - top
         inside = np.maximum(overlap_x, 0) * np.maximum(overlap_y, 0)
-        place *= np.minimum(1, inside / (parts.width * parts.height)) ** 2
-    return place
+        factor *= np.minimum(1, inside / (components.width * components.height)) ** 2
+    return factor
 
 
-def _is_dot(weighed: Weighed, digit: int) -> Mask:
-    """Which parts are dots below or above the digit, as that of a question mark.
+def _dots(scored: Scored, digit: int) -> Mask:
+    """Returns which components are dots above or below the digit, as in a question mark.
 
-    A dot is as broad as the strokes are, and nearer to them than another line of writing.
+    A dot is as broad as the strokes, and nearer to them than another line of writing.
     """
-    parts, broad = weighed.parts, weighed.breadth[digit]
-    short_side, long_side = (
-        np.minimum(parts.width, parts.height),
-        np.maximum(parts.width, parts.height),
-    )
-    is_dot = (short_side > _DOT * broad) & (long_side < _WIDEST_DOT * broad) & (short_side >= 3)
-    shared = np.minimum(parts.right, parts.right[digit]) - np.maximum(parts.left, parts.left[digit])
-    is_dot &= shared > 0.5 * parts.width
-    gap = np.maximum(parts.top - parts.bottom[digit], parts.top[digit] - parts.bottom)
-    is_dot &= (gap >= 0) & (gap < _DOT_APART * parts.height[digit])
-    alike: Mask = is_dot & (weighed.sharpness > 0.5 * weighed.sharpness[digit])
-    return alike
+    components, breadth = scored.components, scored.breadth[digit]
+    left, right = components.left, components.right
+    short_side = components.short_side
+    is_dot = (short_side > _DOT * breadth) & (components.long_side < _WIDEST_DOT * breadth)
+    is_dot &= short_side >= 3
+    shared = np.minimum(right, right[digit]) - np.maximum(left, left[digit])
+    is_dot &= shared > 0.5 * components.width
+    top, bottom = components.top, components.bottom
+    gap = np.maximum(top - bottom[digit], top[digit] - bottom)
+    is_dot &= (gap >= 0) & (gap < _DOT_DISTANCE * components.height[digit])
+    return np.asarray(is_dot & (scored.sharpness > 0.5 * scored.sharpness[digit]))
 
 
-def _with_its_pieces(parts: Parts, allowed: Mask, heaviest: int) -> Whole:
-    """The heaviest part and what belongs to it: pieces within or close by, but no other digit."""
-    left, top = int(parts.left[heaviest]), int(parts.top[heaviest])
-    right, bottom = int(parts.right[heaviest]), int(parts.bottom[heaviest])
-    chosen = np.zeros(len(parts), bool)
-    chosen[heaviest] = True
-    enough = parts.area > 0.01 * parts.area[heaviest]
+def _with_fragments(components: Components, eligible: Mask, best: int) -> Ints:
+    """Returns the best component and its fragments within or close by, but no other digit."""
+    chosen = np.arange(len(components)) == best
+    large = components.area > 0.01 * components.area[best]
     while True:
-        long_side = max(right - left, bottom - top)
-        reach = 0.12 * long_side
-        gap_x = np.maximum(parts.left - right, left - parts.right)
-        gap_y = np.maximum(parts.top - bottom, top - parts.bottom)
-        beside = (gap_x > -0.2 * parts.width) & (parts.height > 0.6 * (bottom - top))
-        close = (gap_x < reach) & (gap_y < reach) & enough & allowed & ~beside
+        box = components.box(chosen)
+        reach = 0.12 * max(box.width, box.height)
+        gap_x = np.maximum(components.left - box.right, box.left - components.right)
+        gap_y = np.maximum(components.top - box.bottom, box.top - components.bottom)
+        beside = (gap_x > -0.2 * components.width) & (components.height > 0.6 * box.height)
+        close = (gap_x < reach) & (gap_y < reach) & large & eligible & ~beside
         if not (close & ~chosen).any():
             return np.flatnonzero(chosen)
         chosen |= close
-        left, top = int(parts.left[chosen].min()), int(parts.top[chosen].min())
-        right, bottom = int(parts.right[chosen].max()), int(parts.bottom[chosen].max())

@@ -1,9 +1,10 @@
-"""Brings a digit's ink into the form of MNIST's makers (LeCun et al. 1998, section III.A).
+"""Normalise a digit's ink as the makers of MNIST did (LeCun et al. 1998, section III.A).
 
-Strokes fitted into 20x20 with their aspect kept, grey by averaging the area, and the centre of mass
-in the middle of 28x28. Theirs were black and white before; here the grey of a blurred or coarse
-picture is kept in part, since it tells where a thin stroke is. MNIST's strokes came from one kind
-of pen, so a stroke far thinner or thicker than any of them is first brought to their range.
+The strokes are fitted into 20x20 with their aspect ratio kept, in grey by averaging areas, and
+their centre of mass is moved to the middle of 28x28. MNIST's digits were black and white before;
+here part of the grey of a blurred or coarse picture stays, because it shows where a thin stroke
+is. MNIST's strokes came from one kind of pen, so strokes far thinner or thicker are first brought
+into the range of its widths.
 """
 
 from __future__ import annotations
@@ -12,91 +13,80 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from service.imaging.components import Mask
-from service.imaging.threshold import Grey, sliding
+from service.imaging.components import Mask, bounding_box
+from service.imaging.threshold import Grey, dilate
 from service.types import SIDE
 
-Share = NDArray[np.float32]
-"""Shape (h, w): 0 for bare ground, 1 for a full stroke."""
+Coverage = NDArray[np.float32]
+"""The ink at each pixel (h, w): 0 for background, 1 for a full stroke."""
 
-FIELD = 20
-_FAINT = 0.25
-"""Ink below this share of a stroke is left out of the box that is fitted."""
-_WIDEST = 1.5
-"""What is wider than so many heights is several digits: their height tells how large one is."""
-FINE = 4
-"""Strokes are made sharper, thinner or thicker on a grid at least this many times finer."""
-_SHARPER = 100
-"""How much of the difference from the ink around, within a pixel of MNIST's, is added; in per cent.
-
-It opens the small loops and bays of a bold or blurred digit.
-"""
-THINNEST, THIN = 1.8, 2.2
-THICKEST, THICK = 4.4, 3.8
-"""Stroke widths in pixels of 28x28: nine in ten of MNIST's digits are between 1.7 and 4.0."""
+_FIELD = 20
+_FAINT = 0.25  # the bounding box leaves out fainter ink
+_WIDEST = 1.5  # wider strokes, in heights, are several digits, whose height is that of one digit
+_FINE = 4  # strokes are processed at this resolution, in pixels for each of MNIST's
+_SHARPEN_PERCENT = 100  # opens the small loops and bays of a bold or blurred digit
+_THINNEST, _THIN, _THICK, _THICKEST = 1.8, 2.2, 3.8, 4.4
+"""Stroke widths in pixels of 28x28. 90 % of MNIST's digits are between 1.7 and 4.0. A stroke below
+the thinnest becomes thin, one above the thickest thick."""
 
 
 def normalise(amount: Grey, mask: Mask, threshold: int) -> Grey:
-    """The image (28, 28) of the ``amount`` of ink (h, w) in and around ``mask``.
+    """Returns the image (28, 28), uint8, of the ink ``amount`` (h, w) in and around ``mask``.
 
-    Where the mask has no pixel the image is empty.
+    The image is empty if no stroke remains. The mask has at least one pixel.
     """
-    return as_image(strokes_of(amount, mask, threshold))
+    return to_image(extract_strokes(amount, mask, threshold))
 
 
-def strokes_of(amount: Grey, mask: Mask, threshold: int) -> Share:
-    """The strokes in ``mask``, of one digit or several in a row, cut out and large enough to cut.
+def extract_strokes(amount: Grey, mask: Mask, threshold: int) -> Coverage:
+    """Returns the strokes in ``mask``, of one digit or of several in a row, cropped and enlarged.
 
-    Empty, (0, 0), where there is none.
+    Returns the shape (0, 0) if no stroke remains.
     """
-    ink, pixel = share_of_ink(amount, mask, threshold)
-    strokes = with_common_stroke(ink, pixel)
-    inked = strokes > _FAINT
+    coverage, pixel = ink_coverage(amount, mask, threshold)
+    strokes = limit_stroke_width(coverage, pixel)
     if not (strokes >= 0.5).any():
         return np.zeros((0, 0), np.float32)
-    rows, columns = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
-    return strokes[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return strokes[bounding_box(strokes > _FAINT).slices]
 
 
-def as_image(strokes: Share) -> Grey:
-    """The image (28, 28) of one digit's strokes (h, w); empty where there is none."""
+def to_image(strokes: Coverage) -> Grey:
+    """Returns the image (28, 28), uint8, of one digit's strokes (h, w), empty for no stroke."""
     if not (strokes >= 0.5).any():
         return np.zeros((SIDE, SIDE), np.uint8)
-    return centred(fitted(strokes, FIELD))
+    return centre(fit(strokes, _FIELD))
 
 
-def share_of_ink(amount: Grey, mask: Mask, threshold: int) -> tuple[Share, float]:
-    """How much of a full stroke is where, 0 to 1, and how many pixels of it make one of MNIST.
+def ink_coverage(amount: Grey, mask: Mask, threshold: int) -> tuple[Coverage, float]:
+    """Returns the coverage around ``mask`` and the size of one of MNIST's pixels in it.
 
-    It is 0.5 where there is half of the ink that the stroke has around there, since a pen presses
-    here more, there less. A small digit is enlarged, to 80 pixels, before the edges are made
-    sharper. What lies beside the mask is left out, so that a neighbour does not come along.
+    The coverage is 0.5 at half of the ink that the stroke has nearby, because the pressure of a pen
+    varies. A small digit is enlarged to 80 pixels before sharpening. Ink away from the mask is left
+    out: it belongs to a neighbour.
     """
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    top, bottom = max(0, rows[0] - 2), min(len(mask), rows[-1] + 3)
-    left, right = max(0, columns[0] - 2), min(mask.shape[1], columns[-1] + 3)
-    mask, amount = mask[top:bottom, left:right], amount[top:bottom, left:right]
-    around = sliding(mask.view(np.uint8), 5, np.maximum)
-    padded = np.pad(amount * around, 1)
+    box = bounding_box(mask)
+    rows = slice(max(0, box.top - 2), box.bottom + 2)
+    columns = slice(max(0, box.left - 2), box.right + 2)
+    mask, amount = mask[rows, columns], amount[rows, columns]
+    padded = np.pad(amount * dilate(mask.view(np.uint8), 5), 1)
     reach = 2 * round(stroke_width(mask)) + 1
-    full = np.maximum(sliding(padded, reach, np.maximum), min(2 * threshold, 254))
-    share = Image.fromarray(np.minimum(padded * (255 / full), 255).astype(np.uint8))
-    high, wide = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
-    longest = max(high, min(wide, _WIDEST * high), 0.3 * wide)
-    scale = max(1.0, FIELD * FINE / longest)
+    full = np.maximum(dilate(padded, reach), min(2 * threshold, 254))
+    coverage = Image.fromarray(np.minimum(padded * (255 / full), 255).astype(np.uint8))
+    longest = max(box.height, min(box.width, _WIDEST * box.height), 0.3 * box.width)
+    scale = max(1.0, _FIELD * _FINE / longest)
     if scale > 1:
-        size = round(share.width * scale), round(share.height * scale)
-        share = share.resize(size, Image.Resampling.BICUBIC)
-    pixel = float(longest * scale / FIELD)
-    sharp = share.filter(ImageFilter.UnsharpMask(pixel, _SHARPER, 0))
+        size = round(coverage.width * scale), round(coverage.height * scale)
+        coverage = coverage.resize(size, Image.Resampling.BICUBIC)
+    pixel = float(longest * scale / _FIELD)
+    sharp = coverage.filter(ImageFilter.UnsharpMask(pixel, _SHARPEN_PERCENT, 0))
     return np.asarray(sharp, np.float32) / np.float32(255), pixel
 
 
 def stroke_width(strokes: Mask) -> float:
-    """The mean width of the strokes, in pixels: twice their area over their outline's length.
+    """Returns the mean stroke width in pixels, 2 * area / perimeter; 0 for no ink.
 
-    The outline's length comes from its crossings with the grid (Cauchy and Crofton's formula for
-    two directions). 0 where there is no ink.
+    The perimeter comes from its crossings with the grid (Cauchy and Crofton's formula for two
+    directions).
     """
     padded = np.pad(strokes, 1)
     crossings = np.count_nonzero(padded[1:] != padded[:-1])
@@ -106,53 +96,50 @@ def stroke_width(strokes: Mask) -> float:
     return 2 * np.count_nonzero(strokes) / (np.pi / 4 * crossings)
 
 
-def with_common_stroke(ink: Share, pixel: float) -> Share:
-    """Thickens strokes below MNIST's range and thins those above it, to its edge.
+def limit_stroke_width(coverage: Coverage, pixel: float) -> Coverage:
+    """Thickens strokes that are thinner than MNIST's and thins those that are thicker.
 
-    ``pixel`` is how many pixels of ``ink`` make one of MNIST's.
+    ``pixel`` is the size of one of MNIST's pixels in ``coverage``.
     """
-    strokes = ink >= 0.5
+    strokes = coverage >= 0.5
     width = stroke_width(strokes) / pixel
-    if width < THINNEST:
-        return _grown(strokes, round((THIN - width) * pixel / 2)).astype(np.float32)
-    if width > THICKEST:
-        return (~_grown(~strokes, round((width - THICK) * pixel / 2))).astype(np.float32)
-    return ink
+    if width < _THINNEST:
+        return _grow(strokes, round((_THIN - width) * pixel / 2)).astype(np.float32)
+    if width > _THICKEST:
+        return (~_grow(~strokes, round((width - _THICK) * pixel / 2))).astype(np.float32)
+    return coverage
 
 
-def _grown(mask: Mask, steps: int) -> Mask:
-    """Grows by so many pixels on each side, round rather than square."""
+def _grow(mask: Mask, steps: int) -> Mask:
+    """Dilates by an octagon of the radius ``steps``, and pads the mask by it."""
     grown = np.pad(mask, steps, constant_values=bool(mask[0, 0]))
     for step in range(steps):
         wide = np.pad(grown, 1, mode="edge")
         cross = wide[1:-1, 1:-1] | wide[:-2, 1:-1] | wide[2:, 1:-1]
         grown = cross | wide[1:-1, :-2] | wide[1:-1, 2:]
-        if step % 2:  # a cross and a square in turn make an octagon
+        if step % 2:  # crosses and squares in turn make an octagon
             grown |= wide[:-2, :-2] | wide[:-2, 2:] | wide[2:, :-2] | wide[2:, 2:]
     return grown
 
 
-def fitted(ink: Share, field: int) -> Grey:
-    """The ink's box with its longer side ``field`` pixels, grey by area."""
-    inked = ink > _FAINT
-    rows, columns = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
-    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
-    scale = field / max(bottom - top, right - left)
-    size = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))
-    box = Image.fromarray(np.ascontiguousarray(ink[top:bottom, left:right]))
-    small = np.asarray(box.resize(size, Image.Resampling.BOX))
-    grey: Grey = np.rint(small * 255).astype(np.uint8)
-    return grey
+def fit(coverage: Coverage, field: int) -> Grey:
+    """Resizes the bounding box of the ink to ``field`` pixels on its longer side, by area."""
+    box = bounding_box(coverage > _FAINT)
+    scale = field / max(box.width, box.height)
+    size = max(1, round(box.width * scale)), max(1, round(box.height * scale))
+    cropped = Image.fromarray(np.ascontiguousarray(coverage[box.slices]))
+    small = np.asarray(cropped.resize(size, Image.Resampling.BOX))
+    return np.asarray(np.rint(small * 255), np.uint8)
 
 
-def centred(field: NDArray[np.uint8]) -> Grey:
-    """The field in 28x28, its centre of mass in the middle, as far as it stays inside."""
+def centre(field: Grey) -> Grey:
+    """Places ``field`` in 28x28 with its centre of mass in the middle, or as near as it fits."""
     image = np.zeros((SIDE, SIDE), np.uint8)
-    height, width = field.shape
     total = max(1, int(field.sum(dtype=np.int64)))
-    down = float(field.sum(axis=1, dtype=np.int64) @ np.arange(height)) / total
-    across = float(field.sum(axis=0, dtype=np.int64) @ np.arange(width)) / total
-    top = min(max(0, round((SIDE - 1) / 2 - down)), SIDE - height)
-    left = min(max(0, round((SIDE - 1) / 2 - across)), SIDE - width)
-    image[top : top + height, left : left + width] = field
+    corner = []
+    for axis, length in enumerate(field.shape):
+        mean = float(field.sum(axis=1 - axis, dtype=np.int64) @ np.arange(length)) / total
+        corner.append(min(max(0, round((SIDE - 1) / 2 - mean)), SIDE - length))
+    top, left = corner
+    image[top : top + field.shape[0], left : left + field.shape[1]] = field
     return image

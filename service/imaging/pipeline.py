@@ -1,187 +1,232 @@
-"""Looks at a picture: the steps from grey pixels to the 28x28 image, in their order."""
+"""Preprocess a picture: search its digit with each reading of the background, and normalise it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from PIL import Image
 
+from service.imaging.components import Box, bounding_box, union
 from service.imaging.load import Picture
-from service.imaging.locate import Box
+from service.imaging.locate import Candidate, TextureError, find_digit, gradient_of
 from service.imaging.normalise import normalise, stroke_width
-from service.imaging.search import search
-from service.imaging.threshold import Grey, Polarity
+from service.imaging.threshold import (
+    Grey,
+    Ink,
+    Polarity,
+    denoise,
+    ink_on_plain_background,
+    ink_on_uneven_background,
+)
 from service.types import SIDE
 
-OVERVIEW = 640
-"""The longer side, in pixels, of the reduced picture in which the digit is searched."""
-CLOSE_UP = 160
-"""The longest side of a digit in the close-up from which its strokes are taken."""
-DARK_BORDER = 32
-"""The mean of the outermost pixels below which 28x28 pixels are taken as they are.
-
-No image of MNIST's has more than 9.
-"""
-LOW_CONTRAST = 28
-"""Strokes with less ink than this, of 255, are faint."""
-_STOUT, _BLOT, _FULL = 0.6, 0.42, 0.7
-"""A blot is so wide for its height, its stroke so broad for its width, so much of its box is ink.
-
-A round dot fills 0.79 of it.
-"""
-_THROUGH, _LONG, _NARROW = 0.95, 3, 0.15
-"""A line goes so far along a picture, or is so long for its breadth, and so narrow across it."""
+_OVERVIEW = 640  # the longer side of the reduced picture that is searched for the digit, in pixels
+_CLOSE_UP = 160  # the longest side of a digit in the close-up from which its strokes are extracted
+_DARK_BORDER = 32  # a lower mean is that of an image in MNIST's form; MNIST's have at most 9
+_LOW_CONTRAST = 28  # the strokes have less ink than this, of 255
+_LEAST_ASPECT, _BLOT_STROKE, _BLOT_FILL = 0.6, 0.42, 0.7
+"""The shorter side of a blot in longer sides, its stroke width in shorter sides, and the inked
+share of its box. A disc fills 0.79 of its box."""
+_ACROSS, _LONG, _NARROW = 0.95, 3, 0.15
+"""A line's length in sides of the picture or in its own widths, and its width in sides."""
 HALF_INK = 127
-TOO_SMALL = 8
-"""A digit below this many pixels has lost its form."""
+_TOO_SMALL = 8  # the longer side, in pixels, below which a digit has lost its shape
+_LEAST_SHARE, _LEAST_SHARE_OF_TWO = 0.1, 0.2
+"""The share of a picture's total gradient in a clear digit, and the share where both sides of the
+threshold can be the background."""
+_LEAST_RING = 0.5  # a ring with this share of the box's area shows the surroundings
+_LEAST_CONTRAST = 0.15  # to the surroundings, as a share of the digit's ink
+_GAP_FACTOR = 1e-3  # on the score of a gap between strokes
+WIDEST_STROKES = (0.2, 0.4)  # to try in turn, in shorter sides of the picture
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was seen in a picture: the image (28, 28) for the model, and how it came about."""
+    """The image (28, 28) for the model, and where it comes from."""
 
     image: Grey
     polarity: Literal["as given"] | Polarity
-    box: Box | None = None
-    """Where in the upright original the digit is; None for one taken as given, or none found."""
+    box: Box | None = None  # in the upright original; None for an image as given and for no digit
     doubts: tuple[str, ...] = ()
 
 
-def look(picture: Picture) -> Seen:
-    """The digit in a picture, in MNIST's form; an empty image, and a doubt, where there is none."""
+def preprocess(picture: Picture) -> Seen:
+    """Returns the digit of a picture in MNIST's form; an empty image and a doubt for no digit."""
     given = as_given(picture)
     if given is not None:
         return given
     grey = picture.grey
-    overview, factor = reduced(grey, OVERVIEW)
+    factor = -(-max(grey.shape) // _OVERVIEW)
+    overview = np.asarray(Image.fromarray(grey).reduce(factor)) if factor > 1 else grey
     first = search(overview)
     if first is None:
-        return _nothing(grey)
+        return _blank(grey)
     ink, found = first
-    box = scaled(found.box, factor, grey.shape)
     others = found.others
-    close_up, corner, zoom = _close_up(grey, box)
-    near = _within(box, corner, zoom)
-    second = search(close_up, [0.5 * max(near[2:])], ink.polarity, near)
-    if second is not None and _share(second[1].box, near) > 0.5:
+    box = found.box.scaled(factor, grey.shape)
+    close_up, left, top, zoom = _close_up(grey, box)
+    expected = Box(
+        (box.left - left) // zoom,
+        (box.top - top) // zoom,
+        max(1, box.width // zoom),
+        max(1, box.height // zoom),
+    )
+    second = search(close_up, [0.5 * max(expected[2:])], ink.polarity, expected)
+    if second is not None and _overlap(second[1].box, expected) > 0.5:
         ink, found = second
-        left, top, width, height = found.box
-        box = (
-            corner[0] + round(left * zoom),
-            corner[1] + round(top * zoom),
-            max(1, round(width * zoom)),
-            max(1, round(height * zoom)),
-        )
-    doubts = []
-    if others:
-        doubts.append("several digits")
+        box = found.box.times(zoom).moved(left, top)
     width, height = picture.original
-    box = scaled(box, width / grey.shape[1], (height, width))
-    if max(box[2:]) < TOO_SMALL:
-        doubts.append("too small")
-    if np.percentile(ink.amount[found.mask], 75) < LOW_CONTRAST:
-        doubts.append("low contrast")
+    box = box.scaled(width / grey.shape[1], (height, width))
     image = normalise(ink.amount, found.mask, found.threshold)
-    if found.is_solid or _is_blot(image) or _is_line(box, picture.original):
-        doubts.append("not a digit")
-    return Seen(image, ink.polarity, box, tuple(doubts))
+    reasons = {
+        "several digits": others > 0,
+        "too small": max(box.width, box.height) < _TOO_SMALL,
+        "low contrast": np.percentile(ink.amount[found.mask], 75) < _LOW_CONTRAST,
+        "not a digit": found.is_solid or _is_blot(image) or _is_line(box, picture.original),
+    }
+    doubts = tuple(reason for reason, applies in reasons.items() if applies)
+    return Seen(image, ink.polarity, box, doubts)
+
+
+def as_given(picture: Picture) -> Seen | None:
+    """Returns the pixels unchanged if they are in MNIST's form: 28x28 with a dark border."""
+    if picture.grey.shape == (SIDE, SIDE) and _has_dark_border(picture.grey):
+        return Seen(picture.grey, "as given")
+    return None
+
+
+def _has_dark_border(grey: Grey) -> bool:
+    pixels = grey.tobytes()  # for so few bytes Python is faster than NumPy
+    inner = pixels[SIDE:-SIDE]
+    total = sum(pixels[:SIDE]) + sum(pixels[-SIDE:])
+    total += sum(inner[::SIDE]) + sum(inner[SIDE - 1 :: SIDE])
+    return total < _DARK_BORDER * 4 * (SIDE - 1)
 
 
 def _is_blot(image: Grey) -> bool:
-    """Whether what was found is a dot or a stain: the model takes a full round for a 0."""
+    """Whether the image shows a disc or a stain. The model takes a disc for a 0."""
     ink = image > HALF_INK
     if not ink.any():
         return False
-    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
-    short, long = sorted((rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1))
-    is_full = np.count_nonzero(ink) > _FULL * short * long
-    return bool(is_full) and short > _STOUT * long and stroke_width(ink) > _BLOT * short
+    box = bounding_box(ink)
+    short, long = sorted(box[2:])
+    is_full = np.count_nonzero(ink) > _BLOT_FILL * short * long
+    return bool(
+        is_full and short > _LEAST_ASPECT * long and stroke_width(ink) > _BLOT_STROKE * short
+    )
 
 
 def _is_line(box: Box, size: tuple[int, int]) -> bool:
-    """Whether what was found in a picture (w, h) is a line: from edge to edge, or along one."""
+    """Whether a box in a picture (w, h) is that of a line from edge to edge or along an edge."""
     for along, across in ((0, 1), (1, 0)):
         length, breadth = box[2 + along], box[2 + across]
         beside = box[across] <= 1 or box[across] + breadth >= size[across] - 1
-        is_long = length > _THROUGH * size[along] or (beside and length > _LONG * breadth)
+        is_long = length > _ACROSS * size[along] or (beside and length > _LONG * breadth)
         if is_long and breadth < _NARROW * size[across]:
             return True
     return False
 
 
-def as_given(picture: Picture) -> Seen | None:
-    """The picture as it is, where it is already in MNIST's form: 28x28 with a dark border."""
-    if picture.grey.shape == (SIDE, SIDE) and has_dark_border(picture.grey):
-        return Seen(picture.grey, "as given")
-    return None
+def _overlap(box: Box, other: Box) -> float:
+    """Returns the intersection of two boxes over their union."""
+    width = min(box.right, other.right) - max(box.left, other.left)
+    height = min(box.bottom, other.bottom) - max(box.top, other.top)
+    both = max(0, width) * max(0, height)
+    return both / (box.width * box.height + other.width * other.height - both)
 
 
-def has_dark_border(grey: Grey) -> bool:
-    """Whether the outermost pixels of a 28x28 image are ground as MNIST has it, near black."""
-    pixels = grey.tobytes()
-    upright = pixels[SIDE:-SIDE]
-    total = sum(pixels[:SIDE]) + sum(pixels[-SIDE:])
-    total += sum(upright[::SIDE]) + sum(upright[SIDE - 1 :: SIDE])
-    return total < DARK_BORDER * 4 * (SIDE - 1)
-
-
-def _share(box: Box, other: Box) -> float:
-    """The intersection of two boxes over their union."""
-    wide = min(box[0] + box[2], other[0] + other[2]) - max(box[0], other[0])
-    high = min(box[1] + box[3], other[1] + other[3]) - max(box[1], other[1])
-    both = max(0, wide) * max(0, high)
-    return both / (box[2] * box[3] + other[2] * other[3] - both)
-
-
-def reduced(grey: Grey, longest: int) -> tuple[Grey, int]:
-    """The picture with its longer side at most so many pixels, and by how much it is reduced."""
-    factor = -(-max(grey.shape) // longest)
-    if factor == 1:
-        return grey, 1
-    return np.asarray(Image.fromarray(grey).reduce(factor)), factor
-
-
-def _close_up(grey: Grey, box: Box) -> tuple[Grey, tuple[int, int], int]:
-    """The digit with half its size around it, where that begins, and by how much it is reduced."""
-    left, top, width, height = box
-    margin = max(4, max(width, height) // 2)
-    right, bottom = (
-        min(grey.shape[1], left + width + margin),
-        min(grey.shape[0], top + height + margin),
-    )
-    left, top = max(0, left - margin), max(0, top - margin)
-    part = np.ascontiguousarray(grey[top:bottom, left:right])
-    zoom = max(1, max(width, height) // CLOSE_UP)
+def _close_up(grey: Grey, box: Box) -> tuple[Grey, int, int, int]:
+    """Returns the digit with half its size around it, its left and top, and the reduction."""
+    margin = max(4, max(box.width, box.height) // 2)
+    left, top = max(0, box.left - margin), max(0, box.top - margin)
+    part = np.ascontiguousarray(grey[top : box.bottom + margin, left : box.right + margin])
+    zoom = max(1, max(box.width, box.height) // _CLOSE_UP)
     if zoom > 1:
         part = np.asarray(Image.fromarray(part).reduce(zoom))
-    return part, (left, top), zoom
+    return part, left, top, zoom
 
 
-def _within(box: Box, corner: tuple[int, int], zoom: int) -> Box:
-    left, top, width, height = box
-    return (
-        (left - corner[0]) // zoom,
-        (top - corner[1]) // zoom,
-        max(1, width // zoom),
-        max(1, height // zoom),
-    )
+def _blank(grey: Grey) -> Seen:
+    polarity: Polarity = "light on dark" if np.median(grey) < 128 else "dark on light"
+    return Seen(np.zeros((SIDE, SIDE), np.uint8), polarity, None, ("blank",))
 
 
-def scaled(box: Box, factor: float, shape: tuple[int, ...]) -> Box:
-    """The box in a picture ``factor`` times as large, of ``shape`` (h, w)."""
-    left, top = round(box[0] * factor), round(box[1] * factor)
-    width = min(round(box[2] * factor), shape[1] - left)
-    height = min(round(box[3] * factor), shape[0] - top)
-    return left, top, max(1, width), max(1, height)
+def search(
+    grey: Grey,
+    widest_strokes: Sequence[float] | None = None,
+    polarity: Polarity | None = None,
+    expected: Box | None = None,
+) -> tuple[Ink, Candidate] | None:
+    """Returns the digit in ``grey`` (h, w) and the ink it consists of, None for no digit.
+
+    Tries the readings of the background, the most reliable first, until one shows a clear digit,
+    else returns the best candidate of all. ``polarity`` restricts the readings, ``widest_strokes``
+    are in pixels, ``expected`` is where the digit should be.
+    """
+    grey = denoise(grey)
+    if widest_strokes is None:
+        widest_strokes = [share * min(grey.shape) for share in WIDEST_STROKES]
+    gradient = gradient_of(grey)
+    seen: list[tuple[Ink, Candidate]] = []
+    with suppress(TextureError):
+        for inks in _readings(grey, widest_strokes):
+            for ink in inks:
+                if polarity in (None, ink.polarity):
+                    found = find_digit(ink, gradient, expected)
+                    if found is not None and not _has_contrast(grey, ink, found):
+                        found = replace(found, is_stroke=False, score=_GAP_FACTOR * found.score)
+                    if found is not None:
+                        seen.append((ink, found))
+            clear = [pair for pair in seen if _is_clear(*pair, seen)]
+            if clear:
+                return max(clear, key=lambda pair: pair[1].score)
+    return max(seen, key=lambda pair: pair[1].score, default=None)
 
 
-def _nothing(grey: Grey) -> Seen:
-    is_dark = int(np.median(grey)) < 128
-    return Seen(
-        np.zeros((SIDE, SIDE), np.uint8),
-        "light on dark" if is_dark else "dark on light",
-        None,
-        ("blank",),
-    )
+def _readings(grey: Grey, widest_strokes: Sequence[float]) -> Iterator[Iterator[Ink]]:
+    """Yields the readings of the background, the most reliable first, each in both polarities."""
+    yield ink_on_plain_background(grey)
+    for widest_stroke in widest_strokes:
+        yield ink_on_uneven_background(grey, widest_stroke)
+
+
+def _has_contrast(grey: Grey, ink: Ink, found: Candidate) -> bool:
+    """Whether the candidate differs from its surroundings, or fills the picture.
+
+    The gap between two strokes under uneven light differs from the strokes alone.
+    """
+    box = found.box
+    room = max(2, max(box.width, box.height) // 2)
+    rows = slice(max(0, box.top - room), box.bottom + room)
+    columns = slice(max(0, box.left - room), box.right + room)
+    around = np.ones(grey.shape, bool)
+    around[box.slices] = False
+    ring = grey[rows, columns][around[rows, columns]]
+    if ring.size < _LEAST_RING * box.width * box.height:
+        return True
+    contrast = float(np.median(ring)) - float(np.median(grey[found.mask]))
+    if ink.polarity == "light on dark":
+        contrast = -contrast
+    return contrast > _LEAST_CONTRAST * float(np.median(ink.amount[found.mask]))
+
+
+def _is_clear(ink: Ink, found: Candidate, seen: list[tuple[Ink, Candidate]]) -> bool:
+    """Whether the search can stop at this candidate.
+
+    It cannot where most of the gradient lies elsewhere, unless the digit is on a sheet that lies
+    on something else, nor where another digit encloses it, as a 0 does its inside.
+    """
+    around = [other for _, other in seen if _encloses(other.box, found.box)]
+    on_sheet = ink.is_plain and any(other.is_solid and not other.at_border for other in around)
+    is_one_of_two = ink.is_plain and any(one.is_plain and one is not ink for one, _ in seen)
+    least = _LEAST_SHARE_OF_TWO if is_one_of_two else _LEAST_SHARE
+    within = any(other.is_stroke and 2 * other.score > found.score for other in around)
+    return found.is_stroke and not within and (found.share > least or on_sheet)
+
+
+def _encloses(outer: Box, inner: Box) -> bool:
+    return outer != inner and union((outer, inner)) == outer

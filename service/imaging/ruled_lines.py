@@ -1,8 +1,8 @@
-"""Takes ruled lines out of a mask: the lines and squares of writing paper.
+"""Remove the ruled lines of writing paper from a mask.
 
-A ruled line is thin, straight and goes from one side of the picture to the other; no stroke of a
-digit does all three. Where a stroke crosses a line the ink stays (as staff lines are taken out of
-sheet music: Dalitz et al. 2008, "skeleton" aside, by the length of the vertical run).
+A ruled line is thin, straight and crosses the whole picture. No stroke of a digit does all three.
+Where a stroke crosses a line the ink stays, because the vertical run there is longer than the line
+is thick (staff line removal in sheet music: Dalitz et al. 2008).
 """
 
 from __future__ import annotations
@@ -11,97 +11,72 @@ import math
 
 import numpy as np
 
-from service.imaging.components import Mask
+from service.imaging.components import Ints, Mask, runs
 
-_SLOPES = np.linspace(-0.16, 0.16, 65)
-"""Slants of a line that are tried: up to some nine degrees."""
-_SHARE = 0.6
-"""The share of a line's length that must be inked: faint lines and noise leave gaps."""
-_STRETCHES, _LEAST_SHARE = 6, 0.3
-"""A line has ink in each of so many stretches of its length; a digit's bar does not go so far."""
-_EVERY, _COLUMNS = 3, 64
-"""Lines are looked for in every third column, or in so many if those are fewer: they are long."""
-_SMALLEST = 64
-"""In a picture with a shorter side below this the bar of a 4 is no thicker than a line may be."""
-_MOST_INK = 0.4
-"""A mask with a larger share of ink than this is no page with lines."""
-_MOST_PIXELS = 2_000_000
-"""How many pixels are held against lines; what has more along lines of many slants is a texture."""
+_SLOPES = np.linspace(-0.16, 0.16, 65)  # up to nine degrees
+_SHARE = 0.6  # the inked share of a line's length; faint lines and noise leave gaps
+_SECTIONS, _LEAST_SHARE = 6, 0.3  # and of each sixth of it; a digit's bar does not reach so far
+_EVERY, _COLUMNS = 3, 64  # the search samples every third column, or 64 of a wide picture
+_SMALLEST = 64  # in a picture with a shorter side below this the bar of a 4 is as thin as a line
+_MOST_INK = 0.4  # the share of ink above which a mask is no page with lines
+_MOST_PIXELS = 2_000_000  # a mask with more along lines of all slopes is a texture
 
 
-def without_rules(mask: Mask) -> Mask:
-    """The mask (h, w) less its lines, across and upright."""
-    across = _rules_across(mask)
-    upright = _rules_across(mask.T)
-    if across is None and upright is None:
-        return mask
-    kept = mask.copy()
-    if across is not None:
-        kept &= ~across
-    if upright is not None:
-        kept &= ~upright.T
-    return kept
+def remove_ruled_lines(mask: Mask) -> Mask:
+    """Returns the mask (h, w) without horizontal and vertical lines; ``mask`` if it has none."""
+    horizontal, vertical = _horizontal_lines(mask), _horizontal_lines(mask.T)
+    if horizontal is not None:
+        mask = mask & ~horizontal
+    return mask if vertical is None else mask & ~vertical.T
 
 
-def _rules_across(mask: Mask) -> Mask | None:
-    """The pixels of lines that go across, less those where a stroke crosses; None for no line."""
+def _horizontal_lines(mask: Mask) -> Mask | None:
+    """Returns the pixels of lines without crossing strokes, None if there is no line."""
     height, width = mask.shape
     thickest = max(2, round(0.02 * min(height, width)))
-    if min(height, width) < _SMALLEST or np.count_nonzero(mask.any(axis=0)) < 0.9 * width:
-        return None
-    if np.count_nonzero(mask) > _MOST_INK * mask.size:
+    is_large = min(height, width) >= _SMALLEST and np.count_nonzero(mask.any(axis=0)) >= 0.9 * width
+    if not is_large or np.count_nonzero(mask) > _MOST_INK * mask.size:
         return None
     every = max(_EVERY, width // _COLUMNS)
-    few_rows, few_columns = np.nonzero(mask[:, ::every])
+    sampled_rows, sampled_columns = np.nonzero(mask[:, ::every])
     across = np.arange(width) - width / 2
-    stretch = (np.arange(0, width, every) * _STRETCHES // width)[few_columns]
+    section = (np.arange(0, width, every) * _SECTIONS // width)[sampled_columns]
     least = _SHARE * width / every
-    beyond = math.ceil(float(_SLOPES[-1]) * width / 2)  # rows outside that a line may begin in
-    rows, columns, places = few_rows, few_columns, few_rows
-    looked_at = 0
+    outside = math.ceil(float(_SLOPES[-1]) * width / 2)  # rows where a sloping line may begin
+    rows, columns, places = sampled_rows, sampled_columns, sampled_rows
+    compared = 0
     found = np.zeros(mask.size, bool)
     for slope in _SLOPES:
-        shift = beyond - np.rint(slope * across).astype(np.intp)
-        level = few_rows + shift[::every][few_columns]
-        count = np.bincount(level, minlength=height + 2 * beyond)[beyond : beyond + height]
+        shift = outside - np.rint(slope * across).astype(np.intp)
+        level = sampled_rows + shift[::every][sampled_columns]
+        count = np.bincount(level, minlength=height + 2 * outside)[outside : outside + height]
         is_line = count + np.roll(count, 1) >= least
         if not is_line.any():
             continue
         bins = np.bincount(
-            level * _STRETCHES + stretch, minlength=_STRETCHES * (height + 2 * beyond)
+            level * _SECTIONS + section, minlength=_SECTIONS * (height + 2 * outside)
         )
-        parts = bins.reshape(-1, _STRETCHES)[beyond : beyond + height]
-        parts = parts + np.roll(parts, 1, axis=0)
-        is_line &= parts.min(axis=1) >= _LEAST_SHARE * width / every / _STRETCHES
+        sections = bins.reshape(-1, _SECTIONS)[outside : outside + height]
+        sections = sections + np.roll(sections, 1, axis=0)
+        is_line &= sections.min(axis=1) >= _LEAST_SHARE * width / every / _SECTIONS
         is_line |= np.roll(is_line, -1)
-        _drop_thick(is_line, thickest)
+        is_line &= _run_lengths(is_line[None])[0] <= thickest + 2
         if is_line.any():
-            if not looked_at:
-                places = np.flatnonzero(mask & (_upright_runs(mask) <= thickest + 2))
+            if not compared:
+                lengths = _run_lengths(mask.T).T
+                places = np.flatnonzero(mask & (lengths <= thickest + 2))
                 rows, columns = np.divmod(places, width)
-            looked_at += len(rows)
-            if looked_at > _MOST_PIXELS:
+            compared += len(rows)
+            if compared > _MOST_PIXELS:
                 return None
-            near = np.pad(is_line | np.roll(is_line, 1) | np.roll(is_line, -1), beyond)
+            near = np.pad(is_line | np.roll(is_line, 1) | np.roll(is_line, -1), outside)
             found[places[near[rows + shift[columns]]]] = True
-    return found.reshape(mask.shape) if looked_at else None
+    return found.reshape(mask.shape) if compared else None
 
 
-def _drop_thick(is_line: Mask, thickest: int) -> None:
-    """Takes out runs of more rows than a line is thick."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], is_line.view(np.int8), [0]])))
-    for start, end in zip(edges[::2], edges[1::2], strict=True):
-        if end - start > thickest + 2:
-            is_line[start:end] = False
-
-
-def _upright_runs(mask: Mask) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
-    """For each set pixel the length of the unbroken upright run it is part of, else 0."""
-    columns = np.zeros((mask.shape[1], mask.shape[0] + 1), np.int8)
-    columns[:, :-1] = mask.T
-    flat = np.concatenate([np.zeros(1, np.int8), columns.ravel()])
-    changes = np.flatnonzero(np.diff(flat))
-    starts, ends = changes[::2], changes[1::2]
-    lengths = np.zeros(columns.size, np.int64)
-    lengths[columns.ravel() > 0] = np.repeat(ends - starts, ends - starts)
-    return lengths.reshape(columns.shape)[:, :-1].T
+def _run_lengths(mask: Mask) -> Ints:
+    """Returns for each set pixel (h, w) the length of its run in its row, else 0."""
+    starts, ends = runs(mask)
+    lengths = np.zeros(mask.shape, np.int64)
+    lengths[mask] = np.repeat(ends - starts, ends - starts)
+    return lengths

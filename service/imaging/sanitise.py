@@ -1,176 +1,176 @@
-"""Bounds what a picture file makes its decoder do before the first pixel.
+"""Bound what a hostile file costs before Pillow decodes its first pixel.
 
-A file may be made of a million empty pieces, or of texts and profiles that unpack to a thousand
-times their size; the decoders take each into their hands, piece by piece, in Python. Here a file is
-gone through once, at little cost: what makes no pixels is left out or counted.
+Pillow parses chunks, segments, blocks and tags in Python, one by one, and converts every number in
+them. 16 MiB can hold a million empty chunks, or texts and colour profiles that unpack to gigabytes.
 """
 
 from __future__ import annotations
 
+import io
 import re
 import struct
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
 
-from service.errors import Malformed, TooLarge, UnsupportedType
-from service.imaging.tiff import first_picture
+from PIL import Image
 
-_MOST_PIECES = 10_000
-"""Chunks, segments or blocks of a file: a PNG of 16 MiB has some 2,000."""
-_MOST_SEGMENTS = 500
-"""Segments of a JPEG that tell how to decode it; a progressive one has some thirty."""
-_MOST_FILL = 1 << 16
-"""Bytes between two segments of a JPEG."""
-_MOST_TAGS = 512
-"""Tags of a camera's note that are looked at."""
-_MOST_RUN_LENGTHS, _MOST_RUN_PIXELS = 256 << 10, 1 << 20
-"""Bytes and pixels of a BMP with run lengths, whose decoder takes them one by one."""
+from service.errors import Malformed, UnsupportedType
 
-_PNG_PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
+_MOST_CHUNKS = 10_000  # a PNG of 16 MiB has some 2,000 chunks, a JPEG some 30 segments
+_MOST_FILL_BYTES = 1 << 16  # between two segments of a JPEG
+_MOST_READS = 60_000  # a TIFF of 16 megapixels has up to 4,000 strips, a GIF some ten blocks
+_MOST_EXIF_BYTES = 1 << 16
+_MOST_TAGS, _MOST_TAG_VALUES = 512, 20_000  # the largest tag of a TIFF has a value for each strip
+
+_PNG_PIXEL_CHUNKS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 _MARKER = re.compile(rb"\xff[\x01-\xfe]")
-_SCAN = 0xDA
-_OTHER_FRAMES = {*range(0xC3, 0xD0)} - {0xC4, 0xC8, 0xCC}
-_EXIF, _ADOBE, _JFIF = 0xE1, 0xEE, 0xE0
-_NO_PIXELS = {*range(0xE0, 0xF0), 0xFE} - {_ADOBE, _JFIF}
-_ALONE = {0x01, *range(0xD0, 0xD9)}
-_GIF_IMAGE, _GIF_EXTENSION, _GIF_CONTROL = 0x2C, 0x21, b"\xf9\4"
-_ORIENTATION, _SHORT = 0x0112, 3
-_RUN_LENGTHS = {1, 2}
+_SCAN, _EXIF = 0xDA, 0xE1
+_METADATA = {*range(0xE1, 0xF0), 0xFE} - {0xEE}  # Adobe's 0xEE says how colours are stored
+_WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
+_RARE_FRAMES = {*range(0xC3, 0xD0)} - {0xC4, 0xC8, 0xCC}  # lossless, hierarchical, arithmetic
+_ORIENTATION = 0x0112
+_BYTE_TYPES = {1, 2, 6, 7}  # Pillow does not convert the values of tags of these types
+_COMPRESSIONS = {
+    *("raw", "tiff_ccitt", "group3", "group4", "tiff_lzw"),
+    *("jpeg", "tiff_adobe_deflate", "tiff_deflate", "packbits"),
+}
+_STRIPS, _TILES = (273, 279), (324, 325)  # tags of their offsets and of their lengths in bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Needed:
-    """What its decoder needs of a file, and how the camera was held, 1 to 8."""
+class CountedFile(io.BytesIO):
+    """A file in memory that raises :class:`Malformed` after 60,000 reads.
 
-    body: bytes
-    held: int = 1
+    Pillow reads GIF blocks, BMP runs and TIFF tags a few bytes at a time.
+    """
+
+    _reads = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Reads up to ``size`` bytes."""
+        self._reads += 1
+        if self._reads > _MOST_READS:
+            raise Malformed("the picture consists of more blocks than any picture needs")
+        return super().read(size)
 
 
-def needed(body: bytes, kind: str) -> Needed:
-    """What is needed of the file ``body`` of the format ``kind``.
+def sanitise(body: bytes, kind: str) -> tuple[bytes, bytes]:
+    """Returns the file, of a PNG or JPEG without its metadata, and the Exif data of these two.
 
-    Raises :class:`Malformed` for a file of too many pieces and for one that breaks off between
-    them, :class:`TooLarge` for a form that is too dear, :class:`UnsupportedType` for a rare one;
-    IndexError or struct.error may tell damage.
+    Raises :class:`Malformed` for too many parts, and for a file that is cut short between them;
+    :class:`UnsupportedType` for a lossless, hierarchical or arithmetic-coded JPEG.
     """
     if kind == "PNG":
-        return _png(body)
+        return _strip_png(body)
     if kind == "JPEG":
-        return _jpeg(body)
-    if kind == "GIF":
-        return _gif(body)
+        return _strip_jpeg(body)
+    if kind == "WebP":
+        _check_webp_chunks(body)
     if kind == "TIFF":
-        return Needed(*first_picture(body))
-    _check_bmp(body)
-    return Needed(body)
+        _check_tiff_tags(body)
+    return body, b""
 
 
-def _png(body: bytes) -> Needed:
-    """The chunks that make pixels (W3C PNG, third edition), and nothing after them."""
+def _strip_png(body: bytes) -> tuple[bytes, bytes]:
+    """Keeps the chunks that affect pixels (W3C PNG, third edition)."""
     view = memoryview(body)
-    kept, at, name, exif = [view[:8]], 8, b"", b""
-    for _ in range(_MOST_PIECES):
+    kept, exif, at = [view[:8]], b"", 8
+    for _ in range(_MOST_CHUNKS):
         name = body[at + 4 : at + 8]
         end = at + 12 + int.from_bytes(body[at : at + 4])
-        if name in _PNG_PIXELS:
+        if name in _PNG_PIXEL_CHUNKS:
             kept.append(view[at:end])
         elif name == b"eXIf":
             exif = body[at + 8 : end - 4]
         at = end
         if name == b"IEND" or at >= len(body):
-            break
-    else:
-        raise Malformed(f"the PNG picture has more than {_MOST_PIECES:,} chunks")
-    if name != b"IEND" or at != len(body):
-        raise Malformed("the PNG picture is cut short or has data after its end")
-    return Needed(b"".join(kept), orientation(exif))
+            if name != b"IEND" or at != len(body):
+                raise Malformed("the PNG picture is cut short or has data after its end")
+            return b"".join(kept), exif
+    raise Malformed(f"the PNG picture has more than {_MOST_CHUNKS:,} chunks")
 
 
-def _jpeg(body: bytes) -> Needed:
-    """The segments that make pixels (ITU-T T.81, annex B), of the others the camera's note."""
+def _strip_jpeg(body: bytes) -> tuple[bytes, bytes]:
+    """Keeps the segments that affect pixels (ITU-T T.81, annex B)."""
     view = memoryview(body)
-    kept, at, exif = [view[:2]], 2, b""
-    count = 0
-    while (marker := _MARKER.search(body, at, at + _MOST_FILL)) is not None:
+    kept, exif, at = [view[:2]], b"", 2
+    for _ in range(_MOST_CHUNKS):
+        marker = _MARKER.search(body, at, at + _MOST_FILL_BYTES)
+        if marker is None:
+            break
         code, start = marker[0][1], marker.start()
         if code == _SCAN:
-            kept.append(view[start:])
-            break
+            return b"".join((*kept, view[start:])), exif
+        if code in _RARE_FRAMES:
+            raise UnsupportedType("JPEG pictures must be baseline or progressive, Huffman-coded")
         at = start + 2
-        if code not in _ALONE:
+        if code not in _WITHOUT_LENGTH:
             at += int.from_bytes(body[at : at + 2])
-        if code in _OTHER_FRAMES:
-            raise UnsupportedType(
-                "JPEG pictures are read that are baseline or progressive and Huffman-coded"
-            )
-        if code in _NO_PIXELS:
-            if code == _EXIF and not exif and body.startswith(b"Exif\0\0", start + 4):
-                exif = body[start + 10 : at]
-        else:
+        if code not in _METADATA:
             kept.append(view[start:at])
-        count += 1
-        if count > _MOST_PIECES or len(kept) > _MOST_SEGMENTS:
-            raise Malformed("the JPEG picture has more segments than any has")
-    return Needed(b"".join(kept), orientation(exif))
+        elif code == _EXIF and not exif and body.startswith(b"Exif\0\0", start + 4):
+            exif = body[start + 4 : at]
+    raise Malformed(f"the JPEG picture is cut short or has more than {_MOST_CHUNKS:,} segments")
 
 
-def _gif(body: bytes) -> Needed:
-    """The first image (GIF89a, section 20) and which of its colours is transparent.
-
-    Of all other blocks before it nothing is kept; what follows it is never read.
-    """
-    blocks, at = 0, 13
-    if body[10] & 0x80:
-        at += 3 << (body[10] & 7) + 1
-    head, control = body[:at], b""
-    while body[at] != _GIF_IMAGE:
-        if body[at] == _GIF_EXTENSION:
-            if body[at + 1 : at + 3] == _GIF_CONTROL:
-                # No word of what comes after the frame, for which Pillow takes memory at once.
-                is_transparent = body[at + 3] & 1
-                control = bytes((*b"!\xf9\4", is_transparent, 0, 0, body[at + 6], 0))
-            at += 2
-            while size := body[at]:
-                at += 1 + size
-                blocks += 1
-                if blocks > _MOST_PIECES:
-                    break
-        at += 1
-        blocks += 1
-        if blocks > _MOST_PIECES:
-            raise Malformed(
-                f"the GIF picture has more than {_MOST_PIECES:,} blocks before its image"
-            )
-    return Needed(b"".join((head, control, memoryview(body)[at:])))
+def _check_webp_chunks(body: bytes) -> None:
+    """Counts the chunks (RFC 9649), of which libwebp makes a list."""
+    at, count = 12, 0
+    while at < len(body):
+        size = int.from_bytes(body[at + 4 : at + 8], "little")
+        at, count = at + 8 + size + size % 2, count + 1
+        if count > _MOST_CHUNKS:
+            raise Malformed(f"the WebP picture has more than {_MOST_CHUNKS:,} chunks")
 
 
-def _check_bmp(body: bytes) -> None:
-    """Bounds a BMP with run lengths by its header, BITMAPINFOHEADER or a longer one."""
-    size, width, height, compression = struct.unpack_from("<Iii4xI", body, 14)
-    if size < 40 or compression not in _RUN_LENGTHS:
-        return
-    if len(body) > _MOST_RUN_LENGTHS or abs(width * height) > _MOST_RUN_PIXELS:
-        raise TooLarge(
-            f"a BMP with run lengths is read up to {_MOST_RUN_LENGTHS:,} bytes and "
-            f"{_MOST_RUN_PIXELS:,} pixels"
-        )
+def _check_tiff_tags(body: bytes) -> None:
+    """Counts the tags of the first directory, and their values (TIFF 6.0, section 2; BigTIFF)."""
+    order = "<" if body.startswith(b"II") else ">"
+    is_big = body[2] == 43
+    offset, number, entry = ("8xQ", "Q", "HHQ8x") if is_big else ("4xI", "H", "HHI4x")
+    (at,) = struct.unpack_from(order + offset, body)
+    (count,) = struct.unpack_from(order + number, body, at)
+    if count > _MOST_TAGS:
+        raise Malformed(f"the TIFF picture has more than {_MOST_TAGS} tags")
+    start = at + struct.calcsize(number)
+    end = start + count * struct.calcsize(order + entry)
+    if end + (8 if is_big else 4) > len(body):  # the offset of the next directory ends it
+        raise Malformed("the TIFF picture is cut short")
+    for _, kind, values in struct.iter_unpack(order + entry, body[start:end]):
+        if values > _MOST_TAG_VALUES and kind not in _BYTE_TYPES:
+            raise Malformed(f"a tag of the TIFF picture has more than {_MOST_TAG_VALUES:,} values")
 
 
 def orientation(exif: bytes) -> int:
-    """How the camera was held, 1 to 8, from its note (Exif 3.0, section 4.6.5); 1 where none is.
+    """Returns the orientation in Exif data (Exif 3.0, section 4.6.5), 1 to 8, else 1.
 
-    A broken note is no note: the pixels are whole.
+    Damaged Exif data counts as none, because the pixels can be read without it.
     """
-    exif = exif.removeprefix(b"Exif\0\0")
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
-    if order is None:
+    if not exif:
         return 1
-    try:
-        (at,) = struct.unpack_from(order + "I", exif, 4)
-        (count,) = struct.unpack_from(order + "H", exif, at)
-        entries = exif[at + 2 : at + 2 + 12 * min(count, _MOST_TAGS)]
-        for tag, form, _, value in struct.iter_unpack(order + "HHIH2x", entries):
-            if (tag, form) == (_ORIENTATION, _SHORT):
-                return int(value)
-    except struct.error:
-        pass
-    return 1
+    note = Image.Exif()
+    value: object = 1
+    with suppress(Exception):  # Pillow raises dozens of types on damaged bytes
+        note.load(exif[:_MOST_EXIF_BYTES])
+        value = note.get(_ORIENTATION, 1)
+    return value if isinstance(value, int) else 1
+
+
+def check_tiff_compression(name: str, tags: Mapping[int, Any], body: bytes) -> None:
+    """Checks an opened TIFF file with the compression ``name``, in Pillow's terms, and ``tags``.
+
+    Raises :class:`UnsupportedType` for a rare compression, :class:`Malformed` for a strip or tile
+    that is a JPEG of several scans: each scan would cost a pass over all pixels.
+    """
+    if name not in _COMPRESSIONS:
+        raise UnsupportedType(
+            "TIFF pictures must be uncompressed, CCITT, LZW, JPEG, Deflate or PackBits"
+        )
+    if name != "jpeg":
+        return
+    offsets, lengths = _STRIPS if _STRIPS[0] in tags else _TILES
+    if sum(tags[lengths]) > len(body):
+        raise Malformed("the TIFF picture's strips are larger than the file")
+    for at, length in zip(tags[offsets], tags[lengths], strict=True):
+        if body.count(b"\xff\xda", at, at + length) != 1:
+            raise Malformed("the TIFF picture has a JPEG strip that is not of one scan")

@@ -1,8 +1,8 @@
-"""A whole number in a picture: its rows, the groups of strokes in them, and how they may be cut.
+"""Read a whole number in a picture, in the two steps between which the model runs.
 
-What the picture shows is turned into images of all that could be one digit, which the model looks
-at all at once. Only groups that it is unsure of are cut then, and it looks at their pieces too;
-the reading that it is surest of is taken.
+The first step turns the picture into images of everything that could be one digit, for one batch.
+The second cuts the groups of which the model is not sure, and adds the images of their pieces. The
+reading is the best path through all of them.
 """
 
 from __future__ import annotations
@@ -12,44 +12,36 @@ from dataclasses import dataclass, replace
 from math import ceil, sqrt
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from service.imaging.components import Box, union
 from service.imaging.load import Picture
-from service.imaging.locate import Box
-from service.imaging.pipeline import scaled
 from service.imaging.threshold import Grey
 from service.numbers.lattice import WEIGHTS
 from service.numbers.lines import Group, lines_in
 from service.numbers.row import Row, cut, row_of
 from service.types import SIDE, Images, Probabilities
 
-SMALL, OVERVIEW = 600_000, 300_000
-"""A picture of more pixels than small is searched for digits in an overview of so many at most."""
-LEAST, LARGEST = 250_000, 900_000
-"""The most pixels in which digits are looked at: of few digits, and of any number."""
-EACH = 15_000
-"""The pixels that one digit needs there, with the ground around it."""
-LONGEST = 1600
-"""The longest side of either."""
-HEIGHT = 72
-"""Digits are looked at when they are reduced to some such height, in pixels."""
-_HIGHEST = 4
-"""What is higher than so many of the digits' heights is none."""
-_CUTS, _MOST_CUTS, _MOST_IN_ALL = 8, 40, 60
-"""How many cuts are tried for a group as wide as high, for any, and for all together."""
-_SURE = 1.0
-"""What costs less is one digit so surely that no cut need be tried."""
-_LOW = 0.5
-"""What is lower, in heights of the row, is no several digits."""
-_FEW, _WIDE, _MOST = 16, 1.1, 0.75
-"""Of more groups than few only wide ones are cut, in heights of the group, and none where most of
-all are unsure: they are a texture."""
+_SMALL, _OVERVIEW = 600_000, 300_000
+"""A picture of more than _SMALL pixels is searched for digits in an overview of _OVERVIEW."""
+_LEAST, _LARGEST = 250_000, 900_000
+"""The pixels of the close-up: at most _LEAST for few digits, and _LARGEST for any number."""
+_EACH = 15_000  # the pixels of the close-up for each digit, with the background around it
+_LONGEST = 1600  # the longest side of the overview and of the close-up
+_HEIGHT = 72  # the close-up is reduced until digits are about this high, in pixels
+_HIGHEST = 4  # a group higher than so many median heights is no digit
+_CUTS, _MOST_CUTS, _MOST_CUTS_IN_ALL = 8, 40, 60
+"""The cuts to try for a group as wide as high, for any group, and for all groups together."""
+_SURE = 1.0  # a piece of a lower cost is certainly one digit, so its group needs no cuts
+_LOW = 0.5  # a lower group, in heights of the row, is not several digits
+_FEW, _WIDE, _MOST_UNSURE = 16, 1.1, 0.75
+"""Of more than _FEW unsure groups only those wider than _WIDE heights are cut. If they are more
+than the share _MOST_UNSURE of all groups, they are a texture, and none is cut."""
 
 
 @dataclass(frozen=True, slots=True)
 class Digit:
-    """One digit read: which, how surely, and where in the upright original."""
+    """A digit that was read, with its confidence and its box in the upright original."""
 
     digit: int
     confidence: float
@@ -58,7 +50,7 @@ class Digit:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What was looked at: where it begins in the picture, and how much smaller it is."""
+    """The close-up: its corner in the picture, and the factors to the picture and the original."""
 
     left: int = 0
     top: int = 0
@@ -66,35 +58,35 @@ class View:
     to_original: float = 1.0
 
     def in_original(self, box: Box) -> Box:
-        """A box of the view in the upright original."""
-        left, top = self.left + box[0] * self.zoom, self.top + box[1] * self.zoom
-        across, down, wide, high = (
+        """Converts a box of the close-up to the upright original."""
+        left, top = self.left + box.left * self.zoom, self.top + box.top * self.zoom
+        across, down, width, height = (
             round(side * self.to_original)
-            for side in (left, top, box[2] * self.zoom, box[3] * self.zoom)
+            for side in (left, top, box.width * self.zoom, box.height * self.zoom)
         )
-        return across, down, max(1, wide), max(1, high)
+        return Box(across, down, max(1, width), max(1, height))
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """All that could be digits, row by row."""
+    """Everything in a picture that could be a digit, row by row."""
 
     rows: list[Row]
     images: Images
     view: View = View()
 
     def cut(self, probabilities: Probabilities) -> Number:
-        """The number with cuts through what is not surely one digit: it has more images.
+        """Returns the number with cuts through every group that is not surely one digit.
 
-        ``probabilities`` (n, 10) are those of the images that it has.
+        ``probabilities`` (n, 10) are the model's answer for the images. The result appends images.
         """
         unsure = [_unsure(row, probabilities) for row in self.rows]
         images = list(self.images)
         rows = [
             cut(row, most, images) if most else row
-            for row, most in zip(self.rows, _cuts_of(self.rows, unsure), strict=True)
+            for row, most in zip(self.rows, _count_cuts(self.rows, unsure), strict=True)
         ]
-        return replace(self, rows=rows, images=_stacked(images))
+        return replace(self, rows=rows, images=_stack(images))
 
     def read(
         self,
@@ -102,64 +94,62 @@ class Number:
         least: float,
         weights: Mapping[str, float] = WEIGHTS,
     ) -> list[list[Digit]]:
-        """The digits of each line, from the probabilities (n, 10) of the images.
+        """Returns the digits of each line, from the probabilities (n, 10) of the images.
 
-        What is less sure than ``least`` is no digit and left out; ``weights`` are the lattice's.
+        Leaves out digits with a confidence below ``least``. ``weights`` are the lattice's.
         """
-        digits, sure = _told(probabilities)
-        lines = []
-        for row in self.rows:
-            line = [
+        digits, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+        lines = [
+            [
                 Digit(
                     int(digits[piece.image]),
-                    float(sure[piece.image]),
+                    float(confidence[piece.image]),
                     self.view.in_original(piece.box),
                 )
-                for piece, _ in row.lattice.way(digits, sure, weights)
-                if sure[piece.image] >= least
+                for piece, _ in row.lattice.best_path(digits, confidence, weights)
+                if confidence[piece.image] >= least
             ]
-            if line:
-                lines.append(line)
-        return lines
+            for row in self.rows
+        ]
+        return [line for line in lines if line]
 
 
-def number_in(picture: Picture) -> Number:
-    """The groups of strokes in a picture, each as if it were one digit; none where it is blank."""
-    grey = picture.grey
-    lines, view = _looked_at(grey)
+def segment(picture: Picture) -> Number:
+    """Returns everything in a picture that could be a digit; no rows for no digit."""
+    lines, view = _close_up(picture.grey)
     images: list[Grey] = []
     rows = [row_of(line, images) for line in lines if line]
-    view = replace(view, to_original=picture.original[0] / grey.shape[1])
-    return Number(rows, _stacked(images), view)
+    view = replace(view, to_original=picture.original[0] / picture.grey.shape[1])
+    return Number(rows, _stack(images), view)
 
 
-def _looked_at(grey: Grey) -> tuple[list[list[Group]], View]:
-    """The lines of a picture, looked at from so near that its digits have some ``HEIGHT``."""
-    factor = ceil(max(1, _over(grey, OVERVIEW if grey.size > SMALL else SMALL)))
-    overview = _reduced(grey, factor)
+def _close_up(grey: Grey) -> tuple[list[list[Group]], View]:
+    """Returns the lines of a picture, reduced until its digits are about 72 pixels high."""
+    factor = ceil(max(1, _reduction(grey, _OVERVIEW if grey.size > _SMALL else _SMALL)))
+    overview = _reduce(grey, factor)
     lines = lines_in(overview)
     if not lines:
         return [], View()
-    around = _around([group.box for line in lines for group in line])
-    left, top, width, height = scaled(around, factor, grey.shape)
-    close_up = np.ascontiguousarray(grey[top : top + height, left : left + width])
-    tall = _median_height(lines) * factor
-    most = min(max(LEAST, EACH * sum(map(len, lines))), LARGEST)
-    zoom = max(1, round(tall / HEIGHT), _over(close_up, most))
+    around = _with_margin([group.box for line in lines for group in line])
+    around = around.scaled(factor, grey.shape)
+    close_up = np.ascontiguousarray(grey[around.slices])
+    height = _median_height(lines) * factor
+    most = min(max(_LEAST, _EACH * sum(map(len, lines))), _LARGEST)
+    zoom = max(1, round(height / _HEIGHT), _reduction(close_up, most))
     if zoom == factor and 2 * close_up.size > overview.size * factor**2:  # nearly the same picture
-        return _of_like_height(lines), View(zoom=zoom)
-    nearer = lines_in(_reduced(close_up, zoom))
+        return _without_huge(lines), View(zoom=zoom)
+    nearer = lines_in(_reduce(close_up, zoom))
     if not nearer:
-        return _of_like_height(lines), View(zoom=factor)
-    return _of_like_height(nearer), View(left, top, zoom)
+        return _without_huge(lines), View(zoom=factor)
+    return _without_huge(nearer), View(around.left, around.top, zoom)
 
 
-def _over(grey: Grey, most: int) -> float:
-    """By how much a picture is to be reduced to have at most so many pixels."""
-    return float(max(sqrt(grey.size / most), max(grey.shape) / LONGEST))
+def _reduction(grey: Grey, most: int) -> float:
+    """Returns the factor that reduces a picture to at most ``most`` pixels."""
+    return float(max(sqrt(grey.size / most), max(grey.shape) / _LONGEST))
 
 
-def _reduced(grey: Grey, factor: float) -> Grey:
+def _reduce(grey: Grey, factor: float) -> Grey:
     if factor == 1:
         return grey
     image = Image.fromarray(grey)
@@ -170,42 +160,37 @@ def _reduced(grey: Grey, factor: float) -> Grey:
 
 
 def _median_height(lines: list[list[Group]]) -> float:
-    return float(np.median([group.box[3] for line in lines for group in line]))
+    return float(np.median([group.box.height for line in lines for group in line]))
 
 
-def _of_like_height(lines: list[list[Group]]) -> list[list[Group]]:
-    """The lines less what is far higher than most of their groups."""
+def _without_huge(lines: list[list[Group]]) -> list[list[Group]]:
+    """Leaves out the groups that are far higher than most."""
     highest = _HIGHEST * _median_height(lines)
-    return [[group for group in line if group.box[3] <= highest] for line in lines]
+    return [[group for group in line if group.box.height <= highest] for line in lines]
 
 
-def _stacked(images: list[Grey]) -> Images:
+def _stack(images: list[Grey]) -> Images:
     return np.array(images, np.uint8).reshape(-1, SIDE, SIDE)
 
 
-def _told(probabilities: Probabilities) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """What each image is taken for, and how surely."""
-    return probabilities.argmax(axis=1), probabilities.max(axis=1)
-
-
 def _unsure(row: Row, probabilities: Probabilities) -> list[int]:
-    """The groups of a row that are not surely one digit, nor part of one, nor low."""
-    way = row.lattice.way(*_told(probabilities))
-    known = {at for piece, cost in way if cost < _SURE for at in range(piece.first, piece.last)}
-    low = _LOW * row.lattice.tall
-    return [at for at, group in enumerate(row.groups) if at not in known and group.box[3] >= low]
+    """Returns the groups of a row that are neither low nor surely one digit or part of one."""
+    path = row.lattice.best_path(probabilities.argmax(axis=1), probabilities.max(axis=1))
+    sure = {at for piece, cost in path if cost < _SURE for at in range(piece.first, piece.last)}
+    low = _LOW * row.lattice.row_height
+    return [at for at, one in enumerate(row.groups) if at not in sure and one.box.height >= low]
 
 
-def _cuts_of(rows: list[Row], unsure: list[list[int]]) -> list[dict[int, int]]:
-    """How many cuts are tried for each unsure group: the wider, the more, up to a bound for all."""
+def _count_cuts(rows: list[Row], unsure: list[list[int]]) -> list[dict[int, int]]:
+    """Returns how many cuts to try for each unsure group: more for wider groups."""
     wide = [
-        {at: row.groups[at].box[2] / row.groups[at].box[3] for at in groups}
+        {at: row.groups[at].box.width / row.groups[at].box.height for at in groups}
         for row, groups in zip(rows, unsure, strict=True)
     ]
     total = sum(sum(one.values()) for one in wide)
-    each = min(_CUTS, _MOST_IN_ALL / total) if total else 0
+    each = min(_CUTS, _MOST_CUTS_IN_ALL / total) if total else 0
     count = sum(map(len, wide))
-    if count > _FEW and count > _MOST * sum(len(row.groups) for row in rows):
+    if count > _FEW and count > _MOST_UNSURE * sum(len(row.groups) for row in rows):
         return [{} for _ in rows]
     least = 0 if count <= _FEW else _WIDE
     return [
@@ -214,11 +199,9 @@ def _cuts_of(rows: list[Row], unsure: list[list[int]]) -> list[dict[int, int]]:
     ]
 
 
-def _around(boxes: list[Box]) -> Box:
-    """A box around all, with room for half a digit on each side."""
-    left, top = min(box[0] for box in boxes), min(box[1] for box in boxes)
-    right = max(box[0] + box[2] for box in boxes)
-    bottom = max(box[1] + box[3] for box in boxes)
-    room = max(4, max(box[3] for box in boxes) // 2)
-    left, top = max(0, left - room), max(0, top - room)
-    return left, top, right + room - left, bottom + room - top
+def _with_margin(boxes: list[Box]) -> Box:
+    """Returns a box around all, with a margin of half a digit on each side."""
+    box = union(boxes)
+    margin = max(4, max(one.height for one in boxes) // 2)
+    left, top = max(0, box.left - margin), max(0, box.top - margin)
+    return Box(left, top, box.right + margin - left, box.bottom + margin - top)

@@ -1,7 +1,7 @@
-"""A row of groups of strokes, and all in it that could be one digit.
+"""Propose all digits of a row of groups of strokes.
 
-A digit whose strokes do not meet is several groups, which are joined; digits that touch are one
-group, which is cut. Which is which the reading tells, not what is made here.
+A digit whose strokes do not meet is several groups, to be joined. Digits that touch are one group,
+to be cut. The lattice decides which.
 """
 
 from __future__ import annotations
@@ -10,17 +10,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
-from service.imaging.normalise import as_image, strokes_of
+import numpy as np
+
+from service.imaging.components import bounding_box
+from service.imaging.normalise import Coverage, extract_strokes, to_image
 from service.imaging.threshold import Grey
 from service.numbers.lattice import Lattice, Piece
-from service.numbers.lines import Group, joined
-from service.numbers.pieces import pieces_of
+from service.numbers.lines import Group, join
+from service.numbers.split import Cut, cuts
 
 _MOST_JOINED = 3
-_GAP, _WIDEST, _TALLEST = 0.25, 1.2, 1.35
-"""How far strokes of one digit are apart and how large it is, in heights of the row."""
+_GAP, _WIDEST_JOINED, _TALLEST_JOINED = 0.25, 1.2, 1.35
+"""The distance of the strokes of one digit, and its size, in heights of the row."""
+_WIDEST_PIECE, _LOWEST_PIECE = 1.4, 0.4  # of a cut digit, in heights of its group
 _LOW, _FULL = 0.5, 0.6
-"""What is low and fills more of its box than that is a dot, a dash or a piece, no digit."""
+"""A low group that fills a larger share of its box is a dot, a dash or a fragment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,26 +36,26 @@ class Row:
 
 
 def row_of(line: Sequence[Group], images: list[Grey]) -> Row:
-    """The groups of a line, each whole and joined with those beside it; fills ``images``."""
+    """Returns a line with each group whole and joined with its neighbours; appends ``images``."""
     pieces: list[Piece] = []
-    sizes = [group.box[2:] for group in line]
+    sizes = [(group.box.width, group.box.height) for group in line]
     row = Row(list(line), Lattice(pieces, list(range(len(line) + 1)), sizes))
-    tall = row.lattice.tall
+    height = row.lattice.row_height
     for at, group in enumerate(line):
-        if group.box[3] < _LOW * tall and group.mask.mean() > _FULL:
+        if group.box.height < _LOW * height and group.mask.mean() > _FULL:
             continue
-        pieces += [_moved(piece, at) for piece in pieces_of(group, 0, images)]
+        pieces += [_moved(piece, at) for piece in _pieces(group, 0, images)]
     for first in range(len(line)):
         for last in range(first + 2, min(first + _MOST_JOINED, len(line)) + 1):
-            piece = _joined(line[first:last], tall, images)
+            piece = _joined(line[first:last], height, images)
             if piece is not None:
                 pieces.append(_moved(piece, first))
     return row
 
 
 def cut(row: Row, most: Mapping[int, int], images: list[Grey]) -> Row:
-    """The row with up to ``most`` cuts through some of its groups; adds to ``images``."""
-    own = {at: pieces_of(row.groups[at], count, images) for at, count in most.items()}
+    """Returns the row with up to ``most`` cuts for the groups named; appends ``images``."""
+    own = {at: _pieces(row.groups[at], count, images) for at, count in most.items()}
     counts = [1] * len(row.groups)
     for at, parts in own.items():
         counts[at] = max((part.last for part in parts), default=1)
@@ -69,14 +73,58 @@ def _moved(piece: Piece, by: int) -> Piece:
     return replace(piece, first=piece.first + by, last=piece.last + by)
 
 
-def _joined(groups: Sequence[Group], tall: float, images: list[Grey]) -> Piece | None:
-    """Groups as one, where they are near enough to be the strokes of one digit."""
-    gaps = [after.box[0] - before.box[0] - before.box[2] for before, after in pairwise(groups)]
-    if max(gaps) > _GAP * tall:
+def _joined(groups: Sequence[Group], height: float, images: list[Grey]) -> Piece | None:
+    """Returns groups as one piece if they are near enough to be the strokes of one digit."""
+    if max(after.box.left - before.box.right for before, after in pairwise(groups)) > _GAP * height:
         return None
-    one = joined(groups)
-    wide, high = one.box[2:]
-    if wide > _WIDEST * max(tall, high) or high > _TALLEST * tall:
+    one = join(groups)
+    box = one.box
+    if (
+        box.width > _WIDEST_JOINED * max(height, box.height)
+        or box.height > _TALLEST_JOINED * height
+    ):
         return None
-    images.append(as_image(strokes_of(one.amount, one.mask, one.threshold)))
-    return Piece(0, len(groups), one.box, len(images) - 1, joints=len(groups) - 1)
+    images.append(to_image(extract_strokes(one.amount, one.mask, one.threshold)))
+    return Piece(0, len(groups), box, len(images) - 1, joints=len(groups) - 1)
+
+
+def _pieces(group: Group, most: int, images: list[Grey]) -> list[Piece]:
+    """Returns the pieces between any two of up to ``most`` cuts; appends their ``images``."""
+    strokes = extract_strokes(group.amount, group.mask, group.threshold)
+    if strokes.size == 0:
+        return []
+    tall = len(strokes)
+    found = [None, *cuts(strokes >= 0.5, most), None]
+    pieces = []
+    for first, start in enumerate(found[:-1]):
+        for last, end in enumerate(found[first + 1 :], first + 1):
+            left, part = _between(strokes, start, end)
+            inked = part >= 0.5
+            if not inked.any():
+                continue
+            box = bounding_box(inked)
+            is_whole = start is None and end is None
+            if not is_whole and (
+                box.width > _WIDEST_PIECE * tall or box.height < _LOWEST_PIECE * tall
+            ):
+                continue
+            holes = sum(cut.holes for cut in (start, end) if cut)
+            place = box.moved(left, 0).times(group.box.height / tall)
+            place = place.moved(group.box.left, group.box.top)
+            lowness = 1 - box.height / tall
+            pieces.append(Piece(first, last, place, len(images), lowness, holes))
+            images.append(to_image(part))
+    return pieces
+
+
+def _between(strokes: Coverage, left: Cut | None, right: Cut | None) -> tuple[int, Coverage]:
+    """Returns the strokes (h, w) between two cuts, and their first column."""
+    first = int(left.columns.min()) if left else 0
+    last = int(right.columns.max()) if right else strokes.shape[1]
+    part = strokes[:, first:last].copy()
+    columns = np.arange(first, last)
+    if left:
+        part[columns < left.columns[:, None]] = 0
+    if right:
+        part[columns >= right.columns[:, None]] = 0
+    return first, part

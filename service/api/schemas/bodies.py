@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from service.imaging.preview import png
+from service.imaging.preview import encode_png
 from service.types import SIDE
 
 _PIXEL = {"type": "number", "minimum": 0, "maximum": 255}
@@ -36,7 +36,7 @@ def _one() -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
 
 _A_PICTURE = {
     "summary": "picture files in base64",
-    "value": {"pictures": [base64.b64encode(png(_one())).decode()]},
+    "value": {"pictures": [base64.b64encode(encode_png(_one())).decode()]},
 }
 _AN_IMAGE = {"summary": "images of 784 pixels", "value": {"images": [_one().ravel().tolist()]}}
 
