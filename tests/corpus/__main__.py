@@ -23,7 +23,7 @@ from service.answer.quality import SURE_ENOUGH, doubts, least_confidence
 from service.decode.pictures import picture_doubts
 from service.imaging.load import open_picture
 from service.imaging.normalise import normalise
-from service.imaging.pipeline import Seen, look
+from service.imaging.pipeline import Seen, preprocess
 from service.inference.runtime import Runtime
 from service.models.repository import Repository
 from service.types import Images, Limits
@@ -100,7 +100,7 @@ def _looked_at(bodies: Iterator[bytes]) -> tuple[list[Seen], float]:
     seen, seconds = [], 0.0
     for body in bodies:
         start = process_time()
-        seen.append(look(open_picture(body, Limits())))
+        seen.append(preprocess(open_picture(body, Limits())))
         seconds += process_time() - start
     return seen, 1000 * seconds / len(seen)
 

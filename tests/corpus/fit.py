@@ -20,7 +20,7 @@ from service.imaging.load import Picture
 from service.inference.runtime import Runtime
 from service.models.repository import Repository
 from service.numbers.lattice import WEIGHTS
-from service.numbers.number import Number, number_in
+from service.numbers.number import Number, segment
 from service.types import Probabilities
 from tests.corpus.digits import mnist
 from tests.corpus.strings import apart, text_of, touching, uneven, with_a_sign
@@ -48,7 +48,7 @@ def examples(runtime: Runtime, count: int) -> Iterator[Example]:
     for make, length in _KINDS:
         for _ in range(count):
             grey, text = make(shapes, length, random)
-            number = number_in(Picture(grey, (grey.shape[1], grey.shape[0])))
+            number = segment(Picture(grey, (grey.shape[1], grey.shape[0])))
             number = number.cut(np.zeros((len(number.images), 10), np.float32))  # all are unsure
             yield Example(f"{length} {make.__name__}", number, runtime.run(number.images), text)
 

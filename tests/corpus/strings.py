@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from service.imaging.load import Picture
 from service.inference.runtime import Runtime
-from service.numbers.number import Digit, number_in
+from service.numbers.number import Digit, segment
 from service.types import Images
 from tests.corpus.digits import Shape, mnist
 
@@ -61,7 +61,7 @@ def _row(
 
 def read(runtime: Runtime, picture: Picture, least: float) -> str:
     """What ``POST /read`` answers as the text of a picture."""
-    number = number_in(picture)
+    number = segment(picture)
     if not len(number.images):
         return ""
     probabilities = runtime.run(number.images)

@@ -1,22 +1,21 @@
-"""``POST /read`` over a real server, with the champion that is committed."""
+"""``POST /read`` over a real server with the committed champion."""
 
 from __future__ import annotations
 
 import base64
 import io
-import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
+import orjson
 import pytest
 from PIL import Image
 
 from tests.server import Server, serving
 from tests.service.decode.samples import BOUNDARY, form
+from tests.service.imaging.champion import MODELS
 from tests.service.imaging.composed import as_picture, composed, text_of
 
-MODELS = Path(__file__).parents[3] / "models"
 PNG = {"Content-Type": "image/png"}
 OCTETS = {"Content-Type": "application/octet-stream"}
 
@@ -55,7 +54,7 @@ def test_every_way_to_send_a_picture_reads_the_same(champion: Server) -> None:
     text = base64.b64encode(body).decode()
     sent = [
         (body, PNG),
-        (json.dumps({"pictures": [text]}).encode(), {"Content-Type": "application/json"}),
+        (orjson.dumps({"pictures": [text]}), {"Content-Type": "application/json"}),
         (
             form(("files", body)),
             {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"},
@@ -65,7 +64,7 @@ def test_every_way_to_send_a_picture_reads_the_same(champion: Server) -> None:
     assert answers[0] == answers[1] == answers[2]
 
 
-def test_digits_that_touch_are_looked_at_again_in_pieces(champion: Server) -> None:
+def test_digits_that_touch_are_read_in_pieces_by_a_second_batch(champion: Server) -> None:
     answer = champion.request("POST", "/read", file_of([0, 2], touching=True), PNG)
     assert (answer.status, answer.json()["text"]) == (200, text_of([0, 2]))
     timing = answer.headers["server-timing"]
@@ -80,7 +79,7 @@ def test_a_blank_sheet_has_an_empty_text(champion: Server) -> None:
 
 
 def test_an_array_is_no_picture(champion: Server) -> None:
-    """Whatever its length: what is told is what /read reads, and not how long an array is."""
+    """Whatever its length: the message says what /read accepts."""
     for length, headers in ((784, OCTETS), (100, OCTETS), (100, {})):
         answer = champion.request("POST", "/read", bytes(length), headers)
         assert answer.status == 415
@@ -89,11 +88,11 @@ def test_an_array_is_no_picture(champion: Server) -> None:
 
 def test_a_number_is_read_in_one_picture(champion: Server) -> None:
     text = base64.b64encode(file_of(CHOSEN)).decode()
-    body = json.dumps({"pictures": [text, text]}).encode()
+    body = orjson.dumps({"pictures": [text, text]})
     answer = champion.request("POST", "/read", body, {"Content-Type": "application/json"})
     assert answer.status == 422
     assert "2 pictures; a number is read in one" in answer.json()["detail"]
 
 
-def test_a_broken_picture_is_told_as_everywhere(champion: Server) -> None:
+def test_a_damaged_picture_is_malformed(champion: Server) -> None:
     assert champion.request("POST", "/read", b"\x89PNG", PNG).status == 400

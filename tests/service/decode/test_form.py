@@ -15,7 +15,7 @@ from tests.service.decode.samples import BOUNDARY, LIMITS, digits, encode, form,
 def test_files_keep_their_order() -> None:
     for count in (1, 5):
         files = [("files", picture(index=index)) for index in range(count)]
-        seen = from_form(form(*files), BOUNDARY, LIMITS).look(LIMITS)
+        seen = from_form(form(*files), BOUNDARY, LIMITS).preprocess(LIMITS)
         assert np.array_equal([one.image for one in seen], digits()[:count])
 
 
@@ -47,7 +47,7 @@ def test_the_parser_ignores_text_before_the_first_boundary(before: bytes) -> Non
 def test_all_or_nothing_each_faulty_file_is_named() -> None:
     files = [picture(), b"no picture", picture(), picture()[:100], b""]
     with pytest.raises(Malformed, match="3 files are faulty, the first is file 1: not") as caught:
-        from_form(form(*(("files", file) for file in files)), BOUNDARY, LIMITS).look(LIMITS)
+        from_form(form(*(("files", file) for file in files)), BOUNDARY, LIMITS).preprocess(LIMITS)
     assert [(flaw.index, flaw.field) for flaw in caught.value.flaws] == [
         (1, "files"),
         (3, "files"),
@@ -65,7 +65,7 @@ def test_all_or_nothing_each_faulty_file_is_named() -> None:
 )
 def test_the_first_faulty_file_decides_the_kind_of_fault(file: bytes, kind: type[Fault]) -> None:
     with pytest.raises(kind):
-        from_form(form(("files", picture()), ("files", file)), BOUNDARY, LIMITS).look(LIMITS)
+        from_form(form(("files", picture()), ("files", file)), BOUNDARY, LIMITS).preprocess(LIMITS)
 
 
 def test_another_field_is_invalid() -> None:

@@ -74,7 +74,7 @@ DECODERS: dict[str, tuple[Decoder, list[bytes]]] = {
         [zlib.compress(IMAGES.tobytes())],
     ),
     "picture": (
-        lambda body: Pictures([body]).look(LIMITS),
+        lambda body: Pictures([body]).preprocess(LIMITS),
         [
             *(picture(kind, "RGB") for kind in ("PNG", "JPEG", "WebP", "BMP", "GIF", "TIFF")),
             *(picture("PNG", mode) for mode in ("L", "LA", "P", "1")),
@@ -90,7 +90,7 @@ DECODERS: dict[str, tuple[Decoder, list[bytes]]] = {
     ),
     "v2 raw": (lambda body: from_infer(body, "0", LIMITS), [IMAGES[0].tobytes()]),
     "form": (
-        lambda body: from_form(body, BOUNDARY, LIMITS).look(LIMITS),
+        lambda body: from_form(body, BOUNDARY, LIMITS).preprocess(LIMITS),
         [form(("files", picture()), ("files", picture("GIF")))],
     ),
     "labelled json": (

@@ -24,7 +24,7 @@ def from_json(text: bytes, limits: Limits) -> Images:
     """The images in a body, those of pictures too."""
     read = json_images.from_json(text, limits)
     if isinstance(read, Pictures):
-        return np.array([seen.image for seen in read.look(limits)])
+        return np.array([seen.image for seen in read.preprocess(limits)])
     return read
 
 

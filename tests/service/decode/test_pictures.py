@@ -1,4 +1,4 @@
-"""The picture files of a request: got at quickly, looked at all or not at all."""
+"""The picture files of a request: extracted quickly, preprocessed all together or not at all."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.service.decode.samples import LIMITS, digits, encode, picture
 
 
 def images(pictures: Pictures) -> Images:
-    """What is seen in each."""
-    return np.array([seen.image for seen in pictures.look(LIMITS)])
+    """The images for the model."""
+    return np.array([seen.image for seen in pictures.preprocess(LIMITS)])
 
 
 def as_base64(body: bytes) -> str:
@@ -51,7 +51,7 @@ def test_base64_is_read_with_and_without_a_data_uri() -> None:
 )
 def test_a_faulty_base64_picture_is_named(text: object, kind: type[Fault], message: str) -> None:
     with pytest.raises(kind, match=message) as caught:
-        from_base64([as_base64(picture()), text], "pictures", LIMITS).look(LIMITS)
+        from_base64([as_base64(picture()), text], "pictures", LIMITS).preprocess(LIMITS)
     assert [(flaw.index, flaw.field) for flaw in caught.value.flaws] == [(1, "pictures")]
 
 
@@ -60,23 +60,23 @@ def test_too_many_base64_pictures_are_too_large() -> None:
         from_base64([as_base64(picture())] * 3, "pictures", Limits(images=2))
 
 
-def test_pictures_are_looked_at_until_the_deadline() -> None:
+def test_pictures_are_preprocessed_until_the_deadline() -> None:
     pictures = Pictures([picture()] * 3, "files", "file")
-    assert len(pictures.look(LIMITS, perf_counter() + 60)) == 3
+    assert len(pictures.preprocess(LIMITS, perf_counter() + 60)) == 3
     with pytest.raises(DeadlineExceeded):
-        pictures.look(LIMITS, perf_counter())
+        pictures.preprocess(LIMITS, perf_counter())
 
 
 def test_the_pixels_of_all_pictures_together_are_bounded() -> None:
     sheet = encode(Image.new("L", (100, 100), 255), "PNG")
     limits = Limits(picture_pixels=10_000)
-    assert len(Pictures([sheet] * 8, "files", "file").look(limits)) == 8
+    assert len(Pictures([sheet] * 8, "files", "file").preprocess(limits)) == 8
     with pytest.raises(TooLarge, match=r"up to file 8 have 90,000 pixels; at most 80,000"):
-        Pictures([sheet] * 20, "files", "file").look(limits)
+        Pictures([sheet] * 20, "files", "file").preprocess(limits)
 
 
-def test_one_png_in_the_form_of_mnist_is_seen_at_a_glance() -> None:
-    seen = Pictures([picture()]).at_a_glance(LIMITS)
+def test_one_png_in_the_form_of_mnist_is_preprocessed_at_once() -> None:
+    seen = Pictures([picture()]).preprocess_small(LIMITS)
     assert seen is not None
     assert np.array_equal(seen[0].image, digits()[0])
 
@@ -91,8 +91,8 @@ def test_one_png_in_the_form_of_mnist_is_seen_at_a_glance() -> None:
         Pictures([picture()[:33] + bytes(9000) + picture()[33:]]),
     ],
 )
-def test_all_other_pictures_take_longer(pictures: Pictures) -> None:
-    assert pictures.at_a_glance(LIMITS) is None
+def test_all_other_pictures_are_left_to_a_thread(pictures: Pictures) -> None:
+    assert pictures.preprocess_small(LIMITS) is None
 
 
 def test_the_picture_that_warms_the_pool_holds_a_digit() -> None:

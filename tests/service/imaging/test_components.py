@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.imaging.components import Mask, connected_parts
+from service.imaging.components import Mask, connected_components
 
 
 def flooded(mask: Mask) -> list[set[tuple[int, int]]]:
@@ -32,13 +32,13 @@ def test_parts_are_those_that_a_flood_finds(seed: int, height: int, width: int) 
     random = np.random.default_rng(seed)
     mask = random.random((height, width)) < random.uniform(0.05, 0.7)
     values = random.integers(0, 256, mask.shape).astype(np.uint8)
-    parts = connected_parts(mask)
+    parts = connected_components(mask)
     expected = flooded(mask)
     assert len(parts) == len(expected)
     found = {}
     for number in range(len(parts)):
         pixels = parts.mask(np.array([number]))
-        assert np.array_equal(parts.numbers() == number, pixels)
+        assert np.array_equal(parts.labels() == number, pixels)
         found[frozenset(zip(*map(np.ndarray.tolist, np.nonzero(pixels)), strict=True))] = number
     assert set(found) == set(map(frozenset, expected))
     sums = parts.sums(values)
@@ -51,7 +51,7 @@ def test_parts_are_those_that_a_flood_finds(seed: int, height: int, width: int) 
 
 
 def test_a_bare_mask_has_no_parts() -> None:
-    parts = connected_parts(np.zeros((3, 4), bool))
+    parts = connected_components(np.zeros((3, 4), bool))
     assert len(parts) == 0
     assert not parts.mask(np.zeros(0, int)).any()
 
@@ -61,4 +61,4 @@ def test_a_spiral_is_one_part(turn: int) -> None:
     spiral = np.array(
         [[1, 1, 1, 1, 1], [0, 0, 0, 0, 1], [1, 1, 1, 0, 1], [1, 0, 0, 0, 1], [1, 1, 1, 1, 1]], bool
     )
-    assert len(connected_parts(np.rot90(spiral, turn))) == 1
+    assert len(connected_components(np.rot90(spiral, turn))) == 1

@@ -1,6 +1,8 @@
-"""Every form of colour to grey: bit for bit where it is grey, on a ground where it has none."""
+"""Every mode of colour becomes grey, grey itself bit for bit, and transparency a background."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,15 +35,25 @@ def test_1_bit_is_black_and_white(kind: str) -> None:
     assert np.array_equal(grey, ink * np.uint8(255))
 
 
-@pytest.mark.parametrize("mode", ["LA", "RGBA"])
-def test_the_transparent_shows_the_black_background(mode: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "mode", "options", "most"),
+    [
+        ("PNG", "LA", {}, 1),
+        ("PNG", "RGBA", {}, 1),
+        ("WebP", "RGBA", {"lossless": True, "exact": True}, 1),
+        ("WebP", "RGBA", {"exact": True}, 40),
+    ],
+)
+def test_white_ink_on_transparency_gets_a_black_background(
+    kind: str, mode: str, options: dict[str, Any], most: int
+) -> None:
     ink = Image.new(mode, (28, 28), (255,) * (len(mode) - 1) + (0,))
     ink.putalpha(Image.fromarray(digits()[0]))
-    grey = read(encode(ink, "PNG")).astype(int)
-    assert np.abs(grey - digits()[0]).max() <= 1
+    grey = read(encode(ink, kind, **options)).astype(int)
+    assert np.abs(grey - digits()[0]).max() <= most
 
 
-def test_a_transparent_colour_of_a_palette_shows_black() -> None:
+def test_a_transparent_colour_of_a_palette_becomes_black() -> None:
     image = Image.fromarray(digits()[0]).convert("P")
     image.putpalette([255] * 768)
     grey = read(encode(image, "PNG", transparency=0))
@@ -55,7 +67,7 @@ def test_colour_becomes_luma() -> None:
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "I;16", "LA", "RGB", "RGBA"])
-def test_a_large_picture_is_made_smaller_as_if_at_once(mode: str) -> None:
+def test_bands_of_a_large_picture_are_reduced_like_the_whole(mode: str) -> None:
     noise = Image.fromarray(np.random.default_rng(2).integers(0, 256, (301, 4999), np.uint8))
     if mode == "I;16":
         image = whole = Image.fromarray(np.asarray(noise).astype(np.uint16) * 257)
@@ -67,7 +79,7 @@ def test_a_large_picture_is_made_smaller_as_if_at_once(mode: str) -> None:
     assert np.abs(read(encode(image, "PNG")).astype(int) - expected).max() <= 1
 
 
-def test_32_bits_a_pixel_are_not_read() -> None:
+def test_32_bits_a_pixel_are_invalid() -> None:
     for mode in ("I", "F"):
         with pytest.raises(Invalid, match="32 bits a pixel"):
             read(encode(Image.new(mode, (28, 28)), "TIFF"))

@@ -1,4 +1,4 @@
-"""The form of MNIST's makers."""
+"""Strokes come out in the form of MNIST."""
 
 from __future__ import annotations
 
@@ -6,41 +6,33 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from service.imaging.components import Mask
-from service.imaging.normalise import centred, fitted, normalise, stroke_width, with_common_stroke
-from service.types import Images
+from service.imaging.components import Mask, bounding_box
+from service.imaging.normalise import centre, fit, limit_stroke_width, normalise, stroke_width
 from tests.service.decode.samples import digits
 
 
 def bar(height: int, width: int, room: int = 4) -> Mask:
-    """An upright bar with bare ground around it."""
+    """A vertical bar with background around it."""
     mask = np.zeros((height + 2 * room, width + 2 * room), bool)
     mask[room:-room, room:-room] = True
     return mask
 
 
-def box_of(image: Images) -> tuple[int, int]:
-    rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
-    return int(columns[-1] - columns[0]) + 1, int(rows[-1] - rows[0]) + 1
-
-
 @pytest.mark.parametrize(("height", "width"), [(400, 60), (60, 400), (9, 3), (57, 57)])
 def test_the_longer_side_becomes_20_pixels_and_the_aspect_stays(height: int, width: int) -> None:
-    wide, high = box_of(fitted(bar(height, width).astype(np.float32), 20))
+    high, wide = fit(bar(height, width).astype(np.float32), 20).shape
     assert max(wide, high) == 20
     assert abs(wide / high - width / height) < 0.1 * max(1, width / height)
 
 
 def test_the_centre_of_mass_is_in_the_middle() -> None:
     for image in digits()[:50]:
-        rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
-        field = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        placed = centred(field).astype(float)
+        placed = centre(image[bounding_box(image > 0).slices]).astype(float)
         assert abs((placed.sum(axis=1) @ np.arange(28)) / placed.sum() - 13.5) <= 0.51
         assert abs((placed.sum(axis=0) @ np.arange(28)) / placed.sum() - 13.5) <= 0.51
 
 
-def test_mnist_s_own_images_come_out_much_as_they_went_in() -> None:
+def test_mnists_own_images_change_little() -> None:
     apart = [
         np.abs(normalise(image, image > 100, 60).astype(int) - image).mean()
         for image in digits()[:100]
@@ -55,10 +47,10 @@ def test_a_stroke_s_width_is_measured(width: int) -> None:
 
 @pytest.mark.parametrize(("width", "least", "most"), [(1, 1.5, 2.6), (10, 2, 3), (24, 3, 4.8)])
 def test_strokes_come_into_mnist_s_range(width: int, least: float, most: float) -> None:
-    """80 pixels are one of MNIST's 20: 4 of these are one of those."""
+    """4 pixels of these strokes are one of MNIST's."""
     strokes = np.zeros((120, 120), bool)
     strokes[20:100, 60 - width // 2 : 60 - width // 2 + width] = True
-    common = with_common_stroke(strokes.astype(np.float32), 4)
+    common = limit_stroke_width(strokes.astype(np.float32), 4)
     assert least < stroke_width(common >= 0.5) / 4 < most
 
 

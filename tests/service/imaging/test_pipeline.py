@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 from time import process_time
 
 import numpy as np
@@ -11,29 +10,21 @@ import pytest
 from PIL import Image, ImageDraw
 
 from service.imaging.load import Picture, open_picture
-from service.imaging.pipeline import as_given, look
-from service.inference.runtime import Runtime
-from service.models.repository import Repository
+from service.imaging.pipeline import as_given, preprocess, search
 from service.types import Images, Limits
 from tests.corpus.digits import mnist, other_writers
 from tests.corpus.kinds import KINDS, Kind, canvas, photo_12mp, scan, tight, transparent
-from tests.service.decode.samples import digits
+from tests.service.decode.samples import digits, encode
+from tests.service.imaging.champion import champion
 
-MODELS = Path(__file__).parents[3] / "models"
 SHAPES = mnist(24, seed=7)
-
-
-@pytest.fixture(scope="module")
-def champion() -> Runtime:
-    repository = Repository(MODELS)
-    return Runtime.load(repository.read_model(repository.champion()), provider="cpu")
 
 
 def grey_picture(grey: Images) -> Picture:
     return Picture(grey, (grey.shape[1], grey.shape[0]))
 
 
-def test_every_test_image_is_taken_bit_for_bit() -> None:
+def test_mnists_test_images_are_taken_as_given() -> None:
     for image in digits():
         seen = as_given(grey_picture(image))
         assert seen is not None
@@ -42,24 +33,24 @@ def test_every_test_image_is_taken_bit_for_bit() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_each_kind_of_picture_is_read(kind: Kind, champion: Runtime) -> None:
-    """22 of 24 right, by any champion; the corpus' own table tells the accuracy more finely."""
+def test_each_kind_of_picture_is_read(kind: Kind) -> None:
+    """At least 22 of 24; ``python -m tests.corpus`` measures the accuracy."""
     random = np.random.default_rng(7)
     shapes = SHAPES if kind.make is not photo_12mp else SHAPES[:5]
     images = np.array(
-        [look(open_picture(kind.make(shape, random), Limits())).image for shape in shapes]
+        [preprocess(open_picture(kind.make(shape, random), Limits())).image for shape in shapes]
     )
-    found = champion.run(images).argmax(axis=1)
+    found = champion().run(images).argmax(axis=1)
     assert np.count_nonzero(found != [shape.label for shape in shapes]) <= 2
 
 
 @pytest.mark.parametrize(("make", "polarity"), [(scan, "dark on light"), (canvas, "light on dark")])
-def test_polarity_and_box_are_told(make: object, polarity: str) -> None:
+def test_the_polarity_and_the_box_are_found(make: object, polarity: str) -> None:
     assert callable(make)
     grey = open_picture(make(SHAPES[0], np.random.default_rng(0)), Limits()).grey
-    seen = look(grey_picture(grey))
-    ground = int(np.median(grey))
-    inked = np.abs(grey.astype(int) - ground) > 100
+    seen = preprocess(grey_picture(grey))
+    background = int(np.median(grey))
+    inked = np.abs(grey.astype(int) - background) > 100
     rows, columns = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
     assert seen.polarity == polarity
     assert seen.box is not None
@@ -67,52 +58,44 @@ def test_polarity_and_box_are_told(make: object, polarity: str) -> None:
     assert np.abs(np.array(seen.box) - expected).max() <= 3
 
 
-def test_a_camera_s_note_on_how_it_was_held_is_followed() -> None:
+def test_a_turned_picture_is_read_by_its_exif_orientation() -> None:
     upright = Image.open(io.BytesIO(scan(SHAPES[0], np.random.default_rng(0))))
-    expected = look(open_picture(_saved(upright), Limits()))
+    expected = preprocess(open_picture(encode(upright, "PNG"), Limits()))
     for orientation, turn in {3: 180, 6: 90, 8: 270}.items():
         exif = Image.Exif()
         exif[0x0112] = orientation
         turned = upright.rotate(turn, expand=True)
-        seen = look(open_picture(_saved(turned, exif=exif), Limits()))
+        seen = preprocess(open_picture(encode(turned, "PNG", exif=exif), Limits()))
         assert np.array_equal(seen.image, expected.image)
         assert seen.box == expected.box
 
 
-def _saved(image: Image.Image, **options: object) -> bytes:
-    file = io.BytesIO()
-    image.save(file, "PNG", **options)
-    return file.getvalue()
-
-
-def test_a_box_is_in_the_original_s_pixels_where_the_decoder_reduced() -> None:
+def test_the_box_is_in_pixels_of_the_original_of_a_reduced_picture() -> None:
     sheet = np.full((3000, 4000), 230, np.uint8)
     sheet[800:1600, 1200:1300] = 20
-    file = io.BytesIO()
-    Image.fromarray(sheet).save(file, "JPEG", quality=90)
-    picture = open_picture(file.getvalue(), Limits())
+    picture = open_picture(encode(Image.fromarray(sheet), "JPEG", quality=90), Limits())
     assert picture.grey.shape[0] < 3000
     assert picture.original == (4000, 3000)
-    box = look(picture).box
+    box = preprocess(picture).box
     assert box is not None
     assert np.abs(np.array(box) - [1200, 800, 100, 800]).max() <= 12
 
 
 @pytest.mark.parametrize("colour", [0, 1, 2, 3])
-def test_transparent_ink_stands_out_whatever_its_colour(colour: int, champion: Runtime) -> None:
+def test_transparent_ink_stands_out_whatever_its_colour(colour: int) -> None:
     class Chosen(np.random.Generator):
         def integers(self, *args: object, **options: object) -> int:  # type: ignore[override]
             return colour
 
     body = transparent(SHAPES[0], Chosen(np.random.PCG64(0)))
-    image = look(open_picture(body, Limits())).image
-    assert champion.run(image[None]).argmax() == SHAPES[0].label
+    image = preprocess(open_picture(body, Limits())).image
+    assert champion().run(image[None]).argmax() == SHAPES[0].label
 
 
 @pytest.mark.parametrize("level", [0, 128, 255])
 @pytest.mark.parametrize("size", [(1, 1), (28, 28), (300, 200)])
 def test_a_bare_sheet_is_blank(level: int, size: tuple[int, int]) -> None:
-    seen = look(grey_picture(np.full(size[::-1], level, np.uint8)))
+    seen = preprocess(grey_picture(np.full(size[::-1], level, np.uint8)))
     if size == (28, 28) and level == 0:
         assert seen.polarity == "as given"
         return
@@ -121,80 +104,87 @@ def test_a_bare_sheet_is_blank(level: int, size: tuple[int, int]) -> None:
     assert not seen.image.any()
 
 
-def test_paper_s_grain_is_no_ink() -> None:
+def test_the_grain_of_paper_is_no_ink() -> None:
     random = np.random.default_rng(0)
     for deviation in (1, 3, 6):
         grain = np.clip(random.normal(200, deviation, (300, 400)), 0, 255).astype(np.uint8)
-        assert look(grey_picture(grain)).doubts == ("blank",)
+        assert preprocess(grey_picture(grain)).doubts == ("blank",)
+
+
+def pasted(sheet: Images, index: int, side: int, left: int, top: int) -> Images:
+    """The sheet with a test digit of ``side`` pixels in light ink."""
+    large = Image.fromarray(digits()[index]).resize((side, side), Image.Resampling.BICUBIC)
+    field = sheet[top : top + side, left : left + side]
+    np.maximum(field, np.asarray(large), out=field)
+    return sheet
 
 
 def test_two_digits_are_several() -> None:
-    sheet = np.full((100, 200), 240, np.uint8)
-    for left, index in ((20, 0), (110, 1)):
-        large = Image.fromarray(digits()[index]).resize((84, 84), Image.Resampling.BICUBIC)
-        field = sheet[8:92, left : left + 84]
-        np.minimum(field, 240 - (np.asarray(large) * 0.9).astype(np.uint8), out=field)
-    assert "several digits" in look(grey_picture(sheet)).doubts
+    sheet = pasted(pasted(np.zeros((100, 200), np.uint8), 0, 84, 20, 8), 1, 84, 110, 8)
+    assert "several digits" in preprocess(grey_picture(255 - sheet)).doubts
 
 
 def test_a_thin_digit_at_the_edge_is_another_digit_too() -> None:
-    sheet = np.zeros((280, 280), np.uint8)
-    large = Image.fromarray(digits()[3]).resize((140, 140), Image.Resampling.BICUBIC)
-    sheet[70:210, 60:200] = np.asarray(large)
+    sheet = pasted(np.zeros((280, 280), np.uint8), 3, 140, 60, 70)
     sheet[95:185, 262:274] = 255
-    assert "several digits" in look(grey_picture(sheet)).doubts
-
-
-def test_a_digit_of_a_few_pixels_is_too_small() -> None:
-    sheet = np.full((60, 80), 240, np.uint8)
-    sheet[30:36, 40:42] = 10
-    assert "too small" in look(grey_picture(sheet)).doubts
+    assert "several digits" in preprocess(grey_picture(sheet)).doubts
 
 
 @pytest.mark.parametrize("radius", [10, 15, 40])
-def test_a_dot_is_no_digit_though_it_looks_like_a_full_0(radius: int) -> None:
+def test_a_disc_is_no_digit(radius: int) -> None:
     y, x = np.mgrid[:240, :320]
     dot = (x - 150) ** 2 + (y - 110) ** 2 <= radius**2
     for grey in (np.where(dot, 20, 240), np.where(dot, 240, 20)):
-        assert look(grey_picture(grey.astype(np.uint8))).doubts == ("not a digit",)
+        assert preprocess(grey_picture(grey.astype(np.uint8))).doubts == ("not a digit",)
 
 
-@pytest.mark.parametrize("box", [(0, 0, 3, 90), (0, 236, 70, 4), (150, 0, 6, 240), (314, 9, 6, 80)])
-def test_a_line_at_the_edge_or_through_the_picture_is_no_1(box: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(
+    ("size", "box", "paper", "ink", "doubts"),
+    [
+        ((80, 60), (40, 30, 2, 6), 240, 10, {"too small"}),
+        ((480, 360), (100, 60, 280, 200), 70, 230, {"not a digit"}),
+        *(
+            ((320, 240), box, 240, 20, {"not a digit", "blank"})
+            for box in ((0, 0, 3, 90), (0, 236, 70, 4), (150, 0, 6, 240), (314, 9, 6, 80))
+        ),
+    ],
+    ids=["few pixels", "a sheet on a desk", *["a line at the edge or across the picture"] * 4],
+)
+def test_a_bar_that_is_no_digit_is_doubted(
+    size: tuple[int, int], box: tuple[int, ...], paper: int, ink: int, doubts: set[str]
+) -> None:
     left, top, width, height = box
-    grey = np.full((240, 320), 240, np.uint8)
-    grey[top : top + height, left : left + width] = 20
-    assert {"not a digit", "blank"} & {*look(grey_picture(grey)).doubts}
-
-
-def test_a_bare_sheet_on_a_desk_is_no_digit() -> None:
-    grey = np.full((360, 480), 70, np.uint8)
-    grey[60:260, 100:380] = 230
-    assert "not a digit" in look(grey_picture(grey)).doubts
+    grey = np.full(size[::-1], paper, np.uint8)
+    grey[top : top + height, left : left + width] = ink
+    assert doubts & {*preprocess(grey_picture(grey)).doubts}
 
 
 @pytest.mark.parametrize("side", [3, 4, 10, 40])
 @pytest.mark.parametrize("light", [True, False])
-def test_a_block_is_not_seen_as_the_other_polarity(side: int, light: bool) -> None:
+def test_the_background_around_a_block_is_no_ink(side: int, light: bool) -> None:
     grey = np.zeros((280, 280), np.uint8)
     grey[100 : 100 + side, 150 : 150 + side] = 255
-    seen = look(grey_picture(grey if light else 255 - grey))
+    seen = preprocess(grey_picture(grey if light else 255 - grey))
     assert seen.polarity == ("light on dark" if light else "dark on light")
     assert seen.box == (150, 100, side, side)
     assert "not a digit" in seen.doubts
 
 
 def test_bold_digits_that_fill_their_frames_are_dark_on_light() -> None:
-    """All but those that leave no ground at the rim."""
+    """All except digits that leave no background at the border."""
     random = np.random.default_rng(11)
-    seen = [look(open_picture(tight(s, random), Limits())) for s in other_writers(60, seed=11)]
+    seen = [
+        preprocess(open_picture(tight(s, random), Limits())) for s in other_writers(60, seed=11)
+    ]
     assert sum(one.polarity == "light on dark" for one in seen) <= 3
 
 
-def test_greys_told_by_dots_are_greys() -> None:
+def test_a_dithered_picture_is_read_like_its_greys() -> None:
     grey = open_picture(scan(other_writers(1, seed=5)[0], np.random.default_rng(5)), Limits()).grey
     dithered = np.asarray(Image.fromarray(grey).convert("1").convert("L"))
-    apart = np.abs(look(grey_picture(grey)).image.astype(int) - look(grey_picture(dithered)).image)
+    apart = np.abs(
+        preprocess(grey_picture(grey)).image.astype(int) - preprocess(grey_picture(dithered)).image
+    )
     assert apart.mean() < 8
 
 
@@ -204,7 +194,7 @@ def test_the_inside_of_a_0_that_a_shadow_crosses_is_no_digit() -> None:
         light = np.where(x < edge, 110, 230)
         distance = np.abs(np.hypot((x - 320) / 0.7, y - 240) - 110)
         grey = np.where(distance < 18, light * 0.2, light).astype(np.uint8)
-        seen = look(grey_picture(grey))
+        seen = preprocess(grey_picture(grey))
         assert seen.polarity == "dark on light"
         assert seen.box is not None
         assert seen.box[3] > 220
@@ -213,13 +203,13 @@ def test_the_inside_of_a_0_that_a_shadow_crosses_is_no_digit() -> None:
 def test_the_bar_and_stem_of_a_4_in_a_small_cut_are_no_ruled_lines() -> None:
     grey = np.full((46, 41), 247, np.uint8)
     grey[:20, 0:4] = grey[17:21] = grey[:, 25:29] = 26
-    assert look(grey_picture(grey)).box == (0, 0, 41, 46)
+    assert preprocess(grey_picture(grey)).box == (0, 0, 41, 46)
 
 
 def test_a_bold_1_with_a_flag_is_no_sheet() -> None:
     drawing = Image.new("L", (90, 120), 247)
     ImageDraw.Draw(drawing).line([(16, 46), (62, 16), (62, 108)], 26, 26, joint="curve")
-    seen = look(grey_picture(np.asarray(drawing)))
+    seen = preprocess(grey_picture(np.asarray(drawing)))
     assert "not a digit" not in seen.doubts
     assert seen.box is not None
     assert seen.box[3] > 95
@@ -228,7 +218,7 @@ def test_a_bold_1_with_a_flag_is_no_sheet() -> None:
 def test_a_faint_digit_is_of_low_contrast() -> None:
     strokes = np.asarray(Image.fromarray(digits()[0]).resize((168, 168), Image.Resampling.BICUBIC))
     sheet = 200 - (strokes * (22 / 255)).astype(np.uint8)
-    seen = look(grey_picture(np.pad(sheet, 30, constant_values=200)))
+    seen = preprocess(grey_picture(np.pad(sheet, 30, constant_values=200)))
     assert seen.doubts == ("low contrast",)
     assert seen.image.any()
 
@@ -239,6 +229,30 @@ def test_a_photo_of_12_megapixels_takes_less_than_150_ms_of_one_core() -> None:
     times = []
     for _ in range(3):
         start = process_time()
-        look(open_picture(body, Limits()))
+        preprocess(open_picture(body, Limits()))
         times.append(process_time() - start)
     assert min(times) < 0.15
+
+
+def bars(gap: int, light: Images) -> Images:
+    """Dark bars, ``gap`` apart, on a sheet (240, 320) under ``light``."""
+    sheet = light.copy()
+    for left in range(100, 220, 20 + gap):
+        sheet[70:170, left : left + 20] = light[70:170, left : left + 20] // 5
+    return sheet
+
+
+@pytest.mark.parametrize("gap", [8, 14, 22])
+@pytest.mark.parametrize("darkest", [230, 120, 60])
+def test_the_light_between_dark_strokes_is_no_light_ink(gap: int, darkest: int) -> None:
+    falling = np.linspace(235, darkest, 320).astype(np.uint8)
+    seen = search(bars(gap, np.tile(falling, (240, 1))))
+    assert seen is not None
+    assert seen[0].polarity == "dark on light"
+
+
+def test_the_dark_between_light_strokes_is_no_dark_ink() -> None:
+    falling = np.linspace(25, 110, 320).astype(np.uint8)
+    seen = search(255 - bars(14, 255 - np.tile(falling, (240, 1))))
+    assert seen is not None
+    assert seen[0].polarity == "light on dark"

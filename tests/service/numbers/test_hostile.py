@@ -1,28 +1,17 @@
-"""Textures are no numbers: they cost little, and few images of them are made."""
+"""Textures are no numbers: they cost little time and few images."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from time import thread_time
 
 import numpy as np
 import pytest
 
 from service.imaging.load import Picture
-from service.inference.runtime import Runtime
-from service.models.repository import Repository
-from service.numbers.number import number_in
+from service.numbers.number import segment
 from service.types import Images
 from tests.corpus.strings import read
-
-MODELS = Path(__file__).parents[3] / "models"
-
-
-@pytest.fixture(scope="module")
-def champion() -> Runtime:
-    repository = Repository(MODELS)
-    return Runtime.load(repository.read_model(repository.champion()), provider="cpu")
-
+from tests.service.imaging.champion import champion
 
 SHEET = (1000, 1280)
 
@@ -72,14 +61,12 @@ def waves() -> Images:
     ],
     ids=["few strokes", "strokes", "hairs", "dots", "fewer dots", "spiral", "waves", "noise"],
 )
-def test_a_texture_takes_bounded_time_and_has_few_images(
-    champion: Runtime, grey: Images, factor: int
-) -> None:
+def test_a_texture_takes_bounded_time_and_has_few_images(grey: Images, factor: int) -> None:
     grey = np.kron(grey, np.ones((factor, factor), np.uint8))
     picture, times = Picture(grey, grey.shape[::-1]), []
     for _ in range(3):
         start = thread_time()
-        read(champion, picture, 0.44)
+        read(champion(), picture, 0.44)
         times.append(thread_time() - start)
     assert min(times) < 0.4
-    assert len(number_in(picture).images) < 300
+    assert len(segment(picture).images) < 300

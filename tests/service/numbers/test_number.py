@@ -1,39 +1,40 @@
-"""Numbers are taken apart into lines, groups and pieces; the model's confidence picks the cuts."""
+"""Numbers are segmented into lines, groups and pieces; the model's confidence picks the cuts."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from time import thread_time
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from service.imaging.components import Box, bounding_box
 from service.imaging.load import Picture
-from service.imaging.locate import Box
-from service.inference.runtime import Runtime
-from service.models.repository import Repository
 from service.numbers.lines import lines_in
-from service.numbers.number import Number, number_in
+from service.numbers.number import Number, segment
 from service.numbers.row import row_of
 from service.numbers.split import cuts
 from service.types import Images
-from tests.corpus.strings import read
+from tests.corpus import strings
+from tests.service.imaging.champion import champion
 from tests.service.imaging.composed import as_picture, composed, text_of
 
-MODELS = Path(__file__).parents[3] / "models"
 LEAST = 0.44
 
 
-@pytest.fixture(scope="module")
-def champion() -> Runtime:
-    repository = Repository(MODELS)
-    return Runtime.load(repository.read_model(repository.champion()), provider="cpu")
+def read(grey: Images) -> str:
+    """The text of the grey pixels (h, w) of a picture."""
+    return strings.read(champion(), Picture(grey, grey.shape[::-1]), LEAST)
+
+
+def strip_of(chosen: list[int], gaps: list[int] | None = None) -> Images:
+    """Digits on a light sheet; without gaps they touch."""
+    return as_picture(composed(chosen, gaps, np.random.default_rng(0))).grey
 
 
 def boxes(picture: Picture) -> list[list[Box]]:
     """The box of each group of strokes that may be a digit or several, line by line."""
-    number = number_in(picture)
+    number = segment(picture)
     return [
         [number.view.in_original(piece.box) for piece in row.lattice.pieces if not piece.joints]
         for row in number.rows
@@ -41,7 +42,7 @@ def boxes(picture: Picture) -> list[list[Box]]:
 
 
 def test_a_blank_sheet_has_no_digits() -> None:
-    number = number_in(Picture(np.full((200, 300), 230, np.uint8), (300, 200)))
+    number = segment(Picture(np.full((200, 300), 230, np.uint8), (300, 200)))
     assert number.images.shape == (0, 28, 28)
     assert number.read(np.zeros((0, 10), np.float32), 0.5) == []
 
@@ -55,7 +56,7 @@ def test_digits_apart_are_a_group_each_from_left_to_right(count: int) -> None:
     assert [box[0] for box in line] == sorted(box[0] for box in line)
 
 
-def test_lines_go_from_top_to_bottom_even_where_they_climb() -> None:
+def test_lines_are_ordered_from_top_to_bottom_even_if_they_climb() -> None:
     random = np.random.default_rng(0)
     upper = composed([0, 1, 2], [6, 6], random)
     lower = composed([3, 4], [6], random)
@@ -75,17 +76,17 @@ def bars(*boxes_of_bars: Box) -> Picture:
     return Picture(grey, (400, 400))
 
 
-TALL = (60, 100, 20, 120)
+TALL = Box(60, 100, 20, 120)
 
 
-def test_the_hat_of_a_five_belongs_to_its_body_even_where_they_share_no_column() -> None:
-    hat, body = (180, 100, 14, 58), (164, 164, 14, 56)
-    (line,) = boxes(bars(TALL, hat, body))
+def test_the_bar_of_a_5_belongs_to_its_body_even_if_they_share_no_column() -> None:
+    bar, body = Box(180, 100, 14, 58), Box(164, 164, 14, 56)
+    (line,) = boxes(bars(TALL, bar, body))
     assert [box[1::2] for box in line] == [(100, 120), (100, 120)]
 
 
 def test_small_lines_beside_a_tall_digit_stay_two() -> None:
-    upper, lower = (180, 90, 14, 52), (180, 164, 14, 52)
+    upper, lower = Box(180, 90, 14, 52), Box(180, 164, 14, 52)
     assert sum(map(len, boxes(bars(TALL, upper, lower)))) == 3
 
 
@@ -104,7 +105,7 @@ def test_the_frame_of_a_house_number_is_no_digit(turn: float, gap: int) -> None:
     assert [len(line) for line in boxes(framed(turn, gap))] == [3]
 
 
-def test_boxes_are_in_the_original_s_pixels() -> None:
+def test_boxes_are_in_pixels_of_the_original() -> None:
     strip = composed([0], [], np.random.default_rng(0))
     rows, columns = np.flatnonzero(strip.any(axis=1)), np.flatnonzero(strip.any(axis=0))
     grey = as_picture(strip, scale=4).grey
@@ -124,7 +125,7 @@ def test_a_cut_goes_through_the_thinnest_place() -> None:
     assert abs(int(mask[is_left].sum()) - int(mask[~is_left].sum())) < 40
 
 
-def test_a_cut_tells_how_many_holes_it_goes_through() -> None:
+def test_a_cut_counts_the_holes_that_it_crosses() -> None:
     row, column = np.mgrid[:60, :60]
     away = np.hypot(row - 30, column - 30)
     ring = (away > 14) & (away < 28)
@@ -133,24 +134,24 @@ def test_a_cut_tells_how_many_holes_it_goes_through() -> None:
     assert [cut.holes for cut in cuts(touching, 3)] == [1, 0, 1]
 
 
-def test_strokes_in_one_piece_have_no_way_down_for_a_cut() -> None:
+def test_a_block_has_no_cut() -> None:
     assert cuts(np.ones((30, 20), bool), 3) == []
 
 
-def test_only_what_is_not_surely_one_digit_is_cut(champion: Runtime) -> None:
+def test_only_groups_that_are_not_surely_one_digit_are_cut() -> None:
     random = np.random.default_rng(0)
     apart, touching = composed([0, 1, 2, 3], [6, 6, 6], random), composed([4, 7], None, random)
     for strip, is_cut in ((apart, False), (np.concatenate([apart, touching], axis=1), True)):
-        number = number_in(as_picture(strip))
-        pieces = number.cut(champion.run(number.images))
+        number = segment(as_picture(strip))
+        pieces = number.cut(champion().run(number.images))
         assert (len(pieces.images) > len(number.images)) == is_cut
         assert np.array_equal(pieces.images[: len(number.images)], number.images)
 
 
-def test_digits_that_touch_are_read(champion: Runtime) -> None:
+def test_digits_that_touch_are_read() -> None:
     for seed, chosen in enumerate(([0, 2], [3, 8], [4, 7])):
         strip = composed(chosen, None, np.random.default_rng(seed))
-        assert read(champion, as_picture(strip), LEAST) == text_of(chosen)
+        assert read(as_picture(strip).grey) == text_of(chosen)
 
 
 def middle_of_gap(grey: Images) -> float:
@@ -158,20 +159,6 @@ def middle_of_gap(grey: Images) -> float:
     inked = np.flatnonzero((grey < 128).any(axis=0))
     widest = int(np.diff(inked).argmax())
     return float(inked[widest] + inked[widest + 1]) / 2
-
-
-def with_strokes(*strokes: tuple[int, int, int, int]) -> Picture:
-    """Two digits and strokes between them: from where, and how far, in per cent of their height."""
-    grey = as_picture(composed([0, 1], [24], np.random.default_rng(0))).grey
-    rows = np.flatnonzero((grey < 128).any(axis=1))
-    top, tall, middle = rows[0], len(rows), middle_of_gap(grey)
-    image = Image.fromarray(grey)
-    for stroke in strokes:
-        x, y, across, down = (share * tall / 100 for share in stroke)
-        start = middle + x, top + y
-        end = start[0] + across, start[1] + down
-        ImageDraw.Draw(image).line([start, end], 20, 10)
-    return Picture(np.asarray(image), image.size)
 
 
 @pytest.mark.parametrize(
@@ -185,76 +172,71 @@ def with_strokes(*strokes: tuple[int, int, int, int]) -> Picture:
     ],
     ids=["a dash", "an equals sign", "a dot", "a comma", "a slash"],
 )
-def test_a_sign_between_digits_is_no_digit(
-    champion: Runtime, strokes: list[tuple[int, int, int, int]]
-) -> None:
-    assert read(champion, with_strokes(*strokes), LEAST) == text_of([0, 1])
+def test_a_sign_between_digits_is_no_digit(strokes: list[tuple[int, int, int, int]]) -> None:
+    """Each stroke has a start, and a width and height, in per cent of the digits' height."""
+    grey = strip_of([0, 1], [24])
+    rows = np.flatnonzero((grey < 128).any(axis=1))
+    image = Image.fromarray(grey)
+    for stroke in strokes:
+        x, y, across, down = (share * len(rows) / 100 for share in stroke)
+        start = middle_of_gap(grey) + x, rows[0] + y
+        end = start[0] + across, start[1] + down
+        ImageDraw.Draw(image).line([start, end], 20, 10)
+    assert read(np.asarray(image)) == text_of([0, 1])
 
 
 @pytest.mark.parametrize("letter", "AERXTY")
-def test_a_letter_between_digits_is_no_digit(champion: Runtime, letter: str) -> None:
-    image = Image.fromarray(as_picture(composed([0, 1], [36], np.random.default_rng(0))).grey)
+def test_a_letter_between_digits_is_no_digit(letter: str) -> None:
+    image = Image.fromarray(strip_of([0, 1], [36]))
     place = middle_of_gap(np.asarray(image)), 160
     font = ImageFont.load_default(110)
     ImageDraw.Draw(image).text(place, letter, 20, font, "ms", stroke_width=2)
-    assert read(champion, Picture(np.asarray(image), image.size), LEAST) == text_of([0, 1])
+    assert read(np.asarray(image)) == text_of([0, 1])
 
 
 @pytest.mark.parametrize("share", [0.3, 0.5, 1.0])
-def test_a_digit_far_smaller_than_the_others_is_read(champion: Runtime, share: float) -> None:
-    first, last = (as_picture(composed([index], [], np.random.default_rng(0))) for index in (0, 1))
-    image = Image.fromarray(last.grey)
-    image = image.resize((round(image.width * share), round(image.height * share)))
-    grey = np.full((first.grey.shape[0], first.grey.shape[1] + image.width), 255, np.uint8)
-    grey[:, : first.grey.shape[1]] = first.grey
-    top = (len(grey) - image.height) // 2
-    grey[top : top + image.height, first.grey.shape[1] :] = np.asarray(image)
-    assert read(champion, Picture(grey, grey.shape[::-1]), LEAST) == text_of([0, 1])
+def test_a_digit_far_smaller_than_the_others_is_read(share: float) -> None:
+    first, last = strip_of([0], []), Image.fromarray(strip_of([1], []))
+    small = last.resize((round(last.width * share), round(last.height * share)))
+    above = (len(first) - small.height) // 2
+    below = len(first) - small.height - above
+    padded = np.pad(np.asarray(small), ((above, below), (0, 0)), constant_values=255)
+    assert read(np.concatenate([first, padded], axis=1)) == text_of([0, 1])
 
 
 @pytest.mark.parametrize("ink", [0.25, 0.4, 0.7])
-def test_a_digit_far_fainter_than_the_others_is_read(champion: Runtime, ink: float) -> None:
-    bold, faint = (as_picture(composed([index], [], np.random.default_rng(0))) for index in (0, 1))
-    fainter = (255 - ink * (255.0 - faint.grey)).astype(np.uint8)
-    grey = np.concatenate([bold.grey, fainter], axis=1)
-    assert read(champion, Picture(grey, grey.shape[::-1]), LEAST) == text_of([0, 1])
+def test_a_digit_far_fainter_than_the_others_is_read(ink: float) -> None:
+    fainter = (255 - ink * (255.0 - strip_of([1], []))).astype(np.uint8)
+    assert read(np.concatenate([strip_of([0], []), fainter], axis=1)) == text_of([0, 1])
 
 
-def test_digits_under_a_shadow_are_read(champion: Runtime) -> None:
-    chosen = [0, 1, 2]
-    grey = np.pad(as_picture(composed(chosen, [8, 8], np.random.default_rng(0))).grey, 100, "edge")
+def test_digits_under_a_shadow_are_read() -> None:
+    grey = np.pad(strip_of([0, 1, 2], [8, 8]), 100, "edge")
     light = np.interp(np.arange(grey.shape[1]) - grey.shape[1] / 2, [-60, 60], [1.0, 0.3])
-    shaded = (grey * light).astype(np.uint8)
-    assert read(champion, Picture(shaded, shaded.shape[::-1]), LEAST) == text_of(chosen)
+    assert read((grey * light).astype(np.uint8)) == text_of([0, 1, 2])
 
 
-def test_a_digit_cut_out_to_its_ink_is_read_with_the_others(champion: Runtime) -> None:
-    chosen = [0, 1, 2]
-    grey = as_picture(composed(chosen, [8, 8], np.random.default_rng(0))).grey
-    rows, columns = (np.flatnonzero((grey < 128).any(axis=axis)) for axis in (1, 0))
-    tight = grey[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].copy()
-    assert read(champion, Picture(tight, tight.shape[::-1]), LEAST) == text_of(chosen)
+def test_digits_in_a_picture_cropped_to_their_ink_are_read() -> None:
+    grey = strip_of([0, 1, 2], [8, 8])
+    assert read(grey[bounding_box(grey < 128).slices].copy()) == text_of([0, 1, 2])
 
 
-def test_dirt_beside_a_number_is_no_line_of_its_own(champion: Runtime) -> None:
-    grey = np.pad(as_picture(composed([0, 1], [8], np.random.default_rng(0))).grey, 60, "edge")
-    image = Image.fromarray(grey)
+def test_dirt_beside_a_number_is_no_line_of_its_own() -> None:
+    image = Image.fromarray(np.pad(strip_of([0, 1], [8]), 60, "edge"))
     ImageDraw.Draw(image).line([(30, 12), (34, 36), (42, 20)], 20, 5)
-    assert read(champion, Picture(np.asarray(image), image.size), LEAST) == text_of([0, 1])
+    assert read(np.asarray(image)) == text_of([0, 1])
 
 
-def test_a_row_of_sixteen_digits_takes_less_than_80_ms(champion: Runtime) -> None:
-    chosen = list(range(16))
-    picture = as_picture(composed(chosen, [6] * 15, np.random.default_rng(0)))
-    times = []
+def test_a_row_of_sixteen_digits_takes_less_than_80_ms() -> None:
+    grey, times = strip_of(list(range(16)), [6] * 15), []
     for _ in range(3):
         start = thread_time()
-        read(champion, picture, LEAST)
+        read(grey)
         times.append(thread_time() - start)
     assert min(times) < 0.08
 
 
-def test_a_sheet_of_64_digits_is_read(champion: Runtime) -> None:
+def test_a_sheet_of_64_digits_is_read() -> None:
     random = np.random.default_rng(3)
     lines = [list(range(8 * i, 8 * i + 8)) for i in range(8)]
     strips = [composed(line, [8] * 7, random) for line in lines]
@@ -262,13 +244,13 @@ def test_a_sheet_of_64_digits_is_read(champion: Runtime) -> None:
     for place, strip in enumerate(strips):
         field = sheet[40 * place : 40 * place + 60, : strip.shape[1]]
         np.maximum(field, strip, out=field)
-    text, expected = read(champion, as_picture(sheet), LEAST), "\n".join(map(text_of, lines))
+    text, expected = read(as_picture(sheet).grey), "\n".join(map(text_of, lines))
     assert len(text) == len(expected)
     assert sum(one != other for one, other in zip(text, expected, strict=True)) <= 1
 
 
-def test_what_is_unsure_is_left_out() -> None:
-    groups = lines_in(as_picture(composed([0], [], np.random.default_rng(0))).grey)[0]
+def test_a_digit_below_the_least_confidence_is_left_out() -> None:
+    (groups,) = lines_in(strip_of([0], []))
     images: list[Images] = []
     number = Number([row_of(groups, images)], np.array(images))
     probabilities = np.zeros((1, 10), np.float32)
