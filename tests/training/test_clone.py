@@ -1,0 +1,71 @@
+"""A training run in a clone leaves git's status clean, and a promotion changes two files."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from service.models.repository import Repository
+from tests.training.digits import few, write_folder
+
+ROOT = Path(__file__).parents[2]
+
+
+def git(folder: Path, *words: str) -> str:
+    command = ["git", "-C", str(folder), "-c", "safe.directory=*", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if not (ROOT / ".git").exists():
+        pytest.skip("the sources are no git repository")
+    folder = tmp_path_factory.mktemp("clone") / "mnist-serve"
+    subprocess.run(
+        ["git", "-c", "safe.directory=*", "clone", "--quiet", ROOT, folder],
+        check=True,
+    )
+    (folder / ".gitignore").write_bytes((ROOT / ".gitignore").read_bytes())
+    return folder
+
+
+def test_the_committed_champion_is_a_committed_version(clone: Path) -> None:
+    """.gitignore covers versions, so that a new champion has to be added with ``git add -f``."""
+    champion = Repository(clone / "models").champion()
+    assert git(clone, "ls-files", f"models/mnist/{champion}/model.onnx")
+
+
+@pytest.mark.slow
+def test_a_run_leaves_the_status_clean_and_a_promotion_shows_as_two_files(clone: Path) -> None:
+    def run(module: str, *words: str | Path) -> str:
+        command: list[str] = [
+            sys.executable,
+            "-m",
+            module,
+            *map(str, words),
+            "--models",
+            str(clone / "models"),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    before = git(clone, "status", "--porcelain")
+    repository = Repository(clone / "models")
+    champion = repository.champion()
+    data = write_folder(clone.parent / "digits", few(400, 100))
+    printed = run("training", "--architecture", "mlp", "--epochs", "1", "--data", data)
+    own = repository.versions()[-1]
+    assert f"version {own} is published, not promoted" in printed
+    assert repository.champion() == champion
+    assert git(clone, "status", "--porcelain") == before
+
+    run("training.cli.models", "promote", str(own), "--force")
+    changed = git(clone, "status", "--porcelain").replace(before, "").splitlines()
+    assert changed == [" M models/mnist/champion", " M models/mnist/journal.jsonl"]
+    git(clone, "checkout", "--", "models/mnist")
+    assert git(clone, "status", "--porcelain") == before
+    assert repository.champion() == champion
