@@ -1,14 +1,11 @@
-"""Writes the epochs of a run as TensorBoard reads them.
+"""Writes the epochs of a run as TensorBoard's event files, with ``tf.summary``.
 
-An event file is a TFRecord of ``Event`` messages whose name begins with ``events.out.tfevents``
-(tensorflow/core/util/event.proto). It is written with TensorFlow alone: the package
-``tensorboard``, which ``keras.callbacks.TensorBoard`` wants too, is only needed to look.
+The package ``tensorboard`` is needed only to look at them. ``tf.summary.scalar`` and
+``keras.callbacks.TensorBoard`` would need it here too, hence the raw messages.
 """
 
 from __future__ import annotations
 
-import socket
-import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,16 +15,16 @@ import tensorflow as tf
 from training.errors import TrainingError
 from training.network.history import Epoch
 
-Event, SessionLog, Summary = tf.compat.v1.Event, tf.compat.v1.SessionLog, tf.compat.v1.Summary
+Summary = tf.compat.v1.Summary
 
 
 class Logs:
-    """One run's curves under ``folder``: ``train`` and ``validation``, named as Keras names them.
+    """The curves of one run under ``folder``: ``train`` and ``validation``, with Keras' names.
 
-    ``before`` are the epochs of a run that goes on. They are written again, so that the curves are
-    whole: a new file takes the place of what older ones in its folder say.
+    Replaces the event files that an earlier run left in the folder. ``before`` are the epochs of
+    the interrupted run that this one continues; they are written again.
 
-    Raises :class:`TrainingError` where a file cannot be written.
+    Raises :class:`TrainingError` if a file cannot be written.
     """
 
     def __init__(self, folder: Path, before: Iterable[Epoch] = ()) -> None:
@@ -35,49 +32,33 @@ class Logs:
         self._writers: dict[str, Any] = {}
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            for old in folder.glob("*/events.out.tfevents.*"):
+                old.unlink()
         except OSError as error:
             raise TrainingError(f"--tensorboard: {folder}: {error.strerror}") from error
         for epoch in before:
             self.epoch(epoch)
 
     def epoch(self, epoch: Epoch) -> None:
-        """Writes one epoch's figures, at once."""
-        figures = {
+        """Writes and flushes the figures of one epoch."""
+        curves = {
             "loss": epoch.loss,
             "accuracy": epoch.accuracy,
             "learning_rate": epoch.learning_rate,
         }
-        held_out = {"loss": epoch.validation_loss, "accuracy": epoch.validation_accuracy}
         try:
-            self._write("train", epoch.epoch, figures)
+            self._write("train", epoch.epoch, curves)
             if epoch.validation_loss is not None:
+                held_out = {"loss": epoch.validation_loss, "accuracy": epoch.validation_accuracy}
                 self._write("validation", epoch.epoch, held_out)
-        except (OSError, tf.errors.OpError) as error:
-            why = error.strerror if isinstance(error, OSError) else error.message
-            raise TrainingError(f"--tensorboard: {self._folder}: {why}") from error
+        except tf.errors.OpError as error:
+            raise TrainingError(f"--tensorboard: {self._folder}: {error.message}") from error
 
-    def _write(self, part: str, step: int, figures: Mapping[str, float | None]) -> None:
+    def _write(self, part: str, step: int, curves: Mapping[str, float | None]) -> None:
         if part not in self._writers:
-            self._writers[part] = _begin(self._folder / part, step)
-        values = [
-            Summary.Value(tag=f"epoch_{name}", simple_value=figure)
-            for name, figure in figures.items()
-        ]
-        event = Event(wall_time=time.time(), step=step, summary=Summary(value=values))
-        self._writers[part].write(event.SerializeToString())
+            self._writers[part] = tf.summary.create_file_writer(str(self._folder / part))
+        values = [Summary.Value(tag=f"epoch_{name}", simple_value=y) for name, y in curves.items()]
+        with self._writers[part].as_default():
+            message = Summary(value=values).SerializeToString()
+            tf.summary.experimental.write_raw_pb(message, step=step)
         self._writers[part].flush()
-
-
-def _begin(folder: Path, step: int) -> Any:
-    """A new event file, whose start at ``step`` voids what older files have from there on."""
-    folder.mkdir(parents=True, exist_ok=True)
-    now = time.time()
-    path = folder / f"events.out.tfevents.{now:.6f}.{socket.gethostname()}"
-    writer = tf.io.TFRecordWriter(str(path))
-    start = SessionLog(status=SessionLog.START)
-    for event in (
-        Event(wall_time=now, file_version="brain.Event:2"),
-        Event(wall_time=now, step=step, session_log=start),
-    ):
-        writer.write(event.SerializeToString())
-    return writer

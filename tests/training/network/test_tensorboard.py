@@ -1,9 +1,8 @@
-"""What TensorBoard would read, read back with TensorFlow's own reader."""
+"""The event files, read with TensorFlow's own reader."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,25 +12,18 @@ from training.network.history import Epoch
 EPOCHS = [Epoch(n, 1 / n, 1 - 0.1 / n, 2 / n, 1 - 0.2 / n, 0.01 / n, n, n) for n in (1, 2, 3)]
 
 
-def events(folder: Path) -> list[Any]:
+def curves(folder: Path) -> dict[str, dict[int, float]]:
+    """Each curve by its steps, over all event files of the folder, without repeated points."""
     import tensorflow as tf
 
-    paths = sorted(map(str, folder.glob("events.out.tfevents.*")))
-    records = tf.data.TFRecordDataset(paths)
-    return [tf.compat.v1.Event.FromString(record) for record in records.as_numpy_iterator()]
-
-
-def curves(folder: Path) -> dict[str, dict[int, float]]:
-    """Each curve by its steps, as TensorBoard keeps them: a new start voids what comes after it."""
-    from tensorflow.compat.v1 import SessionLog
-
     found: dict[str, dict[int, float]] = {}
-    for event in events(folder):
-        if event.session_log.status == SessionLog.START:
-            for name, curve in found.items():
-                found[name] = {step: y for step, y in curve.items() if step < event.step}
+    paths = sorted(map(str, folder.glob("events.out.tfevents.*")))
+    for record in tf.data.TFRecordDataset(paths).as_numpy_iterator():
+        event = tf.compat.v1.Event.FromString(record)
         for value in event.summary.value:
-            found.setdefault(value.tag, {})[event.step] = value.simple_value
+            curve = found.setdefault(value.tag, {})
+            assert event.step not in curve
+            curve[event.step] = value.simple_value
     return found
 
 
@@ -51,13 +43,6 @@ def test_every_epoch_is_a_point_of_every_curve(tmp_path: Path) -> None:
         assert train["epoch_learning_rate"][n] == pytest.approx(epoch.learning_rate)
         assert validation["epoch_loss"][n] == pytest.approx(epoch.validation_loss)
         assert validation["epoch_accuracy"][n] == pytest.approx(epoch.validation_accuracy)
-
-
-def test_a_file_begins_with_the_version_of_its_form(tmp_path: Path) -> None:
-    from training.network.tensorboard import Logs
-
-    Logs(tmp_path).epoch(EPOCHS[0])
-    assert events(tmp_path / "train")[0].file_version == "brain.Event:2"
 
 
 def test_without_validation_there_is_no_such_curve(tmp_path: Path) -> None:
