@@ -1,6 +1,6 @@
-"""The ``train`` command; ``training.run`` has its stages.
+"""The ``train`` command; ``training.run`` has its steps.
 
-What takes long to import is imported inside, where Ctrl-C already has its one line.
+Slow imports happen inside the functions, after the handlers for Ctrl-C and SIGTERM are in place.
 """
 
 from __future__ import annotations
@@ -11,32 +11,35 @@ from training.interrupt import Stopped, held, stoppable
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; 0 on success, 1 on a failure told in one line, 2 on wrong usage.
+    """Runs the command.
 
-    Stopped by Ctrl-C or SIGTERM it gives 130 or 143, as a shell does.
+    Returns the exit status: 0 on success, 1 on a failure that one line explains, 2 on wrong usage,
+    and as a shell does 130 after Ctrl-C and 143 after SIGTERM.
     """
     try:
         with stoppable():
             return _train(arguments)
     except Stopped as stopped:
-        text = f"stopped by {stopped}; nothing was published"
-        sys.stderr.write(f"train: {_with_notes(text, stopped)}\n")
+        _fail(f"stopped by {stopped}; nothing was published", stopped)
         return stopped.exit_status
 
 
 def _train(arguments: list[str] | None) -> int:
-    with held():  # NumPy may crash where it is interrupted while it loads
+    with held():  # an interrupted import can crash NumPy
         from service.cli.output import in_one_line
         from service.models.repository import RepositoryError
         from training.cli.flags import parse
+        from training.cli.progress import Progress
         from training.errors import TrainingError
-        from training.report import Report
-        from training.run import train
+        from training.network.load_tensorflow import require_packages
 
-    command = parse(arguments)
+    options = parse(arguments)
     try:
-        with Report(sys.stdout) as report:
-            train(command, report)
+        require_packages()
+        with held():
+            from training.run import train
+        with Progress(sys.stdout) as progress:
+            train(options, progress)
     except (TrainingError, RepositoryError) as error:
         return _fail(str(error), error)
     except OSError as error:
@@ -45,13 +48,10 @@ def _train(arguments: list[str] | None) -> int:
 
 
 def _fail(text: str, error: BaseException) -> int:
-    sys.stderr.write(f"train: {_with_notes(text, error)}\n")
+    """Writes the text and the error's notes to standard error in one line."""
+    line = "; ".join((text, *getattr(error, "__notes__", ())))
+    sys.stderr.write(f"train: {line}\n")
     return 1
-
-
-def _with_notes(text: str, error: BaseException) -> str:
-    """One line of an error and of the notes that it got on its way."""
-    return "; ".join((text, *getattr(error, "__notes__", ())))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
-"""Every knob of a training run, each once: its name, type, range, default and meaning.
+"""Every setting of a training run: its name, type, range, default and meaning.
 
-The command line is built from these fields (``training.cli.flags``) and recipes are TOML files that
-set some of them. A flag beats the recipe, the recipe beats the default.
+``training.cli.flags`` makes a flag from each field, with its docstring as the help text. A recipe
+is a TOML file that sets some of the fields. A flag overrides the recipe, and the recipe overrides
+the default.
 """
 
 from __future__ import annotations
 
 import difflib
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -32,140 +34,97 @@ Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=8192)], ...], Field(stric
 
 
 class ConfigError(TrainingError):
-    """A recipe or a combination of knobs that cannot be used; one line."""
+    """A recipe or a combination of settings is not valid; one line says why."""
 
 
 class Config(BaseModel):
-    """The settings of one run. Frozen: a run's settings are what its card says they were."""
+    """The settings of one run. Frozen, so that the card records the settings that were used."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-    architecture: Architecture = Field(
-        default="cnn", description="network, of dense layers or of convolutions"
-    )
-    filters: Widths = Field(
-        default=(32, 32, 64, 64, 128),
-        description="cnn, valid_cnn: width of each convolution, first to last",
-    )
-    hidden_units: Widths = Field(
-        default=(), description="width of each dense layer before the last"
-    )
-    activation: Activation = Field(default="relu", description="activation of every hidden layer")
-    batch_normalization: bool = Field(
-        default=False, description="normalise each hidden layer over the batch"
-    )
-    dropout: ShareBelowOne = Field(
-        default=0.0,
-        description="share of units dropped after each dense layer or pooling",
-    )
-    l2: NotNegative = Field(
-        default=0.0, description="L2 penalty on every kernel, added to the loss"
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
     )
 
-    loss: Loss = Field(
-        default="sparse_categorical_crossentropy",
-        description="what is minimised, over the ten digits",
-    )
-    label_smoothing: ShareBelowOne = Field(
-        default=0.0, description="share of each label spread evenly over the ten digits"
-    )
-    optimizer: Optimizer = Field(default="adam", description="update rule")
-    learning_rate: float = Field(default=1e-3, gt=0, description="highest rate of the schedule")
-    schedule: Schedule = Field(
-        default="constant",
-        description="course of the learning rate; exponential falls to 1 %, cosine to 0, "
-        "one_cycle rises from 4 % for a quarter of the run and then falls to 0",
-    )
-    weight_decay: NotNegative = Field(
-        default=0.0, description="share of the rate by which weights shrink a step"
-    )
-    batch_size: int = Field(default=128, ge=1, le=60_000, description="images a step")
-    epochs: int = Field(default=10, ge=1, le=10_000, description="passes over the training images")
-    early_stopping: int = Field(
-        default=0,
-        ge=0,
-        description="stop after so many epochs without a better validation loss and keep the "
-        "best weights; 0: never",
-    )
-    validation_fraction: ShareBelowOne = Field(
-        default=0.1, description="share of the training images held out for validation"
-    )
+    architecture: Architecture = "cnn"
+    """network of dense layers or of convolutions"""
+    filters: Widths = (32, 32, 64, 64, 128)
+    """cnn, valid_cnn: width of each convolution, first to last"""
+    hidden_units: Widths = ()
+    """width of each dense layer before the last"""
+    activation: Activation = "relu"
+    """activation of every hidden layer"""
+    batch_normalization: bool = False
+    """batch normalisation after each hidden layer"""
+    dropout: ShareBelowOne = 0.0
+    """share of units dropped after each dense layer or pooling"""
+    l2: NotNegative = 0.0
+    """L2 penalty on every kernel, added to the loss"""
 
-    shift: float = Field(
-        default=0.0,
-        ge=0,
-        le=14,
-        description="augmentation: move by up to so many pixels, both ways",
-    )
-    rotation: float = Field(
-        default=0.0, ge=0, le=180, description="augmentation: turn by up to so many degrees"
-    )
-    scale: ShareBelowOne = Field(
-        default=0.0,
-        description="augmentation: grow or shrink by up to this share, each axis",
-    )
-    shear: float = Field(
-        default=0.0, ge=0, le=45, description="augmentation: slant by up to so many degrees"
-    )
-    elastic: float = Field(
-        default=0.0,
-        ge=0,
-        le=5,
-        description="augmentation: bend, by a normal draw of so many pixels at the knots of a grid",
-    )
+    loss: Loss = "sparse_categorical_crossentropy"
+    """loss to minimise, over the ten digits"""
+    label_smoothing: ShareBelowOne = 0.0
+    """share of each label that is spread evenly over the ten digits"""
+    optimizer: Optimizer = "adam"
+    """update rule"""
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    """highest learning rate of the schedule"""
+    schedule: Schedule = "constant"
+    """learning rate over the run; exponential falls to 1 %, cosine to 0, one_cycle rises from 4 %
+    for a quarter of the run and then falls to 0"""
+    weight_decay: NotNegative = 0.0
+    """share of the learning rate by which each step shrinks the weights"""
+    batch_size: Annotated[int, Field(ge=1, le=60_000)] = 128
+    """images in a step"""
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 10
+    """passes over the training images"""
+    early_stopping: Annotated[int, Field(ge=0)] = 0
+    """stop after this many epochs without a better validation loss and keep the best weights; 0:
+    never"""
+    validation_fraction: ShareBelowOne = 0.1
+    """share of the training images held out for validation"""
 
-    wild: Share = Field(
-        default=0.0,
-        description="augmentation: share of the images that turn and move up to 2.3 times as far",
-    )
-    corruption: Share = Field(
-        default=0.0,
-        description="augmentation: share of the images made thicker, thinner, paler, noisy, "
-        "specked, blurred or coarse",
-    )
-    printed: Share = Field(
-        default=0.0, description="printed digits a step, as a share of the batch"
-    )
-    written: Share = Field(
-        default=0.0,
-        description="digits as strokes of other hands a step, as a share of the batch",
-    )
-    non_digits: Share = Field(
-        default=0.0,
-        description="letters, signs, drawings, pairs of digits and noise a step, as a share of the "
-        "batch, learnt as no digit more than another",
-    )
-    clean_epochs: int = Field(
-        default=0,
-        ge=0,
-        le=10_000,
-        description="epochs before the others, at twice the rate, without wild, corrupted, "
-        "printed, written and non-digits",
-    )
-    clean_share: Share = Field(
-        default=0.0,
-        description="share of the weights after the clean epochs in those that are kept",
-    )
+    shift: Annotated[float, Field(ge=0, le=14)] = 0.0
+    """augmentation: move by up to this many pixels"""
+    rotation: Annotated[float, Field(ge=0, le=180)] = 0.0
+    """augmentation: rotate by up to this many degrees"""
+    scale: ShareBelowOne = 0.0
+    """augmentation: grow or shrink each axis by up to this share"""
+    shear: Annotated[float, Field(ge=0, le=45)] = 0.0
+    """augmentation: shear by up to this many degrees"""
+    elastic: Annotated[float, Field(ge=0, le=5)] = 0.0
+    """augmentation: move the knots of a grid, with this standard deviation in pixels"""
+    wild: Share = 0.0
+    """augmentation: share of the images that move and rotate up to 2.3 times as far"""
+    corruption: Share = 0.0
+    """augmentation: share of the images made thicker, thinner, paler, noisy, speckled, blurred or
+    coarse"""
+    printed: Share = 0.0
+    """printed digits added to each step, as a share of the batch"""
+    written: Share = 0.0
+    """digits in other handwriting added to each step, as a share of the batch"""
+    non_digits: Share = 0.0
+    """letters, signs, drawings, pairs of digits and noise added to each step, as a share of the
+    batch; their target is the same probability for every digit"""
+    clean_epochs: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """epochs before the others, at twice the learning rate and without wild, corruption, printed,
+    written and non_digits"""
+    clean_share: Share = 0.0
+    """share of the weights after the clean epochs in the final weights"""
 
-    precision: Precision = Field(
-        default="float32",
-        description="arithmetic of training; auto: bfloat16 on a CPU that has it",
-    )
-    weights: Weights = Field(
-        default="float32",
-        description="form of the convolutions in the published file; int8 takes half the time and "
-        "is kept if it costs 0.02 points or less",
-    )
-    seed: int = Field(
-        default=0,
-        ge=0,
-        lt=2**32,
-        description="seed of the split, the weights, the order and the noise",
-    )
+    precision: Precision = "float32"
+    """arithmetic of training; auto: bfloat16 on a CPU that supports it"""
+    weights: Weights = "float32"
+    """convolutions of the published file; int8 takes half the time and is kept if it costs at most
+    0.02 percentage points"""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """seed of the split, the first weights, the order and the augmentation"""
 
     @model_validator(mode="after")
-    def _knobs_fit_together(self) -> Self:
-        """Refuses a knob that would be ignored: what is set must do something."""
+    def _settings_fit_together(self) -> Self:
+        """Rejects a setting that the run would ignore."""
         defaults = type(self).model_fields
         convolutional = self.architecture in ("cnn", "valid_cnn")
         if convolutional and not self.filters:
@@ -186,9 +145,9 @@ class Config(BaseModel):
 
     @classmethod
     def from_recipe(cls, recipe: str | Path, **flags: Any) -> Self:
-        """Reads a recipe by name or path; ``flags`` beat what it says.
+        """Reads a recipe by name or path; ``flags`` override it.
 
-        A network of dense layers asked for by a flag has no use for the recipe's filters and int8.
+        With ``architecture="mlp"`` in the flags it drops the recipe's ``filters`` and ``weights``.
 
         Raises:
             ConfigError: no such recipe, no TOML, an unknown name or a value out of range.
@@ -208,13 +167,29 @@ class Config(BaseModel):
             raise ConfigError(_one_line(error, f"recipe {path.name}", flags)) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user of ``train`` asked for."""
+
+    config: Config
+    recipe: str
+    data: Path | None
+    models: Path
+    resume: bool
+    checkpoints: Path
+    tensorboard: Path | None
+    promote: bool
+    force: bool
+    tolerance: float
+
+
 def recipe_names() -> list[str]:
-    """The recipes that come with the package."""
+    """Returns the names of the package's recipes."""
     return sorted(path.stem for path in RECIPES.glob("*.toml"))
 
 
 def recipe_path(recipe: str | Path) -> Path:
-    """A name without a folder or suffix is one of the package's recipes; the rest are paths."""
+    """Returns the recipe's file. A bare name means one of the package's recipes, never a file."""
     path = Path(recipe)
     if path.suffix == ".toml" or len(path.parts) > 1:
         return path
@@ -224,7 +199,7 @@ def recipe_path(recipe: str | Path) -> Path:
 
 
 def _one_line(error: ValidationError, recipe: str, flags: dict[str, Any]) -> str:
-    """The first thing that is wrong, by the name under which the user gave it."""
+    """Describes the first error, with the name under which the user set the value."""
     first = error.errors(include_url=False)[0]
     if not first["loc"]:
         return str(first["ctx"]["error"])

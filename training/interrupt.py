@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as one exception that unwinds the run, until it is too late to stop."""
+"""Turns Ctrl-C and SIGTERM into an exception that ends a run cleanly."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 
 
 class Stopped(BaseException):
-    """The user or the system wants the run to end. No Exception, so that no library eats it."""
+    """A signal asked the run to end. A BaseException, so that no library catches it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(NAMES[signal.Signals(number)])
@@ -20,7 +20,7 @@ class Stopped(BaseException):
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Raises :class:`Stopped` in the block, in the main thread, when a signal comes."""
+    """Raises :class:`Stopped` in the block, in the main thread, when a signal arrives."""
     before = {number: signal.signal(number, _stop) for number in NAMES}
     try:
         yield
@@ -31,23 +31,23 @@ def stoppable() -> Iterator[None]:
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Lets signals wait for the end of the block: within, a process can be started and noted down.
+    """Delays signals until the block ends, so that it can start a process and record its id.
 
-    A mask would not do: a thread of a library, which has none, would take the signal.
+    A signal mask would not do: a library's thread, which has no mask, would receive the signal.
     """
-    came: list[int] = []
-    before = {number: signal.signal(number, lambda n, _: came.append(n)) for number in NAMES}
+    arrived: list[int] = []
+    before = {number: signal.signal(number, lambda n, _: arrived.append(n)) for number in NAMES}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        for each in came:
+        for each in arrived:
             signal.raise_signal(each)
 
 
 def finish_first() -> None:
-    """From here to the end of the block signals are ignored: what is left is short."""
+    """Ignores signals until the surrounding :func:`stoppable` block ends: little work is left."""
     for number in NAMES:
         signal.signal(number, signal.SIG_IGN)
 

@@ -1,148 +1,205 @@
-"""What a run says to the one who watches: one line a stage and an epoch, with its figures."""
+"""Says what a run does and what came out of it: a line for each step and epoch, with figures."""
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
-from typing import TextIO
+from typing import Protocol
 
 from service.answer.scores import Scores
 from service.models.repository import NAME
-from training.cli.progress import Progress
-from training.cli.tables import worst_kinds
-from training.config import Config
+from training.config import Config, Options
 from training.data.loading import MNIST, Dataset, Split
 from training.export.verify import Verification
 from training.measure.label_errors import LABELS
-from training.measure.measure import Measured
+from training.measure.measure import Measured, worst_kinds
 from training.network.history import Epoch, History, kept_in_words
 from training.registry.promote import Decision
 
+RECENT = 3  # epochs from which the time left is estimated
+
+
+class Output(Protocol):
+    """Where the lines go; ``training.cli.progress.Progress`` is one."""
+
+    def line(self, text: str) -> None:
+        """Writes one line."""
+
+    def stage(self, name: str, text: str) -> None:
+        """Writes the line of a stage."""
+
+    def note(self, name: str, text: str) -> None:
+        """Shows what is going on, until the next line."""
+
+    def bar(self, name: str, done: int, total: int | None, text: str) -> None:
+        """Shows that ``done`` of ``total`` steps are done."""
+
 
 class Report:
-    """Writes the lines of one run to ``stream``; leaves no bar behind at the end of its block."""
+    """Turns the results of a run's steps into lines for ``output``."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._progress = Progress(stream)
-
-    def __enter__(self) -> Report:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.erase()
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._clock = 0.0
+        self._recent: list[float] = []
+        self._about = "about"
 
     def data(self, dataset: Dataset, parts: Split) -> None:
-        """The images that will be learnt from, and those that will judge."""
+        """Counts the images of each part."""
         source = "MNIST, SHA-256 checked" if dataset.source == str(MNIST) else dataset.source
-        self._progress.stage(
+        self._output.stage(
             "data",
             f"{len(parts.train_images):,} training, {len(parts.validation_images):,} validation "
             f"and {len(dataset.test_images):,} test images ({source})",
         )
 
     def loading(self) -> None:
-        """TensorFlow takes seconds to load."""
-        self._progress.note("model", "loading TensorFlow")
-
-    def model(self, config: Config, parameters: int) -> None:
-        """The network."""
-        self._progress.stage("model", f"{config.architecture}, {parameters:,} parameters")
-
-    def stages(self, config: Config) -> None:
-        """What is learnt when, where that changes in the run."""
-        if config.clean_epochs:
-            self._progress.stage(
-                "fit",
-                f"{config.clean_epochs} epochs on clean digits, then {config.epochs} on damaged, "
-                "printed and written digits and on non-digits too",
-            )
+        """Shows that TensorFlow is loading, which takes seconds."""
+        self._output.note("model", "loading TensorFlow")
 
     def resume(self, text: str) -> None:
-        """What there is to say of going on, now or later."""
-        self._progress.stage("resume", text)
+        """Says whether the run continues an interrupted one, or could."""
+        self._output.stage("resume", text)
+
+    def model(self, config: Config, parameters: int, seconds_before: float) -> None:
+        """Describes the network and, if there are two, the stages of the fit.
+
+        ``seconds_before`` is how long the run that this one continues has fitted.
+        """
+        self._clock = seconds_before
+        self._about = "at most" if config.early_stopping else "about"
+        self._output.stage("model", f"{config.architecture}, {parameters:,} parameters")
+        if config.clean_epochs:
+            self._output.stage(
+                "fit",
+                f"{config.clean_epochs} epochs on clean digits, then {config.epochs} that add "
+                "damaged, printed and written digits and non-digits",
+            )
 
     def batch(self, epoch: int, epochs: int, done: int, steps: int, loss: float) -> None:
-        """A step of an epoch: moves the bar."""
-        self._progress.bar("fit", done, steps, f"epoch {epoch}/{epochs}  loss {loss:.4f}")
+        """Moves the bar by one training step."""
+        self._output.bar("fit", done, steps, f"epoch {epoch}/{epochs}  loss {loss:.4f}")
 
     def epoch(self, epoch: Epoch, epochs: int) -> None:
-        """An epoch's figures."""
+        """Prints an epoch's figures, its own duration, and the estimated time to the last epoch."""
+        seconds, self._clock = epoch.seconds - self._clock, epoch.seconds
+        self._recent = [*self._recent, seconds][-RECENT:]
+        left = (epochs - epoch.epoch) * sum(self._recent) / len(self._recent)
+        told = f", {self._about} {_duration(left)} left" if epoch.epoch < epochs else ""
         validation = (
             ""
             if epoch.validation_accuracy is None
             else f"  validation loss {epoch.validation_loss:.4f} "
             f"accuracy {epoch.validation_accuracy:.4f}"
         )
-        self._progress.stage(
+        self._output.stage(
             "fit",
             f"epoch {epoch.epoch:>{len(str(epochs))}}/{epochs}  loss {epoch.loss:.4f} "
-            f"accuracy {epoch.accuracy:.4f}{validation}  {epoch.seconds:.0f} s",
+            f"accuracy {epoch.accuracy:.4f}{validation}  {_duration(seconds)}{told}",
         )
 
     def fit(self, history: History) -> None:
-        """What fitting took."""
-        self._progress.stage(
+        """Prints how long the whole fit took, and which epochs' weights the network keeps."""
+        self._output.stage(
             "fit",
             f"{len(history.epochs)} epochs in {history.seconds:.0f} s "
             f"({history.cpu_seconds:.0f} CPU s); kept {kept_in_words(history.kept)}",
         )
+        self._output.note("evaluate", "classifying the test images")
 
     def evaluate(self, test: Scores) -> None:
-        """The network's scores on the test images."""
-        self._progress.stage(
+        """Prints the Keras network's scores on the test images."""
+        self._output.stage(
             "evaluate",
             f"{test.count:,} test images: loss {test.loss:.4f}, "
             f"calibration error {test.calibration_error:.4f}",
         )
 
     def export(self, path: Path, opset: int) -> None:
-        """The file."""
-        self._progress.stage("export", f"ONNX, opset {opset}, {path.stat().st_size:,} bytes")
+        """Prints the size of the ONNX file."""
+        self._output.stage("export", f"ONNX, opset {opset}, {path.stat().st_size:,} bytes")
+        self._output.note("verify", "comparing the ONNX file with the Keras network")
 
-    def verify(self, proof: Verification) -> None:
-        """What the proof came to."""
-        self._progress.stage(
+    def verify(self, verification: Verification) -> None:
+        """Prints how well the ONNX file agrees with the Keras network."""
+        self._output.stage(
             "verify",
-            f"the same digits on {proof.images:,} images in batches of "
-            f"{', '.join(map(str, proof.batch_sizes))}; probabilities within "
-            f"{proof.largest_difference:.1g}",
+            f"the same digits on {verification.images:,} images in batches of "
+            f"{', '.join(map(str, verification.batch_sizes))}; probabilities within "
+            f"{verification.largest_difference:.1g}",
         )
 
     def quantize(self, path: Path) -> None:
-        """The file in 8 bits."""
-        self._progress.stage("quantize", f"int8 convolutions, {path.stat().st_size:,} bytes")
+        """Prints the size of the int8 file."""
+        self._output.stage("quantize", f"int8 convolutions, {path.stat().st_size:,} bytes")
+        self._output.note("verify", "comparing the int8 file with the float32 file")
 
-    def verify_int8(self, proof: Verification) -> None:
-        """What the proof of the file in 8 bits came to."""
-        assert proof.parent
-        right, before = (round(p.accuracy * p.test_images) for p in (proof, proof.parent))
-        batch = proof.largest_batch_difference
-        self._progress.stage(
+    def verify_int8(self, verification: Verification) -> None:
+        """Prints how well the int8 file agrees with the float32 file."""
+        parent, count = verification.parent, verification.test_images
+        assert parent
+        right, before = (round(p.accuracy * p.test_images) for p in (verification, parent))
+        batch = verification.largest_batch_difference
+        self._output.stage(
             "verify",
-            f"int8: {right:,} of {proof.test_images:,} test images right, float32 {before:,}; "
-            f"another digit on {proof.test_images - proof.same_test_digit:,}, probabilities within "
-            f"{proof.largest_difference:.1g}; a row in a batch "
+            f"int8: {right:,} of {count:,} test images right, float32 {before:,}; "
+            f"another digit on {count - verification.same_test_digit:,}, probabilities within "
+            f"{verification.largest_difference:.1g}; a row in a batch "
             f"{f'within {batch:.1g} of' if batch else 'bit for bit'} the row alone",
         )
 
     def keep_float32(self, loss: Exception) -> None:
-        """Why the file that was proved before is the one that will serve."""
-        self._progress.stage("verify", f"{loss}; the float32 file is kept")
+        """Says why the run publishes the float32 file although int8 was asked for."""
+        self._output.stage("verify", f"{loss}; the run keeps the float32 file")
+
+    def measuring(self, done: int, total: int) -> None:
+        """Moves the bar by one set of images."""
+        self._output.bar("measure", done, total, "damaged digits and non-digits")
 
     def measure(self, measured: Measured) -> None:
-        """The accuracy of the file that was proved, how much of it is left where, and its doubt."""
-        self._progress.line(f"Test accuracy: {measured.test.accuracy:.4f}")
+        """Prints the test accuracy of the file to publish, and its weakest figures."""
+        self._output.line(f"Test accuracy: {measured.test.accuracy:.4f}")
         if measured.accuracy_without_label_errors is not None:
-            self._progress.line(
+            self._output.line(
                 f"without the {len(LABELS)} labels known to be wrong: "
                 f"{measured.accuracy_without_label_errors:.4f}"
             )
-        self._progress.stage("measure", worst_kinds(measured.robustness, measured.doubt))
+        self._output.stage("measure", worst_kinds(measured.robustness, measured.doubt))
 
     def publish(self, version: int, models: Path) -> None:
-        """Where the version is."""
-        self._progress.stage("publish", f"version {version} in {models / NAME / str(version)}")
+        """Says where the version is."""
+        self._output.stage("publish", f"version {version} in {models / NAME / str(version)}")
 
-    def promote(self, version: int, decision: Decision) -> None:
-        """Whether it serves, and why."""
-        verdict = "is champion" if decision.promoted else "is not champion"
-        self._progress.stage("promote", f"version {version} {verdict}: {decision.reason}")
+    def promote(self, version: int, decision: Decision, options: Options) -> None:
+        """Says whether the version is champion and why, and which commands come next."""
+        verdict = "is the champion" if decision.promoted else "is not the champion"
+        self._output.stage("promote", f"version {version} {verdict}: {decision.reason}")
+        self._output.stage("next", _next_step(version, decision, options))
+
+
+def _next_step(version: int, decision: Decision, options: Options) -> str:
+    """Returns what to type next, as commands that can be copied."""
+    where = _flag("--models", options.models) if options.models != Path("models") else ""
+    data = _flag("--data", options.data) if options.data else ""
+    previous = decision.previous
+    if decision.promoted and previous in (None, version):
+        return f"a running service takes it up within 2 s; start one: serve{where}"
+    if decision.promoted:
+        return f"a running service takes it up within 2 s; roll back: models rollback{where}"
+    compare = f"compare: models diff {previous} {version}{data}{where}; " if previous else ""
+    anyway, force = ("promote anyway", " --force") if options.promote else ("promote", "")
+    return (
+        f"version {version} is published, not promoted; {compare}"
+        f"{anyway}: models promote {version}{force}{where}"
+    )
+
+
+def _flag(name: str, path: Path) -> str:
+    return f" {name} {shlex.quote(str(path))}"
+
+
+def _duration(seconds: float) -> str:
+    """Returns a time in the largest unit that fits: ``12 s``, ``3 min`` or ``2.5 h``."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 99.5 * 60 else f"{seconds / 3600:.1f} h"

@@ -1,6 +1,7 @@
-"""One run of training: data, model, fit, evaluate, export, verify, measure, publish, promote.
+"""One training run: data, fit, evaluate, export, verify, measure, publish, promote.
 
-Until the version is published, in one rename, whatever goes wrong leaves the repository as it was.
+The run publishes the version in one rename. A run that fails before that leaves the model
+repository unchanged.
 """
 
 from __future__ import annotations
@@ -11,11 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from service.answer.scores import Scores
-from service.background.threads import worker_threads
 from service.models.repository import Repository
-from training.cli.flags import Command
+from training.config import Config, Options
 from training.data.loading import Dataset, Split, load, split
-from training.errors import TrainingError
 from training.export.verify import LessAccurate, Verification, verify, verify_int8
 from training.interrupt import finish_first
 from training.measure import card
@@ -23,135 +22,101 @@ from training.measure.measure import measure
 from training.network import interrupted_runs
 from training.network.checkpoint import Checkpoint, State
 from training.network.history import Epoch, History
-from training.network.load_tensorflow import quiet_stderr
+from training.network.load_tensorflow import load_tensorflow
 from training.registry.promote import NOT_WANTED, Decision, promote_past_gate, release
 from training.registry.publish import published, staging
-from training.report import Report
+from training.report import Output, Report
 
 if TYPE_CHECKING:
     import keras
 
-    from training.config import Config
 
-
-def train(command: Command, report: Report) -> None:
-    """Runs all stages, each told to ``report``.
+def train(options: Options, output: Output) -> None:
+    """Runs every step and reports each to ``output``.
 
     Raises:
-        TrainingError, RepositoryError: one line that explains why the run ended.
-        Stopped: a signal came.
+        TrainingError, RepositoryError: one line that says why the run ended.
+        Stopped: a signal arrived.
     """
-    config = command.config
-    dataset = load(command.data)
+    report, config = Report(output), options.config
+    dataset = load(options.data)
     parts = split(dataset, config.validation_fraction, config.seed)
     report.data(dataset, parts)
 
-    checkpoint = Checkpoint(command.checkpoints, config, dataset.hashes, report.resume)
-    with checkpoint, staging(command.models) as folder:
-        state = _stopped(command, checkpoint, report)
-        if state and _had_published(state.history.run, command, checkpoint, report):
+    checkpoint = Checkpoint(options.checkpoints, config, dataset.hashes, report.resume)
+    with checkpoint, staging(options.models) as folder:
+        state = _interrupted(options, checkpoint, report)
+        if state and _was_published(state.history.run, options, checkpoint, report):
             return
-        network, history = _fit(command, parts, checkpoint, state, report)
-        from training.export import convert
-        from training.measure import plots
-        from training.network import architectures, calibrate, evaluate
-
-        held_out = parts.validation_images, parts.validation_labels
-        temperature = calibrate.calibrate(network, *held_out)
-        classifier = architectures.with_probabilities(network)
-        validation = evaluate.evaluate(classifier, *held_out)
-        report.evaluate(evaluate.evaluate(classifier, dataset.test_images, dataset.test_labels))
-
-        path = folder / "model.onnx"
-        proof = _write(path, classifier, config=config, dataset=dataset, parts=parts, report=report)
-        measured = measure(path, dataset, parts.validation_images, non_digits=config.non_digits > 0)
-        report.measure(measured)
-
-        story = card.describe(
-            architecture=config.architecture,
-            parameters=network.count_params(),
-            opset=convert.OPSET,
-            ir_version=convert.IR_VERSION,
-            data=_about(dataset, parts),
-            settings=config.model_dump(mode="json"),
-            training=_training(command, history, temperature),
-            validation=_validation(validation),
-            verification=proof.as_dict(),
-            **measured.as_parts(),
+        network, history = _fit(options, parts, checkpoint, state, report)
+        story = _write_version(
+            folder, options, dataset, parts, network=network, history=history, report=report
         )
-        convert.stamp(path, card.story(story))
-        plots.draw(story, dataset.test_images, folder)
-
-        _release(folder, command, story, checkpoint, report)
+        _release(folder, options, story, checkpoint, report)
 
 
-def _fit(
-    command: Command, parts: Split, checkpoint: Checkpoint, state: State | None, report: Report
-) -> tuple[keras.Model, History]:
-    """Builds the network and fits it, or goes on with it; gives it in float32."""
-    report.loading()
-    _load_tensorflow()
-    from training.network import architectures, fit
+def _write_version(
+    folder: Path,
+    options: Options,
+    dataset: Dataset,
+    parts: Split,
+    *,
+    network: keras.Model,
+    history: History,
+    report: Report,
+) -> dict[str, Any]:
+    """Writes the model file and the plots of the fitted ``network``; returns the card."""
+    from training.export import convert
+    from training.measure import plots
+    from training.network import architectures, calibrate, evaluate
 
-    config = command.config
-    fit.prepare(config)
-    network = architectures.build(config)
-    report.model(config, network.count_params())
-    report.stages(config)
-    on_epoch = _watching(command, checkpoint, state, report)
-    history = fit.fit(
-        network, config, parts, report.batch, on_epoch, checkpoint=checkpoint, state=state
+    config = options.config
+    held_out = parts.validation_images, parts.validation_labels
+    temperature = calibrate.calibrate(network, *held_out)
+    classifier = architectures.with_probabilities(network)
+    validation = evaluate.evaluate(classifier, *held_out)
+    report.evaluate(evaluate.evaluate(classifier, dataset.test_images, dataset.test_labels))
+
+    path = folder / "model.onnx"
+    verification = write_model(path, classifier, config, dataset, parts, report=report)
+    known = config.non_digits > 0
+    measured = measure(path, dataset, held_out[0], non_digits=known, on_step=report.measuring)
+    report.measure(measured)
+
+    recipe = Path(options.recipe).name
+    story = card.describe(
+        architecture=config.architecture,
+        parameters=network.count_params(),
+        opset=convert.OPSET,
+        ir_version=convert.IR_VERSION,
+        data=_data(dataset, parts),
+        settings=config.model_dump(mode="json"),
+        training={"recipe": recipe, **history.as_dict(), "temperature": temperature},
+        validation=_validation(validation),
+        verification=verification.as_dict(),
+        **measured.as_parts(),
     )
-    report.fit(history)
-    return architectures.as_float32(network, config), history
+    convert.stamp(path, card.story(story))
+    plots.draw(story, dataset.test_images, folder)
+    return story
 
 
-def _stopped(command: Command, checkpoint: Checkpoint, report: Report) -> State | None:
-    """Where the run that is to go on was stopped; None where it begins."""
-    if others := interrupted_runs.kept(command.checkpoints):
-        report.resume(interrupted_runs.summary(others))
-    if not command.resume:
-        if checkpoint.exists():
-            report.resume("a run like this was stopped; --resume would go on with it")
-        return None
-    state = checkpoint.load()
-    if state:
-        report.resume(f"goes on after epoch {len(state.history.epochs)}")
-    else:
-        report.resume("no such run was stopped; from the beginning")
-    return state
-
-
-def _watching(
-    command: Command, checkpoint: Checkpoint, state: State | None, report: Report
-) -> Callable[[Epoch, int], None]:
-    """Whom a fit tells of its epochs: the screen, and TensorBoard where that is asked for."""
-    if not command.tensorboard:
-        return report.epoch
-    from training.network.tensorboard import Logs
-
-    name = f"{Path(command.recipe).stem}-{checkpoint.folder.name[:8]}"
-    logs = Logs(command.tensorboard / name, state.history.epochs if state else ())
-
-    def tell(epoch: Epoch, epochs: int) -> None:
-        logs.epoch(epoch)
-        report.epoch(epoch, epochs)
-
-    return tell
-
-
-def _write(
+def write_model(
     path: Path,
     classifier: keras.Model,
-    *,
     config: Config,
     dataset: Dataset,
     parts: Split,
+    *,
     report: Report,
 ) -> Verification:
-    """Writes the file that will serve, and proves it: in float32 and, if asked for, in 8 bits.
+    """Writes the ONNX file to publish, and verifies it: in float32 and, if set, in int8.
 
-    Where 8 bits lose more than they may, the float32 file is kept: a long run is not thrown away.
+    Keeps the float32 file if the int8 file loses too many digits, so that a long run is not lost.
+
+    Raises:
+        ExportError, QuantizeError: the network cannot be written.
+        VerificationFailed: the float32 file disagrees with the network.
     """
     from training.export import convert, quantize
     from training.network import evaluate
@@ -159,72 +124,77 @@ def _write(
     test = dataset.test_images, dataset.test_labels
     convert.export(classifier, path)
     report.export(path, convert.OPSET)
-    proof = verify(path, partial(evaluate.probabilities, classifier), *test)
-    report.verify(proof)
+    verification = verify(path, partial(evaluate.probabilities, classifier), *test)
+    report.verify(verification)
     if config.weights == "int8":
         parent = path.read_bytes()
         quantize.quantize(parent, path, parts.train_images, config.seed)
         report.quantize(path)
         try:
-            proof = verify_int8(path, parent, proof, *test)
-            report.verify_int8(proof)
+            verification = verify_int8(path, parent, verification, *test)
+            report.verify_int8(verification)
         except LessAccurate as loss:
             path.write_bytes(parent)
             report.keep_float32(loss)
-    return proof
+    return verification
 
 
-def _release(
-    folder: Path,
-    command: Command,
-    story: Mapping[str, Any],
-    checkpoint: Checkpoint,
-    report: Report,
-) -> None:
-    """Publishes the staged version and promotes it if it may; the run is then over."""
-    finish_first()
-    version, decision = release(
-        folder,
-        command.models,
-        story,
-        tolerance=command.tolerance,
-        force=command.force,
-        wanted=command.promote,
+def _fit(
+    options: Options, parts: Split, checkpoint: Checkpoint, state: State | None, report: Report
+) -> tuple[keras.Model, History]:
+    """Builds the network and fits it from the start or from ``state``; returns it in float32."""
+    report.loading()
+    load_tensorflow()
+    from training.network import architectures, fit
+
+    config = options.config
+    fit.prepare(config)
+    network = architectures.build(config)
+    report.model(config, network.count_params(), state.history.seconds if state else 0.0)
+    on_epoch = _on_epoch(options, checkpoint, state, report)
+    history = fit.fit(
+        network, config, parts, report.batch, on_epoch, checkpoint=checkpoint, state=state
     )
-    checkpoint.remove()
-    report.publish(version, command.models)
-    report.promote(version, decision)
+    report.fit(history)
+    return architectures.as_float32(network, config), history
 
 
-def _had_published(run: str, command: Command, checkpoint: Checkpoint, report: Report) -> bool:
-    """Whether a run was killed after it had published; then does what was left to do."""
-    version = published(Repository(command.models), run)
-    if version is None:
-        return False
-    finish_first()
-    report.resume(f"it had published version {version} before it was stopped")
-    decision = Decision(False, NOT_WANTED)
-    if command.promote:
-        decision = promote_past_gate(
-            command.models,
-            version,
-            tolerance=command.tolerance,
-            force=command.force,
-            command="train",
-        )
-    checkpoint.remove()
-    report.promote(version, decision)
-    return True
+def _interrupted(options: Options, checkpoint: Checkpoint, report: Report) -> State | None:
+    """Returns the state to resume from; None if the run starts from the beginning."""
+    if others := interrupted_runs.kept(options.checkpoints):
+        report.resume(interrupted_runs.summary(others))
+    if not options.resume:
+        if checkpoint.exists():
+            report.resume("a run like this was interrupted; --resume would continue it")
+        return None
+    state = checkpoint.load()
+    if state:
+        report.resume(f"continues after epoch {len(state.history.epochs)}")
+    else:
+        report.resume("no such run was interrupted; starting from the beginning")
+    return state
 
 
-def _training(command: Command, history: History, temperature: float) -> dict[str, Any]:
-    """The fit as the card has it."""
-    recipe = Path(command.recipe).name
-    return {"recipe": recipe, **history.as_dict(), "temperature": temperature}
+def _on_epoch(
+    options: Options, checkpoint: Checkpoint, state: State | None, report: Report
+) -> Callable[[Epoch, int], None]:
+    """Returns what the fit calls after each epoch: the report and, if set, TensorBoard's files."""
+    if not options.tensorboard:
+        return report.epoch
+    from training.network.tensorboard import Logs
+
+    name = f"{Path(options.recipe).stem}-{checkpoint.folder.name[:8]}"
+    logs = Logs(options.tensorboard / name, state.history.epochs if state else ())
+
+    def on_epoch(epoch: Epoch, epochs: int) -> None:
+        logs.epoch(epoch)
+        report.epoch(epoch, epochs)
+
+    return on_epoch
 
 
-def _about(dataset: Dataset, parts: Split) -> dict[str, Any]:
-    """The data as the card has them."""
+def _data(dataset: Dataset, parts: Split) -> dict[str, Any]:
+    """Returns the card's ``data``."""
     return {
         "files": dataset.hashes,
         "training_images": len(parts.train_images),
@@ -234,29 +204,50 @@ def _about(dataset: Dataset, parts: Split) -> dict[str, Any]:
 
 
 def _validation(scores: Scores) -> dict[str, Any] | None:
-    """What the card says about the images held out; None where there were none."""
+    """Returns the card's ``validation``; None if no images were held out."""
     if not scores.count:
         return None
     return {"count": scores.count, "accuracy": scores.accuracy, "loss": scores.loss}
 
 
-def _load_tensorflow() -> None:
-    """Loads what only training needs, once there is something to train on.
+def _release(
+    folder: Path,
+    options: Options,
+    story: Mapping[str, Any],
+    checkpoint: Checkpoint,
+    report: Report,
+) -> None:
+    """Publishes the staged version, promotes it if the gate allows, removes the checkpoint."""
+    finish_first()
+    version, decision = release(
+        folder,
+        options.models,
+        story,
+        tolerance=options.tolerance,
+        force=options.force,
+        wanted=options.promote,
+    )
+    checkpoint.remove()
+    report.publish(version, options.models)
+    report.promote(version, decision, options)
 
-    Raises:
-        TrainingError: it is not installed.
-    """
-    try:
-        with quiet_stderr():
-            import tensorflow as tf
 
-            # A container's CPU quota, which TensorFlow does not see.
-            threads = worker_threads(workers=1)
-            tf.config.threading.set_intra_op_parallelism_threads(threads)
-            tf.config.threading.set_inter_op_parallelism_threads(threads)
-            tf.config.list_logical_devices()  # looks for a GPU now, and complains now
-    except ModuleNotFoundError as error:
-        raise TrainingError(
-            f"{error.name} is not installed; training needs the extra: "
-            "pip install 'mnist-serve[train]', or make train where the sources are"
-        ) from error
+def _was_published(run: str, options: Options, checkpoint: Checkpoint, report: Report) -> bool:
+    """Returns whether the interrupted run had already published; if so, does what was left."""
+    version = published(Repository(options.models), run)
+    if version is None:
+        return False
+    finish_first()
+    report.resume(f"the run had published version {version} before it was interrupted")
+    decision = Decision(False, NOT_WANTED)
+    if options.promote:
+        decision = promote_past_gate(
+            options.models,
+            version,
+            tolerance=options.tolerance,
+            force=options.force,
+            command="train",
+        )
+    checkpoint.remove()
+    report.promote(version, decision, options)
+    return True

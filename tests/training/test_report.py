@@ -1,14 +1,23 @@
-"""A run says what its file came to: the accuracy on its own line, and the worst, not the best."""
+"""A run says how long it takes, what came out of it and what to type next."""
 
 from __future__ import annotations
 
 import io
+import re
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from service.answer.scores import score
+from training.cli.flags import parse
+from training.cli.progress import Progress
+from training.cli.subcommands import parse_command
+from training.config import Config
 from training.measure.measure import Measured
+from training.network.history import Epoch
+from training.registry.promote import Decision
 from training.report import Report
 
 KINDS = {
@@ -17,26 +26,102 @@ KINDS = {
 }
 
 
+def lines(*calls: tuple[Any, ...]) -> list[str]:
+    """Calls methods of a report, each given with its arguments, and returns what it printed."""
+    stream = io.StringIO()
+    report = Report(Progress(stream))
+    for name, *arguments in calls:
+        getattr(report, name)(*arguments)
+    return stream.getvalue().splitlines()
+
+
 @pytest.mark.parametrize("known", [None, 0.9981])
-def test_what_was_measured_is_told_with_its_worst_rows(known: float | None) -> None:
+def test_it_prints_the_test_accuracy_and_the_weakest_figures(known: float | None) -> None:
     labels = np.arange(10).repeat(100)
     probabilities = np.eye(10, dtype=np.float32)[labels]
     probabilities[:3] = np.eye(10)[9]
-    figures = Measured(
+    measured = Measured(
         test=score(probabilities, labels),
         accuracy_without_label_errors=known,
         reliability=(),
         robustness={"blur": 0.9962, "erosion": 0.9821, "noise": 0.9901},
         doubt={"threshold": 0.8, "digits": {"pass": 0.9943}, "kinds": KINDS},
     )
-    stream = io.StringIO()
-    with Report(stream) as report:
-        report.measure(figures)
-    lines = stream.getvalue().splitlines()
-    assert lines[0] == "Test accuracy: 0.9970"
-    told = "without the 15 labels known to be wrong: 0.9981"
-    assert lines[1:-1] == ([] if known is None else [told])
-    assert lines[-1] == (
+    first, *between, last = lines(("measure", measured))
+    assert first == "Test accuracy: 0.9970"
+    assert between == (["without the 15 labels known to be wrong: 0.9981"] if known else [])
+    assert last == (
         "measure   3 kinds of digits: least accurate 0.9821 (erosion); "
         "2 of non-digits: least caught 0.912 (letters), where 0.9943 of digits pass"
     )
+
+
+@pytest.mark.parametrize(
+    ("before", "clocks", "patience", "times"),
+    [
+        (0, (9, 15, 18), 0, ("9 s, about 18 s left", "6 s, about 8 s left", "3 s")),
+        (500, (680, 800, 820), 1, ("3 min, at most 6 min left", "2 min, at most 2 min left")),
+        (0, (9000, 18_000, 27_000), 0, ("2.5 h, about 5.0 h left",)),
+    ],
+)
+def test_an_epoch_has_its_own_duration_and_the_time_left(
+    before: float, clocks: tuple[float, ...], patience: int, times: tuple[str, ...]
+) -> None:
+    """The clocks count from the start of the run, also of an interrupted one."""
+    calls = [
+        ("epoch", Epoch(n, 0.5, 0.9, 0.4, 0.91, 0.1, clock, clock), 3)
+        for n, clock in enumerate(clocks, 1)
+    ]
+    printed = lines(("model", Config(early_stopping=patience), 10, before), *calls)[1:]
+    figures = "loss 0.5000 accuracy 0.9000  validation loss 0.4000 accuracy 0.9100"
+    assert printed[0].startswith(f"fit       epoch 1/3  {figures}  ")
+    for line, time in zip(printed, times, strict=False):
+        assert line.rsplit("  ", 1)[1] == time
+
+
+TAKEN_UP = "a running service takes it up within 2 s; "
+PUBLISHED = "version 6 is published, not promoted; "
+ANYWAY, MINE = "promote anyway: models promote", " --models mine"
+
+
+@pytest.mark.parametrize(
+    ("flags", "decision", "told"),
+    [
+        ("", Decision(True, "better", 5), f"{TAKEN_UP}roll back: models rollback"),
+        ("", Decision(True, "no champion"), f"{TAKEN_UP}start one: serve"),
+        (
+            "",
+            Decision(False, "worse", 5),
+            f"{PUBLISHED}compare: models diff 5 6; {ANYWAY} 6 --force",
+        ),
+        (
+            "--no-promote",
+            Decision(False, "not wanted", 5),
+            f"{PUBLISHED}compare: models diff 5 6; promote: models promote 6",
+        ),
+        ("--no-promote", Decision(False, "not wanted"), f"{PUBLISHED}promote: models promote 6"),
+        (
+            "--models mine --data d",
+            Decision(False, "worse", 5),
+            f"{PUBLISHED}compare: models diff 5 6 --data d{MINE}; {ANYWAY} 6 --force{MINE}",
+        ),
+    ],
+)
+def test_the_last_line_is_what_to_type_next(
+    flags: str, decision: Decision, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MNIST_MODELS", raising=False)
+    promote, following = lines(("promote", 6, decision, parse(flags.split())))
+    verdict = "is the champion" if decision.promoted else "is not the champion"
+    assert promote == f"promote   version 6 {verdict}: {decision.reason}"
+    assert following == f"next      {told}"
+
+
+def test_the_commands_of_the_last_line_exist() -> None:
+    options = parse(["--models", "my models"])
+    for decision in (Decision(False, "worse", 5), Decision(True, "better", 5)):
+        *_, following = lines(("promote", 6, decision, options))
+        commands = re.findall(r": models ([^;]*)", following.replace("'my models'", "mine"))
+        assert commands
+        for command in commands:
+            assert parse_command(command.split()).models == Path("mine")

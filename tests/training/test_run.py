@@ -8,11 +8,12 @@ import onnx
 import pytest
 
 from tests.training.digits import few
+from training.cli.progress import Progress
 from training.report import Report
 
 
-def test_where_8_bits_lose_more_than_they_may_the_float32_file_is_kept(tmp_path: Path) -> None:
-    """The labels are the float32 network's own: every change is a loss; untrained, it has many."""
+def test_the_run_keeps_the_float32_file_if_int8_loses_too_many_digits(tmp_path: Path) -> None:
+    """The labels are the digits of the untrained float32 network: every change is a loss."""
     pytest.importorskip("keras")
     from training import run
     from training.config import Config
@@ -27,13 +28,14 @@ def test_where_8_bits_lose_more_than_they_may_the_float32_file_is_kept(tmp_path:
     dataset = replace(digits, test_labels=own)
     path, told = tmp_path / "model.onnx", io.StringIO()
     parts = split(dataset, 0.1, 0)
-    proof = run._write(
-        path, classifier, config=config, dataset=dataset, parts=parts, report=Report(told)
+    report = Report(Progress(told))
+    found = run.write_model(
+        path, classifier, config=config, dataset=dataset, parts=parts, report=report
     )
-    assert (proof.parent, proof.accuracy) == (None, 1.0)
+    assert (found.parent, found.accuracy) == (None, 1.0)
     lines = told.getvalue().splitlines()
     assert [line.split()[0] for line in lines] == ["export", "verify", "quantize", "verify"]
-    assert "of 400 test images are right, in float32 400" in lines[-1]
-    assert lines[-1].endswith("the float32 file is kept")
+    assert "of 400 test images correctly, float32 400" in lines[-1]
+    assert lines[-1].endswith("the run keeps the float32 file")
     kinds = {entry.data_type for entry in onnx.load(path).graph.initializer}
     assert onnx.TensorProto.INT8 not in kinds

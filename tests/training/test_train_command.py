@@ -1,8 +1,9 @@
-"""The ``train`` command as its user meets it: in a process of its own, on a few real digits."""
+"""The ``train`` command in a process of its own, on a few real digits."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ from training.registry.operations import verify as prove_again
 
 STAGES = (
     *("data", "model", "fit", "evaluate", "export", "verify", "Test", "measure", "publish"),
-    "promote",
+    *("promote", "next"),
 )
 SMALL = ("--architecture", "mlp", "--hidden-units", "16", "--epochs", "3")
 SMALL_INT8 = """
@@ -64,7 +65,7 @@ def ran(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[st
     return lines, models
 
 
-def test_it_tells_every_stage_in_order(ran: tuple[list[str], Path]) -> None:
+def test_it_prints_every_stage_in_order(ran: tuple[list[str], Path]) -> None:
     lines, _ = ran
     words = [line.split()[0] for line in lines]
     assert tuple(dict.fromkeys(words)) == STAGES
@@ -96,7 +97,7 @@ def test_it_publishes_a_whole_version_and_makes_it_champion(ran: tuple[list[str]
     ]
 
 
-def test_the_card_and_the_file_tell_the_runs_story(ran: tuple[list[str], Path]) -> None:
+def test_the_card_and_the_file_describe_the_run(ran: tuple[list[str], Path]) -> None:
     _, models = ran
     card = Repository(models).card(1)
     assert card["settings"]["hidden_units"] == [16]
@@ -116,7 +117,7 @@ def test_the_card_and_the_file_tell_the_runs_story(ran: tuple[list[str], Path]) 
 
 
 @pytest.mark.slow
-def test_what_is_proved_scored_and_published_is_the_file_in_8_bits(
+def test_the_int8_file_is_the_one_that_is_verified_measured_and_published(
     digits: Path, tmp_path: Path
 ) -> None:
     recipe = tmp_path / "small.toml"
@@ -126,7 +127,7 @@ def test_what_is_proved_scored_and_published_is_the_file_in_8_bits(
     assert (status, err) == (0, "")
     words = [line.split()[0] for line in lines]
     assert words[words.index("export") :] == [
-        *("export", "verify", "quantize", "verify", "Test", "measure", "publish", "promote")
+        *("export", "verify", "quantize", "verify", "Test", "measure", "publish", "promote", "next")
     ]
     card, path = Repository(models).card(1), models / "mnist" / "1" / "model.onnx"
     test = few(2000, 300)
@@ -149,7 +150,8 @@ def test_a_second_run_is_a_second_version_and_a_worse_one_is_not_promoted(
     worse = (*SMALL, "--learning-rate", "0.00001", "--data", digits, "--models", models)
     status, lines, _ = run(*worse)
     assert status == 0
-    assert "version 2 is not champion: test accuracy" in lines[-1]
+    assert "version 2 is not the champion: test accuracy" in lines[-2]
+    assert "version 2 is published, not promoted; compare: models diff 1 2" in lines[-1]
     assert Repository(models).champion() == 1
     assert Repository(models).card(2)["promotion"]["promoted"] is False
 
@@ -183,7 +185,7 @@ def test_the_recipe_tutorial_reaches_its_accuracy_on_all_of_mnist(tmp_path: Path
     assert f"{(digits == mnist().test_labels).mean():.4f}" == accuracy
 
 
-def test_damaged_data_are_told_in_one_line_and_nothing_is_published(tmp_path: Path) -> None:
+def test_damaged_data_are_reported_in_one_line_and_nothing_is_published(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "digits", few())
     path = folder / NAMES["train_images"]
     path.write_bytes(path.read_bytes()[:-1])
@@ -194,7 +196,7 @@ def test_damaged_data_are_told_in_one_line_and_nothing_is_published(tmp_path: Pa
     assert published(tmp_path / "models") == []
 
 
-def test_a_repository_that_cannot_be_written_is_told_before_any_training(tmp_path: Path) -> None:
+def test_a_repository_that_cannot_be_written_is_an_error_before_training(tmp_path: Path) -> None:
     (tmp_path / "models").write_text("a file in the way")
     began = time.monotonic()
     status, lines, err = run("--models", tmp_path / "models")
@@ -218,7 +220,25 @@ def test_help_and_wrong_usage_answer_without_tensorflow() -> None:
         assert done.stdout.splitlines()[-1] == ""
 
 
-def test_a_reader_that_goes_away_ends_it_without_a_traceback(digits: Path, tmp_path: Path) -> None:
+def test_without_tensorflow_it_says_what_to_install_and_leaves_nothing(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules |= dict.fromkeys(('tensorflow', 'keras', 'onnxruntime'))\n"
+        "from training.__main__ import main; sys.exit(main([]))"
+    )
+    command = [sys.executable, "-c", code]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "train: not installed: tensorflow, keras, onnxruntime; training needs "
+        "pip install 'mnist-serve[train]', or make train in a clone\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_closed_output_ends_it_without_a_traceback(digits: Path, tmp_path: Path) -> None:
     process = start("--data", digits, "--models", tmp_path)
     assert process.stdout
     process.stdout.close()

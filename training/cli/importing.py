@@ -16,6 +16,7 @@ from service.models.repository import Repository
 from training.cli import tables
 from training.cli.progress import Progress
 from training.measure import card
+from training.measure.measure import worst_kinds
 from training.onnx_import.options import Options
 from training.onnx_import.sandbox import import_in_child
 from training.registry.promote import release
@@ -113,7 +114,7 @@ def summary(report: tables.Report) -> list[str]:
     more = len(measured) - MOST_FORMS
     kinds = "not measured on damaged digits and non-digits: the model is too slow"
     if "doubt" in report:
-        kinds = tables.worst_kinds(report["robustness"], report["doubt"])
+        kinds = worst_kinds(report["robustness"], report["doubt"])
     exporter = part["producer"] or "an unknown exporter"
     output = f"output {found['output']}: {found['answer']}"
     within = f"within {proof['largest_difference']:.1g} of the original model's"

@@ -1,74 +1,103 @@
-"""What a run shows: one line a stage and an epoch, and between them a bar where it can move.
+"""Prints lines that stay and, on a terminal, a progress bar that disappears.
 
-In a terminal the bar is one line that is written over and over and gone at the end; in a log it
-does not appear.
+Where the output is no terminal (a file, a pipe, a log) only the lines appear.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import time
-from typing import TextIO
+from typing import TYPE_CHECKING, Self, TextIO
 
 from training.errors import TrainingError
 
-ERASE_LINE = "\r\x1b[K"
+if TYPE_CHECKING:
+    import rich.progress
+
 REDRAW_S = 0.1
 BAR_WIDTH = 20
 NAME_WIDTH = 10
 
 
 class Progress:
-    """Writes to ``stream``.
+    """Writes to ``stream``; the end of its ``with`` block erases the bar.
 
-    Every method raises :class:`TrainingError` once nothing can be written there any more.
+    Every method raises :class:`TrainingError` when the stream is closed or full.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._moving = stream.isatty() and os.environ.get("TERM") != "dumb"
+        self._is_terminal = stream.isatty() and os.environ.get("TERM") != "dumb"
+        self._bar: rich.progress.Progress | None = None
         self._drawn_at = 0.0
-        self._drawn = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.erase()
 
     def line(self, text: str) -> None:
-        """Writes one lasting line."""
+        """Writes one line."""
         self.erase()
-        self._write(f"{text}\n")
-
-    def stage(self, name: str, text: str) -> None:
-        """Writes the lasting line of a stage, the texts of all stages one below the other."""
-        self.line(f"{name:<{NAME_WIDTH}}{text}")
-
-    def bar(self, name: str, done: int, total: int, text: str) -> None:
-        """Draws ``done`` of ``total``, at most ten times a second, where the line can move."""
-        if time.monotonic() - self._drawn_at >= REDRAW_S:
-            filled = "=" * (BAR_WIDTH * done // total)
-            share = f"[{filled:<{BAR_WIDTH}}] {done * 100 // total:3d} %"
-            self.note(name, f"{share}  {text}")
-
-    def note(self, name: str, text: str) -> None:
-        """Writes a line that the next one replaces, where the line can move."""
-        if not self._moving:
-            return
-        # A line that wraps could not be erased.
-        line = f"{name:<{NAME_WIDTH}}{text}"[: shutil.get_terminal_size().columns - 1]
-        self._write(ERASE_LINE + line)
-        self._drawn, self._drawn_at = True, time.monotonic()
-
-    def erase(self) -> None:
-        """Takes the bar or note away, if there is one."""
-        if self._drawn:
-            self._drawn = False
-            self._write(ERASE_LINE)
-
-    def _write(self, text: str) -> None:
         try:
-            self._stream.write(text)
+            self._stream.write(f"{text}\n")
             self._stream.flush()
         except OSError as error:
-            # Else the interpreter would try once more to write the rest, and complain.
+            # Without this the interpreter would write the rest again at exit, and complain.
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
             closed = isinstance(error, BrokenPipeError)
             why = "was closed" if closed else f"cannot be written: {error.strerror}"
             raise TrainingError(f"stopped: the output {why}") from error
+
+    def stage(self, name: str, text: str) -> None:
+        """Writes the line of a stage; the texts of all stages start in the same column."""
+        self.line(f"{name:<{NAME_WIDTH}}{text}")
+
+    def note(self, name: str, text: str) -> None:
+        """Shows on a terminal what is going on, until the next line or bar."""
+        self.erase()
+        self.bar(name, 0, None, text)
+
+    def bar(self, name: str, done: int, total: int | None, text: str) -> None:
+        """Shows on a terminal that ``done`` of ``total`` steps are done; redraws 10 times a second.
+
+        The bar has no end where ``total`` is None.
+        """
+        is_due = self._bar is None or time.monotonic() - self._drawn_at >= REDRAW_S
+        if not self._is_terminal or not is_due:
+            return
+        bar = self._bar or _new_bar(self._stream)
+        bar.update(bar.task_ids[0], description=name, completed=done, total=total, text=text)
+        if self._bar is None:
+            self._bar = bar
+            bar.start()
+        else:
+            bar.refresh()
+        self._drawn_at = time.monotonic()
+
+    def erase(self) -> None:
+        """Removes the bar."""
+        if self._bar:
+            self._bar.stop()
+            self._bar = None
+
+
+def _new_bar(stream: TextIO) -> rich.progress.Progress:
+    """Returns a bar with one task. It has no thread: it draws when :meth:`Progress.bar` says so."""
+    from rich import progress
+    from rich.console import Console
+
+    bar = progress.Progress(
+        progress.TextColumn(f"{{task.description:<{NAME_WIDTH - 1}}}", markup=False),
+        progress.BarColumn(BAR_WIDTH),
+        progress.TaskProgressColumn(),
+        progress.TextColumn("{task.fields[text]}", markup=False),
+        console=Console(file=stream, highlight=False),
+        auto_refresh=False,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
+    bar.add_task("", total=None, text="")
+    return bar

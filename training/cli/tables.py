@@ -93,18 +93,6 @@ def spread(report: Report) -> list[str]:
     return [f"versions {versions}; seeds {seeds}", *columns(table)]
 
 
-def worst_kinds(robustness: Mapping[str, float], doubt: Report) -> str:
-    """Returns one line: the least accurate kind of digits, and the non-digits least often found."""
-    worst = min(robustness, key=robustness.__getitem__)
-    caught = {name: kind["caught"] for name, kind in doubt["kinds"].items()}
-    least = min(caught, key=caught.__getitem__)
-    return (
-        f"{len(robustness)} kinds of digits: least accurate {robustness[worst]:.4f} ({worst}); "
-        f"{len(caught)} of non-digits: least caught {caught[least]:.3f} ({least}), "
-        f"where {doubt['digits']['pass']:.4f} of digits pass"
-    )
-
-
 def columns(table: Sequence[Sequence[str]]) -> list[str]:
     """Returns the rows with aligned columns; a row that is shorter than the first ends freely."""
     full = [row for row in table if len(row) == len(table[0])]

@@ -1,32 +1,35 @@
-"""Measures the file that serves: on the test images as they are, damaged, and on non-digits."""
+"""Measures an ONNX file on the test images, on damaged test images and on non-digits."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from service.answer.scores import ReliabilityBin, Scores, reliability, score
-from service.types import Images
+from service.types import Images, Probabilities
 from training.data.loading import Dataset
 from training.export.verify import answers
 from training.measure import label_errors, robustness
 
+IMAGE_SETS = 33
+"""The test images twice, 9 corruptions, printed digits, 21 kinds of non-digits."""
+
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a file comes to; shares from 0 to 1."""
+    """The figures of a file; shares from 0 to 1."""
 
     test: Scores
     accuracy_without_label_errors: float | None
-    """Without the test images whose labels are known to be wrong; None where none are known."""
+    """Without the test images whose labels are known to be wrong; None for other test sets."""
     reliability: tuple[ReliabilityBin, ...]
     robustness: dict[str, float]
     doubt: dict[str, Any]
 
     def as_parts(self) -> dict[str, dict[str, Any]]:
-        """The parts of the card, by name."""
+        """Returns the parts of the card by name."""
         test = self.test.as_dict()
         if self.accuracy_without_label_errors is not None:
             test["accuracy_without_label_errors"] = self.accuracy_without_label_errors
@@ -35,20 +38,35 @@ class Measured:
 
 
 def measure(
-    model: Path | bytes, dataset: Dataset, held_out: Images, *, non_digits: bool
+    model: Path | bytes,
+    dataset: Dataset,
+    held_out: Images,
+    *,
+    non_digits: bool,
+    on_step: Callable[[int, int], None] | None = None,
 ) -> Measured:
-    """Asks the ONNX file ``model``, or its bytes, through the class that serves.
+    """Runs the verified ONNX file ``model``, or its bytes, on every set of images.
 
     Args:
-        model: a file that is proved.
-        dataset: whose test images are scored, and damaged.
-        held_out: digits (n, 28, 28) that it did not learn from, to choose where doubt begins.
-        non_digits: whether it learnt from non-digits.
+        dataset: its test images are scored as they are and damaged.
+        held_out: digits (n, 28, 28) that no fit has seen, which set the threshold of doubt.
+        non_digits: whether the training data had non-digits.
+        on_step: called after each set of images with the sets done and their number.
 
     Raises:
-        VerificationFailed: it does not load or run.
+        VerificationFailed: the file does not load or run.
     """
-    ask = partial(answers, model)
+    total = IMAGE_SETS + (len(held_out) > 0)
+    done = 0
+
+    def ask(images: Images) -> Probabilities:
+        nonlocal done
+        probabilities = answers(model, images)
+        done += 1
+        if on_step:
+            on_step(done, total)
+        return probabilities
+
     images, labels = dataset.test_images, dataset.test_labels
     probabilities = ask(images)
     return Measured(
@@ -59,4 +77,16 @@ def measure(
         reliability=reliability(probabilities, labels),
         robustness=robustness.accuracies(ask, images, labels),
         doubt=robustness.doubt(ask, held_out, images, trained=non_digits),
+    )
+
+
+def worst_kinds(robustness: Mapping[str, float], doubt: Mapping[str, Any]) -> str:
+    """Names the least accurate kind of digits and the least caught kind of non-digits."""
+    worst = min(robustness, key=robustness.__getitem__)
+    caught = {name: kind["caught"] for name, kind in doubt["kinds"].items()}
+    least = min(caught, key=caught.__getitem__)
+    return (
+        f"{len(robustness)} kinds of digits: least accurate {robustness[worst]:.4f} ({worst}); "
+        f"{len(caught)} of non-digits: least caught {caught[least]:.3f} ({least}), "
+        f"where {doubt['digits']['pass']:.4f} of digits pass"
     )

@@ -1,4 +1,4 @@
-"""Keeps what TensorFlow's libraries say while they load off the screen."""
+"""Loads TensorFlow on demand and without its messages, or says what to install."""
 
 from __future__ import annotations
 
@@ -7,13 +7,43 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
+
+from service.background.threads import worker_threads
+from training.errors import TrainingError
+
+PACKAGES = ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "matplotlib", "rich")
+
+
+def require_packages() -> None:
+    """Checks that the packages of the ``train`` extra are installed, without loading them.
+
+    Raises:
+        TrainingError: one is missing; the text says how to install it.
+    """
+    if missing := [name for name in PACKAGES if find_spec(name) is None]:
+        raise TrainingError(
+            f"not installed: {', '.join(missing)}; training needs "
+            "pip install 'mnist-serve[train]', or make train in a clone"
+        )
+
+
+def load_tensorflow() -> None:
+    """Imports TensorFlow, gives it as many threads as the container may use, and finds its GPUs."""
+    with quiet_stderr():
+        import tensorflow as tf
+
+        threads = worker_threads(workers=1)  # TensorFlow ignores a container's CPU quota
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+        tf.config.list_logical_devices()  # complains about missing GPU drivers now, unheard
 
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Holds back what is written to file descriptor 2; shows it after all if the block fails.
+    """Hides what the block writes to file descriptor 2; shows it after all if the block raises.
 
-    The lines about oneDNN and missing CUDA come from C++ before any setting can silence them.
+    C++ code writes the lines about oneDNN and CUDA before any setting can silence it.
     """
     sys.stderr.flush()
     kept = os.dup(2)

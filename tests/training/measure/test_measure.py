@@ -1,4 +1,4 @@
-"""What a card says of a file is what the file answers, on images as they are and damaged."""
+"""The figures in a card are those of the file, on undamaged and damaged images."""
 
 from __future__ import annotations
 
@@ -23,9 +23,21 @@ MLP = REPOSITORY.read_model(1)
 DATASET = few(400, 300)
 
 
+STEPS: list[tuple[int, int]] = []
+
+
 @pytest.fixture(scope="module")
 def measured() -> Measured:
-    return measure(MLP, DATASET, DATASET.train_images, non_digits=True)
+    def on_step(done: int, total: int) -> None:
+        STEPS.append((done, total))
+
+    return measure(MLP, DATASET, DATASET.train_images, non_digits=True, on_step=on_step)
+
+
+@pytest.mark.usefixtures("measured")
+def test_every_set_of_images_is_a_step_and_the_last_step_is_the_total() -> None:
+    total = STEPS[0][1]
+    assert [(step, total) for step in range(1, total + 1)] == STEPS
 
 
 def test_accuracies_are_those_of_the_damaged_images(measured: Measured) -> None:
@@ -36,7 +48,9 @@ def test_accuracies_are_those_of_the_damaged_images(measured: Measured) -> None:
     assert set(measured.robustness) - set(CORRUPTIONS) == {"printed digits, fonts never trained on"}
 
 
-def test_doubt_is_chosen_on_images_held_out_and_counted_at_that_point(measured: Measured) -> None:
+def test_the_threshold_is_chosen_on_held_out_images_and_applied_to_the_others(
+    measured: Measured,
+) -> None:
     doubt = measured.doubt
     threshold = doubt["threshold"]
     runtime = Runtime.load(MLP, provider="cpu")
@@ -61,16 +75,16 @@ def test_the_service_reads_the_threshold_and_the_card_is_plain(measured: Measure
     assert "accuracy_without_label_errors" not in card["test"]
 
 
-def test_with_nothing_held_out_and_no_non_digits_learnt_the_card_says_so() -> None:
+def test_the_card_says_if_nothing_was_held_out_and_training_had_no_non_digits() -> None:
     doubt = measure(MLP, DATASET, DATASET.train_images[:0], non_digits=False).doubt
     assert (doubt["threshold"], doubt["chosen_on"]) == (LEAST_CONFIDENCE, None)
     assert not any(kind["trained"] for kind in doubt["kinds"].values())
 
 
-def test_of_mnist_the_accuracy_without_wrong_labels_is_told(
+def test_for_mnist_there_is_the_accuracy_without_wrong_labels(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Counted on the test set whole, with two corruptions only: the others are tested above."""
+    """On the whole test set, with only two corruptions: other tests cover the rest."""
     for name in list(CORRUPTIONS)[2:]:
         monkeypatch.delitem(CORRUPTIONS, name)
     whole = mnist()
