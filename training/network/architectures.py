@@ -1,8 +1,8 @@
-"""The networks: one function for each architecture, from uint8 pixels to logits.
+"""The networks, from uint8 pixels to logits: one function for each architecture.
 
-Scaling the pixels is part of the network, so that training and serving cannot disagree about it.
-To add an architecture, write its function, enter it in ``ARCHITECTURES`` and name it in
-``training.config.Architecture``.
+The network scales the pixels itself, so that training and serving cannot scale them differently.
+To add an architecture, write its function, enter it in ``ARCHITECTURES`` and add its name to
+``training.config.Architecture``; CONTRIBUTING.md has an example.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CLASSES = 10
 
 
 def build(config: Config) -> keras.Model:
-    """The network of ``config.architecture``: ``image`` (n, 28, 28) uint8 -> (n, 10) logits."""
+    """Builds ``config.architecture``: ``image`` (n, 28, 28) uint8 -> logits (n, 10) float32."""
     image = keras.Input((28, 28), dtype="uint8", name="image")
     ink = ops.cast(image, "float32") / 255.0
     features = ARCHITECTURES[config.architecture](ink, config)
@@ -34,7 +34,7 @@ def build(config: Config) -> keras.Model:
 
 
 def as_float32(model: keras.Model, config: Config) -> keras.Model:
-    """The same network and weights with float32 arithmetic, as it is exported."""
+    """Returns a copy with the same weights that computes in float32, for the export."""
     keras.config.set_dtype_policy("float32")
     copy = build(config)
     copy.set_weights(model.get_weights())
@@ -42,7 +42,7 @@ def as_float32(model: keras.Model, config: Config) -> keras.Model:
 
 
 def with_probabilities(model: keras.Model) -> keras.Model:
-    """The same network and weights with a softmax behind: (n, 10) float32, each row sums to 1."""
+    """Appends a softmax: (n, 10) float32, each row sums to 1. Shares the weights."""
     probabilities = layers.Softmax(name="probabilities")(model.output)
     return keras.Model(model.input, probabilities, name=model.name)
 
@@ -50,7 +50,7 @@ def with_probabilities(model: keras.Model) -> keras.Model:
 def mlp(ink: Any, config: Config) -> Any:
     """Multilayer perceptron: every pixel is a feature, (n, 28, 28) -> (n, 784).
 
-    ``ops.reshape`` does what ``layers.Flatten`` does and becomes one ONNX node instead of seven.
+    ``ops.reshape`` becomes one ONNX node, ``layers.Flatten`` seven.
     """
     return ops.reshape(ink, (-1, 28 * 28))
 
@@ -58,9 +58,9 @@ def mlp(ink: Any, config: Config) -> Any:
 def cnn(ink: Any, config: Config) -> Any:
     """Convolutions, (n, 28, 28) -> (n, filters[-1]).
 
-    A 5x5 stem and every second 3x3 layer up to the third halve the image, 28 -> 14 -> 7: on a
-    CPU the work at full size is what costs. Global average pooling takes the place of large
-    dense layers (Lin et al. 2014, "Network In Network").
+    A 5x5 stem and the second 3x3 layer halve the image, 28 -> 14 -> 7, because layers at full size
+    cost the most on a CPU. Global average pooling replaces large dense layers (Lin et al. 2014,
+    "Network In Network").
     """
     later = len(config.filters) - 1
     sides, strides = [5, *[3] * later], [2, 1, 2, *[1] * later]
@@ -72,10 +72,10 @@ def cnn(ink: Any, config: Config) -> Any:
 def valid_cnn(ink: Any, config: Config) -> Any:
     """Convolutions without padding, (n, 28, 28) -> (n, filters[-1]).
 
-    A 6x6 stem of stride 2 leaves 12x12, every 3x3 layer two pixels less a side, and the last
-    layer is as large as what is left: each layer works on fewer pixels than the one before, and no
-    pooling blurs where things are (An et al. 2020, "An Ensemble of Simple Convolutional Neural
-    Network Models for MNIST Digit Recognition", https://arxiv.org/abs/2008.10400).
+    A 6x6 stem of stride 2 leaves 12x12 pixels, every 3x3 layer removes two pixels a side, and the
+    kernel of the last layer covers what is left. Each layer works on fewer pixels than the one
+    before, and no pooling discards positions (An et al. 2020, "An Ensemble of Simple Convolutional
+    Neural Network Models for MNIST Digit Recognition", https://arxiv.org/abs/2008.10400).
     """
     between = len(config.filters) - 2
     sides, strides = [6, *[3] * between, 12 - 2 * between], [2, *[1] * (between + 1)]
@@ -94,7 +94,7 @@ ARCHITECTURES: dict[str, Callable[[Any, Config], Any]] = {
 def _convolutions(
     ink: Any, config: Config, sides: Sequence[int], strides: Sequence[int], padding: str
 ) -> Any:
-    """One after the other, (n, 28, 28) -> (n, rows, columns, filters[-1])."""
+    """Chains convolutions, (n, 28, 28) -> (n, rows, columns, filters[-1])."""
     features = ops.expand_dims(ink, -1)
     for filters, side, stride in zip(config.filters, sides, strides, strict=False):
         options = {"kernel_size": side, "strides": stride, "padding": padding}
@@ -105,10 +105,10 @@ def _convolutions(
 def _hidden(
     layer: Callable[..., Any], features: Any, config: Config, width: int, **options: Any
 ) -> Any:
-    """A weighted layer, normalised if asked for (Ioffe and Szegedy 2015), then its activation."""
+    """Adds a layer, batch normalisation if set (Ioffe and Szegedy 2015), and the activation."""
     features = layer(
         width,
-        use_bias=not config.batch_normalization,  # the normalisation has its own
+        use_bias=not config.batch_normalization,  # batch normalisation has its own bias
         kernel_regularizer=_l2(config),
         **options,
     )(features)
