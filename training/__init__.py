@@ -1,14 +1,14 @@
-"""From labelled digits to a published model: data, fit, evaluate, export, verify, publish.
+"""Trains a digit classifier and publishes it as a version of the model repository.
 
-One module a step; ``training.run`` takes them in that order and is the place to begin
-reading. Whatever the service also needs (file formats, scores, the runtime) is imported from
-``service``, so that what is measured here is what serves there.
+Start reading at ``training.run``, which calls one module for each step in that order. Training
+imports from ``service`` what both need (file formats, scores, the runtime), so that the code that
+measures a model here is the code that serves it.
 """
 
 from __future__ import annotations
 
 import os
 
-# Read by the libraries once, at their import, which happens later and only where needed.
+# Keras and TensorFlow read these once, when they are imported, which happens later and on demand.
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -15,7 +15,7 @@ def write(path: Path, text: str) -> Path:
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_every_recipe_that_comes_along_is_valid(name: str) -> None:
+def test_every_recipe_of_the_package_is_valid(name: str) -> None:
     Config.from_recipe(name)
 
 
@@ -33,7 +33,7 @@ def test_a_flag_beats_the_recipe_and_the_recipe_beats_the_default(tmp_path: Path
     assert config.learning_rate == Config.model_fields["learning_rate"].default
 
 
-def test_the_recipes_of_convolutions_publish_int8_unless_a_flag_says_otherwise() -> None:
+def test_the_recipes_of_convolutions_publish_int8_unless_a_flag_overrides_that() -> None:
     forms = {name: Config.from_recipe(name).weights for name in recipe_names()}
     assert forms.pop("tutorial") == Config().weights == "float32"
     assert set(forms.values()) == {"int8"}

@@ -1,1 +1,1 @@
-"""Labelled digits: load, vary, damage, draw."""
+"""Loads labelled digits, augments them, and draws printed digits, handwriting and non-digits."""

@@ -1,7 +1,7 @@
-"""New digits from old ones: small random shifts, turns, stretches, slants and bends of each image.
+"""Augmentation: a small random shift, rotation, scale, shear and distortion of each image.
 
-All images of a batch are resampled once, whatever is asked for; the randomness is stateless, so
-that step ``i`` of seed ``s`` is the same on any thread and after a restart.
+It resamples every image once, however many changes are set. The random numbers depend on the seed
+alone, so that step ``i`` of seed ``s`` is the same on any thread and after a restart.
 """
 
 from __future__ import annotations
@@ -13,30 +13,30 @@ import tensorflow as tf
 
 from training.config import Config
 
-WILD = 2.3  # times as far
+WILD = 2.3  # factor on shift and rotation
 SIDE = 28  # pixels
-CENTRE = 13.5  # counted from the middle of the first pixel
-KNOTS = 5  # a side, of the grid on which bends are drawn
+CENTRE = 13.5  # pixels, from the middle of the first pixel
+KNOTS = 5  # a side, of the grid of the elastic distortion
 
 
 def is_active(config: Config) -> bool:
-    """Whether the settings ask for any change at all."""
+    """Returns whether the settings ask for any augmentation."""
     return any((config.shift, config.rotation, config.scale, config.shear, config.elastic))
 
 
 def change(images: Any, config: Config, seed: Any) -> Any:
-    """Moves, turns, stretches, slants and bends each image, each by its own draw.
+    """Shifts, rotates, scales, shears and distorts each image by its own random amounts.
 
     Args:
         images: (n, 28, 28) uint8 tensor.
-        seed: (2,) integer tensor; the same seed draws the same changes.
+        seed: (2,) integer tensor; equal seeds give equal changes.
 
     Returns:
-        (n, 28, 28) uint8, resampled bilinearly, background where nothing was.
+        (n, 28, 28) uint8, resampled bilinearly, with background from outside the image.
     """
     draws = tf.random.stateless_uniform((tf.shape(images)[0], 6), seed, -1.0, 1.0)
     turn, slant, wide, high, right, down = tf.unstack(draws, axis=1)
-    # The images come shuffled: the first of them are as good as drawn.
+    # The batch is shuffled, so that its first images are a random choice.
     count = tf.cast(tf.shape(images)[0], tf.float32)
     far = tf.where(tf.range(count) < config.wild * count, WILD, 1.0)
     turn, right, down = turn * far, right * far, down * far
@@ -45,7 +45,7 @@ def change(images: Any, config: Config, seed: Any) -> Any:
     wide = 1.0 / (1.0 + wide * config.scale)
     high = 1.0 / (1.0 + high * config.scale)
 
-    # From a pixel of the output to a place in the input: turn @ slant @ stretch, about the centre.
+    # From a pixel of the output to a point of the input: rotation @ shear @ scale, centred.
     cos, sin = tf.cos(angle), tf.sin(angle)
     across = tf.range(SIDE, dtype=tf.float32)[tf.newaxis, tf.newaxis, :] - CENTRE
     along = tf.range(SIDE, dtype=tf.float32)[tf.newaxis, :, tf.newaxis] - CENTRE
@@ -63,18 +63,18 @@ def change(images: Any, config: Config, seed: Any) -> Any:
 
 
 def _pull(count: Any, pixels: float, seed: Any) -> Any:
-    """Smooth displacements (count, 28, 28, 2), at each knot normal with a deviation of ``pixels``.
+    """Returns smooth displacements (count, 28, 28, 2); ``pixels`` is the deviation at each knot.
 
     After Simard et al. 2003, "Best Practices for Convolutional Neural Networks Applied to Visual
-    Document Analysis", with a coarse grid for the smoothing.
+    Document Analysis"; a coarse grid replaces the smoothing.
     """
     knots = tf.random.stateless_normal((count, KNOTS, KNOTS, 2), seed)
     return tf.image.resize(knots * pixels, (SIDE, SIDE), "bicubic")
 
 
 def _look_up(images: Any, x: Any, y: Any) -> Any:
-    """Each image at its places (n, 28, 28), bilinearly, background outside; uint8."""
-    side = SIDE + 2  # one pixel of background all around
+    """Samples each image at the points (n, 28, 28), bilinearly, background outside; uint8."""
+    side = SIDE + 2  # one pixel of background on every side
     flat = tf.reshape(tf.pad(tf.cast(images, tf.float32), ((0, 0), (1, 1), (1, 1))), (-1,))
     x, y = (tf.clip_by_value(each + 1, 0.0, side - 1.001) for each in (x, y))
     left, top = tf.floor(x), tf.floor(y)

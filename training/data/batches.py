@@ -1,4 +1,4 @@
-"""Feeds images to a fit: shuffled anew every epoch, augmented, in batches, from memory."""
+"""Makes the batches of a fit from images in memory: shuffled every epoch and augmented."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from training.data.loading import Split
 
 EVALUATION_BATCH = 1000
 CLASSES = 10
-# Printed digits vary more in size than MNIST's, whose box is fixed; non-digits in everything.
+# Printed digits vary more in size than MNIST's, which all fill 20 pixels; non-digits vary more.
 PRINTED = Config(shift=2.8, rotation=10, scale=0.25, shear=12)
 WRITTEN = Config(shift=2.25, rotation=10, scale=0.15, shear=8, elastic=0.4)
 NON_DIGITS = Config(shift=2.8, rotation=19, scale=0.14, shear=12, elastic=0.4)
@@ -27,11 +27,11 @@ def training_batches(
     config: Config,
     first_epoch: int = 0,
 ) -> tf.data.Dataset:
-    """Endless batches, shuffled anew every epoch: images uint8, targets (b, 10).
+    """Returns endless batches, shuffled every epoch: images (b, 28, 28) uint8, targets (b, 10).
 
-    Order and augmentation depend on the seed, the epoch and the step alone, so that a run may
-    begin at any epoch and see what it would have seen. Printed and written digits and non-digits
-    come behind the ``batch_size`` images of MNIST.
+    Order and augmentation depend only on the seed, the epoch and the step, so that a resumed run
+    sees the batches that it would have seen. Each batch holds ``batch_size`` images of MNIST, then
+    printed digits, written digits and non-digits.
     """
     all_images, all_labels = tf.constant(images), tf.constant(labels)
     count = len(images)
@@ -45,7 +45,7 @@ def training_batches(
         return tf.data.Dataset.from_tensor_slices(order).batch(config.batch_size)
 
     def batch_of(step: Any, indices: Any) -> tuple[Any, Any]:
-        """The images of one step, varied and damaged, and their targets (n, 10)."""
+        """Returns the augmented and corrupted images of one step, and their targets (n, 10)."""
         seed = tf.stack((config.seed, step))
         batch = tf.gather(all_images, indices)
         if augment.is_active(config):
@@ -66,7 +66,7 @@ def training_batches(
 
 
 def validation_batches(split: Split) -> tf.data.Dataset | None:
-    """The images held out, in order; None where there are none."""
+    """Returns the validation images in order; None if there are none."""
     if not len(split.validation_images):
         return None
     pair = (split.validation_images, split.validation_labels)
@@ -77,40 +77,38 @@ def _corrupted(batch: Any, config: Config, seed: Any) -> Any:
     if not config.corruption:
         return batch
     rows = _rows(config, config.corruption / len(corrupt.KINDS))
-    # The last batch of an epoch may be smaller.
+    # The last batch of an epoch can be smaller.
     rows = tf.minimum(rows, tf.shape(batch)[0] // len(corrupt.KINDS))
     pixels = corrupt.corrupt(tf.cast(batch, tf.float32), rows, seed)
     return tf.cast(tf.round(tf.clip_by_value(pixels, 0.0, 255.0)), tf.uint8)
 
 
 def _rows(config: Config, share: float) -> int:
-    """A share of the batch, one image or more: what is asked for is never left out."""
+    """Returns a share of the batch, at least one image."""
     return max(1, round(config.batch_size * share))
 
 
 def _others(images: Images, config: Config) -> list[Callable[[Any], tuple[Any, Any]]]:
-    """What draws the printed and the written digits and the non-digits of a step."""
+    """Returns the functions that draw printed digits, written digits and non-digits of a step."""
     drawn: list[Callable[[Any], tuple[Any, Any]]] = []
     if config.printed:
         pictures, digits = synthetic.printed_digits()
-        truth = tf.one_hot(digits, CLASSES)
         rows = _rows(config, config.printed)
-        drawn.append(_drawing(pictures, truth, rows, changes=PRINTED, salt=1000))
+        drawn.append(_drawing(pictures, tf.one_hot(digits, CLASSES), rows, PRINTED, salt=1000))
     if config.written:
         pictures, digits = synthetic.written_digits(config.seed)
-        truth = tf.one_hot(digits, CLASSES)
         rows = _rows(config, config.written)
-        drawn.append(_drawing(pictures, truth, rows, changes=WRITTEN, salt=3000))
+        drawn.append(_drawing(pictures, tf.one_hot(digits, CLASSES), rows, WRITTEN, salt=3000))
     if config.non_digits:
         pictures = synthetic.non_digits(images, config.seed)
-        truth = tf.fill((len(pictures), CLASSES), 1 / CLASSES)
+        even = tf.fill((len(pictures), CLASSES), 1 / CLASSES)
         rows = _rows(config, config.non_digits)
-        drawn.append(_drawing(pictures, truth, rows, changes=NON_DIGITS, salt=2000))
+        drawn.append(_drawing(pictures, even, rows, NON_DIGITS, salt=2000))
     return drawn
 
 
 def _drawing(
-    pictures: Images, truth: Any, rows: int, *, changes: Config, salt: int
+    pictures: Images, truth: Any, rows: int, changes: Config, *, salt: int
 ) -> Callable[[Any], tuple[Any, Any]]:
     bank = tf.constant(pictures)
 

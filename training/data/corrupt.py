@@ -1,7 +1,7 @@
-"""What happens to digits on their way: thicker, thinner, paler, noisy, specked, blurred or coarse.
+"""Damages digits as pens, cameras and scanners do: thicker, thinner, paler, noisy, blurred, coarse.
 
-Each function takes (n, 28, 28) float32 0..255 and a (2,) seed and gives the same shape; how much
-is drawn for each image, up to a little beyond what a reader still takes for granted.
+Each function maps (n, 28, 28) float32 0..255 and a (2,) seed to the same shape. The strength is
+random for each image, up to the point where people begin to hesitate.
 """
 
 from __future__ import annotations
@@ -12,9 +12,7 @@ import tensorflow as tf
 
 
 def corrupt(images: Any, rows: int, seed: Any) -> Any:
-    """Corrupts the last rows of a batch, ``rows`` by each kind.
-
-    The images come shuffled, so these are as good as drawn.
+    """Corrupts the last images of a shuffled batch, ``rows`` of them by each kind.
 
     Args:
         images: (n, 28, 28) float32; ``rows`` for each kind must not exceed n.
@@ -29,35 +27,35 @@ def corrupt(images: Any, rows: int, seed: Any) -> Any:
 
 
 def thicken(images: Any, seed: Any) -> Any:
-    """Dilation by 3x3."""
+    """Dilates by 3x3."""
     return tf.nn.max_pool2d(images[..., tf.newaxis], 3, 1, "SAME")[..., 0]
 
 
 def thin(images: Any, seed: Any) -> Any:
-    """Erosion by 2x2."""
+    """Erodes by 2x2."""
     return -tf.nn.max_pool2d(-images[..., tf.newaxis], 2, 1, "SAME")[..., 0]
 
 
 def fade(images: Any, seed: Any) -> Any:
-    """Contrast times 0.25 to 1."""
+    """Multiplies the contrast by 0.25 to 1."""
     return images * _each(images, seed, 0.25, 1.0)
 
 
 def roughen(images: Any, seed: Any) -> Any:
-    """Normal noise of a deviation of up to 0.35 of full ink."""
+    """Adds normal noise with a standard deviation of up to 0.35 of full ink."""
     noise = tf.random.stateless_normal(tf.shape(images), seed)
     return images + noise * _each(images, tf.add(seed, (0, 100)), 0.0, 90.0)
 
 
 def speck(images: Any, seed: Any) -> Any:
-    """Up to 15 % of the pixels black or white ("salt and pepper")."""
+    """Sets up to 15 % of the pixels to blank or full ink ("salt and pepper")."""
     draw = tf.random.stateless_uniform(tf.shape(images), seed)
     share = _each(images, tf.add(seed, (0, 100)), 0.0, 0.15)
     return tf.where(draw < share / 2, 0.0, tf.where(draw < share, 255.0, images))
 
 
 def blur(images: Any, seed: Any) -> Any:
-    """Gaussian blur of a deviation of 0.4 to 1.3 pixels."""
+    """Blurs with a Gaussian of 0.4 to 1.3 pixels."""
     deviation = _each(images, seed, 0.4, 1.3)[:, 0]
     kernel = tf.exp(-(tf.range(-3.0, 4.0) ** 2) / (2 * deviation**2))
     kernel /= tf.reduce_sum(kernel, axis=1, keepdims=True)
@@ -71,7 +69,7 @@ def blur(images: Any, seed: Any) -> Any:
 
 
 def coarsen(images: Any, seed: Any) -> Any:
-    """Scanned at two fifths of the resolution, or at half of it, and brought back."""
+    """Scans at two fifths or half of the resolution, and scales back."""
     half = tf.shape(images)[0] // 2
     return tf.concat([_rescanned(images[:half], 11), _rescanned(images[half:], 14)], axis=0)
 
@@ -80,11 +78,11 @@ KINDS = (thicken, thin, fade, roughen, speck, blur, coarsen)
 
 
 def _rescanned(images: Any, side: int) -> Any:
-    """The mean of the area of each of ``side`` x ``side`` cells, and smooth between them."""
+    """Averages the pixels of each of ``side`` x ``side`` cells, and interpolates between them."""
     cells = tf.image.resize(images[..., tf.newaxis], (side, side), "area")
     return tf.image.resize(cells, (28, 28), "bicubic")[..., 0]
 
 
 def _each(images: Any, seed: Any, low: float, high: float) -> Any:
-    """A draw for each image, (n, 1, 1)."""
+    """Returns a random number for each image, (n, 1, 1)."""
     return tf.random.stateless_uniform((tf.shape(images)[0], 1, 1), seed, low, high)

@@ -1,8 +1,8 @@
-"""Labelled digits from files to arrays, checked before anything is learnt from them.
+"""Loads labelled digits from files and checks them.
 
-The four files of MNIST (LeCun, Cortes and Burges, http://yann.lecun.com/exdb/mnist/) come with
-the package and are checked against their SHA-256 at every load. Another folder of IDX files or
-an ``.npz`` may stand in for them. Nothing is ever unpickled.
+The package contains the four files of MNIST (LeCun, Cortes and Burges,
+http://yann.lecun.com/exdb/mnist/) and checks their SHA-256 at every load. Another folder of IDX
+files or an ``.npz`` can replace them. Nothing here reads pickle.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from service.types import Images, Labels, Limits
 from training.errors import TrainingError
 
 MNIST = Path(__file__).parents[1] / "mnist"
-# As `sha256sum` prints them.
+# In the format of sha256sum.
 MNIST_SHA256 = """
 0b367032e93c5d0cea0925647cfdb18614af8ee15f83e6f2fc2ad904a6835971  train-images-idx3-ubyte.gz
 1787548bbe0bff1ec2ecdc0ef292b02df999e2d1a6002d27500982c652b17203  train-labels-idx1-ubyte.gz
@@ -30,11 +30,11 @@ MNIST_SHA256 = """
 b91679a0acfe4ba0e50a2437a903084cba1f5f92592b016a25a7dfd00455798b  t10k-labels-idx1-ubyte.gz
 """
 
-# A training set is larger than any request.
+# Training sets are larger than requests.
 LIMITS = Limits(images=10_000_000)
 BYTES_LIMIT = 8 << 30
 
-# What each array is called in an .npz: in Keras' mnist.npz, and in MedMNIST's files.
+# The names of the arrays in an .npz: in Keras' mnist.npz, and in MedMNIST's files.
 NPZ_NAMES = {
     "x_train": "train_images",
     "y_train": "train_labels",
@@ -44,7 +44,7 @@ NPZ_NAMES = {
 
 
 class DataError(TrainingError):
-    """Files that cannot be learnt from; one line that names the file."""
+    """A data file cannot be used; one line names the file and says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The training images in two; there is no way from here to the test set."""
+    """The training images, split in two. It has no test images, so that a fit cannot see them."""
 
     train_images: Images
     train_labels: Labels
@@ -73,19 +73,27 @@ def load(source: Path | None = None) -> Dataset:
     """Loads the package's MNIST, a folder of IDX files (plain or gzip) or an ``.npz``.
 
     Raises:
-        DataError: a file is missing, damaged, not what it says, or does not match its partner.
+        DataError: a file is missing or damaged, or images and labels differ in number.
     """
     try:
-        return _load(source)
+        if source is None:
+            return _load_folder(MNIST, MNIST_SHA256)
+        if source.is_dir():
+            return _load_folder(source)
+        if source.suffix == ".npz":
+            return _load_npz(source)
+        exists = source.exists()
     except OSError as error:
         raise DataError(f"{error.filename or source}: {error.strerror}") from error
+    what = "neither a folder of IDX files nor an .npz" if exists else "no such data"
+    raise DataError(f"{source}: {what}")
 
 
 def split(dataset: Dataset, fraction: float, seed: int) -> Split:
-    """Holds out ``fraction`` of the training images, drawn at random, for validation.
+    """Holds out a random ``fraction`` of the training images for validation.
 
     Raises:
-        DataError: nothing would be left on one side.
+        DataError: one of the two parts would be empty.
     """
     images, labels = dataset.train_images, dataset.train_labels
     held_out = round(len(images) * fraction)
@@ -99,28 +107,17 @@ def split(dataset: Dataset, fraction: float, seed: int) -> Split:
     return Split(images[train], labels[train], images[validation], labels[validation])
 
 
-def _load(source: Path | None) -> Dataset:
-    if source is None:
-        return _load_folder(MNIST, MNIST_SHA256)
-    if source.is_dir():
-        return _load_folder(source)
-    if source.suffix == ".npz":
-        return _load_npz(source)
-    what = "neither a folder of IDX files nor an .npz" if source.exists() else "no such data"
-    raise DataError(f"{source}: {what}")
-
-
 def _load_folder(folder: Path, sums: str | None = None) -> Dataset:
-    """Reads the four files; ``sums`` are the SHA-256 they must have, by name."""
+    """Reads the four files; ``sums`` lists the SHA-256 that they must have."""
     hashes: dict[str, str] = {}
 
     def read(stem: str, suffix: str) -> tuple[NDArray[np.uint8], str]:
-        """One file's array, its hash noted. Raises :class:`DataError`."""
+        """Returns one file's array and path, and records its hash. Raises :class:`DataError`."""
         path = _find(folder, stem, suffix)
         content = path.read_bytes()
         hashes[path.name] = hashlib.sha256(content).hexdigest()
         if sums and f"{hashes[path.name]}  {path.name}" not in sums.splitlines():
-            raise DataError(f"{path}: damaged, its SHA-256 is not that of MNIST's file")
+            raise DataError(f"{path}: damaged, its SHA-256 differs from that of MNIST's file")
         try:
             return read_idx(content, BYTES_LIMIT), str(path)
         except Fault as fault:
@@ -146,7 +143,7 @@ def _load_npz(path: Path) -> Dataset:
         for known in (name, NPZ_NAMES[name]):
             if known in arrays:
                 return known
-        raise DataError(f"{path}: holds no {name} (or {NPZ_NAMES[name]})")
+        raise DataError(f"{path}: contains no {name} (or {NPZ_NAMES[name]})")
 
     def pair(part: str) -> tuple[Images, Labels]:
         images, labels = named(f"x_{part}"), named(f"y_{part}")
@@ -158,7 +155,7 @@ def _load_npz(path: Path) -> Dataset:
 
 
 def _find(folder: Path, stem: str, suffix: str) -> Path:
-    """``train-images-idx3-ubyte.gz`` and its spellings: a dot for the dash, with or without .gz."""
+    """Finds ``train-images-idx3-ubyte.gz``, also with a dot for the dash and without .gz."""
     for name in (f"{stem}-{suffix}", f"{stem}.{suffix}"):
         for ending in (".gz", ""):
             if (path := folder / f"{name}{ending}").is_file():
@@ -169,7 +166,7 @@ def _find(folder: Path, stem: str, suffix: str) -> Path:
 def _labelled(
     images: NDArray[Any], labels: NDArray[Any], images_name: str, labels_name: str
 ) -> tuple[Images, Labels]:
-    """Images as (n, 28, 28) uint8 and as many labels, or one line that says why not."""
+    """Returns images (n, 28, 28) uint8 and labels (n,). Raises :class:`DataError`."""
     try:
         pixels = images_from_array(images, "images", LIMITS)
     except Fault as fault:

@@ -1,1 +1,1 @@
-"""A Keras network becomes an ONNX file, and the file is verified."""
+"""Exports a Keras network to ONNX, quantises it and verifies the file."""

@@ -1,9 +1,9 @@
-"""Writes an exported network with 8-bit convolutions: half the time on a CPU, the same digits.
+"""Quantises the convolutions of an exported network to int8: half the time on a CPU.
 
-Static quantisation in the QDQ form, standard operators only (Jacob et al. 2018,
-https://arxiv.org/abs/1712.05877). The weights of each output channel have a scale of their own
-and 7 bits, so that no CPU's 8-bit sums can saturate. Sums of integers do not depend on their
-order: a row alone and in a batch get the same bits out of every convolution.
+Static quantisation in QDQ form with standard operators (Jacob et al. 2018,
+https://arxiv.org/abs/1712.05877). The weights have one scale per output channel and 7 bits, so that
+8-bit sums do not saturate on any CPU. Integer sums do not depend on their order: a convolution
+returns the same bits for an image alone and in a batch.
 """
 
 from __future__ import annotations
@@ -31,29 +31,29 @@ from training.export.convert import repair, save
 
 CALIBRATION_IMAGES = 1000
 CALIBRATION_BATCH = 50
-# What Keras and its exporter write for pixels / 255 with a channel axis.
+# The operators that Keras and tf2onnx write for pixels / 255 with a channel axis.
 FRONT = {"Cast", "Mul", "Div", "Reshape", "Unsqueeze"}
 
 
 class QuantizeError(TrainingError):
-    """A network without the form that is quantised here; one line."""
+    """The network cannot be quantised; one line says why."""
 
 
 def quantize(exported: bytes, path: Path, images: Images, seed: int) -> None:
-    """Writes the network in ``exported``, an ONNX file's bytes, to ``path``.
+    """Quantises the network in ``exported``, the bytes of an ONNX file, and writes it to ``path``.
 
     Args:
-        images: (n, 28, 28) uint8, of the training images; the ranges of the activations are those
-            of :data:`CALIBRATION_IMAGES` of them, drawn by ``seed``.
+        images: training images (n, 28, 28) uint8; ``seed`` draws :data:`CALIBRATION_IMAGES` of
+            them, which set the ranges of the activations.
 
     Raises:
-        QuantizeError: it has no convolution, or what lies before the first is not ``pixels / 255``.
-        ExportError: what comes out is malformed.
+        QuantizeError: it has no convolution, or the input of the first is not ``pixels / 255``.
+        ExportError: the result is malformed.
     """
     count = min(CALIBRATION_IMAGES, len(images))
     drawn = np.random.default_rng(seed).choice(len(images), count, replace=False)
     model = _bytes_to_convolution(onnx.load_from_string(exported))
-    # The exporter has folded what the quantiser would warn of.
+    # Without this property the quantiser warns; the exporter has done the preprocessing.
     helper.set_model_props(model, {"onnx.quant.pre_process": "onnxruntime.quant"})
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / "int8.onnx"
@@ -73,7 +73,7 @@ def quantize(exported: bytes, path: Path, images: Images, seed: int) -> None:
 
 
 def _bytes_to_convolution(model: onnx.ModelProto) -> onnx.ModelProto:
-    """``pixels / 255`` as DequantizeLinear: the first convolution, too, then runs in bytes."""
+    """Replaces ``pixels / 255`` by DequantizeLinear, so that the first convolution runs in int8."""
     graph = model.graph
     producers = {name: node for node in graph.node for name in node.output}
     convolution = next((node for node in graph.node if node.op_type == "Conv"), None)
@@ -104,7 +104,7 @@ def _bytes_to_convolution(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 class _Batches(CalibrationDataReader):  # type: ignore[misc]
-    """Images as the calibration's inputs, a batch at a time."""
+    """Feeds images to the calibration in batches."""
 
     def __init__(self, images: Images) -> None:
         starts = range(0, len(images), CALIBRATION_BATCH)

@@ -1,10 +1,8 @@
-"""Proves an exported file: the same answers as the network it came from, whatever the batch.
+"""Verifies an exported file: it returns the network's probabilities at every batch size.
 
-A file in 8 bits is proved against the float32 file it was made of: not the same probabilities, but
-as many digits right.
-
-Runs ``service.inference.runtime.Runtime``, the class that serves, with its options. Needs
-no Keras: the network comes in as a function.
+An int8 file is compared with its float32 file: the probabilities may differ, the accuracy must not
+fall. The files run in ``service.inference.runtime.Runtime``, as in the service. This module does
+not import Keras; the network is a function.
 """
 
 from __future__ import annotations
@@ -25,12 +23,12 @@ from training.errors import TrainingError
 
 LARGEST_BATCH: int = Settings.model_fields["batch_rows"].default
 BATCH_SIZES = (1, 2, 7, LARGEST_BATCH)
-# Float32 keeps 7 digits, and two libraries add a layer's products in different orders.
+# Float32 has 7 digits, and two libraries add a layer's products in different orders.
 TOLERANCE = 1e-5
-# One library, the same weights: only the kernel chosen for the batch size may differ.
+# The same library and weights: only the kernel for the batch size can differ.
 BATCH_TOLERANCE = 1e-6
 SUM_TOLERANCE = 1e-4
-# What 8 bits may cost: 0.02 points, and two images where that is less.
+# What int8 may cost: 0.02 percentage points, or two images if that is more.
 ACCURACY_TOLERANCE = 0.0002
 FEWEST_IMAGES = 2
 RANDOM_IMAGES = 256
@@ -41,40 +39,40 @@ Reference = Callable[[Images], Probabilities]
 
 
 class VerificationFailed(TrainingError):
-    """The file does not hold what it should; one line names the image and the difference."""
+    """The file failed; one line names the image and the difference."""
 
 
 class LessAccurate(VerificationFailed):
-    """A file in 8 bits that is sound, but loses more digits than it may; one line."""
+    """An int8 file runs correctly but classifies too many digits wrongly; one line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """The figures of a proof that was passed; one that is not raises."""
+    """The figures of a verification that passed."""
 
     images: int
     test_images: int
     random_images: int
     batch_sizes: tuple[int, ...]
     same_digit: int
-    """Images with the reference's digit at every batch size: all of them, but in 8 bits."""
+    """Images with the reference's digit at every batch size; fewer than all only for int8."""
     same_test_digit: int
-    """How many of those are test images."""
+    """How many of them are test images."""
     largest_difference: float
-    """The largest difference of a probability from the reference's."""
+    """Of a probability, from the reference."""
     largest_batch_difference: float
-    """The largest difference of a probability in a batch from the same image's alone."""
+    """Of a probability, between an image in a batch and alone."""
     accuracy: float
-    """The file's own accuracy on the test images."""
+    """The file's accuracy on the test images."""
     milliseconds_per_run: dict[str, float]
-    """Mean wall time of a run by batch size, on one thread of this machine."""
+    """Mean wall time of one execution by batch size."""
     onnxruntime: str
     parent: Verification | None = None
-    """In 8 bits: the proof of the float32 file, which is then the reference; else None."""
+    """Of int8: the verification of the float32 file, which is the reference; else None."""
     passed: bool = True
 
     def as_dict(self) -> dict[str, Any]:
-        """The form kept in the card; what is None is left out."""
+        """Returns the form in the card, without fields that are None."""
         return asdict(self, dict_factory=lambda pairs: {k: v for k, v in pairs if v is not None})
 
 
@@ -84,11 +82,11 @@ def verify(
     test_images: Images,
     test_labels: NDArray[np.integer[Any]],
 ) -> Verification:
-    """Compares the ONNX file ``model`` with the network ``reference`` it was exported from.
+    """Compares the ONNX file ``model`` with the network ``reference`` that it was exported from.
 
-    On the whole test set, random images, all 0 and all 255, at every batch size of
-    :data:`BATCH_SIZES`: the same digit on every row, probabilities within :data:`TOLERANCE`, and
-    a row alone within :data:`BATCH_TOLERANCE` of the same row in a batch.
+    It runs the test images, random images, all 0 and all 255 at every batch size of
+    :data:`BATCH_SIZES`, and requires for every row the same digit, probabilities within
+    :data:`TOLERANCE`, and probabilities alone and in a batch within :data:`BATCH_TOLERANCE`.
 
     Args:
         model: the exported file, or its bytes.
@@ -104,51 +102,45 @@ def verify(
     if not np.isfinite(wanted).all():
         bad = int(np.flatnonzero(~np.isfinite(wanted).all(axis=1))[0])
         raise VerificationFailed(
-            f"{_name(bad, len(images))}: the network's own answer is not finite"
+            f"{_name(bad, len(images))}: the network's own output is not finite"
         )
-    return _prove(model, images, wanted, test_labels, TOLERANCE)
+    return _measure(model, images, wanted, test_labels, TOLERANCE)
 
 
 def verify_int8(
     model: Path | bytes,
     parent: Path | bytes,
-    proof: Verification,
+    verified: Verification,
     test_images: Images,
     test_labels: NDArray[np.integer[Any]],
 ) -> Verification:
-    """Compares the ONNX file ``model``, in 8 bits, with the float32 file ``parent`` it is made of.
+    """Compares the int8 file ``model`` with the float32 file ``parent`` that it was made from.
 
-    On the images of :func:`verify`: no more than :data:`ACCURACY_TOLERANCE` fewer test images
-    right, and a row alone within :data:`BATCH_TOLERANCE` of the same row in a batch.
-
-    Args:
-        model: the file that will serve, or its bytes.
-        parent: the float32 file, or its bytes.
-        proof: what :func:`verify` said of ``parent``.
-        test_images: (n, 28, 28) uint8.
-        test_labels: (n,) 0..9.
+    It runs the images of :func:`verify`, and requires an accuracy at most
+    :data:`ACCURACY_TOLERANCE` below the parent's, and probabilities alone and in a batch within
+    :data:`BATCH_TOLERANCE`. ``verified`` is the result of :func:`verify` for the parent.
 
     Raises:
-        LessAccurate: names the loss.
+        LessAccurate: says how many digits the int8 file loses.
         VerificationFailed: names the first image that differs in a batch.
     """
     images = np.concatenate([test_images, probes()])
-    figures = _prove(model, images, answers(parent, images), test_labels, tolerance=None)
+    figures = _measure(model, images, answers(parent, images), test_labels, tolerance=None)
     count = len(test_images)
-    right, wanted = round(figures.accuracy * count), round(proof.accuracy * count)
+    right, wanted = round(figures.accuracy * count), round(verified.accuracy * count)
     if wanted - right > max(FEWEST_IMAGES, round(ACCURACY_TOLERANCE * count)):
         raise LessAccurate(
-            f"in 8 bits {right} of {count} test images are right, in float32 {wanted}: "
+            f"int8 classifies {right} of {count} test images correctly, float32 {wanted}: "
             f"{(wanted - right) / count:.2%} fewer, allowed {ACCURACY_TOLERANCE:.2%}"
         )
-    return replace(figures, parent=proof)
+    return replace(figures, parent=verified)
 
 
 def check(model: Path | bytes, test_images: Images | None = None) -> Probabilities:
-    """Checks a file without the network it came from; gives its answers to ``test_images``.
+    """Checks a file without its network; returns its probabilities for ``test_images``.
 
-    It loads, its ends are the contract's, it gives probabilities, and a row alone is the same row
-    in a batch, on ``test_images`` and on :func:`probes`.
+    The file must load with the input and output of the service, return probabilities, and return
+    the same for a row alone and in a batch, on ``test_images`` and on :func:`probes`.
 
     Raises:
         VerificationFailed: says what is wrong, on which image.
@@ -159,7 +151,7 @@ def check(model: Path | bytes, test_images: Images | None = None) -> Probabiliti
     wrong = ~(np.abs(alone.sum(axis=1) - 1) <= SUM_TOLERANCE) | (alone < 0).any(axis=1)
     if wrong.any():
         first = int(np.flatnonzero(wrong)[0])
-        raise VerificationFailed(f"{_name(first, len(images))}: the answer is no probabilities")
+        raise VerificationFailed(f"{_name(first, len(images))}: the output is not probabilities")
     for size in BATCH_SIZES[1:]:
         got, _ = _run(runtime, images, size)
         _compare(got, alone, BATCH_TOLERANCE, f"in batches of {size}, alone")
@@ -167,7 +159,7 @@ def check(model: Path | bytes, test_images: Images | None = None) -> Probabiliti
 
 
 def answers(model: Path | bytes, images: Images) -> Probabilities:
-    """A file's answers to images (n, 28, 28) uint8, n above 0: (n, 10) float32.
+    """Returns a file's probabilities (n, 10) float32 for images (n, 28, 28) uint8, n > 0.
 
     Raises:
         VerificationFailed: it does not load or run.
@@ -176,13 +168,13 @@ def answers(model: Path | bytes, images: Images) -> Probabilities:
 
 
 def probes() -> Images:
-    """Images unlike any digit: random ones, then all 0, then all 255; (n, 28, 28) uint8."""
+    """Returns images unlike digits: random ones, all 0, all 255; (n, 28, 28) uint8."""
     random = np.random.default_rng(0).integers(0, 256, (RANDOM_IMAGES, 28, 28), np.uint8)
     flat = [np.full((1, 28, 28), level, np.uint8) for level in FLAT_LEVELS]
     return np.concatenate([random, *flat])
 
 
-def _prove(
+def _measure(
     model: Path | bytes,
     images: Images,
     wanted: Probabilities,
@@ -191,7 +183,7 @@ def _prove(
 ) -> Verification:
     """Runs ``images``, the probes last, at every batch size and compares with ``wanted``.
 
-    With a ``tolerance`` the digits are the same and the probabilities within it, or it raises.
+    Raises :class:`VerificationFailed` if there is a ``tolerance`` and a row exceeds it.
     """
     runtime = _load(model)
     count = len(labels)
@@ -235,21 +227,21 @@ def _load(model: Path | bytes) -> Runtime:
 
 
 def _run(runtime: Runtime, images: Images, size: int) -> tuple[Probabilities, float]:
-    """Answers to all images, ``size`` at a time, and the seconds they took."""
+    """Returns the probabilities of all images, run ``size`` at a time, and the seconds taken."""
     began = time.perf_counter()
     try:
         parts = [runtime.run(images[at : at + size]) for at in range(0, len(images), size)]
-    except Exception as error:  # whatever ONNX Runtime raises
+    except Exception as error:  # ONNX Runtime raises many types
         reason = " ".join(str(error).split())[:300]
         raise VerificationFailed(f"a run in batches of {size} failed: {reason}") from error
     return np.concatenate(parts), time.perf_counter() - began
 
 
 def _compare(got: Probabilities, wanted: Probabilities, tolerance: float, where: str) -> float:
-    """The largest difference; raises where it is too large or a digit is another."""
+    """Returns the largest difference; raises if it is too large or a digit differs."""
     differences = np.abs(got - wanted).max(axis=1)
     digits, wanted_digits = got.argmax(axis=1), wanted.argmax(axis=1)
-    # "Not within" instead of "above", so that NaN is caught.
+    # "Not within" instead of "above" also catches NaN.
     wrong = ~(differences <= tolerance) | (digits != wanted_digits)
     if wrong.any():
         first = int(np.flatnonzero(wrong)[0])
@@ -263,7 +255,7 @@ def _compare(got: Probabilities, wanted: Probabilities, tolerance: float, where:
 
 
 def _name(index: int, count: int) -> str:
-    """What image ``index`` of ``count`` is, the last of them being the probes."""
+    """Names image ``index`` of ``count``, of which the last are the probes."""
     probe = index - (count - PROBES)
     if probe < 0:
         return f"test image {index}"

@@ -1,1 +1,1 @@
-"""Every figure of a version's card."""
+"""Measures a version, writes its card and draws its figures."""

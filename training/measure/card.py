@@ -1,40 +1,40 @@
-"""Describes a version: who made it, when, from which data, how, and every figure measured.
+"""Writes a version's card: its origin, its data, its settings and every measured figure.
 
-``card.json``, one JSON object; versions are strings, hashes hexadecimal SHA-256, times ISO 8601 in
-UTC, durations seconds, figures that do not exist null:
+``card.json`` is one JSON object. Versions are strings, hashes hexadecimal SHA-256, times ISO 8601
+in UTC, durations seconds, missing figures null:
 
     name           mnist
-    version        "3"; added by publishing, as are the next two
+    version        "3"; publishing adds it and the next two
     sha256         of model.onnx
     size_bytes     of model.onnx
-    created        when the card was written
-    creator        {package: version} of what made it, with python
+    created        time of writing
+    creator        {package: version}, with python
     architecture   mlp, cnn, valid_cnn; imported
-    parameters     how many weights the network has
+    parameters     number of weights
     opset, ir_version   of model.onnx
     data           {files: {name: sha256}, training_images, validation_images, test_images}
-    settings       every knob of the run, so that it can be run again
+    settings       every setting of the run, so that it can be repeated
     training       {recipe, epochs: [per epoch], clean_epochs, best_epoch, kept: [{epoch, share}],
-                   seconds, cpu_seconds, run, temperature}; see network.history, and for the last,
-                   what the logits were divided by, training.network.calibrate
-    validation     {count, accuracy, loss} on what was held out of the training images, or null
-    test           what POST /evaluate would answer on the test images; of MNIST's also
+                   seconds, cpu_seconds, run, temperature}; see network.history, and for the
+                   temperature, which divides the logits, network.calibrate
+    validation     {count, accuracy, loss} on the validation images, or null
+    test           the answer of POST /evaluate on the test images; for MNIST also
                    accuracy_without_label_errors (measure.label_errors); reliability: the bins of
                    the calibration error (service.answer.scores.ReliabilityBin)
-    robustness     {corruption: accuracy} on all test images, damaged, and on printed digits
-    doubt          where doubt begins and what it catches (measure.robustness.doubt); the service
-                   reads its score and threshold. Of an imported version see onnx_import.pipeline
-    verification   the figures of the proof of model.onnx (export.verify.Verification); of one in
-                   8 bits, parent: the proof of the float32 file it is made of
-    imported       of a version that came from elsewhere only: {file, sha256, size_bytes,
-                   external_data, producer, opset, ir_version} of the file as it came; {found}: the
-                   form that it wants its images in; {measured}: how well it read training images
-                   in each form that was tried; {original}: the comparison with the file as it came
-    promotion      {promoted, reason, previous}: the gate's decision when it was published; who
-                   was champion since is in the journal
+    robustness     {corruption: accuracy} on damaged test images and on printed digits
+    doubt          the threshold of doubt and what it catches (measure.robustness.doubt); the
+                   service reads score and threshold. For imports see onnx_import.pipeline
+    verification   figures of the verification of model.onnx (export.verify.Verification); for
+                   int8, parent: those of the float32 file that it was made from
+    imported       only for an imported version: {file, sha256, size_bytes, external_data,
+                   producer, opset, ir_version} of the original file; {found}: the format of its
+                   input; {measured}: its accuracy on training images in each format that was
+                   tried; {original}: the comparison with the original file
+    promotion      {promoted, reason, previous}: the gate's decision at publication; the journal
+                   has the champions since
 
-The same story, shortened, is in the ``metadata_props`` of model.onnx, so that a file that has left
-the repository still tells where it comes from.
+A short form is in the ``metadata_props`` of model.onnx, so that a copy of the file still says where
+it comes from.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ import math
 import platform
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, NotRequired, TypedDict, Unpack
 
 from service.models.repository import NAME
 from training.timestamps import now
@@ -55,58 +55,49 @@ STORY = (
     *("training", "validation", "test", "verification", "imported"),
     *("robustness", "doubt"),
 )
-# What the story leaves to the card: long lists, and wall times that differ from run to run.
+# Only in the card: long lists, and wall times, which differ from run to run.
 LEFT_OUT = {
     *("epochs", "per_class", "confusion_matrix", "mistakes", "milliseconds_per_run"),
     *("measured", "reliability", "kinds"),
 }
 
 
-def describe(
-    *,
-    architecture: str,
-    parameters: int,
-    opset: int,
-    ir_version: int,
-    data: Mapping[str, Any],
-    settings: Mapping[str, Any],
-    training: Mapping[str, Any],
-    validation: Mapping[str, Any] | None,
-    test: Mapping[str, Any],
-    verification: Mapping[str, Any],
-    robustness: Mapping[str, float] | None = None,
-    doubt: Mapping[str, Any] | None = None,
-    imported: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """The card of a version about to be published; the module's text says what each part is."""
-    some = {"robustness": robustness, "doubt": doubt, "imported": imported}
-    card = {
-        "name": NAME,
-        "created": now(),
-        "creator": _creator(),
-        "architecture": architecture,
-        "parameters": parameters,
-        "opset": opset,
-        "ir_version": ir_version,
-        "data": data,
-        "settings": settings,
-        "training": training,
-        "validation": validation,
-        "test": test,
-        "verification": verification,
-        **{name: value for name, value in some.items() if value is not None},
+class Parts(TypedDict):
+    """The parts of a card before publication. A card has no ``NotRequired`` part that is None."""
+
+    architecture: str
+    parameters: int
+    opset: int
+    ir_version: int
+    data: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    training: Mapping[str, Any]
+    validation: Mapping[str, Any] | None
+    test: Mapping[str, Any]
+    verification: Mapping[str, Any]
+    robustness: NotRequired[Mapping[str, float] | None]
+    doubt: NotRequired[Mapping[str, Any] | None]
+    imported: NotRequired[Mapping[str, Any] | None]
+
+
+def describe(**parts: Unpack[Parts]) -> dict[str, Any]:
+    """Returns the card of a version to publish; the module's docstring describes each part."""
+    known = {
+        name: part
+        for name, part in parts.items()
+        if part is not None or name in Parts.__required_keys__
     }
-    plain: dict[str, Any] = _plain(card)
+    plain: dict[str, Any] = _plain({"name": NAME, "created": now(), "creator": _creator(), **known})
     return plain
 
 
 def story(card: Mapping[str, Any]) -> dict[str, str]:
-    """The card as metadata for the model file: one string a part, JSON where it has parts."""
+    """Returns the short form for the model file: a string for each part, JSON for objects."""
     return {name: _text(card[name]) for name in STORY if card.get(name) is not None}
 
 
 def part(card: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
-    """The part of a card, or of any JSON object, under ``names``; empty where there is no such."""
+    """Returns the object under ``names`` in a card or any JSON object; empty if there is none."""
     for name in names:
         inner = card.get(name)
         card = inner if isinstance(inner, Mapping) else {}
@@ -114,13 +105,13 @@ def part(card: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
 
 
 def accuracy(card: Mapping[str, Any]) -> float | None:
-    """The test accuracy in a card, 0 to 1, or None where it has none."""
+    """Returns the test accuracy in a card, 0 to 1; None if it has none."""
     value = part(card, "test").get("accuracy")
     return float(value) if isinstance(value, int | float) and 0 <= value <= 1 else None
 
 
 def measured_on(card: Mapping[str, Any]) -> dict[str, Any]:
-    """The hashes of the files with the test images, by name; empty where the card has none."""
+    """Returns the hashes of the files with the test images by name; empty if there are none."""
     files = part(card, "data", "files")
     return {name: digest for name, digest in files.items() if "train" not in name}
 
@@ -136,7 +127,7 @@ def _creator() -> dict[str, str]:
 
 
 def _plain(value: Any) -> Any:
-    """The value with what JSON has no form for made plain: NaN and infinities become null."""
+    """Converts a value to JSON types; NaN and infinities become null."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -151,7 +142,7 @@ def _text(value: Any) -> str:
 
 
 def _kept(value: Any) -> Any:
-    """What the story takes, by name and kind: the setting "epochs" is a number and stays."""
+    """Drops what only the card has, by name and type: the setting "epochs", a number, stays."""
     if not isinstance(value, Mapping):
         return value
     return {

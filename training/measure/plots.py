@@ -1,7 +1,7 @@
-"""Draws what lies beside a card as PNG: how it learnt, what it mistakes, what it bears and doubts.
+"""Draws a card's figures as PNG files: learning curves, mistakes, calibration, robustness.
 
-Each function takes plain figures and a path. Figures are objects of their own, without pyplot's
-global state and without a display, and the same figures give the same bytes.
+Each function takes plain figures and a path. It needs no display, leaves pyplot's global state
+alone, and writes equal bytes for equal figures.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MOST_MISTAKES = 20
 
 
 def draw(card: Mapping[str, Any], test_images: Images, folder: Path) -> None:
-    """Draws everything that the card has figures for into ``folder``."""
+    """Draws everything for which the card has figures into ``folder``."""
     training, test = card["training"], card["test"]
     training_curve(training["epochs"], training["kept"], folder / "training_curve.png")
     confusion_matrix(test["confusion_matrix"], folder / "confusion_matrix.png")
@@ -42,10 +42,10 @@ def draw(card: Mapping[str, Any], test_images: Images, folder: Path) -> None:
 def training_curve(
     epochs: Sequence[Mapping[str, Any]], kept: Sequence[Mapping[str, float]], path: Path
 ) -> None:
-    """Loss and error by epoch, training against validation, with the epochs that were kept.
+    """Draws loss and error by epoch, in training and validation, and marks the kept epochs.
 
     ``epochs`` have ``loss``, ``accuracy``, ``validation_loss`` and ``validation_accuracy``, the
-    latter two None where nothing was held out.
+    latter two None without validation images.
     """
     figure = _figure(8, 3.2)
     loss, error = figure.subplots(1, 2)
@@ -63,13 +63,13 @@ def training_curve(
 
 
 def confusion_matrix(matrix: Sequence[Sequence[int]], path: Path) -> None:
-    """How often each digit (rows) was read as each (columns); only mistakes are coloured."""
+    """Draws how often the model took each digit (rows) for each (columns); colours mistakes."""
     counts = np.asarray(matrix)
     mistakes = np.where(np.eye(len(counts), dtype=bool), 0, counts)
     figure = _figure(6, 5.6)
     axes = figure.subplots()
     most = max(int(mistakes.max()), 10)
-    # A square root keeps single mistakes visible beside the most frequent.
+    # The square root keeps single mistakes visible beside the most frequent ones.
     axes.imshow(mistakes, cmap="OrRd", norm=PowerNorm(0.5, 0, most))
     for (label, digit), count in np.ndenumerate(counts):
         if label == digit:
@@ -88,7 +88,7 @@ def confusion_matrix(matrix: Sequence[Sequence[int]], path: Path) -> None:
 
 
 def worst_mistakes(mistakes: Sequence[Mapping[str, Any]], images: Images, path: Path) -> None:
-    """The images read wrong with the most confidence, with what was read and what was true.
+    """Draws the most confident mistakes, with predicted and true digit.
 
     ``mistakes`` have ``index`` into ``images`` (n, 28, 28), ``label``, ``digit``, ``confidence``.
     """
@@ -110,16 +110,16 @@ def worst_mistakes(mistakes: Sequence[Mapping[str, Any]], images: Images, path: 
 
 
 def reliability_diagram(bins: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Accuracy against confidence, and how many images there are of each confidence.
+    """Draws accuracy against confidence, and the number of images of each confidence.
 
-    ``bins`` are of equal width from 0 to 1, with ``count``, ``confidence`` and ``accuracy``, the
-    latter two None where there are no images.
+    ``bins`` have equal width from 0 to 1 and ``count``, ``confidence`` and ``accuracy``, the latter
+    two None in an empty bin.
     """
     figure = _figure(5, 5)
     accuracy, count = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     filled = [each for each in bins if each["count"]]
     points = [(each["confidence"], each["accuracy"]) for each in filled]
-    # Of a share p of n images one standard error is the root of p (1 - p) / n.
+    # The standard error of a share p of n images is the square root of p (1 - p) / n.
     x, y = np.reshape(points, (-1, 2)).T
     errors = np.sqrt(x * (1 - x) / [each["count"] for each in filled])
     accuracy.plot((0, 1), (0, 1), color="black", linewidth=0.8, linestyle=":")
@@ -137,9 +137,9 @@ def reliability_diagram(bins: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 
 def robustness(accuracies: Mapping[str, float], doubt: Mapping[str, Any], path: Path) -> None:
-    """Errors by corruption beside the share of non-digits that the threshold catches, by kind.
+    """Draws the errors by corruption, and the share of non-digits below the threshold by kind.
 
-    ``accuracies`` and ``doubt`` are as ``training.measure.robustness`` gives them.
+    ``accuracies`` and ``doubt`` come from ``training.measure.robustness``.
     """
     kinds = doubt["kinds"]
     figure = _figure(9.5, 0.8 + 0.27 * max(len(accuracies), len(kinds)))
@@ -156,7 +156,7 @@ def robustness(accuracies: Mapping[str, float], doubt: Mapping[str, Any], path: 
 
 
 def _bars(axes: Axes, shares: Mapping[str, float], colors: Sequence[str]) -> None:
-    """A bar for each share, with its name and its percentage, the first on top."""
+    """Draws a bar for each share, with name and percentage, the first on top."""
     places = range(len(shares))
     bars = axes.barh(places, [100 * share for share in shares.values()], color=colors)
     axes.bar_label(bars, fmt=" %.2f", fontsize=8)
@@ -180,7 +180,7 @@ def _curves(axes: Axes, epochs: Sequence[Mapping[str, Any]], name: str, scale: A
     ):
         values = [epoch.get(key) for epoch in epochs]
         if any(value is not None for value in values):
-            # A curve at 0 has no place on a logarithmic axis: it ends there.
+            # A logarithmic axis has no 0: the curve has a gap there.
             points = [np.nan if value is None else scale(value) or np.nan for value in values]
             axes.plot(numbers, points, color=color, label=label, marker=".", linewidth=1.2)
     axes.set_yscale("log")
@@ -193,7 +193,7 @@ def _curves(axes: Axes, epochs: Sequence[Mapping[str, Any]], name: str, scale: A
 
 
 def _percent(confidence: float) -> str:
-    """Rounded down: 100 % is said of nothing less."""
+    """Rounds down, so that 100 % means exactly 1."""
     return f"{np.floor(confidence * 1000) / 10:.1f} %"
 
 
@@ -204,5 +204,5 @@ def _figure(width_inches: float, height_inches: float) -> Figure:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    # The version of matplotlib is left out: it is in the card.
+    # Without the version of matplotlib, which would change the bytes.
     figure.savefig(path, format="png", metadata={"Software": None}, pil_kwargs={"optimize": True})

@@ -1,1 +1,1 @@
-"""The network and its fit."""
+"""Builds the network, fits it and keeps checkpoints."""

@@ -1,8 +1,8 @@
 """Batch normalisation of feature maps in one fused pass.
 
 Keras 3 computes mean, variance and result in separate passes over the batch, which takes as long
-as the convolutions do; TensorFlow's fused kernel does the same arithmetic (Ioffe and Szegedy
-2015) and is what makes bfloat16 worth its while.
+as the convolutions. TensorFlow's fused kernel does the same arithmetic (Ioffe and Szegedy 2015)
+in one pass; without it bfloat16 would save little.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-MOMENTUM = 0.95  # a run of three epochs has few hundred steps to learn the averages in
+MOMENTUM = 0.95  # a run of three epochs has only a few hundred steps to learn the averages
 
 
 class FusedBatchNormalization(layers.BatchNormalization):  # type: ignore[misc]
-    """``BatchNormalization`` of (n, height, width, channels), the same weights by name."""
+    """``BatchNormalization`` of (n, height, width, channels), with the same names of weights."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(momentum=MOMENTUM, **options)
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """The batch normalised by its own figures in training, by the averages otherwise."""
+        """Normalises by the batch's own statistics in training, and by the averages otherwise."""
         if not training:
             return super().call(inputs, training=False)
         outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
@@ -36,14 +36,14 @@ class FusedBatchNormalization(layers.BatchNormalization):  # type: ignore[misc]
 
 
 def refresh(model: keras.Model, batches: Iterable[Any]) -> None:
-    """Sets the averages of every normalisation to their mean over ``batches`` of images."""
+    """Sets the averages of every batch normalisation to their mean over ``batches`` of images."""
     normalisations = [each for each in model.layers if isinstance(each, layers.BatchNormalization)]
     averages = [
         average for each in normalisations for average in (each.moving_mean, each.moving_variance)
     ]
     momenta = [each.momentum for each in normalisations]
     for each in normalisations:
-        each.momentum = 0.0  # an average is then its last batch's figure
+        each.momentum = 0.0  # an average is then the statistic of the last batch
     step = tf.function(lambda images: model(images, training=True))
     sums, count = [0.0] * len(averages), 0
     for images in batches:

@@ -1,4 +1,4 @@
-"""Makes confidence mean what it says: one temperature, found on the images held out.
+"""Calibrates the probabilities with one temperature, chosen on the validation images.
 
 Guo et al. 2017, "On Calibration of Modern Neural Networks", https://arxiv.org/abs/1706.04599.
 """
@@ -16,9 +16,9 @@ TEMPERATURES = np.exp(np.linspace(np.log(0.25), np.log(4), 400))
 
 
 def calibrate(network: keras.Model, images: Images, labels: Labels) -> float:
-    """Divides the last layer by the temperature that fits ``labels`` best; gives it back.
+    """Divides the weights of the last layer by the temperature that fits ``labels`` (n,) best.
 
-    No digit's rank changes, and nothing is added to the network. 1 where there are no images.
+    That changes no digit's rank and adds no layer. Returns the temperature, 1 without images.
     """
     if not len(images):
         return 1.0
@@ -31,7 +31,7 @@ def calibrate(network: keras.Model, images: Images, labels: Labels) -> float:
 
 
 def _loss(logits: NDArray[np.float64], labels: Labels) -> float:
-    """Mean cross-entropy in nats."""
+    """Returns the mean cross-entropy in nats."""
     shifted = logits - logits.max(axis=1, keepdims=True)
     normaliser = np.log(np.exp(shifted).sum(axis=1))
     return float(np.mean(normaliser - shifted[np.arange(len(labels)), labels]))

@@ -1,13 +1,13 @@
-"""Where a run stands after each epoch, on disk, so that a run that was stopped can go on.
+"""Stores the state of a run after each epoch, so that an interrupted run can continue.
 
-Every run has a folder of its own, by default in the model repository, where no reader looks::
+Every run has its own folder, by default a hidden one in the model repository::
 
-    models/mnist/.checkpoints/<digest>/run.json         settings, data and packages of the run: all
-                                                        that decides its weights. The digest is
-                                                        that of this file's content
-    models/mnist/.checkpoints/<digest>/checkpoint.npz   the last epoch's state, replaced in one step
+    models/mnist/.checkpoints/<digest>/run.json         settings, data and packages, which together
+                                                        determine the weights; <digest> is the hash
+                                                        of this file
+    models/mnist/.checkpoints/<digest>/checkpoint.npz   the state after the last whole epoch
 
-It is gone once the run has published. The arrays are read without pickle.
+A run removes its folder when it has published. Nothing here reads pickle.
 """
 
 from __future__ import annotations
@@ -37,23 +37,23 @@ FOLDER = ".checkpoints"
 RUN, STATE = "run.json", "checkpoint.npz"
 PARTS = ("network", "optimizer", "clean", "best")
 PACKAGES = ("mnist-serve", "keras", "numpy", "tensorflow")
-MOST_TOLD = 4  # differences: more make no line
+MOST_LISTED = 4  # differences: more would not fit in a line
 
 Arrays = list[NDArray[Any]]
 Run = Mapping[str, Mapping[str, Any]]
 
 
 class CheckpointError(TrainingError):
-    """There is nothing to go on from, or no place to keep it; one line."""
+    """A checkpoint cannot be used or its folder cannot be made; one line says why."""
 
 
 @dataclass(slots=True)
 class State:
-    """A run at the end of an epoch: all that the next epoch depends on.
+    """Everything at the end of an epoch on which the next epoch depends.
 
-    ``network`` and ``optimizer`` are the values of all their variables in Keras' order, seeds of
-    dropout included; ``clean`` the weights after the first stage, empty before its end; ``best``
-    those of the stage's best epoch, empty without early stopping.
+    ``network`` and ``optimizer`` hold the values of all variables in Keras' order, with the seeds
+    of dropout. ``clean`` holds the weights at the end of the first stage, and is empty before that.
+    ``best`` holds those of the stage's best epoch, and is empty without early stopping.
     """
 
     history: History = field(default_factory=History)
@@ -64,9 +64,10 @@ class State:
 
 
 class Checkpoint:
-    """The checkpoint of one run; a block of it leaves its folder only if there is a state in it.
+    """The checkpoint of one run; its ``with`` block removes the folder if no state is in it.
 
-    ``data`` are the SHA-256 of the run's files by name; ``warn`` is told what could not be kept.
+    ``data`` maps the run's data files to their SHA-256. Calls ``warn`` with one line if a state
+    cannot be stored.
     """
 
     def __init__(
@@ -84,9 +85,9 @@ class Checkpoint:
         self.folder = root / hashlib.sha256(self._identity).hexdigest()[:16]
 
     def __enter__(self) -> Self:
-        """Makes the folder, and keeps other processes from the same run.
+        """Makes and locks the folder.
 
-        Raises :class:`CheckpointError` where that cannot be done, or another is at it.
+        Raises :class:`CheckpointError` if that fails, or another process runs the same training.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -94,8 +95,8 @@ class Checkpoint:
             if lock(self._held, wait=False) is False:
                 os.close(self._held)
                 raise CheckpointError(
-                    f"the same run is going on in another process, which keeps {self.folder}; "
-                    "wait for it, or give another --checkpoints"
+                    f"another process runs the same training and has locked {self.folder}; "
+                    "wait for it, or set another --checkpoints"
                 )
             sweep(self.folder)
             replace(self.folder / RUN, self._identity)
@@ -108,35 +109,35 @@ class Checkpoint:
         if not self.exists():
             self.remove()
         elif error and self._epochs:
-            error.add_note(f"the same command with --resume goes on after epoch {self._epochs}")
+            error.add_note(f"the same command with --resume continues after epoch {self._epochs}")
 
     def exists(self) -> bool:
-        """Whether a run like this was stopped."""
+        """Returns whether an interrupted run with the same settings and data left a state."""
         return (self.folder / STATE).exists()
 
     def load(self) -> State | None:
-        """The state of the run that was stopped; None where no such run was.
+        """Returns the state of the interrupted run; None if there is no interrupted run.
 
         Raises:
-            CheckpointError: the file is damaged, or only runs with other settings, data or
-                packages were stopped; it says which differ.
+            CheckpointError: the file is damaged, or there are only interrupted runs with other
+                settings, data or packages; it names the differences.
         """
         path = self.folder / STATE
         try:
             with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
                 state = _unpacked(arrays)
         except FileNotFoundError:
-            self._refuse_others()
+            self._reject_others()
             return None
-        except Exception as error:  # zipfile, zlib and NumPy fail in a dozen ways on damaged bytes
+        except Exception as error:  # zipfile, zlib and NumPy raise a dozen types
             raise CheckpointError(
-                f"{path} is damaged; leave --resume out to begin anew ({type(error).__name__})"
+                f"{path} is damaged; omit --resume to start again ({type(error).__name__})"
             ) from error
         self._epochs = len(state.history.epochs)
         return state
 
     def save(self, state: State) -> None:
-        """Replaces the state in one step. A disk that refuses costs the checkpoint, not the run."""
+        """Replaces the state in one step. If that fails it warns, and the run goes on."""
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, **_packed(state))
         try:
@@ -147,26 +148,25 @@ class Checkpoint:
             self._epochs = len(state.history.epochs)
 
     def remove(self) -> None:
-        """Removes the folder, and the folder of all checkpoints where this was the last."""
+        """Removes the folder, and the folder of all checkpoints if it is then empty."""
         self._epochs = 0
         shutil.rmtree(self.folder, ignore_errors=True)
         with suppress(OSError):
             self.folder.parent.rmdir()
 
-    def _refuse_others(self) -> None:
-        """Raises :class:`CheckpointError` where another run was stopped: likely that was meant."""
+    def _reject_others(self) -> None:
+        """Raises :class:`CheckpointError` if another run was interrupted: that may be meant."""
         others = []
         for path in sorted(self.folder.parent.glob(f"*/{STATE}")):
             with suppress(OSError, ValueError, AttributeError):
-                run = json.loads(path.with_name(RUN).read_bytes())
-                others.append(_differences(run, self._run))
+                others.append(_differences(json.loads(path.with_name(RUN).read_bytes()), self._run))
         if others:
             nearest = min(others, key=len)
-            told = "; ".join(nearest[:MOST_TOLD])
-            more = f" and {len(nearest) - MOST_TOLD} more" if len(nearest) > MOST_TOLD else ""
+            listed = "; ".join(nearest[:MOST_LISTED])
+            more = f" and {len(nearest) - MOST_LISTED} more" if len(nearest) > MOST_LISTED else ""
             raise CheckpointError(
-                f"--resume: no run like this was stopped, but one with {told}{more}; "
-                "leave --resume out to begin anew"
+                f"--resume: no run like this was interrupted, but one with {listed}{more}; "
+                "omit --resume to start again"
             )
 
 
@@ -179,27 +179,20 @@ def _packages() -> dict[str, str]:
 
 
 def place(models: Path) -> Path:
-    """Where checkpoints lie in a model repository."""
+    """Returns the folder of the checkpoints in a model repository."""
     return models / NAME / FOLDER
 
 
 def _differences(old: Run, new: Run) -> list[str]:
-    """What an old run had otherwise, each in a few words."""
+    """Describes each difference between two runs in a few words."""
     found = []
     for part in new:
-        then, now = old.get(part, {}), new[part]
-        for name in sorted({*then, *now}):
-            if then.get(name) == now.get(name):
-                continue
-            if part == "data":
-                found.append(f"other data in {name}")
-            else:
-                found.append(f"{name} {_said(then.get(name))}, not {_said(now.get(name))}")
+        for name in sorted({*old.get(part, {}), *new[part]}):
+            then, now = (json.dumps(run.get(part, {}).get(name)).strip('"') for run in (old, new))
+            if then != now:
+                both = f"{name} {then}, not {now}"
+                found.append(f"other data in {name}" if part == "data" else both)
     return found
-
-
-def _said(value: Any) -> str:
-    return json.dumps(value).strip('"')
 
 
 def _packed(state: State) -> dict[str, NDArray[Any]]:
@@ -215,7 +208,7 @@ def _unpacked(arrays: Mapping[str, NDArray[Any]]) -> State:
     head = json.loads(arrays["head"].tobytes())
     state = State(History.from_dict(head["history"]))
     for part in PARTS:
-        # Counted, because a damaged archive may have lost members without a trace.
+        # By count: a damaged archive can lack members without an error.
         names = (f"{part}.{index}" for index in range(head["counts"][part]))
         getattr(state, part).extend(arrays[name] for name in names)
     return state

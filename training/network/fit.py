@@ -1,7 +1,7 @@
-"""Fits the network to the training images; validation images steer, test images never come near.
+"""Fits the network to the training images; stops early by the validation images, if set.
 
-Everything random hangs on ``config.seed``: the split, the first weights, dropout, and for every
-epoch the order and the augmentation. The same seed gives the same weights on the same machine.
+``config.seed`` determines everything random: the validation split, the first weights, dropout, and
+for every epoch the order and the augmentation. On one machine, equal seeds give equal weights.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CPUINFO = Path("/proc/cpuinfo")  # of Linux
 
 
 def prepare(config: Config) -> None:
-    """Makes TensorFlow repeatable, in the arithmetic asked for. Comes before a model is built."""
+    """Makes TensorFlow deterministic and sets its arithmetic; call it before building a model."""
     keras.utils.set_random_seed(config.seed)
     tf.config.experimental.enable_op_determinism()
     keras.config.set_dtype_policy("mixed_bfloat16" if in_bfloat16(config.precision) else "float32")
@@ -45,15 +45,15 @@ def fit(
     """Trains ``model`` in place.
 
     Args:
-        on_batch: told after a step: its epoch, of how many; the step, of how many; the loss so far.
-        on_epoch: told after an epoch, and of how many it is.
-        checkpoint: where the run's state is kept after every epoch.
-        state: what :meth:`Checkpoint.load` gave, to go on from there: the weights are then the same
-            as those of a run that was never stopped.
+        on_batch: called after each step with epoch, epochs, step, steps and the mean loss so far.
+        on_epoch: called after each epoch with its figures and the number of epochs.
+        checkpoint: stores the run's state after every epoch.
+        state: from :meth:`Checkpoint.load`; the fit continues there and ends with the same weights
+            as a run without interruption.
 
     Raises:
-        FitError: the loss is no longer a number.
-        CheckpointError: the state is of another network.
+        FitError: the loss is not finite.
+        CheckpointError: the state belongs to another network.
     """
     recorder = Recorder(config, checkpoint, state, on_batch, on_epoch)
     if config.clean_epochs and not recorder.clean:
@@ -69,7 +69,7 @@ def fit(
 def _stage(
     model: keras.Model, config: Config, split: Split, recorder: Recorder, share: float
 ) -> None:
-    """Trains through one course of the learning rate, or through what is left of it."""
+    """Trains through one schedule of the learning rate, or through the rest of it."""
     steps = math.ceil(len(split.train_images) / config.batch_size)
     model.compile(
         optimizer=objective.optimizer(config, steps * config.epochs),
@@ -86,7 +86,7 @@ def _stage(
             steps_per_epoch=steps,
             validation_data=validation_batches(split),
             callbacks=[recorder],
-            shuffle=False,  # the batches are shuffled already
+            shuffle=False,  # training_batches shuffles
             verbose=0,
         )
     recorder.end_stage(model, share)
@@ -98,7 +98,7 @@ def _batches(split: Split, config: Config, done: int = 0) -> tf.data.Dataset:
 
 
 def _clean(config: Config) -> Config:
-    """The settings of the first stage: MNIST's digits alone, and those undamaged."""
+    """Returns the settings of the first stage, which learns undamaged digits of MNIST only."""
     others = ("wild", "corruption", "printed", "written", "non_digits")
     alone = dict.fromkeys(others, 0.0)
     stage = {"epochs": config.clean_epochs, "clean_epochs": 0, "clean_share": 0.0}
@@ -107,11 +107,11 @@ def _clean(config: Config) -> Config:
 
 
 def _blend(model: keras.Model, clean: Arrays, config: Config, split: Split) -> None:
-    """Mixes the weights of both stages, and learns the normalisation's averages anew.
+    """Mixes the weights of both stages, and computes the batch normalisation's averages again.
 
-    The second stage begins where the first ended, so that the nets between them are good too, and
-    better on clean digits than its end (Wortsman et al. 2022, "Robust fine-tuning of zero-shot
-    models", https://arxiv.org/abs/2109.01903).
+    The second stage starts from the weights of the first. Networks between the two are accurate
+    too, and more accurate on clean digits than the end of the second stage (Wortsman et al. 2022,
+    "Robust fine-tuning of zero-shot models", https://arxiv.org/abs/2109.01903).
     """
     pairs = zip(clean, model.get_weights(), strict=True)
     share = config.clean_share
@@ -121,7 +121,7 @@ def _blend(model: keras.Model, clean: Arrays, config: Config, split: Split) -> N
 
 
 def in_bfloat16(precision: Precision, cpuinfo: Path = CPUINFO) -> bool:
-    """Whether to compute in bfloat16: half the bytes, and on a CPU with it twice the products."""
+    """Returns whether to compute in bfloat16, which is twice as fast on a CPU that supports it."""
     if precision != "auto":
         return precision == "bfloat16"
     try:

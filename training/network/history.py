@@ -1,4 +1,4 @@
-"""What happened in a fit, epoch by epoch, in plain figures."""
+"""The figures of a fit, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Self
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """What one pass over the training images came to; times are seconds since the start."""
+    """The figures of one pass over the training images; times are seconds since the fit began."""
 
     epoch: int
     loss: float
@@ -24,12 +24,12 @@ class Epoch:
 
 @dataclass(slots=True)
 class History:
-    """The epochs in order, through all stages; ``seconds`` cover whatever the fit did.
+    """The epochs of all stages in order, and the duration of the whole fit.
 
-    ``clean_epochs`` of them were the first stage, 0 where there is one stage only. ``best_epoch``
-    is the last stage's whose weights were kept. ``kept`` are all whose weights are in those of the
-    version, each as its number (``epoch``) and its ``share``. ``run`` is the run's own name, in its
-    checkpoint as in the card of what it published.
+    ``clean_epochs`` counts those of the first stage, 0 if there is only one stage. ``best_epoch``
+    is the epoch of the last stage whose weights the run kept. ``kept`` lists every epoch whose
+    weights are part of the final ones: its number (``epoch``) and its ``share``. ``run`` names the
+    run, in its checkpoint and in the card of the version that it published.
     """
 
     epochs: list[Epoch] = field(default_factory=list)
@@ -41,17 +41,17 @@ class History:
     run: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def as_dict(self) -> dict[str, Any]:
-        """As the card keeps it."""
+        """Returns the form that the card has."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
-        """The history that :meth:`as_dict` gave."""
+        """Returns the history from the form of :meth:`as_dict`."""
         return cls(**{**plain, "epochs": [Epoch(**epoch) for epoch in plain["epochs"]]})
 
 
 def kept_in_words(kept: Sequence[Mapping[str, float]]) -> str:
-    """``epoch 9``, or ``30 % of epoch 11 and 70 % of epoch 20``."""
+    """Returns ``epoch 9``, or ``30 % of epoch 11 and 70 % of epoch 20``."""
     if len(kept) == 1:
         return f"epoch {kept[0]['epoch']}"
     return " and ".join(f"{100 * each['share']:.3g} % of epoch {each['epoch']}" for each in kept)

@@ -1,8 +1,8 @@
-"""Muon for convolutions: momentum whose matrix is made orthogonal before the step.
+"""Muon for convolutions: makes the momentum's matrix orthogonal before each step.
 
 Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks",
-https://kellerjordan.github.io/posts/muon. Keras' own leaves kernels of convolutions to Adam;
-here each is read as the matrix (height * width * input channels, output channels).
+https://kellerjordan.github.io/posts/muon. Keras' Muon leaves kernels of convolutions to Adam; this
+one treats each as the matrix (height * width * input channels, output channels).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from keras import ops
 class Muon(keras.optimizers.Muon):  # type: ignore[misc]
     """Muon on the kernels of hidden layers, Adam on the rest.
 
-    The rest is the first layer, whose matrix has one input channel, the last one, named
-    ``logits``, and every vector. Vectors have no weight decay.
+    The rest is the first layer, which has one input channel, the last layer, ``logits``, and every
+    vector. Vectors have no weight decay.
     """
 
     def __init__(self, learning_rate: Any, weight_decay: float | None) -> None:
@@ -36,11 +36,11 @@ class Muon(keras.optimizers.Muon):  # type: ignore[misc]
         return bool(super()._should_use_adamw(variable))
 
     def zeropower_via_newtonschulz5(self, x: Any, steps: int) -> Any:
-        """The nearest orthogonal matrix to a kernel, in the kernel's shape."""
+        """Returns the orthogonal matrix nearest to a kernel, in the kernel's shape."""
         matrix = ops.reshape(x, (-1, x.shape[-1]))
         return ops.reshape(super().zeropower_via_newtonschulz5(matrix, steps), x.shape)
 
     def lr_adjust(self, x: Any) -> Any:
-        """The update scaled so that Adam's learning rates fit (Liu et al. 2025)."""
+        """Scales the update so that learning rates of Adam fit (Liu et al. 2025)."""
         outputs = x.shape[-1]
         return x * (math.sqrt(max(outputs, math.prod(x.shape) // outputs)) * self.rms_rate)

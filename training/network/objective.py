@@ -1,4 +1,4 @@
-"""What a fit minimises, and by which steps: loss, optimizer, learning rate."""
+"""The loss that a fit minimises, its optimizer and its learning rate."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from training.config import Config
 from training.network.architectures import CLASSES
 from training.network.muon import Muon
 
-NO_DIGIT = 0.11  # the largest probability of a target that prefers no digit, and a little
+NO_DIGIT = 0.11  # above the largest probability in the target of a non-digit, 0.1
 
 
 def optimizer(config: Config, steps: int) -> keras.optimizers.Optimizer:
-    """The update rule, with its learning rate over ``steps`` steps.
+    """Returns the optimizer, with its learning rate over ``steps`` steps.
 
-    Weight decay is decoupled from the gradient for all of them (Loshchilov and Hutter 2019,
-    "Decoupled Weight Decay Regularization"); with adam that is AdamW.
+    Weight decay is decoupled from the gradient (Loshchilov and Hutter 2019, "Decoupled Weight
+    Decay Regularization"), so that adam is AdamW.
     """
     settings = {
         "learning_rate": schedule(config, steps),
@@ -39,7 +39,7 @@ def optimizer(config: Config, steps: int) -> keras.optimizers.Optimizer:
 
 
 def schedule(config: Config, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    """The learning rate over ``steps`` steps.
+    """Returns the learning rate over ``steps`` steps.
 
     One-cycle: Smith and Topin 2017, "Super-Convergence", https://arxiv.org/abs/1708.07120.
     """
@@ -59,10 +59,10 @@ def schedule(config: Config, steps: int) -> float | keras.optimizers.schedules.L
 
 
 def loss(config: Config) -> Callable[[Any, Any], Any]:
-    """The loss of labels (b,) 0..9, or of targets (b, 10), against logits (b, 10).
+    """Returns the loss of logits (b, 10) against labels (b,) 0..9 or targets (b, 10).
 
-    Cross-entropy in nats, or the mean squared error of the probabilities, against labels of which
-    a share may be spread evenly (Szegedy et al. 2016, "Rethinking the Inception Architecture").
+    It is the cross-entropy in nats or the mean squared error of the probabilities, after label
+    smoothing (Szegedy et al. 2016, "Rethinking the Inception Architecture").
     """
     smoothing = config.label_smoothing
 
@@ -78,7 +78,7 @@ def loss(config: Config) -> Callable[[Any, Any], Any]:
 
 
 class DigitAccuracy(keras.metrics.Mean):  # type: ignore[misc]
-    """The share of digits that are recognised; what is no digit does not count."""
+    """The share of digits that the network classifies correctly; non-digits do not count."""
 
     def __init__(self) -> None:
         super().__init__(name="accuracy")
@@ -91,7 +91,7 @@ class DigitAccuracy(keras.metrics.Mean):  # type: ignore[misc]
 
 
 def targets(labels: Any) -> Any:
-    """Labels (b,) or (b, 1) as one-hot rows; targets (b, 10) as they are."""
+    """Returns labels (b,) or (b, 1) as one-hot rows, and targets (b, 10) unchanged."""
     if len(labels.shape) == 2 and labels.shape[-1] == CLASSES:
         return labels
     return ops.one_hot(ops.cast(ops.reshape(labels, (-1,)), "int32"), CLASSES)

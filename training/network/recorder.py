@@ -1,4 +1,4 @@
-"""Follows a fit: its history, its best weights, and a checkpoint after every epoch."""
+"""Records a fit: its history, its best weights, and a checkpoint after every epoch."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ OnEpoch = Callable[[Epoch, int], None]
 
 
 class FitError(TrainingError):
-    """Training that came to nothing; one line."""
+    """The fit diverged; one line."""
 
 
 class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
-    """Follows a run through its stages, and on from where another process was stopped.
+    """Records the stages of a fit, also of one that continues an interrupted run.
 
-    Tells those who watch, ends a stage that gets no better and a run that has diverged.
+    It calls ``on_batch`` and ``on_epoch``, ends a stage whose validation loss no longer falls, and
+    raises when the loss is not finite.
     """
 
     def __init__(
@@ -48,11 +49,11 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
 
     @property
     def clean(self) -> Arrays:
-        """The weights after the first stage; empty before its end."""
+        """The weights at the end of the first stage; empty before that."""
         return self._state.clean
 
     def begin_stage(self, model: keras.Model) -> int:
-        """How many epochs of this stage are behind ``model``, which is as it was after them."""
+        """Restores the state into ``model`` and returns how many epochs of this stage are done."""
         if self._resumed:
             model.optimizer.build(model.trainable_variables)
             _assign(model.variables, self._state.network)
@@ -61,12 +62,12 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         return len(self._stage())
 
     def goes_on(self) -> bool:
-        """Whether the last epochs of the stage leave hope for a better one."""
+        """Returns whether early stopping lets the stage continue."""
         stage = self._stage()
         return not (self._patience and stage and len(stage) - 1 - _best(stage) >= self._patience)
 
     def end_stage(self, model: keras.Model, share: float) -> None:
-        """Puts the best weights into ``model``; a share of them is what the run will keep."""
+        """Puts the best weights into ``model``; the final weights contain ``share`` of them."""
         history, stage = self.history, self._stage()
         if self._state.best:
             model.set_weights(self._state.best)
@@ -76,36 +77,36 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
             history.kept.append({"epoch": history.best_epoch, "share": round(share, 6)})
 
     def next_stage(self, clean: Arrays) -> None:
-        """The first stage has ended with these weights."""
+        """Ends the first stage with the weights ``clean``."""
         self._state.clean, self._state.best = clean, []
         self.history.clean_epochs = len(self.history.epochs)
 
     def stop_clocks(self) -> None:
-        """Counts what was done until now."""
+        """Updates the durations in the history."""
         self.history.seconds = round(time.perf_counter() - self._began, 3)
         self.history.cpu_seconds = round(time.process_time() - self._cpu_began, 3)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Counts on through the stages, where Keras begins anew."""
+        """Counts epochs across stages; Keras starts again at 0 in each."""
         self._epoch = len(self.history.epochs) + 1
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Tells of the step."""
+        """Calls ``on_batch``."""
         if self._on_batch and logs:
             self._on_batch(self._epoch, self._epochs, batch + 1, self.params["steps"], logs["loss"])
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Keeps the epoch, then tells of it. Raises :class:`FitError` where the loss is lost."""
+        """Records and saves the epoch. Raises :class:`FitError` if the loss is not finite."""
         logs = logs or {}
         if not math.isfinite(logs["loss"]):
             self._diverged(logs["loss"])
         self.stop_clocks()
         entry = Epoch(
             epoch=self._epoch,
-            loss=float(logs["loss"]),
-            accuracy=float(logs["accuracy"]),
-            validation_loss=_optional(logs.get("val_loss")),
-            validation_accuracy=_optional(logs.get("val_accuracy")),
+            loss=logs["loss"],
+            accuracy=logs["accuracy"],
+            validation_loss=logs.get("val_loss"),
+            validation_accuracy=logs.get("val_accuracy"),
             learning_rate=float(ops.convert_to_tensor(self.model.optimizer.learning_rate)),
             seconds=self.history.seconds,
             cpu_seconds=self.history.cpu_seconds,
@@ -114,30 +115,27 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         if self._patience and _best(self._stage()) == len(self._stage()) - 1:
             self._state.best = self.model.get_weights()
         self.model.stop_training = not self.goes_on()
-        self._save()
+        if self._checkpoint:
+            self._state.network = [each.numpy() for each in self.model.variables]
+            self._state.optimizer = [each.numpy() for each in self.model.optimizer.variables]
+            self._checkpoint.save(self._state)
         if self._on_epoch:
             self._on_epoch(entry, self._epochs)
 
     def _stage(self) -> Sequence[Epoch]:
         return self.history.epochs[self.history.clean_epochs :]
 
-    def _save(self) -> None:
-        if self._checkpoint:
-            self._state.network = [each.numpy() for each in self.model.variables]
-            self._state.optimizer = [each.numpy() for each in self.model.optimizer.variables]
-            self._checkpoint.save(self._state)
-
     def _diverged(self, loss: float) -> None:
         if self._checkpoint:
-            self._checkpoint.remove()  # it would lead here again
+            self._checkpoint.remove()  # a resumed run would diverge again
         raise FitError(
-            f"the loss is {loss} after epoch {self._epoch}: training has diverged; "
+            f"the loss is {loss} after epoch {self._epoch}: the fit has diverged; "
             "a lower learning rate may help"
         )
 
 
 def _best(epochs: Sequence[Epoch]) -> int:
-    """The first with the lowest validation loss."""
+    """Returns the index of the first epoch with the lowest validation loss."""
     losses = [math.inf if e.validation_loss is None else e.validation_loss for e in epochs]
     return losses.index(min(losses))
 
@@ -145,11 +143,7 @@ def _best(epochs: Sequence[Epoch]) -> int:
 def _assign(variables: Sequence[Any], values: Arrays) -> None:
     if [tuple(each.shape) for each in variables] != [each.shape for each in values]:
         raise CheckpointError(
-            "the checkpoint is of another network; leave --resume out to begin anew"
+            "the checkpoint belongs to another network; omit --resume to start again"
         )
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
-
-
-def _optional(value: float | None) -> float | None:
-    return None if value is None else float(value)

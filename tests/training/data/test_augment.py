@@ -23,7 +23,7 @@ def centre(images: NDArray[np.uint8]) -> NDArray[np.float64]:
     return np.stack([weights.sum(axis=2) @ rows, weights.sum(axis=1) @ rows], axis=1)
 
 
-def test_without_any_knob_the_images_are_the_same_bits() -> None:
+def test_without_settings_the_images_keep_their_bits() -> None:
     images = few().train_images
     moved = change(images)
     assert moved.dtype == np.uint8
@@ -31,14 +31,14 @@ def test_without_any_knob_the_images_are_the_same_bits() -> None:
 
 
 @pytest.mark.parametrize("knob", ["shift", "rotation", "scale", "shear", "elastic"])
-def test_each_knob_changes_images_each_by_its_own_draw(knob: str) -> None:
+def test_each_setting_changes_every_image_by_its_own_amount(knob: str) -> None:
     same = np.repeat(few().train_images[:1], 50, axis=0)
     knobs: dict[str, Any] = {knob: 0.5}
     moved = change(same, **knobs)
     assert len(np.unique(moved.reshape(50, -1), axis=0)) > 40
 
 
-def test_the_same_seed_draws_the_same_changes_and_another_does_not() -> None:
+def test_equal_seeds_give_equal_changes_and_other_seeds_do_not() -> None:
     images = few().train_images
     knobs: dict[str, Any] = {
         "shift": 2.0,
@@ -74,7 +74,7 @@ def test_turning_stretching_and_slanting_leave_the_centre_where_it_is(
     assert (moved != box).any(axis=(1, 2)).mean() > 0.9
 
 
-def test_bends_move_neighbours_alike_and_what_is_far_apart_each_its_own_way() -> None:
+def test_elastic_moves_neighbours_alike_and_distant_pixels_independently() -> None:
     def offsets(row: int, column: int) -> NDArray[np.float64]:
         dots = np.zeros((400, 28, 28), np.uint8)
         dots[:, row : row + 3, column : column + 3] = 200

@@ -22,7 +22,7 @@ def ink(images: NDArray[np.float32]) -> Any:
     return images.sum(axis=(1, 2))
 
 
-def test_every_kind_keeps_the_form_and_changes_every_image_the_same_way_again() -> None:
+def test_every_kind_keeps_the_shape_changes_every_image_and_is_repeatable() -> None:
     from training.data import corrupt
 
     for kind in corrupt.KINDS:

@@ -5,16 +5,18 @@ import io
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tests.training.digits import NAMES, few, idx_bytes, write_folder
 from training.data import loading
 from training.data.loading import DataError, load, split
 
 
-def test_mnist_comes_along_whole() -> None:
+def test_the_package_contains_all_of_mnist() -> None:
     mnist = load()
     assert mnist.train_images.shape == (60_000, 28, 28)
     assert mnist.test_images.shape == (10_000, 28, 28)
@@ -26,7 +28,7 @@ def test_mnist_comes_along_whole() -> None:
     assert len(mnist.hashes) == 4
 
 
-def test_a_changed_byte_in_mnists_own_files_is_noticed(
+def test_a_changed_byte_in_a_file_of_mnist_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even where the file is still a good IDX file."""
@@ -75,106 +77,59 @@ def test_an_npz_is_read_under_both_spellings(tmp_path: Path, names: tuple[str, .
     assert list(dataset.hashes) == ["digits.npz"]
 
 
-def cut(content: bytes) -> bytes:
-    return content[:-1]
-
-
-def append(content: bytes) -> bytes:
-    return content + b"\0"
-
-
-def wrong_magic(content: bytes) -> bytes:
-    return b"\x13\x37" + content[2:]
-
-
-def zipped_and_cut(content: bytes) -> bytes:
-    return gzip.compress(content)[:-9]
-
-
-def one_less(_: bytes) -> bytes:
-    return idx_bytes(few().train_labels[:-1])
-
-
-def a_ten(_: bytes) -> bytes:
+def label_ten() -> NDArray[np.integer]:
     labels = few().train_labels.copy()
     labels[3] = 10
-    return idx_bytes(labels)
-
-
-def too_large(_: bytes) -> bytes:
-    return idx_bytes(np.zeros((400, 32, 32), np.uint8))
-
-
-def labels_instead(_: bytes) -> bytes:
-    return idx_bytes(few().train_labels)
-
-
-def empty(_: bytes) -> bytes:
-    return idx_bytes(np.zeros((0, 28, 28), np.uint8))
-
-
-def scaled(_: bytes) -> bytes:
-    return idx_bytes((few().train_images > 100).astype(np.uint8))
+    return labels
 
 
 @pytest.mark.parametrize(
     ("field", "damage", "message"),
     [
-        ("train_images", cut, "cut short"),
-        ("test_labels", cut, "cut short"),
-        ("train_images", append, "data after its end"),
-        ("test_images", wrong_magic, "magic number"),
-        ("train_images", zipped_and_cut, "gzip"),
-        ("train_labels", one_less, "399 labels for 400 images"),
-        ("train_labels", a_ten, "label 3: is 10"),
-        ("train_images", too_large, r"\[400, 32, 32\]"),
-        ("train_images", labels_instead, r"\[400\]"),
-        ("train_images", empty, "no images"),
-        ("train_images", scaled, "looks scaled to 0..1"),
+        ("train_images", lambda content: content[:-1], "cut short"),
+        ("test_labels", lambda content: content[:-1], "cut short"),
+        ("train_images", lambda content: content + b"\0", "data after its end"),
+        ("test_images", lambda content: b"\x13\x37" + content[2:], "magic number"),
+        ("train_images", lambda content: gzip.compress(content)[:-9], "gzip"),
+        ("train_labels", few().train_labels[:-1], "399 labels for 400 images"),
+        ("train_labels", label_ten(), "label 3: is 10"),
+        ("train_images", np.zeros((400, 32, 32)), r"\[400, 32, 32\]"),
+        ("train_images", few().train_labels, r"\[400\]"),
+        ("train_images", np.zeros((0, 28, 28)), "no images"),
+        ("train_images", few().train_images > 100, "looks scaled to 0..1"),
     ],
 )
 def test_a_damaged_file_is_named_in_one_line(
-    tmp_path: Path, field: str, damage: Callable[[bytes], bytes], message: str
+    tmp_path: Path, field: str, damage: Any, message: str
 ) -> None:
     write_folder(tmp_path, few())
     path = tmp_path / NAMES[field]
-    path.write_bytes(damage(path.read_bytes()))
+    content = damage(path.read_bytes()) if callable(damage) else idx_bytes(damage)
+    path.write_bytes(content)
     with pytest.raises(DataError, match=message) as caught:
         load(tmp_path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_what_is_missing_or_no_data_is_named(tmp_path: Path) -> None:
     write_folder(tmp_path, few())
     (tmp_path / NAMES["test_labels"]).unlink()
-    with pytest.raises(DataError, match="no t10k-labels-idx1-ubyte"):
-        load(tmp_path)
-
-
-def test_a_path_that_is_no_data_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="nowhere: no such data"):
-        load(tmp_path / "nowhere")
     (tmp_path / "digits.csv").write_text("1,2,3")
-    with pytest.raises(DataError, match=r"digits\.csv: neither a folder"):
-        load(tmp_path / "digits.csv")
-
-
-def test_a_path_that_the_system_refuses_is_named() -> None:
-    name = "x" * 300
-    with pytest.raises(DataError, match=f"^{name}: File name too long$"):
-        load(Path(name))
-
-
-def test_an_npz_without_an_array_says_which(tmp_path: Path) -> None:
-    path = tmp_path / "digits.npz"
-    np.savez(path, x_train=few().train_images, y_train=few().train_labels)
-    with pytest.raises(DataError, match=r"digits\.npz: holds no x_test \(or test_images\)"):
-        load(path)
+    np.savez(tmp_path / "digits.npz", x_train=few().train_images, y_train=few().train_labels)
+    for path, message in (
+        (tmp_path, "no t10k-labels-idx1-ubyte"),
+        (tmp_path / "nowhere", "nowhere: no such data"),
+        (tmp_path / "digits.csv", r"digits\.csv: neither a folder"),
+        (tmp_path / "digits.npz", r"digits\.npz: contains no x_test \(or test_images\)"),
+        (Path("x" * 300), "^x{300}: File name too long$"),
+    ):
+        with pytest.raises(DataError, match=message):
+            load(path)
 
 
 def test_nothing_is_unpickled(tmp_path: Path) -> None:
-    """An array of objects would run code on loading; it is refused by its header."""
+    """Unpickling an array of objects would run code; its header is enough to reject it."""
 
     class Trap:
         def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
@@ -200,7 +155,7 @@ def test_the_split_parts_the_training_images_and_leaves_none_out() -> None:
     assert len(parts.train_labels) == 300
 
 
-def test_the_split_hangs_on_the_seed() -> None:
+def test_the_split_depends_on_the_seed() -> None:
     first, again, other = (split(few(), 0.25, seed).validation_labels for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()

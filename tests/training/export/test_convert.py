@@ -1,4 +1,4 @@
-"""A Keras network becomes the contract's file, with nothing left to repair."""
+"""A Keras network becomes a file that the service loads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from training.export.verify import verify
 
 @pytest.fixture(scope="module")
 def network() -> Any:
-    """A small network with a layer of each kind that has given exporters trouble."""
+    """A small network with the kinds of layers that exporters have failed on."""
     keras = pytest.importorskip("keras")
     keras.utils.set_random_seed(1)
     layers, ops = keras.layers, keras.ops
@@ -50,7 +50,9 @@ def ends(values: Any) -> list[tuple[str, int, list[Any]]]:
     ]
 
 
-def test_the_file_has_the_contracts_ends_and_explicit_versions(exported: Path) -> None:
+def test_the_file_has_the_input_and_output_of_the_service_and_explicit_versions(
+    exported: Path,
+) -> None:
     model = onnx.load(exported)
     assert ends(model.graph.input) == [("image", TensorProto.UINT8, ["batch", 28, 28])]
     assert ends(model.graph.output) == [("probabilities", TensorProto.FLOAT, ["batch", 10])]
@@ -61,7 +63,7 @@ def test_the_file_has_the_contracts_ends_and_explicit_versions(exported: Path) -
     onnx.checker.check_model(model, full_check=True)
 
 
-def test_the_file_gives_the_networks_answers(network: Any, exported: Path) -> None:
+def test_the_file_returns_the_networks_probabilities(network: Any, exported: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (20, 28, 28), np.uint8)
     figures = verify(
         exported, lambda i: network.predict(i, verbose=0), images, np.zeros(20, np.int64)
@@ -69,7 +71,7 @@ def test_the_file_gives_the_networks_answers(network: Any, exported: Path) -> No
     assert figures.largest_difference <= 1e-5
 
 
-def test_the_exporter_says_nothing_of_its_own(
+def test_the_exporter_prints_nothing(
     network: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     convert.export(network, tmp_path / "model.onnx")
@@ -86,12 +88,12 @@ def test_what_cannot_be_exported_is_one_line(tmp_path: Path) -> None:
     assert not (tmp_path / "model.onnx").exists()
 
 
-def test_a_disk_that_is_full_is_told_as_such(network: Any) -> None:
+def test_a_full_disk_is_reported_as_such(network: Any) -> None:
     with pytest.raises(OSError, match="No space left on device"):
         convert.export(network, Path("/dev/full"))
 
 
-def test_a_stamp_changes_the_metadata_alone_and_is_read_by_the_service(tmp_path: Path) -> None:
+def test_a_stamp_changes_only_the_metadata_and_the_service_reads_it(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(tiny_model_bytes())
     stamp(path, {"created": "2026-01-01T00:00:00Z", "accuracy": "0.99"})
@@ -105,7 +107,7 @@ def test_a_stamp_changes_the_metadata_alone_and_is_read_by_the_service(tmp_path:
     assert model == onnx.load_from_string(tiny_model_bytes())
 
 
-def test_a_tensor_that_has_an_ends_name_makes_way() -> None:
+def test_a_tensor_with_the_name_of_an_input_or_output_is_renamed() -> None:
     model = onnx.load_from_string(tiny_model_bytes())
     graph = model.graph
     graph.input[0].name = graph.node[0].input[0] = "probabilities"
@@ -118,14 +120,14 @@ def test_a_tensor_that_has_an_ends_name_makes_way() -> None:
     assert (runtime.run(images) == wanted).all()
 
 
-def test_operators_outside_the_standard_set_are_refused() -> None:
+def test_operators_outside_the_standard_set_are_rejected() -> None:
     model = onnx.load_from_string(tiny_model_bytes())
     model.graph.node[-1].domain = "com.microsoft"
     with pytest.raises(ExportError, match=r"operators outside the standard set: com\.microsoft"):
         repair(model)
 
 
-def test_a_model_with_two_outputs_is_refused() -> None:
+def test_a_model_with_two_outputs_is_rejected() -> None:
     model = onnx.load_from_string(tiny_model_bytes())
     model.graph.output.append(helper.make_tensor_value_info("logits", TensorProto.FLOAT, [None]))
     with pytest.raises(ExportError, match="1 inputs and 2 outputs; want 1 and 1"):

@@ -1,4 +1,4 @@
-"""A network in 8 bits: standard operators, the same bits in every batch, as many digits right."""
+"""An int8 network has standard operators, equal bits in every batch, and the same accuracy."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Pair:
-    """A network trained for some seconds, its float32 file and that in 8 bits."""
+    """A network trained for some seconds, its float32 file and its int8 file."""
 
     network: Any
     parent: Path
@@ -67,7 +67,7 @@ def test_the_file_has_standard_operators_and_the_contracts_ends(pair: Pair) -> N
 
 
 def test_every_convolution_multiplies_bytes_by_seven_bit_weights(pair: Pair) -> None:
-    """Sixteen bits hold any two of those products, which is what some CPUs add at a time."""
+    """16 bits hold the sum of two such products, which some CPUs add at a time."""
     graph = onnx.load(pair.int8).graph
     made_by = {name: node for node in graph.node for name in node.output}
     constants = {entry.name: numpy_helper.to_array(entry) for entry in graph.initializer}
@@ -100,11 +100,11 @@ def in_batches(runtime: Runtime, images: Images, size: int) -> Any:
     return np.concatenate([runtime.run(images[n : n + size]) for n in range(0, len(images), size)])
 
 
-def test_it_is_proved_against_the_float32_file_and_that_against_the_network(pair: Pair) -> None:
+def test_it_is_verified_against_the_float32_file_and_that_against_the_network(pair: Pair) -> None:
     images, labels = TEST
     digits = [answers(path, images).argmax(axis=1) for path in (pair.int8, pair.parent)]
     assert all((read == labels).mean() > 0.6 for read in digits)
-    # A network this small loses more than is allowed to the true labels; to its own it loses none.
+    # On the true labels a network this small loses more than is allowed; on its own digits none.
     float32 = verify(pair.parent, lambda i: pair.network.predict(i, verbose=0), images, digits[0])
     proof = verify_int8(pair.int8, pair.parent, float32, images, digits[0])
     assert (proof.parent, float32.parent) == (float32, None)
@@ -122,14 +122,16 @@ def test_the_seed_draws_the_images_that_set_the_ranges(pair: Pair, tmp_path: Pat
     assert written(1) == pair.int8.read_bytes() != written(2)
 
 
-def test_what_has_no_convolution_is_refused(tmp_path: Path) -> None:
+def test_a_network_without_convolutions_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(QuantizeError, match="no convolution to quantise"):
         quantize(tiny_model_bytes(), tmp_path / "model.onnx", few().train_images, 0)
     assert not (tmp_path / "model.onnx").exists()
 
 
-def test_another_front_than_pixels_over_255_is_refused(pair: Pair, tmp_path: Path) -> None:
-    """A stranger's network may normalise its pixels otherwise; that would be lost."""
+def test_another_input_of_the_first_convolution_than_pixels_over_255_is_rejected(
+    pair: Pair, tmp_path: Path
+) -> None:
+    """Quantising would discard another normalisation of the pixels."""
     model = onnx.load(pair.parent)
     first = next(node for node in model.graph.node if node.op_type == "Conv")
     index = list(model.graph.node).index(first)
@@ -139,7 +141,7 @@ def test_another_front_than_pixels_over_255_is_refused(pair: Pair, tmp_path: Pat
         quantize(model.SerializeToString(), tmp_path / "m.onnx", few().train_images, 0)
 
 
-def test_it_says_nothing_of_its_own(
+def test_it_prints_and_logs_nothing(
     pair: Pair, tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     quantize(pair.parent.read_bytes(), tmp_path / "m.onnx", few().train_images, 0)

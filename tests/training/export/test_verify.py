@@ -1,4 +1,4 @@
-"""The proof passes for the same network and names the image where it does not."""
+"""Verification passes for the same network, and otherwise names the image."""
 
 from __future__ import annotations
 
@@ -96,8 +96,8 @@ def test_a_probability_beyond_the_tolerance_fails_though_the_digit_is_the_same(p
         verify(path, shifted(1.2e-5), IMAGES, np.zeros(40, np.int64))
 
 
-def test_a_tie_that_falls_the_other_way_fails_and_says_how_close_it_was(path: Path) -> None:
-    """A blank image has ten equal probabilities here: each within the tolerance, none the same."""
+def test_a_broken_tie_fails_and_reports_how_close_it_was(path: Path) -> None:
+    """A blank image has ten equal probabilities here; a tiny change picks another digit."""
 
     def tie(images: Images) -> Probabilities:
         probabilities = network(images)
@@ -109,14 +109,14 @@ def test_a_tie_that_falls_the_other_way_fails_and_says_how_close_it_was(path: Pa
 
 
 def test_a_network_that_has_diverged_fails(path: Path) -> None:
-    with pytest.raises(VerificationFailed, match="test image 0: the network's own answer is not"):
+    with pytest.raises(VerificationFailed, match="test image 0: the network's own output is not"):
         verify(path, lambda i: np.full((len(i), 10), np.nan, np.float32), IMAGES, np.zeros(40, int))
 
 
 def tiny_model_followed_by(
     *nodes: onnx.NodeProto, constants: Sequence[onnx.TensorProto] = ()
 ) -> bytes:
-    """The tiny model with more nodes, from its answer, called ``plain``, to ``probabilities``."""
+    """The tiny model with more nodes between its output, ``plain``, and ``probabilities``."""
     model = onnx.load_from_string(tiny_model_bytes(seed=1))
     model.graph.node[-1].output[0] = "plain"
     model.graph.node.extend(nodes)
@@ -126,22 +126,28 @@ def tiny_model_followed_by(
     return content
 
 
+def averaging_model() -> bytes:
+    """A model that mixes each row with the mean of its batch; a row alone stays as it is."""
+    axis = numpy_helper.from_array(np.array([0], np.int64), "axis")
+    average = helper.make_node("ReduceMean", ["plain", "axis"], ["average"], keepdims=1)
+    mean = helper.make_node("Mean", ["plain", "average"], ["probabilities"])
+    return tiny_model_followed_by(average, mean, constants=[axis])
+
+
 @pytest.fixture
 def coarse() -> bytes:
-    """The tiny network with few digits in its weights: its answers to some images are others."""
+    """The tiny network with rounded weights, which returns other digits for some images."""
     weights = np.random.default_rng(1).normal(0, 0.1, (784, 10)).astype(np.float32)
     return dense_model_bytes(np.round(weights, 1), np.zeros(10, np.float32))
 
 
-def test_a_coarser_file_may_lose_two_images_and_says_what_it_lost(
-    path: Path, coarse: bytes
-) -> None:
+def test_a_coarser_file_may_lose_two_images_and_reports_the_loss(path: Path, coarse: bytes) -> None:
     digits, others = (answers(model, IMAGES).argmax(axis=1) for model in (path, coarse))
     changed = np.flatnonzero(digits != others)
     assert len(changed) >= 3
 
-    def proved(lost: int) -> Verification:
-        """Labels by which the float32 file is right everywhere, but for what the other wins."""
+    def verified(lost: int) -> Verification:
+        """Verifies with labels by which int8 loses ``lost`` images and wins the other changes."""
         labels = others.copy()
         labels[changed[:lost]] = digits[changed[:lost]]
         parent = verify(path, network, IMAGES, labels)
@@ -150,10 +156,10 @@ def test_a_coarser_file_may_lose_two_images_and_says_what_it_lost(
     whole = len(changed)
     for lost in range(whole + 1):
         if lost - (whole - lost) > 2:
-            with pytest.raises(LessAccurate, match=r"in 8 bits .* fewer, allowed 0.02%$"):
-                proved(lost)
+            with pytest.raises(LessAccurate, match=r"int8 classifies .* fewer, allowed 0.02%$"):
+                verified(lost)
             continue
-        figures = proved(lost)
+        figures = verified(lost)
         assert figures.parent
         assert figures.accuracy == 1 - lost / 40
         assert figures.parent.accuracy == 1 - (whole - lost) / 40
@@ -165,10 +171,7 @@ def test_a_coarser_file_may_lose_two_images_and_says_what_it_lost(
 
 
 def test_a_coarser_file_whose_rows_see_each_other_fails(path: Path) -> None:
-    axis = numpy_helper.from_array(np.array([0], np.int64), "axis")
-    average = helper.make_node("ReduceMean", ["plain", "axis"], ["average"], keepdims=1)
-    mean = helper.make_node("Mean", ["plain", "average"], ["probabilities"])
-    model = tiny_model_followed_by(average, mean, constants=[axis])
+    model = averaging_model()
     labels = answers(path, IMAGES).argmax(axis=1)
     parent = verify(path, network, IMAGES, labels)
     with pytest.raises(VerificationFailed, match=r"image 0: digit . in batches of 2, alone"):
@@ -176,12 +179,8 @@ def test_a_coarser_file_whose_rows_see_each_other_fails(path: Path) -> None:
 
 
 def test_a_file_whose_rows_see_each_other_fails(tmp_path: Path) -> None:
-    """Each row is softened by the mean over the batch: alone it is itself."""
-    axis = numpy_helper.from_array(np.array([0], np.int64), "axis")
-    average = helper.make_node("ReduceMean", ["plain", "axis"], ["average"], keepdims=1)
-    mean = helper.make_node("Mean", ["plain", "average"], ["probabilities"])
     path = tmp_path / "model.onnx"
-    path.write_bytes(tiny_model_followed_by(average, mean, constants=[axis]))
+    path.write_bytes(averaging_model())
     with pytest.raises(VerificationFailed, match=r"image 0: digit . in batches of 2, alone"):
         check(path)
     alone = Runtime.load(path, provider="cpu")
@@ -193,7 +192,7 @@ def test_a_file_whose_rows_see_each_other_fails(tmp_path: Path) -> None:
         verify(path, row_by_row, IMAGES, np.zeros(40, np.int64))
 
 
-def test_a_file_that_gives_no_probabilities_fails(tmp_path: Path) -> None:
+def test_a_file_that_returns_no_probabilities_fails(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(tiny_model_followed_by(helper.make_node("Log", ["plain"], ["probabilities"])))
     with pytest.raises(VerificationFailed, match="the file does not serve: "):

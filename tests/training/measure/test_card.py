@@ -1,4 +1,4 @@
-"""A card tells a version's story in plain JSON, and the model file carries a short form."""
+"""A card is plain JSON, and the model file contains a short form of it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_figure_that_is_no_number_is_null() -> None:
     assert described(training=training)["training"] == {"epochs": [{"loss": None, "rate": None}]}
 
 
-def test_a_story_is_text_without_long_lists_and_without_times_that_differ_from_run_to_run() -> None:
+def test_the_short_form_has_no_long_lists_and_no_times_that_differ_from_run_to_run() -> None:
     told = story(described())
     assert told["architecture"] == "mlp"
     assert json.loads(told["test"]) == {"count": 10_000, "accuracy": 0.9781}
@@ -51,7 +51,7 @@ def test_a_story_is_text_without_long_lists_and_without_times_that_differ_from_r
     assert all(isinstance(value, str) for value in told.values())
 
 
-def test_a_story_leaves_out_the_times_of_the_float32_file_too() -> None:
+def test_the_short_form_has_no_times_of_the_float32_file() -> None:
     proof = {"passed": True, "milliseconds_per_run": {"1": 0.02}}
     told = story(described(verification={**proof, "parent": proof}))
     assert json.loads(told["verification"]) == {"passed": True, "parent": {"passed": True}}
@@ -64,6 +64,6 @@ def test_what_is_read_from_a_card_of_any_shape_is_there_or_not(junk: dict[str, A
     assert part(junk, "verification", "milliseconds_per_run") == {}
 
 
-def test_test_images_are_known_by_all_files_but_the_training_ones() -> None:
+def test_test_images_are_identified_by_all_files_but_the_training_ones() -> None:
     assert measured_on(described()) == {"t10k-images": "bb"}
     assert measured_on(described(data={"files": {"mnist.npz": "cc"}})) == {"mnist.npz": "cc"}

@@ -1,4 +1,4 @@
-"""The labels known to be wrong are those of MNIST's own test set, and nobody learns from them."""
+"""The labels known to be wrong are those of MNIST's test set."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.training.digits import few, mnist
 from training.measure.label_errors import LABELS, accuracy_without
 
 
-def test_they_are_fifteen_labels_of_the_test_set_as_it_comes() -> None:
+def test_they_are_fifteen_labels_of_the_test_set() -> None:
     assert len(LABELS) == 15
     assert mnist().test_labels[list(LABELS)].tolist() == list(LABELS.values())
 
@@ -23,7 +23,7 @@ def test_the_accuracy_without_them_neither_counts_nor_divides_by_them() -> None:
     assert accuracy_without(digits, labels) == 9984 / 9985
 
 
-def test_of_other_labels_nothing_is_known() -> None:
+def test_other_test_sets_have_no_known_label_errors() -> None:
     labels = few().test_labels
     assert accuracy_without(labels, labels) is None
     shuffled = np.roll(mnist().test_labels, 1)

@@ -1,4 +1,4 @@
-"""The pictures beside a card are small, the same for the same figures, and bear odd runs."""
+"""Plots are small, equal for equal figures, and work for unusual runs."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ def build(**knobs: Any) -> Any:
     return architectures.build(Config(**knobs))
 
 
-def test_every_architecture_that_can_be_asked_for_is_there() -> None:
+def test_every_architecture_of_the_settings_exists() -> None:
     from training.network.architectures import ARCHITECTURES
 
     assert set(ARCHITECTURES) == set(get_args(Architecture))
@@ -32,7 +32,7 @@ def test_the_recipes_networks_have_the_published_sizes(recipe: str, parameters: 
 
 
 @pytest.mark.parametrize("architecture", get_args(Architecture))
-def test_it_takes_bytes_and_gives_ten_logits(architecture: str) -> None:
+def test_it_maps_bytes_to_ten_logits(architecture: str) -> None:
     network = build(architecture=architecture)
     assert (network.input.name, network.input.dtype) == ("image", "uint8")
     assert network.input.shape == (None, 28, 28)
@@ -70,7 +70,7 @@ def test_every_activation_is_applied_to_the_hidden_layers(activation: str) -> No
     assert {layer.activation.__name__ for layer in hidden} == {activation}
 
 
-def test_the_knobs_of_the_layers_do_what_they_say() -> None:
+def test_the_settings_add_their_layers() -> None:
     def kinds(**knobs: Any) -> list[str]:
         network = build(architecture="mlp", hidden_units=(16, 8), **knobs)
         return [type(layer).__name__ for layer in network.layers]

@@ -25,7 +25,7 @@ def features(seed: int = 0) -> Any:
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_it_gives_what_keras_gives(training: bool) -> None:
+def test_it_computes_what_keras_computes(training: bool) -> None:
     ours, theirs = layers()
     expected = np.asarray(theirs(features(), training=training))
     np.testing.assert_allclose(ours(features(), training=training), expected, atol=1e-4)

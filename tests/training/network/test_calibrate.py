@@ -13,7 +13,7 @@ IMAGES = mnist().train_images[:2000]
 
 @pytest.fixture
 def network() -> Any:
-    """Untrained, with logits large enough to be sure of themselves."""
+    """Untrained, with large logits and so with confident probabilities."""
     from training.network import architectures
 
     built = architectures.build(Config(architecture="mlp"))

@@ -59,7 +59,7 @@ def test_weight_decay_shrinks_the_weights() -> None:
     assert sizes[1] < 0.95 * sizes[0]
 
 
-def test_the_history_tells_every_epoch_and_how_long_it_took() -> None:
+def test_the_history_has_every_epoch_and_its_duration() -> None:
     told = []
     steps = []
     from training.network import architectures, fit
@@ -102,7 +102,7 @@ def test_early_stopping_ends_the_run_and_keeps_the_best_epochs_weights() -> None
     assert (labels == parts().validation_labels).mean() == pytest.approx(kept, abs=1e-6)
 
 
-def test_a_run_that_diverges_says_so() -> None:
+def test_a_fit_that_diverges_is_an_error() -> None:
     from training.network.recorder import FitError
 
     with pytest.raises(FitError, match=r"the loss is (nan|inf) after epoch 1: .* learning rate"):
@@ -153,7 +153,7 @@ def fingerprint(network: Any) -> str:
 
 
 def test_the_same_seed_gives_the_same_weights() -> None:
-    """To the bit, with everything random in use: first weights, order, augmentation, dropout.
+    """Bit for bit, with everything random in use: first weights, order, augmentation, dropout.
 
     In this process, whatever ran before, and in a new one.
     """
@@ -187,10 +187,10 @@ def test_both_stages_in_bfloat16_give_the_same_weights_again(staged: tuple[Any, 
     assert fingerprint(run(small(**STAGES), parts())[0]) == fingerprint(first)
 
 
-def test_what_was_trained_in_bfloat16_is_exported_in_float32_and_proved(
+def test_a_network_trained_in_bfloat16_is_exported_and_verified_in_float32(
     staged: tuple[Any, Any], tmp_path: Path
 ) -> None:
-    """The published file computes what Keras does, to 1e-5, on real digits and the proof's own."""
+    """The published file agrees with Keras to 1e-5, on real digits and the probes."""
     from training.export import convert
     from training.network import architectures, evaluate
 

@@ -1,4 +1,4 @@
-"""What stopped runs keep is told of and can be removed; what a run that goes on keeps is not."""
+"""Checkpoints of interrupted runs are listed and can be removed; those of running ones are not."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def stop_two(root: Path) -> Path:
     return old
 
 
-def test_the_oldest_comes_first_and_one_line_says_what_to_do(tmp_path: Path) -> None:
+def test_the_oldest_comes_first_and_one_line_has_the_command_to_remove_them(tmp_path: Path) -> None:
     root = tmp_path / "checkpoints"
     old = stop_two(root)
     runs = kept(root)
@@ -39,7 +39,7 @@ def test_the_oldest_comes_first_and_one_line_says_what_to_do(tmp_path: Path) -> 
     assert summary(runs[:1]).startswith("1 interrupted run left ")
 
 
-def test_a_run_that_goes_on_is_not_told_of_and_keeps_its_own(tmp_path: Path) -> None:
+def test_a_running_one_is_not_listed_and_keeps_its_checkpoint(tmp_path: Path) -> None:
     stopped(tmp_path)
     with checkpoint(tmp_path, Config(seed=1)) as going_on:
         going_on.save(state())
@@ -50,7 +50,7 @@ def test_a_run_that_goes_on_is_not_told_of_and_keeps_its_own(tmp_path: Path) -> 
     assert not tmp_path.exists()
 
 
-def test_models_list_tells_of_them_and_prune_removes_them(
+def test_models_list_mentions_them_and_prune_removes_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = tiny_repository(tmp_path / "models")
@@ -59,7 +59,7 @@ def test_models_list_tells_of_them_and_prune_removes_them(
     assert models.main(["list", "--models", str(root)]) == 0
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith(
-        f"2 interrupted runs left 0.0 MiB in {checkpoints}, the oldest since 2026"
+        f"2 interrupted runs left 0.0 MiB in {checkpoints}, the oldest since 2026-09-21T"
     )
     assert models.main(["list", "--json", "--models", str(root)]) == 0
     oldest, _ = json.loads(capsys.readouterr().out)["stopped"]

@@ -30,7 +30,7 @@ def test_hidden_kernels_are_muons_and_the_first_the_last_and_vectors_adams() -> 
 
 
 def test_the_step_of_a_kernel_is_orthogonal() -> None:
-    """Read as a matrix of its outputs; Newton and Schulz come to about 1, not quite."""
+    """As a matrix of its outputs; the iteration of Newton and Schulz comes near 1."""
     gradient = np.random.default_rng(0).normal(size=(3, 3, 4, 8)).astype(np.float32)
     step = np.asarray(optimizer(network()).zeropower_via_newtonschulz5(gradient, 5))
     assert step.shape == gradient.shape
@@ -40,7 +40,7 @@ def test_the_step_of_a_kernel_is_orthogonal() -> None:
 
 
 def test_a_step_is_as_large_as_one_of_adam_is() -> None:
-    """About 0.2 of the rate a weight, whatever the kernel's shape (Liu et al. 2025)."""
+    """About 0.2 of the learning rate per weight, for any shape of kernel (Liu et al. 2025)."""
     muon = optimizer(network())
     for shape in ((3, 3, 4, 8), (10, 10, 8, 6), (3, 3, 2, 64)):
         gradient = np.random.default_rng(0).normal(size=shape).astype(np.float32)

@@ -1,4 +1,4 @@
-"""A fit that goes on after any of its epochs ends with the same weights, to the bit."""
+"""A fit that is resumed after any of its epochs ends with the same weights, bit for bit."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A run that was killed goes on, and ends with the same weights as one that was not.
+"""A killed run is resumed and ends with the same weights as an uninterrupted one.
 
-The runs are real ``train`` processes, ended by SIGKILL; what is compared is the
-published file's answers, to the bit.
+The runs are real ``train`` processes, ended by SIGKILL. The tests compare the probabilities of the
+published files bit for bit.
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ sys.exit(main(sys.argv[3:]))
 # Ends itself once the version is published: before it is champion, or before its checkpoint goes.
 KILLED_LATE = """
 import os, signal, sys
-from training import checkpoint, promote
+from training.network import checkpoint
+from training.registry import promote
 from training.__main__ import main
 
 def die(*_, **__):
@@ -148,7 +149,7 @@ def test_killed_in_both_stages_and_after_them_it_ends_with_the_same_file(staged:
         assert len(staged.checkpoints("killed")) == 1
     status, lines, err = staged.run("killed", "--resume", "--tensorboard", staged.folder / "logs")
     assert (status, err) == (0, "")
-    assert "resume    goes on after epoch 6" in lines
+    assert "resume    continues after epoch 6" in lines
     assert not [line for line in lines if line.startswith("fit       epoch")]
     np.testing.assert_array_equal(staged.answers("killed"), staged.answers("whole"))
 
@@ -176,8 +177,8 @@ def test_it_says_which_stage_learns_what_and_of_which_epochs_the_weights_are(
 ) -> None:
     fit = [line.removeprefix("fit       ") for line in staged.told if line.startswith("fit")]
     assert fit[0] == (
-        "3 epochs on clean digits, then 3 on damaged, printed and written digits "
-        "and on non-digits too"
+        "3 epochs on clean digits, then 3 that add damaged, printed and written digits "
+        "and non-digits"
     )
     assert [line.split("  ")[0] for line in fit[1:-1]] == [f"epoch {n}/6" for n in range(1, 7)]
     assert fit[-1].endswith("; kept 30 % of epoch 3 and 70 % of epoch 6")
@@ -190,7 +191,7 @@ def test_stopped_it_says_how_it_goes_on_and_with_other_settings_it_does_not(stag
         143,
         (
             "train: stopped by SIGTERM; nothing was published; "
-            "the same command with --resume goes on after epoch 2\n"
+            "the same command with --resume continues after epoch 2\n"
         ),
     )
     before = staged.checkpoints("other")
@@ -198,8 +199,8 @@ def test_stopped_it_says_how_it_goes_on_and_with_other_settings_it_does_not(stag
     assert (status, err) == (
         1,
         (
-            "train: --resume: no run like this was stopped, but one with epochs 3, not 4; "
-            "seed 0, not 3; leave --resume out to begin anew\n"
+            "train: --resume: no run like this was interrupted, but one with epochs 3, not 4; "
+            "seed 0, not 3; omit --resume to start again\n"
         ),
     )
     assert [line.split()[0] for line in lines] == ["data", "resume"]
@@ -216,7 +217,7 @@ def test_a_run_that_nobody_stopped_begins_and_its_checkpoints_may_lie_elsewhere(
     words = ("--architecture", "mlp", "--clean-share", "0", "--resume", "--checkpoints", folder)
     status, lines, err = staged.run("elsewhere", *words)
     assert (status, err) == (0, "")
-    assert "resume    no such run was stopped; from the beginning" in lines
+    assert "resume    no such run was interrupted; starting from the beginning" in lines
     assert not folder.exists()
 
 
@@ -231,7 +232,7 @@ def test_killed_once_it_has_published_it_does_not_publish_again(staged: Runs, be
     assert len(staged.checkpoints(before)) == 1
     status, lines, err = staged.run(before, *words, "--resume")
     assert (status, err) == (0, "")
-    assert [line.split()[0] for line in lines] == ["data", "resume", "resume", "promote"]
-    assert "it had published version 1 before it was stopped" in lines[2]
+    assert [line.split()[0] for line in lines] == ["data", "resume", "resume", "promote", "next"]
+    assert "the run had published version 1 before it was interrupted" in lines[2]
     assert (repository.versions(), repository.champion()) == ([1], 1)
     assert staged.checkpoints(before) == []

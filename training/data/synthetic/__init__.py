@@ -1,11 +1,10 @@
-"""Pictures beside MNIST's: digits printed and of other hands, and what is no digit at all.
+"""Draws images that MNIST lacks: printed digits, digits in other handwriting, and non-digits.
 
-Drawn from fonts that come with matplotlib and Pillow, from strokes and random numbers, and from
-MNIST's own digits: the same seed gives the same pictures. Digits are learnt as the digits they
-are. Non-digits are learnt as "any digit is as likely": the network's confidence then tells
-them from digits, and needs no second output for it.
+The sources are the fonts of matplotlib and Pillow, strokes, random numbers and MNIST's own digits.
+Equal seeds give equal images. The target of a non-digit is the same probability for every digit,
+so that a low confidence marks a non-digit and the network needs no second output.
 
-What looks like a digit is left out everywhere: a circle is a zero, one line is a one.
+No kind of non-digit looks like a digit: a circle would be a 0, a single line a 1.
 """
 
 from __future__ import annotations
@@ -29,27 +28,27 @@ SHARES = {
     "noise": 0.02,
     "flat fields": 0.01,
 }
-"""Of each kind of non-digit among those that are learnt, chosen on validation images."""
+"""The share of each kind of non-digit in training, chosen on validation images."""
 
 
 def printed_digits(fonts: tuple[str, ...] = FONTS) -> tuple[Images, NDArray[np.int64]]:
-    """One picture of each digit in each font, (n, 28, 28) uint8, and their digits (n,)."""
+    """Returns an image of each digit in each font, (n, 28, 28) uint8, and the labels (n,)."""
     return glyphs(DIGITS, fonts), np.tile(np.arange(10), len(fonts))
 
 
 def written_digits(seed: int, count: int = 10_000) -> tuple[Images, NDArray[np.int64]]:
-    """Digits as strokes of hands that MNIST has few of, (count, 28, 28) uint8, and (count,)."""
+    """Returns digits in handwriting that is rare in MNIST, (count, 28, 28) uint8, and labels."""
     return strokes.written_digits(count, np.random.default_rng(seed))
 
 
 def non_digits(digits: Images, seed: int, count: int = 10_000) -> Images:
-    """Every kind by its share, (count, 28, 28); ``digits`` (n, 28, 28) are what is put together."""
+    """Returns all kinds by their shares, (count, 28, 28); pairs ``digits`` (n, 28, 28)."""
     counts = {kind: round(share * count) for kind, share in SHARES.items()}
     return np.concatenate(list(_draw(digits, np.random.default_rng(seed), counts).values()))
 
 
 def kinds(digits: Images, random: np.random.Generator, count: int) -> dict[str, Images]:
-    """``count`` pictures of every kind of non-digit, (count, 28, 28) uint8 each."""
+    """Returns ``count`` images of every kind of non-digit, (count, 28, 28) uint8 each."""
     return _draw(digits, random, dict.fromkeys(SHARES, count))
 
 

@@ -1,4 +1,4 @@
-"""Digits side by side: each is a digit, together they are none."""
+"""Non-digits made of several digits side by side."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ NEAR, FAR = 5, 9  # pixels from the middle
 
 
 def two(digits: Images, count: int, random: np.random.Generator) -> Images:
-    """Two of ``digits`` (n, 28, 28) side by side, (count, 28, 28).
+    """Draws two of ``digits`` (n, 28, 28) side by side, (count, 28, 28).
 
-    Half of them as large as they are, what leaves the field being lost; half brought to MNIST's
-    form, as a number is that nobody has cut into digits.
+    Half of the pairs keep their size and are cropped to the field. The other half is scaled to
+    MNIST's normal form, like a number that nobody has split into digits.
     """
     pictures = []
     for index in range(count):
@@ -26,15 +26,17 @@ def two(digits: Images, count: int, random: np.random.Generator) -> Images:
         if index % 2:
             pictures.append(normal_form(Image.fromarray(wide)))
         else:
-            left = SIDE // 2 + apart[0]  # of the canvas's margin and the first digit's way
+            left = (
+                SIDE // 2 + apart[0]
+            )  # the margin, and the first digit's distance from the middle
             pictures.append(wide[SIDE : 2 * SIDE, left : left + SIDE])
     return np.stack(pictures)
 
 
 def side_by_side(digits: Images, down: NDArray[np.integer], apart: int) -> Images:
-    """Digits (k, 28, 28), each ``apart`` pixels right of the one before, ``down`` (k,) lower.
+    """Draws digits (k, 28, 28), each ``apart`` pixels right of the last and ``down`` (k,) lower.
 
-    On a canvas of three digits' height, half a digit of margin left and right.
+    The canvas is three digits high and has margins of half a digit left and right.
     """
     canvas = np.zeros((3 * SIDE, 2 * SIDE + apart * (len(digits) - 1)), np.uint8)
     for index, (digit, lower) in enumerate(zip(digits, down, strict=True)):

@@ -1,4 +1,4 @@
-"""Fields without any drawing: textures, noise, one level."""
+"""Non-digits without strokes: textures, noise and flat fields."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from service.types import Images
 
 
 def textures(count: int, random: np.random.Generator) -> Images:
-    """Waves, checks, ramps and clouds, of any direction, size and contrast."""
+    """Draws waves, checks, ramps and clouds of random direction, size and contrast."""
     y, x = np.mgrid[:28, :28].astype(np.float32)
     fields = []
     for index in range(count):
@@ -36,7 +36,7 @@ def textures(count: int, random: np.random.Generator) -> Images:
 
 
 def noise(count: int, random: np.random.Generator) -> Images:
-    """Even, normal and sparse noise, and clouds of it."""
+    """Draws uniform, normal, sparse and blurred noise."""
     fields: list[NDArray[np.floating]] = []
     for index in range(count):
         even = random.random((28, 28), np.float32)
@@ -58,7 +58,7 @@ def noise(count: int, random: np.random.Generator) -> Images:
 
 
 def flat(count: int, random: np.random.Generator) -> Images:
-    """Fields of one level, a third of them blank, half of them a little noisy."""
+    """Draws fields of one level: a third of them blank, half of them slightly noisy."""
     level = random.random((count, 1, 1)) * (random.random((count, 1, 1)) > 0.3)
     grain = random.normal(0, 0.008, (count, 28, 28)) * (random.random((count, 1, 1)) > 0.5)
     return _bytes(level + grain)

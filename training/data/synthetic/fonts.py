@@ -1,4 +1,4 @@
-"""Characters of the fonts that come with matplotlib and Pillow, in MNIST's form."""
+"""Draws characters of the fonts of matplotlib and Pillow in MNIST's normal form."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from service.types import Images
 
-# Of matplotlib's folder; the last is Pillow's own (Aileron), thrice: its 1 is the rarest kind.
+# Files of matplotlib; "" is Pillow's own font (Aileron), three times because its 1 is rare.
 FONTS = (
     *("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique"),
     *("DejaVuSansMono", "DejaVuSansMono-Bold", "DejaVuSansMono-Oblique"),
@@ -19,25 +19,25 @@ FONTS = (
     *("cmb10", "cmr10", "cmti10"),
     *("", "", ""),
 )
-# Never trained on: three designs of which nothing is, and a new cut of three of which other cuts
-# are. cmmi10 has old-style figures.
+# Never trained on: three new typefaces, and a new style of three typefaces whose other styles are
+# trained on. cmmi10 has old-style figures.
 FONTS_HELD_OUT = (
     *("cmss10", "cmtt10", "cmmi10"),
     *("DejaVuSans-BoldOblique", "DejaVuSansMono-BoldOblique", "DejaVuSerif-BoldItalic"),
 )
 LOOK_ALIKES = "bBDgIloOqsSzZ"
-"""Written like a 6, 8, 0, 9, 1, 1, 0, 0, 9, 5, 5, 2 and 2: not even a person could tell."""
+"""Look like a 6, 8, 0, 9, 1, 1, 0, 0, 9, 5, 5, 2 and 2, also to people; never drawn."""
 LETTERS = "ACEFGHKMNPQRTUVWXYacdefhikmnprtuvwxyjJL@#%&?+*=$"
-# Of Greek and Armenian what is a Latin letter is left out, and what is like a digit: a 0 (theta,
-# omicron), 3 (xi), 4 (all that are a u with a tail), 5 (final sigma), 6 (sigma), 7 (pi, eta, tau),
-# 8 (beta, delta), 9 (gim) and others. training.measure.robustness has other signs.
+# Greek and Armenian without what looks like a Latin letter or a digit: 0 (theta, omicron), 3 (xi),
+# 4 (all that are a u with a tail), 5 (final sigma), 6 (sigma), 7 (pi, eta, tau), 8 (beta, delta),
+# 9 (gim) and others. training.measure.robustness has other symbols.
 SYMBOLS = "ΓΔΛΞΣΦΨΩαεκλφχψωԵԸԽՃՖբեըթխփքև∇∞≈≥÷∉⊃∀∧⇒←↔♠♥♫☀☃☑☼✉✂★€™☁☘☛☝☠☣☧☭☯☲☹♊♎♐♓♕♗♙♛♝♟♤✆✍✏✕❀❄❖❤"
 WITH_SYMBOLS = ("DejaVuSans", "DejaVuSans-Bold")
-GLYPH = 80  # pixels: drawn large, then shrunk
+GLYPH = 80  # pixels, before scaling down
 
 
 def glyphs(characters: str, fonts: Sequence[str]) -> Images:
-    """Each character in each font, font by font, (fonts * characters, 28, 28) uint8."""
+    """Draws each character in each font, font by font, (fonts * characters, 28, 28) uint8."""
     import matplotlib as mpl
 
     folder = Path(mpl.get_data_path()) / "fonts" / "ttf"
@@ -53,7 +53,7 @@ def glyphs(characters: str, fonts: Sequence[str]) -> Images:
 
 
 def normal_form(picture: Image.Image) -> Images:
-    """A grey picture brought to MNIST's form, (28, 28): 20 pixels, centre of mass in the middle.
+    """Scales a grey picture to 20 pixels and centres its mass, (28, 28) uint8: MNIST's normal form.
 
     LeCun et al. 1998, "Gradient-Based Learning Applied to Document Recognition", section III.
     """

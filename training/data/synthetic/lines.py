@@ -1,4 +1,4 @@
-"""Drawings that mean nothing: scribbles and plain shapes."""
+"""Non-digits drawn with lines: scribbles and plain shapes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from training.data.synthetic.fonts import normal_form
 
 Floats = NDArray[np.float64]
 
-CANVAS = 112  # pixels: drawn large, then shrunk
+CANVAS = 112  # pixels, before scaling down
 MARGIN = 12  # pixels of the canvas
 
 
 def scribbles(count: int, random: np.random.Generator) -> Images:
-    """Three to six strokes of random course and width, or one that is led to and fro for long.
+    """Draws three to six random strokes, or one long zigzag, (count, 28, 28).
 
-    One or two could be a 1, a 4 or a 7, and so could what is left of more that leave the field.
+    One or two strokes could be a 1, a 4 or a 7, and so could more that are cut by the border.
     """
     pictures = []
     for index in range(count):
@@ -26,19 +26,20 @@ def scribbles(count: int, random: np.random.Generator) -> Images:
         draw = ImageDraw.Draw(picture)
         several = bool(index % 3)
         for _ in range(random.integers(3, 7) if several else 1):
-            course = _course(random) if several else _to_and_fro(random)
+            course = _stroke(random) if several else _zigzag(random)
             width = int(random.integers(5, 15) if several else random.integers(3, 9))
             draw.line([tuple(point) for point in course], fill=255, width=width, joint="curve")
         soft = picture.filter(ImageFilter.GaussianBlur(2))
-        pictures.append(_shrunk(soft) if several else normal_form(picture))
+        pictures.append(shrunk(soft) if several else normal_form(picture))
     return np.stack(pictures)
 
 
 def shapes(count: int, random: np.random.Generator) -> Images:
-    """Triangles, rectangles, rhombi, pentagons and hearts of any size and turn, outlined or filled.
+    """Draws triangles, rectangles, rhombi, pentagons and hearts, outlined or filled.
 
-    Half of them as large as they are, half brought to MNIST's form, as those in a picture are. None
-    is slim: a slim one is a 1, or a narrow 0. More corners come near a circle, which is a 0.
+    Size and rotation are random. Half of the shapes keep their size, half are scaled to MNIST's
+    normal form. None is slim, which could be a 1 or a narrow 0, or has more corners, which would be
+    nearly a circle: a 0.
     """
     pictures = []
     for index in range(count):
@@ -52,12 +53,12 @@ def shapes(count: int, random: np.random.Generator) -> Images:
         if random.random() < 0.5:
             pictures.append(normal_form(picture))
         else:
-            pictures.append(_shrunk(picture))
+            pictures.append(shrunk(picture))
     return np.stack(pictures)
 
 
 def _triangle(random: np.random.Generator) -> Floats:
-    """Corners (3, 2) about the middle of a circle of radius 1, as of all shapes."""
+    """Returns corners (3, 2) on a circle of radius 1 about the origin."""
     third = np.arange(3) * 2 * np.pi / 3
     return _on_circle(random.uniform(0, 2 * np.pi) + third + random.uniform(-0.3, 0.3, 3))
 
@@ -69,7 +70,7 @@ def _rectangle(random: np.random.Generator) -> Floats:
 
 
 def _rhombus(random: np.random.Generator) -> Floats:
-    """Upright, as on a playing card."""
+    """Returns an upright rhombus, as on a playing card."""
     corners = _on_circle(np.arange(4) * np.pi / 2)
     return corners * (random.uniform(0.5, 1), 1) @ (np.eye(2) + random.normal(0, 0.1, (2, 2)))
 
@@ -80,7 +81,7 @@ def _pentagon(random: np.random.Generator) -> Floats:
 
 
 def _heart(random: np.random.Generator) -> Floats:
-    """Nearly upright; https://mathworld.wolfram.com/HeartCurve.html, the one with cosines."""
+    """Returns a nearly upright heart (https://mathworld.wolfram.com/HeartCurve.html, cosines)."""
     time = np.linspace(0, 2 * np.pi, 60, endpoint=False)
     across = 16 * np.sin(time) ** 3
     up = 13 * np.cos(time) - 5 * np.cos(2 * time) - 2 * np.cos(3 * time) - np.cos(4 * time)
@@ -96,34 +97,35 @@ def _on_circle(angles: Floats) -> Floats:
     return np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
-def _to_and_fro(random: np.random.Generator) -> Floats:
-    """The points of one long stroke (n, 2), from knot to knot, its corners rounded or not."""
+def _zigzag(random: np.random.Generator) -> Floats:
+    """Returns the points (n, 2) of one long zigzag, with sharp or rounded corners."""
     knots = int(random.integers(8, 16))
     points = CANVAS / 2 + random.normal(0, (random.uniform(12, 22), 17), (knots, 2))
     points = points.clip(MARGIN, CANVAS - MARGIN)
-    if random.random() < 0.5:
-        return points
-    time, at = np.linspace(0, knots - 1, 12 * knots), np.arange(knots)
-    return np.stack([_smooth(np.interp(time, at, points[:, axis])) for axis in (0, 1)], axis=1)
+    return points if random.random() < 0.5 else path(points, 12 * knots, 5)
 
 
-def _course(random: np.random.Generator) -> Floats:
-    """The points of a stroke (40, 2), from knot to knot or smooth."""
+def _stroke(random: np.random.Generator) -> Floats:
+    """Returns the points (40, 2) of a stroke, with straight segments or smooth."""
     knots = int(random.integers(3, 8))
     points = random.uniform(14, 98, (knots, 2))
     if random.random() < 0.5:
         points = points[:1] + np.cumsum(random.normal(0, 18, (knots, 2)), axis=0)
     points = points.clip(MARGIN, CANVAS - MARGIN)
-    time, at = np.linspace(0, knots - 1, 40), np.arange(knots)
-    course = np.stack([np.interp(time, at, points[:, axis]) for axis in (0, 1)], axis=1)
-    if random.random() < 0.7:
-        course = np.stack([_smooth(course[:, axis]) for axis in (0, 1)], axis=1)
-    return course
+    return path(points, 40, 5 if random.random() < 0.7 else 0)
 
 
-def _smooth(line: Floats) -> Floats:
-    return np.convolve(np.pad(line, 5, mode="edge"), np.ones(11) / 11, "valid")
+def path(knots: Floats, count: int, half: int) -> Floats:
+    """Returns ``count`` points (count, 2) on the way through the knots (n, 2).
+
+    Each is the mean of itself and ``half`` points on either side, which rounds the corners.
+    """
+    time, at = np.linspace(0, len(knots) - 1, count), np.arange(len(knots))
+    ways = [np.pad(np.interp(time, at, axis), half, mode="edge") for axis in knots.T]
+    mean = np.ones(2 * half + 1) / (2 * half + 1)
+    return np.stack([np.convolve(way, mean, "valid") for way in ways], axis=1)
 
 
-def _shrunk(picture: Image.Image) -> Images:
+def shrunk(picture: Image.Image) -> Images:
+    """Scales a canvas down to (28, 28) uint8."""
     return np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BOX))

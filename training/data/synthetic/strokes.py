@@ -1,12 +1,12 @@
-"""Letters and digits as one would write them: strokes of a round pen, in MNIST's form.
+"""Draws handwritten letters and digits: strokes of a round pen, in MNIST's normal form.
 
-A design is on a field of 10 by 10 with y downwards: strokes, each of knots "x,y". The digits are
-those of hands that MNIST has few of: a 1 with a flag or a foot, an open 4 whose bar is low, a 9
-with a hook, a 7 with a bar.
+A design is a list of strokes on a field of 10 by 10 with y downwards, each a list of knots "x,y".
+The digits include shapes that are rare in MNIST: a 1 with a flag or a foot, an open 4 with a low
+bar, a 9 with a hook, a 7 with a bar.
 
-Letters that are written like a digit are left out
-(``LOOK_ALIKES`` of ``training.data.synthetic.fonts``), and so are those that a hurried hand
-makes one: J and j (1), t, U, u, Y and y (an open 4), an angular n (7). Learning them cost accuracy.
+There are no letters that look like a digit (``LOOK_ALIKES`` of ``training.data.synthetic.fonts``)
+or do so when written fast: J and j (1), t, U, u, Y and y (an open 4), an angular n (7). Training on
+them cost accuracy.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from PIL import Image, ImageDraw
 
 from service.types import Images
 from training.data.synthetic.fonts import normal_form
+from training.data.synthetic.lines import path
 
 Designs = Mapping[str, tuple[str, ...]]
-Floats = NDArray[np.float64]
 
-CANVAS = 224  # pixels: drawn large, then shrunk
-# What is learnt; a second way to write a letter has a key that begins with it. No K, M, T, X, e, f,
-# k and w: these, and other ways to write the rest, are for training.measure.robustness.
+CANVAS = 224  # pixels, before scaling down
+# For training. A key begins with its letter. K, M, T, X, e, f, k and w, and other ways to write the
+# rest, are reserved for training.measure.robustness.
 WRITTEN: Designs = {
     "A": ("0,10 4,1 6,1 10,10", "2,7 8,7"),
     "A2": ("5,0 0,10", "5,0 10,10", "1,6 9,6"),
@@ -51,7 +51,7 @@ WRITTEN: Designs = {
     "n": ("0,3 0,10 1,5 5,3 9,5 9,10",),
     "r": ("1,2 1,10", "1,5 4,2 8,2"),
 }
-# A second way to write a digit has a key that begins with it.
+# A key begins with its digit.
 DIGITS: Designs = {
     "0": ("5,0 2,1 0,4 0,7 2,10 5,10 8,9 9,6 9,3 7,0 5,0",),
     "0 from above": ("6,1 3,0 1,2 0,6 2,9 5,10 8,8 9,4 7,1 4,0",),
@@ -90,13 +90,13 @@ DIGITS: Designs = {
     "9 upright": ("7,3 4,5 2,3 4,0 7,1 7,10",),
 }
 LEAST_WIDTH = 0.6
-"""A digit is drawn so narrow at least, of the field's width; MNIST's writers vary as much."""
+"""The narrowest digit, as a share of the field's width; MNIST's writers vary as much."""
 
 
 def written_digits(count: int, random: np.random.Generator) -> tuple[Images, NDArray[np.int64]]:
-    """``count`` digits (count, 28, 28), each way to write one drawn evenly, and which they are.
+    """Draws digits (count, 28, 28), all designs equally often, and returns the labels (count,) too.
 
-    Pens are from fine to as broad as a quarter of the digit is high.
+    The pen is up to a quarter of the digit's height wide.
     """
     names = random.choice(list(DIGITS), count)
     pictures = []
@@ -107,7 +107,7 @@ def written_digits(count: int, random: np.random.Generator) -> tuple[Images, NDA
 
 
 def letters(designs: Designs, count: int, random: np.random.Generator) -> Images:
-    """``count`` letters (count, 28, 28), each of a design drawn evenly."""
+    """Draws letters (count, 28, 28), all designs equally often."""
     names = list(designs)
     chosen = random.integers(0, len(names), count)
     pens = [Pen(int(width), round=3, astray=0.45) for width in random.integers(8, 15, count)]
@@ -117,41 +117,32 @@ def letters(designs: Designs, count: int, random: np.random.Generator) -> Images
 
 @dataclass(frozen=True, slots=True)
 class Pen:
-    """How a hand leads it: its width, in pixels of the canvas, and how true to the design."""
+    """The pen's width in pixels of the canvas, and how far the hand deviates from the design."""
 
     width: int
     round: int
-    """Half of the points over which the course is averaged; 12 lie between two knots."""
+    """Half of the points in the moving average of a stroke; 12 points lie between two knots."""
     astray: float
-    """The deviation of each knot, in tenths of the field."""
+    """The standard deviation of each knot, in tenths of the field."""
 
 
 def _written(
     design: tuple[str, ...], pen: Pen, narrow: float, random: np.random.Generator
 ) -> Images:
-    """One sign (28, 28), its knots displaced, its strokes rounded and slanted."""
+    """Draws one design (28, 28), with displaced knots and rounded, slanted strokes."""
     picture = Image.new("L", (CANVAS, CANVAS))
     draw = ImageDraw.Draw(picture)
     slant = (np.eye(2) + random.normal(0, 0.15, (2, 2))) * (narrow, 1)
-    # A knot that strokes share stays one: a loop stays closed.
+    # Strokes that share a knot keep sharing it, so that a loop stays closed.
     names = dict.fromkeys(knot for stroke in design for knot in stroke.split())
     places = (np.array([name.split(",") for name in names], float) - 5) @ slant.T
     places += random.normal(0, pen.astray, places.shape)
     place_of = dict(zip(names, places, strict=True))
     for stroke in design:
         knots = np.array([place_of[knot] for knot in stroke.split()])
-        course = _rounded(knots, pen.round) * 9 + CANVAS / 2
+        course = path(knots, 12 * len(knots), pen.round) * 9 + CANVAS / 2
         spots = [tuple(point) for point in course]
         draw.line(spots, fill=255, width=pen.width, joint="curve")
         for x, y in (course[0], course[-1]):
             draw.circle((x, y), pen.width / 2, fill=255)
     return normal_form(picture)
-
-
-def _rounded(knots: Floats, half: int) -> Floats:
-    """The way through the knots (n, 2), 12 points for each, its corners rounded."""
-    time, at = np.linspace(0, len(knots) - 1, 12 * len(knots)), np.arange(len(knots))
-    way = [np.interp(time, at, knots[:, axis]) for axis in (0, 1)]
-    mean = np.ones(2 * half + 1) / (2 * half + 1)
-    ends = [np.pad(w, half, mode="edge") for w in way]
-    return np.stack([np.convolve(w, mean, "valid") for w in ends], axis=1)

@@ -1,11 +1,8 @@
-"""How a served file fares on digits that came another way than MNIST's, and on what is no digit.
+"""Measures an ONNX file on damaged and printed digits, and on non-digits.
 
-Measured on the file itself, as it serves. Every figure is a share of images, 0 to 1, and can be had
-again: the generators are the functions of this package, and their seed is fixed.
-
-:mod:`corruptions <training.measure.robustness.corruptions>` damages all test images,
-:mod:`non_digits <training.measure.robustness.non_digits>` draws what should be doubted, and
-:mod:`operating_point <training.measure.robustness.operating_point>` says where doubt begins.
+Every figure is a share of images, 0 to 1, and repeatable: this package draws the images from a
+fixed seed. ``corruptions`` damages the test images, ``non_digits`` draws images that the service
+should doubt, and ``operating_point`` chooses the threshold of doubt.
 """
 
 from __future__ import annotations
@@ -28,7 +25,7 @@ MOST_OF_A_KIND = 1000
 
 
 def accuracies(answers: Answers, images: Images, labels: Labels) -> dict[str, float]:
-    """The accuracy under each corruption of test images (n, 28, 28), and on printed digits."""
+    """Returns the accuracy under each corruption of images (n, 28, 28), and on printed digits."""
     found = {
         name: _accuracy(answers(corrupt(images)), labels) for name, corrupt in CORRUPTIONS.items()
     }
@@ -37,19 +34,19 @@ def accuracies(answers: Answers, images: Images, labels: Labels) -> dict[str, fl
 
 
 def doubt(answers: Answers, held_out: Images, images: Images, *, trained: bool) -> dict[str, Any]:
-    """The operating point of "not a digit", and what passes and what is caught at it.
+    """Chooses the threshold of doubt, and measures how many digits pass and non-digits do not.
 
-    The point is chosen on digits (n, 28, 28) that were held out of training; the test images
-    (n, 28, 28) only show what it comes to. ``trained`` says whether the network was shown the
-    non-digits that training has.
+    It chooses the threshold on ``held_out`` digits (n, 28, 28) and measures with the test images
+    (n, 28, 28). ``trained`` says whether the training data had non-digits.
 
     Returns:
-        ``score`` and ``threshold``, which the service reads; ``chosen_on``, the images it was
-        chosen on and the share of them below it, or None where they were too few; ``digits``, the
-        share of test digits that ``pass``, and that are in no doubt at all (``undoubted``: the
-        service also looks at the ink); ``kinds``, for each kind of non-digit whether the network
-        was ``trained`` on it, the area under the ROC curve of digits against it (``auroc``), the
-        share ``caught`` by the threshold, and the share in any doubt (``doubted``).
+        ``score`` and ``threshold``, which the service reads; ``chosen_on``, the number of held-out
+        images and the share below the threshold, or None if there were too few; ``digits``, the
+        share of test digits that ``pass`` the threshold, and that raise no doubt at all
+        (``undoubted``: the service also checks the ink); ``kinds``, for each kind of non-digit
+        whether the network was ``trained`` on it, the area under the ROC curve of digits against it
+        (``auroc``), the share ``caught`` below the threshold, and the share in any doubt
+        (``doubted``).
     """
     sure = answers(held_out).max(axis=1) if len(held_out) else np.empty(0, np.float32)
     threshold, chosen_on = operating_point.choose(sure)
@@ -82,5 +79,5 @@ def _accuracy(probabilities: Probabilities, labels: Labels) -> float:
 
 
 def _doubted(images: Images, probabilities: Probabilities, threshold: float) -> float:
-    """The share that the service answers with any doubt."""
+    """Returns the share of images for which the service reports any doubt."""
     return float(np.mean([bool(found) for found in doubts(images, probabilities, threshold)]))

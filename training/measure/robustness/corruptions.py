@@ -1,6 +1,6 @@
-"""What is done to the test images, each of them: the text of a function is its specification.
+"""Corruptions of the test images, each with a fixed strength.
 
-``training.data.corrupt`` differs: it draws another strength for every training image.
+``training.data.corrupt``, for training images, draws a random strength for every image.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DIAGONALLY = ((SHIFT, SHIFT), (SHIFT, -SHIFT), (-SHIFT, SHIFT), (-SHIFT, -SHIFT)
 
 
 def shift(images: Images, steps: tuple[tuple[int, int], ...]) -> Images:
-    """Each by one of ``steps`` (rows, columns), drawn evenly; what leaves the field is lost."""
+    """Shifts each image by a random one of ``steps`` (rows, columns) and crops to the field."""
     chosen = np.asarray(steps)[_random().integers(0, len(steps), len(images))]
     padded = np.pad(images, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT)))
     corners = SHIFT - chosen
@@ -32,47 +32,47 @@ def shift(images: Images, steps: tuple[tuple[int, int], ...]) -> Images:
 
 
 def rotate(images: Images) -> Images:
-    """By 25 degrees, half of the images either way, bilinear."""
+    """Rotates each image by 25 degrees in a random direction, bilinearly."""
     return turned(images, _random().choice([-25.0, 25.0], len(images)))
 
 
 def turned(images: Images, degrees: NDArray[np.floating]) -> Images:
-    """Each by its angle (n,), counter-clockwise, bilinear."""
+    """Rotates each image by its angle (n,), counter-clockwise, bilinearly."""
     bilinear = Image.Resampling.BILINEAR
     pairs = zip(images, degrees, strict=True)
     return np.stack([np.asarray(Image.fromarray(i).rotate(float(a), bilinear)) for i, a in pairs])
 
 
 def dilate(images: Images) -> Images:
-    """The largest of the 3x3 pixels about each."""
+    """Replaces each pixel by the largest of the 3x3 pixels around it."""
     thick: Images = _neighbours(images, 3, outside=0).max(axis=0)
     return thick
 
 
 def erode(images: Images) -> Images:
-    """The smallest of each pixel and those left, above, and left above."""
+    """Replaces each pixel by the smallest of itself and those left, above and left above."""
     thin: Images = _neighbours(images, 2, outside=255).min(axis=0)
     return thin
 
 
 def fade(images: Images) -> Images:
-    """Half the contrast."""
+    """Halves the contrast."""
     return to_bytes(images * 0.5)
 
 
 def roughen(images: Images) -> Images:
-    """Normal noise of a deviation of 0.25 of full ink, cut at blank and full ink."""
+    """Adds normal noise with a standard deviation of 0.25 of full ink, and clips."""
     return to_bytes(images + _random().normal(0, 0.25 * 255, images.shape))
 
 
 def speck(images: Images) -> Images:
-    """Ten percent of the pixels, half of them blank and half full ink."""
+    """Sets ten percent of the pixels, half of them to blank and half to full ink."""
     draw = _random().random(images.shape)
     return to_bytes(np.where(draw < 0.05, 0, np.where(draw < 0.1, 255, images)))
 
 
 def blur(images: Images) -> Images:
-    """Gaussian of a deviation of 1 pixel."""
+    """Blurs with a Gaussian of 1 pixel."""
     kernel = np.exp(-(np.arange(-4, 5) ** 2) / 2)
     kernel /= kernel.sum()
     padded = np.pad(images.astype(np.float32), ((0, 0), (4, 4), (4, 4)))
@@ -94,13 +94,13 @@ CORRUPTIONS: dict[str, Callable[[Images], Images]] = {
 
 
 def to_bytes(pixels: NDArray[Any]) -> Images:
-    """Rounded, and cut to 0..255."""
+    """Rounds, and clips to 0..255."""
     rounded: Images = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
     return rounded
 
 
 def _neighbours(images: Images, side: int, outside: int) -> Images:
-    """The pixels of the square about each pixel, (side * side, n, 28, 28)."""
+    """Returns the pixels of the square around each pixel, (side * side, n, 28, 28)."""
     before, after = side // 2, side - 1 - side // 2
     pads = ((0, 0), (before, after), (before, after))
     padded = np.pad(images, pads, constant_values=outside)

@@ -1,22 +1,18 @@
-"""Drawings that training has nothing of: other shapes, doodles, hatchings, three digits."""
+"""Draws non-digits that training does not use: other shapes, doodles, hatchings, three digits."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from service.types import SIDE, Images
+from service.types import Images
 from training.data.synthetic.collages import side_by_side
 from training.data.synthetic.fonts import normal_form
-
-CANVAS = 112  # pixels: drawn large, then shrunk
-
-Floats = NDArray[np.float64]
+from training.data.synthetic.lines import CANVAS, Floats, shrunk
 
 
 def shapes(count: int, random: np.random.Generator) -> Images:
-    """Stars, crosses and arrows of any size and width, outlined, (count, 28, 28)."""
+    """Draws outlined stars, crosses and arrows of random size and width, (count, 28, 28)."""
     pictures = []
     for index in range(count):
         picture, radius = Image.new("L", (CANVAS, CANVAS)), random.uniform(25, 40)
@@ -24,12 +20,12 @@ def shapes(count: int, random: np.random.Generator) -> Images:
         outline = [tuple(point) for point in CANVAS / 2 + radius * corners]
         width = int(random.integers(4, 10))
         ImageDraw.Draw(picture).polygon(outline, outline=255, width=width)
-        pictures.append(_shrunk(picture))
+        pictures.append(shrunk(picture))
     return np.stack(pictures)
 
 
 def doodles(count: int, random: np.random.Generator) -> Images:
-    """Closed curves with lobes, filled or hatched; an outline alone could be a 0."""
+    """Draws closed curves with lobes, filled or hatched; an outline alone could be a 0."""
     pictures = []
     for index in range(count):
         around = np.linspace(0, 2 * np.pi, 120, endpoint=False)
@@ -43,24 +39,24 @@ def doodles(count: int, random: np.random.Generator) -> Images:
         fill = inside if index % 2 else _hatched(random)
         picture.paste(fill, mask=inside)
         ImageDraw.Draw(picture).polygon(outline, outline=255, width=width)
-        pictures.append(_shrunk(picture))
+        pictures.append(shrunk(picture))
     return np.stack(pictures)
 
 
 def hatchings(count: int, random: np.random.Generator) -> Images:
-    """Parallel lines over the whole field, or crossing ones."""
+    """Draws parallel or crossing lines over the whole field."""
     pictures = []
     for index in range(count):
         picture = _hatched(random)
         if index % 2:
             other = _hatched(random)
             picture.paste(other, mask=other)
-        pictures.append(_shrunk(picture))
+        pictures.append(shrunk(picture))
     return np.stack(pictures)
 
 
 def three(digits: Images, random: np.random.Generator) -> Images:
-    """Three of ``digits`` (n, 28, 28) side by side, brought to MNIST's form, (n, 28, 28)."""
+    """Draws three of ``digits`` (n, 28, 28) side by side in MNIST's normal form, (n, 28, 28)."""
     pictures = []
     for _ in range(len(digits)):
         chosen = digits[random.integers(0, len(digits), 3)]
@@ -96,7 +92,7 @@ OUTLINES = (_star, _cross, _arrow)
 
 
 def _hatched(random: np.random.Generator) -> Image.Image:
-    """A canvas of parallel lines at any angle."""
+    """Draws parallel lines at a random angle on a canvas."""
     picture = Image.new("L", (CANVAS, CANVAS))
     draw = ImageDraw.Draw(picture)
     angle, width = random.uniform(0, np.pi), int(random.integers(4, 9))
@@ -106,7 +102,3 @@ def _hatched(random: np.random.Generator) -> Image.Image:
         middle = CANVAS / 2 + index * step
         draw.line([*(middle - along), *(middle + along)], fill=255, width=width)
     return picture
-
-
-def _shrunk(picture: Image.Image) -> Images:
-    return np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BOX))

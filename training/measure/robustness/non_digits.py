@@ -1,7 +1,7 @@
-"""What is no digit, and printed digits that training has nothing of; the seeds are fixed.
+"""Draws non-digits, and printed digits in fonts that training does not use, from fixed seeds.
 
-Glyphs are of fonts that come with matplotlib, so the same pictures are drawn everywhere. What looks
-like a digit is left out: it is one, to whoever sees nothing else.
+The fonts are those of matplotlib, so that the images are the same everywhere. No non-digit looks
+like a digit.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from training.measure.robustness.corruptions import turned
 
 SEED = 7
 MOST_MOVED, MOST_TURNED = 2, 10  # pixels, degrees
-# By other hands than those learnt, and of letters of which none was learnt: K, M, T, X, e, f, k, w.
+# Other designs than in training, and letters that training lacks: K, M, T, X, e, f, k, w.
 STROKES: strokes.Designs = {
     "A": ("0,10 5,0 10,10", "2,6 8,6"),
     "C": ("9,1 5,0 1,2 0,5 1,8 5,10 9,9",),
@@ -44,15 +44,15 @@ STROKES: strokes.Designs = {
     "n": ("1,10 1,4", "1,6 4,4 7,5 8,10"),
     "w": ("0,4 2,10 5,5 8,10 10,4",),
 }
-# Without capitals of the Latin or the Greek alphabet, and what is like a 0 (o), 3 (ze, e), 4 (che,
-# tse, shcha: an open 4), 6 (be, the soft sign), 7 (pe) or 8 (ve). Em and te look like learnt ones.
+# Without what looks like a Latin or Greek capital, or like a 0 (o), 3 (ze, e), 4 (che, tse, shcha:
+# an open 4), 6 (be, the soft sign), 7 (pe) or 8 (ve). Em and te resemble letters in training.
 CYRILLIC = "ДЖИЙШЫЮЯджийлмтшюя"
-# Without what is like a 1 (a note), 3 (there exists), 5 (integral), 6 (flat), 7 (not) or 8.
+# Without what looks like a 1 (a note), 3 (there exists), 5 (integral), 6 (flat), 7 (not) or 8.
 SYMBOLS = "√≠≤∈⊂∩⇔↑↓♣♦♯☂☎☒⚓✈✓✗¥☕☚☜☞☢☥☪☮☰☴☺♍♏♒♔♖♘♚♜♞♡♨✌✎✒✖❂❏❝❧"
 
 
 def printed_digits(count: int) -> tuple[Images, NDArray[np.int64]]:
-    """Digits of the fonts held out, moved and turned a little, (count, 28, 28), and (count,)."""
+    """Draws digits in the held-out fonts, slightly moved, (count, 28, 28), and labels (count,)."""
     random = _random()
     pictures, digits = synthetic.printed_digits(fonts.FONTS_HELD_OUT)
     chosen = random.integers(0, len(pictures), count)
@@ -60,13 +60,13 @@ def printed_digits(count: int) -> tuple[Images, NDArray[np.int64]]:
 
 
 def known(digits: Images) -> dict[str, Images]:
-    """The kinds of non-digits that training has, drawn anew, as many of each as ``digits``."""
+    """Draws the kinds of non-digits of the training data, as many of each as ``digits``."""
     drawn = synthetic.kinds(digits, _random(), len(digits))
     return {**drawn, "blank": np.zeros((1, SIDE, SIDE), np.uint8)}
 
 
 def new(digits: Images) -> dict[str, Images]:
-    """Kinds that training has nothing of, as many of each as ``digits`` (n, 28, 28)."""
+    """Draws other kinds of non-digits, as many of each as ``digits`` (n, 28, 28)."""
     random, count = _random(), len(digits)
     plain = "".join(sorted(set(string.ascii_letters) & set(fonts.LETTERS)))
     return {
@@ -94,7 +94,7 @@ def _glyphs(
 
 
 def _moved(pictures: Images, random: np.random.Generator) -> Images:
-    """Each turned, then moved along both axes; what leaves the field on one side is lost."""
+    """Rotates each image, then moves it along both axes and crops to the field."""
     pictures = turned(pictures, random.uniform(-MOST_TURNED, MOST_TURNED, len(pictures)))
     steps = random.integers(0, 2 * MOST_MOVED + 1, (len(pictures), 2))
     padded = np.pad(pictures, ((0, 0), (MOST_MOVED,) * 2, (MOST_MOVED,) * 2))
@@ -103,7 +103,7 @@ def _moved(pictures: Images, random: np.random.Generator) -> Images:
 
 
 def _tiles(digits: Images, random: np.random.Generator) -> Images:
-    """Cut into 4x4 tiles of 7x7 pixels, which change places; other places in each image."""
+    """Cuts each image into 4x4 tiles of 7x7 pixels and shuffles them."""
     count = len(digits)
     tiles = digits.reshape(count, 4, 7, 4, 7).transpose(0, 1, 3, 2, 4).reshape(count, 16, 7, 7)
     places = random.permuted(np.tile(np.arange(16), (count, 1)), axis=1)

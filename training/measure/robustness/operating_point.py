@@ -1,8 +1,8 @@
-"""Where doubt begins: the confidence below which an answer is "not a digit".
+"""Chooses the threshold of doubt: the confidence below which an answer is "not a digit".
 
-An operating point lets most digits pass. How sure one can be of that depends on how many digits it
-was chosen on: a fixed share of a small set would be passed or missed by chance. So it lies at the
-highest confidence at which the digits held out make it sure that the promised share passes.
+The threshold is the highest confidence at which the held-out digits show, with a known risk, that
+at most 1 % of all digits lie below it. That accounts for the size of the held-out set: a fixed
+quantile of a small set would be a matter of chance.
 """
 
 from __future__ import annotations
@@ -16,19 +16,18 @@ from numpy.typing import NDArray
 from service.answer.quality import LEAST_CONFIDENCE
 
 DIGITS_BELOW = 0.01
-"""At most this share of all digits shall be called no digit ..."""
+"""The largest share of all digits that may lie below the threshold."""
 RISK = 0.05
-"""... but for the chance that those held out were easy."""
+"""The probability that more lie below it, because the held-out digits were easy."""
 LOWEST, HIGHEST = 0.5, 0.99
-"""What is more likely wrong than right is in doubt; what is as good as sure is not."""
+"""The threshold's range: an answer below 0.5 is always in doubt, one above 0.99 never."""
 
 
 def choose(confidences: NDArray[np.floating]) -> tuple[float, dict[str, Any] | None]:
-    """The threshold from the largest probabilities (n,) of digits that were held out.
+    """Returns the threshold for the largest probabilities (n,) of held-out digits.
 
-    Returns:
-        The threshold, and how many digits it was chosen on with the share of them below it. Where
-        they are too few to promise anything, the service's own threshold and None.
+    Also returns their number and the share of them below the threshold. With too few digits it
+    returns the service's own threshold and None.
     """
     most = most_below(len(confidences))
     if most is None:
@@ -42,10 +41,11 @@ def choose(confidences: NDArray[np.floating]) -> tuple[float, dict[str, Any] | N
 
 
 def most_below(count: int) -> int | None:
-    """How many of ``count`` digits may be below; None where even none would promise too much.
+    """Returns how many of ``count`` digits may lie below the threshold, 36 of 4,800.
 
-    The most that would be seen with a chance of :data:`RISK` at most, were :data:`DIGITS_BELOW`
-    of all digits below: the one-sided bound of Clopper and Pearson (1934). 36 of 4,800.
+    If a share of :data:`DIGITS_BELOW` of all digits lay below it, so few would with a probability
+    of at most :data:`RISK`: the one-sided bound of Clopper and Pearson (1934). None if even 0 is
+    more probable than that.
     """
     total, most = 0.0, None
     for below in range(count):
@@ -59,7 +59,7 @@ def most_below(count: int) -> int | None:
 
 
 def auroc(digits: NDArray[np.floating], others: NDArray[np.floating]) -> float:
-    """The chance that a digit's confidence is above another's, ties counting half.
+    """Returns the probability that a digit's confidence exceeds a non-digit's; ties count half.
 
     That is the area under the receiver operating characteristic (Hanley and McNeil 1982).
     """

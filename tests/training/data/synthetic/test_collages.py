@@ -10,7 +10,7 @@ from training.data.synthetic import collages
 DIGITS = few(20).train_images
 
 
-def test_digits_side_by_side_are_whole_and_as_far_apart_as_said() -> None:
+def test_digits_side_by_side_are_whole_and_at_the_given_distance() -> None:
     pair = DIGITS[:2]
     wide = collages.side_by_side(pair, np.array([0, 3]), 28)
     assert wide.shape == (84, 84)

@@ -1,4 +1,4 @@
-"""Glyphs are in MNIST's form, those held out are not learnt, and no look-alike is a non-digit."""
+"""Glyphs have MNIST's normal form, and no non-digit looks like a digit."""
 
 from __future__ import annotations
 

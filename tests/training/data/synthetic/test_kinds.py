@@ -1,4 +1,4 @@
-"""Printed digits are what they show, and every kind of non-digit is learnt by its share."""
+"""Printed digits match their labels, and every kind of non-digit has its share."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_printed_digits_are_every_digit_in_every_font() -> None:
 
 
 def test_printed_digits_are_read_by_a_network_of_mnist() -> None:
-    """Not all of them: that is why they are learnt. But they are the digits they are said to be."""
+    """Most of them, not all: that is why training includes them."""
     repository = Repository(Path(__file__).parents[4] / "models")
     champion = Runtime.load(repository.model_path(repository.champion()), provider="cpu")
     images, labels = synthetic.printed_digits()

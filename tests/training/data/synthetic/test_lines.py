@@ -1,4 +1,4 @@
-"""Scribbles and shapes lie inside the field; shapes are what they are said to be."""
+"""Scribbles lie inside the field, and shapes have their corners."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ RANDOM = np.random.default_rng(0)
 
 
 def test_scribbles_do_not_leave_the_field() -> None:
-    """What is left of one that did could be a digit."""
+    """The rest of a scribble that is cut by the border could be a digit."""
     pictures = lines.scribbles(200, RANDOM)
     rim = np.ones((28, 28), bool)
     rim[1:-1, 1:-1] = False

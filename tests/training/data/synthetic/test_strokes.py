@@ -1,4 +1,4 @@
-"""Signs drawn with a pen are those of the designs, no letter like a digit, and in MNIST's form."""
+"""Handwriting follows its designs, has MNIST's normal form, and no letter looks like a digit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from training.data.synthetic import strokes
 from training.data.synthetic.fonts import LOOK_ALIKES
 from training.measure.robustness import non_digits
 
-NOT_LEARNT = set("KMTXefkw")
+NOT_IN_TRAINING = set("KMTXefkw")
 
 
 def test_designs_leave_out_what_is_written_like_a_digit() -> None:
@@ -20,13 +20,13 @@ def test_designs_leave_out_what_is_written_like_a_digit() -> None:
         assert not {name[0] for name in designs} & set(LOOK_ALIKES)
 
 
-def test_no_design_is_both_learnt_and_measured_and_of_some_letters_none_is_learnt() -> None:
+def test_training_and_measurement_share_no_design_and_training_lacks_some_letters() -> None:
     assert not set(strokes.WRITTEN.values()) & set(non_digits.STROKES.values())
-    assert set(non_digits.STROKES) > NOT_LEARNT
-    assert not {name[0] for name in strokes.WRITTEN} & NOT_LEARNT
+    assert set(non_digits.STROKES) > NOT_IN_TRAINING
+    assert not {name[0] for name in strokes.WRITTEN} & NOT_IN_TRAINING
 
 
-def test_a_letter_is_drawn_anew_each_time_and_looks_like_itself() -> None:
+def test_a_letter_varies_and_looks_like_itself() -> None:
     drawn = [
         strokes.letters({name: strokes.WRITTEN[name]}, 30, np.random.default_rng(0))
         for name in ("V", "H")
@@ -40,7 +40,7 @@ def test_a_letter_is_drawn_anew_each_time_and_looks_like_itself() -> None:
         assert (np.argmin(distance, axis=0) == index).mean() > 0.9
 
 
-def test_digits_are_drawn_in_all_their_ways_and_say_which_they_are() -> None:
+def test_digits_use_all_designs_and_match_their_labels() -> None:
     assert {name[0] for name in strokes.DIGITS} == set("0123456789")
     images, labels = strokes.written_digits(500, np.random.default_rng(0))
     assert images.shape == (500, 28, 28)

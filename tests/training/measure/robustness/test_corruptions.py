@@ -1,4 +1,4 @@
-"""Every corruption does what its name says to every image, and the same each time."""
+"""Every corruption changes every image as its name says, and is repeatable."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ONE_PIXEL[0, 14, 14] = 255
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
-def test_it_gives_other_images_of_the_same_form_and_the_same_again(name: str) -> None:
+def test_it_changes_every_image_keeps_the_shape_and_is_repeatable(name: str) -> None:
     before = IMAGES.copy()
     corrupted = CORRUPTIONS[name](IMAGES)
     np.testing.assert_array_equal(IMAGES, before)
@@ -35,14 +35,14 @@ def test_a_shift_moves_by_four_pixels_in_each_of_its_directions(
     assert set(moves) == set(steps)
 
 
-def test_dilation_and_erosion_are_of_the_sides_that_they_say() -> None:
+def test_dilation_and_erosion_have_the_sides_in_their_names() -> None:
     assert np.count_nonzero(CORRUPTIONS["dilation 3x3"](ONE_PIXEL)) == 9
     hole = CORRUPTIONS["erosion 2x2"](255 - ONE_PIXEL)
     assert np.count_nonzero(hole == 0) == 4
     np.testing.assert_array_equal(np.argwhere(hole[0] == 0).mean(axis=0), [14.5, 14.5])
 
 
-def test_noise_specks_contrast_and_blur_are_as_strong_as_they_say() -> None:
+def test_noise_specks_contrast_and_blur_have_the_strength_in_their_names() -> None:
     grey = np.full((100, 28, 28), 128, np.uint8)
     noisy = CORRUPTIONS["normal noise 0.25"](grey).astype(float)
     inner = noisy[(noisy > 0) & (noisy < 255)]

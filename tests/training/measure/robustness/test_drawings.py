@@ -1,4 +1,4 @@
-"""Drawings that no training has: as many as asked for, each with its own ink."""
+"""Drawings differ from those of the training data, and each has ink."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ DIGITS = few(40).train_images
 RANDOM = np.random.default_rng(0)
 
 
-def test_no_shape_is_one_that_is_learnt() -> None:
-    """Arrows, stars and crosses have a corner inside their hull; what is learnt has none or one."""
+def test_no_shape_is_one_of_the_training_data() -> None:
+    """Arrows, stars and crosses have several concave corners; shapes in training at most one."""
     measured, known = drawings.shapes(30, RANDOM), learnt(30, RANDOM)
     assert not {bytes(picture) for picture in measured} & {bytes(picture) for picture in known}
     for outline in drawings.OUTLINES:

@@ -1,4 +1,4 @@
-"""Kinds of non-digits are whole and the same each time; new ones are not among those trained."""
+"""Kinds of non-digits are repeatable, and the new ones differ from those of the training data."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def test_no_font_held_out_is_trained_on_and_no_glyph_of_it_is() -> None:
     assert not known & {bytes(picture) for picture in held_out}
 
 
-def test_new_kinds_are_named_apart_from_those_known() -> None:
+def test_new_kinds_have_other_names_than_those_of_the_training_data() -> None:
     known = non_digits.known(DIGITS[:5])
     assert not set(known) & set(NEW)
     assert set(known) == {*synthetic.SHARES, "blank"}
     assert not known["blank"].any()
 
 
-def test_no_symbol_that_is_measured_is_learnt_and_every_one_is_in_its_fonts() -> None:
+def test_no_measured_symbol_is_in_the_training_data_and_every_one_is_in_its_fonts() -> None:
     """A font draws the same box for all that it has not."""
     measured = non_digits.CYRILLIC + non_digits.SYMBOLS
     assert not set(measured) & set(fonts.SYMBOLS + fonts.LETTERS)
@@ -64,8 +64,8 @@ def test_shuffling_keeps_every_pixel_and_tiles_keep_their_inside() -> None:
         assert tiles(digit) == tiles(shuffled)
 
 
-def test_printed_digits_are_the_digits_that_they_are_said_to_be() -> None:
-    """A picture moved and turned a little is nearest to one of its own digit."""
+def test_printed_digits_match_their_labels() -> None:
+    """A slightly moved picture is nearest to a picture of the same digit."""
     pictures, digits = non_digits.printed_digits(200)
     drawn, known = synthetic.printed_digits(fonts.FONTS_HELD_OUT)
     flat, glyphs = (p.reshape(len(p), -1).astype(np.float32) for p in (pictures, drawn))

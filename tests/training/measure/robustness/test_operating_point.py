@@ -1,4 +1,4 @@
-"""Doubt begins where the digits held out promise that enough of all digits pass."""
+"""The threshold is the highest at which the held-out digits show that enough digits pass."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def test_as_many_as_the_bound_allows_are_below_the_threshold() -> None:
     assert chosen_on == {"images": 4800, "share_below": below / 4800}
 
 
-def test_the_promise_holds_as_often_as_it_says() -> None:
-    """Of digits drawn anew, more than the share promised are below in one choice of twenty."""
+def test_the_bound_holds_with_the_stated_probability() -> None:
+    """For other digits, one choice in twenty leaves more than the allowed share below."""
     broken = 0
     for _ in range(400):
         # The share of all digits below a threshold is the threshold itself, above LOWEST.
@@ -56,7 +56,7 @@ def test_the_promise_holds_as_often_as_it_says() -> None:
     assert broken / 400 < 2 * RISK
 
 
-def test_too_few_digits_promise_nothing_and_the_services_own_threshold_stands() -> None:
+def test_with_too_few_digits_the_threshold_is_the_services_own() -> None:
     assert choose(np.ones(200)) == (LEAST_CONFIDENCE, None)
     assert choose(np.empty(0)) == (LEAST_CONFIDENCE, None)
 
@@ -65,7 +65,7 @@ def test_too_few_digits_promise_nothing_and_the_services_own_threshold_stands() 
     ("confidence", "threshold"),
     [(1.0, operating_point.HIGHEST), (0.3, operating_point.LOWEST), (0.75, 0.75)],
 )
-def test_the_threshold_stays_where_doubt_makes_sense(confidence: float, threshold: float) -> None:
+def test_the_threshold_stays_in_its_range(confidence: float, threshold: float) -> None:
     assert choose(np.full(5000, confidence, np.float32))[0] == threshold
 
 
