@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+_arrived: list[int] = []
 
 
 class Stopped(BaseException):
@@ -21,6 +22,7 @@ class Stopped(BaseException):
 @contextmanager
 def stoppable() -> Iterator[None]:
     """Raises :class:`Stopped` in the block, in the main thread, when a signal arrives."""
+    _arrived.clear()
     before = {number: signal.signal(number, _stop) for number in NAMES}
     try:
         yield
@@ -46,6 +48,12 @@ def held() -> Iterator[None]:
             signal.raise_signal(each)
 
 
+def raise_swallowed() -> None:
+    """Raises :class:`Stopped` again if C code, such as TensorFlow's, has swallowed it."""
+    if _arrived:
+        raise Stopped(_arrived[0])
+
+
 def finish_first() -> None:
     """Ignores signals until the surrounding :func:`stoppable` block ends: little work is left."""
     for number in NAMES:
@@ -53,4 +61,5 @@ def finish_first() -> None:
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:
+    _arrived.append(number)
     raise Stopped(number)

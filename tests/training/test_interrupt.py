@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import signal
+from contextlib import suppress
 
 import pytest
 
-from training.interrupt import Stopped, held, stoppable
+from training.interrupt import Stopped, held, raise_swallowed, stoppable
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -30,3 +31,16 @@ def test_a_signal_that_is_held_comes_at_the_end_of_what_must_be_done_whole() -> 
     with pytest.raises(Stopped), stoppable():
         start()
     assert done == ["started and noted down"]
+
+
+def test_a_swallowed_signal_is_raised_again_and_does_not_outlive_its_block() -> None:
+    def swallow() -> None:
+        with stoppable():
+            with suppress(Stopped):
+                signal.raise_signal(signal.SIGTERM)
+            raise_swallowed()
+
+    with pytest.raises(Stopped, match="SIGTERM"):
+        swallow()
+    with stoppable():
+        raise_swallowed()

@@ -12,6 +12,7 @@ from keras import ops
 
 from training.config import Config
 from training.errors import TrainingError
+from training.interrupt import raise_swallowed
 from training.network.checkpoint import Arrays, Checkpoint, CheckpointError, State
 from training.network.history import Epoch
 
@@ -91,7 +92,8 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         self._epoch = len(self.history.epochs) + 1
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Calls ``on_batch``."""
+        """Calls ``on_batch``. Raises :class:`Stopped` if a signal arrived."""
+        raise_swallowed()
         if self._on_batch and logs:
             self._on_batch(self._epoch, self._epochs, batch + 1, self.params["steps"], logs["loss"])
 
