@@ -79,9 +79,8 @@ def test_a_terminal_shows_each_step_with_its_seconds_and_then_what_to_type_next(
     flags = ["--models", str(root), "--data", str(data), "--scale=-1..1", "--layout", "flat"]
     command = [sys.executable, "-m", "training.cli.models", "import", str(path), *flags]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=terminal, check=True)
-    lines = os.read(ours, 1 << 16).decode().split("\r\n")
-    lasting = [line.rpartition("\x1b[K")[2] for line in lines]
-    steps = [line.split()[0] for line in lasting if re.search(r": \d+\.\d s$", line)]
+    text = re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "", os.read(ours, 1 << 16).decode())
+    steps = re.findall(r"^(\w+) .*: \d+\.\d s$", text.replace("\r", "\n"), re.MULTILINE)
     assert steps == ["load", "detect", "verify", "measure"]
     assert done.stdout.decode().splitlines()[-1] == (
         f"version 2 published, not promoted; compare: models diff 1 2 --models {root}; "
