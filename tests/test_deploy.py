@@ -101,8 +101,10 @@ def test_the_nightly_command_is_understood() -> None:
     assert OBJECTS["CronJob"]["spec"]["concurrencyPolicy"] == "Forbid"
 
 
-def test_the_readmes_line_for_cron_is_one_and_runs_a_service_that_compose_has() -> None:
-    (line,) = re.findall(r"^```crontab\n(.*)\n```$", (ROOT / "README.md").read_text(), re.MULTILINE)
+def test_the_documented_line_for_cron_is_one_and_runs_a_service_that_compose_has() -> None:
+    (line,) = re.findall(
+        r"^```crontab\n(.*)\n```$", (ROOT / "docs/operations.md").read_text(), re.MULTILINE
+    )
     *when, command = line.split(maxsplit=5)
     assert " ".join(when) == OBJECTS["CronJob"]["spec"]["schedule"]
     assert re.search(r"docker compose run -T --rm (\w+)$", command)[1] in COMPOSE["services"]  # type: ignore[index]

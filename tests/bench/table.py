@@ -1,7 +1,7 @@
 """Tells a report of the benchmark as Markdown.
 
     python -m tests.bench.table build/bench.json
-    python -m tests.bench.table build/bench.json --into README.md
+    python -m tests.bench.table build/bench.json --into docs/performance.md
 
 The second puts it between the file's lines ``<!-- bench -->`` and ``<!-- /bench -->``.
 """

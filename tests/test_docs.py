@@ -1,0 +1,141 @@
+"""The documentation holds: commands work as written, answers are real, links lead somewhere."""
+
+from __future__ import annotations
+
+import doctest
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service.settings import PREFIX, Settings, read_settings
+from tests.server import Server, serving
+from tests.write_docs import DOCUMENTS, ROOT, with_generated_parts
+from training.cli.flags import parse
+
+TEXTS = {str(path.relative_to(ROOT)): path.read_text() for path in DOCUMENTS}
+ADDRESS = "localhost:8000"
+
+# Commands that take long or need a container are run elsewhere, as they are written.
+RUN_ELSEWHERE = {
+    "make serve": ".ci/fresh_start.py",
+    "make test": ".ci/run",
+    "make check": ".ci/run",
+    "make train": "Makefile",
+    "docker build -t mnist-serve .": ".ci/run",
+    "docker run": ".ci/run",
+    "docker compose": ".ci/run",
+    "kubectl apply -f deploy/kubernetes.yaml": "tests/test_deploy.py",
+    "models import": "tests/training/onnx_import",
+    "models promote": "tests/training/registry",
+    "uvicorn service.app:create_app --factory": "tests/e2e",
+    "hypercorn": "tests/e2e",
+    "granian": "tests/e2e",
+}
+
+
+def blocks(language: str, text: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def examples(text: str) -> list[tuple[str, str]]:
+    """Each command of the console blocks with what it should print."""
+    found = []
+    for block in blocks("console", text):
+        for example in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            first, *rest = example.splitlines()
+            command = [first]
+            while rest and rest[0].startswith(">"):
+                command.append(rest.pop(0).removeprefix(">").removeprefix(" "))
+            found.append(("\n".join(command), "\n".join(rest)))
+    return found
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    log = tmp_path_factory.mktemp("docs") / "serve.log"
+    with serving(ROOT / "models", log) as server:
+        yield server
+
+
+@pytest.mark.parametrize("name", [name for name, text in TEXTS.items() if examples(text)])
+def test_every_example_prints_what_the_document_says(
+    server: Server, name: str, tmp_path: Path
+) -> None:
+    """In order, in a shell, with the environment's commands on the path."""
+    for folder in ("models", "tests", "training"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    checker = doctest.OutputChecker()
+    options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    address = f"{server.host}:{server.port}"
+    for command, expected in examples(TEXTS[name]):
+        done = subprocess.run(
+            ["bash", "-c", command.replace(ADDRESS, address)],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        printed = done.stdout.strip()
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+        assert checker.check_output(expected.strip() + "\n", printed + "\n", options), (
+            f"{command}\nprinted:\n{printed}\n{name} says:\n{expected}"
+        )
+
+
+@pytest.mark.parametrize(
+    "line",
+    sorted({line for text in TEXTS.values() for line in "".join(blocks("sh", text)).splitlines()}),
+)
+def test_every_other_command_is_understood(line: str) -> None:
+    program, *arguments = shlex.split(line)
+    if program == "train":
+        parse([a.replace("/path/to/idx/files", str(ROOT / "training/mnist")) for a in arguments])
+    elif program == "serve":
+        read_settings(arguments, {})
+    else:
+        assert any(line.startswith(known) for known in RUN_ELSEWHERE), line
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_link_leads_to_a_file_and_a_heading(name: str) -> None:
+    prose = re.sub(r"^```.*?^```$", "", TEXTS[name], flags=re.MULTILINE | re.DOTALL)
+    links = re.findall(r"\]\(([^)\s]+)\)", prose) + re.findall(r'src="([^"]+)"', prose)
+    for link in links:
+        if link.startswith("http"):
+            continue
+        target, _, anchor = link.partition("#")
+        path = (ROOT / name).parent / target if target else ROOT / name
+        assert path.exists(), link
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)
+            slugs = [re.sub(r"[^\w -]", "", h).strip().lower().replace(" ", "-") for h in headings]
+            assert anchor in slugs, link
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_generated_parts_are_up_to_date(name: str) -> None:
+    """If not, ``python -m tests.write_docs`` writes them."""
+    assert TEXTS[name] == with_generated_parts(TEXTS[name])
+
+
+def test_the_readme_fits_into_200_lines() -> None:
+    assert len(TEXTS["README.md"].splitlines()) <= 200
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    text = TEXTS["docs/operations.md"]
+    table = dict(re.findall(rf"^\| `({PREFIX}\w+)` \| (.*?) \|", text, re.MULTILINE))
+    assert set(table) == {PREFIX + name.upper() for name in Settings.model_fields}
+    for name, field in Settings.model_fields.items():
+        if isinstance(field.default, int | float) and not isinstance(field.default, bool):
+            assert float(table[PREFIX + name.upper()]) == field.default
