@@ -45,12 +45,11 @@ def main() -> None:
 
 def with_generated_parts(text: str) -> str:
     """Returns a document with the text between its markers replaced."""
-    parts = {
-        "champion": champion,
-        "service": lambda: file_map(ROOT / "service"),
-        "training": lambda: file_map(ROOT / "training"),
-    }
-    return _PART.sub(lambda found: f"{found[1]}{parts[found[2]]()}\n{found[3]}", text)
+    return _PART.sub(lambda found: f"{found[1]}{_generated(found[2])}\n{found[3]}", text)
+
+
+def _generated(name: str) -> str:
+    return champion() if name == "champion" else file_map(ROOT / name)
 
 
 def champion() -> str:
@@ -84,8 +83,8 @@ def _accuracies(card: Mapping[str, Any], version: int) -> Iterator[str]:
 def _doubt(doubt: Mapping[str, Any]) -> Iterator[str]:
     threshold, passed = doubt["threshold"], _percent(doubt["digits"]["pass"])
     count = doubt["chosen_on"]["images"]
-    yield f"The doubt `not a digit` means that the confidence is below {threshold}. That threshold was"
-    yield f"chosen on {count:,} training images held out. {passed} of the test images are above it."
+    yield f"The doubt `not a digit` means that the confidence is below {threshold}. That threshold"
+    yield f"was chosen on {count:,} training images held out; {passed} of the test images pass it."
     yield ""
     yield "| no digits | trained on | AUROC | caught | in any doubt |"
     yield "| --- | --- | ---: | ---: | ---: |"
