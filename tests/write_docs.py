@@ -27,11 +27,12 @@ PLOTS = (
 )
 NOTES = """\
 `models show N` prints these figures for any version. Each kind of damage is a function in
-`training/measure/robustness/`, applied to all test images. Each kind of non-digit has 1,000
-images; "trained on" says whether the network learnt from images of that kind. Letters that look
-like a digit (b B D g I l o O q s S z Z) belong to no kind. AUROC is that of the confidence,
-between the test images and the kind. "Caught" is the share below the threshold. The service looks
-at the ink as well: "in any doubt" is the share that it answers with at least one doubt."""
+`training/measure/robustness/`, applied to all test images; the printed digits are in six fonts
+that training left out. Each kind of non-digit has 1,000 images; "trained on" says whether the
+network learnt from images of that kind. Letters that look like a digit (b B D g I l o O q s S z Z)
+belong to no kind. AUROC is that of the confidence, between the test images and the kind. "Caught"
+is the share below the threshold. The service looks at the ink as well: "in any doubt" is the share
+that it answers with at least one doubt."""
 _PART = re.compile(
     r"(<!-- ([\w ]+): python -m tests\.write_docs -->\n).*?(<!-- end -->)", re.DOTALL
 )
