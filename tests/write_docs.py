@@ -1,13 +1,15 @@
 """Writes the generated parts of the documentation: ``python -m tests.write_docs``.
 
-They are the champion's figures, which come from its card, and the map of the files, which comes
-from their docstrings. ``tests/test_docs.py`` fails if a document differs from what this writes.
+They are the champion's figures, which come from its card; the layers, which come from
+``pyproject.toml``; and the map of the files, which comes from their docstrings.
+``tests/test_docs.py`` fails if a document differs from what this writes.
 """
 
 from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -50,7 +52,8 @@ def with_generated_parts(text: str) -> str:
 
 
 def _generated(name: str) -> str:
-    return champion() if name == "champion" else file_map(ROOT / name)
+    makers = {"champion": champion, "layers": layers}
+    return makers[name]() if name in makers else file_map(ROOT / name)
 
 
 def champion() -> str:
@@ -97,6 +100,18 @@ def _doubt(doubt: Mapping[str, Any]) -> Iterator[str]:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.2f} %"
+
+
+def layers() -> str:
+    """Returns the layers of each package, from the top down, as import-linter checks them."""
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    lines = ["```text"]
+    for contract in tool.get("importlinter", {}).get("contracts", ()):
+        if contract["type"] == "layers":
+            (package,) = contract["containers"]
+            first, *rest = [re.sub(r" ?[|:] ", ", ", layer) for layer in contract["layers"]]
+            lines += [f"{package:10}{first}", *(f"{'':10}{layer}" for layer in rest), ""]
+    return "\n".join([*lines, "```"]).replace("\n\n```", "\n```")
 
 
 def file_map(package: Path) -> str:
