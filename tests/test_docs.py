@@ -38,6 +38,9 @@ RUN_ELSEWHERE = {
     "granian": "tests/e2e",
 }
 
+# What CONTRIBUTING says to create.
+TO_BE_CREATED = {"service/decode/csv_rows.py", "training/recipes/mine.toml"}
+
 
 def blocks(language: str, text: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
@@ -120,6 +123,13 @@ def test_every_link_leads_to_a_file_and_a_heading(name: str) -> None:
             headings = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)
             slugs = [re.sub(r"[^\w -]", "", h).strip().lower().replace(" ", "-") for h in headings]
             assert anchor in slugs, link
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_file_that_is_named_exists(name: str) -> None:
+    written = re.sub(r"^```.*?^```$", "", TEXTS[name], flags=re.MULTILINE | re.DOTALL)
+    named = re.findall(r"`((?:\.ci|deploy|docs|service|tests|training)/[\w/.]+)`", written)
+    assert {path for path in named if not (ROOT / path).exists()} <= TO_BE_CREATED
 
 
 @pytest.mark.parametrize("name", TEXTS)

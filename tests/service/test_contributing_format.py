@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 import shutil
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,13 +14,17 @@ import pytest
 from tests.server import Server, serving
 
 ROOT = Path(__file__).resolve().parents[2]
-SECTION = re.findall(
-    r"^### An input format\n(.*?)^### ",
-    (ROOT / "CONTRIBUTING.md").read_text(),
-    re.MULTILINE | re.DOTALL,
-)[0]
-CREATED = re.compile(r"`([\w/]+\.py)`:\n\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-CHANGES = re.compile(r"^```diff\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SECTION = (
+    (ROOT / "CONTRIBUTING.md")
+    .read_text()
+    .partition("<!-- format: begin")[2]
+    .partition("<!-- format: end -->")[0]
+)
+
+
+def blocks(language: str) -> list[str]:
+    found = re.findall(rf"^ *```{language}\n(.*?)^ *```$", SECTION, re.MULTILINE | re.DOTALL)
+    return [textwrap.dedent(block) for block in found]
 
 
 def apply(diff: str, folder: Path) -> None:
@@ -42,9 +47,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A service that runs a copy of the package with the edits."""
     folder = tmp_path_factory.mktemp("contributing")
     shutil.copytree(ROOT / "service", folder / "service")
-    for name, content in CREATED.findall(SECTION):
+    created = re.findall(r"Create `(.*?)`", SECTION)
+    for name, content in zip(created, blocks("python"), strict=True):
         (folder / name).write_text(content)
-    for diff in CHANGES.findall(SECTION):
+    for diff in blocks("diff"):
         apply(diff, folder)
     # Python then imports the copy, not the package in the folder in which the test runs.
     environment = {"PYTHONPATH": str(folder), "PYTHONSAFEPATH": "1"}
