@@ -1,8 +1,8 @@
 """Writes the generated parts of the documentation: ``python -m tests.write_docs``.
 
-They are the champion's figures, which come from its card; the layers, which come from
-``pyproject.toml``; and the map of the files, which comes from their docstrings.
-``tests/test_docs.py`` fails if a document differs from what this writes.
+They are the champion's figures, which come from its card; the settings, which come from
+``service.settings``; the layers, which come from ``pyproject.toml``; and the map of the files,
+which comes from their docstrings. ``tests/test_docs.py`` fails if a document differs.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from service.models.repository import NAME, Repository
+from service.settings import PREFIX, Settings
 from training.measure.label_errors import LABELS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,7 +53,7 @@ def with_generated_parts(text: str) -> str:
 
 
 def _generated(name: str) -> str:
-    makers = {"champion": champion, "layers": layers}
+    makers = {"champion": champion, "layers": layers, "settings": settings}
     return makers[name]() if name in makers else file_map(ROOT / name)
 
 
@@ -100,6 +101,19 @@ def _doubt(doubt: Mapping[str, Any]) -> Iterator[str]:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.2f} %"
+
+
+def settings() -> str:
+    """Returns a table of the service's settings, with their defaults and descriptions."""
+    lines = ["| variable | default | meaning |", "| --- | --- | --- |"]
+    for name, field in Settings.model_fields.items():
+        default = field.default
+        if isinstance(default, bool):
+            default = "on" if default else "off"
+        elif isinstance(default, Path) and default.is_absolute():
+            default = default.relative_to(ROOT)
+        lines.append(f"| `{PREFIX}{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(lines)
 
 
 def layers() -> str:
