@@ -1,8 +1,9 @@
-# One word per task. `make` alone lists them; ARGS="..." goes to the command behind the word.
+# One target per task. `make` alone lists them; ARGS="..." goes to the command behind the target.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 ARGS ?=
+MARKS ?= not campaign
 VENV ?= .venv
 DOCKER ?= docker
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -14,39 +15,52 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 LOCK = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.toml --quiet \
 	--group build --python-version 3.11 --python-platform linux --generate-hashes --no-annotate $(ARGS)
 
-.PHONY: help serve train models test bench pictures check format lock docker clean
+# PYTEST(marks,options): two processes run the tests, then one process runs those that measure time. Pytest
+# exits with 5 where it selects no test, as with ARGS="tests/browser".
+define PYTEST
+	$(BIN)/python -m pytest -m "($(1)) and not alone" --numprocesses 2 --dist loadfile --no-loadscope-reorder $(2) $(ARGS) || [ $$? = 5 ]
+	$(BIN)/python -m pytest -m "($(1)) and alone" $(2) $(ARGS) || [ $$? = 5 ]
+endef
 
-help: ## list these words
+.PHONY: help serve train models test campaign bench pictures check format lock docker clean
+
+help: ## list these targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1#/p' $(MAKEFILE_LIST) | awk -F'#' '{printf "make %-8s %s\n", $$1, $$2}'
 
 serve: $(VENV)/.serve ## answer on port 8000 with the champion; ARGS="--port 9000 ..."
 	$(BIN)/serve $(ARGS)
 
-train: $(VENV)/.train ## train, prove, publish and promote a model; ARGS="--recipe quick ..."
+train: $(VENV)/.train ## train, verify, publish and promote a model; ARGS="--recipe quick ..."
 	$(BIN)/train $(ARGS)
 
-models: $(VENV)/.serve ## look after the published versions; ARGS="list", "promote 2", ...
+models: $(VENV)/.serve ## list and manage the published versions; ARGS="list", "promote 2", ...
 	$(BIN)/models $(ARGS)
 
-test: $(VENV)/.perf ## run the tests; ARGS="-m 'not slow'" for the quick ones
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.perf ## run the tests, 6 minutes on two cores; ARGS="tests/service -k queue"
+	@echo "Running every test except the campaign (make campaign): about 6 minutes on two cores."
+	$(call PYTEST,$(MARKS))
+
+campaign: $(VENV)/.perf ## run the long tests, 15 minutes: fuzzing, kills at every step, soaks, load tools
+	@echo "Running the campaign: about 15 minutes on two cores."
+	$(call PYTEST,campaign or hypothesis,--hypothesis-profile campaign)
 
 bench: $(VENV)/.perf ## measure the service beside its limit, some 7 minutes (needs wrk); ARGS="--rounds 5"
 	$(BIN)/python -m tests.bench $(ARGS)
 
-pictures: $(VENV)/.dev ## make pictures of twenty-two kinds and print what is read of each; ARGS="--count 100"
+pictures: $(VENV)/.dev ## draw pictures of 22 kinds and print how many the model reads; ARGS="--count 100"
 	$(BIN)/python -m tests.corpus $(ARGS)
 
-check: $(VENV)/.dev ## lint, formatting and strict types
+check: $(VENV)/.dev ## lint, check formatting, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
-format: $(VENV)/.dev ## put the code into its form, fix what lint can fix
+format: $(VENV)/.dev ## format the code and fix what lint can fix
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
-lock: $(VENV)/.dev ## write the hashed locks anew from pyproject.toml; ARGS=--upgrade
+lock: $(VENV)/.dev ## resolve pyproject.toml into the hashed locks; ARGS=--upgrade
 	$(LOCK) --extra dev --output-file requirements/dev.txt
 	$(LOCK) --extra train --constraint requirements/dev.txt --output-file requirements/train.txt
 	$(LOCK) --extra cpu --constraint requirements/dev.txt --output-file requirements/serve.txt
@@ -57,11 +71,11 @@ docker: ## build the serving image, mnist-serve; ARGS="--target train -t mnist-t
 	$(DOCKER) build --tag mnist-serve $(ARGS) .
 
 clean: ## remove the environment and every cache
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find service training tests -name __pycache__ -exec rm -rf {} +
 
-# Each set holds the one before it, in the same versions: going from one word to another adds
-# packages and never replaces one, and a stamp says what is already there.
+# Each lock contains the previous one, with the same versions: a later target adds packages and
+# replaces none. A stamp file marks each lock that is installed.
 $(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/.train
 $(VENV)/.train: requirements/train.txt pyproject.toml | $(VENV)/.serve
 $(VENV)/.serve: requirements/serve.txt pyproject.toml | $(VENV)/.python
@@ -71,9 +85,9 @@ $(VENV)/.dev $(VENV)/.train $(VENV)/.serve:
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# NVIDIA's perf_analyzer is not there for every machine; without it one test is skipped, and says so.
+# NVIDIA's perf_analyzer has no wheel for some machines. Without it, one test skips itself.
 $(VENV)/.perf: requirements/perf.txt pyproject.toml | $(VENV)/.dev
-	@$(PIP) --require-hashes --requirement requirements/perf.txt || echo "goes on without perf_analyzer"
+	@$(PIP) --require-hashes --requirement requirements/perf.txt || echo "continuing without perf_analyzer"
 	@touch $@
 
 $(VENV)/.python:

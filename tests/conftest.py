@@ -6,15 +6,21 @@ import os
 from collections.abc import Generator
 
 import pytest
+from hypothesis import settings
 
 IN_CI = os.environ.get("CI") == "true"
+
+# `make test` generates the same examples each time; `make campaign` generates many new ones.
+settings.register_profile("test", max_examples=100, deadline=None, derandomize=True)
+settings.register_profile("campaign", max_examples=2000, deadline=None, print_blob=True)
+settings.load_profile("test")
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """In CI a skipped test fails, unless it needs a GPU: there everything else is installed."""
+    """In CI, fails a skipped test, except one that needs a GPU: CI has everything else."""
     report = yield
     if IN_CI and not item.get_closest_marker("gpu") and not hasattr(report, "wasxfail"):
         _refuse_skip(report)
@@ -23,7 +29,7 @@ def pytest_runtest_makereport(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """In CI a module that skips itself while it is collected fails too."""
+    """In CI, fails a module that skips itself during collection."""
     report = yield
     if IN_CI:
         _refuse_skip(report)

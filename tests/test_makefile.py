@@ -1,4 +1,4 @@
-"""The Makefile: one word a task, and one line where something is missing."""
+"""The Makefile: one target a task, and one line of error where something is missing."""
 
 from __future__ import annotations
 
@@ -18,13 +18,23 @@ def make(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_make_alone_lists_every_word() -> None:
+def test_make_alone_lists_every_target() -> None:
     result = make()
     assert result.returncode == 0
     listed = re.findall(r"^make (\w+) +\S", result.stdout, re.MULTILINE)
     phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert phony is not None
     assert listed == phony[1].split()
+
+
+def test_the_tests_say_how_long_they_take_and_leave_the_campaign_out(tmp_path: Path) -> None:
+    (tmp_path / ".perf").touch()
+    told, parallel, alone, *_ = make("--dry-run", "test", f"VENV={tmp_path}").stdout.splitlines()[
+        -3:
+    ]
+    assert re.search(r"about \d+ minutes on two cores", told)
+    assert '-m "(not campaign) and not alone" --numprocesses 2' in parallel
+    assert '-m "(not campaign) and alone"' in alone
 
 
 def test_a_wrong_python_is_refused_in_one_line(tmp_path: Path) -> None:
@@ -35,15 +45,15 @@ def test_a_wrong_python_is_refused_in_one_line(tmp_path: Path) -> None:
     assert not (tmp_path / "venv").exists()
 
 
-def test_no_python_at_all_is_said_in_one_line(tmp_path: Path) -> None:
+def test_without_any_python_it_fails_in_one_line(tmp_path: Path) -> None:
     result = make("serve", "PYTHON=", f"VENV={tmp_path}/venv")
     assert result.returncode == 2
     first, *_ = result.stderr.splitlines()
     assert first.startswith("make: no Python 3.11, 3.12 or 3.13 found; install one or name it")
 
 
-def test_words_share_one_environment_and_repeat_nothing(tmp_path: Path) -> None:
-    """After `make test` there is nothing to install for `make serve`, alone it takes one lock."""
+def test_targets_share_one_environment_and_repeat_nothing(tmp_path: Path) -> None:
+    """After `make test`, `make serve` installs nothing; alone, it installs one lock."""
     (tmp_path / ".python").touch()
     for stamp in (".serve", ".train", ".dev"):
         (tmp_path / stamp).touch()

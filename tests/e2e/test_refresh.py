@@ -16,7 +16,7 @@ from tests.e2e.test_workers import children
 from tests.server import serving, wait_until
 from tests.steady import Kind, Steady, post
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.campaign
 
 
 def test_a_better_network_is_trained_and_taken_up_while_the_service_answers(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from service.models.repository import Repository
 from tests.tiny import dense_model_bytes
 from tests.training.digits import mnist
 from training.cli.models import main
-from training.data import loading
+from training.data import loading, synthetic
 from training.export.verify import check
 from training.measure.card import describe
 from training.registry.promote import release
@@ -24,6 +26,15 @@ from training.registry.publish import staging
 @pytest.fixture(scope="session")
 def digits() -> loading.Dataset:
     return mnist()
+
+
+@pytest.fixture(scope="module")
+def few_drawings() -> Iterator[None]:
+    """A fit draws 200 written digits and 200 non-digits instead of 10,000, which takes 16 s."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("written_digits", "non_digits"):
+            patch.setattr(synthetic, name, partial(getattr(synthetic, name), count=200))
+        yield
 
 
 @pytest.fixture(scope="session")

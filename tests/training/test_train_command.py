@@ -174,7 +174,7 @@ def test_a_signal_ends_it_with_one_line_and_nothing_published(
     assert published(tmp_path) == []
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_the_recipe_tutorial_reaches_its_accuracy_on_all_of_mnist(tmp_path: Path) -> None:
     status, lines, err = run("--architecture", "mlp", "--models", tmp_path)
     assert (status, err) == (0, "")

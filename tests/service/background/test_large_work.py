@@ -13,7 +13,7 @@ import pytest
 from service.background.large_work import give_way, small, when_large
 from service.errors import DeadlineExceeded
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.alone]
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -116,7 +116,6 @@ EDIT = st.tuples(
 
 @pytest.mark.parametrize("name", DECODERS)
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
 def test_damaged_bodies(name: str, data: st.DataObject) -> None:
     decode, bodies = DECODERS[name]
     body = data.draw(st.sampled_from(bodies))
@@ -125,7 +124,6 @@ def test_damaged_bodies(name: str, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("name", DECODERS)
 @given(start=st.integers(0, 40), rest=st.binary(max_size=300), which=st.integers(0, 20))
-@settings(max_examples=100, deadline=None)
 def test_random_bytes_after_a_good_beginning(
     name: str, start: int, rest: bytes, which: int
 ) -> None:
@@ -138,7 +136,6 @@ def test_random_bytes_after_a_good_beginning(
         st.sampled_from(["a/b", ";", "=", '"', "\\", " ", "\t", "boundary", "x", "\xff", "\0"])
     ).map("".join)
 )
-@settings(deadline=None)
 def test_any_content_type_is_taken_apart(value: str) -> None:
     media_type, parameters = parse_content_type(value)
     assert media_type == media_type.strip().lower()

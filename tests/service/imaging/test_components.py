@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from service.imaging.components import Mask, connected_components
@@ -26,7 +26,6 @@ def flooded(mask: Mask) -> list[set[tuple[int, int]]]:
     return parts
 
 
-@settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 10_000), height=st.integers(1, 24), width=st.integers(1, 24))
 def test_parts_are_those_that_a_flood_finds(seed: int, height: int, width: int) -> None:
     random = np.random.default_rng(seed)

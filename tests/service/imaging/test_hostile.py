@@ -91,6 +91,7 @@ TEXTURES: dict[str, Callable[[], Images]] = {
 }
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", TEXTURES)
 def test_a_texture_takes_less_than_100_ms(name: str) -> None:
     grey = TEXTURES[name]()
@@ -116,7 +117,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
+@pytest.mark.alone
 @pytest.mark.parametrize("name", LARGE)
 def test_beside_the_largest_pictures_small_requests_are_answered_and_memory_stays_bounded(
     server: Server, name: str

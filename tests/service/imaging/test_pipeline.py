@@ -223,6 +223,7 @@ def test_a_faint_digit_is_of_low_contrast() -> None:
     assert seen.image.any()
 
 
+@pytest.mark.alone
 def test_a_photo_of_12_megapixels_takes_less_than_150_ms_of_one_core() -> None:
     body = photo_12mp(SHAPES[0], np.random.default_rng(0))
     assert Image.open(io.BytesIO(body)).width * Image.open(io.BytesIO(body)).height == 12_000_000

@@ -179,6 +179,7 @@ def test_a_large_request_is_cut_into_shorter_runs_while_small_ones_come() -> Non
     bench.runners.shutdown()
 
 
+@pytest.mark.alone
 def test_the_event_loop_stays_free_while_a_large_request_runs() -> None:
     bench = Bench(slow_model_bytes(40), threads=1)
 

@@ -525,7 +525,7 @@ def memory_bytes() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.parametrize("by", ["champion", "number"])
 async def test_memory_is_flat_over_many_switches_and_walks(tmp_path: Path, by: str) -> None:
     """Each version takes 5 MB and more, so 100 that were kept would take 500."""

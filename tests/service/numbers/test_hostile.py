@@ -46,6 +46,7 @@ def waves() -> Images:
     return waves
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("factor", [1, 4], ids=["1 MP", "20 MP"])
 @pytest.mark.parametrize(
     "grey",

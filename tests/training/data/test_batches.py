@@ -4,10 +4,13 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
+import pytest
 
 from tests.training.digits import few
 from training.config import Config
 from training.data.loading import split
+
+pytestmark = pytest.mark.usefixtures("few_drawings")
 
 AFFINE: dict[str, Any] = {"shift": 2.0, "rotation": 10.0, "scale": 0.1, "shear": 5.0}
 

@@ -17,6 +17,8 @@ from training.config import Config, Optimizer
 from training.data.loading import Split, split
 from training.export.verify import verify
 
+pytestmark = pytest.mark.usefixtures("few_drawings")
+
 AFFINE: dict[str, Any] = {"shift": 2.0, "rotation": 10.0, "scale": 0.1, "shear": 5.0}
 
 

@@ -14,6 +14,8 @@ from training.config import Config, Optimizer
 from training.network.checkpoint import STATE, Checkpoint
 from training.network.history import Epoch, History
 
+pytestmark = pytest.mark.usefixtures("few_drawings")
+
 
 def train(config: Config, folder: Path, after: int = 0) -> tuple[str, History]:
     """Fits a new network, from the beginning or after an epoch; keeps each epoch's checkpoint."""
@@ -71,7 +73,7 @@ def float32_afterwards() -> Iterator[None]:
     keras.config.set_dtype_policy("float32")
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.usefixtures("float32_afterwards")
 def test_in_both_stages_with_everything_random(tmp_path: Path) -> None:
     """Order, augmentation, damage, dropout; normalisation's averages; in bfloat16."""
@@ -80,7 +82,7 @@ def test_in_both_stages_with_everything_random(tmp_path: Path) -> None:
     assert history.kept == [{"epoch": 2, "share": 0.3}, {"epoch": 3, "share": 0.7}]
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_where_a_stage_stops_early(tmp_path: Path) -> None:
     """The best weights are carried on, and a stage that has stopped stays stopped."""
     config = small(

@@ -20,6 +20,7 @@ from service.models.repository import Repository
 from tests.training.digits import few, write_folder
 from tests.training.network.test_tensorboard import curves
 
+pytestmark = pytest.mark.campaign
 FEW = few(400, 100)
 STAGES = """
 architecture = "valid_cnn"
@@ -138,7 +139,6 @@ def epochs(card: dict[str, Any]) -> list[dict[str, float]]:
     ]
 
 
-@pytest.mark.slow
 def test_killed_in_both_stages_and_after_them_it_ends_with_the_same_file(staged: Runs) -> None:
     """Within the first stage, within the second, and after the last epoch."""
     for done in (1, 4, 6):
@@ -171,7 +171,6 @@ def test_killed_in_both_stages_and_after_them_it_ends_with_the_same_file(staged:
     }
 
 
-@pytest.mark.slow
 def test_it_says_which_stage_learns_what_and_of_which_epochs_the_weights_are(
     staged: Runs,
 ) -> None:
@@ -184,7 +183,6 @@ def test_it_says_which_stage_learns_what_and_of_which_epochs_the_weights_are(
     assert fit[-1].endswith("; kept 30 % of epoch 3 and 70 % of epoch 6")
 
 
-@pytest.mark.slow
 def test_stopped_it_says_how_it_goes_on_and_with_other_settings_it_does_not(staged: Runs) -> None:
     status, _, err = staged.kill("other", 2, number=signal.SIGTERM)
     assert (status, err) == (
@@ -209,7 +207,6 @@ def test_stopped_it_says_how_it_goes_on_and_with_other_settings_it_does_not(stag
     assert staged.checkpoints("other") == before
 
 
-@pytest.mark.slow
 def test_a_run_that_nobody_stopped_begins_and_its_checkpoints_may_lie_elsewhere(
     staged: Runs,
 ) -> None:
@@ -221,7 +218,6 @@ def test_a_run_that_nobody_stopped_begins_and_its_checkpoints_may_lie_elsewhere(
     assert not folder.exists()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("before", ["promote", "clean up"])
 def test_killed_once_it_has_published_it_does_not_publish_again(staged: Runs, before: str) -> None:
     words = ("--architecture", "mlp", "--clean-epochs", "0", "--clean-share", "0", "--epochs", "1")

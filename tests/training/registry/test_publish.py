@@ -158,7 +158,7 @@ def test_contents_reach_the_disk_before_the_names_that_lead_to_them(root: Path) 
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.parametrize("word", ["release", "rollback", "prune"])
 def test_a_kill_at_any_step_leaves_a_sound_repository(root: Path, word: str) -> None:
     """SIGKILL before every line of code that writes: readers see the old state or the new."""
