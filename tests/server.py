@@ -156,8 +156,10 @@ class Server:
         }
 
     def metric(self, name: str, **labels: str) -> float:
-        """One sample of ``/metrics``; 0 where it is not told."""
-        return self.metrics().get((name, tuple(sorted(labels.items()))), 0.0)
+        """One sample of ``/metrics``; 0 where the metric has no sample with these labels."""
+        samples = self.metrics()
+        assert name in {known for known, _ in samples}, f"/metrics has no {name}"
+        return samples.get((name, tuple(sorted(labels.items()))), 0.0)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Signals the process and gives its exit status."""

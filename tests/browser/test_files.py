@@ -129,6 +129,7 @@ def test_a_hostile_file_shows_the_services_own_words(
     expect(error).to_have_text(problem["detail"])
     expect(desktop.locator("#sure")).to_have_text("Not read")
     # The browser tells of every answer above 399 by itself.
+    assert witness.complaints
     assert all("Failed to load resource" in complaint for complaint in witness.complaints)
     witness.complaints.clear()
 

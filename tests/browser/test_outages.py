@@ -41,6 +41,7 @@ def test_a_service_that_was_away_is_asked_again(desktop: Page, witness: Witness)
     desktop.context.set_offline(False)
     assert answer(desktop).startswith("4, ")
     expect(error).to_be_empty()
+    assert witness.complaints
     assert all("Failed to load resource" in complaint for complaint in witness.complaints)
     witness.complaints.clear()
 

@@ -41,12 +41,16 @@ def test_all_that_is_pressed_is_large_enough_to_hit(open_page: Opener, screen: s
     show_everything(page)
     for tab in ("Draw", "Test", "Model"):
         page.get_by_role("tab", name=tab).click()
-        for control in page.locator("button:visible, a:visible").all():
+        controls = page.locator("button:visible, a:visible").all()
+        assert controls
+        for control in controls:
             box = control.bounding_box()
             assert box is not None
             assert min(box["width"], box["height"]) >= 24, control
     page.get_by_role("tab", name="Draw").click()
-    for button in page.get_by_role("group", name="Drawing tools").get_by_role("button").all():
+    buttons = page.get_by_role("group", name="Drawing tools").get_by_role("button").all()
+    assert len(buttons) >= 3
+    for button in buttons:
         box = button.bounding_box()
         assert box is not None
         assert min(box["width"], box["height"]) >= 44, button

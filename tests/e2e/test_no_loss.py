@@ -167,15 +167,19 @@ def test_no_connection_that_was_made_is_reset_by_a_stop(models: Path) -> None:
 
 
 def test_a_killed_worker_loses_only_what_it_was_doing(models: Path) -> None:
+    killed: list[int] = []
+
     async def kill(load: Steady) -> None:
         await asyncio.sleep(0.7)
-        os.kill(children(server)[0], signal.SIGKILL)
+        killed.append(children(server)[0])
+        os.kill(killed[0], signal.SIGKILL)
         await answered(load, 300)
 
     with serving(models, models.parent / "log", "--workers", "2") as server:
         wait_until(lambda: server.metric("mnist_workers") == 2, 60)
         load = under_load(server, models, kill)
         wait_until(lambda: server.metric("mnist_workers") == 2, 60)
+        assert not set(killed) & set(children(server))
     faults = [each.fault for each in load.asked if each.fault]
     assert len(faults) <= load.connections
     assert all("reset" in each or "0 bytes read" in each for each in faults), faults

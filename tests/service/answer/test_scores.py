@@ -43,6 +43,7 @@ def test_figures_agree_with_a_count_one_by_one() -> None:
     for true in range(10):
         for guess in range(10):
             assert scores.confusion_matrix[true][guess] == pairs.count((true, guess))
+    assert [entry.digit for entry in scores.per_class] == list(range(10))
     for entry in scores.per_class:
         hits = pairs.count((entry.digit, entry.digit))
         assert entry.support == sum(t == entry.digit for t, _ in pairs)
@@ -100,7 +101,7 @@ def test_perfect_answers() -> None:
     scores = score(certain(list(range(10))), labels)
     assert (scores.accuracy, scores.loss, scores.calibration_error) == (1.0, 0.0, 0.0)
     assert scores.mistakes == ()
-    assert all(entry.f1 == 1.0 for entry in scores.per_class)
+    assert [entry.f1 for entry in scores.per_class] == [1.0] * 10
 
 
 def test_a_certain_error_costs_the_clipped_loss_not_infinity() -> None:

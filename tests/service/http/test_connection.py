@@ -115,17 +115,19 @@ def test_a_head_too_large_is_told_so(served: Server, fields: bytes, pieces: int)
     check_problem(answer, 431)
 
 
-def test_an_endless_field_name_or_method_is_cut_off(served: Server) -> None:
-    for start in (b"GET / HTTP/1.1\r\n", b"GET /"):
-        with served.connect() as connection:
-            try:
-                connection.sendall(start)
-                for _ in range(200):
-                    connection.sendall(b"a" * 1000)
-            except OSError:
-                pass
-            for answer in parse_answers(read_all(connection)):
-                assert answer.status in (414, 431)
+@pytest.mark.parametrize(("start", "status"), [(b"GET / HTTP/1.1\r\n", 431), (b"GET /", 414)])
+def test_an_endless_field_name_or_path_is_cut_off(
+    served: Server, start: bytes, status: int
+) -> None:
+    with served.connect() as connection:
+        try:
+            connection.sendall(start)
+            for _ in range(200):
+                connection.sendall(b"a" * 1000)
+        except OSError:
+            pass  # the served closed the connection before all was sent
+        (answer,) = parse_answers(read_all(connection))
+    check_problem(answer, status)
 
 
 def test_under_v1_and_v2_these_errors_have_their_form(served: Server) -> None:
@@ -443,11 +445,13 @@ def test_who_leaves_after_a_large_body_is_noticed_before_the_answer(hasty: Serve
 
 
 def test_who_closes_only_the_sending_side_is_answered_or_counted_as_gone(served: Server) -> None:
+    before, answered = _left(served), 0
     for _ in range(10):
         with served.connect() as connection:
             connection.sendall(POST + b"Content-Length: 784\r\n\r\n" + bytes(784))
             connection.shutdown(socket.SHUT_WR)
-            assert statuses(read_all(connection)) in ([], [200])
+            answered += statuses(read_all(connection)) == [200]
+    wait_until(lambda: answered + _left(served) - before == 10)
     assert served.get("/health/ready").status == 200
 
 
