@@ -1,4 +1,4 @@
-"""The one form in which the service tells an error, checked in one place."""
+"""The formats of answers and errors, checked in one place."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ KINDS = {
 
 
 def check_every_answer(answer: Answer) -> None:
-    """What the contract promises of any answer: an id, the timing, a length."""
+    """Checks what every answer has: a request id, the timing, a length."""
     assert re.fullmatch(r"[A-Za-z0-9._-]{1,128}", answer.headers["x-request-id"])
     assert TIMING.fullmatch(answer.headers["server-timing"]), answer.headers["server-timing"]
     assert "content-length" in answer.headers
 
 
 def check_problem(answer: Answer, status: int, text: str = "") -> dict[str, Any]:
-    """The body of an error answer, after checking status, headers and RFC 9457 form.
+    """Checks an RFC 9457 error: its status, headers and fields. Returns its body.
 
-    ``text`` must stand in the detail or in one of the errors' messages.
+    The detail or the message of one of its errors must contain ``text``.
     """
     assert answer.status == status, (answer.status, answer.body[:500])
     check_every_answer(answer)
@@ -63,3 +63,23 @@ def check_problem(answer: Answer, status: int, text: str = "") -> dict[str, Any]
     if status == 405:
         assert answer.headers["allow"]
     return problem
+
+
+def check_ok(answer: Answer) -> Any:
+    """Checks that an answer is JSON with status 200. Returns the JSON."""
+    assert answer.status == 200, answer.body[:500]
+    check_every_answer(answer)
+    assert answer.headers["content-type"] == "application/json"
+    return answer.json()
+
+
+def check_error(answer: Answer, status: int, text: str = "") -> None:
+    """Checks an error in the format of TensorFlow Serving and of the Open Inference Protocol."""
+    assert answer.status == status, answer.body[:500]
+    check_every_answer(answer)
+    assert answer.headers["content-type"] == "application/json"
+    error = answer.json()
+    assert error.keys() == {"error"}
+    assert text in error["error"]
+    if status in (429, 503):
+        assert int(answer.headers["retry-after"]) >= 1

@@ -1,4 +1,4 @@
-"""The real ``serve`` command in a process of its own, on a free port of the loopback interface."""
+"""The real ``serve`` command in its own process, on a free port of the loopback interface."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+import numpy as np
+from numpy.typing import NDArray
+
 Door = Literal["serve", "asgi"]
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
@@ -24,22 +27,22 @@ STOP_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One HTTP answer; ``headers`` by lower-case name."""
+    """One HTTP answer. ``headers`` has lower-case names."""
 
     status: int
     headers: dict[str, str]
     body: bytes
 
     def json(self) -> Any:
-        """The body, which must be JSON."""
+        """Parses the body as JSON."""
         return json.loads(self.body)
 
 
 class Server:
-    """A running service; its standard error goes to a file.
+    """A running service that writes standard error to a file.
 
-    ``door`` says which: the ``serve`` command, or uvicorn with the ASGI application. The second
-    gets its ``flags`` as environment variables.
+    ``door`` is the ``serve`` command, or uvicorn with the ASGI application, which gets the
+    ``flags`` as environment variables.
     """
 
     def __init__(
@@ -66,20 +69,20 @@ class Server:
             self.process = subprocess.Popen(command, stderr=stderr, env=clean | settings)
 
     def stderr(self) -> str:
-        """All that the process has written to standard error."""
+        """Returns everything that the process has written to standard error."""
         return self._log.read_text()
 
     def lines(self) -> list[dict[str, Any]]:
-        """The log's lines, each of them a JSON object."""
+        """Returns the log lines, each of them a JSON object."""
         whole = self.stderr().rpartition("\n")[0]
         return [json.loads(line) for line in whole.splitlines()]
 
     def access(self) -> list[dict[str, Any]]:
-        """The log's lines about requests."""
+        """Returns the log lines about requests."""
         return [line for line in self.lines() if line["message"] == "request"]
 
     def wait_until_ready(self) -> None:
-        """Returns once ``/health/ready`` says so."""
+        """Returns once ``/health/ready`` answers 200."""
 
         def ready() -> bool:
             if self.process.poll() is not None:
@@ -109,7 +112,7 @@ class Server:
         headers: Mapping[str, str] | None = None,
         timeout: float = 30.0,
     ) -> Answer:
-        """One request on a connection of its own."""
+        """Sends one request on a new connection."""
         connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout)
         try:
             connection.request(method, target, body, dict(headers or {}))
@@ -120,7 +123,7 @@ class Server:
             connection.close()
 
     def get(self, target: str, headers: Mapping[str, str] | None = None) -> Answer:
-        """A GET."""
+        """Sends a GET."""
         return self.request("GET", target, None, headers)
 
     def post(
@@ -130,22 +133,22 @@ class Server:
         content_type: str | None = "application/json",
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """A POST; ``content_type=None`` sends none."""
+        """Sends a POST, without Content-Type where ``content_type`` is None."""
         given = {} if content_type is None else {"Content-Type": content_type}
         return self.request("POST", target, body, given | dict(headers or {}))
 
     def connect(self, timeout: float = 30.0) -> socket.socket:
-        """A bare connection."""
+        """Opens a TCP connection."""
         return socket.create_connection((self.host, self.port), timeout)
 
     def exchange(self, sent: bytes) -> bytes:
-        """Sends bytes, leaves the sending side open, and gives all until the server closes."""
+        """Sends bytes, keeps the sending side open, and returns all until the server closes."""
         with self.connect() as connection:
             connection.sendall(sent)
             return read_all(connection)
 
     def metrics(self) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-        """Every sample of ``/metrics``: (name, sorted labels) -> value."""
+        """Returns every sample of ``/metrics``: (name, sorted labels) -> value."""
         from prometheus_client.parser import text_string_to_metric_families
 
         families = text_string_to_metric_families(self.get("/metrics").body.decode())
@@ -156,13 +159,13 @@ class Server:
         }
 
     def metric(self, name: str, **labels: str) -> float:
-        """One sample of ``/metrics``; 0 where the metric has no sample with these labels."""
+        """Returns one sample of ``/metrics``, or 0 if no sample of the metric has these labels."""
         samples = self.metrics()
         assert name in {known for known, _ in samples}, f"/metrics has no {name}"
         return samples.get((name, tuple(sorted(labels.items()))), 0.0)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Signals the process and gives its exit status."""
+        """Sends a signal to the process and returns its exit status."""
         self.process.send_signal(number)
         return self.process.wait(STOP_SECONDS)
 
@@ -175,7 +178,7 @@ def serving(
     environment: Mapping[str, str] | None = None,
     door: Door = "serve",
 ) -> Iterator[Server]:
-    """A server that is ready, and is ended on leaving; no traceback may be in its log."""
+    """Runs a server that is ready, stops it on exit, and checks that it logged no traceback."""
     server = Server(models, log, *flags, environment=environment, door=door)
     try:
         server.wait_until_ready()
@@ -191,15 +194,22 @@ def serving(
     assert "raceback" not in server.stderr(), server.stderr()
 
 
+def probabilities(server: Server, images: NDArray[np.uint8], version: str = "2") -> Any:
+    """Returns the probabilities (n, 10), float32, of ``/predict`` for images (n, 28, 28)."""
+    target, raw = f"/predict?version={version}", "application/octet-stream"
+    predictions = server.post(target, images.tobytes(), raw).json()["predictions"]
+    return np.array([each["probabilities"] for each in predictions], np.float32)
+
+
 def free_port() -> int:
-    """A port of the loopback interface on which nothing listens."""
+    """Returns a port of the loopback interface on which nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
 
 
 def as_environment(flags: Sequence[str]) -> dict[str, str]:
-    """Flags of ``serve`` as the environment variables of the same names."""
+    """Converts flags of ``serve`` to environment variables."""
     found, names = dict[str, str](), list(flags)
     while names:
         name = names.pop(0).removeprefix("--")
@@ -209,7 +219,7 @@ def as_environment(flags: Sequence[str]) -> dict[str, str]:
 
 
 def read_all(connection: socket.socket) -> bytes:
-    """Everything until the other side closes."""
+    """Returns everything until the other side closes."""
     parts = []
     try:
         while part := connection.recv(65536):
@@ -220,7 +230,7 @@ def read_all(connection: socket.socket) -> bytes:
 
 
 def parse_answers(data: bytes) -> list[Answer]:
-    """The answers in what a connection gave, each with a Content-Length."""
+    """Splits what a connection received into answers, each with a Content-Length."""
     answers = []
     while data:
         head, _, rest = data.partition(b"\r\n\r\n")
@@ -236,7 +246,7 @@ def parse_answers(data: bytes) -> list[Answer]:
 
 
 def wait_until(condition: Any, seconds: float = 10.0) -> None:
-    """Returns once ``condition()`` is true; fails after ``seconds``."""
+    """Returns once ``condition()`` is true. Raises AssertionError after ``seconds``."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"{condition} did not come true within {seconds} s"

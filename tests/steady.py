@@ -1,8 +1,8 @@
-"""A steady load: requests at a fixed rate on connections that are kept, each answer checked.
+"""A steady load: sends requests at a fixed rate on kept connections and checks each answer.
 
-A request's time counts from when it was due, so that one slow answer cannot hide the wait of those
-behind it. A connection that is refused is tried again, as any client of a service that restarts
-does; everything else that goes wrong is a request lost.
+The time of a request starts when it is due, so one slow answer cannot hide the wait of the requests
+behind it. The load retries a refused connection, as any client of a restarting service does. Every
+other failure is a lost request.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ REFUSED_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request: when it was due, how long its answer took, and what it was."""
+    """One request: when it was due, how long its answer took, and its result."""
 
     due: float
     seconds: float
     version: str
-    """The version that answered, as the answer itself says."""
+    """The version that the answer names."""
     fault: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A request, whole, and what says which version gave an answer and that it really did.
+    """A complete HTTP request, and a function that checks its answer.
 
-    ``read`` is given the head and the body of an answer with status 200; it gives the version or
-    raises ValueError.
+    ``read`` gets the head and the body of an answer with status 200. It returns the version that
+    answered, or raises ValueError.
     """
 
     request: bytes
@@ -40,20 +40,20 @@ class Kind:
 
 @dataclass
 class Steady:
-    """The load; ``asked`` grows while :meth:`run` runs."""
+    """The load. :meth:`run` appends to ``asked``."""
 
     host: str
     port: int
     kinds: Sequence[Kind]
     rate: float
-    """Requests a second, over all connections."""
+    """Requests per second, over all connections."""
     connections: int
     asked: list[Asked] = field(default_factory=list)
     refused: int = 0
     stopped: bool = False
 
     async def run(self) -> None:
-        """Asks until ``stopped``."""
+        """Sends requests until ``stopped`` is true."""
         await asyncio.gather(*(self._caller(number) for number in range(self.connections)))
 
     async def _caller(self, number: int) -> None:
@@ -108,11 +108,11 @@ async def _ask(
     for line in head.lower().split(b"\r\n"):
         if line.startswith(b"content-length:"):
             return head, await reader.readexactly(int(line.partition(b":")[2]))
-    raise ValueError("an answer without Content-Length")
+    raise ValueError("the answer has no Content-Length")
 
 
 def post(target: str, body: bytes, media_type: str) -> bytes:
-    """A whole POST request."""
+    """Returns a complete HTTP/1.1 POST request."""
     head = (
         f"POST {target} HTTP/1.1\r\nHost: test\r\nContent-Type: {media_type}\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"

@@ -1,4 +1,4 @@
-"""The Kubernetes manifests fit the images, the service and each other."""
+"""The Kubernetes manifests match the images, the service and each other."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def containers(pod: dict[str, Any]) -> list[dict[str, Any]]:
     return [*pod.get("initContainers", []), *pod["containers"]]
 
 
-def test_every_kind_is_there_once_in_its_current_version() -> None:
+def test_every_kind_has_its_current_api_version() -> None:
     assert {kind: each["apiVersion"] for kind, each in OBJECTS.items()} == {
         "PersistentVolumeClaim": "v1",
         "Service": "v1",
@@ -43,7 +43,7 @@ def test_the_images_are_those_that_compose_builds() -> None:
 
 
 @pytest.mark.parametrize("pod", PODS)
-def test_they_run_as_the_images_user_and_write_only_where_they_must(pod: dict[str, Any]) -> None:
+def test_pods_run_as_the_images_user_and_write_only_to_their_volumes(pod: dict[str, Any]) -> None:
     user = re.findall(r"^USER (\d+):(\d+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     security = pod["securityContext"]
     assert user == [(str(security["runAsUser"]), str(security["fsGroup"]))]
@@ -69,7 +69,7 @@ def test_the_service_and_the_training_share_the_claimed_volume(pod: dict[str, An
     assert named == set(claims)
 
 
-def test_requests_find_the_pods_and_probes_find_their_routes() -> None:
+def test_selectors_match_the_pods_and_probes_match_the_routes() -> None:
     labels = OBJECTS["Deployment"]["spec"]["template"]["metadata"]["labels"]
     assert OBJECTS["Service"]["spec"]["selector"] == labels
     assert OBJECTS["Deployment"]["spec"]["selector"]["matchLabels"] == labels
@@ -83,7 +83,7 @@ def test_requests_find_the_pods_and_probes_find_their_routes() -> None:
         assert f'"{serve[probe]["httpGet"]["path"]}"' in health
 
 
-def test_its_settings_are_known_and_it_is_given_time_to_end() -> None:
+def test_the_settings_are_valid_and_leave_time_to_drain() -> None:
     given = {
         e["name"].removeprefix(PREFIX).lower(): e["value"] for e in SERVE["containers"][0]["env"]
     }
@@ -92,7 +92,7 @@ def test_its_settings_are_known_and_it_is_given_time_to_end() -> None:
     assert SERVE["terminationGracePeriodSeconds"] >= needed
 
 
-def test_the_nightly_command_is_understood() -> None:
+def test_the_nightly_command_parses() -> None:
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
     program, *arguments = TRAIN["containers"][0]["command"]
     assert program in scripts

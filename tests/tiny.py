@@ -1,4 +1,4 @@
-"""Small real ONNX models of the contract's form, and repositories of them, for any test."""
+"""Small ONNX models with the service's inputs and outputs, and repositories of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ IR_VERSION = 8
 
 
 def tiny_model_bytes(seed: int = 0, opset: int = 18) -> bytes:
-    """A model file with one dense layer of random weights: other seeds give other answers."""
+    """Returns a model file with one dense layer. Each seed gives other weights and answers."""
     random = np.random.default_rng(seed)
     weights = random.normal(0, 0.1, (784, 10)).astype(np.float32)
     return dense_model_bytes(weights, np.zeros(10, np.float32), opset)
@@ -27,7 +27,7 @@ def tiny_model_bytes(seed: int = 0, opset: int = 18) -> bytes:
 def dense_model_bytes(
     weights: NDArray[np.float32], bias: NDArray[np.float32], opset: int = 18
 ) -> bytes:
-    """A model file that answers softmax(image / 255 @ weights + bias).
+    """Returns a model file that computes softmax(image / 255 @ weights + bias).
 
     ``weights`` are (784, 10) float32 and ``bias`` (10,) float32.
     """
@@ -55,8 +55,8 @@ def dense_model_bytes(
 
 
 def brittle_model_bytes(seed: int = 0) -> bytes:
-    """The tiny model of this seed, but a run with an image whose first pixel is 255 fails."""
-    # The first pixel picks one of 255 zeros; ONNX Runtime refuses the 256th.
+    """Returns the tiny model of this seed, which fails on an image whose first pixel is 255."""
+    # The first pixel indexes 255 zeros. ONNX Runtime raises on index 255.
     return _with_nodes(
         tiny_model_bytes(seed),
         [
@@ -70,7 +70,7 @@ def brittle_model_bytes(seed: int = 0) -> bytes:
 
 
 def slow_model_bytes(layers: int, seed: int = 0) -> bytes:
-    """The tiny model of this seed after ``layers`` products with a 784 x 784 matrix."""
+    """Returns the tiny model of this seed after ``layers`` products with a 784 x 784 matrix."""
     values = [f"value_{i}" for i in range(layers + 1)]
     return _with_nodes(
         tiny_model_bytes(seed),
@@ -92,7 +92,7 @@ def slow_model_bytes(layers: int, seed: int = 0) -> bytes:
 
 
 def endless_model_bytes(seed: int = 0) -> bytes:
-    """The tiny model of this seed, but no run of it ends."""
+    """Returns the tiny model of this seed, whose execution never ends."""
     scalar = helper.make_tensor_value_info
     body = helper.make_graph(
         [
@@ -121,7 +121,7 @@ def endless_model_bytes(seed: int = 0) -> bytes:
 def _with_nodes(
     model_bytes: bytes, nodes: list[onnx.NodeProto], constants: dict[str, NDArray[Any] | Any]
 ) -> bytes:
-    """The model with its logits plus what the nodes name "nothing"."""
+    """Adds the nodes to the model, and their output "nothing" to its logits."""
     model = onnx.load_from_string(model_bytes)
     softmax = model.graph.node.pop()
     assert softmax.op_type == "Softmax"
@@ -138,9 +138,9 @@ def _with_nodes(
 
 
 def tiny_repository(root: Path, versions: Iterable[int] = (1,), champion: int | None = 1) -> Path:
-    """Writes a repository under ``root`` whose version N is the tiny model of seed N; gives root.
+    """Writes a repository under ``root`` whose version N is the tiny model of seed N.
 
-    ``champion=None`` leaves the champion file out.
+    ``champion=None`` writes no champion file. Returns ``root``.
     """
     for version in versions:
         tiny_version(root, version, tiny_model_bytes(seed=version))
@@ -150,7 +150,7 @@ def tiny_repository(root: Path, versions: Iterable[int] = (1,), champion: int | 
 
 
 def tiny_version(root: Path, version: int, model: bytes, accuracy: float = 0.1) -> Path:
-    """Writes one version with this model file and a card; gives its folder."""
+    """Writes one version with this model file and a card. Returns its folder."""
     folder = root / "mnist" / str(version)
     folder.mkdir(parents=True)
     (folder / "model.onnx").write_bytes(model)

@@ -1,4 +1,4 @@
-"""Requests whose every answer proves which of several versions gave it."""
+"""Requests whose answers show which of several versions computed them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Answers = Mapping[str, NDArray[np.float32]]
 
 
 def kinds(root: Path, versions: tuple[int, ...], images: Images) -> list[Kind]:
-    """The same images to /predict, /v2 and /v1; they must tell all ``versions`` apart."""
+    """Returns requests to /predict, /v2 and /v1 with images whose digits differ by version."""
     repository = Repository(root)
     answers = {
         str(version): Runtime.load(repository.read_model(version), provider="cpu").run(images)
         for version in versions
     }
     digits = {tuple(each.argmax(axis=1)) for each in answers.values()}
-    assert len(digits) == len(versions), "the images do not tell the versions apart"
+    assert len(digits) == len(versions), "every version reads the same digits in these images"
     tensor = {"name": "image", "datatype": "UINT8", "shape": list(images.shape)}
     v2 = json.dumps({"inputs": [tensor | {"data": images.reshape(-1).tolist()}]}).encode()
     v1 = json.dumps({"instances": images.tolist()}).encode()
@@ -50,10 +50,10 @@ def kinds(root: Path, versions: tuple[int, ...], images: Images) -> list[Kind]:
 
 
 def _proved(answers: Answers, version: str, probabilities: Any) -> str:
-    """The version named, if it gave these probabilities."""
+    """Returns the version that the answer names. Raises ValueError if it computes other digits."""
     digits = np.array(probabilities, np.float32).reshape(-1, 10).argmax(axis=1)
     if version not in answers or (digits != answers[version].argmax(axis=1)).any():
-        raise ValueError(f"the answer names version {version}, which does not answer so")
+        raise ValueError(f"the answer names version {version}, which reads other digits")
     return version
 
 

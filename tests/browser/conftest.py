@@ -1,4 +1,4 @@
-"""The page in a real Chromium, before the real service with the committed champion."""
+"""The page in a real Chromium, in front of the real service with the committed champion."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PHONE: dict[str, Any] = {
 }
 SCREENS = {"desktop": DESKTOP, "phone": PHONE}
 FLAGS = (
-    "--no-sandbox",  # it refuses to run as root with one, and CI is root
+    "--no-sandbox",  # Chromium needs this flag to run as root, as CI does
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
@@ -32,7 +32,7 @@ FLAGS = (
     "--disable-sync",
 )
 
-# Virtual machines stand still for seconds, 16 have been seen; what is slow is measured by itself.
+# Virtual machines stall for up to 16 seconds. Other tests measure what must be fast.
 PATIENCE_S = 60
 expect.set_options(timeout=1000 * PATIENCE_S)
 
@@ -46,9 +46,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The browser; each page gets a profile of its own.
+    """The browser. Each page gets a new profile.
 
-    A module's and not the session's, since no other test can run an event loop beside Playwright's.
+    The scope is the module, since no other test can run an event loop beside Playwright's.
     """
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
@@ -61,7 +61,7 @@ def chromium() -> Iterator[Browser]:
 
 @dataclass
 class Witness:
-    """What a page did beside what was asked of it."""
+    """Records the errors, warnings and foreign requests of a page."""
 
     origin: str
     complaints: list[str] = field(default_factory=list)
@@ -71,8 +71,8 @@ class Witness:
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("request", self._request)
-        # Playwright asks Chromium for file choosers beside what it does next: one that opens before
-        # Chromium knows is lost. With this listener it is asked once, when the page is opened.
+        # Playwright enables file choosers in Chromium asynchronously, and loses a chooser that
+        # opens before that. This listener enables them once, when the page opens.
         page.on("filechooser", lambda chooser: None)
 
     def _console(self, message: ConsoleMessage) -> None:
@@ -86,7 +86,7 @@ class Witness:
 
 @dataclass
 class Opener:
-    """Opens the page in a fresh profile, and watches it."""
+    """Opens the page in a new profile and watches it."""
 
     browser: Browser
     witness: Witness
@@ -109,7 +109,7 @@ def witness(server: Server) -> Witness:
 
 @pytest.fixture
 def open_page(chromium: Browser, witness: Witness) -> Iterator[Opener]:
-    """Opens pages; nothing may be asked elsewhere, no error told, no policy violated."""
+    """Opens pages. Fails on a request elsewhere, an error, a warning or a violated policy."""
     yield Opener(chromium, witness)
     for context in chromium.contexts:
         context.close()

@@ -1,4 +1,4 @@
-"""A robot hand: the ten digits as strokes, drawn on the page's pad with mouse, finger or pen."""
+"""A robot hand: draws the ten digits on the page's pad with mouse, finger or pen."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from playwright.sync_api import Page, expect
 Point = tuple[float, float]
 Stroke = list[Point]
 Style = Callable[[float, float], Point]
-"""Moves a point of the unit square, as one writer's hand differs from another's."""
+"""Moves a point of the unit square, as one writer's hand does."""
 
 
 def arc(centre: Point, radii: Point, start: float, end: float) -> Stroke:
-    """A piece of an ellipse between two angles, in degrees that run clockwise from the right."""
+    """Returns an arc of an ellipse between two angles, in degrees clockwise from the right."""
     (x, y), (wide, high) = centre, radii
     angles = [radians(start + (end - start) * step / 12) for step in range(13)]
     return [(x + wide * cos(angle), y + high * sin(angle)) for angle in angles]
@@ -55,7 +55,7 @@ OTHERWISE: dict[int, list[Stroke]] = {
     8: [arc((0.5, 0.34), (0.13, 0.14), 90, 450), arc((0.5, 0.65), (0.17, 0.17), -90, 270)],
     9: [arc((0.48, 0.36), (0.15, 0.16), 0, 360), [(0.63, 0.22), (0.61, 0.82)]],
 }
-"""The same digits in another order of strokes: a bar through the 7, a base under the 1."""
+"""The same digits with other strokes: a bar through the 7, a base under the 1."""
 
 
 def neat(x: float, y: float) -> Point:
@@ -67,12 +67,12 @@ def slanted(x: float, y: float) -> Point:
 
 
 def small(x: float, y: float) -> Point:
-    """In a corner of the pad, which leaves the strokes as thick as they are."""
+    """In a corner of the pad, with strokes as thick as before."""
     return 0.05 + 0.6 * x, 0.02 + 0.6 * y
 
 
 def tiny(x: float, y: float) -> Point:
-    """So small in its corner that the strokes run into each other."""
+    """So small in a corner that the strokes merge."""
     return 0.8 + 0.15 * x, 0.8 + 0.15 * y
 
 
@@ -91,7 +91,7 @@ def draw(page: Page, strokes: list[Stroke], style: Style = neat) -> None:
 
 
 def touch(page: Page, strokes: list[Stroke], style: Style = neat) -> None:
-    """Draws with a finger, through the browser's own input pipeline."""
+    """Draws with a finger, through the browser's input pipeline."""
     session = page.context.new_cdp_session(page)
 
     def send(kind: str, *points: Point) -> None:
@@ -109,7 +109,7 @@ def touch(page: Page, strokes: list[Stroke], style: Style = neat) -> None:
 
 
 def write(page: Page, strokes: list[Stroke], style: Style = neat) -> None:
-    """Draws with a pen that is pressed harder and harder."""
+    """Draws with a pen under rising pressure."""
     session = page.context.new_cdp_session(page)
 
     def send(kind: str, at: Point, force: float = 0.0) -> None:
@@ -127,7 +127,7 @@ def write(page: Page, strokes: list[Stroke], style: Style = neat) -> None:
 
 
 def places(page: Page, stroke: Stroke, style: Style) -> list[Point]:
-    """The points of a stroke on the screen, in CSS pixels."""
+    """Returns the points of a stroke on the screen, in CSS pixels."""
     pad = page.locator("#canvas").bounding_box()
     assert pad is not None
     moved = [style(*point) for point in stroke]
@@ -135,16 +135,16 @@ def places(page: Page, stroke: Stroke, style: Style) -> list[Point]:
 
 
 def answer(page: Page) -> str:
-    """What the page says once the pen rests."""
+    """Returns what the page speaks once the pen rests."""
     speech = page.locator("#speech")
     expect(speech).not_to_be_empty()
     return speech.inner_text()
 
 
 def highest_bar(page: Page) -> int:
-    """The digit whose bar is the highest, from the bars' places on the screen."""
+    """Returns the digit with the highest bar, measured on the screen."""
     heights: list[float] = page.locator("#bars .fill").evaluate_all(
-        # Settled, not finished: a later answer cancels the animation of an earlier one.
+        # allSettled, since a later answer cancels the animation of an earlier one.
         "fills => Promise.all(fills.map(fill => Promise.allSettled("
         "fill.getAnimations().map(animation => animation.finished))"
         ".then(() => fill.getBoundingClientRect().height)))"

@@ -18,7 +18,7 @@ PICTURE = ROOT / "tests" / "pictures" / "page.png"
 
 
 def main() -> None:
-    """Draws a digit on the page of the committed champion and writes what is seen."""
+    """Draws a digit on the page of the committed champion and saves a screenshot."""
     with (
         tempfile.TemporaryDirectory() as folder,
         serving(ROOT / "models", Path(folder) / "serve.log") as server,
@@ -29,7 +29,7 @@ def main() -> None:
         page.goto(f"http://{server.host}:{server.port}/")
         draw(page, DIGITS[3], slanted)
         answer(page)
-        # How long an answer took is this machine's matter, and would change the file each time.
+        # The time of the answer differs each time, and would change the file.
         page.locator("#time").evaluate("time => { time.textContent = ''; }")
         image = Image.open(io.BytesIO(page.screenshot()))
         browser.close()

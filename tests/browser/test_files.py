@@ -1,4 +1,4 @@
-"""Picture files on the page: dropped, pasted, chosen; what cannot be read says why."""
+"""Picture files on the page: dropped, pasted or chosen; a rejected file shows the reason."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SEVEN = (Path(__file__).resolve().parents[1] / "pictures" / "seven.png").read_by
 
 
 def bomb() -> bytes:
-    """A PNG of a few bytes that says it is 60,000 pixels wide and high."""
+    """Returns a PNG of a few bytes whose header claims 60,000 x 60,000 pixels."""
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)
     chunks = (b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + b"".join(
@@ -45,7 +45,7 @@ HOSTILE = {
 
 
 def give(page: Page, how: str, content: bytes, kind: str = "image/png", copies: int = 1) -> None:
-    """Drops or pastes files as a user does: the page gets the same events with the same data."""
+    """Drops or pastes files with the events and data that a user's action causes."""
     told = content.rstrip(b"\0")
     page.evaluate(
         """([how, content, zeros, kind, copies]) => {
@@ -65,7 +65,7 @@ def give(page: Page, how: str, content: bytes, kind: str = "image/png", copies: 
 
 
 @pytest.mark.parametrize("how", ["drop", "paste"])
-def test_a_picture_is_read_however_it_is_given(page: Page, how: str) -> None:
+def test_a_dropped_or_pasted_picture_is_read(page: Page, how: str) -> None:
     draw(page, DIGITS[0])
     give(page, how, SEVEN)
     assert answer(page).startswith("7, ")
@@ -101,14 +101,14 @@ def test_a_phone_offers_its_camera(open_page: Opener) -> None:
     assert chooser.value.element.get_attribute("capture") is None
 
 
-def test_drawing_over_a_picture_starts_anew(desktop: Page) -> None:
+def test_drawing_replaces_a_picture(desktop: Page) -> None:
     give(desktop, "drop", SEVEN)
     assert answer(desktop).startswith("7, ")
     draw(desktop, DIGITS[0])
     assert answer(desktop).startswith("0, ")
 
 
-def test_a_doubt_is_told_in_words(desktop: Page) -> None:
+def test_a_doubt_is_shown_as_a_sentence(desktop: Page) -> None:
     give(desktop, "drop", as_picture(np.full((100, 100), 255, np.uint8)))
     assert answer(desktop) == "There is no ink to be seen."
     assert desktop.locator("#doubts li").all_inner_texts() == ["There is no ink to be seen."]
@@ -117,7 +117,7 @@ def test_a_doubt_is_told_in_words(desktop: Page) -> None:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_file_shows_the_services_own_words(
+def test_a_hostile_file_shows_the_services_message(
     desktop: Page, witness: Witness, server: Server, name: str
 ) -> None:
     content, kind = HOSTILE[name]
@@ -128,7 +128,7 @@ def test_a_hostile_file_shows_the_services_own_words(
     problem = server.post("/predict", content, asked).json()
     expect(error).to_have_text(problem["detail"])
     expect(desktop.locator("#sure")).to_have_text("Not read")
-    # The browser tells of every answer above 399 by itself.
+    # The browser logs every answer above 399.
     assert witness.complaints
     assert all("Failed to load resource" in complaint for complaint in witness.complaints)
     witness.complaints.clear()
@@ -139,7 +139,7 @@ def test_a_hostile_file_shows_the_services_own_words(
     expect(error).to_be_empty()
 
 
-def test_of_several_files_one_is_read_and_the_page_says_so(desktop: Page) -> None:
+def test_of_several_files_the_page_reads_one_and_says_so(desktop: Page) -> None:
     give(desktop, "drop", SEVEN, copies=3)
     assert answer(desktop).startswith("7, ")
     error = desktop.get_by_role("alert").first
@@ -148,7 +148,7 @@ def test_of_several_files_one_is_read_and_the_page_says_so(desktop: Page) -> Non
     expect(error).to_be_empty()
 
 
-def test_a_picture_that_the_browser_cannot_show_is_read_all_the_same(desktop: Page) -> None:
+def test_a_picture_that_the_browser_cannot_show_is_still_read(desktop: Page) -> None:
     seven = np.asarray(Image.open(io.BytesIO(SEVEN)).convert("L"))
     give(desktop, "drop", as_picture(seven, "TIFF"), "image/tiff")
     assert answer(desktop).startswith("7, ")

@@ -1,4 +1,4 @@
-"""The service is away, slow or mute: the page says so, and goes on by itself."""
+"""The service is unreachable or slow: the page says so, and recovers by itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.browser.hand import DIGITS, answer, draw
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-# Tells whether something was spoken of a sheet that had changed since it was sent.
+# Records speech about a drawing that changed after the page sent it.
 STALE = """
 window.stale = [];
 addEventListener("DOMContentLoaded", () => new MutationObserver(() => {
@@ -25,7 +25,7 @@ OffscreenCanvas.prototype.convertToBlob = async function (...given) {
 """
 
 
-def test_a_service_that_was_away_is_asked_again(desktop: Page, witness: Witness) -> None:
+def test_the_page_retries_an_unreachable_service(desktop: Page, witness: Witness) -> None:
     error = desktop.get_by_role("alert").first
     desktop.context.set_offline(True)
     draw(desktop, DIGITS[4])
@@ -46,7 +46,7 @@ def test_a_service_that_was_away_is_asked_again(desktop: Page, witness: Witness)
     witness.complaints.clear()
 
 
-def test_what_takes_long_is_said_and_left_for_what_is_newer(desktop: Page) -> None:
+def test_a_slow_request_is_shown_and_replaced_by_a_newer_one(desktop: Page) -> None:
     held: list[Route] = []
     desktop.route("**/predict?*", lambda route: route.fallback() if held else held.append(route))
     draw(desktop, [[(0.53, 0.2)]])
@@ -56,12 +56,12 @@ def test_what_takes_long_is_said_and_left_for_what_is_newer(desktop: Page) -> No
     assert answer(desktop).startswith("1, ")
 
 
-def test_only_what_is_on_the_sheet_is_spoken_of(open_page: Opener) -> None:
+def test_the_page_speaks_only_about_the_current_drawing(open_page: Opener) -> None:
     page = open_page(DESKTOP, STALE)
     page.evaluate("window.drawn = '1'")
     draw(page, DIGITS[1])
     page.locator(".most[data-digit='1']").wait_for()
-    # The pen goes on before it is spoken, and the next picture takes longer than the pen may rest.
+    # The pen continues before the page speaks. The next picture takes longer than the pen rests.
     page.evaluate("[window.drawn, window.delay] = ['4', 900]")
     draw(page, [[(0.53, 0.2), (0.25, 0.6), (0.7, 0.6)]])
     assert answer(page).startswith("4, ")

@@ -1,4 +1,4 @@
-"""The page on small, low, turned and enlarged screens: nothing is cut off, too small or moved."""
+"""The page on small, low, rotated and zoomed screens: nothing is cut off, too small or moved."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_no_view_is_wider_than_the_screen(open_page: Opener, width: int) -> None
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_no_view_is_wider_than_the_screen_where_letters_are_twice_as_large(
+def test_no_view_is_wider_than_the_screen_with_letters_twice_as_large(
     open_page: Opener, width: int
 ) -> None:
     page = open_page({"viewport": {"width": width, "height": 800}})
@@ -35,8 +35,8 @@ def test_no_view_is_wider_than_the_screen_where_letters_are_twice_as_large(
 
 
 @pytest.mark.parametrize("screen", SCREENS)
-def test_all_that_is_pressed_is_large_enough_to_hit(open_page: Opener, screen: str) -> None:
-    """24 CSS pixels (WCAG 2.2, 2.5.8), and a finger's 44 for what the drawing needs."""
+def test_every_control_is_large_enough_to_hit(open_page: Opener, screen: str) -> None:
+    """24 CSS pixels (WCAG 2.2, 2.5.8), and 44 for the drawing tools."""
     page = open_page(SCREENS[screen])
     show_everything(page)
     for tab in ("Draw", "Test", "Model"):
@@ -69,10 +69,10 @@ def test_neither_doubt_nor_number_moves_the_bars(
 
 
 @pytest.mark.parametrize(("width", "height"), [(667, 375), (640, 400), (1280, 600), (844, 390)])
-def test_sheet_buttons_and_bars_are_seen_at_once_in_a_low_window(
+def test_pad_buttons_and_bars_fit_into_a_low_window(
     open_page: Opener, width: int, height: int
 ) -> None:
-    """A phone on its side, a desktop at 200 %."""
+    """A phone in landscape, a desktop at 200 %."""
     page = open_page({**PHONE, "viewport": {"width": width, "height": height}})
     for name in ("#pad", "#undo", "#choose", "#bars"):
         box = page.locator(name).bounding_box()
@@ -80,18 +80,18 @@ def test_sheet_buttons_and_bars_are_seen_at_once_in_a_low_window(
         assert box["y"] + box["height"] <= height, name
 
 
-def test_a_drawing_outlives_the_turn_of_a_phone(open_page: Opener) -> None:
+def test_a_drawing_survives_the_rotation_of_a_phone(open_page: Opener) -> None:
     page = open_page(PHONE)
     touch(page, DIGITS[3], lambda x, y: (x - 0.2, y))
     page.set_viewport_size({"width": 740, "height": 360})
-    # The canvas is painted anew with the next frame, as sharp as the screen.
+    # The page repaints the canvas with the next frame, at the screen's resolution.
     sharp = "canvas => Math.abs(canvas.width - 2 * canvas.clientWidth) <= 1"
     wait_until(lambda: page.locator("#canvas").evaluate(sharp), 60)
     touch(page, [[(0.6, 0.2), (0.6, 0.8)]])
     assert answer(page).endswith("The whole number is 3 1.")
 
 
-def test_on_a_phone_the_bars_are_seen_while_drawing(open_page: Opener) -> None:
+def test_on_a_phone_the_bars_are_visible_while_drawing(open_page: Opener) -> None:
     page = open_page(PHONE)
     bars = page.locator("#bars").bounding_box()
     assert bars is not None

@@ -1,4 +1,4 @@
-"""The other two views: the test run, and which model serves."""
+"""The views of the test run and of the serving model."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ def test_the_test_view_shows_accuracy_confusion_and_worst_mistakes(
         assert image.evaluate("image => image.naturalWidth") == 28
 
 
-def test_the_model_view_shows_who_serves_its_card_and_its_curve(page: Page, server: Server) -> None:
+def test_the_model_view_shows_the_serving_version_its_card_and_its_curve(
+    page: Page, server: Server
+) -> None:
     page.get_by_role("tab", name="Model").click()
     model = server.get("/models").json()["models"][0]
     card = json.loads((ROOT / f"models/mnist/{model['champion']}/card.json").read_text())
@@ -62,7 +64,7 @@ def test_the_model_view_shows_who_serves_its_card_and_its_curve(page: Page, serv
     expect(page.get_by_role("img", name="Images wrong, %, by epoch")).to_be_visible()
 
 
-def test_the_curves_are_drawn_to_the_grids_scale(desktop: Page, server: Server) -> None:
+def test_the_curves_match_the_scale_of_the_grid(desktop: Page, server: Server) -> None:
     champion = server.get("/models").json()["models"][0]["champion"]
     card = json.loads((ROOT / f"models/mnist/{champion}/card.json").read_text())
     desktop.get_by_role("tab", name="Model").click()
@@ -82,7 +84,7 @@ def test_the_curves_are_drawn_to_the_grids_scale(desktop: Page, server: Server) 
     assert points == pytest.approx(wanted, abs=0.1)
 
 
-def test_a_view_has_an_address_of_its_own(desktop: Page) -> None:
+def test_each_view_has_its_own_address(desktop: Page) -> None:
     desktop.get_by_role("tab", name="Model").click()
     assert desktop.url.endswith("/#model")
     desktop.reload()

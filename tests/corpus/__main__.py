@@ -1,11 +1,11 @@
 """Prints the accuracy by kind of picture: ``python -m tests.corpus [--models DIR] [--count N]``.
 
-After them come pictures without a digit, and how many of these are doubted.
-With ``--strings`` it prints instead how many whole numbers are read as ``POST /read`` does.
+Then it prints, for pictures without a digit, the share that the service doubts.
+With ``--strings`` it prints instead the share of whole numbers that ``POST /read`` reads right.
 
-Each kind is made from MNIST test images, and most also from digits of other writers, drawn anew
-with a fixed seed. The first row of each source is the model on shapes that were given to it in its
-own form, without any picture between: no kind can be much better than that.
+It draws each kind from MNIST test images, and most also from digits of other writers, with a
+fixed seed. The first row of each source is the accuracy on the shapes in the model's input format,
+without a picture: it is about the best that any kind can reach.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SEED = 2026
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """How one kind fared; accuracy and doubtful in per cent of ``count`` pictures."""
+    """The result of one kind: accuracy and doubtful are in per cent of ``count`` pictures."""
 
     name: str
     source: str
@@ -51,7 +51,7 @@ class Row:
 def rows(
     runtime: Runtime, least: float, count: int, kinds: Sequence[Kind] = KINDS
 ) -> Iterator[Row]:
-    """One row for each source and kind, from ``count`` digits of each, as each is measured."""
+    """Yields one row per source and kind, each measured on ``count`` digits."""
     for source, shapes in (
         ("MNIST", mnist(count, SEED)),
         ("others", other_writers(count, SEED)),
@@ -66,7 +66,7 @@ def rows(
 def measured(
     runtime: Runtime, least: float, kind: Kind, shapes: Sequence[Shape], source: str
 ) -> Row:
-    """One kind, made from ``shapes`` and read."""
+    """Draws one kind from ``shapes`` and measures it."""
     random = np.random.default_rng(SEED)
     seen, milliseconds = _looked_at(kind.make(shape, random) for shape in shapes)
     images = np.array([one.image for one in seen])
@@ -87,7 +87,7 @@ def measured(
 def doubted(
     runtime: Runtime, least: float, make: Callable[[Random], bytes], count: int
 ) -> tuple[float, float]:
-    """How many of ``count`` pictures without a digit are doubted, in %, and CPU ms of each."""
+    """Returns the doubted share of ``count`` pictures without a digit, in %, and CPU ms of each."""
     random = np.random.default_rng(SEED)
     seen, milliseconds = _looked_at(make(random) for _ in range(count))
     images = np.array([one.image for one in seen])
@@ -96,7 +96,7 @@ def doubted(
 
 
 def _looked_at(bodies: Iterator[bytes]) -> tuple[list[Seen], float]:
-    """What is seen in each picture, and the milliseconds of one core that it took."""
+    """Locates the digit in each picture. Returns the results and the mean CPU milliseconds."""
     seen, seconds = [], 0.0
     for body in bodies:
         start = process_time()
@@ -136,7 +136,7 @@ def _bytes(shape: Shape) -> Images:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Prints the table; 1 where a kind of MNIST's digits is below its target."""
+    """Prints the table. Returns 1 if a kind of MNIST's digits is below its target."""
     parser = argparse.ArgumentParser(prog="python -m tests.corpus", description=__doc__)
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--model", type=Path, help="a model file, instead of the champion")

@@ -1,4 +1,4 @@
-"""The digits that the corpus is made of: test images, other writers' and strokes of a mouse."""
+"""The digits of the corpus: MNIST's, other writers' and strokes of a mouse."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ OTHERS = Path(__file__).resolve().parent / "digits.csv.gz"
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One digit: how much ink is where (h, w), 0 to 1, its box filled, and which digit it is."""
+    """One digit: its ink (h, w), 0 to 1, cropped to its box, and its label."""
 
     ink: NDArray[np.float32]
     label: int
 
 
 def mnist(count: int, seed: int, subset: str = "t10k") -> list[Shape]:
-    """Images of MNIST's ``subset``, t10k or train, drawn at random, as large smooth shapes."""
+    """Returns random images of MNIST's ``subset``, t10k or train, as large smooth shapes."""
     images = idx.read_idx((MNIST / f"{subset}-images-idx3-ubyte.gz").read_bytes())
     labels = idx.read_idx((MNIST / f"{subset}-labels-idx1-ubyte.gz").read_bytes())
     chosen = np.random.default_rng(seed).permutation(len(images))[:count]
@@ -33,7 +33,7 @@ def mnist(count: int, seed: int, subset: str = "t10k") -> list[Shape]:
 
 
 def other_writers(count: int, seed: int) -> list[Shape]:
-    """Digits of 43 writers on tablets (Alpaydin and Kaynak 1998), scikit-learn's ``digits``."""
+    """Returns digits of 43 writers (Alpaydin and Kaynak 1998), scikit-learn's ``digits``."""
     table = other_writers_table()
     chosen = np.random.default_rng(seed).permutation(len(table))[:count]
     shapes = []
@@ -44,7 +44,7 @@ def other_writers(count: int, seed: int) -> list[Shape]:
 
 
 def other_writers_table() -> NDArray[np.int64]:
-    """(1797, 65): 64 pixels 0..16 row by row, and the digit."""
+    """Returns (1797, 65): 64 pixels 0..16 row by row, and the digit."""
     with gzip.open(OTHERS, "rt") as file:
         return np.loadtxt(file, delimiter=",", dtype=np.int64)
 
@@ -65,7 +65,7 @@ _PATHS: dict[int, list[list[str]]] = {
 
 
 def drawn(label: int, width: float, size: int, random: np.random.Generator) -> Shape:
-    """A digit drawn as a mouse or a finger does: ``width`` and ``size`` of it in pixels."""
+    """Draws a digit as a mouse or a finger does, with ``width`` and ``size`` in pixels."""
     scale = (size - width) / 10
     image = Image.new("L", (size * 2, size * 2))
     pen = ImageDraw.Draw(image)
@@ -86,7 +86,7 @@ def drawn(label: int, width: float, size: int, random: np.random.Generator) -> S
 
 
 def _smooth(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A curve through the points (Catmull and Rom 1974)."""
+    """Returns a curve through the points (Catmull and Rom 1974)."""
     padded = np.concatenate([points[:1], points, points[-1:]])
     t = np.linspace(0, 1, 12, endpoint=False)[:, None]
     pieces = []
@@ -106,7 +106,7 @@ def _cropped(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _enlarged(
     small: NDArray[np.uint8], factor: int, middle: float = 0.5, steep: float = 3.0
 ) -> NDArray[np.float32]:
-    """A large shape with the edge a pen leaves: sharp where the small one is grey."""
+    """Enlarges a shape, with sharp edges as a pen leaves them."""
     padded = Image.fromarray(np.pad(small, 1))
     size = padded.width * factor, padded.height * factor
     soft = np.asarray(padded.resize(size, Image.Resampling.BICUBIC), np.float32) / 255

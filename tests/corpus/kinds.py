@@ -1,4 +1,4 @@
-"""The kinds of pictures in the corpus: each a function from a digit to a picture file's bytes."""
+"""The kinds of pictures in the corpus. A function draws each from a digit, as a file's bytes."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def scan(shape: Shape, random: Random) -> bytes:
 
 
 def pencil(shape: Shape, random: Random) -> bytes:
-    """A scan of a faint pencil: a quarter of a pen's contrast, with grain."""
+    """A scan of a faint pencil, with a quarter of a pen's contrast and with grain."""
     cover = placed(shape, random, (400, 300), (0.3, 0.7))
     light = on_paper(cover, 0.92, random.uniform(0.6, 0.7))
     return encoded(light + noise(light.shape, 0.01, random), "JPEG", quality=80)
 
 
 def tight(shape: Shape, random: Random) -> bytes:
-    """Cut out to the very ink."""
+    """Cropped to the ink."""
     cover = resized(shape.ink, int(random.integers(40, 200)))
     return encoded(on_paper(cover, 0.97, 0.1), "PNG")
 
@@ -44,7 +44,7 @@ def inverted_28(shape: Shape, random: Random) -> bytes:
 
 
 def canvas(shape: Shape, random: Random) -> bytes:
-    """White on black, as an application's canvas saves it."""
+    """White on black, as a canvas of an application saves it."""
     cover = placed(shape, random, (280, 280), (0.4, 0.85))
     return encoded(cover, "PNG")
 
@@ -62,7 +62,7 @@ def canvas_thick(shape: Shape, random: Random) -> bytes:
 
 
 def transparent(shape: Shape, random: Random) -> bytes:
-    """A PNG whose ink alone is opaque: black, white or coloured."""
+    """A PNG with a transparent background and black, white or coloured ink."""
     cover = placed(shape, random, (300, 300), (0.3, 0.8))
     colour = [(0, 0, 0), (255, 255, 255), (200, 30, 30), (30, 60, 200)][random.integers(4)]
     pixels = np.empty((*cover.shape, 4), np.uint8)
@@ -72,7 +72,7 @@ def transparent(shape: Shape, random: Random) -> bytes:
 
 
 def ruled(shape: Shape, random: Random) -> bytes:
-    """A lined or squared sheet, a little askew."""
+    """A lined or squared sheet, slightly rotated."""
     size = 480, 360
     cover = placed(shape, random, size, (0.3, 0.75))
     light = on_paper(cover, 0.95, random.uniform(0.1, 0.3))
@@ -82,7 +82,7 @@ def ruled(shape: Shape, random: Random) -> bytes:
 
 
 def shadow(shape: Shape, random: Random) -> bytes:
-    """A photo with the shadow of a hand or a phone, soft or hard, over part of the sheet."""
+    """A photo with a soft or hard shadow over part of the sheet."""
     size = 640, 480
     cover = placed(shape, random, size, (0.25, 0.7))
     light = on_paper(cover, 0.9, random.uniform(0.1, 0.3)) * shade(size, random)
@@ -90,7 +90,7 @@ def shadow(shape: Shape, random: Random) -> bytes:
 
 
 def blurred(shape: Shape, random: Random) -> bytes:
-    """Out of focus, by 2 to 8 pixels of a digit some 170 high."""
+    """Out of focus, by 2 to 8 pixels for a digit about 170 pixels high."""
     cover = placed(shape, random, (400, 300), (0.4, 0.7))
     image = Image.fromarray(as_bytes(on_paper(cover, 0.95, 0.15)))
     return saved(image.filter(ImageFilter.GaussianBlur(random.uniform(2, 8))), "PNG")
@@ -116,7 +116,7 @@ def speckled(shape: Shape, random: Random) -> bytes:
 
 
 def perspective(shape: Shape, random: Random) -> bytes:
-    """A sheet seen at a slant."""
+    """A sheet in perspective."""
     size = 640, 480
     cover = placed(shape, random, size, (0.35, 0.7))
     image = Image.fromarray(as_bytes(on_paper(cover, 0.92, 0.2)))
@@ -151,7 +151,7 @@ def blackboard(shape: Shape, random: Random) -> bytes:
 
 
 def photo_12mp(shape: Shape, random: Random) -> bytes:
-    """A phone's photo, 4000x3000: paper's grain, uneven light, a shadow, a turned camera."""
+    """A phone's photo, 4000x3000: grain, uneven light, a shadow, a rotated camera."""
     size = 1000, 750
     cover = placed(shape, random, size, (0.12, 0.6))
     light = on_paper(cover, 0.85, random.uniform(0.15, 0.35)) * shade(size, random)
@@ -169,7 +169,7 @@ def photo_12mp(shape: Shape, random: Random) -> bytes:
 
 
 def on_a_desk(shape: Shape, random: Random) -> bytes:
-    """A slip of paper on a dark desk, its edges in the picture."""
+    """A sheet on a dark desk, with its edges in the picture."""
     cover = placed(shape, random, (460, 360), (0.35, 0.6))
     sheet = Image.fromarray(as_bytes(on_paper(cover, 0.9, 0.15)))
     desk = Image.fromarray(as_bytes(0.25 + 0.1 * clouds((720, 560), random)))
@@ -181,7 +181,7 @@ def on_a_desk(shape: Shape, random: Random) -> bytes:
 
 
 def other_forms(shape: Shape, random: Random) -> bytes:
-    """The formats and colour forms there are, one at random."""
+    """One of the file formats and colour modes, at random."""
     cover = placed(shape, random, (300, 240), (0.4, 0.8))
     grey = Image.fromarray(as_bytes(on_paper(cover, 0.95, 0.1)))
     forms: list[Callable[[], bytes]] = [
@@ -200,13 +200,13 @@ def other_forms(shape: Shape, random: Random) -> bytes:
 
 
 def small(shape: Shape, random: Random) -> bytes:
-    """Eight to sixteen pixels high in all."""
+    """A digit of 10 to 16 pixels on a sheet of 20."""
     cover = placed(shape, random, (20, 20), (0.5, 0.8))
     return encoded(1 - 0.9 * cover, "PNG")
 
 
 def framed(shape: Shape, random: Random) -> bytes:
-    """Inside the rim of a plate or of a card, dark on light or light on dark."""
+    """Inside the border of a plate or a card, dark on light or light on dark."""
     rim = Image.new("L", (400, 300))
     gap, width = (int(part) for part in random.integers((0, 2), (12, 14)))
     ImageDraw.Draw(rim).rectangle((gap, gap, 399 - gap, 299 - gap), outline=255, width=width)
@@ -235,16 +235,16 @@ def form(shape: Shape, random: Random) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One row of the table: how it is made, and the accuracy that is wanted, in per cent."""
+    """One kind: the function that draws it, and its target accuracy in per cent."""
 
     make: Callable[[Shape, Random], bytes]
     target: float = 98.0
     draws: bool = False
-    """Whether it draws the digit itself, so that the source tells only which."""
+    """Whether the function draws the strokes itself and uses only the label of a shape."""
 
     @property
     def name(self) -> str:
-        """The row's name."""
+        """The name in the table."""
         return self.make.__name__.replace("_", " ")
 
 
@@ -275,7 +275,7 @@ KINDS = (
 
 
 def resized(ink: Light, longest: int) -> Light:
-    """The ink with its longer side so many pixels."""
+    """Resizes the ink to ``longest`` pixels on its longer side."""
     scale = longest / max(ink.shape)
     size = max(1, round(ink.shape[1] * scale)), max(1, round(ink.shape[0] * scale))
     image = Image.fromarray(as_bytes(ink)).resize(size, Image.Resampling.LANCZOS)
@@ -289,13 +289,13 @@ def placed(
     share: tuple[float, float],
     centre: bool = False,
 ) -> Light:
-    """How much ink covers each pixel of a sheet of ``size``; ``share`` of its height is inked."""
+    """Puts the digit, ``share`` as high as the sheet, on a sheet. Returns the ink of each pixel."""
     longest = max(2, round(random.uniform(*share) * min(size)))
     return pasted(resized(shape.ink, longest), size, random, centre)
 
 
 def pasted(ink: Light, size: tuple[int, int], random: Random, centre: bool = False) -> Light:
-    """The ink somewhere on a sheet, clear of its edge where there is room."""
+    """Puts the ink at a random place on a sheet, off the edge if there is room."""
     cover = np.zeros(size[::-1], np.float32)
     height, width = ink.shape
     room_x, room_y = size[0] - width, size[1] - height
@@ -310,24 +310,24 @@ def pasted(ink: Light, size: tuple[int, int], random: Random, centre: bool = Fal
 
 
 def on_paper(cover: Light, paper: float, ink: float) -> Light:
-    """Light from a sheet: ``paper`` where it is bare, ``ink`` where it is covered."""
+    """Returns the light of a sheet: ``paper`` without ink, ``ink`` under full ink."""
     sheet: Light = (paper + (ink - paper) * cover).astype(np.float32)
     return sheet
 
 
 def noise(shape: tuple[int, ...], deviation: float, random: Random) -> Light:
-    """Gaussian grain."""
+    """Returns Gaussian grain."""
     return random.normal(0, deviation, shape).astype(np.float32)
 
 
 def clouds(size: tuple[int, int], random: Random) -> Light:
-    """Smooth unevenness, 0 to 1."""
+    """Returns smooth unevenness, 0 to 1."""
     coarse = Image.fromarray((random.random((4, 5)) * 255).astype(np.uint8))
     return (np.asarray(coarse.resize(size, Image.Resampling.BICUBIC)) / 255).astype(np.float32)
 
 
 def shade(size: tuple[int, int], random: Random) -> Light:
-    """What a shadow lets through: half or more taken on one side of a line, edge soft or hard."""
+    """Returns the light under a shadow with a soft or hard edge, 0.35 to 1."""
     width, height = size
     x, y = np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height))
     angle = random.uniform(0, 2 * np.pi)
@@ -339,7 +339,7 @@ def shade(size: tuple[int, int], random: Random) -> Light:
 
 
 def rules(size: tuple[int, int], random: Random, squared: bool) -> Light:
-    """Where the lines of a sheet are, 0 to 1."""
+    """Returns the printed lines of a sheet, 0 to 1."""
     width, height = size
     turn = random.uniform(-0.06, 0.06)
     pitch, thick = random.uniform(25, 50), random.uniform(1, 2.5)
@@ -351,18 +351,18 @@ def rules(size: tuple[int, int], random: Random, squared: bool) -> Light:
 
 
 def as_bytes(light: NDArray[Any]) -> NDArray[np.uint8]:
-    """Light 0..1 as bytes."""
+    """Converts light 0..1 to bytes."""
     pixels: NDArray[np.uint8] = (np.clip(light, 0, 1) * 255 + 0.5).astype(np.uint8)
     return pixels
 
 
 def encoded(light: Light, kind: str, **options: Any) -> bytes:
-    """A grey picture file."""
+    """Returns a grey picture file."""
     return saved(Image.fromarray(as_bytes(light)), kind, **options)
 
 
 def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
-    """A picture file."""
+    """Returns a picture file."""
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""Pictures without a digit: each a function from random numbers to a picture file's bytes."""
+"""Pictures without a digit. A function draws each from random numbers, as a file's bytes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.corpus.kinds import (
 
 _SIZE = 480, 360
 _LETTERS = "ACEFHKMNPRTUVWXYadefhkmnprtuvwxy&#@%?"
-"""None that is written like a digit."""
+"""Without letters that look like a digit."""
 
 
 def letter(random: Random) -> bytes:
@@ -36,7 +36,7 @@ def word(random: Random) -> bytes:
 
 
 def scribble(random: Random) -> bytes:
-    """A pen led to and fro."""
+    """A scribble of a pen."""
     image = Image.new("L", _SIZE)
     middle = random.uniform((150, 120), (330, 240))
     knots = middle + random.normal(0, 50, (random.integers(6, 14), 2))
@@ -46,7 +46,7 @@ def scribble(random: Random) -> bytes:
 
 
 def shape(random: Random) -> bytes:
-    """An outline of three to five corners, a star or a cross; with six or more it is like a 0."""
+    """An outline of three to five corners, a star or a cross. More corners would look like a 0."""
     image = Image.new("L", _SIZE)
     pen, width = ImageDraw.Draw(image), int(random.integers(4, 12))
     x, y = random.uniform((150, 130), (330, 230))
@@ -67,24 +67,24 @@ def shape(random: Random) -> bytes:
 
 
 def blank_paper(random: Random) -> bytes:
-    """A bare sheet with grain, in even or uneven light."""
+    """A blank sheet with grain, in even or uneven light."""
     light = np.full(_SIZE[::-1], 0.9, np.float32) * (1 - 0.3 * clouds(_SIZE, random))
     return _photo(light, random)
 
 
 def shadow_alone(random: Random) -> bytes:
-    """A bare sheet under a shadow, soft or hard."""
+    """A blank sheet under a soft or hard shadow."""
     return _photo(0.9 * shade(_SIZE, random), random)
 
 
 def ruled_paper(random: Random) -> bytes:
-    """A lined or squared sheet that nothing is written on."""
+    """A lined or squared sheet without writing."""
     lines = rules(_SIZE, random, squared=random.random() < 0.5)
     return _photo(0.95 - 0.35 * lines, random)
 
 
 def desk(random: Random) -> bytes:
-    """A bare sheet that lies on a desk."""
+    """A blank sheet on a desk."""
     light = 0.25 + 0.1 * clouds(_SIZE, random)
     left, top = random.integers(20, 140, 2)
     light[top : top + 200, left : left + 280] = 0.9
@@ -92,7 +92,7 @@ def desk(random: Random) -> bytes:
 
 
 def cloth(random: Random) -> bytes:
-    """Threads that cross, more or less even."""
+    """Woven threads, more or less even."""
     x, y = np.meshgrid(np.arange(_SIZE[0]), np.arange(_SIZE[1]))
     pitch, turn = random.uniform(3, 20), random.uniform(-0.3, 0.3)
     waves = np.sin((x + turn * y) * 6.28 / pitch) + np.sin((y - turn * x) * 6.28 / pitch)
@@ -100,7 +100,7 @@ def cloth(random: Random) -> bytes:
 
 
 def wood(random: Random) -> bytes:
-    """Rings of a board, seen along it."""
+    """The grain of a board."""
     x, y = np.meshgrid(np.linspace(-1, 1, _SIZE[0]), np.linspace(-1, 1, _SIZE[1]))
     radius = np.hypot(x * random.uniform(0.05, 0.4) + random.uniform(-1, 1), y)
     rings = np.sin((radius + 0.2 * clouds(_SIZE, random)) * random.uniform(20, 120))
@@ -108,7 +108,7 @@ def wood(random: Random) -> bytes:
 
 
 def foliage(random: Random) -> bytes:
-    """Light and dark blots of all sizes."""
+    """Light and dark spots of all sizes."""
     light = np.zeros(_SIZE[::-1], np.float32)
     for cells in (4, 8, 16, 32, 64):
         coarse = Image.fromarray(as_bytes(random.random((cells, cells))))

@@ -1,4 +1,4 @@
-"""The whole line on real digits: train, serve, classify, evaluate, train again, stop."""
+"""All steps on real digits: train, serve, classify, evaluate, train again, stop."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 
 def read_idx(name: str, offset: int) -> Images:
-    """The content of a committed IDX file after its head."""
+    """Returns the values of a committed IDX file, which start at byte ``offset``."""
     return np.frombuffer(gzip.decompress((DATA / name).read_bytes()), np.uint8, offset=offset)
 
 
@@ -31,7 +31,7 @@ TEST_LABELS = read_idx("t10k-labels-idx1-ubyte.gz", 8)
 
 
 def train(models: Path, *flags: str) -> float:
-    """Trains a small network with the real command; gives the accuracy that it prints."""
+    """Trains a small network with the real command. Returns the accuracy that it prints."""
     small = ("--architecture", "mlp", "--epochs", "1", "--hidden-units", "32")
     done = subprocess.run(
         [sys.executable, "-m", "training", "--models", str(models), *small, *flags],
@@ -57,7 +57,7 @@ def champion(server: Server) -> str:
     return str(server.get("/models").json()["models"][0]["champion"])
 
 
-def test_a_network_is_trained_served_asked_scored_and_replaced(tmp_path: Path) -> None:
+def test_a_network_is_trained_served_evaluated_and_replaced(tmp_path: Path) -> None:
     models = tmp_path / "models"
     accuracy = train(models)
     assert accuracy > 0.9

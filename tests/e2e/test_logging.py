@@ -1,4 +1,4 @@
-"""The log of a running service, in its forms."""
+"""The log of a running service, as JSON and for a person."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.server import serving, wait_until
 from tests.tiny import tiny_repository
 
 
-def test_without_access_log_no_request_is_told(tmp_path: Path) -> None:
+def test_without_access_log_no_request_is_logged(tmp_path: Path) -> None:
     models = tiny_repository(tmp_path / "models")
     with serving(models, tmp_path / "log", "--no-access-log") as server:
         assert server.post("/predict", bytes(784), "application/octet-stream").status == 200

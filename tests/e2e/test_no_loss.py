@@ -1,4 +1,4 @@
-"""Nothing is lost: not by a switch, not by a stop, and by a death only what it was doing."""
+"""A new champion or a stop loses no request; a killed worker loses only its current requests."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def name_champion(models: Path, version: int) -> None:
 
 
 def under_load(server: Server, models: Path, work: Callable[[Steady], Awaitable[None]]) -> Steady:
-    """Does something to the server while it is asked 150 times a second on 12 connections."""
+    """Runs ``work`` while 12 connections send 150 requests per second."""
     load = Steady(server.host, server.port, kinds(models, (1, 2), IMAGES), 150, 12)
 
     async def both() -> None:
@@ -52,22 +52,22 @@ def under_load(server: Server, models: Path, work: Callable[[Steady], Awaitable[
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110 - what is waited for sets no event
+        while not condition():  # noqa: ASYNC110 - the condition sets no event
             await asyncio.sleep(0.02)
 
 
 async def answered_by(load: Steady, version: int) -> None:
-    """Returns once a hundred answers on end came from the version."""
+    """Returns once the version computed the last hundred answers."""
     await until(lambda: {each.version for each in load.asked[-100:]} == {str(version)})
 
 
 async def answered(load: Steady, count: int) -> None:
-    """Returns once so many more requests have ended."""
+    """Returns once ``count`` more requests have ended."""
     enough = len(load.asked) + count
     await until(lambda: len(load.asked) >= enough)
 
 
-def test_no_request_is_lost_or_misnamed_while_the_champion_goes_back_and_forth(
+def test_no_request_is_lost_or_misnamed_while_the_champion_changes(
     models: Path,
 ) -> None:
     async def switch(load: Steady) -> None:
@@ -93,7 +93,7 @@ def free_port() -> int:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_no_request_is_lost_by_a_restart(models: Path, workers: str) -> None:
-    """By clients that keep their connections, and try again only where one is refused."""
+    """Clients keep their connections and retry only a refused connection."""
     flags = ("--workers", workers, "--port", str(free_port()))
     servers = [Server(models, models.parent / "log0", *flags)]
     servers[0].wait_until_ready()
@@ -132,8 +132,8 @@ def test_no_request_is_lost_while_the_workers_are_replaced_one_by_one(models: Pa
     assert load.refused == 0
 
 
-def test_no_connection_that_was_made_is_reset_by_a_stop(models: Path) -> None:
-    """As many as can be are made for one request each, until they are refused."""
+def test_a_stop_resets_no_open_connection(models: Path) -> None:
+    """Sixteen clients open one connection per request until the server refuses them."""
 
     async def knock(server: Server) -> list[str]:
         ends = []
@@ -166,7 +166,7 @@ def test_no_connection_that_was_made_is_reset_by_a_stop(models: Path) -> None:
             assert asyncio.run(knock(server)) == ["refused"] * 16
 
 
-def test_a_killed_worker_loses_only_what_it_was_doing(models: Path) -> None:
+def test_a_killed_worker_loses_only_its_current_requests(models: Path) -> None:
     killed: list[int] = []
 
     async def kill(load: Steady) -> None:

@@ -1,4 +1,4 @@
-"""NVIDIA's load generator runs against the service unmodified and finds its statistics."""
+"""NVIDIA's unmodified load generator measures the service and finds its statistics."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from tests.tiny import tiny_repository
 
 @pytest.fixture(scope="module")
 def perf_analyzer() -> Path:
-    """The program itself, since the package's command hides its exit status."""
+    """Returns the program itself, since the package's command hides its exit status."""
     package = find_spec("perf_analyzer")
     if package is None or package.origin is None:
-        pytest.skip("perf_analyzer is not installed: it comes for Linux with glibc 2.38 or newer")
+        pytest.skip(
+            "perf_analyzer is not installed: it has wheels for Linux with glibc 2.38 or newer"
+        )
     program = Path(package.origin).parent / "bin" / "perf_analyzer"
     tried = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
     if tried.returncode != 0:
@@ -47,7 +49,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 )
 def test_perf_analyzer_measures(perf_analyzer: Path, server: Server, arguments: str) -> None:
     command = [str(perf_analyzer), "-m", "mnist", "-u", f"{server.host}:{server.port}"]
-    # What is tested is that it runs: any spread of the times counts as stable.
+    # The test needs one measurement, so any spread of the times counts as stable.
     command += [*arguments.split(), "--measurement-interval", "500", "-s", "999"]
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     told = run.stdout + run.stderr

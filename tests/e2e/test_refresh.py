@@ -1,4 +1,4 @@
-"""``train`` beside the running service: the better network takes over, and nobody notices."""
+"""``train`` beside the running service: the better network takes over and no request is lost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.steady import Kind, Steady, post
 pytestmark = pytest.mark.campaign
 
 
-def test_a_better_network_is_trained_and_taken_up_while_the_service_answers(
+def test_the_service_loads_a_better_network_while_it_answers(
     tmp_path: Path,
 ) -> None:
     models = tmp_path / "models"

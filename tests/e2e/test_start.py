@@ -1,4 +1,4 @@
-"""Starts that cannot succeed: one line on standard error, status 1, no traceback."""
+"""Starts that fail: one line on standard error, status 1, no traceback."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def serve(models: Path, *flags: str, **environment: str) -> subprocess.Completed
 
 
 def check_failure(done: subprocess.CompletedProcess[str], reason: str) -> None:
-    """One line says why, beside the log's lines of what had been done until then."""
+    """Checks that one line, beside the log lines, gives the reason."""
     assert done.returncode == 1, done.stderr
     assert "raceback" not in done.stderr
     told = [line for line in done.stderr.splitlines() if '"level":"info"' not in line]
@@ -69,7 +69,7 @@ def test_a_repository_that_cannot_serve(tmp_path: Path, reason: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("reason", ["champion is missing", "version 1: model.onnx has SHA-256"])
-def test_with_several_workers_it_is_told_once(tmp_path: Path, reason: str) -> None:
+def test_with_several_workers_the_reason_is_printed_once(tmp_path: Path, reason: str) -> None:
     models = tiny_repository(tmp_path / "models")
     DAMAGES[reason](models / "mnist")
     check_failure(serve(models, "--workers", "2"), reason)
@@ -89,7 +89,7 @@ def test_a_host_that_is_not_here(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(CUDA in onnxruntime.get_available_providers(), reason="there is CUDA here")
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_cuda_asked_for_where_there_is_none(tmp_path: Path, workers: str) -> None:
+def test_the_provider_cuda_without_cuda(tmp_path: Path, workers: str) -> None:
     models = tiny_repository(tmp_path / "models")
     done = serve(models, "--provider", "cuda", "--workers", workers)
     check_failure(done, "provider cuda does not work here")
@@ -103,7 +103,7 @@ def test_a_bad_value(tmp_path: Path) -> None:
     check_failure(serve(tmp_path, MNIST_WORKERS="many"), "MNIST_WORKERS=many: ")
 
 
-def test_a_machine_without_such_a_device_is_no_reason_for_a_warning(tmp_path: Path) -> None:
+def test_without_an_nvidia_device_nothing_warns(tmp_path: Path) -> None:
     if has_nvidia_device():
         pytest.skip("there is an NVIDIA device here")
     models = tiny_repository(tmp_path)
@@ -112,7 +112,7 @@ def test_a_machine_without_such_a_device_is_no_reason_for_a_warning(tmp_path: Pa
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits are read in /proc")
-def test_as_many_callers_are_let_in_as_the_system_allows(tmp_path: Path) -> None:
+def test_the_limit_of_open_files_is_raised_to_the_hard_limit(tmp_path: Path) -> None:
     own, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(own, 512), hard))
     try:

@@ -1,4 +1,4 @@
-"""How the service ends: unready first, then the running requests, then status 0."""
+"""The service stops: it answers unready, finishes the running requests and exits with 0."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def check_end(server: Server, status: int) -> None:
     assert "raceback" not in server.stderr()
 
 
-def test_sigterm_makes_it_unready_while_all_is_still_served(models: Path) -> None:
+def test_after_sigterm_it_answers_unready_and_serves_every_request(models: Path) -> None:
     server = start(models, "--drain-delay-s", "2")
     with server.connect() as kept:
         server.process.send_signal(signal.SIGTERM)
@@ -54,7 +54,7 @@ def test_sigterm_makes_it_unready_while_all_is_still_served(models: Path) -> Non
 @pytest.mark.parametrize(
     "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
 )
-def test_a_request_that_runs_is_finished(models: Path, number: signal.Signals) -> None:
+def test_a_running_request_is_finished(models: Path, number: signal.Signals) -> None:
     server = start(models, "--drain-delay-s", "0.1")
     server.post("/predict?version=2", bytes(784), RAW)
     answers: list[Answer] = []
@@ -75,7 +75,7 @@ def test_a_request_that_runs_is_finished(models: Path, number: signal.Signals) -
 
 
 @pytest.mark.slow
-def test_who_never_finishes_holds_it_up_no_longer_than_the_bound(models: Path) -> None:
+def test_a_body_that_never_ends_delays_the_stop_up_to_the_drain_timeout(models: Path) -> None:
     server = start(models, "--drain-delay-s", "0", "--drain-timeout-s", "1")
     with server.connect() as connection:
         connection.sendall(
@@ -91,7 +91,7 @@ def test_who_never_finishes_holds_it_up_no_longer_than_the_bound(models: Path) -
 
 
 @pytest.mark.slow
-def test_a_second_sigterm_ends_the_waiting(models: Path) -> None:
+def test_a_second_sigterm_ends_the_drain_delay(models: Path) -> None:
     server = start(models, "--drain-delay-s", "25")
     server.process.send_signal(signal.SIGTERM)
     wait_until(lambda: server.get("/health/ready").status == 503)
@@ -99,7 +99,7 @@ def test_a_second_sigterm_ends_the_waiting(models: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_signal_during_the_start_ends_it_too(models: Path) -> None:
+def test_a_signal_during_the_start_stops_it_too(models: Path) -> None:
     server = Server(models, models.parent / "log")
     wait_until(lambda: "listening" in server.stderr(), 60)
     check_end(server, server.stop())
@@ -107,7 +107,7 @@ def test_a_signal_during_the_start_ends_it_too(models: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", SIGNALS)
-def test_several_workers_end_together(models: Path, number: signal.Signals) -> None:
+def test_several_workers_stop_together(models: Path, number: signal.Signals) -> None:
     server = start(models, "--workers", "2", "--drain-delay-s", "0.5")
     assert server.post("/predict", np.zeros(784, np.uint8).tobytes(), RAW).status == 200
     check_end(server, server.stop(number))

@@ -1,4 +1,4 @@
-"""NVIDIA's stock Python client works unmodified, with its defaults and with its options."""
+"""NVIDIA's unmodified Python client works with its defaults and with its options."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
-from tests.server import Server, serving
+from tests.server import Server, probabilities, serving
 from tests.service.decode.samples import digits
 from tests.tiny import tiny_repository
 
@@ -38,16 +38,9 @@ def image(images: Any = IMAGES, binary_data: bool = True) -> Any:
     return tensor
 
 
-def expected(server: Server, version: str = "2") -> Any:
-    answer = server.post(
-        f"/predict?version={version}", IMAGES.tobytes(), "application/octet-stream"
-    )
-    return np.array([p["probabilities"] for p in answer.json()["predictions"]], np.float32)
-
-
 def test_the_defaults_work(server: Server, client: Any) -> None:
     result = client.infer("mnist", [image()], request_id="a-1")
-    assert np.array_equal(result.as_numpy("probabilities"), expected(server))
+    assert np.array_equal(result.as_numpy("probabilities"), probabilities(server, IMAGES))
     assert result.get_response()["id"] == "a-1"
     assert result.get_response()["model_version"] == "2"
 
@@ -78,13 +71,14 @@ def test_every_form_and_compression(
         request_compression_algorithm=compression,
         response_compression_algorithm=compression,
     )
-    assert np.allclose(result.as_numpy("probabilities")[-4:], expected(server), atol=1e-6)
+    last = result.as_numpy("probabilities")[-4:]
+    assert np.allclose(last, probabilities(server, IMAGES), atol=1e-6)
 
 
 def test_another_version(server: Server, client: Any) -> None:
     result = client.infer("mnist", [image()], model_version="1")
-    assert np.array_equal(result.as_numpy("probabilities"), expected(server, "1"))
-    assert not np.array_equal(result.as_numpy("probabilities"), expected(server))
+    assert np.array_equal(result.as_numpy("probabilities"), probabilities(server, IMAGES, "1"))
+    assert not np.array_equal(result.as_numpy("probabilities"), probabilities(server, IMAGES))
 
 
 @pytest.mark.parametrize("binary_data", [False, True])
@@ -92,7 +86,7 @@ def test_classification(server: Server, client: Any, binary_data: bool) -> None:
     output = triton.InferRequestedOutput("probabilities", binary_data=binary_data, class_count=3)
     found = client.infer("mnist", [image()], outputs=[output]).as_numpy("probabilities")
     assert found.shape == (4, 3)
-    for best, row in zip(found, expected(server), strict=True):
+    for best, row in zip(found, probabilities(server, IMAGES), strict=True):
         texts = [text.decode() if isinstance(text, bytes) else text for text in best]
         values, digits_found, labels = zip(*(text.split(":") for text in texts), strict=True)
         assert [int(digit) for digit in digits_found] == np.argsort(-row)[:3].tolist()
@@ -102,7 +96,7 @@ def test_classification(server: Server, client: Any, binary_data: bool) -> None:
 
 def test_many_requests_at_once(server: Server, client: Any) -> None:
     waiting = [client.async_infer("mnist", [image(IMAGES[i % 4 :][:1])]) for i in range(32)]
-    wanted = expected(server)
+    wanted = probabilities(server, IMAGES)
     for i, request in enumerate(waiting):
         found = request.get_result().as_numpy("probabilities")
         assert np.allclose(found[0], wanted[i % 4], atol=1e-6)
@@ -131,10 +125,10 @@ def test_the_asyncio_client(server: Server) -> None:
             return [result.as_numpy("probabilities") for result in results]
 
     for found in asyncio.run(infer_all()):
-        assert np.allclose(found, expected(server), atol=1e-6)
+        assert np.allclose(found, probabilities(server, IMAGES), atol=1e-6)
 
 
-def test_options_that_mean_nothing_here_are_passed_over(server: Server, client: Any) -> None:
+def test_options_without_effect_are_ignored(server: Server, client: Any) -> None:
     result = client.infer(
         "mnist",
         [image()],
@@ -146,7 +140,7 @@ def test_options_that_mean_nothing_here_are_passed_over(server: Server, client: 
         query_params={"any": "thing"},
         headers={"X-Mine": "too"},
     )
-    assert np.array_equal(result.as_numpy("probabilities"), expected(server))
+    assert np.array_equal(result.as_numpy("probabilities"), probabilities(server, IMAGES))
 
 
 def test_the_repository_and_the_statistics(client: Any) -> None:
@@ -163,7 +157,7 @@ def test_the_repository_and_the_statistics(client: Any) -> None:
         assert any(entry["inference_count"] >= 4 for entry in found)
 
 
-def test_errors_reach_the_user_in_words(client: Any) -> None:
+def test_the_client_raises_the_services_messages(client: Any) -> None:
     wrong = triton.InferInput("image", [1, 28, 28], "FP32")
     wrong.set_data_from_numpy(np.ones((1, 28, 28), np.float32))
     with pytest.raises(InferenceServerException, match=r'\[400\] image: datatype "FP32" is not'):
@@ -188,7 +182,7 @@ def test_errors_reach_the_user_in_words(client: Any) -> None:
         ("get_cuda_shared_memory_status", ()),
     ],
 )
-def test_extensions_that_are_not_announced_are_not_there(
+def test_extensions_that_are_not_listed_answer_404(
     client: Any, call: str, arguments: tuple[Any, ...]
 ) -> None:
     with pytest.raises(InferenceServerException, match=r"\[404\] there is nothing at /v2/"):

@@ -1,4 +1,4 @@
-"""TensorFlow Serving's REST interface as hand-written requests meet it."""
+"""TensorFlow Serving's REST interface, with hand-written requests."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.problems import check_every_answer
-from tests.server import Answer, Server, serving
+from tests.problems import check_error, check_ok
+from tests.server import Answer, Server, probabilities, serving
 from tests.service.decode.samples import digits
 from tests.tiny import tiny_repository
 
@@ -24,7 +24,7 @@ PREDICT = "/v1/models/mnist:predict"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Versions 1, 2 and 3 are good, 2 is the champion, 7 is damaged."""
+    """Versions 1, 2 and 3 are valid, 2 is the champion, 7 is damaged."""
     root = tiny_repository(tmp_path_factory.mktemp("v1"), versions=(1, 2, 3, 7), champion=2)
     (root / "mnist" / "7" / "model.onnx").write_bytes(b"no model")
     with serving(root, root / "log") as server:
@@ -35,43 +35,18 @@ def post(server: Server, path: str, **content: Any) -> Answer:
     return server.post(path, json.dumps(content).encode())
 
 
-def check_ok(answer: Answer) -> Any:
-    assert answer.status == 200, answer.body[:500]
-    check_every_answer(answer)
-    assert answer.headers["content-type"] == "application/json"
-    return answer.json()
-
-
-def check_error(answer: Answer, status: int, told: str = "") -> None:
-    assert answer.status == status, answer.body[:500]
-    check_every_answer(answer)
-    assert answer.headers["content-type"] == "application/json"
-    error = answer.json()
-    assert error.keys() == {"error"}
-    assert told in error["error"]
-
-
-def expected(server: Server, version: str = "2") -> Any:
-    """What ``/predict`` answers for the same images."""
-    answer = server.post(
-        f"/predict?version={version}", IMAGES.tobytes(), "application/octet-stream"
-    )
-    predictions = answer.json()["predictions"]
-    return np.array([p["probabilities"] for p in predictions], np.float32)
-
-
 @pytest.mark.parametrize("items", [ROWS, [{"image": row} for row in ROWS], B64, [ROWS[0], B64[1]]])
 def test_rows_are_answered_with_predictions(server: Server, items: list[Any]) -> None:
     found = check_ok(post(server, PREDICT, instances=items, signature_name="serving_default"))
     assert found.keys() == {"predictions"}
-    assert np.array_equal(np.array(found["predictions"], np.float32), expected(server))
+    assert np.array_equal(np.array(found["predictions"], np.float32), probabilities(server, IMAGES))
 
 
 @pytest.mark.parametrize("column", [ROWS, {"image": ROWS}, {"image": B64}])
 def test_columns_are_answered_with_outputs(server: Server, column: Any) -> None:
     found = check_ok(post(server, PREDICT, inputs=column))
     assert found.keys() == {"outputs"}
-    assert np.array_equal(np.array(found["outputs"], np.float32), expected(server))
+    assert np.array_equal(np.array(found["outputs"], np.float32), probabilities(server, IMAGES))
 
 
 def test_examples_are_answered_with_labels_and_scores(server: Server) -> None:
@@ -79,7 +54,7 @@ def test_examples_are_answered_with_labels_and_scores(server: Server) -> None:
     for path in ("/v1/models/mnist:classify", "/v1/models/mnist/labels/champion:classify"):
         found = check_ok(post(server, path, examples=examples))
         assert found.keys() == {"results"}
-        for pairs, row in zip(found["results"], expected(server), strict=True):
+        for pairs, row in zip(found["results"], probabilities(server, IMAGES), strict=True):
             assert [label for label, _ in pairs] == list("0123456789")
             assert np.array_equal(np.array([score for _, score in pairs], np.float32), row)
 
@@ -92,19 +67,19 @@ def test_any_content_type_is_read_as_json(server: Server, content_type: str | No
 
 
 @pytest.mark.parametrize("version", ["1", "2", "3"])
-def test_a_version_answers_for_itself(server: Server, version: str) -> None:
+def test_a_request_runs_the_version_that_it_names(server: Server, version: str) -> None:
     path = f"/v1/models/mnist/versions/{version}"
     found = check_ok(post(server, f"{path}:predict", instances=ROWS))["predictions"]
-    assert np.array_equal(np.array(found, np.float32), expected(server, version))
+    assert np.array_equal(np.array(found, np.float32), probabilities(server, IMAGES, version))
     check_ok(post(server, f"{path}:classify", examples=ROWS))
     (status,) = check_ok(server.get(path))["model_version_status"]
     assert (status["version"], status["state"]) == (version, "AVAILABLE")
 
 
-def test_the_champions_label_stands_for_it(server: Server) -> None:
+def test_the_label_champion_names_the_champion(server: Server) -> None:
     path = "/v1/models/mnist/labels/champion"
     found = check_ok(post(server, f"{path}:predict", instances=ROWS))["predictions"]
-    assert np.array_equal(np.array(found, np.float32), expected(server))
+    assert np.array_equal(np.array(found, np.float32), probabilities(server, IMAGES))
     (status,) = check_ok(server.get(path))["model_version_status"]
     assert status["version"] == "2"
     assert check_ok(server.get(f"{path}/metadata"))["model_spec"]["version"] == "2"
@@ -157,13 +132,13 @@ def test_the_models_are_listed_by_name(server: Server) -> None:
         ("/v1/models/mnist/labels/x:classify", {"examples": ROWS}, 404, "no label 'x'"),
     ],
 )
-def test_errors_have_tensorflow_servings_form(
+def test_errors_have_tensorflow_servings_format(
     server: Server, path: str, content: dict[str, Any], status: int, told: str
 ) -> None:
     check_error(post(server, path, **content), status, told)
 
 
-def test_other_errors_have_it_too(server: Server) -> None:
+def test_other_errors_have_the_format_too(server: Server) -> None:
     check_error(server.post(PREDICT, b'{"instances": [NaN]}'), 400, "the body is not JSON")
     check_error(server.post(PREDICT, b""), 400, "the body is empty")
     check_error(server.post(PREDICT, b"{}", headers={"Content-Encoding": "br"}), 415, "gzip")

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol v2 as hand-written requests meet it."""
+"""The Open Inference Protocol v2, with hand-written requests."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.problems import check_every_answer
-from tests.server import Answer, Server, serving, wait_until
+from tests.problems import check_error, check_ok
+from tests.server import Answer, Server, probabilities, serving, wait_until
 from tests.service.decode.samples import digits
 from tests.tiny import tiny_repository
 
@@ -25,7 +25,7 @@ LENGTH = "Inference-Header-Content-Length"
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Versions 1, 2 and 3 are good, 2 is the champion, 7 is damaged."""
+    """Versions 1, 2 and 3 are valid, 2 is the champion, 7 is damaged."""
     root = tiny_repository(tmp_path_factory.mktemp("v2"), versions=(1, 2, 3, 7), champion=2)
     (root / "mnist" / "7" / "model.onnx").write_bytes(b"no model")
     return root
@@ -44,7 +44,7 @@ def content(data: Any = None, **more: Any) -> dict[str, Any]:
 
 
 def binary(**more: Any) -> tuple[bytes, dict[str, str]]:
-    """A request with the tensor in binary, and its header."""
+    """Returns a request with a binary tensor, and its header."""
     tensor = {
         "name": "image",
         "shape": [3, 28, 28],
@@ -55,32 +55,12 @@ def binary(**more: Any) -> tuple[bytes, dict[str, str]]:
     return head + IMAGES.tobytes(), {LENGTH: str(len(head))}
 
 
-def check_ok(answer: Answer) -> Any:
-    """The JSON of an answer, whose status is 200 and no other."""
-    assert answer.status == 200, answer.body[:500]
-    check_every_answer(answer)
-    assert answer.headers["content-type"] == "application/json"
-    return answer.json()
-
-
-def check_error(answer: Answer, status: int, told: str = "") -> None:
-    """An error in the protocol's form, and nothing else in it."""
-    assert answer.status == status, answer.body[:500]
-    check_every_answer(answer)
-    assert answer.headers["content-type"] == "application/json"
-    error = answer.json()
-    assert error.keys() == {"error"}
-    assert told in error["error"]
-    if status in (429, 503):
-        assert int(answer.headers["retry-after"]) >= 1
-
-
 def post(server: Server, path: str, value: Any) -> Answer:
     return server.post(path, json.dumps(value).encode())
 
 
 def rows(answer: Answer) -> Any:
-    """The probabilities in an answer, from its JSON or from behind it."""
+    """Returns the probabilities (n, 10) of an answer, from its JSON or from the bytes behind it."""
     length = answer.headers.get(LENGTH.lower())
     head = answer.body if length is None else answer.body[: int(length)]
     (output,) = json.loads(head)["outputs"]
@@ -90,13 +70,6 @@ def rows(answer: Answer) -> Any:
     blob = answer.body[int(length) :]
     assert output["parameters"] == {"binary_data_size": len(blob)}
     return np.frombuffer(blob, "<f4").reshape(output["shape"])
-
-
-def expected(server: Server, version: str = "2") -> Any:
-    """What ``/predict`` answers for the same images."""
-    answer = server.post(f"/predict?version={version}", IMAGES.tobytes(), OCTETS)
-    predictions = answer.json()["predictions"]
-    return np.array([p["probabilities"] for p in predictions], np.float32)
 
 
 def test_live_ready_and_the_servers_name(server: Server) -> None:
@@ -132,13 +105,13 @@ def test_json_in_json_out(server: Server, data: list[Any]) -> None:
     found = check_ok(answer)
     assert (found["model_name"], found["model_version"], found["id"]) == ("mnist", "2", "a-1")
     assert "id" not in check_ok(post(server, INFER, content(data)))
-    assert np.array_equal(rows(answer), expected(server))
+    assert np.array_equal(rows(answer), probabilities(server, IMAGES))
 
 
 @pytest.mark.parametrize("content_type", [None, OCTETS, "application/x-www-form-urlencoded"])
 def test_any_content_type_is_read_as_json(server: Server, content_type: str | None) -> None:
     answer = server.post(INFER, json.dumps(content()).encode(), content_type)
-    assert np.array_equal(rows(answer), expected(server))
+    assert np.array_equal(rows(answer), probabilities(server, IMAGES))
 
 
 @pytest.mark.parametrize("binary_out", [False, True])
@@ -158,7 +131,7 @@ def test_binary_and_json_mix_in_both_directions(
         answer = post(server, INFER, content(**more))
     assert answer.status == 200, answer.body
     assert (LENGTH.lower() in answer.headers) is binary_out
-    assert np.array_equal(rows(answer), expected(server))
+    assert np.array_equal(rows(answer), probabilities(server, IMAGES))
 
 
 def test_a_raw_image_is_answered_in_binary(server: Server) -> None:
@@ -169,11 +142,11 @@ def test_a_raw_image_is_answered_in_binary(server: Server) -> None:
     assert np.array_equal(rows(answer)[0], np.array(alone["probabilities"], np.float32))
 
 
-def test_a_version_answers_for_itself_and_is_loaded_when_asked_for(server: Server) -> None:
+def test_a_request_loads_and_runs_the_version_that_it_names(server: Server) -> None:
     for version in ("1", "2", "3"):
         answer = post(server, f"/v2/models/mnist/versions/{version}/infer", content())
         assert check_ok(answer)["model_version"] == version
-        assert np.array_equal(rows(answer), expected(server, version))
+        assert np.array_equal(rows(answer), probabilities(server, IMAGES, version))
         ready = check_ok(server.get(f"/v2/models/mnist/versions/{version}/ready"))
         assert ready == {"name": "mnist", "ready": True}
 
@@ -182,16 +155,14 @@ def test_a_version_answers_for_itself_and_is_loaded_when_asked_for(server: Serve
 def test_compressed_bodies_are_read(server: Server, compressed: Any) -> None:
     encoding = {"Content-Encoding": "gzip" if compressed is gzip.compress else "deflate"}
     answer = server.post(INFER, compressed(json.dumps(content()).encode()), None, encoding)
-    assert np.array_equal(rows(answer), expected(server))
+    assert np.array_equal(rows(answer), probabilities(server, IMAGES))
     body, headers = binary()
     answer = server.post(INFER, compressed(body), None, headers | encoding)
-    assert np.array_equal(rows(answer), expected(server))
+    assert np.array_equal(rows(answer), probabilities(server, IMAGES))
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
-def test_an_answer_worth_compressing_is_when_that_is_asked_for(
-    server: Server, encoding: str
-) -> None:
+def test_a_large_answer_is_compressed_on_request(server: Server, encoding: str) -> None:
     images = digits()[:100]
     tensor = {
         "name": "image",
@@ -224,11 +195,12 @@ def test_many_images_are_answered_in_their_order(server: Server) -> None:
     assert np.allclose(rows(answer)[996:], wanted, atol=1e-6)
 
 
-def test_the_likeliest_classes_are_named(server: Server) -> None:
+def test_the_most_likely_classes_are_named(server: Server) -> None:
     output = {"name": "probabilities", "parameters": {"classification": 2}}
     (found,) = check_ok(post(server, INFER, content(outputs=[output])))["outputs"]
     assert (found["datatype"], found["shape"]) == ("BYTES", [3, 2])
-    for row, best in zip(expected(server), np.reshape(found["data"], (3, 2)), strict=True):
+    texts = np.reshape(found["data"], (3, 2))
+    for row, best in zip(probabilities(server, IMAGES), texts, strict=True):
         for text, digit in zip(best, np.argsort(-row)[:2], strict=True):
             assert text == f"{row[digit]!s}:{digit}:{digit}"
 
@@ -248,13 +220,13 @@ def test_the_likeliest_classes_are_named(server: Server) -> None:
         ("/v2/nothing", content(), 404, "there is nothing at /v2/nothing"),
     ],
 )
-def test_errors_have_the_protocols_form(
+def test_errors_have_the_protocols_format(
     server: Server, path: str, value: Any, status: int, told: str
 ) -> None:
     check_error(post(server, path, value), status, told)
 
 
-def test_other_errors_have_it_too(server: Server) -> None:
+def test_other_errors_have_the_format_too(server: Server) -> None:
     check_error(server.post(INFER, b"{"), 400, "the body is not JSON")
     check_error(server.post(INFER, b""), 400, "the body is empty")
     check_error(server.post(INFER, b"{}", headers={LENGTH: "x"}), 400, LENGTH)
@@ -269,7 +241,7 @@ def test_other_errors_have_it_too(server: Server) -> None:
         check_error(server.get(path), 404)
 
 
-def test_a_timeout_of_a_microsecond_is_passed(server: Server) -> None:
+def test_a_timeout_of_a_microsecond_expires(server: Server) -> None:
     check_error(post(server, INFER, content(parameters={"timeout": 1})), 504, "deadline")
     check_ok(post(server, INFER, content(parameters={"timeout": 0})))
     check_ok(post(server, INFER, content(parameters={"timeout": 9_000_000})))
@@ -282,7 +254,7 @@ def stats(server: Server, path: str) -> list[dict[str, Any]]:
     return entries
 
 
-def test_statistics_count_what_was_done(server: Server) -> None:
+def test_statistics_count_requests_and_executions(server: Server) -> None:
     path = "/v2/models/mnist/versions/2/stats"
     (before,) = stats(server, path)
     for _ in range(4):
@@ -309,7 +281,7 @@ def test_statistics_count_what_was_done(server: Server) -> None:
 
 
 @pytest.mark.parametrize("tail", ["", "/versions/1"])
-def test_the_configuration_says_what_the_load_tool_asks(server: Server, tail: str) -> None:
+def test_the_configuration_has_what_the_load_generator_reads(server: Server, tail: str) -> None:
     found = check_ok(server.get(f"/v2/models/mnist{tail}/config"))
     assert found["name"] == "mnist"
     assert found["max_batch_size"] == 4096
@@ -327,7 +299,7 @@ def index(server: Server, body: bytes = b"", path: str = "/v2/repository/index")
 
 
 @pytest.mark.slow
-def test_the_repository_is_listed_loaded_from_and_unloaded(models: Path, tmp_path: Path) -> None:
+def test_versions_are_listed_loaded_and_unloaded(models: Path, tmp_path: Path) -> None:
     with serving(models, tmp_path / "log") as server:
         assert index(server) == {
             "1": ("UNAVAILABLE", "not loaded"),
@@ -366,7 +338,7 @@ def test_the_repository_is_listed_loaded_from_and_unloaded(models: Path, tmp_pat
 
 
 @pytest.mark.slow
-def test_load_takes_up_the_champion_now(tmp_path: Path) -> None:
+def test_load_reads_the_champion_file_at_once(tmp_path: Path) -> None:
     models = tiny_repository(tmp_path / "models", versions=(1, 2), champion=1)
     load = "/v2/repository/models/mnist/load"
     with serving(models, tmp_path / "log") as server:
@@ -387,7 +359,9 @@ def test_load_takes_up_the_champion_now(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_readiness_ends_with_the_drain_while_all_is_served(models: Path, tmp_path: Path) -> None:
+def test_during_the_drain_readiness_is_503_and_every_request_is_answered(
+    models: Path, tmp_path: Path
+) -> None:
     with serving(models, tmp_path / "log", "--drain-delay-s", "5") as server:
         server.process.terminate()
         wait_until(lambda: server.get("/v2/health/ready").status == 503)

@@ -1,4 +1,4 @@
-"""Several processes behind one port: figures, champion, and a death that harms no other."""
+"""Several processes behind one port: metrics, champion, and the death of one of them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def server(models: Path) -> Iterator[Server]:
 
 
 def children(server: Server) -> list[int]:
-    """The workers' process numbers."""
+    """Returns the process numbers of the workers."""
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -48,7 +48,7 @@ def children(server: Server) -> list[int]:
 
 
 class Caller:
-    """One connection that is kept, and so one worker."""
+    """One kept connection, and so one worker."""
 
     def __init__(self, server: Server) -> None:
         self.connection = http.client.HTTPConnection(server.host, server.port, timeout=20)
@@ -56,21 +56,21 @@ class Caller:
         self.worker = self.ask()
 
     def ask(self) -> str:
-        """Classifies an image; gives the worker's mark in the request's id."""
+        """Classifies an image. Returns the worker's prefix of the request id."""
         self.connection.request("POST", "/predict", images(1).tobytes(), {"Content-Type": RAW})
         response = self.connection.getresponse()
         self.version = json.loads(response.read())["version"]
         return str(response.headers["X-Request-ID"]).partition("-")[0]
 
     def ask_version(self) -> str:
-        """Classifies an image; gives the version that did it."""
+        """Classifies an image. Returns the version that answered."""
         self.ask()
         return self.version
 
 
 @contextmanager
 def callers_of_both(server: Server) -> Iterator[dict[str, Caller]]:
-    """A caller of each worker, by the worker's mark."""
+    """Yields one caller per worker, by the worker's prefix."""
     with ExitStack() as stack:
         found: dict[str, Caller] = {}
         end = time.monotonic() + 20
@@ -83,11 +83,11 @@ def callers_of_both(server: Server) -> Iterator[dict[str, Caller]]:
 
 
 def classified(server: Server) -> float:
-    """The successful requests so far, as any worker tells them."""
+    """Returns the number of successful requests, which any worker reports for all."""
     return server.metric("mnist_requests_total", endpoint="/predict", status="200")
 
 
-def test_the_figures_are_the_sums_whichever_worker_is_asked(server: Server) -> None:
+def test_every_worker_reports_the_sums_over_all_workers(server: Server) -> None:
     with callers_of_both(server) as callers:
         for caller in callers.values():
             for _ in range(10):
@@ -105,7 +105,7 @@ def test_the_figures_are_the_sums_whichever_worker_is_asked(server: Server) -> N
         assert [value for key, value in now.items() if key[0] == "mnist_model_info"] == [2]
 
 
-def test_every_worker_takes_up_a_new_champion(server: Server, models: Path) -> None:
+def test_every_worker_loads_a_new_champion(server: Server, models: Path) -> None:
     fresh = models / "mnist/.champion"
     fresh.write_text("2\n")
     fresh.replace(models / "mnist/champion")

@@ -154,6 +154,7 @@ def fingerprint(network: Any) -> str:
     return hashlib.sha256(b"".join(map(bytes, network.get_weights()))).hexdigest()
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights() -> None:
     """Bit for bit, with everything random in use: first weights, order, augmentation, dropout.
 
@@ -175,6 +176,7 @@ def staged() -> Iterator[tuple[Any, Any]]:
     keras.config.set_dtype_policy("float32")
 
 
+@pytest.mark.slow
 def test_the_history_goes_on_through_both_stages(staged: tuple[Any, Any]) -> None:
     _, history = staged
     assert [epoch.epoch for epoch in history.epochs] == [1, 2, 3]
@@ -184,11 +186,13 @@ def test_the_history_goes_on_through_both_stages(staged: tuple[Any, Any]) -> Non
         assert 0 < times[0] < times[1] < times[2] < getattr(history, name)
 
 
+@pytest.mark.slow
 def test_both_stages_in_bfloat16_give_the_same_weights_again(staged: tuple[Any, Any]) -> None:
     first, _ = staged
     assert fingerprint(run(small(**STAGES), parts())[0]) == fingerprint(first)
 
 
+@pytest.mark.slow
 def test_a_network_trained_in_bfloat16_is_exported_and_verified_in_float32(
     staged: tuple[Any, Any], tmp_path: Path
 ) -> None:
@@ -208,6 +212,7 @@ def test_a_network_trained_in_bfloat16_is_exported_and_verified_in_float32(
     assert proof.largest_difference <= 1e-5
 
 
+@pytest.mark.slow
 def test_the_clean_stage_alone_is_what_a_share_of_one_keeps() -> None:
     knobs = {**STAGES, "precision": "float32", "clean_share": 1.0}
     mixed, _ = run(small(**knobs), parts())
