@@ -1,7 +1,7 @@
-"""What a newcomer does: an empty folder, the committed tree, `make serve`, one real digit.
+"""Does what a newcomer does: unpacks the last commit, runs `make serve`, sends one real digit.
 
-Run by the interpreter that `make` is to use: ``python3.12 .ci/fresh_start.py``. Needs nothing
-beyond the standard library, since nothing is installed yet.
+``python3.12 .ci/fresh_start.py`` makes `make` use that interpreter. The program uses only the
+standard library, since nothing is installed yet.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ READY_WITHIN_S = 300
 
 
 def main() -> None:
-    """Starts the service as a newcomer does, asks it for one digit, and says how long it took."""
+    """Starts the service, sends it one digit, and prints the seconds until it was ready."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         take_tree(folder)
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def take_tree(folder: Path) -> None:
-    """Unpacks the last commit, whoever owns the clone."""
+    """Unpacks the last commit into ``folder``, whoever owns the clone."""
     git = ["git", "-c", "safe.directory=*", "-C", str(REPOSITORY), "archive", "HEAD"]
     archive = subprocess.run(git, check=True, capture_output=True).stdout
     subprocess.run(["tar", "-x", "-C", str(folder)], input=archive, check=True)
@@ -60,7 +60,7 @@ def free_port() -> int:
 
 
 def wait_until_ready(make: subprocess.Popen[bytes], port: int) -> None:
-    """Returns once readiness is 200; ends the check where it does not come, or make ends."""
+    """Returns once readiness answers 200. Exits if make ends first, or after READY_WITHIN_S."""
     deadline = time.monotonic() + READY_WITHIN_S
     while time.monotonic() < deadline:
         if make.poll() is not None:
@@ -75,7 +75,7 @@ def wait_until_ready(make: subprocess.Popen[bytes], port: int) -> None:
 
 def read_first_test_digit(folder: Path, port: int) -> int:
     with gzip.open(folder / "training" / "mnist" / "t10k-images-idx3-ubyte.gz") as file:
-        pixels = file.read(16 + 784)[16:]  # behind the header of the IDX format
+        pixels = file.read(16 + 784)[16:]  # after the header of the IDX format
     headers = {"Content-Type": "application/octet-stream"}
     request = urllib.request.Request(f"http://127.0.0.1:{port}/predict", pixels, headers)
     with urllib.request.urlopen(request, timeout=10) as answer:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.browser.conftest import PHONE, SCREENS, Opener
@@ -12,22 +14,23 @@ from tests.server import wait_until
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
-@pytest.mark.parametrize("width", [320, 360, 768])
-def test_no_view_is_wider_than_the_screen(open_page: Opener, width: int) -> None:
-    page = open_page({**PHONE, "viewport": {"width": width, "height": 740}})
-    show_everything(page)
-    for tab in ("Draw", "Test", "Model"):
-        page.get_by_role("tab", name=tab).click()
-        assert page.evaluate("document.documentElement.scrollWidth") == width
-
-
-@pytest.mark.parametrize("width", [390, 1280])
-def test_no_view_is_wider_than_the_screen_with_letters_twice_as_large(
-    open_page: Opener, width: int
+@pytest.mark.parametrize(
+    ("screen", "width", "letters"),
+    [
+        (PHONE, 320, "100%"),
+        (PHONE, 360, "100%"),
+        (PHONE, 768, "100%"),
+        ({}, 390, "200%"),
+        ({}, 1280, "200%"),
+    ],
+)
+def test_no_view_is_wider_than_the_screen(
+    open_page: Opener, screen: dict[str, Any], width: int, letters: str
 ) -> None:
-    page = open_page({"viewport": {"width": width, "height": 800}})
-    page.evaluate("document.documentElement.style.fontSize = '200%'")
-    assert page.evaluate("getComputedStyle(document.body).fontSize") == "32px"
+    page = open_page({**screen, "viewport": {"width": width, "height": 800}})
+    page.evaluate("size => { document.documentElement.style.fontSize = size; }", letters)
+    size = {"100%": "16px", "200%": "32px"}[letters]
+    assert page.evaluate("getComputedStyle(document.body).fontSize") == size
     show_everything(page)
     for tab in ("Draw", "Test", "Model"):
         page.get_by_role("tab", name=tab).click()

@@ -1,9 +1,8 @@
-"""A new champion or a stop loses no request; a killed worker loses only its current requests."""
+"""A new champion, a restart, a reload of the workers or a stop loses no request."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import socket
 from collections import Counter
@@ -164,23 +163,3 @@ def test_a_stop_resets_no_open_connection(models: Path) -> None:
         log = models.parent / f"log{workers}"
         with serving(models, log, "--workers", workers, "--drain-delay-s", "0.3") as server:
             assert asyncio.run(knock(server)) == ["refused"] * 16
-
-
-def test_a_killed_worker_loses_only_its_current_requests(models: Path) -> None:
-    killed: list[int] = []
-
-    async def kill(load: Steady) -> None:
-        await asyncio.sleep(0.7)
-        killed.append(children(server)[0])
-        os.kill(killed[0], signal.SIGKILL)
-        await answered(load, 300)
-
-    with serving(models, models.parent / "log", "--workers", "2") as server:
-        wait_until(lambda: server.metric("mnist_workers") == 2, 60)
-        load = under_load(server, models, kill)
-        wait_until(lambda: server.metric("mnist_workers") == 2, 60)
-        assert not set(killed) & set(children(server))
-    faults = [each.fault for each in load.asked if each.fault]
-    assert len(faults) <= load.connections
-    assert all("reset" in each or "0 bytes read" in each for each in faults), faults
-    assert load.refused == 0

@@ -1,9 +1,8 @@
-"""Several processes behind one port: metrics, champion, and the death of one of them."""
+"""Several processes behind one port: their metrics, and the death of one of them."""
 
 from __future__ import annotations
 
 import http.client
-import json
 import os
 import signal
 import time
@@ -52,20 +51,14 @@ class Caller:
 
     def __init__(self, server: Server) -> None:
         self.connection = http.client.HTTPConnection(server.host, server.port, timeout=20)
-        self.version = ""
         self.worker = self.ask()
 
     def ask(self) -> str:
         """Classifies an image. Returns the worker's prefix of the request id."""
         self.connection.request("POST", "/predict", images(1).tobytes(), {"Content-Type": RAW})
         response = self.connection.getresponse()
-        self.version = json.loads(response.read())["version"]
+        response.read()
         return str(response.headers["X-Request-ID"]).partition("-")[0]
-
-    def ask_version(self) -> str:
-        """Classifies an image. Returns the version that answered."""
-        self.ask()
-        return self.version
 
 
 @contextmanager
@@ -103,15 +96,6 @@ def test_every_worker_reports_the_sums_over_all_workers(server: Server) -> None:
         assert now["mnist_batch_size_sum", ()] == rows + 3 * 40
         assert now["mnist_workers", ()] == 2
         assert [value for key, value in now.items() if key[0] == "mnist_model_info"] == [2]
-
-
-def test_every_worker_loads_a_new_champion(server: Server, models: Path) -> None:
-    fresh = models / "mnist/.champion"
-    fresh.write_text("2\n")
-    fresh.replace(models / "mnist/champion")
-    with callers_of_both(server) as callers:
-        for caller in callers.values():
-            wait_until(lambda caller=caller: caller.ask_version() == "2")
 
 
 def test_a_killed_worker_is_replaced_and_no_other_request_is_lost(server: Server) -> None:
