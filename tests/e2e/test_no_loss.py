@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 
 from tests.digits import images
 from tests.e2e.test_workers import children
-from tests.server import Server, serving, wait_until
+from tests.server import Server, free_port, serving, wait_until
 from tests.steady import Steady
 from tests.tiny import tiny_repository
 from tests.two_versions import kinds
@@ -81,13 +80,6 @@ def test_no_request_is_lost_or_misnamed_while_the_champion_changes(
     assert [each.fault for each in load.asked if each.fault] == []
     assert load.refused == 0
     assert min(Counter(each.version for each in load.asked).values()) > 400
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

@@ -125,7 +125,7 @@ def test_an_endless_field_name_or_path_is_cut_off(
             for _ in range(200):
                 connection.sendall(b"a" * 1000)
         except OSError:
-            pass  # the served closed the connection before all was sent
+            pass  # the server closed the connection before all was sent
         (answer,) = parse_answers(read_all(connection))
     check_problem(answer, status)
 
