@@ -212,7 +212,7 @@ def test_a_network_trained_in_bfloat16_is_exported_and_verified_in_float32(
     assert proof.largest_difference <= 1e-5
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_the_clean_stage_alone_is_what_a_share_of_one_keeps() -> None:
     knobs = {**STAGES, "precision": "float32", "clean_share": 1.0}
     mixed, _ = run(small(**knobs), parts())
