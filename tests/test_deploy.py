@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from service.app import create_app
 from service.settings import PREFIX, Settings
 from training.cli.flags import parse
 
@@ -77,10 +78,10 @@ def test_selectors_match_the_pods_and_probes_match_the_routes() -> None:
     (port,) = serve["ports"]
     assert port["containerPort"] == Settings.model_fields["port"].default
     assert [p["targetPort"] for p in OBJECTS["Service"]["spec"]["ports"]] == [port["name"]]
-    health = (ROOT / "service/api/operations.py").read_text()
+    paths = create_app(Settings()).openapi()["paths"]
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         assert serve[probe]["httpGet"]["port"] == port["name"]
-        assert f'"{serve[probe]["httpGet"]["path"]}"' in health
+        assert serve[probe]["httpGet"]["path"] in paths
 
 
 def test_the_settings_are_valid_and_leave_time_to_drain() -> None:
