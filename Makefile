@@ -15,8 +15,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 LOCK = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.toml --quiet \
 	--group build --python-version 3.11 --python-platform linux --generate-hashes --no-annotate $(ARGS)
 
-# PYTEST(marks,options): two processes run the tests, then one process runs those that measure time. Pytest
-# exits with 5 where it selects no test, as with ARGS="tests/browser".
+# PYTEST(marks,options): two processes run the tests, then one process runs those that measure time.
+# MARKS="not slow and not campaign" selects the fast ones. Pytest exits with 5 if it selects no test.
 define PYTEST
 	$(BIN)/python -m pytest -m "($(1)) and not alone" --numprocesses 2 --dist loadfile --no-loadscope-reorder $(2) $(ARGS) || [ $$? = 5 ]
 	$(BIN)/python -m pytest -m "($(1)) and alone" $(2) $(ARGS) || [ $$? = 5 ]
