@@ -269,7 +269,8 @@ def test_statistics_count_requests_and_executions(server: Server) -> None:
     for name, count in {"success": 6, "fail": 1, "queue": 6, "compute_infer": 6}.items():
         was, now = before["inference_stats"][name], after["inference_stats"][name]
         assert now["count"] - was["count"] == count, name
-        assert now["ns"] > was["ns"], name
+        # A lone request does not wait in the queue.
+        assert now["ns"] >= was["ns"] + (name != "queue"), name
     sizes = {batch["batch_size"]: batch["compute_infer"] for batch in after["batch_stats"]}
     assert sizes[3]["count"] >= 5
     assert sizes[3]["ns"] > 0
@@ -352,10 +353,10 @@ def test_load_reads_the_champion_file_at_once(tmp_path: Path) -> None:
         refused = post(server, load, {"parameters": {"version": "2"}})
         check_error(refused, 400, "version: is for the champion file to say")
         (models / "mnist" / "champion").write_text("9\n")
-        check_error(server.post(load, b"{}"), 503, "version 1 goes on: version 9")
+        check_error(server.post(load, b"{}"), 503, "version 1 keeps serving: version 9")
         assert check_ok(post(server, INFER, content()))["model_version"] == "1"
         check_error(server.post("/v2/repository/models/other/load", b""), 404, "no model 'other'")
-        wait_until(lambda: "goes on" in server.stderr())
+        wait_until(lambda: "keeps serving" in server.stderr())
 
 
 @pytest.mark.slow
