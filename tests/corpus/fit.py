@@ -1,8 +1,8 @@
 """Fits the weights of the lattice: ``python -m tests.corpus.fit [--models DIR] [--count N]``.
 
-Strings of training images are taken apart in every way, once. Then one weight after the other is
-made smaller or larger for as long as that reads more of the strings right, as in coordinate
-descent; the weights that it ends with stand, rounded, in ``service.numbers.lattice``.
+The program splits strings of training images in every way, once. Then it makes one weight after
+the other smaller or larger while that reads more strings right (coordinate descent). The final
+weights, rounded, are in ``service.numbers.lattice``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _KINDS = ((apart, 4), (touching, 2), (touching, 3), (with_a_sign, 3), (uneven, 3
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A string taken apart, what the model says of its pieces, and what it spells."""
+    """A string in pieces, the model's probabilities for the pieces, and the string's text."""
 
     kind: str
     number: Number
@@ -42,7 +42,7 @@ class Example:
 
 
 def examples(runtime: Runtime, count: int) -> Iterator[Example]:
-    """``count`` strings of each kind."""
+    """Yields ``count`` strings of each kind."""
     random = np.random.default_rng(SEED)
     shapes = mnist(5000, SEED, "train")
     for make, length in _KINDS:
@@ -56,7 +56,7 @@ def examples(runtime: Runtime, count: int) -> Iterator[Example]:
 def right(
     strings: Sequence[Example], least: float, weights: Mapping[str, float]
 ) -> dict[str, float]:
-    """How many strings of each kind are read, in per cent."""
+    """Returns the share of strings of each kind that is read right, in per cent."""
     hits: dict[str, list[bool]] = {}
     for one in strings:
         read = text_of(one.number.read(one.probabilities, least, weights))
@@ -65,7 +65,7 @@ def right(
 
 
 def fit(strings: Sequence[Example], least: float) -> Iterator[tuple[str, float, dict[str, float]]]:
-    """Every weight that reads more strings than the one before, and how many it reads."""
+    """Yields each better weight: its name, its value and the shares that are read right."""
     weights = dict(WEIGHTS)
     most = sum(right(strings, least, weights).values())
     for _ in range(ROUNDS):
@@ -79,7 +79,7 @@ def fit(strings: Sequence[Example], least: float) -> Iterator[tuple[str, float, 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Prints each change of a weight and what it brings."""
+    """Prints each better weight and the shares that are read right."""
     parser = argparse.ArgumentParser(prog="python -m tests.corpus.fit", description=__doc__)
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--count", type=int, default=150, help="strings of each kind")
@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     least = SURE_ENOUGH * least_confidence(repository.card(version))
     runtime = Runtime.load(repository.read_model(version), provider="cpu")
     strings = list(examples(runtime, options.count))
-    print(_line("as they stand", 0, right(strings, least, WEIGHTS)), flush=True)
+    print(_line("current weights", 0, right(strings, least, WEIGHTS)), flush=True)
     for name, weight, read in fit(strings, least):
         print(_line(name, weight, read), flush=True)
     return 0

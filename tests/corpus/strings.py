@@ -1,8 +1,8 @@
-"""Strings of digits as pictures, apart or touching, and how many of them are read.
+"""Strings of digits as pictures, and the share of them that the service reads right.
 
-Digits are composed side by side, each a little larger or smaller, higher or lower than the one
-before; touching ones are moved together until their ink overlaps. Rows of digits apart are also
-turned, put below each other, framed as a house number is, and written onto a ruled line.
+The functions place digits side by side, each slightly larger or smaller, higher or lower than the
+previous one, apart or with overlapping ink. Rows of separate digits are also rotated, stacked in
+lines, framed as house numbers, or written on a ruled line.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Random = np.random.Generator
 
 @dataclass(frozen=True, slots=True)
 class StringRow:
-    """How strings of one length fared; ``accuracy`` in per cent of ``count`` whole strings."""
+    """The result of one kind and length: ``accuracy`` is in per cent of ``count`` strings."""
 
     name: str
     count: int
@@ -38,7 +38,7 @@ class StringRow:
 def string_rows(
     runtime: Runtime, least: float, count: int, seed: int, subset: str
 ) -> Iterator[StringRow]:
-    """One row for each way and length, as each is measured."""
+    """Yields one row per kind and length."""
     random = np.random.default_rng(seed)
     shapes = mnist(5000, seed, subset)
     for make, lengths in LENGTHS.items():
@@ -73,12 +73,12 @@ def read(runtime: Runtime, picture: Picture, least: float) -> str:
 
 
 def text_of(lines: list[list[Digit]]) -> str:
-    """The digits read, a newline between lines."""
+    """Returns the digits, with a newline between lines."""
     return "\n".join("".join(str(one.digit) for one in line) for line in lines)
 
 
 def apart(shapes: Sequence[Shape], length: int, random: Random) -> tuple[Images, str]:
-    """A picture (h, w) of so many digits, a tenth to a half of their height apart, and the text."""
+    """Returns a picture (h, w) of digits, 0.1 to 0.5 of their height apart, and their text."""
     chosen = [shapes[i] for i in random.integers(0, len(shapes), length)]
     sheet, right = _sheet(length), _TALL // 2
     for shape in chosen:
@@ -88,7 +88,7 @@ def apart(shapes: Sequence[Shape], length: int, random: Random) -> tuple[Images,
 
 
 def touching(shapes: Sequence[Shape], length: int, random: Random) -> tuple[Images, str]:
-    """A picture (h, w) of so many digits, each in touch with the one before, and their text."""
+    """Returns a picture (h, w) of digits, each touching the previous one, and their text."""
     while True:
         chosen = [shapes[i] for i in random.integers(0, len(shapes), length)]
         sheet, right = _sheet(length), _TALL // 2
@@ -103,7 +103,7 @@ def touching(shapes: Sequence[Shape], length: int, random: Random) -> tuple[Imag
 
 
 def slanted(shapes: Sequence[Shape], length: int, random: Random) -> tuple[Images, str]:
-    """A row of digits apart (h, w) that climbs or falls by up to ten degrees, and the text."""
+    """Returns a row of separate digits (h, w), rotated by up to ten degrees, and their text."""
     grey, text = apart(shapes, length, random)
     turned = Image.fromarray(grey).rotate(
         random.uniform(-10, 10), Image.Resampling.BICUBIC, expand=True, fillcolor=250
@@ -112,7 +112,7 @@ def slanted(shapes: Sequence[Shape], length: int, random: Random) -> tuple[Image
 
 
 def in_lines(shapes: Sequence[Shape], length: int, random: Random) -> tuple[Images, str]:
-    """So many lines (h, w) of two to five digits, each line in its own size, and the text."""
+    """Returns lines (h, w) of two to five digits, each line in its own size, and their text."""
     rows, texts = [], []
     for _ in range(length):
         grey, text = apart(shapes, int(random.integers(2, 6)), random)
@@ -134,7 +134,7 @@ def in_lines(shapes: Sequence[Shape], length: int, random: Random) -> tuple[Imag
 
 
 def framed(shapes: Sequence[Shape], length: int, random: Random) -> tuple[Images, str]:
-    """A row of digits apart (h, w) in a rectangle as on a house, and the text."""
+    """Returns a row of separate digits (h, w) in a rectangle as on a house, and their text."""
     grey, text = apart(shapes, length, random)
     image = Image.fromarray(np.pad(grey, _TALL // 4, constant_values=250))
     width, gap = int(random.integers(2, 7)), int(random.uniform(0.1, 0.4) * _TALL)
@@ -144,7 +144,7 @@ def framed(shapes: Sequence[Shape], length: int, random: Random) -> tuple[Images
 
 
 def on_a_line(shapes: Sequence[Shape], length: int, random: Random) -> tuple[Images, str]:
-    """A row of digits apart (h, w), their feet on or through a ruled line, and the text."""
+    """Returns a row of separate digits (h, w) on or across a ruled line, and their text."""
     grey, text = apart(shapes, length, random)
     inked = np.flatnonzero((grey < 128).any(axis=1))
     row, width = int(inked[-1] - random.uniform(0, 0.15) * _TALL), int(random.integers(1, 4))
@@ -154,7 +154,7 @@ def on_a_line(shapes: Sequence[Shape], length: int, random: Random) -> tuple[Ima
 
 
 def with_a_sign(shapes: Sequence[Shape], length: int, random: Random) -> tuple[Images, str]:
-    """A row of digits apart (h, w), a letter, slash, dash or dot between two; the text has none."""
+    """Returns digits (h, w) with a letter, slash, dash or dot between two, and the digits' text."""
     before = int(random.integers(1, length))
     left, text = apart(shapes, before, random)
     right, more = apart(shapes, length - before, random)
@@ -164,7 +164,7 @@ def with_a_sign(shapes: Sequence[Shape], length: int, random: Random) -> tuple[I
 
 
 def uneven(shapes: Sequence[Shape], length: int, random: Random) -> tuple[Images, str]:
-    """A row of digits apart (h, w), the last of them small or faint, and the text."""
+    """Returns a row of separate digits (h, w), the last one small or faint, and their text."""
     first, text = apart(shapes, length - 1, random)
     last, one = apart(shapes, 1, random)
     scale, ink = (random.uniform(0.25, 0.5), 1.0) if random.random() < 0.5 else (1.0, 0.3)
@@ -187,7 +187,7 @@ LENGTHS: dict[Callable[[Sequence[Shape], int, Random], tuple[Images, str]], Sequ
     uneven: (4,),
 }
 _LETTERS = "ACEFHKMNPRTUVWXYadefhkmnprtuvwxy&#@%?"
-"""None that is written like a digit."""
+"""Without letters that look like a digit."""
 _SIGNS = "/-+=.,:"
 
 
@@ -196,7 +196,7 @@ def _sheet(length: int) -> Images:
 
 
 def _written(shape: Shape, random: Random) -> tuple[Images, int]:
-    """The digit's ink in its size, and the row of the sheet where it begins."""
+    """Returns the digit's ink at its size, and the first row of the sheet that it covers."""
     scale = _TALL * random.uniform(0.88, 1.12) / max(shape.ink.shape)
     image = Image.fromarray((shape.ink * 255).astype(np.uint8))
     size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
@@ -205,7 +205,7 @@ def _written(shape: Shape, random: Random) -> tuple[Images, int]:
 
 
 def _sign(random: Random) -> Images:
-    """The ink (h, w) of a letter or of another sign, as high as a sheet."""
+    """Returns the ink (h, w) of a letter or another sign, as high as a sheet."""
     signs = _LETTERS if random.random() < 0.5 else _SIGNS
     sign = signs[random.integers(len(signs))]
     image = Image.new("L", (3 * _TALL, 2 * _TALL))
@@ -225,7 +225,7 @@ def _sign(random: Random) -> Images:
 
 
 def _in_touch(sheet: Images, ink: Images, top: int, right: int) -> int | None:
-    """The column where a few pixels overlap; None where a quarter of the height is not enough."""
+    """Returns the column where the inks overlap. None if a shift of 0.25 heights is too little."""
     for left in range(right, right - _TALL // 4, -1):
         field = sheet[top : top + len(ink), left : left + ink.shape[1]]
         if np.count_nonzero((field > 127) & (ink > 127)) >= _TALL // 20:
@@ -240,7 +240,7 @@ def _put(sheet: Images, ink: Images, top: int, left: int) -> int:
 
 
 def _as_picture(sheet: Images, right: int) -> Images:
-    """Dark ink on a light sheet."""
+    """Returns dark ink on a light sheet."""
     return np.ascontiguousarray(250 - (sheet[:, : right + _TALL // 2] * 0.9).astype(np.uint8))
 
 

@@ -122,6 +122,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_picture_is_rejected_within_100_ms(champion: Server, name: str) -> None:
     body, status = HOSTILE[name]
@@ -135,6 +136,7 @@ def test_a_hostile_picture_is_rejected_within_100_ms(champion: Server, name: str
     assert min(took) < 0.1
 
 
+@pytest.mark.alone
 def test_a_photo_does_not_keep_other_requests_waiting(champion: Server) -> None:
     """The service answers health checks while it reads photos of 12 megapixels."""
     photo = photo_12mp(SHAPE, np.random.default_rng(0))

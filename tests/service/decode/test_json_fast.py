@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -95,7 +95,6 @@ def test_it_takes_no_image_of_the_other_form() -> None:
 
 
 @given(edits=JSON_EDITS, name=st.sampled_from([*SHAPES]), with_spaces=st.booleans())
-@settings(max_examples=400, deadline=None)
 def test_it_never_differs_from_the_parser(edits: Edits, name: str, with_spaces: bool) -> None:
     form, shape = SHAPES[name]
     dump = spaced if with_spaces else orjson.dumps
@@ -248,7 +247,6 @@ def test_a_fault_found_in_pieces_has_the_words_of_one_found_in_the_whole(
 
 
 @given(body=st.sampled_from(good(5)), edits=JSON_EDITS, piece=st.integers(1, 9000))
-@settings(max_examples=400, deadline=None)
 def test_a_damaged_body_has_the_same_outcome_in_pieces_and_whole(
     body: tuple[str, Any], edits: Edits, piece: int
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from service.decode.v1 import from_classify, from_predict
@@ -131,7 +131,6 @@ def test_more_images_than_the_limit_are_too_large() -> None:
         from_predict(body(instances=ROWS), Limits(images=1))
 
 
-@settings(deadline=None)
 @given(st.sampled_from(["instances", "inputs", "examples", "context", "signature_name"]), JSON)
 def test_any_json_gives_images_or_a_fault(key: str, value: Any) -> None:
     sent = body(**({"examples": [{}]} | {key: value}))

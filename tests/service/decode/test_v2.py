@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from service.decode.v2 import from_infer
@@ -289,7 +289,6 @@ def test_a_nan_token_is_malformed() -> None:
 KEYS = ["name", "shape", "datatype", "data", "parameters"]
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(KEYS), JSON, st.sampled_from(["id", "parameters", "outputs", "inputs"]), JSON
 )

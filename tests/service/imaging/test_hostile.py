@@ -6,6 +6,7 @@ import http.client
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from time import perf_counter, process_time, sleep
 from typing import Any
@@ -135,15 +136,12 @@ def test_beside_the_largest_pictures_small_requests_are_answered_and_memory_stay
     longest = []
     for _ in range(3):
         with repeated(ask) as waits, repeated(lambda: sleep(0.002)) as sleeps:
-            large = [
-                threading.Thread(target=server.post, args=("/predict", body, "image/png"))
-                for _ in range(3)
-            ]
-            for thread in large:
-                thread.start()
-            while any(thread.is_alive() for thread in large):
-                most = max(most, resident_mib(server))
-                sleep(0.005)
+            with ThreadPoolExecutor(3) as pool:
+                large = [pool.submit(server.post, "/predict", body, "image/png") for _ in range(3)]
+                while not all(one.done() for one in large):
+                    most = max(most, resident_mib(server))
+                    sleep(0.005)
+            assert [one.result().status for one in large] == [200] * 3
         longest.append(max(waits) - max(sleeps))  # without the delays of the machine itself
     connection.close()
     assert most - before < 500  # three at once would take a gigabyte and more
