@@ -195,5 +195,5 @@ def test_shared_memory_is_refused_by_name(client: Any) -> None:
     output = triton.InferRequestedOutput("probabilities")
     output.set_shared_memory("region", 40)
     for inputs, outputs in (([there], None), ([image()], [output])):
-        with pytest.raises(InferenceServerException, match="shared memory is not offered here"):
+        with pytest.raises(InferenceServerException, match="shared memory is not supported"):
             client.infer("mnist", inputs, outputs=outputs)
