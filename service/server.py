@@ -6,7 +6,6 @@ import resource
 import signal
 import socket
 import tempfile
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -43,20 +42,13 @@ class ServeError(Exception):
 class Supervisor(Multiprocess):
     """uvicorn's supervisor, except that it notices at once when a worker has died.
 
-    It also closes its own copies of the listening socket once the workers have drained.
+    At a stop it closes its own copies of the listening socket first, so that the workers, who
+    accept while they drain, close the last ones.
     """
 
-    def __init__(self, config: uvicorn.Config, listener: socket.socket, delay_s: float) -> None:
-        self._listeners = handles(listener, config.workers)
-        super().__init__(config, self._listeners)
-        self._delay_s = delay_s
-
     def join_all(self) -> None:
-        """Waits until the workers, told to end, have ended."""
-        end = time.monotonic() + self._delay_s
-        while time.monotonic() < end and any(each.process.is_alive() for each in self.processes):
-            time.sleep(0.02)
-        for listener in self._listeners:
+        """Waits until the terminated workers have ended."""
+        for listener in self.sockets:
             listener.close()
         super().join_all()
 
@@ -73,9 +65,6 @@ def run(settings: Settings) -> None:
     configure_logs(settings.log_format, settings.log_level, LOGGERS)
     _allow_all_files()
     listener = _listen(settings.host, settings.port)
-    host, port = listener.getsockname()[:2]
-    shown = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    LOGGER.info("listening", extra={"url": shown, "workers": settings.workers})
     try:
         if settings.workers == 1:
             _run_one(settings, listener)
@@ -96,10 +85,18 @@ def _run_one(settings: Settings, listener: socket.socket) -> None:
     # raises the signal again, which is no reason to fail.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
+    _announce(settings, listener)
     try:
         server.run(handles(listener, 1))
     except SystemExit as stopped:
         raise ServeError("; ".join(faults)) from stopped
+
+
+def _announce(settings: Settings, listener: socket.socket) -> None:
+    """Logs the address, once a signal can stop the service."""
+    host, port = listener.getsockname()[:2]
+    shown = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    LOGGER.info("listening", extra={"url": shown, "workers": settings.workers})
 
 
 def _run_many(settings: Settings, listener: socket.socket) -> None:
@@ -109,9 +106,9 @@ def _run_many(settings: Settings, listener: socket.socket) -> None:
     with tempfile.TemporaryDirectory(prefix="mnist-serve-", dir=where) as folder:
         shared = Path(folder)
         fault = shared / "fault"
-        supervisor = Supervisor(
-            _config(settings, shared, fault.write_text), listener, settings.drain_delay_s
-        )
+        sockets = handles(listener, settings.workers)
+        supervisor = Supervisor(_config(settings, shared, fault.write_text), sockets)
+        _announce(settings, listener)
         supervisor.run()
         codes = [process.exitcode for process in supervisor.processes]
         if uvicorn.config.STARTUP_FAILURE in codes:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import socket
 import threading
 from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
 from types import FrameType
 
 import uvicorn
@@ -35,8 +39,9 @@ def drain_before_stopping(versions: Versions, delay_s: float) -> None:
 
     async def stop_later() -> None:
         await asyncio.sleep(delay_s)  # load balancers see the 503 meanwhile
-        for server in _listening(stop):
-            server.close()
+        server = getattr(stop, "__self__", None)  # uvicorn's handler is a method of its server
+        if isinstance(server, uvicorn.Server):
+            await _close_listeners(server)
         await asyncio.sleep(SETTLE_SECONDS)
         stop_now()
 
@@ -51,7 +56,29 @@ def drain_before_stopping(versions: Versions, delay_s: float) -> None:
     signal.signal(signal.SIGTERM, drain)
 
 
-def _listening(handler: object) -> list[asyncio.Server]:
-    """The listening servers: uvicorn's signal handler is a method of its ``Server``."""
-    server = getattr(handler, "__self__", None)
-    return server.servers if isinstance(server, uvicorn.Server) else []
+async def _close_listeners(server: uvicorn.Server) -> None:
+    """Accepts the connections that wait, and then closes the listening sockets.
+
+    The kernel resets connections that wait when the last descriptor of their socket is closed. So
+    that one is closed right after it has no more to accept.
+    """
+    *others, last = server.servers
+    for other in others:
+        other.close()
+    waiting: list[socket.socket] = []
+    with socket.socket(fileno=os.dup(last.sockets[0].fileno())) as listener, suppress(OSError):
+        listener.setblocking(False)
+        while True:
+            waiting.append(listener.accept()[0])
+    last.close()
+    loop = asyncio.get_running_loop()
+    for accepted in waiting:
+        accepted.setblocking(False)
+        await loop.connect_accepted_socket(partial(_connection, server), accepted)
+
+
+def _connection(server: uvicorn.Server) -> asyncio.Protocol:
+    """The protocol of an accepted connection, as uvicorn makes it."""
+    return server.config.http_protocol_class(  # type: ignore[call-arg]
+        config=server.config, server_state=server.server_state, app_state=server.lifespan.state
+    )
