@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Door = Literal["serve", "asgi"]
+DOORS: tuple[Door, ...] = ("serve", "asgi")
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 

@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.digits import Images, as_form, as_json, as_npy, as_picture
-from tests.server import Answer, Server, serving
+from tests.server import DOORS, Answer, Server, serving
 from tests.service.decode.samples import digits
 from tests.tiny import tiny_repository
 
@@ -100,10 +100,12 @@ WAYS: dict[str, Callable[[Server, Images], Any]] = {
 SENT = np.array([*digits()[:SAMPLE], np.zeros((28, 28), np.uint8)])
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@pytest.fixture(scope="module", params=DOORS)
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
     root = tiny_repository(tmp_path_factory.mktemp("one"))
-    with serving(root, root / "log") as server:
+    with serving(root, root / "log", door=request.param) as server:
         yield server
 
 

@@ -11,7 +11,7 @@ import pytest
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
-from tests.server import Server, probabilities, serving
+from tests.server import DOORS, Server, probabilities, serving
 from tests.service.decode.samples import digits
 from tests.tiny import tiny_repository
 
@@ -19,10 +19,12 @@ IMAGES = digits()[:4]
 ENCODINGS = (None, "gzip", "deflate")
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@pytest.fixture(scope="module", params=DOORS)
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
     root = tiny_repository(tmp_path_factory.mktemp("triton"), versions=(1, 2), champion=2)
-    with serving(root, root / "log") as server:
+    with serving(root, root / "log", door=request.param) as server:
         yield server
 
 

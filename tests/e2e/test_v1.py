@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.problems import check_error, check_ok
-from tests.server import Answer, Server, probabilities, serving
+from tests.server import DOORS, Answer, Server, probabilities, serving
 from tests.service.decode.samples import digits
 from tests.tiny import tiny_repository
 
@@ -22,12 +22,14 @@ B64 = [{"b64": base64.b64encode(image.tobytes()).decode()} for image in IMAGES]
 PREDICT = "/v1/models/mnist:predict"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@pytest.fixture(scope="module", params=DOORS)
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
     """Versions 1, 2 and 3 are valid, 2 is the champion, 7 is damaged."""
     root = tiny_repository(tmp_path_factory.mktemp("v1"), versions=(1, 2, 3, 7), champion=2)
     (root / "mnist" / "7" / "model.onnx").write_bytes(b"no model")
-    with serving(root, root / "log") as server:
+    with serving(root, root / "log", door=request.param) as server:
         yield server
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.problems import check_error, check_ok
-from tests.server import Answer, Server, probabilities, serving, wait_until
+from tests.server import DOORS, Answer, Server, probabilities, serving, wait_until
 from tests.service.decode.samples import digits
 from tests.tiny import tiny_repository
 
@@ -31,9 +31,11 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture(scope="module")
-def server(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(models, tmp_path_factory.mktemp("log") / "log") as server:
+@pytest.fixture(scope="module", params=DOORS)
+def server(
+    request: pytest.FixtureRequest, models: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    with serving(models, tmp_path_factory.mktemp("log") / "log", door=request.param) as server:
         yield server
 
 
