@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
-from prometheus_client import CollectorRegistry, core, generate_latest
+from prometheus_client import core, generate_latest
 from prometheus_client.metrics_core import Metric as Family
 
 from service.observe.metric_types import PREFIX, Metric
@@ -16,57 +18,50 @@ Worker = tuple["memoryview[float]", dict[str, Any] | None]
 
 def exposition(metrics: Sequence[Metric], workers: Sequence[Worker]) -> bytes:
     """Returns the text: counts summed over all ``workers``, gauges over the living ones."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(metrics, workers))
-    return generate_latest(registry)
+    return generate_latest(_Collector(metrics, workers))
 
 
+@dataclass(slots=True)
 class _Collector:
-    """Sums the workers' rows; prometheus_client calls :meth:`collect`."""
-
-    def __init__(self, metrics: Sequence[Metric], workers: Sequence[Worker]) -> None:
-        self._metrics = metrics
-        self._total = [sum(column) for column in zip(*(row for row, _ in workers), strict=True)]
-        self._living = [(row, info) for row, info in workers if info]
+    metrics: Sequence[Metric]
+    workers: Sequence[Worker]
 
     def collect(self) -> Iterator[Family]:
-        """Returns one family of samples for each metric."""
-        for metric in self._metrics:
+        """Returns one family of samples for each metric, for prometheus_client."""
+        total = [sum(column) for column in zip(*(row for row, _ in self.workers), strict=True)]
+        living = [(row, info) for row, info in self.workers if info]
+        for metric in self.metrics:
             name = PREFIX + metric.name
             if metric.kind == "histogram":
-                yield _histogram(name, metric, self._total)
+                yield _histogram(name, metric, total)
             elif metric.kind == "gauge":
-                now = sum(row[metric.first] for row, _ in self._living)
+                now = sum(row[metric.first] for row, _ in living)
                 yield core.GaugeMetricFamily(name, metric.text, value=now)
             else:
                 counts = core.CounterMetricFamily(name, metric.text, labels=metric.labels)
                 for labels, slot in metric.slot.items():
-                    if self._total[slot] or len(metric.slot) <= 10:
-                        counts.add_metric(labels, self._total[slot])
+                    if total[slot] or len(metric.slot) <= 10:
+                        counts.add_metric(labels, total[slot])
                 yield counts
         labels = ("version", "architecture", "provider")
         text = "Workers that serve this version, with this provider."
         served = core.GaugeMetricFamily(PREFIX + "model_info", text, labels=labels)
-        keys = [tuple(info[label] for label in labels) for _, info in self._living]
+        keys = [tuple(info[label] for label in labels) for _, info in living]
         for key in sorted(set(keys)):
             served.add_metric(key, keys.count(key))
         yield served
         text = "Workers that run on the CPU because provider auto found no working CUDA."
-        fallbacks = sum(bool(info["fallback"]) for _, info in self._living)
+        fallbacks = sum(bool(info["fallback"]) for _, info in living)
         yield core.GaugeMetricFamily(PREFIX + "provider_fallback", text, value=fallbacks)
-        living = len(self._living)
-        yield core.GaugeMetricFamily(PREFIX + "workers", "Workers alive.", value=living)
+        yield core.GaugeMetricFamily(PREFIX + "workers", "Workers alive.", value=len(living))
 
 
 def _histogram(name: str, metric: Metric, total: Sequence[float]) -> Family:
     family = core.HistogramMetricFamily(name, metric.text, labels=metric.labels)
+    bounds = (*(str(float(bound)) for bound in metric.bounds), "+Inf")
     for labels, first in metric.slot.items():
-        counts = total[first : first + metric.width - 1]
-        if metric.labels and not any(counts):
-            continue
-        buckets, running = [], 0.0
-        for bound, count in zip((*map(float, metric.bounds), "+Inf"), counts, strict=True):
-            running += count
-            buckets.append((str(bound), running))
-        family.add_metric(labels, buckets, total[first + metric.width - 1])
+        end = first + len(bounds)
+        if not metric.labels or any(total[first:end]):
+            buckets = zip(bounds, accumulate(total[first:end]), strict=True)
+            family.add_metric(labels, list(buckets), total[end])
     return family

@@ -71,8 +71,7 @@ class ConsoleFormatter(logging.Formatter):
 class AccessLog:
     """One line a request; the lines of one turn of the event loop are written together.
 
-    It formats them without :mod:`logging`: a log record costs more than the rest of the request's
-    bookkeeping.
+    A record of :mod:`logging` would cost more than the rest of the request's bookkeeping.
     """
 
     def __init__(self, as_json: bool) -> None:

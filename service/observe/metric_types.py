@@ -21,19 +21,14 @@ class Metric:
     kind: Kind
     name: str
     text: str
-    labels: Sequence[str] = ()
-    rows: Sequence[tuple[str, ...]] = ((),)
-    bounds: Sequence[float] = ()
-    first: int = 0
-    slot: dict[tuple[str, ...], int] = field(default_factory=dict)
+    labels: Sequence[str]
+    rows: Sequence[tuple[str, ...]]
+    bounds: Sequence[float]
+    first: int
+    slot: dict[tuple[str, ...], int] = field(init=False)
+    end: int = field(init=False)
 
-    @property
-    def width(self) -> int:
-        """The number of slots for each combination."""
-        return len(self.bounds) + 2 if self.kind == "histogram" else 1
-
-    def place(self, first: int) -> int:
-        """Assigns its slots, from ``first``; returns the slot after its last."""
-        self.first = first
-        self.slot = {row: first + i * self.width for i, row in enumerate(self.rows)}
-        return first + len(self.rows) * self.width
+    def __post_init__(self) -> None:
+        width = len(self.bounds) + 2 if self.kind == "histogram" else 1
+        self.slot = {row: self.first + i * width for i, row in enumerate(self.rows)}
+        self.end = self.first + len(self.rows) * width

@@ -2,9 +2,8 @@
 
 Every worker adds to its own row of float64 slots, in a file that all workers map into memory. A
 scrape sums the rows, so it is right with any number of workers, and a dead worker keeps its share.
-No library does several writes a request at this price.
-
-The code fixes the layout of a row, so no label can grow without bound.
+No library does several writes a request at this price. The code fixes the layout of a row, so no
+label can grow without bound.
 """
 
 from __future__ import annotations
@@ -45,7 +44,6 @@ class Metrics:
 
     def __init__(self, shared: Path | None = None) -> None:
         self._metrics: list[Metric] = []
-        self._end = 0
         add = self._add
         wait, run = "Waiting for a run.", "One run of the model."
         self._queue_seconds = add("histogram", "queue_seconds", wait, bounds=SECONDS)
@@ -59,7 +57,6 @@ class Metrics:
         self._queue_rows = add("gauge", "queue_rows", "Images waiting now.")
         fault = "Workers that cannot serve the version that the champion file names."
         self._champion_fault = add("gauge", "champion_fault", fault)
-        self._request_slots: dict[str, tuple[int, dict[int, int]]] = {}
         self._shared = shared
         self._memory = _open_row(shared)
         self._row = memoryview(self._memory)[:_ROW_BYTES].cast("d")
@@ -71,14 +68,10 @@ class Metrics:
         statuses = list(map(str, STATUSES))
         requests = self._add("counter", "requests", text, endpoint=paths, status=statuses)
         text = "From the request's head to its answer, by route."
-        self._request_seconds = self._add(
-            "histogram", "request_seconds", text, bounds=SECONDS, endpoint=paths
-        )
+        seconds = self._add("histogram", "request_seconds", text, bounds=SECONDS, endpoint=paths)
+        self._request_seconds = seconds
         self._request_slots = {
-            path: (
-                self._request_seconds.slot[(path,)],
-                {status: requests.slot[(path, str(status))] for status in STATUSES},
-            )
+            path: (seconds.slot[(path,)], {s: requests.slot[(path, str(s))] for s in STATUSES})
             for path in paths
         }
 
@@ -145,9 +138,12 @@ class Metrics:
         **values: Sequence[str],
     ) -> Metric:
         """Adds a metric; ``values`` are the values of each of its labels."""
-        metric = Metric(kind, name, text, tuple(values), tuple(product(*values.values())), bounds)
-        self._end = metric.place(self._end)
-        assert 8 * self._end <= _ROW_BYTES, "the metrics outgrew their row"
+        first, rows = (
+            self._metrics[-1].end if self._metrics else 0,
+            tuple(product(*values.values())),
+        )
+        metric = Metric(kind, name, text, tuple(values), rows, bounds, first)
+        assert 8 * metric.end <= _ROW_BYTES, "the metrics outgrew their row"
         self._metrics.append(metric)
         return metric
 
@@ -179,17 +175,14 @@ def _open_row(shared: Path | None) -> mmap.mmap:
 
 def _info(data: bytes) -> dict[str, Any] | None:
     try:
-        info: dict[str, Any] = json.loads(data.rstrip(b"\0"))
+        return dict(json.loads(data.rstrip(b"\0")))
     except ValueError:
         return None  # the worker serves nothing yet, or is just writing something else
-    return info
 
 
 def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
+    except OSError as error:
+        return isinstance(error, PermissionError)
     return True

@@ -5,6 +5,7 @@ Source of the form: ``docs/protocol/extension_statistics.md`` of triton-inferenc
 
 from __future__ import annotations
 
+from collections import defaultdict
 from time import time
 from typing import Any
 
@@ -13,7 +14,7 @@ class Statistics:
     """Counts, and sums in seconds; only the worker's event loop adds to them."""
 
     def __init__(self) -> None:
-        self._executions: dict[int, list[float]] = {}
+        self._executions = defaultdict[int, list[float]](lambda: [0.0, 0.0])
         self._last = 0.0
         self._images = self._requests = self._failures = 0
         self._failed_s = self._total_s = self._decode_s = 0.0
@@ -21,9 +22,7 @@ class Statistics:
 
     def ran(self, rows: int, seconds: float) -> None:
         """Counts one execution of the model on ``rows`` images."""
-        execution = self._executions.get(rows)
-        if execution is None:
-            execution = self._executions[rows] = [0.0, 0.0]
+        execution = self._executions[rows]
         execution[0] += 1.0
         execution[1] += seconds
 
@@ -61,7 +60,6 @@ class Statistics:
             "compute_infer": self._infer_s,
             "compute_output": self._answer_s,
         }
-        none = {step: _duration(0, 0.0) for step in ("cache_hit", "cache_miss")}
         return {
             "name": "mnist",
             "version": version,
@@ -69,9 +67,10 @@ class Statistics:
             "inference_count": self._images,
             "execution_count": int(sum(count for count, _ in self._executions.values())),
             "inference_stats": {
-                step: _duration(self._requests, total) for step, total in steps.items()
-            }
-            | {"fail": _duration(self._failures, self._failed_s), **none},
+                **{step: _duration(self._requests, total) for step, total in steps.items()},
+                "fail": _duration(self._failures, self._failed_s),
+                **dict.fromkeys(("cache_hit", "cache_miss"), _duration(0, 0.0)),
+            },
             "response_stats": {},
             # Each request is decoded and answered alone: an execution has no share in either.
             "batch_stats": [
