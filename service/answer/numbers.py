@@ -14,12 +14,8 @@ def answer(lines: Sequence[Sequence[Digit]]) -> dict[str, object]:
     return {
         "text": "\n".join("".join(str(digit.digit) for digit in line) for line in lines),
         "digits": [
-            {
-                "digit": digit.digit,
-                "confidence": np.float32(digit.confidence),
-                "box": list(digit.box),
-            }
+            {"digit": one.digit, "confidence": np.float32(one.confidence), "box": list(one.box)}
             for line in lines
-            for digit in line
+            for one in line
         ],
     }

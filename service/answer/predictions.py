@@ -18,7 +18,7 @@ from service.types import Probabilities
 
 
 def members(batch: BatchResult) -> list[bytes]:
-    """Returns for each image the JSON members ``digit``, ``confidence`` and ``probabilities``.
+    """Returns the members ``digit``, ``confidence`` and ``probabilities`` of each image as JSON.
 
     Numbers are the shortest decimals that read back to the same float32.
     """
@@ -38,10 +38,7 @@ def predictions(
     doubts: Sequence[Sequence[str]],
     seen: Sequence[dict[str, Any]] | None = None,
 ) -> bytes:
-    """Returns the JSON body, from the :func:`members`, the doubts and the ``seen`` of each image.
-
-    Without ``seen`` the predictions have no such member.
-    """
+    """Returns the JSON body, from each image's :func:`members`, doubts and, if any, ``seen``."""
     rows: list[bytes] = []
     for first in range(0, len(answered), PIECE_ROWS):
         if first:

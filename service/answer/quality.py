@@ -1,8 +1,7 @@
 """Finds the reasons to doubt an answer.
 
-``not a digit`` comes from the model: its largest probability is below the threshold in the
-version's card. The other reasons come from the ink: of an array from its pixels, of a picture from
-the steps that brought it to the model's form.
+``not a digit`` means that the model's largest probability is below the threshold in the version's
+card. The other reasons come from an array's pixels, or from the steps that normalised a picture.
 """
 
 from __future__ import annotations
@@ -48,13 +47,10 @@ _STRETCH = re.compile(rb"x{5,}")
 def least_confidence(card: dict[str, Any]) -> float:
     """Returns the card's threshold: a largest probability below it means that there is no digit.
 
-    The card's ``doubt`` is ``{"score": "max_probability", "threshold": ...}``; for any other
-    content the threshold is ``LEAST_CONFIDENCE``.
+    Without ``"doubt": {"score": "max_probability", "threshold": ...}`` it is ``LEAST_CONFIDENCE``.
     """
-    stated = card.get("doubt")
-    if isinstance(stated, dict) and stated.get("score") == "max_probability":
-        threshold = stated.get("threshold")
-        if isinstance(threshold, int | float):
+    match card.get("doubt"):
+        case {"score": "max_probability", "threshold": int() | float() as threshold}:
             return float(threshold)
     return LEAST_CONFIDENCE
 
@@ -72,8 +68,8 @@ def doubts(
 ) -> list[tuple[str, ...]]:
     """Returns for each image (n, 28, 28) the reasons to doubt its answer; most have none.
 
-    ``least`` is the threshold that the largest of the probabilities (n, 10) must reach. An entry
-    of ``of_pictures`` replaces the reasons that the ink of that image would give; None keeps them.
+    ``least`` is the threshold for the largest of the probabilities (n, 10). An entry of
+    ``of_pictures`` that is not None replaces the reasons that come from the ink of that image.
     """
     found: list[tuple[str, ...]] = [()] * len(images)
     for index in _unusual(images):
@@ -91,8 +87,7 @@ def doubts(
 
 def _unusual(images: Images) -> list[int]:
     """Returns the images that need a closer look: not one stretch of ink of the usual width."""
-    unusual: list[int] = []
-    narrow: list[int] = []
+    unusual, narrow = list[int](), list[int]()
     for index, (columns,) in enumerate(iter_unpack(f"{SIDE}s", _columns(images))):
         if columns not in _USUAL:
             (narrow if columns in _NARROW else unusual).append(index)

@@ -1,7 +1,4 @@
-"""Scores a model on labelled images: accuracy, loss, calibration, confusion, mistakes.
-
-A figure that would divide by zero is None.
-"""
+"""Scores a model on labelled images. A figure that would divide by zero is None."""
 
 from __future__ import annotations
 
@@ -54,8 +51,8 @@ class ReliabilityBin:
 class Scores:
     """The scores of a model on ``count`` images.
 
-    ``loss`` is the mean cross-entropy in nats. ``confusion_matrix`` is 10 x 10, its rows the true
-    digits. ``mistakes`` are up to 20, most confident first.
+    ``loss`` is the mean cross-entropy in nats. The rows of ``confusion_matrix`` (10 x 10) are the
+    true digits. ``mistakes`` are up to 20, most confident first.
     """
 
     count: int
@@ -86,8 +83,8 @@ def score(probabilities: Probabilities, labels: NDArray[np.integer[Any]]) -> Sco
     # Reduced over digits: numpy reduces many short rows five times as slowly.
     confidence = np.maximum.reduce(probabilities.T.copy())
     correct = digits == labels
-    confusion = np.bincount(labels.astype(np.int64) * DIGITS + digits, minlength=DIGITS**2)
-    confusion = confusion.reshape(DIGITS, DIGITS)
+    pairs = labels.astype(np.int64) * DIGITS + digits
+    confusion = np.bincount(pairs, minlength=DIGITS**2).reshape(DIGITS, DIGITS)
     give_way()
     # Clipped, so that no certain mistake costs infinity.
     likelihood = probabilities[np.arange(count), labels].astype(np.float64)
@@ -136,10 +133,7 @@ def reliability(
 
 
 def _calibration_error(confidence: NDArray[np.float32], correct: NDArray[np.bool_]) -> float:
-    """Returns the expected calibration error: |accuracy - confidence| of 15 bins, weighted by size.
-
-    Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 3.
-    """
+    """Returns |accuracy - confidence| of 15 bins, weighted by size: Guo et al. 2017, equation 3."""
     # A bin's size cancels: its share of the images times the difference of its two means.
     gaps: NDArray[np.float64] = correct - confidence.astype(np.float64)
     sums = np.bincount(_bins(confidence), weights=gaps, minlength=BINS)

@@ -12,9 +12,8 @@ LABELS = tuple("0123456789")
 
 def predict(probabilities: Probabilities, *, row_form: bool) -> bytes:
     """Returns the body of a predict answer: 10 numbers for each image, under the form's key."""
-    key = "predictions" if row_form else "outputs"
-    rows = np.ascontiguousarray(probabilities)
-    return orjson.dumps({key: rows}, option=orjson.OPT_SERIALIZE_NUMPY)
+    answer = {"predictions" if row_form else "outputs": np.ascontiguousarray(probabilities)}
+    return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def classify(probabilities: Probabilities) -> bytes:

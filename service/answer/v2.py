@@ -1,8 +1,4 @@
-"""Builds the answers of v2 inference from a request's probabilities.
-
-The JSON around the numbers is always the same, so this code writes it; a serialiser converts only
-the numbers and what the caller sent.
-"""
+"""Builds the answers of v2 inference; a serialiser converts only numbers and the caller's text."""
 
 from __future__ import annotations
 
@@ -18,22 +14,19 @@ from service.types import OUTPUT, Probabilities
 def inference(
     version: str, probabilities: Probabilities, request: InferRequest
 ) -> tuple[bytes, int | None]:
-    """Returns the body for ``probabilities`` (n, 10), and the length of its JSON.
-
-    The length is None unless binary data follow the JSON.
-    """
-    shape, datatype = b"%d,10" % len(probabilities), b"FP32"
+    """Returns the body, and the length of its JSON; None unless binary data follow the JSON."""
+    shape, datatype, labels = b"%d,10" % len(probabilities), b"FP32", list[str]()
     if request.classes:
         shape, datatype = b"%d,%d" % (len(probabilities), request.classes), b"BYTES"
+        labels = classification(probabilities, request.classes)
     tail = b""
     if request.binary:
-        if request.classes:
-            tail = b"".join(map(_length_prefixed, classification(probabilities, request.classes)))
-        else:
-            tail = probabilities.tobytes()
+        # An element of a BYTES tensor is its length in four bytes, little-endian, and itself.
+        elements = (struct.pack("<I", len(label)) + label.encode() for label in labels)
+        tail = b"".join(elements) if labels else probabilities.tobytes()
         content = b'"parameters":{"binary_data_size":%d}' % len(tail)
-    elif request.classes:
-        content = b'"data":%b' % orjson.dumps(classification(probabilities, request.classes))
+    elif labels:
+        content = b'"data":%b' % orjson.dumps(labels)
     else:
         flat = np.ascontiguousarray(probabilities).reshape(-1)
         content = b'"data":%b' % orjson.dumps(flat, option=orjson.OPT_SERIALIZE_NUMPY)
@@ -58,8 +51,3 @@ def classification(probabilities: Probabilities, classes: int) -> list[str]:
         for row, digits in zip(probabilities, best.tolist(), strict=True)
         for digit in digits
     ]
-
-
-def _length_prefixed(text: str) -> bytes:
-    """Returns an element of a BYTES tensor: its length in four bytes, little-endian, and itself."""
-    return struct.pack("<I", len(text)) + text.encode()
