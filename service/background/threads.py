@@ -1,8 +1,7 @@
 """How many threads one worker uses, and threads for calls that may never return.
 
-ONNX Runtime sizes its pool from the host's cores and ignores a container's CPU quota; two workers
-would then compete for cores that neither has. So the service computes the count from what this
-process may really use, and sets it for each session.
+ONNX Runtime sizes its pool from the host's cores and ignores a container's CPU quota. So the
+service computes the count from what this process may really use, and sets it for each session.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ class DaemonThreads:
         self._name = name
         self._free = asyncio.Semaphore(most)
 
-    async def run(self, work: Callable[[], Result]) -> Result:
+    async def run(self, work: Callable[..., Result], *arguments: object) -> Result:
         """Returns what ``work`` returns, or raises what it raises; cancelling does not stop it."""
         await self._free.acquire()
         loop = asyncio.get_running_loop()
@@ -43,7 +42,7 @@ class DaemonThreads:
 
         def run() -> None:
             try:
-                outcome: tuple[Callable[..., None], object] = result.set_result, work()
+                outcome: tuple[Callable[..., None], object] = result.set_result, work(*arguments)
             except Exception as error:  # noqa: BLE001 - raised in the caller
                 outcome = result.set_exception, error
             with suppress(RuntimeError):  # the loop is closed: nobody waits any more
@@ -69,17 +68,13 @@ def usable_cores(cgroup_root: Path = CGROUP_ROOT) -> float:
 def cpu_quota(cgroup_root: Path = CGROUP_ROOT) -> float | None:
     """Returns the CFS quota in cores, or None if there is none.
 
-    Reads cgroup v2's ``cpu.max`` (kernel documentation, admin-guide/cgroup-v2), or
-    ``cpu.cfs_quota_us`` and ``cpu.cfs_period_us`` if only v1 is mounted. Inside a container these
-    files are at the root of the mounted hierarchy.
+    Reads cgroup v2's ``cpu.max`` (kernel documentation, admin-guide/cgroup-v2), or v1's files. In
+    a container these files are at the root of the mounted hierarchy.
     """
+    is_v2 = (cgroup_root / "cpu.max").exists()
+    files = ["cpu.max"] if is_v2 else ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]
     try:
-        if (cgroup_root / "cpu.max").exists():
-            quota, period = (cgroup_root / "cpu.max").read_text().split()
-        else:
-            quota, period = (
-                (cgroup_root / f"cpu/cpu.cfs_{name}_us").read_text() for name in ("quota", "period")
-            )
+        quota, period = " ".join((cgroup_root / name).read_text() for name in files).split()
         cores = int(quota) / int(period)  # "max" is no number, and v1's is -1
     except (OSError, ValueError, ZeroDivisionError):
         return None

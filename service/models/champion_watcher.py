@@ -1,8 +1,7 @@
 """Watches the champion file, and loads the version that it names.
 
-It never blocks the event loop, and every wait has a bound: a champion file that it cannot read, or
-a version that loads slowly, only becomes a fault that it reports. If the file names another version
-while one is still loading, it loads the other at once.
+It never blocks the event loop, and every wait has a bound: it reports a champion file that it
+cannot read, or a version that loads slowly.
 """
 
 from __future__ import annotations
@@ -10,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from functools import partial
 from time import monotonic
 from typing import Any
 
 from service.background.threads import DaemonThreads, Result
-from service.models.loader import Loaded, LoadError, Loads
+from service.models.loader import Failure, Loaded, Loads
 from service.models.repository import Repository, RepositoryError
 from service.models.version_cache import VersionCache
 
@@ -52,7 +50,7 @@ class ChampionWatcher:
         self._serve = serve
         self._threads = DaemonThreads("watcher", 1)
         self._looking = asyncio.Lock()
-        self._loading: tuple[str, asyncio.Task[Loaded], float] | None = None
+        self._loading: tuple[str, asyncio.Task[Loaded | Failure], float] | None = None
         """The named version that is being loaded, its load, and when that began."""
 
     async def follow(self, report: Callable[[str | None], None]) -> None:
@@ -72,8 +70,8 @@ class ChampionWatcher:
     async def look(self, *, again: bool = False) -> bool:
         """Serves the version that the champion file names; returns False while it is loading.
 
-        Loads a version that failed ``again`` at once; otherwise once its files have changed, or
-        after a pause. Raises :class:`ChampionFault`.
+        With ``again`` it retries a version that failed at once; otherwise once its files have
+        changed, or after a pause. Raises :class:`ChampionFault`.
         """
         async with self._looking:  # so that an earlier look cannot overrule a later one
             named = str(await self._read(self._repository.champion))
@@ -98,19 +96,18 @@ class ChampionWatcher:
         _, load, since = self._loading
         await asyncio.wait({load}, timeout=FOLLOW_SECONDS)
         if load.done():
-            self._loading = None
-            try:
-                return load.result()
-            except LoadError as error:
-                raise ChampionFault(str(error)) from error
+            self._loading, result = None, load.result()
+            if isinstance(result, Failure):
+                raise ChampionFault(result.reason)
+            return result
         if monotonic() - since > LOAD_SECONDS:
             reason = f"version {named}: it could not be loaded within {LOAD_SECONDS:g} s"
-            self._cache.fail(named, reason)
+            self._cache.failures[named] = Failure(reason)
             raise ChampionLate(reason)
         return None
 
     async def _read(self, read: Callable[..., Result], *arguments: Any) -> Result:
-        reading = asyncio.create_task(self._threads.run(partial(read, *arguments)))
+        reading = asyncio.create_task(self._threads.run(read, *arguments))
         try:
             # Waits in parts: after a stall of the event loop, the timeout comes before a result
             # that has long been there, and the disk would be blamed for the stall.

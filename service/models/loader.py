@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any
 
 import numpy as np
@@ -21,15 +21,22 @@ from service.models.repository import Repository, RepositoryError, Stamp
 from service.observe.metrics import Metrics
 from service.settings import Settings
 
+RETRY_SECONDS = 10.0
+"""The pause before a failed version is loaded again, unless one of its files changes."""
 _TIMED_ROWS, _TIMED_RUNS, _TIMED_SECONDS = 16, 10, 0.1
 
 
-class LoadError(Exception):
-    """The version cannot serve; one line says why. ``stamp`` is that of its files at the time."""
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a version failed to load, the stamp of its files at that time, and when it failed."""
 
-    def __init__(self, reason: str, stamp: Stamp | None = None) -> None:
-        super().__init__(reason)
-        self.stamp = stamp
+    reason: str
+    stamp: Stamp | None = None
+    when: float = field(default_factory=monotonic)
+
+    def holds(self, stamp: Stamp | None) -> bool:
+        """Whether loading the version again would probably fail again."""
+        return self.stamp == stamp and monotonic() - self.when < RETRY_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +66,8 @@ class Loader:
         self._runners = ThreadPoolExecutor(self.threads, "runner")
         self.queue = Queue(settings.queue_rows, metrics)
 
-    def load(self, version: str) -> Loaded:
-        """Loads one version and returns it, however long that takes.
-
-        Raises :class:`LoadError`, whatever the files hold.
-        """
+    def load(self, version: str) -> Loaded | Failure:
+        """Returns the loaded version, or why it cannot serve, whatever its files hold."""
         stamp = self._repository.stamp(int(version))
         batch_rows = self._settings.batch_rows
         try:
@@ -73,10 +77,10 @@ class Loader:
             runtime.warm((1, 2, batch_rows))
             inline_rows = _inline_rows(runtime, batch_rows)
         except RepositoryError as error:
-            raise LoadError(str(error), stamp) from error
-        except Exception as error:
+            return Failure(str(error), stamp)
+        except Exception as error:  # noqa: BLE001 - a hostile file may raise anything
             kind = "" if isinstance(error, RuntimeLoadError) else f"{type(error).__name__} "
-            raise LoadError(f"version {version}: {kind}{error}"[:300].strip(), stamp) from error
+            return Failure(f"version {version}: {kind}{error}"[:300].strip(), stamp)
         batcher = Batcher(
             runtime,
             self.queue,
@@ -102,32 +106,27 @@ class Loads:
 
     def __init__(
         self,
-        load: Callable[[str], Loaded],
+        load: Callable[[str], Loaded | Failure],
         most: int,
-        enter: Callable[[str, Loaded | LoadError], None],
+        enter: Callable[[str, Loaded | Failure], None],
     ) -> None:
         self._load, self._enter = load, enter
         self._threads = DaemonThreads("loader", most)
-        self._tasks: dict[str, asyncio.Task[Loaded]] = {}
+        self._tasks: dict[str, asyncio.Task[Loaded | Failure]] = {}
 
-    def of(self, version: str) -> asyncio.Task[Loaded]:
+    def of(self, version: str) -> asyncio.Task[Loaded | Failure]:
         """Returns the version's load; shield it, since other callers may wait for it too."""
         if version not in self._tasks:
-            task = self._tasks[version] = asyncio.create_task(self._run(version))
-            # asyncio logs an exception that nobody retrieves: all who waited may have left.
-            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+            self._tasks[version] = asyncio.create_task(self._run(version))
         return self._tasks[version]
 
-    async def _run(self, version: str) -> Loaded:
+    async def _run(self, version: str) -> Loaded | Failure:
         try:
-            loaded = await self._threads.run(partial(self._load, version))
-        except LoadError as error:
-            self._enter(version, error)
-            raise
+            result = await self._threads.run(self._load, version)
         finally:
             del self._tasks[version]
-        self._enter(version, loaded)
-        return loaded
+        self._enter(version, result)
+        return result
 
 
 def _inline_rows(runtime: Runtime, batch_rows: int) -> int:

@@ -3,28 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
-from time import monotonic
 
-from service.models.loader import Loaded, LoadError
-from service.models.repository import Stamp
+from service.models.loader import Failure, Loaded
 from service.observe.metrics import Metrics
-
-RETRY_SECONDS = 10.0
-"""The pause before a failed version is loaded again, unless one of its files changes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why a version failed to load, when, and the stamp of its files at that time."""
-
-    reason: str
-    stamp: Stamp | None
-    when: float
-
-    def holds(self, stamp: Stamp | None) -> bool:
-        """Whether loading the version again would probably fail again."""
-        return self.stamp == stamp and monotonic() - self.when < RETRY_SECONDS
 
 
 class VersionCache:
@@ -52,25 +33,20 @@ class VersionCache:
         """The loaded versions, in the order of their numbers."""
         return sorted(self._loaded.values(), key=lambda loaded: int(loaded.version))
 
-    def enter(self, version: str, result: Loaded | LoadError) -> None:
+    def enter(self, version: str, result: Loaded | Failure) -> None:
         """Adds a loaded version, or the failure to load it."""
-        if isinstance(result, LoadError):
+        if isinstance(result, Failure):
             self._metrics.loaded("failed")
-            self.fail(version, str(result), result.stamp)
-            return
-        self._metrics.loaded("loaded")
-        self.failures.pop(version, None)
-        self._loaded.setdefault(version, result)
-        self._evict()
-
-    def fail(self, version: str, reason: str, stamp: Stamp | None = None) -> None:
-        """Adds the reason why a version is not loaded."""
-        self.failures[version] = Failure(reason, stamp, monotonic())
+            self.failures[version] = result
+        else:
+            self._metrics.loaded("loaded")
+            self.failures.pop(version, None)
+            self._loaded.setdefault(version, result)
+            self._evict()
 
     def serve(self, champion: Loaded) -> None:
         """Makes a loaded version the champion."""
-        self.champion = champion
-        self._loaded[champion.version] = champion
+        self.champion = self._loaded[champion.version] = champion
         self._evict()
 
     def drop(self, version: str) -> None:

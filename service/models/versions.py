@@ -1,8 +1,7 @@
 """The loaded versions of one worker, and which of them is the champion.
 
-The worker reads, checks, loads and warms a version while the others serve; only then the version
-takes its place. A version that fails changes nothing but its own state. Reads and loads never block
-the event loop, and every wait for them has a bound.
+The worker reads, checks, loads and warms a version while the others serve. A version that fails
+changes nothing but its own state. Reads and loads never block the event loop.
 """
 
 from __future__ import annotations
@@ -10,16 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from functools import partial
 from time import perf_counter
 from typing import Any
 
 from service.background.threads import DaemonThreads, Result
 from service.errors import DeadlineExceeded, Invalid, NotFound, Unavailable
-from service.inference.admission import Queue
 from service.inference.runtime import has_nvidia_device
 from service.models.champion_watcher import ChampionFault, ChampionLate, ChampionWatcher
-from service.models.loader import Loaded, Loader, LoadError, Loads
+from service.models.loader import Failure, Loaded, Loader, Loads
 from service.models.repository import Repository, RepositoryError, default_root, parse_version
 from service.models.version_cache import VersionCache
 from service.observe.logs import LOGGER
@@ -44,6 +41,8 @@ class Versions:
         self._metrics = metrics
         self._cache = VersionCache(settings.max_loaded, metrics)
         self._loader = Loader(settings, metrics, self._repository)
+        self.queue = self._loader.queue
+        """The images that wait in this worker, for whichever version."""
         self._by_number = Loads(self._loader.load, _LOADS_BY_NUMBER, self._cache.enter)
         # These have their own threads, so that no version by number delays the champion.
         of_champion = Loads(self._loader.load, _LOADS_OF_CHAMPION, self._cache.enter)
@@ -58,29 +57,23 @@ class Versions:
         """Readiness answers 503, while every request is still answered."""
 
     async def start(self) -> None:
-        """Loads the champion, however long that takes, and starts the watcher.
-
-        Raises :class:`StartError` if the champion cannot be loaded.
-        """
+        """Loads the champion, and starts the watcher. Raises :class:`StartError`."""
         async with self._starting:
+            while self.serving is None:
+                try:
+                    await self._watcher.look()
+                except ChampionLate as fault:
+                    self._report(str(fault))
+                except ChampionFault as fault:
+                    raise StartError(str(fault)) from fault
             if not self.started:
-                await self._start()
+                self._report(None)
+                self._following = asyncio.create_task(self._watcher.follow(self._report))
 
     @property
     def started(self) -> bool:
         """Whether the watcher runs; it does not once its event loop has ended."""
         return self._following is not None and not self._following.done()
-
-    async def _start(self) -> None:
-        while self._cache.champion is None:
-            try:
-                await self._watcher.look()
-            except ChampionLate as fault:
-                self._report(str(fault))
-            except ChampionFault as fault:
-                raise StartError(str(fault)) from fault
-        self._report(None)
-        self._following = asyncio.create_task(self._watcher.follow(self._report))
 
     async def stop(self) -> None:
         """Stops the watcher and the runner threads."""
@@ -88,16 +81,11 @@ class Versions:
             self._following.cancel()
         self._loader.close()
 
-    @property
-    def queue(self) -> Queue:
-        """The images that wait in this worker, for whichever version."""
-        return self._loader.queue
-
     def why_not_ready(self) -> str | None:
         """Returns the reason why a load balancer must not send requests here, or None."""
         if self.draining:
             return "draining"
-        return None if self._cache.champion else "no champion is loaded"
+        return None if self.serving else "no champion is loaded"
 
     @property
     def champion(self) -> Loaded:
@@ -110,9 +98,8 @@ class Versions:
         """Returns the champion, or the version named ``text``, and loads it if necessary.
 
         Call it once the images are decoded, so that a slow sender does not keep a version loaded.
-        Raises :class:`NotFound` for a version that does not exist, however spelt,
-        :class:`Unavailable` for one that cannot be loaded, and :class:`DeadlineExceeded` if it is
-        not loaded at ``deadline``, a time on ``perf_counter``'s clock.
+        Raises :class:`NotFound`, :class:`Unavailable` if it cannot be loaded, and
+        :class:`DeadlineExceeded` at ``deadline``, on ``perf_counter``'s clock.
         """
         if text is None:
             return self.champion
@@ -165,10 +152,7 @@ class Versions:
         return self._cache.loaded
 
     async def take_up_champion(self) -> None:
-        """Serves the version that the champion file names, without waiting for the next look.
-
-        Raises :class:`Unavailable` if it cannot be loaded; the champion before it continues.
-        """
+        """Serves the version that the champion file names now. Raises :class:`Unavailable`."""
         try:
             while not await self._watcher.look(again=True):
                 pass
@@ -179,10 +163,7 @@ class Versions:
             raise Unavailable(kept, headers=_RETRY_AFTER) from fault
 
     async def unload(self, text: str) -> None:
-        """Evicts a version, once its requests have finished; the next request loads it again.
-
-        Raises :class:`NotFound`, and :class:`Invalid` for the champion.
-        """
+        """Evicts a version. Raises :class:`NotFound`, and :class:`Invalid` for the champion."""
         if text not in self._cache:
             await self._number(text)
         if text == self.champion.version:
@@ -191,14 +172,14 @@ class Versions:
 
     async def _number(self, text: str) -> int:
         number = parse_version(text)
-        if number is None or not await self._reads.run(lambda: self._repository.has(number)):
+        if number is None or not await self._reads.run(self._repository.has, number):
             raise NotFound(f"there is no version {text[:40]!r}")
         return number
 
     async def _read(self, read: Callable[..., Result], text: str, *arguments: str) -> Result:
         number = await self._number(text)
         try:
-            return await self._reads.run(partial(read, number, *arguments))
+            return await self._reads.run(read, number, *arguments)
         except RepositoryError as error:
             raise Unavailable(str(error), headers=_RETRY_AFTER) from error
 
@@ -206,29 +187,28 @@ class Versions:
         """Loads a version, unless it has just failed and its files are still the same."""
         number = await self._number(text)
         failure = self._cache.failures.get(text)
-        if failure is not None:
-            stamp = await self._reads.run(partial(self._repository.stamp, number))
-            if failure.holds(stamp):
-                raise _cannot_load(text, failure.reason)
-        loaded = self._cache.find(text)  # another request may have loaded it meanwhile
-        if loaded is not None:
-            return loaded
-        try:
-            return await asyncio.shield(self._by_number.of(text))
-        except LoadError as error:
-            raise _cannot_load(text, str(error)) from error
+        if failure and not failure.holds(await self._reads.run(self._repository.stamp, number)):
+            failure = None
+        # Another request may have loaded it meanwhile.
+        result: Loaded | Failure | None = failure or self._cache.find(text)
+        result = result or await asyncio.shield(self._by_number.of(text))
+        if isinstance(result, Failure):
+            reason = f"version {text} cannot be loaded: {result.reason}"
+            raise Unavailable(reason, headers=_RETRY_AFTER)
+        return result
 
     def _serve(self, champion: Loaded) -> None:
         """Makes a loaded version the champion, from the next request on."""
         self._cache.serve(champion)
         self.serving = champion
         report = champion.runtime.report
-        architecture = str(champion.card.get("architecture", "unknown"))
-        is_fallback = report.fallback is not None
-        self._metrics.serving(champion.version, architecture, report.active, is_fallback)
-        extra = {"version": champion.version, "architecture": architecture}
-        where = {"provider": report.active, "threads": self._loader.threads}
-        LOGGER.info("serving", extra={**extra, **where})
+        served = {
+            "version": champion.version,
+            "architecture": str(champion.card.get("architecture", "unknown")),
+            "provider": report.active,
+        }
+        self._metrics.serving(**served, fallback=report.fallback is not None)
+        LOGGER.info("serving", extra={**served, "threads": self._loader.threads})
         if report.fallback:
             # Without an NVIDIA device, everybody expects the CPU.
             level = logging.WARNING if has_nvidia_device() else logging.INFO
@@ -237,14 +217,8 @@ class Versions:
     def _report(self, fault: str | None) -> None:
         """Sets why the named champion does not serve, and logs each new reason once."""
         if fault is not None and fault != self._champion_fault:
-            champion = self._cache.champion
-            state = (
-                f"version {champion.version} keeps serving" if champion else "nothing serves yet"
-            )
+            serving = self.serving
+            state = f"version {serving.version} keeps serving" if serving else "nothing serves yet"
             LOGGER.error("%s: %s", state, fault)
         self._champion_fault = fault
         self._metrics.champion_fault(fault is not None)
-
-
-def _cannot_load(version: str, reason: str) -> Unavailable:
-    return Unavailable(f"version {version} cannot be loaded: {reason}", headers=_RETRY_AFTER)
