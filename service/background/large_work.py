@@ -1,10 +1,9 @@
 """Runs large work on threads, so that the event loop stays free for small requests.
 
-The threads yield to the event loop: while small requests follow each other closely, a thread works
-for 0.1 ms at a time and then sleeps for twice as long. So the loop gets the interpreter's lock, and
-most of a core that it shares with such a thread. Without the sleep, the scheduler would divide the
-core evenly and let the loop wait for milliseconds. The threads keep the loop's priority: other
-programs would preempt a thread of lower priority while it holds the lock.
+While small requests follow each other closely, a thread works for 0.1 ms at a time and then sleeps
+for twice as long. So the event loop gets the interpreter's lock, and most of a core that it shares
+with such a thread. Without the sleep, the scheduler would let the loop wait for milliseconds. The
+threads keep the loop's priority: another program could preempt a thread that holds the lock.
 """
 
 from __future__ import annotations
@@ -92,9 +91,8 @@ async def when_large(
 ) -> Result:
     """Returns what ``work`` returns for the arguments; a thread does it if it is large.
 
-    Stops work that is not done at ``until``, a time on ``perf_counter``'s clock, and raises
-    :class:`DeadlineExceeded`: under overload, late work would take the time of work that can still
-    meet its deadline. Stops it as well if the caller is cancelled.
+    Stops the work if the caller is cancelled, and at ``until``, on ``perf_counter``'s clock: it
+    then raises :class:`DeadlineExceeded`.
     """
     if not is_large:
         return work(*arguments)
@@ -106,7 +104,7 @@ async def when_large(
 
 
 def begin_large() -> None:
-    """Marks this thread as one that does large work, and so has to :func:`give_way`."""
+    """Marks this thread as one that does large work, so that it must :func:`give_way`."""
     _here.since = perf_counter()
 
 

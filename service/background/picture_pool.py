@@ -1,8 +1,4 @@
-"""A thread pool for pictures, so that decoding one never blocks the event loop.
-
-It has one thread per core: decoding is CPU-bound, and every picture that is being decoded holds
-memory in proportion to its pixels.
-"""
+"""A thread pool for pictures: decoding one blocks a thread, and holds memory for its pixels."""
 
 from __future__ import annotations
 
@@ -31,8 +27,8 @@ class PicturePool:
     async def run(self, work: Callable[[], Result], until: float = inf) -> Result:
         """Returns what ``work`` returns, or raises what it raises.
 
-        Raises :class:`DeadlineExceeded` if every thread was busy until ``until``, a time on
-        ``perf_counter``'s clock.
+        Raises :class:`DeadlineExceeded` if no thread is free by ``until``, on ``perf_counter``'s
+        clock.
         """
 
         def in_time() -> Result:

@@ -1,4 +1,4 @@
-"""Admission: how many images wait in one worker, and how many bytes of large bodies it holds."""
+"""Bounds the images that wait in one worker, and the bytes of large bodies that it holds."""
 
 from __future__ import annotations
 
@@ -14,26 +14,20 @@ SMALL_BYTES = 65_536
 
 
 class Queue:
-    """Counts the images that wait in this worker, for every version, and rejects above a limit.
-
-    ``on_room``, where one is set, is called each time images leave a queue that is at most three
-    quarters full.
-    """
+    """Counts the images that wait in this worker, for every version, and rejects above a limit."""
 
     def __init__(self, limit_rows: int, metrics: Metrics) -> None:
         self._limit = limit_rows
         self._metrics = metrics
         self.on_room: Callable[[], object] | None = None
+        """Called each time images leave the queue and at least a quarter of it is free."""
         self._rows = 0
         self._full = False
         self.rate = 10_000.0
         """Images per second, averaged over the last executions; a guess before the first."""
 
     def admit(self, rows: int) -> None:
-        """Adds ``rows`` images. Raises :class:`QueueFull` with ``Retry-After`` above the limit.
-
-        An empty queue admits any request, so that a request above the limit can be served.
-        """
+        """Adds ``rows`` images. Raises :class:`QueueFull` above the limit."""
         if not self.has_room(rows):
             self._full = True
             self._reject(rows)
@@ -41,14 +35,13 @@ class Queue:
         self._metrics.queued(self._rows)
 
     def has_room(self, rows: int) -> bool:
-        """Whether the queue would admit ``rows`` images now."""
+        """Whether the queue would admit ``rows`` images now; an empty one admits any request."""
         return not self._rows or self._rows + rows <= self._limit
 
     def check(self) -> None:
         """Raises :class:`QueueFull` after a rejection, until a quarter of the queue is free.
 
-        So the service rejects a large body before it reads and decodes it, which costs more than
-        the execution of its images.
+        So the service rejects a large body before it reads and decodes it.
         """
         if self._full:
             self._reject(0)
@@ -81,10 +74,7 @@ class BodyBudget:
         self._held = 0
 
     def take(self, size: int) -> None:
-        """Charges ``size`` bytes; one body is always admitted while the queue has room.
-
-        Raises :class:`QueueFull` above the limit, and while the queue is full.
-        """
+        """Charges ``size`` bytes; admits a lone body. Raises :class:`QueueFull` above the limit."""
         self._queue.check()
         if self._held and self._held + size > self._limit:
             self._metrics.rejected("bodies_full")

@@ -1,10 +1,9 @@
-"""Turns the images of many requests into few executions of the model.
+"""Turns the images of many requests into few executions of the model, without any timer.
 
-A lone request never waits: nothing here has a timer. Requests that arrive in the same turn of the
-event loop are executed together at the end of the turn, on the loop's own thread as long as an
-execution is short: to hand 50 microseconds of work to another thread costs as much as the work.
-Larger requests are cut into batches of ``batch_rows`` on runner threads, so that the loop stays
-free, and into smaller ones while small requests arrive, which share the core with them.
+Requests that arrive in the same turn of the event loop are executed together at its end, on the
+loop's own thread as long as an execution is short: to hand 50 microseconds of work to another
+thread costs as much as the work. Larger requests are cut into batches on runner threads, and into
+smaller ones while small requests arrive, which share the core with them.
 """
 
 from __future__ import annotations
@@ -49,10 +48,7 @@ class BatchResult:
         self._made: dict[Any, list[Any]] = {}
 
     def each(self, work: Callable[[BatchResult], list[Item]]) -> list[Item]:
-        """What ``work`` returns for each image. It runs once for all requests of the batch.
-
-        Work on many rows costs hardly more than on one. It is cut into pieces of ``PIECE_ROWS``.
-        """
+        """Returns what ``work`` returns for each image; runs it once for the whole batch."""
         made = self._made.get(work)
         if made is None:
             whole = len(self.images) <= PIECE_ROWS
@@ -69,7 +65,7 @@ class BatchResult:
 
 
 def digits(batch: BatchResult) -> list[int]:
-    """The likeliest digit of each image; the lowest of equal ones."""
+    """Returns the likeliest digit of each image; the lowest of equal ones."""
     likeliest: list[int] = batch.probabilities.argmax(axis=1).tolist()
     return likeliest
 
@@ -85,9 +81,8 @@ class Result:
 
     @property
     def rows(self) -> int:
-        """How many images the request has."""
-        rows: int = self.part.stop - self.part.start
-        return rows
+        """The number of the request's images."""
+        return int(self.part.stop - self.part.start)
 
     @property
     def images(self) -> Images:
@@ -96,11 +91,11 @@ class Result:
 
     @property
     def probabilities(self) -> Probabilities:
-        """Those of the request's images, (n, 10)."""
+        """The probabilities of the request's images, (n, 10)."""
         return self.batch.probabilities[self.part]
 
     def each(self, work: Callable[[BatchResult], list[Item]]) -> list[Item]:
-        """What ``work`` returns for each of the request's images."""
+        """Returns what ``work`` returns for each of the request's images."""
         return self.batch.each(work)[self.part]
 
 
@@ -115,8 +110,7 @@ class _Waiting:
 class Batcher:
     """Executes one version for all requests of one worker's event loop.
 
-    Requests of up to ``inline_rows`` images run on the loop's own thread, larger ones on up to
-    ``threads`` of the ``runners``.
+    Requests of up to ``inline_rows`` images run on the loop's thread, others on the ``runners``.
     """
 
     def __init__(
@@ -148,10 +142,8 @@ class Batcher:
     async def infer(self, images: Images, deadline: float, *, alone: bool = False) -> Result:
         """Classifies ``images`` (n, 28, 28), n >= 1; ``deadline`` is on ``perf_counter``'s clock.
 
-        A request that is ``alone`` in this worker is executed at once: there is none to join.
-
-        Raises :class:`QueueFull` at once if there is no room, and :class:`DeadlineExceeded` if
-        the deadline passes before the execution of the last image begins.
+        Executes a request that is ``alone`` in this worker at once. Raises :class:`QueueFull`, and
+        :class:`DeadlineExceeded` if the last execution has not begun by the deadline.
         """
         rows = len(images)
         if alone and rows <= self._inline_rows and not self._waiting:

@@ -15,8 +15,8 @@ from service.types import Images, Probabilities
 class LargeJob:
     """Images (n, 28, 28), and ``out`` (n, 10) for their probabilities.
 
-    Each execution takes ``batch_rows``, or ``short_rows`` while small requests arrive. The loop's
-    thread counts the ``executions``, each with its rows and seconds.
+    Each execution takes ``batch_rows``, or ``short_rows`` while small requests arrive. The event
+    loop counts the ``executions``, each with its rows and seconds.
     """
 
     runtime: Runtime
@@ -40,10 +40,8 @@ class LargeJob:
             start = perf_counter()
             rows = self.short_rows if small_come(start) else self.batch_rows
             last = min(first + rows, end)
+            self.late = self.late or start > self.deadline
             if self.abandoned or self.late:
-                return
-            if start > self.deadline:
-                self.late = True
                 return
             self.out[first:last] = self.runtime.run(self.images[first:last])
             self.executions.append((last - first, perf_counter() - start))

@@ -1,7 +1,4 @@
-"""Loads, warms and runs one model file on ONNX Runtime; knows no HTTP and no repository.
-
-Training's proof runs through this very class, so what was verified is what serves.
-"""
+"""Loads, warms and runs one model file on ONNX Runtime, for the service and for training."""
 
 from __future__ import annotations
 
@@ -39,12 +36,11 @@ CUDA_OPTIONS = {
 
 _NVIDIA = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg")
 """What the driver makes on Linux; the last on Windows' Linux."""
-
 WARM_SECONDS = 10.0
-"""The longest that one run may take before a version may serve; no caller waits longer."""
+"""The longest that one execution may take while a version is warmed."""
 
 ort.disable_telemetry_events()
-# Its own warnings go to stderr past our log; what matters is in the provider report.
+# Its own warnings go to stderr and not to the log; the provider report has what matters.
 ort.set_default_logger_severity(3)
 
 
@@ -54,26 +50,26 @@ class RuntimeLoadError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ProviderReport:
-    """What a session really runs on, read back from the session after it was made."""
+    """What a session really runs on, as the session itself reports it."""
 
     requested: Provider
     active: Literal["cpu", "cuda"]
     fallback: str | None
-    """Why ``auto`` did not get CUDA, or None where it did or CPU was asked for."""
+    """Why ``auto`` did not get CUDA; None if it did, or for another provider."""
     nodes: dict[str, int]
     """Graph nodes by execution provider, as ONNX Runtime placed them."""
     onnxruntime: str
 
     def as_dict(self) -> dict[str, Any]:
-        """The form shown in ``/models`` and in the log."""
+        """Returns the report as plain JSON values."""
         return asdict(self)
 
 
 class Runtime:
-    """One loaded model. ``run`` may be called from any number of threads at once.
+    """One loaded model. Any number of threads may call ``run`` at once.
 
-    Each run uses the thread that calls it and no other: for a network this small a second thread
-    inside one run costs more than it brings, so several cores are used by several runs.
+    An execution uses only the thread that calls it: for so small a network a second thread costs
+    more than it saves.
     """
 
     def __init__(self, session: ort.InferenceSession, report: ProviderReport) -> None:
@@ -83,11 +79,11 @@ class Runtime:
 
     @classmethod
     def load(cls, model: Path | bytes, *, provider: Provider = "auto") -> Runtime:
-        """Loads a model file, or its bytes, and checks inputs and outputs against the contract.
+        """Loads a model file, or its bytes.
 
-        Raises :class:`RuntimeLoadError` where the file does not load, has other ends than
-        ``image`` uint8 [batch, 28, 28] and ``probabilities`` float32 [batch, 10], or where
-        ``provider="cuda"`` and CUDA does not work here.
+        Raises :class:`RuntimeLoadError` if ONNX Runtime rejects it, if it has another input than
+        ``image`` uint8 [batch, 28, 28] or another output than ``probabilities`` float32
+        [batch, 10], or if ``provider="cuda"`` does not work here.
         """
         session, fallback = _open(model, provider)
         _check_ends(session)
@@ -101,15 +97,15 @@ class Runtime:
         return cls(session, report)
 
     def run(self, images: Images) -> Probabilities:
-        """Probabilities (n, 10) float32, each row summing to 1, of images (n, 28, 28) uint8."""
+        """Returns the probabilities (n, 10) float32 of images (n, 28, 28) uint8."""
         result: Probabilities = self._run([OUTPUT], {INPUT: images})[0]
         return result
 
     def warm(self, batch_sizes: Iterable[int]) -> None:
-        """Runs each batch size once, so that no caller pays for first-run allocations.
+        """Runs each batch size once, so that no caller pays for the first allocations.
 
-        Raises :class:`RuntimeLoadError` where a run fails, takes longer than ``WARM_SECONDS``, or
-        gives rows that do not sum to 1.
+        Raises :class:`RuntimeLoadError` if a run fails, takes longer than ``WARM_SECONDS``, or
+        returns rows that do not sum to 1.
         """
         for size in batch_sizes:
             options = ort.RunOptions()
@@ -125,14 +121,13 @@ class Runtime:
                 raise RuntimeLoadError(f"a run of {size} images {why}") from error
             finally:
                 timer.cancel()
-            if probabilities.shape != (size, 10) or not np.allclose(
-                probabilities.sum(axis=1), 1.0, atol=1e-4
-            ):
+            sums = probabilities.sum(axis=1)
+            if probabilities.shape != (size, 10) or not np.allclose(sums, 1.0, atol=1e-4):
                 raise RuntimeLoadError(f"a run of {size} images gave no {size} x 10 probabilities")
 
 
 def has_nvidia_device() -> bool:
-    """Whether the driver of an NVIDIA device is there, however well it works."""
+    """Whether the driver of an NVIDIA device is there, even if it does not work."""
     return any(Path(path).exists() for path in _NVIDIA)
 
 
@@ -166,21 +161,19 @@ def _why_no_cuda() -> str | None:
 
 def _options() -> ort.SessionOptions:
     options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    # Shapes vary from run to run; patterns remembered for each would only hold memory.
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    # Shapes vary from run to run: memory patterns for each would only hold memory.
     options.enable_mem_pattern = False
-    # What fails is raised here, and told in the log's own form.
+    # This module raises what fails; ONNX Runtime would also write it to stderr.
     options.log_severity_level = 4
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    # A model is one file; what it says lies elsewhere is not looked for, wherever that would be.
-    options.add_session_config_entry(
-        "session.model_external_initializers_file_folder_path", os.devnull
-    )
-    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    for name, value in (
+        ("intra_op.allow_spinning", "0"),
+        ("inter_op.allow_spinning", "0"),
+        # A model is one file: it must not read weights from another.
+        ("model_external_initializers_file_folder_path", os.devnull),
+        ("record_ep_graph_assignment_info", "1"),
+    ):
+        options.add_session_config_entry(f"session.{name}", value)
     return options
 
 

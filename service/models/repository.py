@@ -1,7 +1,6 @@
 """Reads the model repository: versions, cards, model files, the champion, the journal.
 
-The reader writes nothing, caches nothing and takes no lock, so a read-only mount is enough. The
-layout, where ``root`` is the folder given as ``--models``::
+The reader needs only a read-only mount. The layout, where ``root`` is the folder ``--models``::
 
     root/mnist/<version>/model.onnx   version: 1, 2, 3, ...; renamed into place, never changed
     root/mnist/<version>/card.json    every fact about the version, with model.onnx's SHA-256
@@ -9,11 +8,9 @@ layout, where ``root`` is the folder given as ``--models``::
     root/mnist/journal.jsonl          who became champion when, and why: one JSON object a line
 
 Files may be half copied, damaged or hostile: every read has a size limit, the reader rejects a
-pipe or device in a file's place without waiting for it, and each failure is one line.
-
-Every read opens its path anew. So the reader follows a folder or symbolic link that was swapped,
-as Kubernetes and git-sync do; and a network file system promises to ask its server whenever a file
-is opened, and at no other time.
+pipe or device in a file's place without waiting for it, and each failure is one line. Every read
+opens its path anew. So the reader follows a folder or symbolic link that was swapped, as Kubernetes
+and git-sync do, and a network file system asks its server, which it does only at an open.
 """
 
 from __future__ import annotations
@@ -23,6 +20,7 @@ import hashlib
 import os
 import re
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +41,6 @@ PICTURE_BYTES_LIMIT = 16 << 20
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
 _PICTURE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
-
 Stamp = tuple[tuple[int, ...], ...]
 """Changes whenever a version's files change; with an equal stamp, reading again is useless."""
 
@@ -63,8 +60,7 @@ def parse_version(text: str) -> int | None:
 
 def default_root() -> Path:
     """Returns ``./models``; or the packaged repository, if only that one exists."""
-    root = Path("models")
-    if root.exists() or not PACKAGED.is_dir():
+    if (root := Path("models")).exists() or not PACKAGED.is_dir():
         return root
     LOGGER.info("no ./models here: using the packaged champion", extra={"models": str(PACKAGED)})
     return PACKAGED
@@ -84,8 +80,7 @@ class Repository:
     def versions(self) -> list[int]:
         """Returns the numbers of all versions, ascending; an absent repository has none.
 
-        It ignores entries whose names are no versions. A network volume may return a stale
-        listing, so a listing never decides which version serves.
+        A network volume may return a stale listing, so it never decides which version serves.
         """
         try:
             with os.scandir(self.folder) as entries:
@@ -109,11 +104,7 @@ class Repository:
         return self.path(version) / "model.onnx"
 
     def champion(self) -> int:
-        """Returns the number in the ``champion`` file.
-
-        Raises :class:`NoChampion` if the file is missing, and :class:`RepositoryError` if it does
-        not hold one version number.
-        """
+        """Returns the number in the ``champion`` file. Raises :class:`NoChampion` without one."""
         path = self.folder / "champion"
         content = _read_or_none(path, str(path), CHAMPION_BYTES_LIMIT)
         if content is None:
@@ -124,11 +115,7 @@ class Repository:
         return version
 
     def card(self, version: int) -> dict[str, Any]:
-        """Returns the content of the version's ``card.json``.
-
-        Raises :class:`RepositoryError` if it is missing, is no JSON object, or describes another
-        version.
-        """
+        """Returns the content of the version's ``card.json``. Raises :class:`RepositoryError`."""
         content = self._content(version, "card.json", CARD_BYTES_LIMIT)
         damaged = f"version {version}: card.json is damaged"
         try:
@@ -138,9 +125,8 @@ class Repository:
         if not isinstance(card, dict) or not isinstance(card.get("sha256"), str):
             raise RepositoryError(f"{damaged}: it is no card")
         if card.get("version") != str(version):
-            raise RepositoryError(
-                f"{damaged}: it describes version {str(card.get('version'))[:20]}"
-            )
+            other = str(card.get("version"))[:20]
+            raise RepositoryError(f"{damaged}: it describes version {other}")
         return card
 
     def stamp(self, version: int) -> Stamp | None:
@@ -159,21 +145,15 @@ class Repository:
         Load these bytes and not the path: their SHA-256 was compared with the card's. Raises
         :class:`RepositoryError` if a file is missing, damaged or over its limit.
         """
-        card = self.card(version)
-        wanted = card["sha256"]
-        content = self._content(version, "model.onnx", MODEL_BYTES_LIMIT)
-        found = hashlib.sha256(content).hexdigest()
+        card, content = self.card(version), self._content(version, "model.onnx", MODEL_BYTES_LIMIT)
+        found, wanted = hashlib.sha256(content).hexdigest(), card["sha256"]
         if found != wanted:
-            raise RepositoryError(
-                f"version {version}: model.onnx has SHA-256 {found}, its card says {wanted[:64]}"
-            )
+            wrong = f"model.onnx has SHA-256 {found}, its card says {wanted[:64]}"
+            raise RepositoryError(f"version {version}: {wrong}")
         return card, content
 
     def picture(self, version: int, name: str) -> bytes | None:
-        """Returns the bytes of the version's ``name.png``; None if there is no such picture.
-
-        Raises :class:`RepositoryError` if it cannot be read.
-        """
+        """Returns the bytes of the version's ``name.png``; None if there is no such picture."""
         if not _PICTURE.fullmatch(name):
             return None
         path = self.path(version) / f"{name}.png"
@@ -184,13 +164,9 @@ class Repository:
         path = self.folder / "journal.jsonl"
         entries = []
         for line in (_read_or_none(path, str(path), JOURNAL_BYTES_LIMIT) or b"").splitlines():
-            try:
-                entry = orjson.loads(line)
-            except orjson.JSONDecodeError:
-                continue
-            if isinstance(entry, dict):
-                entries.append(entry)
-        return entries
+            with suppress(orjson.JSONDecodeError):
+                entries.append(orjson.loads(line))
+        return [entry for entry in entries if isinstance(entry, dict)]
 
     def _content(self, version: int, name: str, limit: int) -> bytes:
         content = _read_or_none(self.path(version) / name, f"version {version}: {name}", limit)
@@ -234,15 +210,10 @@ def _read(path: Path, limit: int) -> bytes:
 
 
 def _refresh_names(folder: Path) -> None:
-    """Makes a network file system ask its server for the names in a folder.
-
-    Without this it may remember for a minute that a name was missing, or a file that was replaced.
-    """
-    for path in (folder.parent, folder):
-        try:
+    """Makes a network file system ask its server for a folder's names, not its own memory."""
+    with suppress(OSError):
+        for path in (folder.parent, folder):
             os.close(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
-        except OSError:
-            return
 
 
 def _stamp(path: Path) -> tuple[int, ...]:

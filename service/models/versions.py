@@ -191,7 +191,8 @@ class Versions:
             failure = None
         # Another request may have loaded it meanwhile.
         result: Loaded | Failure | None = failure or self._cache.find(text)
-        result = result or await asyncio.shield(self._by_number.of(text))
+        if result is None:
+            result = await asyncio.shield(self._by_number.of(text))
         if isinstance(result, Failure):
             reason = f"version {text} cannot be loaded: {result.reason}"
             raise Unavailable(reason, headers=_RETRY_AFTER)
