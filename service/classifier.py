@@ -33,9 +33,8 @@ _BATCH_ROWS = 64
 class Prediction:
     """The answer for one image, with the fields of ``POST /predict``'s JSON.
 
-    ``probabilities`` are those of the digits 0 to 9, as the shortest decimals that convert back to
-    the model's float32 numbers; ``confidence`` is the largest. ``doubts`` are the reasons not to
-    trust the answer: blank, not a digit, several digits, too small, low contrast, inverted.
+    ``probabilities`` are those of the digits 0 to 9, ``confidence`` is the largest. ``doubts`` are
+    among: blank, not a digit, several digits, too small, low contrast, inverted.
     """
 
     digit: int
@@ -48,12 +47,10 @@ class Prediction:
 class Classifier:
     """One version of a model repository; any number of threads may call it at once.
 
-    ``models`` is the folder of the repository: by default ``./models``, or the champion that is
-    installed with the package if there is no such folder. ``version`` is by default the champion.
-
-    Raises :class:`~service.models.repository.RepositoryError` if the version is missing or
-    damaged, :class:`~service.inference.runtime.RuntimeLoadError` if ONNX Runtime rejects it, and
-    :class:`~service.errors.MissingRuntime` if ONNX Runtime is not installed.
+    ``models`` is the folder of the repository: by default ``./models``, or the packaged champion if
+    there is no such folder. ``version`` is by default the champion. Raises
+    :class:`~service.models.repository.RepositoryError` if the version is missing or damaged, and
+    :class:`~service.inference.runtime.RuntimeLoadError` if ONNX Runtime rejects it.
     """
 
     def __init__(
@@ -71,12 +68,10 @@ class Classifier:
     def predict(self, images: ArrayLike | Picture | Sequence[Picture]) -> list[Prediction]:
         """Returns one prediction for each image, in their order.
 
-        ``images`` is an array [28, 28], [784], [n, 28, 28], [n, 784] or [n, 28, 28, 1] of any
-        integer or float type, from 0 = background to 255 = full ink; or a picture (PNG, JPEG,
-        WebP, BMP, GIF or TIFF) of one digit, or a list of pictures.
-
-        Raises OSError for a path that cannot be read, and a :class:`~service.errors.Fault` for
-        pixels out of range, pixels scaled to 0..1, another shape, or a damaged picture.
+        ``images`` is an array [28, 28], [784], [n, 28, 28], [n, 784] or [n, 28, 28, 1] of numbers
+        from 0 = background to 255 = full ink; or one picture of a digit, or a list of them. Raises
+        OSError for a path that cannot be read, and a :class:`~service.errors.Fault` for another
+        shape, pixels out of range or scaled to 0..1, or a damaged picture.
         """
         known = None
         items = [images] if isinstance(images, _PICTURE) else images
@@ -88,17 +83,13 @@ class Classifier:
         probabilities = self._probabilities(rows)
         found = doubts(rows, probabilities, self._least_confidence, known)
         body = predictions(self.version, members(BatchResult(rows, probabilities)), found)
-        lists = ("probabilities", "doubts")
         return [
-            Prediction(**{**one, **{name: tuple(one[name]) for name in lists}})
+            Prediction(**one | {name: tuple(one[name]) for name in ("probabilities", "doubts")})
             for one in orjson.loads(body)["predictions"]
         ]
 
     def read(self, picture: Picture) -> list[list[Digit]]:
-        """Returns the digits of a whole number in a picture, line by line, as ``POST /read`` does.
-
-        Raises as :meth:`predict` does.
-        """
+        """Returns the digits of a number in a picture, line by line; raises as :meth:`predict`."""
         number = segment(open_picture(_content(picture), Limits()))
         first = self._probabilities(number.images)
         number = number.cut(first)

@@ -24,13 +24,10 @@ from service.settings import Settings
 
 BACKLOG = 2048
 ACCEPTS = 16
-"""Connections that all workers let in at a turn of their event loops. uvloop lets one in for each
-listening handle: with a single one, a busy worker, whose turns are long, leaves callers outside."""
-
+"""Connections that all workers accept in a turn of their event loops; uvloop accepts one for each
+listening handle."""
 WORKER_SECONDS = 30
 """How long a worker may take to start, or to answer the supervisor, before it is replaced."""
-
-
 LOGGERS = ("mnist", "uvicorn.error")
 """The loggers whose lines ``serve`` writes in its own form."""
 
@@ -40,7 +37,7 @@ class ServeError(Exception):
 
 
 class Supervisor(Multiprocess):
-    """uvicorn's supervisor, except that it notices at once when a worker has died.
+    """uvicorn's supervisor, which also notices a worker's death at once.
 
     At a stop it closes its own copies of the listening socket first, so that the workers, who
     accept while they drain, close the last ones.
@@ -55,23 +52,18 @@ class Supervisor(Multiprocess):
     def keep_subprocess_alive(self) -> None:
         """Replaces the workers that died or hang."""
         for process in self.processes:
-            # While this end is open here too, the death of the other leaves the pipe open.
+            # Otherwise the pipe stays open when the worker dies.
             process.child_conn.close()
         super().keep_subprocess_alive()
 
 
 def run(settings: Settings) -> None:
-    """Serves until a signal ends it. Raises :class:`ServeError` where it cannot start."""
+    """Serves until a signal ends it. Raises :class:`ServeError` if it cannot start."""
     configure_logs(settings.log_format, settings.log_level, LOGGERS)
     _allow_all_files()
     listener = _listen(settings.host, settings.port)
-    try:
-        if settings.workers == 1:
-            _run_one(settings, listener)
-        else:
-            _run_many(settings, listener)
-    finally:
-        listener.close()
+    with listener:
+        (_run_one if settings.workers == 1 else _run_many)(settings, listener)
 
 
 def _run_one(settings: Settings, listener: socket.socket) -> None:
@@ -81,8 +73,7 @@ def _run_one(settings: Settings, listener: socket.socket) -> None:
     def end(number: int, frame: FrameType | None) -> None:
         server.should_exit = True
 
-    # For a signal that comes before uvicorn listens to them, and for when it has stopped: it then
-    # raises the signal again, which is no reason to fail.
+    # For a signal before uvicorn handles signals, and for the one that it raises again at its end.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
     _announce(settings, listener)
@@ -100,7 +91,7 @@ def _announce(settings: Settings, listener: socket.socket) -> None:
 
 
 def _run_many(settings: Settings, listener: socket.socket) -> None:
-    # In memory where there is such a place: the figures are written on every request.
+    # In memory where possible: every request writes metrics.
     in_memory = Path("/dev/shm")  # noqa: S108 - only tempfile's private folders are made there
     where = in_memory if in_memory.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="mnist-serve-", dir=where) as folder:
@@ -149,7 +140,7 @@ def _build(
 
 
 def handles(listener: socket.socket, workers: int) -> list[socket.socket]:
-    """The listening socket under as many descriptors as each worker should have; itself first."""
+    """Returns the listening socket, and duplicates of it, as many as each worker should have."""
     others = [listener.dup() for _ in range(ACCEPTS // workers - 1)]
     for other in others:
         other.set_inheritable(True)
@@ -157,7 +148,7 @@ def handles(listener: socket.socket, workers: int) -> list[socket.socket]:
 
 
 def _allow_all_files() -> None:
-    """Raises the soft limit on open files, often 1,024, to the hard one: callers are files too."""
+    """Raises the soft limit on open files, often 1,024, to the hard one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         with suppress(ValueError, OSError):  # macOS names a limit that it does not grant

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from math import inf
 from time import perf_counter
 from typing import TypeVar
@@ -14,15 +14,8 @@ from service.errors import DeadlineExceeded
 Result = TypeVar("Result")
 
 
-class PicturePool:
-    """Runs functions on ``threads`` threads."""
-
-    def __init__(self, threads: int) -> None:
-        self._threads = ThreadPoolExecutor(threads, "picture")
-
-    def submit(self, work: Callable[[], Result]) -> Future[Result]:
-        """Queues ``work``; nobody has to wait for its result."""
-        return self._threads.submit(work)
+class PicturePool(ThreadPoolExecutor):
+    """Threads whose work the event loop waits for, up to a deadline."""
 
     async def run(self, work: Callable[[], Result], until: float = inf) -> Result:
         """Returns what ``work`` returns, or raises what it raises.
@@ -36,4 +29,4 @@ class PicturePool:
                 raise DeadlineExceeded("the deadline passed before the picture was decoded")
             return work()
 
-        return await asyncio.get_running_loop().run_in_executor(self._threads, in_time)
+        return await asyncio.get_running_loop().run_in_executor(self, in_time)

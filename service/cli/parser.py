@@ -36,7 +36,7 @@ def default_models() -> Path:
 
 
 def add_models(parser: argparse._ActionsContainer, *, inherited: bool = False) -> None:
-    """Adds ``--models``. A subcommand's flag is ``inherited``: its default is the command's."""
+    """Adds ``--models``. The default of a subcommand's ``inherited`` flag is the command's."""
     default = argparse.SUPPRESS if inherited else default_models()
     text = "folder of the model repository (default: the value of MNIST_MODELS, or models)"
     parser.add_argument("--models", type=Path, default=default, metavar="DIR", help=text)

@@ -26,7 +26,8 @@ _TIMEOUT_S = 60.0
 _MOST_BYTES = 1 << 28
 """No picture within the limits is larger; devices such as /dev/zero never end."""
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
-_CONTROLS = {*range(32), *range(127, 160)}
+_ESCAPES = {code: repr(chr(code))[1:-1] for code in (*range(32), *range(127, 160))}
+"""What is printed for a file name's line ends and terminal control characters."""
 _WRONG_ADDRESS = (401, 403, 404, 405)
 """With these statuses the service rejects the address, and so every file."""
 
@@ -78,9 +79,8 @@ def _parser() -> Parser:
         "or TIFF), and the reasons to doubt the answer.",
     )
     add, where = parser.add_argument, parser.add_mutually_exclusive_group()
-    add(
-        "files", nargs="*", metavar="FILE", help="a picture, a folder of them, - for standard input"
-    )
+    text = "a picture, a folder of them, - for standard input"
+    add("files", nargs="*", metavar="FILE", help=text)
     text = "read a whole number in each picture; a comma separates its lines"
     add("--numbers", action="store_true", help=text)
     add("--json", action="store_true", help="print one JSON object a picture or failure")
@@ -184,21 +184,17 @@ def _detail(error: urllib.error.HTTPError) -> str:
 
 def _line(file: str, answer: Answer) -> str:
     if "text" in answer:
-        return f"{answer['text'].replace(chr(10), ',') or '-'} {_escaped(file)}"
-    line = f"{answer['digit']} {answer['confidence']:.4f} {_escaped(file)}"
+        return f"{answer['text'].replace(chr(10), ',') or '-'} {file.translate(_ESCAPES)}"
+    line = f"{answer['digit']} {answer['confidence']:.4f} {file.translate(_ESCAPES)}"
     return f"{line}  in doubt: {', '.join(answer['doubts'])}" if answer["doubts"] else line
-
-
-def _escaped(name: str) -> str:
-    """Returns a file name with its line ends and terminal control characters escaped."""
-    return "".join(repr(sign)[1:-1] if ord(sign) in _CONTROLS else sign for sign in name)
 
 
 def _fail(why: str, options: argparse.Namespace, file: str | None = None) -> int:
     """Prints the line of a failure, of one file or of the command; returns its exit status."""
-    place = "" if file is None else f"{'standard input' if file == '-' else _escaped(file)}: "
     found = {"error": why} if file is None else {"file": file, "error": why}
-    print(json.dumps(found) if options.json else f"predict: {place}{why}", file=sys.stderr)
+    shown = "standard input" if file == "-" else (file or "").translate(_ESCAPES)
+    line = f"predict: {why}" if file is None else f"predict: {shown}: {why}"
+    print(json.dumps(found) if options.json else line, file=sys.stderr)
     return 1
 
 

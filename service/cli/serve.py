@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import ValidationError
-from pydantic.fields import FieldInfo
 
 from service.cli.parser import Parser, add_version, parse
 from service.settings import PREFIX, Settings, explain, read_settings
@@ -19,8 +18,7 @@ def parse_settings(
 ) -> Settings:
     """Returns the settings of a command line and an environment; flags win.
 
-    A wrong flag ends the program with one line and status 2. Raises
-    :class:`~service.settings.SettingsError` for a wrong variable.
+    A wrong flag exits with status 2. Raises :class:`~service.settings.SettingsError`.
     """
     parser = _parser()
     options = vars(parse(parser, arguments))
@@ -42,24 +40,18 @@ def _parser() -> Parser:
     )
     add_version(parser)
     for name, field in Settings.model_fields.items():
-        _add_flag(parser, name, field)
+        # pydantic converts and checks the value.
+        options: dict[str, Any] = {"metavar": name.rsplit("_", maxsplit=1)[-1].upper()}
+        if field.annotation is bool:
+            options = {"action": argparse.BooleanOptionalAction}
+        elif get_origin(field.annotation) is Literal:
+            choices = get_args(field.annotation)
+            options = {"choices": choices, "metavar": "|".join(choices)}
+        elif field.annotation is Path:
+            options = {"metavar": "DIR"}
+        text = f"{field.description} (default: {_shown(field.default)})"
+        parser.add_argument(_flag(name), default=None, help=text, **options)
     return parser
-
-
-def _add_flag(parser: Parser, name: str, field: FieldInfo) -> None:
-    """Adds the flag of a setting; pydantic converts and checks its value."""
-    text = f"{field.description} (default: {_shown(field.default)})"
-    options: dict[str, Any] = {"default": None, "help": text}
-    if field.annotation is bool:
-        options["action"] = argparse.BooleanOptionalAction
-    elif get_origin(field.annotation) is Literal:
-        choices = get_args(field.annotation)
-        options.update(choices=choices, metavar="|".join(choices))
-    elif field.annotation is Path:
-        options["metavar"] = "DIR"
-    else:
-        options["metavar"] = name.rsplit("_", maxsplit=1)[-1].upper()
-    parser.add_argument(_flag(name), **options)
 
 
 def _flag(name: str) -> str:

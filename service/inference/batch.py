@@ -12,7 +12,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -107,37 +107,27 @@ class _Waiting:
     answer: asyncio.Future[Result]
 
 
+@dataclass(eq=False, slots=True)
 class Batcher:
     """Executes one version for all requests of one worker's event loop.
 
     Requests of up to ``inline_rows`` images run on the loop's thread, others on the ``runners``.
     """
 
-    def __init__(
-        self,
-        runtime: Runtime,
-        queue: Queue,
-        metrics: Metrics,
-        runners: ThreadPoolExecutor,
-        *,
-        batch_rows: int,
-        inline_rows: int,
-        threads: int,
-    ) -> None:
-        self._runtime = runtime
-        self._queue = queue
-        self._metrics = metrics
-        self._runners = runners
-        self._batch_rows = batch_rows
-        self._inline_rows = min(inline_rows, batch_rows)
-        self._threads = threads
-        self._waiting: deque[_Waiting] = deque()
-        self._flush_due = False
-        self.statistics = Statistics()
+    runtime: Runtime
+    queue: Queue
+    metrics: Metrics
+    runners: ThreadPoolExecutor
+    batch_rows: int
+    inline_rows: int
+    threads: int
+    statistics: Statistics = field(default_factory=Statistics)
+    _waiting: deque[_Waiting] = field(default_factory=deque)
+    _flush_due: bool = False
 
     def has_room(self, rows: int) -> bool:
         """Whether the queue would admit a request of ``rows`` images now."""
-        return self._queue.has_room(rows)
+        return self.queue.has_room(rows)
 
     async def infer(self, images: Images, deadline: float, *, alone: bool = False) -> Result:
         """Classifies ``images`` (n, 28, 28), n >= 1; ``deadline`` is on ``perf_counter``'s clock.
@@ -146,14 +136,14 @@ class Batcher:
         :class:`DeadlineExceeded` if the last execution has not begun by the deadline.
         """
         rows = len(images)
-        if alone and rows <= self._inline_rows and not self._waiting:
+        if alone and rows <= self.inline_rows and not self._waiting:
             return self._alone(images, deadline)
-        self._queue.admit(rows)
-        if rows > self._inline_rows:
+        self.queue.admit(rows)
+        if rows > self.inline_rows:
             try:
                 return await self._infer_large(images, deadline)
             finally:
-                self._queue.leave(rows)
+                self.queue.leave(rows)
         loop = asyncio.get_running_loop()
         waiting = _Waiting(images, deadline, perf_counter(), loop.create_future())
         self._waiting.append(waiting)
@@ -172,21 +162,21 @@ class Batcher:
         except Exception:
             self.statistics.failed(0.0)
             raise
-        self._metrics.waited(0.0)
+        self.metrics.waited(0.0)
         return Result(batch, slice(0, len(images)), 0.0, perf_counter() - start)
 
     def _execute(self, images: Images, start: float) -> BatchResult:
         """Executes one small batch, and counts the execution."""
         small.last = start
-        probabilities = self._runtime.run(images)
+        probabilities = self.runtime.run(images)
         self._count(len(images), perf_counter() - start)
         return BatchResult(images, probabilities)
 
     def _count(self, rows: int, seconds: float) -> None:
         """Counts one execution, from which the queue also learns how fast it empties."""
-        queue = self._queue
+        queue = self.queue
         queue.rate += 0.1 * (rows / max(seconds, 1e-6) - queue.rate)
-        self._metrics.ran(rows, seconds)
+        self.metrics.ran(rows, seconds)
         self.statistics.ran(rows, seconds)
 
     def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -213,19 +203,19 @@ class Batcher:
         for waiting in requests:
             last = first + len(waiting.images)
             queue_s = start - waiting.since
-            self._metrics.waited(queue_s)
+            self.metrics.waited(queue_s)
             waiting.answer.set_result(Result(batch, slice(first, last), queue_s, seconds))
             first = last
 
     def _next_requests(self) -> list[_Waiting]:
         """The oldest requests that fit into one batch, without those that left or timed out."""
         requests: list[_Waiting] = []
-        room, now = self._inline_rows, perf_counter()
+        room, now = self.inline_rows, perf_counter()
         while self._waiting and (rows := len(self._waiting[0].images)) <= room:
             waiting = self._waiting.popleft()
-            self._queue.leave(rows)
+            self.queue.leave(rows)
             if waiting.answer.done():
-                self._metrics.rejected("left")
+                self.metrics.rejected("left")
             elif now > waiting.deadline:
                 waiting.answer.set_exception(self._late(waiting.since))
             else:
@@ -237,12 +227,12 @@ class Batcher:
         """Divides a large request among the runner threads."""
         loop = asyncio.get_running_loop()
         out = np.empty((len(images), 10), np.float32)
-        share = -(-len(images) // self._threads)
-        share = -(-share // self._batch_rows) * self._batch_rows
-        short_rows = max(1, self._inline_rows // SHORT)
-        job = LargeJob(self._runtime, images, out, self._batch_rows, short_rows, deadline)
+        share = -(-len(images) // self.threads)
+        share = -(-share // self.batch_rows) * self.batch_rows
+        short_rows = max(1, self.inline_rows // SHORT)
+        job = LargeJob(self.runtime, images, out, self.batch_rows, short_rows, deadline)
         shares = [
-            loop.run_in_executor(self._runners, job.run, first, min(first + share, len(images)))
+            loop.run_in_executor(self.runners, job.run, first, min(first + share, len(images)))
             for first in range(0, len(images), share)
         ]
         try:
@@ -251,7 +241,7 @@ class Batcher:
         except TimeoutError:
             job.late = True
         except asyncio.CancelledError:
-            self._metrics.rejected("left")
+            self.metrics.rejected("left")
             raise
         finally:
             job.abandoned = True
@@ -260,7 +250,7 @@ class Batcher:
         if job.late:
             raise self._late(job.since)
         queue_s = job.started - job.since
-        self._metrics.waited(queue_s)
+        self.metrics.waited(queue_s)
         whole = slice(0, len(images))
         return Result(BatchResult(images, out), whole, queue_s, perf_counter() - job.started)
 

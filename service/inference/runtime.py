@@ -7,7 +7,7 @@ import threading
 import warnings
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -59,10 +59,6 @@ class ProviderReport:
     nodes: dict[str, int]
     """Graph nodes by execution provider, as ONNX Runtime placed them."""
     onnxruntime: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the report as plain JSON values."""
-        return asdict(self)
 
 
 class Runtime:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
@@ -34,24 +35,18 @@ class ChampionLate(ChampionFault):
     """The named champion does not serve yet."""
 
 
+@dataclass(slots=True)
 class ChampionWatcher:
     """Calls ``serve`` with the version that the champion file names, whenever that changes."""
 
-    def __init__(
-        self,
-        repository: Repository,
-        cache: VersionCache,
-        loads: Loads,
-        serve: Callable[[Loaded], None],
-    ) -> None:
-        self._repository = repository
-        self._cache = cache
-        self._loads = loads
-        self._serve = serve
-        self._threads = DaemonThreads("watcher", 1)
-        self._looking = asyncio.Lock()
-        self._loading: tuple[str, asyncio.Task[Loaded | Failure], float] | None = None
-        """The named version that is being loaded, its load, and when that began."""
+    repository: Repository
+    cache: VersionCache
+    loads: Loads
+    serve: Callable[[Loaded], None]
+    _threads: DaemonThreads = field(default_factory=lambda: DaemonThreads("watcher", 1))
+    _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _loading: tuple[str, asyncio.Task[Loaded | Failure], float] | None = None
+    """The named version that is being loaded, its load, and when that began."""
 
     async def follow(self, report: Callable[[str | None], None]) -> None:
         """Looks at the file for ever; reports the fault of each look, or None."""
@@ -74,25 +69,25 @@ class ChampionWatcher:
         changed, or after a pause. Raises :class:`ChampionFault`.
         """
         async with self._looking:  # so that an earlier look cannot overrule a later one
-            named = str(await self._read(self._repository.champion))
-            champion = self._cache.champion
+            named = str(await self._read(self.repository.champion))
+            champion = self.cache.champion
             if champion is None or named != champion.version:
-                loaded = self._cache.find(named) or await self._load(named, again=again)
+                loaded = self.cache.find(named) or await self._load(named, again=again)
                 if loaded is None:
                     return False
-                self._serve(loaded)
+                self.serve(loaded)
             self._loading = None
             return True
 
     async def _load(self, named: str, *, again: bool) -> Loaded | None:
         """Returns the version, or None if it is not loaded by the time of the next look."""
         if self._loading is None or self._loading[0] != named:
-            failure = self._cache.failures.get(named)
+            failure = self.cache.failures.get(named)
             if failure and not again:
-                stamp = await self._read(self._repository.stamp, int(named))
+                stamp = await self._read(self.repository.stamp, int(named))
                 if failure.holds(stamp):
                     raise ChampionFault(failure.reason)
-            self._loading = named, self._loads.of(named), monotonic()
+            self._loading = named, self.loads.of(named), monotonic()
         _, load, since = self._loading
         await asyncio.wait({load}, timeout=FOLLOW_SECONDS)
         if load.done():
@@ -102,7 +97,7 @@ class ChampionWatcher:
             return result
         if monotonic() - since > LOAD_SECONDS:
             reason = f"version {named}: it could not be loaded within {LOAD_SECONDS:g} s"
-            self._cache.failures[named] = Failure(reason)
+            self.cache.failures[named] = Failure(reason)
             raise ChampionLate(reason)
         return None
 
@@ -119,5 +114,5 @@ class ChampionWatcher:
             raise ChampionFault(str(error)) from error
         finally:
             reading.cancel()
-        folder = self._repository.folder
+        folder = self.repository.folder
         raise ChampionLate(f"{folder} cannot be read: no answer in {STALL_SECONDS:g} s")

@@ -81,15 +81,8 @@ class Loader:
         except Exception as error:  # noqa: BLE001 - a hostile file may raise anything
             kind = "" if isinstance(error, RuntimeLoadError) else f"{type(error).__name__} "
             return Failure(f"version {version}: {kind}{error}"[:300].strip(), stamp)
-        batcher = Batcher(
-            runtime,
-            self.queue,
-            self._metrics,
-            self._runners,
-            batch_rows=batch_rows,
-            inline_rows=inline_rows,
-            threads=self.threads,
-        )
+        sizes = (batch_rows, inline_rows, self.threads)
+        batcher = Batcher(runtime, self.queue, self._metrics, self._runners, *sizes)
         least = least_confidence(card)
         return Loaded(version, card, runtime, batcher, least, partial(batch_doubts, least))
 
@@ -98,21 +91,17 @@ class Loader:
         self._runners.shutdown(wait=False, cancel_futures=True)
 
 
+@dataclass(frozen=True, slots=True)
 class Loads:
-    """The loads in progress, at most ``most`` at a time; all who want a version share one load.
+    """The loads in progress; all who want a version share one load.
 
     It calls ``enter`` with the result of each, before those who wait for it continue.
     """
 
-    def __init__(
-        self,
-        load: Callable[[str], Loaded | Failure],
-        most: int,
-        enter: Callable[[str, Loaded | Failure], None],
-    ) -> None:
-        self._load, self._enter = load, enter
-        self._threads = DaemonThreads("loader", most)
-        self._tasks: dict[str, asyncio.Task[Loaded | Failure]] = {}
+    load: Callable[[str], Loaded | Failure]
+    enter: Callable[[str, Loaded | Failure], None]
+    threads: DaemonThreads
+    _tasks: dict[str, asyncio.Task[Loaded | Failure]] = field(default_factory=dict)
 
     def of(self, version: str) -> asyncio.Task[Loaded | Failure]:
         """Returns the version's load; shield it, since other callers may wait for it too."""
@@ -122,10 +111,10 @@ class Loads:
 
     async def _run(self, version: str) -> Loaded | Failure:
         try:
-            result = await self._threads.run(self._load, version)
+            result = await self.threads.run(self.load, version)
         finally:
             del self._tasks[version]
-        self._enter(version, result)
+        self.enter(version, result)
         return result
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import asdict
 from time import perf_counter
 from typing import Any
 
@@ -43,9 +44,11 @@ class Versions:
         self._loader = Loader(settings, metrics, self._repository)
         self.queue = self._loader.queue
         """The images that wait in this worker, for whichever version."""
-        self._by_number = Loads(self._loader.load, _LOADS_BY_NUMBER, self._cache.enter)
-        # These have their own threads, so that no version by number delays the champion.
-        of_champion = Loads(self._loader.load, _LOADS_OF_CHAMPION, self._cache.enter)
+        # Each has its own threads, so that no version by number delays the champion.
+        self._by_number, of_champion = (
+            Loads(self._loader.load, self._cache.enter, DaemonThreads("loader", most))
+            for most in (_LOADS_BY_NUMBER, _LOADS_OF_CHAMPION)
+        )
         self._watcher = ChampionWatcher(self._repository, self._cache, of_champion, self._serve)
         self._following: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
@@ -137,7 +140,7 @@ class Versions:
             "champion": champion.version,
             "champion_fault": self._champion_fault,
             "versions": [self._cache.state(name) for name in sorted(names, key=int)],
-            "provider": {**champion.runtime.report.as_dict(), "threads": self._loader.threads},
+            "provider": {**asdict(champion.runtime.report), "threads": self._loader.threads},
         }
 
     async def state(self, text: str) -> dict[str, str | None]:

@@ -71,7 +71,7 @@ def test_the_report_is_read_back_from_the_session() -> None:
     assert (report.requested, report.active, report.fallback) == ("cpu", "cpu", None)
     assert report.nodes.keys() == {"CPUExecutionProvider"}
     assert sum(report.nodes.values()) >= 1
-    assert report.as_dict()["onnxruntime"] == onnxruntime.__version__
+    assert report.onnxruntime == onnxruntime.__version__
 
 
 @pytest.mark.skipif(HAS_CUDA, reason="this onnxruntime has CUDA")
