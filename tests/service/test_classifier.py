@@ -22,10 +22,9 @@ def classifier(models: Path) -> Classifier:
 
 def asked(served: Server, body: bytes, media_type: str, query: str = "") -> list[Prediction]:
     answer = served.post(f"/predict{query}", body, media_type).json()
+    lists = ("probabilities", "doubts")
     return [
-        Prediction(
-            **one | {"probabilities": tuple(one["probabilities"]), "doubts": tuple(one["doubts"])}
-        )
+        Prediction(**one | {name: tuple(one[name]) for name in lists})
         for one in answer["predictions"]
     ]
 

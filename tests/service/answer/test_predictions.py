@@ -20,24 +20,14 @@ def test_an_answer_holds_model_version_and_the_predictions_in_order() -> None:
     probabilities[0, 7], probabilities[0, 1] = 0.75, 0.25
     probabilities[1, 0] = 1.0
     body = predictions("12", members(run_of(probabilities)), [[], ["blank"]])
+    seven = {"digit": 7, "confidence": 0.75, "probabilities": [0, 0.25, *[0] * 5, 0.75, 0, 0]}
+    zero = {"digit": 0, "confidence": 1.0, "probabilities": [1, *[0] * 9]}
     assert json.loads(body) == {
         "model": "mnist",
         "version": "12",
         "predictions": [
-            {
-                "digit": 7,
-                "confidence": 0.75,
-                "probabilities": [0, 0.25, 0, 0, 0, 0, 0, 0.75, 0, 0],
-                "doubtful": False,
-                "doubts": [],
-            },
-            {
-                "digit": 0,
-                "confidence": 1.0,
-                "probabilities": [1, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-                "doubtful": True,
-                "doubts": ["blank"],
-            },
+            {**seven, "doubtful": False, "doubts": []},
+            {**zero, "doubtful": True, "doubts": ["blank"]},
         ],
     }
 

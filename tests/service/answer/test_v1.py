@@ -27,6 +27,5 @@ def test_classify_pairs_each_label_with_its_score() -> None:
 
 
 def test_a_slice_of_a_batch_is_answered_like_a_copy_of_it() -> None:
-    assert predict(PROBABILITIES[1:2], row_form=True) == predict(
-        PROBABILITIES[1:2].copy(), row_form=True
-    )
+    part = PROBABILITIES[1:2]
+    assert predict(part, row_form=True) == predict(part.copy(), row_form=True)

@@ -22,36 +22,19 @@ def _v2(root: Path, content: str) -> Path:
 @pytest.mark.parametrize(
     ("content", "cores"),
     [
-        ("max 100000\n", None),
         ("200000 100000\n", 2.0),
         ("50000 100000\n", 0.5),
         ("150000 100000\n", 1.5),
-        ("", None),
-        ("nonsense\n", None),
-        ("100000 0\n", None),
+        *((no_quota, None) for no_quota in ("max 100000\n", "-1 1\n", "", "x\n", "x 1", "1 0\n")),
     ],
 )
-def test_a_version_2_quota_is_quota_by_period(
-    tmp_path: Path, content: str, cores: float | None
-) -> None:
-    assert cpu_quota(_v2(tmp_path, content)) == cores
-
-
-@pytest.mark.parametrize(
-    ("quota", "period", "cores"),
-    [("-1", "100000", None), ("250000", "100000", 2.5), ("100000", "0", None), ("x", "1", None)],
-)
-def test_a_version_1_quota_is_quota_by_period(
-    tmp_path: Path, quota: str, period: str, cores: float | None
-) -> None:
-    (tmp_path / "cpu").mkdir()
-    for name, value in (("quota", quota), ("period", period)):
-        (tmp_path / f"cpu/cpu.cfs_{name}_us").write_text(f"{value}\n")
-    assert cpu_quota(tmp_path) == cores
-
-
-def test_without_cgroups_there_is_no_quota(tmp_path: Path) -> None:
+def test_a_quota_is_quota_by_period(tmp_path: Path, content: str, cores: float | None) -> None:
     assert cpu_quota(tmp_path / "nowhere") is None
+    (tmp_path / "cpu").mkdir()
+    for name, value in zip(("quota", "period"), content.split(), strict=False):
+        (tmp_path / f"cpu/cpu.cfs_{name}_us").write_text(f"{value}\n")
+    assert cpu_quota(tmp_path) == cores, "version 1"
+    assert cpu_quota(_v2(tmp_path, content)) == cores, "version 2"
 
 
 def test_the_lesser_of_affinity_and_quota_counts_but_never_less_than_one(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -19,39 +19,23 @@ from tests.tiny import brittle_model_bytes, endless_model_bytes, tiny_model_byte
 HAS_CUDA = CUDA in onnxruntime.get_available_providers()
 
 
-def _with_ends(
-    image: tuple[str, int, list[str | int] | None],
-    probabilities: tuple[str, int, list[str | int] | None],
-    surplus: bool = False,
-) -> bytes:
-    """A model that gives zeros of the output's shape, with the ends described."""
-    shape = [size if isinstance(size, int) else 1 for size in probabilities[2] or [1]]
-    zeros = helper.make_node(
-        "ConstantOfShape",
-        ["shape"],
-        [probabilities[0]],
-        value=helper.make_tensor("v", probabilities[1], [1], [0]),
-    )
-    outputs = [helper.make_tensor_value_info(*probabilities)]
-    nodes = [zeros]
-    if surplus:
-        nodes.append(helper.make_node("Identity", [probabilities[0]], ["more"]))
-        outputs.append(helper.make_tensor_value_info("more", *probabilities[1:]))
-    graph = helper.make_graph(
-        nodes,
-        "ends",
-        [helper.make_tensor_value_info(*image)],
-        outputs,
-        [helper.make_tensor("shape", TensorProto.INT64, [len(shape)], shape)],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
-    content: bytes = model.SerializeToString()
-    return content
-
-
 UINT8, FLOAT = TensorProto.UINT8, TensorProto.FLOAT
-IMAGE: tuple[str, int, list[str | int] | None] = ("image", UINT8, ["batch", 28, 28])
-PROBABILITIES: tuple[str, int, list[str | int] | None] = ("probabilities", FLOAT, ["batch", 10])
+End = tuple[str, int, list[str | int]]
+IMAGE: End = ("image", UINT8, ["batch", 28, 28])
+PROBABILITIES: End = ("probabilities", FLOAT, ["batch", 10])
+
+
+def _with_ends(inputs: list[End], outputs: list[End]) -> bytes:
+    """A model with these ends, which returns zeros."""
+    nodes = []
+    for name, kind, shape in outputs:
+        sizes = [1, *(size for size in shape if isinstance(size, int))]
+        zeros = helper.make_tensor("v", kind, sizes, np.zeros(sizes).ravel())
+        nodes.append(helper.make_node("Constant", [], [name], value=zeros))
+    made = [[helper.make_tensor_value_info(*end) for end in ends] for ends in (inputs, outputs)]
+    graph = helper.make_graph(nodes, "ends", made[0], made[1])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    return bytes(model.SerializeToString())
 
 
 def test_a_file_and_its_bytes_load_to_the_same_answers(tmp_path: Path) -> None:
@@ -75,15 +59,11 @@ def test_the_report_is_read_back_from_the_session() -> None:
 
 
 @pytest.mark.skipif(HAS_CUDA, reason="this onnxruntime has CUDA")
-def test_without_cuda_auto_falls_back_and_says_why() -> None:
+def test_without_cuda_auto_falls_back_and_says_why_and_asking_for_it_fails() -> None:
     report = Runtime.load(tiny_model_bytes(), provider="auto").report
     assert (report.requested, report.active) == ("auto", "cpu")
     assert report.fallback is not None
     assert "CUDA" in report.fallback
-
-
-@pytest.mark.skipif(HAS_CUDA, reason="this onnxruntime has CUDA")
-def test_without_cuda_asking_for_it_fails_in_one_line() -> None:
     with pytest.raises(RuntimeLoadError, match="provider cuda does not work here: ") as caught:
         Runtime.load(tiny_model_bytes(), provider="cuda")
     assert "\n" not in str(caught.value)
@@ -100,68 +80,63 @@ def test_the_story_in_the_file_is_read() -> None:
     "content", [b"", b"not a model", tiny_model_bytes()[:-5], tiny_model_bytes()[:40], bytes(1000)]
 )
 def test_what_is_no_model_is_refused_in_one_line(content: bytes) -> None:
-    with pytest.raises(RuntimeLoadError) as caught:
+    with pytest.raises(RuntimeLoadError, match=r"\A.+\Z"):
         Runtime.load(content)
-    assert str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_file_that_is_not_there_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(RuntimeLoadError, match=r"nowhere\.onnx"):
-        Runtime.load(tmp_path / "nowhere.onnx")
+        Runtime.load(Path("nowhere.onnx"))
 
 
 @pytest.mark.parametrize(
-    ("model", "reason"),
+    ("inputs", "outputs", "reason"),
     [
-        (_with_ends(("x", UINT8, ["batch", 28, 28]), PROBABILITIES), "input is x tensor"),
-        (_with_ends(("image", FLOAT, ["batch", 28, 28]), PROBABILITIES), r"tensor\(float\)"),
-        (_with_ends(("image", UINT8, [1, 28, 28]), PROBABILITIES), r"\[1, 28, 28\]"),
-        (_with_ends(("image", UINT8, ["batch", 784]), PROBABILITIES), "784"),
-        (_with_ends(("image", UINT8, ["batch", "h", "w"]), PROBABILITIES), "'h', 'w'"),
-        (_with_ends(("image", UINT8, []), PROBABILITIES), "input is image"),
-        (_with_ends(IMAGE, ("scores", FLOAT, ["batch", 10])), "output is scores"),
-        (_with_ends(IMAGE, ("probabilities", FLOAT, ["batch", 11])), "11"),
-        (_with_ends(IMAGE, ("probabilities", TensorProto.DOUBLE, ["batch", 10])), "double"),
-        (_with_ends(IMAGE, PROBABILITIES, surplus=True), "more tensor"),
+        ([("x", UINT8, ["batch", 28, 28])], [PROBABILITIES], "input is x tensor"),
+        ([("image", FLOAT, ["batch", 28, 28])], [PROBABILITIES], r"tensor\(float\)"),
+        ([("image", UINT8, [1, 28, 28])], [PROBABILITIES], r"\[1, 28, 28\]"),
+        ([("image", UINT8, ["batch", 784])], [PROBABILITIES], "784"),
+        ([("image", UINT8, ["batch", "h", "w"])], [PROBABILITIES], "'h', 'w'"),
+        ([("image", UINT8, [])], [PROBABILITIES], "input is image"),
+        ([], [PROBABILITIES], "input is nothing"),
+        ([IMAGE], [("scores", FLOAT, ["batch", 10])], "output is scores"),
+        ([IMAGE], [("probabilities", FLOAT, ["batch", 11])], "11"),
+        ([IMAGE], [("probabilities", TensorProto.DOUBLE, ["batch", 10])], "double"),
+        ([IMAGE], [PROBABILITIES, ("more", FLOAT, ["batch", 10])], "more tensor"),
     ],
 )
-def test_other_ends_than_the_contracts_are_refused(model: bytes, reason: str) -> None:
-    with pytest.raises(RuntimeLoadError, match=reason) as caught:
-        Runtime.load(model)
-    assert "wanted" in str(caught.value)
+def test_other_ends_than_the_contracts_are_refused(
+    inputs: list[End], outputs: list[End], reason: str
+) -> None:
+    with pytest.raises(RuntimeLoadError, match=rf"{reason}.*; wanted"):
+        Runtime.load(_with_ends(inputs, outputs))
 
 
-def test_a_model_without_input_is_refused() -> None:
-    model = onnx.load_from_string(_with_ends(IMAGE, PROBABILITIES))
-    del model.graph.input[:]
-    with pytest.raises(RuntimeLoadError, match="input is nothing"):
-        Runtime.load(model.SerializeToString())
-
-
-def test_warming_refuses_what_gives_no_probabilities() -> None:
+def _without_softmax() -> bytes:
     model = onnx.load_from_string(tiny_model_bytes())
     model.graph.node[-1].CopyFrom(helper.make_node("Identity", ["logits"], ["probabilities"]))
-    runtime = Runtime.load(model.SerializeToString())
-    with pytest.raises(RuntimeLoadError, match="a run of 1 images gave no 1 x 10 probabilities"):
-        runtime.warm((1,))
-
-
-def test_warming_tells_a_failing_run_in_one_line() -> None:
-    runtime = Runtime.load(_always_failing())
-    with pytest.raises(RuntimeLoadError, match="a run of 2 images failed: ") as caught:
-        runtime.warm((2,))
-    assert "\n" not in str(caught.value)
+    return bytes(model.SerializeToString())
 
 
 def _always_failing() -> bytes:
     """The brittle model without the zeros that an image without ink would pick."""
     model = onnx.load_from_string(brittle_model_bytes())
     (zeros,) = (item for item in model.graph.initializer if item.name == "zeros")
-    model.graph.initializer.remove(zeros)
-    model.graph.initializer.append(helper.make_tensor("zeros", FLOAT, [0], []))
-    content: bytes = model.SerializeToString()
-    return content
+    zeros.CopyFrom(helper.make_tensor("zeros", FLOAT, [0], []))
+    return bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("model", "why"),
+    [
+        (_without_softmax(), "gave no 2 x 10 probabilities$"),
+        (_always_failing(), "failed: .+$"),
+        (endless_model_bytes(), r"took longer than 0\.2 s$"),
+    ],
+)
+def test_warming_refuses_what_fails_does_not_end_or_gives_no_probabilities(
+    monkeypatch: pytest.MonkeyPatch, model: bytes, why: str
+) -> None:
+    monkeypatch.setattr("service.inference.runtime.WARM_SECONDS", 0.2)
+    with pytest.raises(RuntimeLoadError, match=f"^a run of 2 images {why}"):
+        Runtime.load(model, provider="cpu").warm((2,))
 
 
 def test_runs_from_many_threads_give_what_runs_alone_give() -> None:
@@ -169,17 +144,11 @@ def test_runs_from_many_threads_give_what_runs_alone_give() -> None:
     random = np.random.default_rng(2)
     sent = [random.integers(0, 256, (n + 1, 28, 28), np.uint8) for n in range(8)]
     expected = [runtime.run(images).tobytes() for images in sent]
-    found: list[set[bytes]] = [set() for _ in sent]
-
-    def work(number: int) -> None:
-        found[number] = {runtime.run(sent[number]).tobytes() for _ in range(100)}
-
-    threads = [threading.Thread(target=work, args=(n,)) for n in range(len(sent))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert found == [{bits} for bits in expected]
+    with ThreadPoolExecutor(len(sent)) as threads:
+        found = threads.map(
+            lambda n: {runtime.run(sent[n]).tobytes() for _ in range(100)}, range(8)
+        )
+    assert list(found) == [{bits} for bits in expected]
 
 
 def test_loading_and_running_starts_no_thread_and_writes_nothing(tmp_path: Path) -> None:
@@ -198,13 +167,6 @@ def test_loading_and_running_starts_no_thread_and_writes_nothing(tmp_path: Path)
         [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True
     )
     assert (done.stdout, done.stderr) == ("0\n", "")
-
-
-def test_a_run_that_does_not_end_is_ended_and_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.inference.runtime.WARM_SECONDS", 0.2)
-    runtime = Runtime.load(endless_model_bytes(), provider="cpu")
-    with pytest.raises(RuntimeLoadError, match=r"a run of 1 images took longer than 0\.2 s"):
-        runtime.warm((1,))
 
 
 @pytest.mark.parametrize("location", ["weights", "../weights", "/etc/passwd"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import subprocess
 import sys
@@ -54,23 +55,21 @@ def test_a_console_line_is_for_a_person(written: Written) -> None:
     assert configure_logs("console", "info") is False
     LOGGER.warning("running on the CPU", extra={"version": "3"})
     (line,) = written()
-    clock, level, rest = line.split(maxsplit=2)
-    assert re.fullmatch(r"\d\d:\d\d:\d\d", clock)
-    assert (level, rest) == ("warning", "running on the CPU version=3")
+    assert re.fullmatch(r"\d\d:\d\d:\d\d warning running on the CPU version=3", line)
 
 
-@pytest.mark.parametrize(("log_format", "lines"), [("json", 1), ("console", 4)])
-def test_an_exception_brings_its_traceback(written: Written, log_format: str, lines: int) -> None:
-    configure_logs("json" if log_format == "json" else "console", "info")
-    try:
-        int("inside")
-    except ValueError:
-        LOGGER.exception("a request failed", extra={"request_id": "abc"})
-    told = written()
-    assert len(told) >= lines
-    assert "ValueError: invalid literal" in "\n".join(told)
-    if log_format == "json":
-        assert json.loads(told[0])["request_id"] == "abc"
+def test_an_exception_brings_its_traceback(written: Written) -> None:
+    for log_format in ("json", "console"):
+        configure_logs(log_format, "info")
+        try:
+            int("inside")
+        except ValueError:
+            LOGGER.exception("a request failed", extra={"request_id": "abc"})
+    as_json, *console = written()
+    line = json.loads(as_json)
+    assert line["request_id"] == "abc"
+    assert line["traceback"].splitlines()[-1] == console[-1]
+    assert console[-1].startswith("ValueError: invalid literal")
 
 
 def test_lines_below_the_level_are_not_written_and_uvicorn_speaks_from_warnings_on(
@@ -93,15 +92,8 @@ def test_requests_are_written_together_one_line_each(written: Written) -> None:
     log.flush()
     first, second = map(json.loads, written())
     assert datetime.fromisoformat(first.pop("time")).utcoffset() == timedelta(0)
-    assert first == {
-        "level": "info",
-        "message": "request",
-        "request_id": "id-1",
-        "method": "POST",
-        "path": "/predict",
-        "status": 200,
-        **MILLISECONDS,
-    }
+    request = {"request_id": "id-1", "method": "POST", "path": "/predict", "status": 200}
+    assert first == {"level": "info", "message": "request", **request, **MILLISECONDS}
     assert second["path"] == '/"\n\x00é'
     assert log.write("id-3", "GET", "/", 200, MILLISECONDS) is True
 
@@ -120,21 +112,12 @@ def test_a_reader_that_went_away_does_no_harm() -> None:
         "from service.observe.logs import AccessLog\n"
         "log = AccessLog(as_json=True)\n"
         "log.write('id-1', 'GET', '/', 200, {})\n"
-        "input()\n"
         "log.flush()\n"
         "print('goes on')"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", program],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stderr is not None
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stderr.close()
-        process.stdin.write("\n")
-        process.stdin.flush()
-        assert process.stdout.read() == "goes on\n"
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=writer, check=False)
+    os.close(writer)
+    assert done.stdout == b"goes on\n"

@@ -15,6 +15,7 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.observe.metrics import LOADS, OTHER, SECONDS, Metrics
+from tests.service.figures import figure
 
 ENDPOINTS = ["/predict", "/evaluate", "/health/live"]
 
@@ -41,15 +42,6 @@ def families(metrics: Metrics) -> dict[str, Metric]:
     return {family.name: family for family in text_string_to_metric_families(text)}
 
 
-def sample(metrics: Metrics, name: str, **labels: str) -> float:
-    return sum(
-        item.value
-        for family in families(metrics).values()
-        for item in family.samples
-        if item.name == name and item.labels == labels
-    )
-
-
 @pytest.fixture
 def metrics() -> Metrics:
     made = Metrics()
@@ -71,29 +63,26 @@ def test_every_figure_of_the_contract_is_there(metrics: Metrics) -> None:
     metrics.serving("3", "cnn", "cpu", fallback=False)
     metrics.request("/predict", 200, 0.001)
     found = {name: family.type for name, family in families(metrics).items()}
-    counters = ("requests", "rejected", "predictions", "doubts", "model_loads")
-    histograms = ("request_seconds", "queue_seconds", "inference_seconds", "batch_size")
-    gauges = ("queue_rows", "model_info", "champion_fault", "provider_fallback", "workers")
-    assert found == {
-        **{f"mnist_{name}": "counter" for name in counters},
-        **{f"mnist_{name}": "histogram" for name in histograms},
-        **{f"mnist_{name}": "gauge" for name in gauges},
+    kinds = {
+        "counter": ("requests", "rejected", "predictions", "doubts", "model_loads"),
+        "histogram": ("request_seconds", "queue_seconds", "inference_seconds", "batch_size"),
+        "gauge": ("queue_rows", "model_info", "champion_fault", "provider_fallback", "workers"),
     }
+    assert found == {f"mnist_{name}": kind for kind, names in kinds.items() for name in names}
 
 
 def test_requests_are_counted_by_route_and_status(metrics: Metrics) -> None:
-    for status in (200, 200, 422, 418):
-        metrics.request("/predict", status, 0.001)
+    for code in (200, 200, 422, 418):
+        metrics.request("/predict", code, 0.001)
     metrics.request("/health/live", 200, 0.001)
     for endpoint, status, count in [
-        ("/predict", 200, 2),
-        ("/predict", 422, 1),
-        ("/predict", 500, 1),  # counts every status that is not in STATUSES
-        ("/health/live", 200, 1),
-        ("/evaluate", 200, 0),
+        ("/predict", "200", 2),
+        ("/predict", "422", 1),
+        ("/predict", "500", 1),  # counts every status that is not in STATUSES
+        ("/health/live", "200", 1),
+        ("/evaluate", "200", 0),
     ]:
-        labels = {"endpoint": endpoint, "status": str(status)}
-        assert sample(metrics, "mnist_requests_total", **labels) == count
+        assert figure(metrics, "requests_total", endpoint=endpoint, status=status) == count
 
 
 def test_what_strangers_send_adds_no_label(metrics: Metrics) -> None:
@@ -105,7 +94,7 @@ def test_what_strangers_send_adds_no_label(metrics: Metrics) -> None:
         metrics.request(f"/no/such/path/{number}", 404, 0.1)
     assert first - before == len(SECONDS) + 1 + 3
     assert metrics.exposition().count(b"\n") == first
-    assert sample(metrics, "mnist_requests_total", endpoint=OTHER, status="404") == 101
+    assert figure(metrics, "requests_total", endpoint=OTHER, status="404") == 101
 
 
 def test_a_histogram_holds_its_buckets_its_count_and_its_sum(metrics: Metrics) -> None:
@@ -119,8 +108,8 @@ def test_a_histogram_holds_its_buckets_its_count_and_its_sum(metrics: Metrics) -
     assert list(buckets) == sorted([*SECONDS, math.inf])
     for bound, count in buckets.items():
         assert count == sum(value <= bound for value in values), bound
-    assert sample(metrics, "mnist_queue_seconds_count") == len(values)
-    assert sample(metrics, "mnist_queue_seconds_sum") == pytest.approx(sum(values))
+    assert figure(metrics, "queue_seconds_count") == len(values)
+    assert figure(metrics, "queue_seconds_sum") == pytest.approx(sum(values))
 
 
 def test_durations_start_at_ten_microseconds() -> None:
@@ -147,7 +136,7 @@ def test_runs_digits_doubts_rejections_and_loads_are_counted(metrics: Metrics) -
         ("rejected_total", {"reason": "deadline"}, 1),
         ("model_loads_total", {"result": "failed"}, 1),
     ]:
-        assert sample(metrics, f"mnist_{name}", **labels) == pytest.approx(value), name
+        assert figure(metrics, name, **labels) == pytest.approx(value), name
 
 
 def test_small_families_are_told_from_the_start(metrics: Metrics) -> None:
@@ -165,7 +154,7 @@ def test_what_serves_is_told_by_labels_however_the_card_words_it(metrics: Metric
         assert info.value == 1
         assert (info.labels["version"], info.labels["provider"]) == ("12", "cpu")
         assert architecture.startswith(info.labels["architecture"])
-        assert sample(metrics, "mnist_provider_fallback") == 1
+        assert figure(metrics, "provider_fallback") == 1
 
 
 def test_the_sums_are_right_over_workers_living_and_dead(tmp_path: Path) -> None:
@@ -179,20 +168,20 @@ def test_the_sums_are_right_over_workers_living_and_dead(tmp_path: Path) -> None
         for process in (dead, living):
             assert process.stdout is not None
             process.stdout.readline()
-        total = "mnist_requests_total"
-        assert sample(here, total, endpoint="/predict", status="200") == 7
-        assert sample(here, "mnist_workers") == 3
-        assert sample(here, "mnist_queue_rows") == 12
+        total = "requests_total"
+        assert figure(here, total, endpoint="/predict", status="200") == 7
+        assert figure(here, "workers") == 3
+        assert figure(here, "queue_rows") == 12
         dead.kill()
         dead.communicate()
-        assert sample(here, total, endpoint="/predict", status="200") == 7
-        seconds = sample(here, "mnist_request_seconds_sum", endpoint="/predict")
+        assert figure(here, total, endpoint="/predict", status="200") == 7
+        seconds = figure(here, "request_seconds_sum", endpoint="/predict")
         assert seconds == pytest.approx(0.5 + 6 * 0.002)
-        assert sample(here, "mnist_predictions_total", digit="7") == 4
-        assert sample(here, "mnist_batch_size_sum") == 32
-        assert sample(here, "mnist_workers") == 2
-        assert sample(here, "mnist_queue_rows") == 7
-        assert sample(here, "mnist_provider_fallback") == 1
+        assert figure(here, "predictions_total", digit="7") == 4
+        assert figure(here, "batch_size_sum") == 32
+        assert figure(here, "workers") == 2
+        assert figure(here, "queue_rows") == 7
+        assert figure(here, "provider_fallback") == 1
         infos = families(here)["mnist_model_info"].samples
         assert {info.labels["version"]: info.value for info in infos} == {"1": 1, "2": 1}
     finally:
@@ -218,4 +207,4 @@ def test_a_row_that_is_not_whole_yet_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "999999.row").write_bytes(b"")
     row = tmp_path / f"{os.getpid()}.row"
     (tmp_path / f"{os.getppid()}.row").write_bytes(row.read_bytes()[:-900] + b'{"ver' + bytes(895))
-    assert sample(metrics, "mnist_workers") == 1
+    assert figure(metrics, "workers") == 1
