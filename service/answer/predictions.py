@@ -1,8 +1,4 @@
-"""Builds the answer of ``/predict`` from an execution's probabilities.
-
-The JSON around the numbers is always the same, so this code writes it; a serialiser converts only
-the numbers, those of all images of an execution at once.
-"""
+"""Builds the answer of ``/predict``; a serialiser converts only the numbers, of a batch at once."""
 
 from __future__ import annotations
 

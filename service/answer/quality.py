@@ -13,18 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from service.inference.batch import BatchResult
 from service.types import SIDE, Images, Probabilities
 
 LEAST_CONFIDENCE = 0.78
-"""The threshold for a version whose card states none.
-
-Chosen on 6,000 of MNIST's training images, most of which the network saw in training: fewer than
-one in 100 are below it. A card can state a better one.
-"""
+"""The threshold for a version whose card states none: of 6,000 of MNIST's training images, fewer
+than one in 100 are below it."""
 SURE_ENOUGH = 0.5
-"""The share of the threshold that a digit of a number must reach: beside other digits, a stroke
-is more probably a digit."""
+"""The share of the threshold that a digit of a number must reach."""
 _INKED = bytes(b" x"[value > 127] for value in range(256))
 """Translates pixels: "x" where a pixel is above half, else a space."""
 _FAINT = 64
@@ -53,11 +48,6 @@ def least_confidence(card: dict[str, Any]) -> float:
         case {"score": "max_probability", "threshold": int() | float() as threshold}:
             return float(threshold)
     return LEAST_CONFIDENCE
-
-
-def batch_doubts(least: float, batch: BatchResult) -> list[tuple[str, ...]]:
-    """Returns the doubts of every image in a batch, see :func:`doubts`."""
-    return doubts(batch.images, batch.probabilities, least)
 
 
 def doubts(

@@ -69,10 +69,7 @@ class Scores:
 
 
 def score(probabilities: Probabilities, labels: NDArray[np.integer[Any]]) -> Scores:
-    """Scores ``probabilities`` (n, 10), rows summing to 1, against ``labels`` (n,), 0..9.
-
-    Raises ValueError for other shapes or labels.
-    """
+    """Scores ``probabilities`` (n, 10) against ``labels`` (n,), 0..9; ValueError for others."""
     count = len(labels)
     if probabilities.shape != (count, DIGITS) or labels.ndim != 1:
         raise ValueError(f"{probabilities.shape} probabilities for {labels.shape} labels")
@@ -116,10 +113,9 @@ def score(probabilities: Probabilities, labels: NDArray[np.integer[Any]]) -> Sco
 def reliability(
     probabilities: Probabilities, labels: NDArray[np.integer[Any]]
 ) -> tuple[ReliabilityBin, ...]:
-    """Compares confidence and accuracy of ``probabilities`` (n, 10), ``labels`` (n,), by 15 bins.
+    """Compares confidence and accuracy in 15 bins of equal width, open below and closed above.
 
-    Bins are of equal width, open below and closed above. Source: Guo et al. 2017, "On Calibration
-    of Modern Neural Networks", section 2.
+    Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", section 2.
     """
     confidence = probabilities.max(axis=1).astype(np.float64)
     bins = _bins(confidence)

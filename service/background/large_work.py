@@ -34,7 +34,7 @@ _PIECE_SECONDS = 0.0001
 _REST = 2.0
 """Seconds of sleep for each second of work."""
 _LONGEST_REST = 0.01
-"""Seconds; caps the sleep, so that a stalled machine does not add a second stall."""
+"""Seconds of sleep at most, so that a stalled machine does not add a second stall."""
 _CLOSE_SECONDS = 0.005
 """Small requests that come within this time follow each other closely."""
 
@@ -114,10 +114,7 @@ def give_way() -> None:
     Large work calls it after each 0.1 to 0.2 ms; on the event loop's thread it does nothing.
     """
     since = _here.since
-    if since is None:
-        return
-    now = perf_counter()
-    if now - since < _PIECE_SECONDS:
+    if since is None or (now := perf_counter()) - since < _PIECE_SECONDS:
         return
     if _here.job is not None:
         _here.job.check(now)

@@ -108,9 +108,10 @@ def _content(file: str) -> bytes:
     try:
         with open(0 if is_input else file, "rb", closefd=not is_input) as opened:
             content = opened.read(_MOST_BYTES + 1)
+    except IsADirectoryError:
+        raise FileError("it holds no picture") from None
     except OSError as error:
-        is_folder = isinstance(error, IsADirectoryError)
-        raise FileError("it holds no picture" if is_folder else error.strerror) from None
+        raise FileError(error.strerror) from None
     if len(content) > _MOST_BYTES:
         raise FileError(f"it is larger than {_MOST_BYTES >> 20} MiB")
     return content
@@ -175,7 +176,7 @@ def _over_http(options: argparse.Namespace) -> Callable[[bytes], Answer]:
 
 
 def _detail(error: urllib.error.HTTPError) -> str:
-    """Returns the service's own explanation, or the status if there is none."""
+    """Returns the detail of the service's answer, or its status if there is none."""
     try:
         return str(json.loads(error.read())["detail"])
     except (OSError, ValueError, KeyError, TypeError):

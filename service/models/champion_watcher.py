@@ -104,8 +104,7 @@ class ChampionWatcher:
     async def _read(self, read: Callable[..., Result], *arguments: Any) -> Result:
         reading = asyncio.create_task(self._threads.run(read, *arguments))
         try:
-            # Waits in parts: after a stall of the event loop, the timeout comes before a result
-            # that has long been there, and the disk would be blamed for the stall.
+            # Waits in parts: after a stall of the event loop, one timeout would blame the disk.
             for _ in range(_PARTS):
                 await asyncio.wait({reading}, timeout=STALL_SECONDS / _PARTS)
                 if reading.done():

@@ -6,13 +6,12 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from time import monotonic, perf_counter
 from typing import Any
 
 import numpy as np
 
-from service.answer.quality import batch_doubts, least_confidence
+from service.answer.quality import doubts, least_confidence
 from service.background.threads import DaemonThreads, worker_threads
 from service.inference.admission import Queue
 from service.inference.batch import INLINE_SECONDS, Batcher, BatchResult
@@ -84,7 +83,11 @@ class Loader:
         sizes = (batch_rows, inline_rows, self.threads)
         batcher = Batcher(runtime, self.queue, self._metrics, self._runners, *sizes)
         least = least_confidence(card)
-        return Loaded(version, card, runtime, batcher, least, partial(batch_doubts, least))
+
+        def doubts_of(batch: BatchResult) -> list[tuple[str, ...]]:
+            return doubts(batch.images, batch.probabilities, least)
+
+        return Loaded(version, card, runtime, batcher, least, doubts_of)
 
     def close(self) -> None:
         """Ends the runner threads."""
@@ -93,10 +96,7 @@ class Loader:
 
 @dataclass(frozen=True, slots=True)
 class Loads:
-    """The loads in progress; all who want a version share one load.
-
-    It calls ``enter`` with the result of each, before those who wait for it continue.
-    """
+    """The loads in progress, one for each version; calls ``enter`` with the result of each."""
 
     load: Callable[[str], Loaded | Failure]
     enter: Callable[[str, Loaded | Failure], None]
@@ -120,8 +120,7 @@ class Loads:
 
 def _inline_rows(runtime: Runtime, batch_rows: int) -> int:
     """Returns how many images the model can run within ``INLINE_SECONDS``."""
-    # Takes the fastest of several executions: other programs may interrupt any of them. Runs few
-    # rows: while this times a new champion, the old one answers on the same cores.
+    # Takes the fastest of several executions: other programs may interrupt any of them.
     batch = np.zeros((min(_TIMED_ROWS, batch_rows), 28, 28), np.uint8)
     times: list[float] = []
     while len(times) < _TIMED_RUNS and sum(times) < _TIMED_SECONDS:

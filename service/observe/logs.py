@@ -44,12 +44,8 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Returns the record as one line of JSON."""
-        line: dict[str, Any] = {
-            "time": _time(record.created),
-            "level": record.levelname.lower(),
-            "message": record.getMessage(),
-            **_extra(record),
-        }
+        level, message = record.levelname.lower(), record.getMessage()
+        line = {"time": _time(record.created), "level": level, "message": message, **_extra(record)}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return orjson.dumps(line, default=str).decode()
@@ -60,9 +56,8 @@ class ConsoleFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Returns the record as one line, followed by its traceback if it has one."""
-        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
         extra = "".join(f" {name}={value}" for name, value in _extra(record).items())
-        line = f"{clock} {record.levelname.lower():7} {record.getMessage()}{extra}"
+        line = f"{_clock(record.created)} {record.levelname.lower():7} {record.getMessage()}{extra}"
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
         return line
@@ -96,10 +91,9 @@ class AccessLog:
             }
             entry = orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
         else:
-            clock = time.strftime("%H:%M:%S", time.localtime(now))
             spent = " ".join(f"{name}={value:.2f}" for name, value in milliseconds.items())
-            shown = ascii(path)[1:-1]
-            entry = f"{clock} info    {method} {shown} {status} {spent} {request_id}\n".encode()
+            shown = f"{method} {ascii(path)[1:-1]} {status} {spent} {request_id}"
+            entry = f"{_clock(now)} info    {shown}\n".encode()
         self._lines.append(entry)
         return len(self._lines) == 1
 
@@ -115,6 +109,10 @@ class AccessLog:
 
 def _time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def _clock(seconds: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(seconds))
 
 
 def _extra(record: logging.LogRecord) -> dict[str, Any]:

@@ -1,9 +1,8 @@
 """The service's metrics: counters and histograms that cost a request a few microseconds.
 
 Every worker adds to its own row of float64 slots, in a file that all workers map into memory. A
-scrape sums the rows, so it is right with any number of workers, and a dead worker keeps its share.
-No library does several writes a request at this price. The code fixes the layout of a row, so no
-label can grow without bound.
+scrape sums the rows, also those of dead workers. The code fixes the layout of a row, so no label
+can grow without bound.
 """
 
 from __future__ import annotations
@@ -36,11 +35,7 @@ _INFO_BYTES = 1024
 
 
 class Metrics:
-    """One worker's metrics; :meth:`exposition` includes those of all workers.
-
-    The workers share the folder ``shared``, which exists and is empty when the service starts.
-    With None the metrics are those of this process alone.
-    """
+    """One worker's metrics; :meth:`exposition` includes those of all that share the folder."""
 
     def __init__(self, shared: Path | None = None) -> None:
         self._metrics: list[Metric] = []
@@ -138,10 +133,8 @@ class Metrics:
         **values: Sequence[str],
     ) -> Metric:
         """Adds a metric; ``values`` are the values of each of its labels."""
-        first, rows = (
-            self._metrics[-1].end if self._metrics else 0,
-            tuple(product(*values.values())),
-        )
+        first = self._metrics[-1].end if self._metrics else 0
+        rows = tuple(product(*values.values()))
         metric = Metric(kind, name, text, tuple(values), rows, bounds, first)
         assert 8 * metric.end <= _ROW_BYTES, "the metrics outgrew their row"
         self._metrics.append(metric)
