@@ -14,8 +14,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-CGROUP_ROOT = Path("/sys/fs/cgroup")
-
 Result = TypeVar("Result")
 
 
@@ -57,7 +55,7 @@ def worker_threads(workers: int) -> int:
     return max(1, int(usable_cores()) // workers)
 
 
-def usable_cores(cgroup_root: Path = CGROUP_ROOT) -> float:
+def usable_cores(cgroup_root: Path = Path("/sys/fs/cgroup")) -> float:
     """Returns the cores of this process: its affinity mask, or its CPU quota if that is less."""
     has_affinity = hasattr(os, "sched_getaffinity")
     affinity = float(len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1)
@@ -65,7 +63,7 @@ def usable_cores(cgroup_root: Path = CGROUP_ROOT) -> float:
     return affinity if quota is None else min(affinity, max(1.0, quota))
 
 
-def cpu_quota(cgroup_root: Path = CGROUP_ROOT) -> float | None:
+def cpu_quota(cgroup_root: Path) -> float | None:
     """Returns the CFS quota in cores, or None if there is none.
 
     Reads cgroup v2's ``cpu.max`` (kernel documentation, admin-guide/cgroup-v2), or v1's files. In

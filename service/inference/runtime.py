@@ -129,10 +129,14 @@ def has_nvidia_device() -> bool:
 
 def _open(model: Path | bytes, provider: Provider) -> tuple[ort.InferenceSession, str | None]:
     source = model if isinstance(model, bytes) else str(model)
-    missing = None if provider == "cpu" else _why_no_cuda()
-    if provider == "cuda" and missing:
-        raise RuntimeLoadError(f"provider cuda does not work here: {missing}")
-    wanted: list[Any] = [CPU] if provider == "cpu" or missing else [(CUDA, CUDA_OPTIONS), CPU]
+    wanted: list[Any] = [CPU]
+    missing = None
+    if provider != "cpu" and CUDA not in ort.get_available_providers():
+        missing = "this build of onnxruntime has no CUDA provider (install the extra gpu)"
+    elif provider != "cpu":
+        # CUDA and cuDNN come as Python packages; this puts them on the loader's path.
+        ort.preload_dlls()
+        wanted.insert(0, (CUDA, CUDA_OPTIONS))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
@@ -142,17 +146,9 @@ def _open(model: Path | bytes, provider: Provider) -> tuple[ort.InferenceSession
     if len(wanted) > 1 and CUDA not in session.get_providers():
         # The wheel has CUDA but its libraries or driver did not load: ONNX Runtime only logs that.
         missing = "its libraries or the driver could not be loaded"
-        if provider == "cuda":
-            raise RuntimeLoadError(f"provider cuda does not work here: {missing}")
-    return session, missing if provider == "auto" else None
-
-
-def _why_no_cuda() -> str | None:
-    if CUDA not in ort.get_available_providers():
-        return "this build of onnxruntime has no CUDA provider (install the extra gpu)"
-    # CUDA and cuDNN come as Python packages; this puts them on the loader's path.
-    ort.preload_dlls()
-    return None
+    if provider == "cuda" and missing:
+        raise RuntimeLoadError(f"provider cuda does not work here: {missing}")
+    return session, missing
 
 
 def _options() -> ort.SessionOptions:

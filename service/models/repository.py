@@ -46,7 +46,7 @@ Stamp = tuple[tuple[int, ...], ...]
 
 
 class RepositoryError(Exception):
-    """The repository does not hold what was asked for; one line says what and why."""
+    """The repository is damaged, or has no such version; one line says why."""
 
 
 class NoChampion(RepositoryError):
@@ -67,11 +67,7 @@ def default_root() -> Path:
 
 
 class Repository:
-    """The model repository under ``root``. Each method reads the disk anew.
-
-    >>> repository = Repository(Path("models"))
-    >>> model = repository.read_model(repository.champion())
-    """
+    """The model repository under ``root``. Each method reads the disk anew."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -140,10 +136,9 @@ class Repository:
         return self.read(version)[1]
 
     def read(self, version: int) -> tuple[dict[str, Any], bytes]:
-        """Returns the version's card, and the bytes of its ``model.onnx``.
+        """Returns the version's card, and the bytes of its ``model.onnx``, which match it.
 
-        Load these bytes and not the path: their SHA-256 was compared with the card's. Raises
-        :class:`RepositoryError` if a file is missing, damaged or over its limit.
+        Raises :class:`RepositoryError` if a file is missing, damaged or over its limit.
         """
         card, content = self.card(version), self._content(version, "model.onnx", MODEL_BYTES_LIMIT)
         found, wanted = hashlib.sha256(content).hexdigest(), card["sha256"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
 from time import perf_counter, sleep
 from weakref import ref
 
@@ -17,9 +16,8 @@ pytestmark = [pytest.mark.anyio, pytest.mark.alone]
 
 
 @pytest.fixture(autouse=True)
-def no_small_requests() -> Iterator[None]:
-    yield
-    small.last = perf_counter() - 60
+def no_small_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(small, "last", perf_counter() - 60)
 
 
 async def test_the_large_is_done_beside_the_loop_and_the_small_on_it() -> None:

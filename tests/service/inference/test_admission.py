@@ -13,24 +13,17 @@ from tests.server import Server, read_all, serving, wait_until
 from tests.tiny import tiny_repository
 
 
-def test_bodies_over_the_limit_are_refused_until_others_are_gone() -> None:
+@pytest.mark.parametrize(("first", "second"), [(600, 500), (5000, 1)])
+def test_bodies_over_the_limit_are_refused_until_others_are_gone(first: int, second: int) -> None:
     metrics = Metrics()
     budget = BodyBudget(1000, Queue(10, metrics), metrics)
-    budget.take(600)
+    budget.take(first)
     with pytest.raises(QueueFull) as refused:
-        budget.take(500)
+        budget.take(second)
     assert dict(refused.value.headers) == {b"retry-after": b"%d" % RETRY_SECONDS}
     assert b'mnist_rejected_total{reason="bodies_full"} 1.0' in metrics.exposition()
-    budget.give_back(600)
-    budget.take(500)
-
-
-def test_one_body_over_the_limit_is_let_in_alone() -> None:
-    metrics = Metrics()
-    budget = BodyBudget(1000, Queue(10, metrics), metrics)
-    budget.take(5000)
-    with pytest.raises(QueueFull):
-        budget.take(1)
+    budget.give_back(first)
+    budget.take(second)
 
 
 def test_none_is_let_in_from_when_the_queue_was_full_until_a_quarter_is_free() -> None:
