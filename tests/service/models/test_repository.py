@@ -30,6 +30,11 @@ def test_reads_versions_in_numeric_order_the_champion_and_its_model(repository: 
     assert repository.read_model(2) == tiny_model_bytes(seed=2)
     assert repository.card(10)["version"] == "10"
     assert (repository.has(10), repository.has(3)) == (True, False)
+    # Entries that are not named as a version are ignored.
+    for name in ("0", "03", ".staging-4", "latest", "4.tmp", "-5"):
+        (repository.folder / name).mkdir()
+    (repository.folder / "7").write_text("a file, no folder")
+    assert repository.versions() == [1, 2, 10]
 
 
 @pytest.mark.parametrize(
@@ -37,13 +42,6 @@ def test_reads_versions_in_numeric_order_the_champion_and_its_model(repository: 
 )
 def test_a_version_is_spelt_one_way_only(text: str) -> None:
     assert parse_version(text) is None
-
-
-def test_entries_not_named_as_a_version_are_ignored(repository: Repository) -> None:
-    for name in ("0", "03", ".staging-4", "latest", "4.tmp", "-5"):
-        (repository.folder / name).mkdir()
-    (repository.folder / "7").write_text("a file, no folder")
-    assert repository.versions() == [1, 2, 10]
 
 
 def test_an_absent_repository_has_no_versions_no_champion_and_no_journal(tmp_path: Path) -> None:

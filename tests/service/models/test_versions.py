@@ -21,11 +21,11 @@ import pytest
 from service.answer.quality import LEAST_CONFIDENCE, least_confidence
 from service.errors import DeadlineExceeded, Invalid, NotFound, Unavailable
 from service.inference.runtime import Runtime
+from service.models.loader import Loaded
 from service.models.versions import StartError, Versions
 from service.observe.logs import LOGGER
 from service.observe.metrics import Metrics
 from service.settings import Settings
-from service.types import Probabilities
 from tests.service.figures import figure
 from tests.tiny import (
     endless_model_bytes,
@@ -103,8 +103,17 @@ async def until(condition: Callable[[], bool], seconds: float = 5.0) -> float:
     return asyncio.get_running_loop().time() - start
 
 
-def expected(version: int) -> Probabilities:
-    return Runtime.load(tiny_model_bytes(version), provider="cpu").run(IMAGES)
+@pytest.fixture
+async def versions(worker: Worker) -> AsyncIterator[Versions]:
+    async with started(worker) as running:
+        yield running
+
+
+async def check(served: Loaded) -> None:
+    """The version answers, with the bits of its own model."""
+    ran = await served.batcher.infer(IMAGES, LATER)
+    expected = Runtime.load(tiny_model_bytes(int(served.version)), provider="cpu").run(IMAGES)
+    assert ran.probabilities.tobytes() == expected.tobytes()
 
 
 async def test_the_champion_is_loaded_at_the_start_and_answers(worker: Worker) -> None:
@@ -114,9 +123,8 @@ async def test_the_champion_is_loaded_at_the_start_and_answers(worker: Worker) -
     async with started(worker) as versions:
         assert versions.why_not_ready() is None
         served = await versions.version(None)
-        ran = await served.batcher.infer(IMAGES, LATER)
         assert served.version == "1"
-        assert ran.probabilities.tobytes() == expected(1).tobytes()
+        await check(served)
         assert await worker.states() == {"1": "serving", "2": "available", "3": "available"}
         versions.draining = True
         assert versions.why_not_ready() == "draining"
@@ -158,9 +166,7 @@ async def test_a_new_champion_answers_within_two_seconds_and_no_request_is_lost(
     async def ask(versions: Versions) -> None:
         while True:
             served = await versions.version(None)
-            ran = await served.batcher.infer(IMAGES, LATER)
-            bits = expected(int(served.version)).tobytes()
-            assert ran.probabilities.tobytes() == bits
+            await check(served)
             answered.append(served.version)
             await asyncio.sleep(0.01)
 
@@ -217,21 +223,20 @@ async def test_a_broken_new_champion_changes_nothing_but_is_told(
 @pytest.mark.parametrize("restored", ["1", "2"])
 @pytest.mark.parametrize("content", [None, "", "x\n", "0\n", "1 2\n", "9\n"])
 async def test_a_damaged_champion_file_changes_nothing_but_is_told_until_it_is_restored(
-    worker: Worker, content: str | None, restored: str
+    worker: Worker, versions: Versions, content: str | None, restored: str
 ) -> None:
-    async with started(worker) as versions:
-        if content is None:
-            (worker.root / "mnist/champion").unlink()
-        else:
-            worker.name_champion(content)
-        await until(lambda: worker.fault() == 1)
-        told = (await versions.listing())["champion_fault"]
-        assert ("is missing" in told) == (content is None)
-        assert (await versions.version(None)).version == "1"
-        worker.name_champion(f"{restored}\n")
-        await until(lambda: worker.fault() == 0)
-        assert (await versions.listing())["champion_fault"] is None
-        assert versions.champion.version == restored
+    if content is None:
+        (worker.root / "mnist/champion").unlink()
+    else:
+        worker.name_champion(content)
+    await until(lambda: worker.fault() == 1)
+    told = (await versions.listing())["champion_fault"]
+    assert ("is missing" in told) == (content is None)
+    assert (await versions.version(None)).version == "1"
+    worker.name_champion(f"{restored}\n")
+    await until(lambda: worker.fault() == 0)
+    assert (await versions.listing())["champion_fault"] is None
+    assert versions.champion.version == restored
 
 
 async def test_a_loop_that_was_held_up_does_not_blame_the_disk(
@@ -247,26 +252,27 @@ async def test_a_loop_that_was_held_up_does_not_blame_the_disk(
     assert worker.fault() == 0
 
 
-async def test_the_service_goes_on_though_its_repository_vanishes(worker: Worker) -> None:
-    async with started(worker) as versions:
-        shutil.rmtree(worker.root / "mnist")
-        await until(lambda: worker.fault() == 1)
-        assert await worker.states() == {"1": "serving"}
-        (worker.root / "mnist").write_text("a file in the folder's place")
-        assert await worker.states() == {"1": "serving"}
-        served = await versions.version(None)
-        await served.batcher.infer(IMAGES, LATER)
+async def test_the_service_goes_on_though_its_repository_vanishes(
+    worker: Worker, versions: Versions
+) -> None:
+    shutil.rmtree(worker.root / "mnist")
+    await until(lambda: worker.fault() == 1)
+    assert await worker.states() == {"1": "serving"}
+    (worker.root / "mnist").write_text("a file in the folder's place")
+    assert await worker.states() == {"1": "serving"}
+    await check(await versions.version(None))
 
 
-async def test_another_version_is_loaded_once_when_many_first_ask_for_it(worker: Worker) -> None:
-    async with started(worker) as versions:
-        loads = await asyncio.gather(*(versions.version("3") for _ in range(20)))
-        (served,) = {id(one): one for one in loads}.values()
-        ran = await served.batcher.infer(IMAGES, LATER)
-        assert ran.probabilities.tobytes() == expected(3).tobytes()
-        assert worker.loads("loaded") == 2
-        assert await worker.states() == {"1": "serving", "2": "available", "3": "loaded"}
-        assert versions.champion.version == "1"
+async def test_another_version_is_loaded_once_when_many_first_ask_for_it(
+    worker: Worker, versions: Versions
+) -> None:
+    loads = await asyncio.gather(*(versions.version("3") for _ in range(20)))
+    (served,) = {id(one): one for one in loads}.values()
+    assert served.version == "3"
+    await check(served)
+    assert worker.loads("loaded") == 2
+    assert await worker.states() == {"1": "serving", "2": "available", "3": "loaded"}
+    assert versions.champion.version == "1"
 
 
 async def test_more_than_the_bound_are_not_kept_and_the_champion_always_is(tmp_path: Path) -> None:
@@ -297,12 +303,11 @@ async def test_with_room_for_one_a_new_champion_still_takes_over(tmp_path: Path)
     "text", ["4", "0", "01", "-1", "1.0", " 1", "", "latest", "../1", "1" * 30, "\u0661", "1\n"]
 )
 async def test_a_version_that_is_not_there_is_not_found_however_spelt(
-    worker: Worker, text: str
+    versions: Versions, text: str
 ) -> None:
-    async with started(worker) as versions:
-        for find in (versions.version, versions.card, versions.unload):
-            with pytest.raises(NotFound):
-                await find(text)
+    for find in (versions.version, versions.card, versions.unload):
+        with pytest.raises(NotFound):
+            await find(text)
 
 
 async def test_a_version_that_cannot_be_loaded_is_unavailable_and_says_why(worker: Worker) -> None:
@@ -332,33 +337,35 @@ async def test_callers_who_leave_while_a_broken_version_loads_leave_nothing_behi
     assert [record for record in caplog.records if record.name == "asyncio"] == []
 
 
-async def test_the_card_of_any_version_is_shown(worker: Worker) -> None:
-    async with started(worker) as versions:
-        written = json.loads((worker.root / "mnist/3/card.json").read_text())
-        assert await versions.card("3") == written
-        (worker.root / "mnist/3/card.json").write_text("[]")
-        with pytest.raises(Unavailable, match=r"version 3: card\.json is damaged"):
-            await versions.card("3")
+async def test_the_card_of_any_version_is_shown(worker: Worker, versions: Versions) -> None:
+    written = json.loads((worker.root / "mnist/3/card.json").read_text())
+    assert await versions.card("3") == written
+    (worker.root / "mnist/3/card.json").write_text("[]")
+    with pytest.raises(Unavailable, match=r"version 3: card\.json is damaged"):
+        await versions.card("3")
 
 
-async def test_the_champion_is_taken_up_at_once_when_asked_to(worker: Worker) -> None:
-    async with started(worker) as versions:
-        worker.name_champion("2\n")
+async def test_the_champion_is_taken_up_at_once_when_asked_to_even_many_times(
+    worker: Worker, versions: Versions
+) -> None:
+    for version in "2313212312":
+        worker.name_champion(f"{version}\n")
+        await asyncio.gather(*(versions.take_up_champion() for _ in range(4)))
+        assert versions.champion.version == version
+    worker.name_champion("9\n")
+    with pytest.raises(Unavailable, match="version 2 keeps serving: version 9: "):
         await versions.take_up_champion()
-        assert versions.champion.version == "2"
-        worker.name_champion("9\n")
-        with pytest.raises(Unavailable, match="version 2 keeps serving: version 9: "):
-            await versions.take_up_champion()
-        assert versions.champion.version == "2"
+    assert versions.champion.version == "2"
 
 
-async def test_a_version_is_let_go_when_asked_to_but_never_the_champion(worker: Worker) -> None:
-    async with started(worker) as versions:
-        await versions.version("2")
-        await versions.unload("2")
-        assert (await worker.states())["2"] == "available"
-        with pytest.raises(Invalid, match="is the champion"):
-            await versions.unload("1")
+async def test_a_version_is_let_go_when_asked_to_but_never_the_champion(
+    worker: Worker, versions: Versions
+) -> None:
+    await versions.version("2")
+    await versions.unload("2")
+    assert (await worker.states())["2"] == "available"
+    with pytest.raises(Invalid, match="is the champion"):
+        await versions.unload("1")
 
 
 async def test_a_version_that_is_put_right_is_taken_up_within_two_seconds(worker: Worker) -> None:
@@ -379,17 +386,16 @@ async def test_a_version_that_is_put_right_is_taken_up_within_two_seconds(worker
 @pytest.mark.parametrize("put", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])
 @pytest.mark.parametrize("name", ["champion", "2/card.json", "2/model.onnx"])
 async def test_what_is_no_file_is_refused_and_the_champion_goes_on(
-    worker: Worker, name: str, put: Callable[[Path], object]
+    worker: Worker, versions: Versions, name: str, put: Callable[[Path], object]
 ) -> None:
-    async with started(worker) as versions:
-        path = worker.root / "mnist" / name
-        path.unlink()
-        put(path)
-        if name != "champion":
-            worker.name_champion("2\n")
-        await until(lambda: worker.fault() == 1)
-        assert "cannot be read" in (await versions.listing())["champion_fault"]
-        assert (await versions.version(None)).version == "1"
+    path = worker.root / "mnist" / name
+    path.unlink()
+    put(path)
+    if name != "champion":
+        worker.name_champion("2\n")
+    await until(lambda: worker.fault() == 1)
+    assert "cannot be read" in (await versions.listing())["champion_fault"]
+    assert (await versions.version(None)).version == "1"
 
 
 async def test_a_version_that_never_ends_loading_is_told_and_keeps_no_other_from_serving(
@@ -405,8 +411,7 @@ async def test_a_version_that_never_ends_loading_is_told_and_keeps_no_other_from
         listing = await versions.listing()
         assert listing["champion_fault"] == told
         assert listing["versions"][1] == {"version": "2", "state": "failed", "reason": told}
-        served = await versions.version(None)
-        await served.batcher.infer(IMAGES, LATER)
+        await check(await versions.version(None))
         worker.name_champion("3\n")
         assert await until(lambda: versions.champion.version == "3") < 2
         await until(lambda: worker.loads("failed") == 1, 10)
@@ -429,7 +434,7 @@ async def test_versions_asked_for_that_do_not_load_keep_no_other_from_answering(
             await versions.version("5", perf_counter() + 0.05)
         start = perf_counter()
         for loaded in (None, "3"):
-            await (await versions.version(loaded)).batcher.infer(IMAGES, LATER)
+            await check(await versions.version(loaded))
         await versions.card("6")
         assert perf_counter() - start < 0.5
         worker.name_champion("2\n")
@@ -445,19 +450,10 @@ async def test_a_card_that_says_nonsense_changes_no_answer(worker: Worker) -> No
     async with started(worker) as versions:
         worker.name_champion("2\n")
         await until(lambda: versions.champion.version == "2")
-        ran = await versions.champion.batcher.infer(IMAGES, LATER)
-        assert ran.probabilities.tobytes() == expected(2).tobytes()
+        await check(versions.champion)
         assert least_confidence(versions.champion.card) == LEAST_CONFIDENCE
         await versions.listing()
     assert b'version="2"' in worker.metrics.exposition()
-
-
-async def test_the_last_word_counts_though_many_looks_are_taken_at_once(worker: Worker) -> None:
-    async with started(worker) as versions:
-        for version in "2313212313":
-            worker.name_champion(f"{version}\n")
-            await asyncio.gather(*(versions.take_up_champion() for _ in range(4)))
-            assert versions.champion.version == version
 
 
 async def test_a_version_that_is_let_go_is_freed_once_its_requests_are_done(tmp_path: Path) -> None:

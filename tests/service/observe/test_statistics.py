@@ -33,7 +33,7 @@ def test_requests_runs_and_failures_are_counted_apart() -> None:
     assert entry["inference_stats"] == {
         **{step: {"count": 4, "ns": seconds * 1e9} for step, seconds in steps.items()},
         "fail": {"count": 1, "ns": 750_000_000},
-        **dict.fromkeys(("cache_hit", "cache_miss"), {"count": 0, "ns": 0}),
+        **{step: {"count": 0, "ns": 0} for step in ("cache_hit", "cache_miss")},
     }
     batches = [(b["batch_size"], b["compute_infer"]) for b in entry["batch_stats"]]
     assert batches == [(1, {"count": 1, "ns": 125_000_000}), (5, {"count": 2, "ns": 750_000_000})]
