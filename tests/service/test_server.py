@@ -40,8 +40,7 @@ def test_several_workers_share_them() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         for workers, count in ((1, ACCEPTS), (2, ACCEPTS // 2), (3 * ACCEPTS, 1)):
             listeners = handles(listener, workers)
-            assert listeners[0] is listener
-            assert len(listeners) == count
+            assert (listeners[0], len(listeners)) == (listener, count)
             assert {each.getsockname() for each in listeners} == {listener.getsockname()}
             for other in listeners[1:]:
                 other.close()

@@ -31,27 +31,23 @@ def certain(digits: list[int], confidence: float = 1.0) -> NDArray[np.float32]:
 def test_figures_agree_with_a_count_one_by_one() -> None:
     probabilities, labels = random_case()
     scores = score(probabilities, labels)
-    guesses = [row.index(max(row)) for row in probabilities.tolist()]
+    rows = probabilities.tolist()
+    guesses = [row.index(max(row)) for row in rows]
     pairs = list(zip(labels.tolist(), guesses, strict=True))
     assert scores.count == 2000
     assert scores.accuracy == pytest.approx(sum(t == g for t, g in pairs) / 2000)
     assert 0.3 < (scores.accuracy or 0) < 0.9
-    losses = [
-        -math.log(max(row[t], 1e-7)) for row, t in zip(probabilities.tolist(), labels, strict=True)
-    ]
+    losses = [-math.log(max(row[t], 1e-7)) for row, t in zip(rows, labels, strict=True)]
     assert scores.loss == pytest.approx(sum(losses) / 2000, rel=1e-9)
     for true in range(10):
-        for guess in range(10):
-            assert scores.confusion_matrix[true][guess] == pairs.count((true, guess))
+        counts = [pairs.count((true, guess)) for guess in range(10)]
+        assert list(scores.confusion_matrix[true]) == counts
     assert [entry.digit for entry in scores.per_class] == list(range(10))
     for entry in scores.per_class:
-        hits = pairs.count((entry.digit, entry.digit))
+        hits, guessed = pairs.count((entry.digit, entry.digit)), guesses.count(entry.digit)
         assert entry.support == sum(t == entry.digit for t, _ in pairs)
-        assert entry.recall == pytest.approx(hits / entry.support)
-        assert entry.precision == pytest.approx(hits / sum(g == entry.digit for _, g in pairs))
-        assert entry.f1 == pytest.approx(
-            2 * hits / (entry.support + sum(g == entry.digit for _, g in pairs))
-        )
+        figures = (hits / entry.support, hits / guessed, 2 * hits / (entry.support + guessed))
+        assert (entry.recall, entry.precision, entry.f1) == pytest.approx(figures)
 
 
 def test_reliability_is_what_the_calibration_error_sums_up() -> None:

@@ -13,6 +13,8 @@ import pytest
 
 from service.background.threads import DaemonThreads, cpu_quota, usable_cores, worker_threads
 
+pytestmark = pytest.mark.anyio
+
 
 def _v2(root: Path, content: str) -> Path:
     (root / "cpu.max").write_text(content)
@@ -57,7 +59,6 @@ def test_the_cores_are_divided_among_the_workers_and_each_has_one(
         assert worker_threads(workers) == threads
 
 
-@pytest.mark.anyio
 async def test_a_thread_s_call_returns_or_raises_as_any_call() -> None:
     threads = DaemonThreads("test", 1)
     assert await threads.run(lambda: 7) == 7
@@ -65,7 +66,6 @@ async def test_a_thread_s_call_returns_or_raises_as_any_call() -> None:
         await threads.run(lambda: 1 // 0)
 
 
-@pytest.mark.anyio
 async def test_no_more_than_the_bound_run_at_a_time_though_their_callers_leave() -> None:
     running: list[int] = []
     go = threading.Event()

@@ -86,9 +86,10 @@ def test_a_pipe_or_folder_in_a_files_place_is_refused_at_once(
 ) -> None:
     path = repository.folder / name
     read = {"champion": repository.champion, "journal.jsonl": repository.journal}
-    for put in (os.mkfifo, os.mkdir):
+    for put in (lambda path: path.symlink_to("/dev/zero"), os.mkfifo, os.mkdir):
         path.unlink(missing_ok=True)
         put(path)
+        assert repository.stamp(2)
         with pytest.raises(RepositoryError, match=r"cannot be read: (it is not a file|Is a dir)"):
             read.get(name, lambda: repository.read_model(2))()
 

@@ -88,19 +88,17 @@ def worker(tmp_path: Path) -> Worker:
 @asynccontextmanager
 async def started(worker: Worker) -> AsyncIterator[Versions]:
     await worker.versions.start()
-    try:
-        yield worker.versions
-    finally:
-        await worker.versions.stop()
+    yield worker.versions
+    await worker.versions.stop()
 
 
 async def until(condition: Callable[[], bool], seconds: float = 5.0) -> float:
-    """Waits for a condition; gives the seconds it took."""
-    start = asyncio.get_running_loop().time()
+    """Waits for a condition; returns the seconds that it took."""
+    start = perf_counter()
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - what is waited for sets no event
             await asyncio.sleep(0.001)
-    return asyncio.get_running_loop().time() - start
+    return perf_counter() - start
 
 
 @pytest.fixture
@@ -189,10 +187,7 @@ async def test_a_new_champion_answers_within_two_seconds_and_no_request_is_lost(
 
 @pytest.mark.parametrize("model", [b"no model", tiny_model_bytes(2, opset=18)[:-9]])
 async def test_a_broken_new_champion_changes_nothing_but_is_told(
-    worker: Worker,
-    model: bytes,
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
+    worker: Worker, model: bytes, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker.publish(2, model)
     monkeypatch.setattr(LOGGER, "handlers", [caplog.handler])
@@ -200,12 +195,11 @@ async def test_a_broken_new_champion_changes_nothing_but_is_told(
     async with started(worker) as versions:
         worker.name_champion("2\n")
         await until(lambda: worker.loads("failed") == 1)
-        listing = await versions.listing()
-        (entry,) = (e for e in listing["versions"] if e["version"] == "2")
+        listing, entry = await versions.listing(), await versions.state("2")
         assert entry["state"] == "failed"
-        assert entry["reason"].startswith("version 2: ")
-        assert listing["champion"] == "1"
         assert listing["champion_fault"] == entry["reason"]
+        assert listing["champion_fault"].startswith("version 2: ")
+        assert listing["champion"] == "1"
         assert versions.why_not_ready() is None
         assert (await versions.version(None)).version == "1"
         assert worker.fault() == 1
@@ -383,21 +377,6 @@ async def test_a_version_that_is_put_right_is_taken_up_within_two_seconds(worker
         assert (await worker.states())["2"] == "serving"
 
 
-@pytest.mark.parametrize("put", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])
-@pytest.mark.parametrize("name", ["champion", "2/card.json", "2/model.onnx"])
-async def test_what_is_no_file_is_refused_and_the_champion_goes_on(
-    worker: Worker, versions: Versions, name: str, put: Callable[[Path], object]
-) -> None:
-    path = worker.root / "mnist" / name
-    path.unlink()
-    put(path)
-    if name != "champion":
-        worker.name_champion("2\n")
-    await until(lambda: worker.fault() == 1)
-    assert "cannot be read" in (await versions.listing())["champion_fault"]
-    assert (await versions.version(None)).version == "1"
-
-
 async def test_a_version_that_never_ends_loading_is_told_and_keeps_no_other_from_serving(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -434,7 +413,7 @@ async def test_versions_asked_for_that_do_not_load_keep_no_other_from_answering(
             await versions.version("5", perf_counter() + 0.05)
         start = perf_counter()
         for loaded in (None, "3"):
-            await check(await versions.version(loaded))
+            await (await versions.version(loaded)).batcher.infer(IMAGES, LATER)
         await versions.card("6")
         assert perf_counter() - start < 0.5
         worker.name_champion("2\n")

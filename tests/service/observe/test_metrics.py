@@ -50,13 +50,8 @@ def metrics() -> Metrics:
 
 
 def worker(shared: Path, endpoints: list[str]) -> subprocess.Popen[str]:
-    program = WORKER.format(endpoints=endpoints)
-    return subprocess.Popen(
-        [sys.executable, "-c", program, str(shared)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    command = [sys.executable, "-c", WORKER.format(endpoints=endpoints), str(shared)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def test_every_figure_of_the_contract_is_there(metrics: Metrics) -> None:
