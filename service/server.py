@@ -160,7 +160,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise ServeError(f"cannot listen on {host} port {port}: {reason}") from error
+        why = error.strerror or str(error)
+        raise ServeError(f"cannot listen on {host} port {port}: {why}") from error
     listener.set_inheritable(True)
     return listener

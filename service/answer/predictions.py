@@ -14,10 +14,7 @@ from service.types import Probabilities
 
 
 def members(batch: BatchResult) -> list[bytes]:
-    """Returns the members ``digit``, ``confidence`` and ``probabilities`` of each image as JSON.
-
-    Numbers are the shortest decimals that read back to the same float32.
-    """
+    """Returns each image's JSON members ``digit``, ``confidence`` and ``probabilities``."""
     rows = np.ascontiguousarray(batch.probabilities)
     # Reduced over digits: numpy reduces many short rows five times as slowly.
     largest = _numbers(np.maximum.reduce(rows.T.copy())).split(b",")

@@ -1,8 +1,4 @@
-"""Finds the reasons to doubt an answer.
-
-``not a digit`` means that the model's largest probability is below the threshold in the version's
-card. The other reasons come from an array's pixels, or from the steps that normalised a picture.
-"""
+"""Finds the reasons to doubt an answer: the model's probability, and the ink of the image."""
 
 from __future__ import annotations
 
@@ -40,10 +36,7 @@ _STRETCH = re.compile(rb"x{5,}")
 
 
 def least_confidence(card: dict[str, Any]) -> float:
-    """Returns the card's threshold: a largest probability below it means that there is no digit.
-
-    Without ``"doubt": {"score": "max_probability", "threshold": ...}`` it is ``LEAST_CONFIDENCE``.
-    """
+    """Returns the card's threshold of ``max_probability``, or ``LEAST_CONFIDENCE`` without one."""
     match card.get("doubt"):
         case {"score": "max_probability", "threshold": int() | float() as threshold}:
             return float(threshold)

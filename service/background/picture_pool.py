@@ -18,11 +18,7 @@ class PicturePool(ThreadPoolExecutor):
     """Threads whose work the event loop waits for, up to a deadline."""
 
     async def run(self, work: Callable[[], Result], until: float = inf) -> Result:
-        """Returns what ``work`` returns, or raises what it raises.
-
-        Raises :class:`DeadlineExceeded` if no thread is free by ``until``, on ``perf_counter``'s
-        clock.
-        """
+        """Returns what ``work`` returns; :class:`DeadlineExceeded` if it waits past ``until``."""
 
         def in_time() -> Result:
             if perf_counter() > until:

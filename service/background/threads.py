@@ -1,8 +1,4 @@
-"""How many threads one worker uses, and threads for calls that may never return.
-
-ONNX Runtime sizes its pool from the host's cores and ignores a container's CPU quota. So the
-service computes the count from what this process may really use, and sets it for each session.
-"""
+"""How many threads one worker uses, and threads for calls that may never return."""
 
 from __future__ import annotations
 
@@ -56,7 +52,7 @@ def worker_threads(workers: int) -> int:
 
 
 def usable_cores(cgroup_root: Path = Path("/sys/fs/cgroup")) -> float:
-    """Returns the cores of this process: its affinity mask, or its CPU quota if that is less."""
+    """Returns the cores that the affinity mask and the CPU quota leave to this process."""
     has_affinity = hasattr(os, "sched_getaffinity")
     affinity = float(len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1)
     quota = cpu_quota(cgroup_root)
@@ -64,11 +60,7 @@ def usable_cores(cgroup_root: Path = Path("/sys/fs/cgroup")) -> float:
 
 
 def cpu_quota(cgroup_root: Path) -> float | None:
-    """Returns the CFS quota in cores, or None if there is none.
-
-    Reads cgroup v2's ``cpu.max`` (kernel documentation, admin-guide/cgroup-v2), or v1's files. In
-    a container these files are at the root of the mounted hierarchy.
-    """
+    """Returns the CFS quota in cores, or None (the kernel's admin-guide/cgroup-v2, or v1)."""
     is_v2 = (cgroup_root / "cpu.max").exists()
     files = ["cpu.max"] if is_v2 else ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]
     try:

@@ -1,7 +1,4 @@
-"""The ``predict`` command: prints the digit, or the number, in each picture, one line a picture.
-
-It answers with :class:`service.Classifier`; with ``--url`` it asks a running service.
-"""
+"""The ``predict`` command: prints the digit, or the number, in each picture, one line each."""
 
 from __future__ import annotations
 

@@ -16,10 +16,7 @@ from service.settings import PREFIX, Settings, explain, read_settings
 def parse_settings(
     arguments: Sequence[str] | None = None, environment: Mapping[str, str] | None = None
 ) -> Settings:
-    """Returns the settings of a command line and an environment; flags win.
-
-    A wrong flag exits with status 2. Raises :class:`~service.settings.SettingsError`.
-    """
+    """Returns the settings; flags win. Raises :class:`~service.settings.SettingsError`."""
     parser = _parser()
     options = vars(parse(parser, arguments))
     flags = {name: value for name, value in options.items() if value is not None}

@@ -39,10 +39,7 @@ class Queue:
         return not self._rows or self._rows + rows <= self._limit
 
     def check(self) -> None:
-        """Raises :class:`QueueFull` after a rejection, until a quarter of the queue is free.
-
-        So the service rejects a large body before it reads and decodes it.
-        """
+        """Raises :class:`QueueFull` after a rejection, until a quarter of the queue is free."""
         if self._full:
             self._reject(0)
 

@@ -82,7 +82,8 @@ class Result:
     @property
     def rows(self) -> int:
         """The number of the request's images."""
-        return int(self.part.stop - self.part.start)
+        rows: int = self.part.stop - self.part.start
+        return rows
 
     @property
     def images(self) -> Images:
@@ -109,10 +110,7 @@ class _Waiting:
 
 @dataclass(eq=False, slots=True)
 class Batcher:
-    """Executes one version for all requests of one worker's event loop.
-
-    Requests of up to ``inline_rows`` images run on the loop's thread, others on the ``runners``.
-    """
+    """Executes one version: up to ``inline_rows`` images on the event loop's own thread."""
 
     runtime: Runtime
     queue: Queue

@@ -62,11 +62,7 @@ class ProviderReport:
 
 
 class Runtime:
-    """One loaded model. Any number of threads may call ``run`` at once.
-
-    An execution uses only the thread that calls it: for so small a network a second thread costs
-    more than it saves.
-    """
+    """One loaded model. Any number of threads may call ``run``; each executes it alone."""
 
     def __init__(self, session: ort.InferenceSession, report: ProviderReport) -> None:
         self._run = session.run

@@ -1,8 +1,4 @@
-"""Watches the champion file, and loads the version that it names.
-
-It never blocks the event loop, and every wait has a bound: it reports a champion file that it
-cannot read, or a version that loads slowly.
-"""
+"""Watches the champion file, and loads the version that it names, beside the event loop."""
 
 from __future__ import annotations
 

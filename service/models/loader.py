@@ -46,10 +46,8 @@ class Loaded:
     card: dict[str, Any]
     runtime: Runtime
     batcher: Batcher
-
     least_confidence: float
     """The threshold of ``not a digit``."""
-
     doubts: Callable[[BatchResult], list[tuple[str, ...]]]
     """Returns the reasons to doubt each answer of a batch that this version executed."""
 

@@ -1,8 +1,4 @@
-"""The loaded versions of one worker, and which of them is the champion.
-
-The worker reads, checks, loads and warms a version while the others serve. A version that fails
-changes nothing but its own state. Reads and loads never block the event loop.
-"""
+"""The loaded versions of one worker, and which of them is the champion."""
 
 from __future__ import annotations
 

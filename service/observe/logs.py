@@ -64,10 +64,7 @@ class ConsoleFormatter(logging.Formatter):
 
 
 class AccessLog:
-    """One line a request; the lines of one turn of the event loop are written together.
-
-    A record of :mod:`logging` would cost more than the rest of the request's bookkeeping.
-    """
+    """Writes one line a request, without :mod:`logging`, whose records cost more."""
 
     def __init__(self, as_json: bool) -> None:
         self._as_json = as_json
