@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic, perf_counter
 from typing import Any
 
 import numpy as np
 
-from service.answer.quality import doubts, least_confidence
+from service.answer.quality import batch_doubts, least_confidence
 from service.background.threads import DaemonThreads, worker_threads
 from service.inference.admission import Queue
 from service.inference.batch import INLINE_SECONDS, Batcher, BatchResult
@@ -81,11 +82,7 @@ class Loader:
         sizes = (batch_rows, inline_rows, self.threads)
         batcher = Batcher(runtime, self.queue, self._metrics, self._runners, *sizes)
         least = least_confidence(card)
-
-        def doubts_of(batch: BatchResult) -> list[tuple[str, ...]]:
-            return doubts(batch.images, batch.probabilities, least)
-
-        return Loaded(version, card, runtime, batcher, least, doubts_of)
+        return Loaded(version, card, runtime, batcher, least, partial(batch_doubts, least))
 
     def close(self) -> None:
         """Ends the runner threads."""
