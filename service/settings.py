@@ -12,8 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 Provider = Literal["auto", "cpu", "cuda"]
 
@@ -22,123 +21,95 @@ MIB = 1 << 20
 
 # Kubernetes sets these for every Service in the namespace, with the Service's name in capitals:
 # MNIST_SERVICE_HOST, MNIST_SERVICE_PORT[_NAME], MNIST_PORT=tcp://..., MNIST_PORT_8000_TCP[_...].
-_KUBERNETES_NAME = re.compile(
-    r"MNIST_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+_KUBERNETES = re.compile(
+    r"MNIST_(\w+_)?(PORT=(tcp|udp|sctp)://\S+|SERVICE_(HOST|PORT(_\w+)?)=.*"
+    r"|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?=.*)",
+    re.DOTALL,
 )
-_KUBERNETES_PORT = re.compile(r"MNIST_(\w+_)?PORT")
-_KUBERNETES_ADDRESS = re.compile(r"(tcp|udp|sctp)://\S+")
 
 
 class SettingsError(Exception):
     """A wrong environment variable; one line has its name, its value and the reason."""
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """The settings, each with its unit, range and default."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, extra="forbid", frozen=True, allow_inf_nan=False
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    host: str = Field(
-        default="127.0.0.1", description="address to listen on; 0.0.0.0 for all interfaces"
-    )
-    port: int = Field(
-        default=8000, ge=0, le=65535, description="port to listen on; 0 for any free port"
-    )
-    workers: int = Field(
-        default=1, ge=1, le=256, description="number of processes that share the port"
-    )
+    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all interfaces")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 for any free port")
+    workers: int = Field(1, ge=1, le=256, description="number of processes that share the port")
     models: Path = Field(
-        default=Path("models"),
+        Path("models"),
         description="folder of the model repository; the packaged champion if there is no ./models",
     )
     data: Path = Field(
-        default=Path(__file__).resolve().parent.parent / "training" / "mnist",
+        Path(__file__).resolve().parent.parent / "training" / "mnist",
         description="folder with the MNIST test files, for /evaluate?dataset=mnist-test",
     )
     provider: Provider = Field(
-        default="auto", description="where the model runs; auto: CUDA if it works, else the CPU"
+        "auto", description="where the model runs; auto: CUDA if it works, else the CPU"
     )
 
     batch_rows: int = Field(
-        default=64, ge=1, le=4096, description="largest batch of one execution, in images"
+        64, ge=1, le=4096, description="largest batch of one execution, in images"
     )
     queue_rows: int = Field(
-        default=16_384, ge=1, description="images in the queue above which requests get 429"
+        16_384, ge=1, description="images in the queue above which requests get 429"
     )
-    max_loaded: int = Field(
-        default=3, ge=1, le=64, description="versions in memory, the champion included"
-    )
+    max_loaded: int = Field(3, ge=1, le=64, description="versions in memory, the champion included")
 
     max_body_bytes: int = Field(
-        default=16 * MIB, ge=1024, description="largest body in bytes, also after decompression"
+        16 * MIB, ge=1024, description="largest body in bytes, also after decompression"
     )
     max_evaluate_body_bytes: int = Field(
-        default=96 * MIB, ge=1024, description="largest body of /evaluate in bytes"
+        96 * MIB, ge=1024, description="largest body of /evaluate in bytes"
     )
     max_waiting_bytes: int = Field(
-        default=512 * MIB,
+        512 * MIB,
         ge=1024,
         description="bytes of large bodies in memory above which requests get 429",
     )
-    max_images: int = Field(default=4096, ge=1, description="most images in a request")
+    max_images: int = Field(4096, ge=1, description="most images in a request")
     max_evaluate_images: int = Field(
-        default=100_000, ge=1, description="most images in a request to /evaluate"
+        100_000, ge=1, description="most images in a request to /evaluate"
     )
     max_picture_pixels: int = Field(
-        default=64_000_000, ge=784, description="most pixels in a picture, by its header"
+        64_000_000, ge=784, description="most pixels in a picture, by its header"
     )
-    max_picture_side: int = Field(
-        default=16_384, ge=28, description="longest side of a picture, in pixels"
-    )
+    max_picture_side: int = Field(16_384, ge=28, description="longest side of a picture, in pixels")
 
     header_timeout_s: float = Field(
-        default=20.0, gt=0, description="seconds in which the head of a request must arrive"
+        20.0, gt=0, description="seconds in which the head of a request must arrive"
     )
-    body_timeout_s: float = Field(
-        default=30.0, gt=0, description="seconds in which the body must arrive"
-    )
-    deadline_s: float = Field(
-        default=10.0, gt=0, description="seconds after which a request gets 504"
-    )
+    body_timeout_s: float = Field(30.0, gt=0, description="seconds in which the body must arrive")
+    deadline_s: float = Field(10.0, gt=0, description="seconds after which a request gets 504")
     evaluate_deadline_s: float = Field(
-        default=120.0, gt=0, description="seconds after which a request to /evaluate gets 504"
+        120.0, gt=0, description="seconds after which a request to /evaluate gets 504"
     )
     keep_alive_s: int = Field(
-        default=75,
+        75,
         ge=1,
         description="seconds after which an idle connection is closed; set more than the proxy's",
     )
     drain_delay_s: float = Field(
-        default=1.0,
+        1.0,
         ge=0,
         description="seconds after SIGTERM in which readiness answers 503 and new requests are "
         "still answered",
     )
     drain_timeout_s: int = Field(
-        default=10, ge=1, description="seconds after that in which running requests can finish"
+        10, ge=1, description="seconds after that in which running requests can finish"
     )
 
-    access_log: bool = Field(default=True, description="write one log line for each request")
+    access_log: bool = Field(True, description="write one log line for each request")
     log_format: Literal["auto", "json", "console"] = Field(
-        default="auto", description="form of the log; auto: console on a terminal, else json"
+        "auto", description="form of the log; auto: console on a terminal, else json"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="least severity that is logged"
+        "info", description="least severity that is logged"
     )
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Returns only the arguments: :func:`read_settings` selects the environment variables."""
-        return (init_settings,)
 
 
 def read_settings(
@@ -165,16 +136,10 @@ def explain(error: ValidationError, spell: Callable[[str], str]) -> str:
 def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
     values = {}
     for name, value in environment.items():
-        if not name.startswith(PREFIX) or _is_from_kubernetes(name, value):
+        if not name.startswith(PREFIX) or _KUBERNETES.fullmatch(f"{name}={value}"):
             continue
         key = name.removeprefix(PREFIX).lower()
         if key not in Settings.model_fields:
             raise SettingsError(f"unknown setting {name}; serve --help lists the settings")
         values[key] = value
     return values
-
-
-def _is_from_kubernetes(name: str, value: str) -> bool:
-    if _KUBERNETES_NAME.fullmatch(name):
-        return True
-    return bool(_KUBERNETES_PORT.fullmatch(name) and _KUBERNETES_ADDRESS.fullmatch(value))

@@ -83,4 +83,4 @@ def test_all_wrong_values_are_reported_at_once() -> None:
 
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        Settings().port = 1
+        Settings().port = 1  # type: ignore[misc]

@@ -52,7 +52,7 @@ def test_a_name_without_suffix_is_never_a_file(
 
 def test_the_settings_of_a_run_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        Config().epochs = 2
+        Config().epochs = 2  # type: ignore[misc]
 
 
 def test_the_settings_in_a_card_give_the_same_settings_again() -> None:
