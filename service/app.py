@@ -8,9 +8,10 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from service import __version__
-from service.api import datasets, docs, evaluate, models, operations, page, predict, read, v1, v2
+from service.api import evaluate, models, operations, pages, predict, read, v1
+from service.api.openapi import openapi_route
 from service.api.routing import EndpointRoute
+from service.api.v2 import admin, infer
 from service.background.picture_pool import PicturePool
 from service.background.threads import worker_threads
 from service.core import Core
@@ -25,15 +26,8 @@ from service.settings import Settings, read_settings
 from service.types import Limits
 
 _ROUTERS = (
-    predict.router,
-    v2.router,
-    v1.router,
-    read.router,
-    evaluate.router,
-    datasets.router,
-    models.router,
-    operations.router,
-    page.router,
+    *(predict.router, infer.router, admin.router, v1.router),
+    *(read.router, evaluate.router, models.router, operations.router, pages.router),
 )
 """In the order in which FastAPI looks for a request's route: the busiest first."""
 
@@ -50,21 +44,11 @@ def create_app(settings: Settings | None = None, shared: Path | None = None) -> 
     settings = read_settings() if settings is None else settings
     core = build_core(settings, shared)
     routes = [route for router in _ROUTERS for route in router.routes]
-    routes += docs.router(tuple(routes)).routes
-    app = FastAPI(
-        title="mnist-serve",
-        version=__version__,
-        routes=routes,
-        lifespan=_lifespan,
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
-        redirect_slashes=False,
-    )
+    routes.append(openapi_route(tuple(routes)))
+    app = FastAPI(routes=routes, lifespan=_lifespan, openapi_url=None, redirect_slashes=False)
     dispatcher = Dispatcher(core, (r for r in routes if isinstance(r, EndpointRoute)))
     app.state.core, app.state.dispatcher = core, dispatcher
-    app.state.door = door = AsgiDoor(dispatcher)
-    app.router.default = door.not_found
+    app.state.door = app.router.default = AsgiDoor(dispatcher)
     return app
 
 

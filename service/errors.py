@@ -1,25 +1,12 @@
 """The faults of a request, and the one form in which an answer reports them.
 
-Every part of the service raises a :class:`Fault`; the HTTP layer renders it. The tree::
-
-    Fault
-    ├── Malformed         400  the bytes do not have the declared format
-    ├── NotFound          404  the path, version or data set does not exist
-    ├── MethodNotAllowed  405  the path exists, the method does not
-    ├── BodyTimeout       408  the body did not arrive in time
-    ├── TooLarge          413  the request has too many bytes, images or pixels
-    ├── PathTooLong       414  the path and query are longer than the limit
-    ├── UnsupportedType   415  the Content-Type or Content-Encoding is not supported
-    ├── Invalid           422  the input has a wrong shape, type or range
-    ├── HeadersTooLarge   431  the header fields are larger than the limit
-    ├── QueueFull         429  the queue has no room
-    ├── Unavailable       503  the service is not ready, or is draining
-    └── DeadlineExceeded  504  the deadline passed before the answer was ready
+Every part of the service raises a :class:`Fault`; the HTTP layer renders it. The first line of each
+docstring is the description of its status in ``/openapi.json``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -36,22 +23,23 @@ class Flaw:
 
 
 class Fault(Exception):
-    """A request that the service rejects; the class sets ``status`` and ``kind``.
+    """The service failed; its log has the reason.
 
-    ``detail`` is one sentence for the caller. ``flaws`` name the faulty parts of the input. The
-    answer also has the ``headers``, such as ``Allow`` or ``Retry-After``.
+    Each subclass is a fault of the request, with its own ``status`` and ``kind``. ``detail`` is one
+    sentence for the caller. ``flaws`` name the faulty parts of the input. The answer also has the
+    ``headers``, such as ``Allow`` or ``Retry-After``.
     """
 
     status: int = 500
     kind: str = "internal"
+    headers: tuple[tuple[bytes, bytes], ...] = ()
 
     def __init__(
         self, detail: str, *flaws: Flaw, headers: tuple[tuple[bytes, bytes], ...] = ()
     ) -> None:
         super().__init__(detail)
-        self.detail = detail
-        self.flaws = flaws
-        self.headers = headers
+        self.detail, self.flaws = detail, flaws
+        self.headers = headers or self.headers
 
     def problem(self) -> dict[str, Any]:
         """Returns the body of an RFC 9457 ``application/problem+json`` answer."""
@@ -61,27 +49,23 @@ class Fault(Exception):
             "status": self.status,
             "detail": self.detail,
         }
-        if self.flaws:
-            body["errors"] = [
-                {"index": f.index, "field": f.field, "message": f.message} for f in self.flaws
-            ]
-        return body
+        return body | {"errors": [asdict(flaw) for flaw in self.flaws]} if self.flaws else body
 
 
 class Malformed(Fault):
-    """The bytes do not have the declared format: damaged JSON, ``.npy``, gzip, IDX or picture."""
+    """The bytes do not have the declared format."""
 
     status, kind = 400, "malformed"
 
 
 class NotFound(Fault):
-    """The path, the version or the data set does not exist."""
+    """The path, the version, the data set or the picture does not exist."""
 
     status, kind = 404, "not-found"
 
 
 class MethodNotAllowed(Fault):
-    """The path exists, but not for this method; ``Allow`` lists its methods."""
+    """The path exists, but not for this method; Allow lists its methods."""
 
     status, kind = 405, "method-not-allowed"
 
@@ -105,7 +89,7 @@ class PathTooLong(Fault):
 
 
 class UnsupportedType(Fault):
-    """The Content-Type or Content-Encoding is not supported; the detail lists those that are."""
+    """The service does not read this Content-Type or Content-Encoding; the detail lists others."""
 
     status, kind = 415, "unsupported-type"
 
@@ -123,19 +107,20 @@ class HeadersTooLarge(Fault):
 
 
 class QueueFull(Fault):
-    """The queue has no room; ``Retry-After`` estimates when it will."""
+    """The queue has no room; Retry-After estimates when it will."""
 
     status, kind = 429, "queue-full"
 
 
 class Unavailable(Fault):
-    """The service is not ready yet, or is draining."""
+    """The service is not ready yet, or is draining; see Retry-After."""
 
     status, kind = 503, "unavailable"
+    headers = ((b"retry-after", b"1"),)
 
 
 class DeadlineExceeded(Fault):
-    """The request's deadline passed before the answer was ready."""
+    """The deadline passed before the answer was ready."""
 
     status, kind = 504, "deadline-exceeded"
 

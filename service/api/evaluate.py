@@ -1,33 +1,40 @@
-"""``POST /evaluate``: scores labelled images with the champion or another version."""
+"""``POST /evaluate``: scores labelled images; and the pictures of the test set that it scores."""
 
 from __future__ import annotations
 
 import asyncio
+import re
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from time import perf_counter
+from typing import Annotated
 
 import numpy as np
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
+from fastapi import Path as PathParameter
 
 from service.answer.scores import score
-from service.api.request import Reply, Request
+from service.api.pipeline import Pipeline
+from service.api.request import Reply, unsupported
 from service.api.routing import OwnRoute
 from service.api.schemas.answers import Evaluation
 from service.api.schemas.bodies import EVALUATE_BODY
-from service.api.schemas.parameters import DatasetQuery, Timed, VersionQuery
-from service.api.schemas.responses import BODY, problems
-from service.background.large_work import give_way, when_large
+from service.api.schemas.parameters import Current, DatasetQuery, Timed, VersionQuery
+from service.api.schemas.responses import BODY, PNG, problems
+from service.background.large_work import give_way
 from service.decode import idx, labelled
 from service.decode.content import parse_content_type
-from service.errors import DeadlineExceeded, Fault, Invalid, NotFound, UnsupportedType
-from service.inference.batch import Batcher, Result
-from service.settings import Settings
+from service.errors import DeadlineExceeded, Fault, Invalid, NotFound
+from service.imaging.preview import encode_png
 from service.types import Images, Labels, Limits, Probabilities
 
-READS = "application/json, multipart/form-data"
 MNIST_TEST = "mnist-test"
+READS = f"application/json, multipart/form-data, or name a data set: ?dataset={MNIST_TEST}"
 _SLICE_EXECUTIONS = 4
 """Batches of ``batch_rows`` queued at a time, so that an evaluation never fills the queue."""
+_INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
+_CACHE = (b"cache-control", b"public, max-age=3600")
 router = APIRouter(route_class=OwnRoute, tags=["digits"])
 
 
@@ -46,33 +53,23 @@ async def evaluate(
     images and labels.
     """
     settings = request.core.settings
-    deadline = request.deadline(settings.evaluate_deadline_s)
+    pipeline = Pipeline(request, settings.evaluate_deadline_s)
     body = await request.content(settings.max_evaluate_body_bytes)
-    start = perf_counter()
     if dataset is not None:
         if body:
             raise Invalid("with ?dataset there is no body; send either")
-        work = when_large(True, load_dataset, dataset, settings.data, until=deadline)
+        images, labels = await pipeline.decode(False, load_dataset, dataset, settings.data)
     else:
+        most, size = settings.max_evaluate_images, settings.max_evaluate_body_bytes
+        limits = replace(request.core.limits, images=most, body_bytes=size)
         content_type = request.field(b"content-type")
-        work = when_large(True, decode, content_type, body, _limits(settings), until=deadline)
-    images, labels = await work
-    request.decode_s = perf_counter() - start
-    served = await request.core.versions.version(version, deadline)
+        images, labels = await pipeline.decode(False, decode, content_type, body, limits)
+    await pipeline.choose(version)
     rows = _SLICE_EXECUTIONS * settings.batch_rows
-    probabilities = await _infer(request, served.batcher, images, deadline, rows)
-    start = perf_counter()
-    reply = await when_large(True, _answer, served.version, probabilities, labels)
-    now = perf_counter()
-    served.batcher.statistics.answered(
-        len(images),
-        total_s=now - request.started,
-        decode_s=request.decode_s,
-        queue_s=request.queue_s,
-        infer_s=request.infer_s,
-        answer_s=now - start,
-    )
-    return reply
+    slices = [images[first : first + rows] for first in range(0, len(images), rows)]
+    probabilities = np.concatenate([await _infer(pipeline, each) for each in slices])
+    served = pipeline.served.version
+    return await pipeline.answer(len(images), _answer, served, probabilities, labels)
 
 
 def decode(content_type: str | None, body: bytes, limits: Limits) -> tuple[Images, Labels]:
@@ -82,11 +79,7 @@ def decode(content_type: str | None, body: bytes, limits: Limits) -> tuple[Image
         return labelled.from_json(body, limits)
     if media_type == "multipart/form-data":
         return labelled.from_form(body, parameters.get("boundary", ""), limits)
-    sent = f"the Content-Type {media_type[:60]!r}" if media_type else "a body without Content-Type"
-    raise UnsupportedType(
-        f"the service does not read {sent}; send one of {READS}, or name a data set: "
-        f"?dataset={MNIST_TEST}"
-    )
+    raise unsupported(media_type, READS)
 
 
 def load_dataset(name: str, folder: Path) -> tuple[Images, Labels]:
@@ -106,37 +99,39 @@ def load_dataset(name: str, folder: Path) -> tuple[Images, Labels]:
     return images, labels.astype(np.int64)
 
 
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        images=settings.max_evaluate_images,
-        body_bytes=settings.max_evaluate_body_bytes,
-        picture_pixels=settings.max_picture_pixels,
-        picture_side=settings.max_picture_side,
-    )
+@router.get(
+    f"/datasets/{MNIST_TEST}/images/{{index}}.png",
+    response_model=None,
+    response_class=Response,
+    responses=problems(404, 422) | PNG,
+)
+async def test_image(
+    request: Current,
+    index: Annotated[str, PathParameter(json_schema_extra={"type": "integer", "minimum": 0})],
+) -> Reply:
+    """One image of the test set, white on black, by the index that `/evaluate` returns."""
+    images = await asyncio.to_thread(_test_images, request.core.settings.data)
+    if not _INDEX.fullmatch(index) or int(index) >= len(images):
+        raise NotFound(f"{MNIST_TEST} has images 0 to {len(images) - 1}, not {index[:40]!r}")
+    return Reply(encode_png(images[int(index)]), media_type=b"image/png", headers=(_CACHE,))
+
+
+@lru_cache(maxsize=1)
+def _test_images(folder: Path) -> Images:
+    """The images (n, 28, 28); 8 MB, kept after the first request for one."""
+    return load_dataset(MNIST_TEST, folder)[0]
+
+
+async def _infer(pipeline: Pipeline, images: Images) -> Probabilities:
+    """The probabilities (n, 10) of one slice, which waits while the queue is full."""
+    while not pipeline.served.batcher.has_room(len(images)):
+        if perf_counter() > pipeline.deadline:
+            raise DeadlineExceeded("the deadline passed before every image was scored")
+        await asyncio.sleep(0.05)
+    return (await pipeline.infer(images)).probabilities
 
 
 def _answer(version: str, probabilities: Probabilities, labels: Labels) -> Reply:
     scores = score(probabilities, labels)
     give_way()
     return Reply.json({"model": "mnist", "version": version, **scores.as_dict()})
-
-
-async def _infer(
-    request: Request, batcher: Batcher, images: Images, deadline: float, rows: int
-) -> Probabilities:
-    """Classifies the images slice by slice; each slice waits while the queue is full."""
-    parts = []
-    for first in range(0, len(images), rows):
-        result = await _infer_when_room(batcher, images[first : first + rows], deadline)
-        request.queue_s += result.queue_s
-        request.infer_s += result.infer_s
-        parts.append(result.probabilities)
-    return np.concatenate(parts)
-
-
-async def _infer_when_room(batcher: Batcher, images: Images, deadline: float) -> Result:
-    while not batcher.has_room(len(images)):
-        if perf_counter() > deadline:
-            raise DeadlineExceeded("the deadline passed before every image was scored")
-        await asyncio.sleep(0.05)
-    return await batcher.infer(images, deadline)

@@ -43,4 +43,4 @@ def check_ready(core: Core) -> None:
     """Raises :class:`Unavailable` with the reason if the service is not ready."""
     reason = core.versions.why_not_ready()
     if reason is not None:
-        raise Unavailable(reason, headers=((b"retry-after", b"1"),))
+        raise Unavailable(reason)

@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from service.answer.predictions import members, predictions
 from service.answer.quality import doubts
 from service.api.pipeline import Pipeline
-from service.api.request import Reply
+from service.api.request import Reply, unsupported
 from service.api.routing import OwnRoute
 from service.api.schemas.answers import Predictions
 from service.api.schemas.bodies import PREDICT_BODY
@@ -21,10 +21,10 @@ from service.background.large_work import SMALL_BYTES, SMALL_JSON_BYTES
 from service.decode import json_images, npy, raw
 from service.decode.content import parse_content_type
 from service.decode.form import from_form
-from service.decode.pictures import Pictures, picture_doubts, previews
-from service.errors import Invalid, UnsupportedType
+from service.decode.pictures import Pictures, picture_doubts, preprocess_in_pool, previews
+from service.errors import Invalid
 from service.imaging.pipeline import Seen
-from service.inference.batch import Result
+from service.inference.batch import Result, digits
 from service.models.loader import Loaded
 from service.types import Images, Limits
 
@@ -33,9 +33,7 @@ _READERS: dict[str, Callable[[bytes, Limits], Images | Pictures]] = {
     "application/octet-stream": raw.from_bytes,
     "application/x-npy": npy.from_npy,
 }
-READS = (
-    "application/json, application/octet-stream, application/x-npy, image/*, multipart/form-data"
-)
+READS = ", ".join([*_READERS, "image/*", "multipart/form-data"])
 router = APIRouter(route_class=OwnRoute, tags=["digits"])
 
 
@@ -62,13 +60,18 @@ async def predict(
     decoded = await pipeline.decode(small, decode, content_type, body, core.limits)
     seen: list[Seen] | None = None
     if isinstance(decoded, Pictures):
-        seen = await pipeline.look(decoded)
+        looking = preprocess_in_pool(decoded, core.limits, core.pictures, pipeline.deadline)
+        seen = await pipeline.timed(looking)
         images: Images = np.array([one.image for one in seen])
     else:
         images = decoded
-    result = await pipeline.infer(images, version)
+    await pipeline.choose(version)
+    result = await pipeline.infer(images)
     shown = None if include is None else await previews(images, seen, core.pictures)
-    answer, found = await pipeline.answer(result, _answer, pipeline.served, result, seen, shown)
+    answer, found = await pipeline.answer(
+        result.rows, _answer, pipeline.served, result, seen, shown
+    )
+    core.metrics.predicted(result.each(digits))
     core.metrics.doubted(found)
     return Reply(answer)
 
@@ -89,8 +92,7 @@ def decode(content_type: str | None, body: bytes, limits: Limits) -> Images | Pi
         return from_form(body, parameters.get("boundary", ""), limits)
     if media_type.startswith("image/"):
         return Pictures([body])
-    sent = f"the Content-Type {media_type[:60]!r}" if media_type else "a body without Content-Type"
-    raise UnsupportedType(f"the service does not read {sent}; send one of {READS}")
+    raise unsupported(media_type, READS)
 
 
 def _answer(

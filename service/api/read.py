@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from time import perf_counter
-
 import numpy as np
 from fastapi import APIRouter
 
@@ -41,27 +39,25 @@ async def read(request: Timed, version: VersionQuery = None) -> Reply:
     core, pipeline = request.core, Pipeline(request)
     body = await request.content(core.settings.max_body_bytes)
     content_type = request.field(b"content-type")
-    if not parse_content_type(content_type)[0].startswith(_HOLD_PICTURES):
-        raise UnsupportedType(f"a number is read in a picture; send one of {READS}")
-    small = len(body) <= SMALL_JSON_BYTES
-    decoded = await pipeline.decode(small, decode, content_type, body, core.limits)
+    decoded: Images | Pictures | None = None
+    if parse_content_type(content_type)[0].startswith(_HOLD_PICTURES):
+        small = len(body) <= SMALL_JSON_BYTES
+        decoded = await pipeline.decode(small, decode, content_type, body, core.limits)
     if not isinstance(decoded, Pictures):
         raise UnsupportedType(f"a number is read in a picture; send one of {READS}")
     if len(decoded.bodies) != 1:
         raise Invalid(f"{len(decoded.bodies)} pictures; a number is read in one")
-    picture = decoded.bodies[0]
-    start, deadline = perf_counter(), pipeline.deadline
-    number = await core.pictures.run(lambda: segment(open_picture(picture, core.limits)), deadline)
-    request.decode_s += perf_counter() - start
+    picture, deadline, run = decoded.bodies[0], pipeline.deadline, core.pictures.run
+    number = await pipeline.timed(
+        run(lambda: segment(open_picture(picture, core.limits)), deadline)
+    )
     await pipeline.choose(version)
-    probabilities = await _classified(pipeline, number.images)
-    start = perf_counter()
-    pieces = await core.pictures.run(lambda: number.cut(probabilities), deadline)
-    request.decode_s += perf_counter() - start
+    whole = await _classified(pipeline, number.images)
+    pieces = await pipeline.timed(run(lambda: number.cut(whole), deadline))
     further = await _classified(pipeline, pieces.images[len(number.images) :])
-    told = np.concatenate([probabilities, further])
+    probabilities = np.concatenate([whole, further])
     least = SURE_ENOUGH * pipeline.served.least_confidence
-    lines = await core.pictures.run(lambda: pieces.read(told, least), deadline)
+    lines = await run(lambda: pieces.read(probabilities, least), deadline)
     core.metrics.predicted([digit.digit for line in lines for digit in line])
     return Reply.json(answer(lines))
 

@@ -16,7 +16,7 @@ import orjson
 from service.background.large_work import when_large
 from service.core import Core
 from service.decode.content import inflate
-from service.errors import Invalid, TooLarge
+from service.errors import Invalid, TooLarge, UnsupportedType
 from service.inference.admission import SMALL_BYTES
 from service.observe.metrics import OTHER
 
@@ -64,21 +64,8 @@ class Request:
     """
 
     __slots__ = (
-        "body",
-        "core",
-        "decode_s",
-        "fields",
-        "held_bytes",
-        "id",
-        "infer_s",
-        "method",
-        "path",
-        "query",
-        "queue_s",
-        "root_path",
-        "route",
-        "started",
-        "under_way",
+        *("body", "core", "decode_s", "fields", "held_bytes", "id", "infer_s", "method", "path"),
+        *("query", "queue_s", "root_path", "route", "started", "under_way"),
     )
 
     def __init__(
@@ -91,12 +78,11 @@ class Request:
         body: Body,
         query: bytes = b"",
         under_way: Sized | None = None,
-        root_path: str = "",
     ) -> None:
         self.started = perf_counter()
         self.core = core
         self.method, self.path, self.query, self.fields = method, path, query, fields
-        self.body, self.root_path = body, root_path
+        self.body, self.root_path = body, ""
         self.under_way = under_way
         self.route = OTHER
         self.decode_s = self.queue_s = self.infer_s = 0.0
@@ -120,14 +106,13 @@ class Request:
         """
         found: dict[str, str] = {}
         for name, value in parse_qsl(self.query.decode("latin-1"), keep_blank_values=True):
-            if name not in known:
-                if only_known:
-                    reads = ", ".join(known) or "none"
-                    raise Invalid(f"unknown query parameter {name[:40]!r}; known here: {reads}")
-                continue
             if name in found:
                 raise Invalid(f"the query parameter {name!r} is sent twice")
-            found[name] = value
+            if name in known:
+                found[name] = value
+            elif only_known:
+                reads = ", ".join(known) or "none"
+                raise Invalid(f"unknown query parameter {name[:40]!r}; known here: {reads}")
         return found
 
     def deadline(self, most_s: float) -> float:
@@ -168,9 +153,8 @@ class Request:
 
     def release(self) -> None:
         """Returns the bytes of a large body to the budget."""
-        if self.held_bytes:
-            self.core.bodies.give_back(self.held_bytes)
-            self.held_bytes = 0
+        self.core.bodies.give_back(self.held_bytes)
+        self.held_bytes = 0
 
     def _hold(self, size: int) -> None:
         """Charges a large body that has grown to ``size`` bytes."""
@@ -182,6 +166,12 @@ class Request:
 def too_large(limit: int) -> TooLarge:
     """The fault of a body with more than ``limit`` bytes."""
     return TooLarge(f"the body is larger than {limit} bytes, the limit here")
+
+
+def unsupported(media_type: str, reads: str) -> UnsupportedType:
+    """The fault of a body in another format than the ones that the endpoint reads."""
+    sent = f"the Content-Type {media_type[:60]!r}" if media_type else "a body without Content-Type"
+    return UnsupportedType(f"the service does not read {sent}; send one of {reads}")
 
 
 async def _inflated(body: bytes, encoding: str, limit: int) -> bytes:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections.abc import Awaitable, Callable, Sequence
 from functools import wraps
 from typing import Any
 
+from fastapi import APIRouter
 from fastapi.routing import APIRoute
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
@@ -16,6 +18,7 @@ from service.errors import NotFound
 from service.models.repository import NAME
 
 Endpoint = Callable[..., Awaitable[Reply]]
+_PARAMETER = re.compile(r"{(\w+)}")
 
 
 class EndpointRoute(APIRoute):
@@ -34,14 +37,6 @@ class EndpointRoute(APIRoute):
         self.verbs = frozenset(self.methods or ())
         self.queries = tuple(field.alias for field in self.dependant.query_params)
 
-    def start(self, request: Request, path_parameters: Mapping[str, str]) -> Awaitable[Reply]:
-        """Calls the endpoint with the parameters of the path and the query. Raises Invalid."""
-        request.route = self.path
-        if request.query and (self.queries or self.only_known_parameters):
-            found = request.parameters(self.queries, only_known=self.only_known_parameters)
-            return self.call(request, **path_parameters, **found)
-        return self.call(request, **path_parameters)
-
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Matches HEAD where GET is served (RFC 9110, section 9.3.2)."""
         if scope["type"] == "http" and scope["method"] == "HEAD":
@@ -53,7 +48,7 @@ class EndpointRoute(APIRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request that came through FastAPI."""
-        await scope["app"].state.door.answer(self, scope, receive, send)
+        await scope["app"].state.door(scope, receive, send)
 
 
 class OwnRoute(EndpointRoute):
@@ -62,8 +57,27 @@ class OwnRoute(EndpointRoute):
     only_known_parameters = True
 
 
-def without(endpoint: Endpoint, *names: str) -> Endpoint:
-    """The endpoint for a path that lacks these parameters: it is called with None for each."""
+def at_each(
+    router: APIRouter, paths: Sequence[str], tail: str = "", **options: Any
+) -> Callable[[Endpoint], Endpoint]:
+    """Adds an endpoint at each of the paths, with ``tail`` appended, as ``router.api_route`` does.
+
+    It is called with None for each parameter that a path lacks and another one has.
+    """
+    names = {path: set(_PARAMETER.findall(path)) for path in paths}
+    every = set[str]().union(*names.values())
+
+    def add(endpoint: Endpoint) -> Endpoint:
+        for path, own in names.items():
+            call = endpoint if own == every else _without(endpoint, every - own)
+            router.add_api_route(path + tail, call, **options)
+        return endpoint
+
+    return add
+
+
+def _without(endpoint: Endpoint, names: set[str]) -> Endpoint:
+    """The endpoint without these parameters, as FastAPI sees it."""
     absent: dict[str, Any] = dict.fromkeys(names)
 
     @wraps(endpoint)

@@ -8,8 +8,7 @@ from time import perf_counter
 
 from starlette.types import Receive, Scope, Send
 
-from service.api.request import Headers, Reply, Request, too_large
-from service.api.routing import EndpointRoute
+from service.api.request import Reply, Request, too_large
 from service.errors import BodyTimeout, Malformed, Unavailable
 from service.http.dispatch import Dispatcher, render, timing
 from service.models.versions import StartError
@@ -22,57 +21,38 @@ class AsgiDoor:
         self._dispatcher = dispatcher
         self._core = dispatcher.core
 
-    async def answer(
-        self, route: EndpointRoute | None, scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        """Answers a request that FastAPI's router has matched to ``route``, or to none."""
-        request = self._request(scope, receive)
-        reply = await self._reply(request, route, scope)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request that came through FastAPI, which may have found no route for it."""
+        if scope["type"] != "http":
+            return
+        root_path = scope.get("root_path", "")
+        path, fields = scope["path"].removeprefix(root_path) or "/", dict(scope["headers"])
+        body = _Body(receive, self._core.settings.body_timeout_s)
+        request = Request(self._core, scope["method"], path, fields=fields, body=body)
+        request.query, request.root_path = scope["query_string"], root_path
+        answer = self._dispatcher.answer if self._core.versions.started else self._started
+        reply = await answer(request)
         seconds = perf_counter() - request.started
         self._dispatcher.record(request, reply.status, seconds)
-        await send(
-            {
-                "type": "http.response.start",
-                "status": reply.status,
-                "headers": _headers(request, reply, seconds),
-            }
-        )
-        body = b"" if request.method == "HEAD" else reply.body
-        await send({"type": "http.response.body", "body": body})
+        spent = timing(request, seconds)
+        headers = [(b"x-request-id", request.id), (b"server-timing", spent), *reply.headers]
+        if reply.status != 304:  # RFC 9110, 8.6
+            length = b"%d" % len(reply.body)
+            headers += [(b"content-type", reply.media_type), (b"content-length", length)]
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        content = b"" if request.method == "HEAD" else reply.body
+        await send({"type": "http.response.body", "body": content})
 
-    async def not_found(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers a request that no route matches."""
-        if scope["type"] == "http":
-            await self.answer(None, scope, receive, send)
+    async def _started(self, request: Request) -> Reply:
+        """Starts the service for a first request without a lifespan before it.
 
-    async def _reply(self, request: Request, route: EndpointRoute | None, scope: Scope) -> Reply:
-        if not self._core.versions.started:
-            # A mounted application and httpx's transport send no lifespan events.
-            try:
-                await self._core.versions.start()
-            except StartError as error:
-                return render(Unavailable(str(error)), request.path)
-        method = "GET" if request.method == "HEAD" else request.method
-        if route is None or method not in route.verbs:
-            return await self._dispatcher.answer(request)
-        return await self._dispatcher.answer(request, route, scope["path_params"])
-
-    def _request(self, scope: Scope, receive: Receive) -> Request:
-        fields = dict(scope["headers"])
-        root_path = scope.get("root_path", "")
-        body = _Body(receive, self._core.settings.body_timeout_s)
-        path = scope["path"].removeprefix(root_path) or "/"
-        request = Request(
-            self._core,
-            scope["method"],
-            path,
-            query=scope["query_string"],
-            fields=fields,
-            body=body,
-            root_path=root_path,
-        )
-        scope["mnist.request"] = request
-        return request
+        A mounted application and httpx's transport send no lifespan events.
+        """
+        try:
+            await self._core.versions.start()
+        except StartError as error:
+            return render(Unavailable(str(error)), request.path)
+        return await self._dispatcher.answer(request)
 
 
 class _Body:
@@ -105,15 +85,3 @@ class _Body:
         except TimeoutError:
             raise BodyTimeout("the body did not arrive in time") from None
         return self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
-
-
-def _headers(request: Request, reply: Reply, seconds: float) -> Headers:
-    headers = [
-        (b"x-request-id", request.id),
-        (b"server-timing", timing(request, seconds)),
-        *reply.headers,
-    ]
-    if reply.status != 304:  # RFC 9110, 8.6
-        length = b"%d" % len(reply.body)
-        headers += [(b"content-type", reply.media_type), (b"content-length", length)]
-    return headers

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from itertools import chain
 from typing import Any
 
 import httptools
@@ -19,9 +20,9 @@ from uvicorn.server import ServerState
 from service.api.request import Reply, Request
 from service.errors import Fault, QueueFull
 from service.http import heads
-from service.http.dispatch import head
+from service.http.dispatch import head, render
 from service.http.door import FastDoor
-from service.http.exchange import LEFT, UNREAD_BYTES, ArrivingBody, Ending, Exchange, rejected
+from service.http.exchange import BROKEN, GONE, LATE, LEFT, UNREAD_BYTES, ArrivingBody, Exchange
 from service.http.timer import Timer
 from service.http.write_timeout import WriteTimeout
 
@@ -71,7 +72,7 @@ class Connection(asyncio.Protocol):
         self._server.connections.discard(self)
         self._clock.end()
         if self._running is not None:
-            self._running.cancel(Ending.LEFT)
+            self._running.cancel(GONE)
         self.write_timeout.end()
 
     def pause_writing(self) -> None:
@@ -130,10 +131,7 @@ class Connection(asyncio.Protocol):
         """The head has arrived: the request starts, or waits for its turn."""
         # The fields of a head that came in one small piece cannot exceed the limit.
         in_pieces = self._fed > heads.HEAD_LIMIT or self._head_bytes >= 0
-        if (
-            in_pieces
-            and sum(len(name) + len(value) for name, value in self._fields) > heads.HEAD_LIMIT
-        ):
+        if in_pieces and sum(map(len, chain(*self._fields))) > heads.HEAD_LIMIT:
             self._raise(heads.HEAD_TOO_LARGE)
         parser = self._parser
         path, query = self._dispatcher.paths.get(self._url) or heads.path_and_query(self._url)
@@ -145,14 +143,9 @@ class Connection(asyncio.Protocol):
         keep_alive = parser.should_keep_alive() and (
             b"connection" not in fields or parser.get_http_version() != "1.0"
         )
+        method, tasks = parser.get_method().decode(), self._server.tasks
         request = Request(
-            self._core,
-            parser.get_method().decode(),
-            path,
-            query=query,
-            fields=fields,
-            body=body,
-            under_way=self._server.tasks,
+            self._core, method, path, query=query, fields=fields, body=body, under_way=tasks
         )
         exchange = Exchange(request, body, keep_alive)
         self._arriving, self._part = exchange, _BODY
@@ -192,7 +185,7 @@ class Connection(asyncio.Protocol):
             self.transport.resume_reading()
 
     async def _answer(self, exchange: Exchange) -> None:
-        """Has the request answered and writes the answer, whatever happens."""
+        """Waits for the reply and writes it, also after a cancellation."""
         try:
             reply = await self._dispatcher.answer(exchange.request)
             status = reply.status
@@ -263,7 +256,7 @@ class Connection(asyncio.Protocol):
     def _late(self) -> None:
         if self._running is not None:
             self._running.keep_alive = False
-            self._running.cancel(Ending.LATE)
+            self._running.cancel(LATE)
         elif self._part == _HEAD:
             self._reject(heads.HEAD_LATE)
         else:
@@ -279,7 +272,7 @@ class Connection(asyncio.Protocol):
         running, part = self._running, self._part
         if running is not None and part == _BODY and running is self._arriving:
             running.keep_alive = False
-            running.cancel(Ending.BROKEN)
+            running.cancel(BROKEN)
         elif running is not None:
             self.transport.pause_reading()
             if part == _BODY:
@@ -295,6 +288,13 @@ class Connection(asyncio.Protocol):
         """Answers bytes that did not become a request, and closes."""
         if self.transport.is_closing():
             return
-        fields, always = dict(self._fields), self._server.default_headers
-        self.transport.write(rejected(self._dispatcher, self._url, fields, fault, always))
+        path, fields = self._url.partition(b"?")[0].decode("latin-1"), dict(self._fields)
+        body = ArrivingBody(self.transport)
+        request, reply = (
+            Request(self._core, "-", path, fields=fields, body=body),
+            render(fault, path),
+        )
+        lines, _ = head(request, reply, self._server.default_headers, keep_alive=False)
+        self._dispatcher.record(request, reply.status, 0.0)
+        self.transport.write(lines + reply.body)
         self.write_timeout.close()

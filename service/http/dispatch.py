@@ -7,10 +7,9 @@ the metrics.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Iterable
 from http import HTTPStatus
 from time import perf_counter
-from typing import NamedTuple
 
 import orjson
 
@@ -22,14 +21,12 @@ from service.models.repository import NAME
 from service.observe.logs import LOGGER
 
 _STATUS_LINES = {
-    status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode())
-    for status in HTTPStatus
+    each.value: b"HTTP/1.1 %d %b\r\n" % (each, each.phrase.encode()) for each in HTTPStatus
 }
 
 
-class _Target(NamedTuple):
-    route: EndpointRoute
-    parameters: dict[str, str]
+_Target = tuple[EndpointRoute, dict[str, str]]
+"""A route and the parameters of its path."""
 
 
 class Dispatcher:
@@ -45,31 +42,19 @@ class Dispatcher:
         self.paths = {path.encode(): (path, b"") for path in self._direct}
         """Path and query of the request targets that need no parsing."""
 
-    async def answer(
-        self,
-        request: Request,
-        route: EndpointRoute | None = None,
-        parameters: Mapping[str, str] | None = None,
-    ) -> Reply:
-        """The reply to a request: its endpoint's, or the problem document of a fault.
-
-        ``route`` and its path's ``parameters`` come from a caller who has found them already.
-        """
+    async def answer(self, request: Request) -> Reply:
+        """The reply to a request: its endpoint's, or the problem document of a fault."""
         try:
-            if route is None:
-                return await self._start(request)
-            return await route.start(request, parameters or {})
-        except DeadlineExceeded as fault:
-            self.core.metrics.rejected("deadline")
-            return render(fault, request.path)
+            return await self._start(request)
         except Fault as fault:
+            if isinstance(fault, DeadlineExceeded):
+                self.core.metrics.rejected("deadline")
             return render(fault, request.path)
         except Exception:  # noqa: BLE001 - a bug: the caller gets an id, the log the traceback
             name = request.id.decode()
             LOGGER.exception("a request failed", extra={"request_id": name})
-            return render(
-                Fault(f"the service failed; its log has the reason: {name}"), request.path
-            )
+            detail = f"the service failed; its log has the reason: {name}"
+            return render(Fault(detail), request.path)
         finally:
             if request.held_bytes:
                 request.release()
@@ -98,9 +83,10 @@ class Dispatcher:
         if target is None:
             raise _no_endpoint(request, targets)
         route, parameters = target
-        if request.query:
-            return route.start(request, parameters)
         request.route = route.path
+        if request.query and (route.queries or route.only_known_parameters):
+            found = request.parameters(route.queries, only_known=route.only_known_parameters)
+            return route.call(request, **parameters, **found)
         return route.call(request, **parameters)
 
     def _add_direct(self, route: EndpointRoute) -> None:
@@ -111,7 +97,7 @@ class Dispatcher:
             path, parameters = route.path.format(model=NAME), {"model": NAME}
         else:
             return
-        target = _Target(route, parameters)
+        target = route, parameters
         methods = self._direct.setdefault(path, {})
         for method in route.verbs:
             methods.setdefault(method, target)
@@ -120,9 +106,8 @@ class Dispatcher:
         """The targets of a path, by method; the first route that matches wins, as in FastAPI."""
         targets: dict[str, _Target] = {}
         for route in self._routes:
-            match = route.path_regex.match(path)
-            if match is not None:
-                target = _Target(route, match.groupdict())
+            if match := route.path_regex.match(path):
+                target = route, match.groupdict()
                 for method in route.verbs:
                     targets.setdefault(method, target)
         return targets
@@ -144,10 +129,7 @@ def head(request: Request, reply: Reply, fields: Headers, keep_alive: bool) -> t
     seconds = perf_counter() - request.started
     lines = _STATUS_LINES[reply.status]
     if reply.status != 304:  # RFC 9110, 8.6: it would be the length of the answer that is not sent
-        lines += b"content-type: %b\r\ncontent-length: %d\r\n" % (
-            reply.media_type,
-            len(reply.body),
-        )
+        lines += b"content-type: %b\r\ncontent-length: %d\r\n" % (reply.media_type, len(reply.body))
     lines += b"x-request-id: %b\r\nserver-timing: %b\r\n" % (request.id, timing(request, seconds))
     for field in (*fields, *reply.headers):
         lines += b"%b: %b\r\n" % field

@@ -1,4 +1,4 @@
-"""What ``serve`` gives to uvicorn: the lifespan here, the requests at the connections."""
+"""The application that ``serve`` runs on uvicorn; the connections answer the requests."""
 
 from __future__ import annotations
 
@@ -36,7 +36,11 @@ class FastDoor:
         try:
             await lifespan.__aenter__()
         except Exception as error:  # noqa: BLE001 - reported in one line, and in the log
-            self._tell_start_fault(_explained(error))
+            if isinstance(error, StartError):
+                self._tell_start_fault(str(error))
+            else:
+                LOGGER.error("the start failed", exc_info=error)
+                self._tell_start_fault(f"the start failed: {type(error).__name__}")
             await send({"type": "lifespan.startup.failed"})
             return
         drain_before_stopping(self.core.versions, self.core.settings.drain_delay_s)
@@ -44,10 +48,3 @@ class FastDoor:
         await receive()
         await lifespan.__aexit__(None, None, None)
         await send({"type": "lifespan.shutdown.complete"})
-
-
-def _explained(error: Exception) -> str:
-    if isinstance(error, StartError):
-        return str(error)
-    LOGGER.error("the start failed", exc_info=error)
-    return f"the start failed: {type(error).__name__}"

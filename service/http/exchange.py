@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import Enum
 from io import BytesIO
 
-from service.api.request import Headers, Reply, Request, too_large
+from service.api.request import Reply, Request, too_large
 from service.errors import BodyTimeout, Fault, Malformed, Unavailable
-from service.http.dispatch import Dispatcher, head, render
+from service.http.dispatch import render
 
 LEFT = 499
 """The status in log and metrics if the caller left before the answer, as in nginx."""
@@ -18,20 +17,11 @@ UNREAD_BYTES = 65_536
 """The connection stops reading when this much of a body waits to be used."""
 
 
-class Ending(Enum):
-    """Why a request is cancelled before its answer."""
-
-    LATE = "its body did not arrive in time"
-    LEFT = "its caller has left"
-    BROKEN = "its body breaks off"
-
-
-_FAULTS: dict[Ending | None, Fault] = {
-    Ending.LATE: BodyTimeout("the body did not arrive in time"),
-    Ending.BROKEN: Malformed("the body breaks off in the middle of its transfer encoding"),
-    None: Unavailable("the service stopped before the answer", headers=((b"retry-after", b"1"),)),
-}
-"""What a cancelled request is answered; without an ending, the service stops."""
+# Why a request is cancelled before its answer.
+GONE = Unavailable("the caller has left")
+LATE = BodyTimeout("the body did not arrive in time")
+BROKEN = Malformed("the body breaks off in the middle of its transfer encoding")
+_STOPPED = Unavailable("the service stopped before the answer")
 
 
 @dataclass(slots=True)
@@ -76,14 +66,6 @@ class ArrivingBody:
             await self.more
 
 
-class _NoBody:
-    pieces: list[bytes] = []  # noqa: RUF012 - never appended to
-    complete = True
-
-    async def read(self, limit: int, hold: Callable[[int], None]) -> bytes:
-        return b""
-
-
 @dataclass(slots=True, eq=False)
 class Exchange:
     """One request of a connection."""
@@ -92,10 +74,11 @@ class Exchange:
     body: ArrivingBody
     keep_alive: bool
     task: asyncio.Task[None] | None = None
-    ending: Ending | None = None
+    ending: Fault | None = None
+    """Why this door cancelled the request; None if it did not."""
     answered: bool = False
 
-    def cancel(self, ending: Ending) -> None:
+    def cancel(self, ending: Fault) -> None:
         """Cancels the request before its answer."""
         self.ending = ending
         if self.task is not None:
@@ -104,24 +87,9 @@ class Exchange:
 
     def cancelled(self) -> tuple[Reply, int]:
         """The reply of a cancelled request, and the status that the log and the metrics show."""
-        if self.ending is Ending.LEFT:
+        if self.ending is GONE:
             return Reply(b"", 503), LEFT
         if task := asyncio.current_task():
             task.uncancel()
-        reply = render(_FAULTS[self.ending], self.request.path)
+        reply = render(self.ending or _STOPPED, self.request.path)
         return reply, reply.status
-
-
-def rejected(
-    dispatcher: Dispatcher, target: bytes, fields: dict[bytes, bytes], fault: Fault, always: Headers
-) -> bytes:
-    """The whole answer to bytes that did not become a request; it is counted and logged.
-
-    ``always`` are the header fields of every answer.
-    """
-    path = target.partition(b"?")[0].decode("latin-1")
-    request = Request(dispatcher.core, "-", path, fields=fields, body=_NoBody())
-    reply = render(fault, path)
-    lines, _ = head(request, reply, always, keep_alive=False)
-    dispatcher.record(request, reply.status, 0.0)
-    return lines + reply.body

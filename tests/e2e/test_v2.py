@@ -353,7 +353,7 @@ def test_load_reads_the_champion_file_at_once(tmp_path: Path) -> None:
             refused = post(server, load, {"parameters": {name: "{}"}})
             check_error(refused, 400, f"{name}: would overwrite files")
         refused = post(server, load, {"parameters": {"version": "2"}})
-        check_error(refused, 400, "version: is for the champion file to say")
+        check_error(refused, 400, "version: is set by the champion file")
         (models / "mnist" / "champion").write_text("9\n")
         check_error(server.post(load, b"{}"), 503, "version 1 keeps serving: version 9")
         assert check_ok(post(server, INFER, content()))["model_version"] == "1"

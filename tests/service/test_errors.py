@@ -29,13 +29,6 @@ def test_no_two_faults_share_a_status_or_a_kind() -> None:
     assert len({fault.kind for fault in FAULTS}) == len(FAULTS)
 
 
-def test_the_docstring_shows_every_fault_with_its_status() -> None:
-    lines = (errors.__doc__ or "").splitlines()
-    shown = [tuple(line.split()[1:3]) for line in lines if "──" in line]
-    faults = [(fault.__name__, str(fault.status)) for fault in FAULTS if fault is not Fault]
-    assert sorted(shown) == sorted(faults)
-
-
 def test_a_fault_is_rendered_as_a_problem_with_its_flaws_and_headers() -> None:
     fault = QueueFull("no room", Flaw(3, "images", "x"), headers=((b"retry-after", b"2"),))
     reply = render(fault, "/predict")
@@ -49,9 +42,6 @@ def test_a_fault_is_rendered_as_a_problem_with_its_flaws_and_headers() -> None:
         "detail": "no room",
         "errors": [{"index": 3, "field": "images", "message": "x"}],
     }
-
-
-def test_without_flaws_there_is_no_list_of_them() -> None:
     assert "errors" not in Invalid("wrong").problem()
 
 

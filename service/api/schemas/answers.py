@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 Digit = Field(ge=0, le=9)
 Share = Field(ge=0, le=1)
+Box = Annotated[list[int], Field(min_length=4, max_length=4)]
 
 
 class Seen(BaseModel):
@@ -17,11 +18,9 @@ class Seen(BaseModel):
         json_schema_extra={"contentEncoding": "base64", "contentMediaType": "image/png"},
         description="the 28x28 image that the model read",
     )
-    box: list[int] | None = Field(
-        min_length=4,
-        max_length=4,
+    box: Box | None = Field(
         description="left, top, width and height of the digit in the upright picture's pixels; "
-        "null for what is taken as given, and where none was found",
+        "null for an image that is taken as given, and if no digit was found"
     )
     polarity: Literal["as given", "dark on light", "light on dark"] = Field(
         description="as given: an array, or a 28x28 picture with a dark border"
@@ -83,11 +82,7 @@ class DigitRead(BaseModel):
 
     digit: int = Digit
     confidence: float = Share
-    box: list[int] = Field(
-        min_length=4,
-        max_length=4,
-        description="left, top, width and height in the upright picture's pixels",
-    )
+    box: Box = Field(description="left, top, width and height in the upright picture's pixels")
 
 
 class NumberRead(BaseModel):

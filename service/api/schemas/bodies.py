@@ -1,4 +1,4 @@
-"""What the service's own endpoints read."""
+"""What the endpoints read, as JSON Schema: the service's own bodies, then those of /v1 and /v2."""
 
 from __future__ import annotations
 
@@ -10,141 +10,149 @@ import numpy as np
 from service.imaging.preview import encode_png
 from service.types import SIDE
 
+Schema = dict[str, Any]
+
+
+def _list_of(item: Schema, **bounds: int) -> Schema:
+    return {"type": "array", **bounds, "items": item}
+
+
+def _exactly(count: int, item: Schema) -> Schema:
+    return _list_of(item, minItems=count, maxItems=count)
+
+
+def _object(*required: str, **properties: Schema) -> Schema:
+    return {"type": "object", "required": list(required), "properties": properties}
+
+
+def _only(**properties: Schema) -> Schema:
+    """The schema of an object that has all of these properties and no other."""
+    return {**_object(*properties, **properties), "additionalProperties": False}
+
+
+def _bytes(**more: str) -> Schema:
+    return {"type": "string", "format": "binary", **more}
+
+
 _PIXEL = {"type": "number", "minimum": 0, "maximum": 255}
-_IMAGE: dict[str, Any] = {
-    "description": "28 rows of 28 pixels, or 784 pixels; 0 is background, 255 full ink. Fractions "
-    "are rounded. What looks scaled, its largest value being above 0 and at most 1, is refused.",
-    "oneOf": [
-        {
-            "type": "array",
-            "minItems": 28,
-            "maxItems": 28,
-            "items": {"type": "array", "minItems": 28, "maxItems": 28, "items": _PIXEL},
-        },
-        {"type": "array", "minItems": 784, "maxItems": 784, "items": _PIXEL},
-    ],
+_IMAGES = _list_of(
+    {
+        "description": "28 rows of 28 pixels, or 784 pixels; 0 is background, 255 full ink. "
+        "Fractions are rounded. An image whose largest value is above 0 and at most 1 looks scaled "
+        "and is rejected.",
+        "oneOf": [_exactly(28, _exactly(28, _PIXEL)), _exactly(784, _PIXEL)],
+    },
+    minItems=1,
+)
+_IN_BASE64 = {
+    "type": "string",
+    "contentEncoding": "base64",
+    "description": "A picture file in base64 (RFC 4648, section 4), without line breaks; "
+    "`data:image/...;base64,` may stand in front.",
 }
-_IMAGES = {"type": "array", "minItems": 1, "items": _IMAGE}
-
-
-def _one() -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
-    """A digit to try out: an upright bar in MNIST's form, (28, 28)."""
-    image = np.zeros((SIDE, SIDE), np.uint8)
-    image[4:24, 12:15] = 255
-    return image
-
-
+_PICTURE = _bytes(
+    description="a PNG, JPEG, WebP, BMP, GIF or TIFF, of several frames the first; the content "
+    "decides which"
+)
+_ONE = np.zeros((SIDE, SIDE), np.uint8)
+_ONE[4:24, 12:15] = 255
 _A_PICTURE = {
     "summary": "picture files in base64",
-    "value": {"pictures": [base64.b64encode(encode_png(_one())).decode()]},
+    "value": {"pictures": [base64.b64encode(encode_png(_ONE)).decode()]},
 }
-_AN_IMAGE = {"summary": "images of 784 pixels", "value": {"images": [_one().ravel().tolist()]}}
+_AN_IMAGE = {"summary": "images of 784 pixels", "value": {"images": [_ONE.ravel().tolist()]}}
 
 
-def _file(description: str) -> dict[str, Any]:
-    return {"schema": {"type": "string", "format": "binary", "description": description}}
+def _form(description: str, **bounds: int) -> Schema:
+    files = _list_of(_bytes(), minItems=1, **bounds)
+    return {**_object("files", files=files), "description": description}
 
 
-def _pictures(**bounds: int) -> dict[str, Any]:
-    """The schema of ``{"pictures": ["base64", ...]}``."""
-    picture = {
-        "type": "string",
-        "contentEncoding": "base64",
-        "description": "A picture file in base64 (RFC 4648, section 4), without line breaks; "
-        "`data:image/...;base64,` may stand in front.",
-    }
-    return {
-        "type": "object",
-        "required": ["pictures"],
-        "properties": {"pictures": {"type": "array", "minItems": 1, **bounds, "items": picture}},
-        "additionalProperties": False,
-    }
+def _body(json: Schema, examples: Schema, **others: Schema) -> Schema:
+    """A body in JSON or one of the ``others``; its description lists those of its schemas."""
+    kinds = {"application/json": {"schema": json, "examples": examples}}
+    kinds |= {kind: {"schema": schema} for kind, schema in others.items()}
+    lines = [f"- `{kind}`: {kinds[kind]['schema']['description']}" for kind in kinds]
+    return {"required": True, "description": "\n".join(lines), "content": kinds}
 
 
-def _form(description: str, **bounds: int) -> dict[str, Any]:
-    """The schema of a form with picture files."""
-    file = {"type": "string", "format": "binary"}
-    files = {"type": "array", "minItems": 1, **bounds, "items": file}
-    return {
-        "schema": {
-            "type": "object",
-            "required": ["files"],
-            "properties": {"files": files},
-            "description": description,
-        }
-    }
-
-
-def _body(content: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """A request's body; its page shows of most schemas nothing but what is told here."""
-    told = [f"- `{kind}`: {content[kind]['schema']['description']}" for kind in content]
-    return {"required": True, "description": "\n".join(told), "content": content}
-
-
-_PICTURE = _file(
-    "a PNG, JPEG, WebP, BMP, GIF or TIFF, of several frames the first; the content decides which"
-)
 PREDICT_BODY = _body(
     {
-        "application/json": {
-            "schema": {
-                "description": '`{"images": [image, ...]}`, or `{"pictures": ["base64", ...]}`',
-                "oneOf": [
-                    {
-                        "type": "object",
-                        "required": ["images"],
-                        "properties": {"images": _IMAGES},
-                        "additionalProperties": False,
-                    },
-                    _pictures(),
-                ],
-            },
-            "examples": {"images": _AN_IMAGE, "pictures": _A_PICTURE},
-        },
-        "application/octet-stream": _file("n * 784 bytes, image after image, row by row"),
-        "application/x-npy": _file(
-            "an array [28,28], [784], [n,28,28], [n,784] or [n,28,28,1] of integers or floats"
+        "description": '`{"images": [image, ...]}`, or `{"pictures": ["base64", ...]}`',
+        "oneOf": [_only(images=_IMAGES), _only(pictures=_list_of(_IN_BASE64, minItems=1))],
+    },
+    {"images": _AN_IMAGE, "pictures": _A_PICTURE},
+    **{
+        "application/octet-stream": _bytes(
+            description="n * 784 bytes, image after image, row by row"
+        ),
+        "application/x-npy": _bytes(
+            description="an array [28,28], [784], [n,28,28], [n,784] or [n,28,28,1] of integers or "
+            "floats"
         ),
         "image/*": _PICTURE,
         "multipart/form-data": _form("picture files in the field `files`, answered all or none"),
-    }
+    },
 )
 READ_BODY = _body(
-    {
-        "application/json": {
-            "schema": {"description": '`{"pictures": ["base64"]}`', **_pictures(maxItems=1)},
-            "examples": {"pictures": _A_PICTURE},
-        },
+    {"description": '`{"pictures": ["base64"]}`', **_only(pictures=_exactly(1, _IN_BASE64))},
+    {"pictures": _A_PICTURE},
+    **{
         "image/*": _PICTURE,
         "multipart/form-data": _form("one picture file in the field `files`", maxItems=1),
-    }
+    },
 )
+_LABELS = _list_of({"type": "integer", "minimum": 0, "maximum": 9})
+_EVALUATED = _object(images=_bytes(), labels=_bytes(), dataset=_bytes())
 EVALUATE_BODY = {
     "required": False,
     "content": {
-        "application/json": {
-            "schema": {
-                "type": "object",
-                "required": ["images", "labels"],
-                "properties": {
-                    "images": _IMAGES,
-                    "labels": {
-                        "type": "array",
-                        "items": {"type": "integer", "minimum": 0, "maximum": 9},
-                    },
-                },
-                "additionalProperties": False,
-            }
-        },
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "properties": {
-                    "images": {"type": "string", "format": "binary"},
-                    "labels": {"type": "string", "format": "binary"},
-                    "dataset": {"type": "string", "format": "binary"},
-                },
-            }
-        },
+        "application/json": {"schema": _only(images=_IMAGES, labels=_LABELS)},
+        "multipart/form-data": {"schema": _EVALUATED},
     },
 }
+
+_EXAMPLES = _list_of(
+    {
+        "description": "An image: 28 rows of 28 pixels, 784 pixels, or its 784 raw bytes in "
+        "base64.",
+        "oneOf": [
+            _list_of({}),
+            _object("b64", b64={"type": "string", "contentEncoding": "base64"}),
+            _object("image", image={}),
+        ],
+    },
+    minItems=1,
+)
+_STRING = {"type": "string"}
+_SIGNATURE = {"type": "string", "enum": ["serving_default", ""]}
+_PARAMETERS = {"type": "object", "additionalProperties": True}
+_INPUT_TENSOR = _object(
+    *("name", "shape", "datatype"),
+    name=_STRING,
+    shape=_list_of({"type": "integer"}),
+    datatype=_STRING,
+    parameters=_PARAMETERS,
+    data=_list_of({}),
+)
+_INFER = _object(
+    "inputs",
+    id=_STRING,
+    parameters=_PARAMETERS,
+    inputs=_list_of(_INPUT_TENSOR),
+    outputs=_list_of(_object("name", name=_STRING, parameters=_PARAMETERS)),
+)
+OCTETS_BODY = {"application/octet-stream": {"schema": _bytes()}}
+
+
+def _protocol_body(schema: Schema, **more: Schema) -> Schema:
+    return {"requestBody": {"content": {"application/json": {"schema": schema}, **more}}}
+
+
+V2_INFER = _protocol_body(_INFER, **OCTETS_BODY)
+V2_INDEX = _protocol_body(_object(ready={"type": "boolean"}))
+V2_CHANGE = _protocol_body(_object(parameters=_PARAMETERS))
+V1_PREDICT = _protocol_body(_object(signature_name=_SIGNATURE, instances=_EXAMPLES, inputs={}))
+V1_CLASSIFY = _protocol_body(
+    _object("examples", signature_name=_SIGNATURE, context=_object(), examples=_EXAMPLES)
+)

@@ -5,20 +5,16 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import Depends, Header, Path, Query
-from starlette.requests import HTTPConnection
 
 from service.api.request import Request
 from service.models.repository import NAME
 
 
-def _current(connection: HTTPConnection) -> Request:
-    """The request that a door has put into the scope."""
-    request: Request = connection.scope["mnist.request"]
-    return request
+def _none() -> None:
+    """No header fields. FastAPI reads these signatures for the document; no door calls them."""
 
 
 def _timed(
-    current: Annotated[Request, Depends(_current)],
     x_request_timeout_ms: Annotated[
         float | None,
         Header(
@@ -33,12 +29,11 @@ def _timed(
             description="Returned in the answer's X-Request-ID, and logged.",
         ),
     ] = None,
-) -> Request:
-    """The current request, with the header fields that it reads itself."""
-    return current
+) -> None:
+    """The header fields that a request with a deadline reads itself."""
 
 
-Current = Annotated[Request, Depends(_current)]
+Current = Annotated[Request, Depends(_none)]
 """The first parameter of every endpoint."""
 Timed = Annotated[Request, Depends(_timed)]
 """The first parameter of an endpoint that has a deadline."""

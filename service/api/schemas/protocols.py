@@ -1,4 +1,4 @@
-"""The shapes of ``/v1`` and ``/v2``, which their protocols lay down."""
+"""What ``/v1`` and ``/v2`` answer, as their protocols specify it."""
 
 from __future__ import annotations
 
@@ -29,19 +29,12 @@ class ModelNames(BaseModel):
     models: list[Literal["mnist"]]
 
 
-class ErrorStatus(BaseModel):
-    """Why a version is not available."""
-
-    error_code: Literal["OK", "FAILED_PRECONDITION"]
-    error_message: str
-
-
 class VersionStatus(BaseModel):
     """The state of a version."""
 
     version: str
     state: Literal["AVAILABLE", "END"]
-    status: ErrorStatus
+    status: dict[Literal["error_code", "error_message"], str]
 
 
 class VersionStatuses(BaseModel):
@@ -71,11 +64,10 @@ class Ready(BaseModel):
     ready: bool
 
 
-class ModelReady(BaseModel):
+class ModelReady(Ready):
     """The version is ready."""
 
     name: Literal["mnist"]
-    ready: bool
 
 
 class ServerMetadata(BaseModel):
@@ -135,65 +127,3 @@ class IndexEntry(BaseModel):
     version: str
     state: Literal["READY", "UNAVAILABLE"]
     reason: str
-
-
-class Done(BaseModel):
-    """An empty object."""
-
-
-_IMAGE = {
-    "description": "An image: 28 rows of 28 pixels, 784 pixels, or its 784 raw bytes in base64.",
-    "oneOf": [
-        {"type": "array", "items": {}},
-        {
-            "type": "object",
-            "required": ["b64"],
-            "properties": {"b64": {"type": "string", "contentEncoding": "base64"}},
-        },
-        {"type": "object", "required": ["image"], "properties": {"image": {}}},
-    ],
-}
-_IMAGES = {"type": "array", "minItems": 1, "items": _IMAGE}
-_SIGNATURE = {"type": "string", "enum": ["serving_default", ""]}
-_PARAMETERS = {"type": "object", "additionalProperties": True}
-OCTETS_BODY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
-
-
-def _object(*required: str, **properties: Any) -> dict[str, Any]:
-    return {"type": "object", "required": list(required), "properties": properties}
-
-
-def _list_of(item: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "array", "items": item}
-
-
-def _body(schema: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {"requestBody": {"content": {"application/json": {"schema": schema}, **more}}}
-
-
-_INPUT_TENSOR = _object(
-    "name",
-    "shape",
-    "datatype",
-    name={"type": "string"},
-    shape=_list_of({"type": "integer"}),
-    datatype={"type": "string"},
-    parameters=_PARAMETERS,
-    data=_list_of({}),
-)
-V2_INFER = _body(
-    _object(
-        "inputs",
-        id={"type": "string"},
-        parameters=_PARAMETERS,
-        inputs=_list_of(_INPUT_TENSOR),
-        outputs=_list_of(_object("name", name={"type": "string"}, parameters=_PARAMETERS)),
-    ),
-    **OCTETS_BODY,
-)
-V2_INDEX = _body(_object(ready={"type": "boolean"}))
-V2_CHANGE = _body(_object(parameters=_PARAMETERS))
-V1_PREDICT = _body(_object(signature_name=_SIGNATURE, instances=_IMAGES, inputs={}))
-V1_CLASSIFY = _body(
-    _object("examples", signature_name=_SIGNATURE, context=_object(), examples=_IMAGES)
-)

@@ -1,0 +1,93 @@
+"""``/`` and ``/docs``: the page to draw on, the API as a page, and the files that they load."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse, PlainTextResponse
+
+from service.api.request import Headers, Reply, Request
+from service.api.routing import EndpointRoute
+from service.api.schemas.parameters import Current
+from service.api.schemas.responses import problems
+from service.errors import NotFound
+
+_MEDIA_TYPES = {
+    ".css": b"text/css; charset=utf-8",
+    ".html": b"text/html; charset=utf-8",
+    ".js": b"text/javascript; charset=utf-8",
+    ".png": b"image/png",
+    ".svg": b"image/svg+xml",
+}
+_STATIC = Path(__file__).resolve().parents[1] / "static"
+# No path is built from a name: only the names that are in a folder at the start are served.
+_FILES = {
+    folder: {p.name: p for p in (_STATIC / folder).iterdir() if p.suffix in _MEDIA_TYPES}
+    for folder in ("page", "docs")
+}
+_SAFETY = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    # Browsers ask each time, so that a page never runs with the modules of another release.
+    (b"cache-control", b"no-cache"),
+)
+_POLICY = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+    b"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+# Swagger UI, the page of the API, writes styles into its elements, which the policy forbids.
+_HEADERS = {"page": (*_SAFETY, (b"content-security-policy", _POLICY)), "docs": _SAFETY}
+router = APIRouter(route_class=EndpointRoute, tags=["page"])
+
+
+@router.get("/", response_model=None, response_class=HTMLResponse, responses=problems())
+async def page(request: Current) -> Reply:
+    """The page to draw on."""
+    return _file(request, "page")
+
+
+@router.get(
+    "/page/{name}", response_model=None, response_class=PlainTextResponse, responses=problems(404)
+)
+async def page_file(request: Current, name: str) -> Reply:
+    """A module, a stylesheet or the icon of the page."""
+    return _file(request, "page", name)
+
+
+@router.get("/docs", response_model=None, response_class=HTMLResponse, responses=problems())
+async def docs(request: Current) -> Reply:
+    """The API as a page to try out."""
+    return _file(request, "docs")
+
+
+@router.get(
+    "/docs/{name}", response_model=None, response_class=PlainTextResponse, responses=problems(404)
+)
+async def docs_file(request: Current, name: str) -> Reply:
+    """A file that the page of the API loads."""
+    return _file(request, "docs", name)
+
+
+def _file(request: Request, folder: str, name: str | None = None) -> Reply:
+    """A part of a page, or the page itself; 304 if the caller's copy is current (RFC 9110, 13.1.2).
+
+    Raises :class:`NotFound`.
+    """
+    path = None if name == "index.html" else _FILES[folder].get(name or "index.html")
+    if path is None:
+        raise NotFound(f"the page has no file {(name or '')[:40]!r}")
+    content, etag = _read(path)
+    headers: Headers = ((b"etag", etag), *_HEADERS[folder])
+    known = (request.field(b"if-none-match") or "").encode("latin-1").split(b",")
+    if any(tag.strip().removeprefix(b"W/") == etag for tag in known):
+        return Reply(b"", 304, _MEDIA_TYPES[path.suffix], headers)
+    return Reply(content, 200, _MEDIA_TYPES[path.suffix], headers)
+
+
+@lru_cache
+def _read(path: Path) -> tuple[bytes, bytes]:
+    content = path.read_bytes()
+    return content, f'"{hashlib.sha256(content).hexdigest()[:32]}"'.encode()

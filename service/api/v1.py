@@ -1,0 +1,177 @@
+"""``/v1``: TensorFlow Serving's predict and classify, and the names, status and metadata of models.
+
+Bodies are read as JSON with any Content-Type, since the clients send any. Sources:
+``g3doc/api_rest.md``, ``apis/get_model_status.proto`` and ``apis/get_model_metadata.proto`` of
+tensorflow/serving.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from fastapi import APIRouter
+
+from service.answer.v1 import classify, predict
+from service.api.pipeline import Pipeline
+from service.api.request import Reply, Request
+from service.api.routing import EndpointRoute, at_each, check_model
+from service.api.schemas import protocols as shapes
+from service.api.schemas.bodies import V1_CLASSIFY, V1_PREDICT
+from service.api.schemas.parameters import Current, LabelPath, ModelPath, Timed, VersionPath
+from service.api.schemas.responses import BODY, errors
+from service.background.large_work import SMALL_JSON_BYTES
+from service.decode.v1 import SIGNATURE, from_classify, from_predict
+from service.errors import Invalid, MethodNotAllowed, NotFound
+from service.inference.batch import digits
+from service.models.repository import NAME
+from service.types import INPUT, OUTPUT, Images, Limits, Probabilities
+
+CHAMPION = "champion"
+_MODEL = "/v1/models/{model}"
+_PATHS = (_MODEL, _MODEL + "/versions/{version}", _MODEL + "/labels/{label}")
+"""The champion, a version by its number, and a version by its label."""
+_CLASSIFIES: dict[str, Any] = {"methods": ["POST"], "responses": errors(*BODY)}
+_Build = Callable[[Probabilities], bytes]
+"""Makes the body of the answer."""
+router = APIRouter(route_class=EndpointRoute, tags=["v1"])
+at_each_path = partial(at_each, router, _PATHS)
+
+
+@at_each_path(":predict", response_model=shapes.Predicted, openapi_extra=V1_PREDICT, **_CLASSIFIES)
+async def v1_predict(
+    request: Timed, model: ModelPath, version: VersionPath | None, label: LabelPath | None
+) -> Reply:
+    """Classifies images in row form (`instances`) or in column form (`inputs`)."""
+    return await _answer(request, _asked(request, model, version, label), _read_predict)
+
+
+@at_each_path(
+    ":classify", response_model=shapes.Classified, openapi_extra=V1_CLASSIFY, **_CLASSIFIES
+)
+async def v1_classify(
+    request: Timed, model: ModelPath, version: VersionPath | None, label: LabelPath | None
+) -> Reply:
+    """For each example the labels "0" to "9" with their probabilities."""
+    return await _answer(request, _asked(request, model, version, label), _read_classify)
+
+
+@at_each_path(":{verb}", response_model=None, **_CLASSIFIES)
+async def v1_other(
+    request: Timed,
+    model: ModelPath,
+    version: VersionPath | None,
+    label: LabelPath | None,
+    verb: str,
+) -> Reply:
+    """Rejects a method that the model has no signature for, such as the protocol's `regress`."""
+    _asked(request, model, version, label)
+    raise Invalid(f"the model has no {verb[:40]!r}; it has 'predict' and 'classify'")
+
+
+@router.get("/v1/models", response_model=shapes.ModelNames, responses=errors())
+async def v1_names(request: Current) -> Reply:
+    """The names of the models."""
+    return Reply.json({"models": [NAME]})
+
+
+@at_each_path(
+    "/metadata",
+    methods=["GET"],
+    response_model=shapes.SignatureMetadata,
+    responses=errors(404, 503),
+)
+async def v1_metadata(
+    request: Current, model: ModelPath, version: VersionPath | None, label: LabelPath | None
+) -> Reply:
+    """The model's one signature, as the JSON of TensorFlow's SignatureDef."""
+    asked = _asked(request, model, version, label)
+    versions = request.core.versions
+    if asked is not None:
+        await versions.state(asked)
+    signature = {
+        "inputs": {INPUT: _tensor(INPUT, "DT_UINT8", -1, 28, 28)},
+        "outputs": {OUTPUT: _tensor(OUTPUT, "DT_FLOAT", -1, 10)},
+        "method_name": "tensorflow/serving/predict",
+    }
+    number = asked or versions.champion.version
+    return Reply.json(
+        {
+            "model_spec": {"name": NAME, "signature_name": "", "version": number},
+            "metadata": {"signature_def": {"signature_def": {SIGNATURE: signature}}},
+        }
+    )
+
+
+@at_each_path(
+    methods=["GET"], response_model=shapes.VersionStatuses, responses=errors(404, 405, 503)
+)
+async def v1_status(
+    request: Current, model: ModelPath, version: VersionPath | None, label: LabelPath | None
+) -> Reply:
+    """The state of each version, the champion's first: `AVAILABLE` if it is loaded."""
+    if ":" in request.path:  # a GET of `...:predict` matches as a name, which never has a colon
+        raise MethodNotAllowed("GET is not allowed here; POST is", headers=((b"allow", b"POST"),))
+    asked = _asked(request, model, version, label)
+    versions = request.core.versions
+    if asked is not None:
+        states = [await versions.state(asked)]
+    else:
+        states = (await versions.listing())["versions"]
+        states.sort(key=lambda s: (s["state"] == "serving", int(s["version"])), reverse=True)
+    return Reply.json({"model_version_status": [_status(state) for state in states]})
+
+
+def _asked(request: Request, model: str, version: str | None, label: str | None) -> str | None:
+    """The version that the path names by number or label; None for the champion of the moment.
+
+    Raises :class:`NotFound` for another model or label. The version may not exist.
+    """
+    check_model(model)
+    if label is None:
+        return version
+    if label != CHAMPION:
+        raise NotFound(f"there is no label {label[:40]!r}; there is {CHAMPION!r}")
+    return request.core.versions.champion.version
+
+
+async def _answer(
+    request: Request, version: str | None, read: Callable[[bytes, Limits], tuple[Images, _Build]]
+) -> Reply:
+    core, pipeline = request.core, Pipeline(request)
+    body = await request.content(core.settings.max_body_bytes)
+    small = len(body) <= SMALL_JSON_BYTES
+    images, build = await pipeline.decode(small, read, body, core.limits)
+    await pipeline.choose(version)
+    result = await pipeline.infer(images)
+    answer = await pipeline.answer(result.rows, build, result.probabilities)
+    core.metrics.predicted(result.each(digits))
+    # The protocol's answer has no place for the version.
+    return Reply(answer, headers=((b"x-model-version", pipeline.served.version.encode()),))
+
+
+def _read_predict(body: bytes, limits: Limits) -> tuple[Images, _Build]:
+    images, row_form = from_predict(body, limits)
+    return images, partial(predict, row_form=row_form)
+
+
+def _read_classify(body: bytes, limits: Limits) -> tuple[Images, _Build]:
+    return from_classify(body, limits), classify
+
+
+def _status(state: dict[str, Any]) -> dict[str, Any]:
+    failed = state["state"] == "failed"
+    return {
+        "version": state["version"],
+        "state": "AVAILABLE" if state["state"] in {"serving", "loaded"} else "END",
+        "status": {
+            "error_code": "FAILED_PRECONDITION" if failed else "OK",
+            "error_message": state["reason"] if failed else "",
+        },
+    }
+
+
+def _tensor(name: str, dtype: str, *shape: int) -> dict[str, Any]:
+    dim = [{"size": str(size), "name": ""} for size in shape]
+    return {"dtype": dtype, "tensor_shape": {"dim": dim, "unknown_rank": False}, "name": name}
