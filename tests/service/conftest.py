@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.server import Server, serving
+from tests.service.imaging.champion import MODELS
 from tests.tiny import brittle_model_bytes, slow_model_bytes, tiny_repository, tiny_version
 
 BRITTLE, SLOW = "3", "4"
@@ -52,6 +53,13 @@ def server(request: pytest.FixtureRequest) -> Server:
     """Each of the two doors."""
     running: Server = request.getfixturevalue(request.param)
     return running
+
+
+@pytest.fixture(scope="session")
+def champion(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """``serve`` with the committed champion."""
+    with serving(MODELS, tmp_path_factory.mktemp("log") / "stderr") as running:
+        yield running
 
 
 @pytest.fixture

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
@@ -41,42 +38,30 @@ def what_matters(answer: Answer) -> tuple[int, dict[str, str], bytes]:
     return answer.status, headers, answer.body
 
 
+JSON = {"Content-Type": "application/json"}
+GETS = (
+    *("/predict", "/models/mnist/versions/1", "/models/mnist/versions/1/none.png"),
+    *("/health/ready", "/nothing", "/v1/models/mnist", "/v1/models/mnist:predict"),
+    *("/v1/models/mnist/versions/2:predict", "/v2", "/v2/", "/v2/models/other/ready"),
+    *("/v2/models/mnist/versions/2/config", "/", "/page/index.html", "/docs"),
+    *("/docs/swagger-ui.css", "/openapi.json", "/datasets/mnist-test/images/0.png"),
+)
 REQUESTS: list[tuple[str, str, bytes, dict[str, str]]] = [
-    ("POST", "/predict", BODY, RAW),
-    ("POST", "/predict?version=2", BODY, RAW),
-    ("POST", "/predict?version=99", BODY, RAW),
-    ("POST", "/predict?verison=2", BODY, RAW),
-    ("POST", "/predict?include=seen", BODY, RAW),
+    *(("GET", target, b"", {}) for target in GETS),
+    *((method, "/models", b"", {}) for method in ("DELETE", "HEAD", "OPTIONS")),
+    *(
+        ("POST", f"/predict{query}", BODY, RAW)
+        for query in ("", "?version=2", "?version=99", "?verison=2", "?include=seen")
+    ),
     ("POST", "/predict", BODY[:-1], RAW),
     ("POST", "/predict", b"", {}),
-    ("POST", "/predict", b'{"images": [[0.5]]}', {"Content-Type": "application/json"}),
-    ("GET", "/predict", b"", {}),
-    ("DELETE", "/models", b"", {}),
-    ("HEAD", "/models", b"", {}),
-    ("OPTIONS", "/models", b"", {}),
-    ("GET", "/models/mnist/versions/1", b"", {}),
-    ("GET", "/models/mnist/versions/1/none.png", b"", {}),
-    ("GET", "/health/ready", b"", {}),
-    ("GET", "/nothing", b"", {}),
-    ("GET", "/v1/models/mnist", b"", {}),
-    ("GET", "/v1/models/mnist:predict", b"", {}),
-    ("GET", "/v1/models/mnist/versions/2:predict", b"", {}),
+    ("POST", "/predict", b'{"images": [[0.5]]}', JSON),
     ("POST", "/v1/models/mnist/labels/champion:predict", b'{"instances": []}', {}),
     ("POST", "/v1/models/mnist/labels/best:predict", b'{"instances": []}', {}),
     ("POST", "/v1/models/mnist:regress", b"{}", {}),
-    ("GET", "/v2", b"", {}),
-    ("GET", "/v2/", b"", {}),
-    ("GET", "/v2/models/other/ready", b"", {}),
-    ("GET", "/v2/models/mnist/versions/2/config", b"", {}),
     ("POST", "/v2/models/mnist/infer", BODY[:784], {"Inference-Header-Content-Length": "0"}),
     ("POST", "/v2/models/mnist/versions/7/infer", b"{}", {}),
     ("POST", "/v2/repository/models/mnist/unload", b"{}", {}),
-    ("GET", "/", b"", {}),
-    ("GET", "/page/index.html", b"", {}),
-    ("GET", "/docs", b"", {}),
-    ("GET", "/docs/swagger-ui.css", b"", {}),
-    ("GET", "/openapi.json", b"", {}),
-    ("GET", "/datasets/mnist-test/images/0.png", b"", {}),
 ]
 
 
@@ -105,7 +90,7 @@ def running(
     def listens() -> bool:
         assert process.poll() is None, log.read_text()
         with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
+            return probe.connect_ex((server.host, port)) == 0
 
     try:
         wait_until(listens, 60)
@@ -137,18 +122,14 @@ def test_another_asgi_server_serves_it(
         assert server.request("HEAD", "/models").body == b""
 
 
-def test_starlettes_test_client_serves_it(app: FastAPI, served: Server) -> None:
-    with TestClient(app) as client:
-        answer = client.post("/predict", content=BODY, headers=RAW)
-    assert answer.content == served.post("/predict", BODY, RAW["Content-Type"]).body
-
-
-def test_a_test_client_without_lifespan_serves_it_too(app: FastAPI) -> None:
-    """Each of its requests runs on an event loop of its own."""
-    client = TestClient(app)
-    for _ in range(3):
-        assert client.post("/predict", content=BODY, headers=RAW).status_code == 200
-    assert client.get("/health/ready").json() == {"status": "ready"}
+@pytest.mark.parametrize("lifespan", [True, False])
+def test_starlettes_test_client_serves_it(app: FastAPI, served: Server, lifespan: bool) -> None:
+    """Without the lifespan each request runs on an event loop of its own."""
+    with TestClient(app) if lifespan else nullcontext(TestClient(app)) as client:
+        for _ in range(3):
+            answer = client.post("/predict", content=BODY, headers=RAW)
+            assert answer.content == served.post("/predict", BODY, RAW["Content-Type"]).body
+        assert client.get("/health/ready").json() == {"status": "ready"}
 
 
 def test_httpx_calls_it_without_a_socket(app: FastAPI, served: Server) -> None:
@@ -250,14 +231,12 @@ def test_it_is_an_ingress_of_ray_serve(models: Path, served: Server, tmp_path: P
 
 
 def test_a_slow_body_gets_408_at_the_asgi_door(asgi: Server) -> None:
-    with asgi.connect() as connection:
+    with asgi.connect(timeout=10) as connection:
         connection.sendall(
             b"POST /predict HTTP/1.1\r\nHost: mnist\r\nContent-Length: 784\r\n"
             b"Content-Type: application/octet-stream\r\n\r\n" + bytes(100)
         )
-        start = time.monotonic()
         assert connection.recv(65536).startswith(b"HTTP/1.1 408 ")
-        assert time.monotonic() - start < 10
 
 
 def test_settings_come_from_the_environment(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,18 +247,6 @@ def test_settings_come_from_the_environment(models: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("MNIST_MAX_IMAGE", "2")
     with pytest.raises(SettingsError, match="MNIST_MAX_IMAGE"):
         create_app()
-
-
-def log_lines(text: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
-
-
-def test_each_request_is_logged_and_counted_once(asgi: Server) -> None:
-    before = asgi.metric("mnist_requests_total", endpoint="/predict", status="200")
-    asgi.post("/predict", BODY, RAW["Content-Type"], {"X-Request-ID": "counted"})
-    assert asgi.metric("mnist_requests_total", endpoint="/predict", status="200") == before + 1
-    logged = [line for line in log_lines(asgi.stderr()) if line.get("request_id") == "counted"]
-    assert [(line["path"], line["status"]) for line in logged] == [("/predict", 200)]
 
 
 def test_http_connections_are_kept(asgi: Server) -> None:

@@ -6,28 +6,22 @@ import base64
 import io
 import threading
 import time
-from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import orjson
 import pytest
 from PIL import Image
 
+from service.types import Images
 from tests.corpus.digits import mnist
 from tests.corpus.kinds import photo_12mp, scan
-from tests.server import Server, serving
+from tests.server import Server
 from tests.service.decode.samples import BOUNDARY, digits, form, picture
-from tests.service.imaging.champion import MODELS
 from tests.service.imaging.files import png_of_size
 
 SHAPE = mnist(1, seed=3)[0]
 SCAN = scan(SHAPE, np.random.default_rng(0))
-
-
-@pytest.fixture(scope="module")
-def champion(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(MODELS, tmp_path_factory.mktemp("log") / "stderr") as running:
-        yield running
 
 
 def test_every_body_with_a_picture_gets_the_same_answer(champion: Server) -> None:
@@ -36,29 +30,29 @@ def test_every_body_with_a_picture_gets_the_same_answer(champion: Server) -> Non
     (prediction,) = alone.json()["predictions"]
     assert prediction["digit"] == SHAPE.label
     text = base64.b64encode(SCAN).decode()
-    others = [
-        champion.post("/predict?include=seen", orjson.dumps({"pictures": [text]})),
-        champion.post(
-            "/predict?include=seen",
-            form(("files", SCAN)),
-            f"multipart/form-data; boundary={BOUNDARY}",
-        ),
-        champion.post("/predict?include=seen", SCAN, "image/jpeg"),  # the content decides
-    ]
-    assert [other.body for other in others] == [alone.body] * 3
+    for body, content_type in (
+        (orjson.dumps({"pictures": [text]}), "application/json"),
+        (form(("files", SCAN)), f"multipart/form-data; boundary={BOUNDARY}"),
+        (SCAN, "image/jpeg"),  # the content decides
+    ):
+        assert champion.post("/predict?include=seen", body, content_type).body == alone.body
+
+
+def seen_in(champion: Server, body: bytes, content_type: str) -> tuple[dict[str, Any], Images]:
+    """What the answer says that the model saw, and the image in it."""
+    answer = champion.post("/predict?include=seen", body, content_type).json()
+    seen = answer["predictions"][0]["seen"]
+    return seen, np.asarray(Image.open(io.BytesIO(base64.b64decode(seen["png"]))))
 
 
 def test_include_seen_adds_what_the_model_saw(champion: Server) -> None:
-    assert "seen" not in champion.post("/predict", SCAN, "image/png").json()["predictions"][0]
-    seen = champion.post("/predict?include=seen", SCAN, "image/png").json()["predictions"][0][
-        "seen"
-    ]
+    (unasked,) = champion.post("/predict", SCAN, "image/png").json()["predictions"]
+    assert "seen" not in unasked
+    seen, shown = seen_in(champion, SCAN, "image/png")
     assert set(seen) == {"png", "box", "polarity", "stroke_width"}
     assert seen["polarity"] == "dark on light"
-    shown = Image.open(io.BytesIO(base64.b64decode(seen["png"])))
-    raw = champion.post("/predict", np.asarray(shown).tobytes(), "application/octet-stream").json()
-    answer = champion.post("/predict", SCAN, "image/png").json()
-    assert raw["predictions"][0]["probabilities"] == answer["predictions"][0]["probabilities"]
+    raw = champion.post("/predict", shown.tobytes(), "application/octet-stream").json()
+    assert raw["predictions"][0]["probabilities"] == unasked["probabilities"]
 
 
 @pytest.mark.parametrize(
@@ -72,12 +66,9 @@ def test_include_seen_adds_what_the_model_saw(champion: Server) -> None:
 def test_an_array_and_a_picture_in_mnist_s_form_are_as_given(
     champion: Server, body: bytes, content_type: str
 ) -> None:
-    seen = champion.post("/predict?include=seen", body, content_type).json()["predictions"][0][
-        "seen"
-    ]
+    seen, shown = seen_in(champion, body, content_type)
     assert (seen["polarity"], seen["box"]) == ("as given", None)
-    shown = Image.open(io.BytesIO(base64.b64decode(seen["png"])))
-    assert np.array_equal(np.asarray(shown), digits()[0])
+    assert np.array_equal(shown, digits()[0])
 
 
 def test_the_documented_examples_are_answered_as_documented(champion: Server) -> None:
