@@ -21,7 +21,7 @@ router = APIRouter(route_class=EndpointRoute, tags=["operation"])
 
 @router.get("/health/live", response_model=Status, responses=problems())
 async def live(request: Current) -> Reply:
-    """The process answers; this says nothing about the model."""
+    """The process answers, whatever the state of the model."""
     return Reply.json({"status": "live"})
 
 

@@ -77,10 +77,7 @@ async def v1_names(request: Current) -> Reply:
 
 
 @at_each_path(
-    "/metadata",
-    methods=["GET"],
-    response_model=shapes.SignatureMetadata,
-    responses=errors(404, 503),
+    "/metadata", methods=["GET"], response_model=shapes.Signature, responses=errors(404, 503)
 )
 async def v1_metadata(
     request: Current, model: ModelPath, version: VersionPath | None, label: LabelPath | None

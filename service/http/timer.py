@@ -1,4 +1,4 @@
-"""A timer that every request sets anew, at next to no cost."""
+"""A timer that each request resets at almost no cost."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from collections.abc import Callable
 class Timer:
     """Calls ``ring`` at the time ``due``, on the loop's clock.
 
-    ``due`` may be set to None, or to a later time, without a call: the loop's timer then finds out
-    when it fires. :meth:`set` covers the other cases.
+    A caller may set ``due`` to None or to a later time directly: the loop's timer checks it when it
+    fires. An earlier time needs :meth:`set`.
     """
 
     __slots__ = ("_handle", "_loop", "_ring", "due", "fires_at")

@@ -1,4 +1,4 @@
-"""What was written to a peer and is not read yet: no more is written, and the wait has an end."""
+"""Bounds the answers that wait for a peer to read them, in bytes and in time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from service.http.timer import Timer
 
 
 class WriteTimeout:
-    """A peer who reads nothing for ``patience_s`` seconds is left, whatever remains for it."""
+    """Aborts the connection of a peer who reads nothing for ``patience_s`` seconds."""
 
     def __init__(
         self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, patience_s: float
@@ -19,15 +19,15 @@ class WriteTimeout:
         self._timer = Timer(loop, self._look)
         self._bytes = 0
         self.room: asyncio.Future[None] | None = None
-        """Is done when an answer may be written; None where it may now."""
+        """Is done when the next answer may be written; None if it may be written now."""
 
     def pause(self) -> None:
-        """There is so much that no more should be written."""
+        """Delays further answers: the write buffer is full."""
         self.room = self._loop.create_future()
         self._wait()
 
     def resume(self) -> None:
-        """Most was read."""
+        """Lets answers be written again: the peer has read most of the buffer."""
         if self.room is not None and not self.room.done():
             self.room.set_result(None)
         self.room = None
@@ -35,12 +35,12 @@ class WriteTimeout:
             self._timer.due = None
 
     def close(self) -> None:
-        """Closes the connection once all is read."""
+        """Closes the connection when the peer has read everything."""
         self._transport.close()
         self._wait()
 
     def end(self) -> None:
-        """The connection is closed."""
+        """Stops the timer of a closed connection, and wakes the answer that waits."""
         self._timer.end()
         self.resume()
 

@@ -48,7 +48,7 @@ GETS = (
 )
 REQUESTS: list[tuple[str, str, bytes, dict[str, str]]] = [
     *(("GET", target, b"", {}) for target in GETS),
-    *((method, "/models", b"", {}) for method in ("DELETE", "HEAD", "OPTIONS")),
+    *((method, "/models/mnist/versions/1", b"", {}) for method in ("DELETE", "HEAD", "OPTIONS")),
     *(
         ("POST", f"/predict{query}", BODY, RAW)
         for query in ("", "?version=2", "?version=99", "?verison=2", "?include=seen")

@@ -26,13 +26,8 @@ KUBERNETES = {
 def test_without_flags_and_variables_the_defaults_hold() -> None:
     settings = read_settings({}, {"PATH": "/bin", "HOME": "/root"})
     assert settings == Settings()
+    assert (settings.models, settings.deadline_s) == (Path("models"), 10)
     assert settings.max_body_bytes == 16 * 1024 * 1024
-    assert settings.max_evaluate_body_bytes == 96 * 1024 * 1024
-    assert (settings.max_images, settings.max_evaluate_images) == (4096, 100_000)
-    assert (settings.max_picture_pixels, settings.max_picture_side) == (64_000_000, 16_384)
-    assert settings.body_timeout_s == 30
-    assert (settings.deadline_s, settings.evaluate_deadline_s) == (10, 120)
-    assert settings.models == Path("models")
 
 
 def test_the_variables_of_kubernetes_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ class VersionStatuses(BaseModel):
     model_version_status: list[VersionStatus]
 
 
-class SignatureMetadata(BaseModel):
+class Signature(BaseModel):
     """The model's signature, as the JSON of TensorFlow's SignatureDef."""
 
     model_config = _NAMES

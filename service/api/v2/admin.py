@@ -36,6 +36,7 @@ from service.settings import Settings
 from service.types import INPUT, OUTPUT
 
 _BODY_BYTES = 1 << 20
+_REPOSITORIES = ("/v2/repository", "/v2/repository/{repository}")
 EXTENSIONS = (
     *("binary_tensor_data", "classification", "model_configuration", "model_repository"),
     "statistics",
@@ -43,11 +44,7 @@ EXTENSIONS = (
 router = APIRouter(route_class=EndpointRoute, tags=["v2"])
 at_each_model = partial(at_each, router, PATHS, methods=["GET"], responses=errors(404, 503))
 at_each_repository = partial(
-    at_each,
-    router,
-    ("/v2/repository", "/v2/repository/{repository}"),
-    methods=["POST"],
-    responses=errors(404, 413, 503),
+    at_each, router, _REPOSITORIES, methods=["POST"], responses=errors(404, 413, 503)
 )
 
 

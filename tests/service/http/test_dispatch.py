@@ -230,13 +230,11 @@ def test_a_full_queue_is_told_with_the_time_to_come_back(models: Path, tmp_path:
         body = images(90).tobytes()
         waiting = [callers.submit(busy.post, target, body, RAW) for _ in range(4)]
         answers = [future.result() for future in waiting]
-        statuses = sorted(answer.status for answer in answers)
-        assert statuses[0] == 200
-        assert statuses[-1] == 429
-        for answer in answers:
-            if answer.status == 429:
-                check_problem(answer, 429, "try again")
-        assert busy.metric("mnist_rejected_total", reason="queue_full") == statuses.count(429)
+        rejected = [answer for answer in answers if answer.status != 200]
+        assert 0 < len(rejected) < 4
+        for answer in rejected:
+            check_problem(answer, 429, "try again")
+        assert busy.metric("mnist_rejected_total", reason="queue_full") == len(rejected)
         assert busy.post("/predict", ONE.tobytes(), RAW).status == 200
 
 
@@ -469,9 +467,9 @@ def test_a_card_is_shown_as_it_was_published(server: Server, models: Path) -> No
     assert server.get("/models/mnist/versions/2").json() == published
 
 
-def test_the_service_lives_and_is_ready(server: Server) -> None:
-    assert server.get("/health/live").json() == {"status": "live"}
-    assert server.get("/health/ready").json() == {"status": "ready"}
+@pytest.mark.parametrize("status", ["live", "ready"])
+def test_the_service_lives_and_is_ready(server: Server, status: str) -> None:
+    assert server.get(f"/health/{status}").json() == {"status": status}
 
 
 def test_the_documents_need_no_internet(server: Server) -> None:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 from time import perf_counter
 
+import pytest
+
 from service.http.timer import Timer
+
+pytestmark = pytest.mark.alone  # the times are short
 
 
 def rung(*sets: float | None, within_s: float = 0.3) -> list[float]:
