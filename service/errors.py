@@ -89,7 +89,7 @@ class PathTooLong(Fault):
 
 
 class UnsupportedType(Fault):
-    """The service does not read this Content-Type or Content-Encoding; the detail lists others."""
+    """The service does not read this Content-Type or Content-Encoding; see the detail."""
 
     status, kind = 415, "unsupported-type"
 

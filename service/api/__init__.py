@@ -1,1 +1,1 @@
-"""The endpoints, a file for each group: decode -> infer -> answer, three visible calls."""
+"""The endpoints, a file for each group: each decodes, chooses a version, infers and answers."""
