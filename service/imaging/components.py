@@ -40,6 +40,11 @@ class Box(NamedTuple):
         """The rows and columns of the box, to index an array (h, w)."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
+    def grown(self, margin: int) -> Box:
+        """Returns the box with a margin, which ends at the top and left of the picture."""
+        left, top = max(0, self.left - margin), max(0, self.top - margin)
+        return Box(left, top, self.right + margin - left, self.bottom + margin - top)
+
     def times(self, factor: float) -> Box:
         """Returns the box in a picture ``factor`` times as large."""
         left, top, width, height = (round(side * factor) for side in self)
@@ -65,11 +70,9 @@ def bounding_box(mask: Mask) -> Box:
 
 def union(boxes: Iterable[Box]) -> Box:
     """Returns the box around all ``boxes``."""
-    lefts, tops, rights, bottoms = zip(
-        *((box.left, box.top, box.right, box.bottom) for box in boxes), strict=True
-    )
-    left, top = min(lefts), min(tops)
-    return Box(left, top, max(rights) - left, max(bottoms) - top)
+    sides = zip(*((box.left, box.top, -box.right, -box.bottom) for box in boxes), strict=True)
+    left, top, right, bottom = map(min, sides)
+    return Box(left, top, -right - left, -bottom - top)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +125,10 @@ class Components:
 
     def sums(self, values: NDArray[np.uint8]) -> Ints:
         """Returns the sum of ``values`` (h, w) over each component, (n,)."""
-        length = self.run_end - self.run_start
-        ends = np.cumsum(length)
-        first = self.run_row * self.shape[1] + self.run_start - (ends - length)
-        inside = values.ravel()[np.repeat(first, length) + np.arange(ends[-1] if len(ends) else 0)]
-        cumulative = np.zeros(len(inside) + 1, np.int64)
-        np.cumsum(inside, dtype=np.int64, out=cumulative[1:])
-        of_runs = cumulative[ends] - cumulative[ends - length]
+        cumulative = np.zeros(values.size + 1, np.int64)
+        np.cumsum(values, dtype=np.int64, out=cumulative[1:])
+        row = self.run_row * self.shape[1]
+        of_runs = cumulative[row + self.run_end] - cumulative[row + self.run_start]
         return np.bincount(self.run_label, of_runs, len(self)).astype(np.int64)
 
     def mask(self, chosen: Mask | Ints) -> Mask:

@@ -9,10 +9,7 @@ from PIL import Image, ImageDraw
 from service.imaging.components import Components, Mask
 
 _FULL, _DEVIATION = 0.7, 0.1  # least inked share of a sheet; most deviation from a quadrilateral
-_PLATE_DEVIATION, _WHOLE = (
-    0.03,
-    0.97,
-)  # the most of a plate that fills the picture; a digit has more
+_PLATE_DEVIATION, _WHOLE = 0.03, 0.97  # the most of a plate that fills the picture
 _HOLLOW = 0.35  # a frame is inked to a smaller share
 _LEAST_FRAME, _FLATTEST = 0.15, 0.3
 """A frame's longer side in shorter sides of the picture; its shorter side in its longer sides."""
@@ -26,10 +23,9 @@ def solid_components(components: Components, breadth: NDArray[np.float64]) -> Ma
     """
     long_side, short_side = components.long_side, components.short_side
     height, width = components.shape
-    stout = short_side > 0.6 * long_side
-    solid: Mask = stout & (components.area > 0.8 * long_side * short_side)
-    large = components.area > 0.2 * height * width
-    large &= breadth > 0.24 * short_side
+    solid: Mask = short_side > 0.6 * long_side
+    solid &= components.area > 0.8 * long_side * short_side
+    large = (components.area > 0.2 * height * width) & (breadth > 0.24 * short_side)
     fills = (components.width >= 0.9 * width) & (components.height >= 0.9 * height)
     for label in np.flatnonzero(large & (border_share(components) == 0) & ~solid):
         share, deviation = _quadrilateral_fit(components, int(label))
@@ -46,10 +42,9 @@ def frame_components(components: Components) -> Mask:
     eligible = components.area < _HOLLOW * components.width * components.height
     eligible &= long_side > _LEAST_FRAME * min(components.shape)
     eligible &= short_side > _FLATTEST * long_side
-    largest = np.flatnonzero(eligible)
-    largest = largest[np.argsort(-long_side[largest], kind="stable")][:_MOST_FRAMES]
+    labels = np.flatnonzero(eligible)
     frame = np.zeros(len(components), bool)
-    for label in largest:
+    for label in labels[np.argsort(-long_side[labels], kind="stable")][:_MOST_FRAMES]:
         share, deviation = _quadrilateral_fit(components, int(label))
         frame[label] = share < _HOLLOW and deviation < _DEVIATION
     return frame
@@ -65,21 +60,16 @@ def _quadrilateral_fit(components: Components, label: int) -> tuple[float, float
     chosen = components.run_label == label
     row = components.run_row[chosen]
     start, end = components.run_start[chosen], components.run_end[chosen]
-    corners = [
-        (int(ends[at]), int(row[at]))
-        for ends, at in (
-            (start, (row + start).argmin()),
-            (end - 1, (row - end).argmin()),
-            (end - 1, (row + end).argmax()),
-            (start, (row - start).argmax()),
-        )
-    ]
+    at = [(row + start).argmin(), (row - end).argmin(), (row + end).argmax()]
+    at.append((row - start).argmax())
+    columns = start[at[0]], end[at[1]] - 1, end[at[2]] - 1, start[at[3]]
+    corners = [(int(x), int(y)) for x, y in zip(columns, row[at], strict=True)]
     firsts = np.flatnonzero(np.diff(row, prepend=-1))
     left, right = np.minimum.reduceat(start, firsts), np.maximum.reduceat(end, firsts)
     sheet = Image.new("1", (int(right.max()), int(row[-1]) + 1))
     ImageDraw.Draw(sheet).polygon(corners, fill=1)
-    columns = np.arange(sheet.width)
-    filled = (columns >= left[:, None]) & (columns < right[:, None])
+    x = np.arange(sheet.width)
+    filled = (x >= left[:, None]) & (x < right[:, None])
     size = np.count_nonzero(filled)
     deviation = np.count_nonzero(filled != np.asarray(sheet)[row[0] :])
     return float(components.area[label]) / size, deviation / size

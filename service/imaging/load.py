@@ -53,11 +53,9 @@ _UNSUPPORTED = {
     "icon": re.compile(rb"\0\0[\1\2]\0"),
     "Photoshop": re.compile(rb"8BPS"),
 }
-_MOST_PIXELS = {
-    **dict.fromkeys(("WebP", "BMP", "GIF", "TIFF"), 16_000_000),
-    "BMP with run lengths": 1_000_000,
-}
-"""These decoders hold all pixels several times. Pillow decodes run lengths in Python."""
+_MOST_PIXELS = dict.fromkeys(("WebP", "BMP", "GIF", "TIFF"), 16_000_000)
+"""These decoders hold all pixels several times."""
+_MOST_PIXELS["BMP with run lengths"] = 1_000_000  # Pillow decodes them in Python
 _MOST_SCANS, _MOST_SCANNED_PIXELS = 100, 400_000_000
 """A progressive JPEG has some ten scans. Each is a pass over all pixels."""
 _DRAFT_SIDE = 1024
@@ -66,15 +64,9 @@ _LARGEST_SIDE = 4096
 _LARGE_PIXELS, _WEBP_COPIES = 16_000_000, 4
 _large_picture = threading.Lock()
 _SMALL_PNG_BYTES = 1 << 13
-_TRANSPOSES = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+_TRANSPOSED, _FROM_BELOW, _FROM_RIGHT = {5, 6, 7, 8}, {3, 4, 7, 8}, {2, 3, 6, 7}
+"""Exif orientations whose first axis is the columns, whose rows begin at the bottom, and whose
+columns begin at the right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +107,8 @@ def is_picture(body: bytes) -> bool:
 
 def is_small_png(body: bytes) -> bool:
     """Whether the bytes are a PNG of 28x28 by their header, of at most 8 KiB."""
-    header = body[:8], body[16:24]
-    is_28x28 = header == (b"\x89PNG\r\n\x1a\n", b"\0\0\0\x1c\0\0\0\x1c")
-    return is_28x28 and len(body) <= _SMALL_PNG_BYTES
+    is_28x28 = body[16:24] == b"\0\0\0\x1c\0\0\0\x1c"
+    return is_28x28 and body[:8] == b"\x89PNG\r\n\x1a\n" and len(body) <= _SMALL_PNG_BYTES
 
 
 def _format_of(body: bytes) -> str:
@@ -145,12 +136,12 @@ def _decode(body: bytes, kind: str, limits: Limits) -> Picture:
             picture = shrink(whole, _LARGEST_SIDE)
             if picture is not whole:
                 whole.close()
-    grey = to_grey(picture)
+    grey = np.asarray(to_grey(picture))
     number = orientation(exif)  # Pillow itself applies the orientation of a TIFF
-    if number in _TRANSPOSES:
-        grey = grey.transpose(_TRANSPOSES[number])
-    pixels = np.frombuffer(grey.tobytes(), np.uint8).reshape(grey.size[::-1])
-    return Picture(pixels, original[::-1] if 5 <= number <= 8 else original)
+    if number in _TRANSPOSED:
+        grey, original = grey.T, original[::-1]
+    grey = grey[:: -1 if number in _FROM_BELOW else 1, :: -1 if number in _FROM_RIGHT else 1]
+    return Picture(np.ascontiguousarray(grey), original)
 
 
 def _check(whole: ImageFile.ImageFile, body: bytes, kind: str, limits: Limits) -> None:

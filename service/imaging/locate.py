@@ -106,11 +106,9 @@ def thresholds(ink: Ink) -> list[int]:
     floor = round(max(FAINTEST_INK, ink.noise))
     of_amount = histogram(ink.amount)
     of_amount[: floor + 1] = 0
-    if not of_amount.any():
-        return []
     bold = otsu_threshold(of_amount)
     if bold is None:
-        return [floor]
+        return [floor] if of_amount.any() else []
     return [max(floor, bold // 2), bold] if ink.is_plain else [bold, floor]
 
 
@@ -155,8 +153,8 @@ def _best_candidate(
     if not score.any():
         return None
     best = int(score.argmax())
-    eligible = (score > 0) & ((border == 0) | (border[best] > 0))
-    eligible &= ~scored.solid | scored.solid[best]
+    is_solid = bool(scored.solid[best])
+    eligible = (score > 0) & ((border == 0) | (border[best] > 0)) & (~scored.solid | is_solid)
     sharp = scored.sharpness > _LEAST_SHARPNESS * scored.sharpness[best]
     chosen = _with_fragments(components, eligible & sharp, best)
     box = components.box(chosen)
@@ -165,7 +163,6 @@ def _best_candidate(
     others &= 2 * components.long_side > max(box.width, box.height)
     others |= _dots(scored, best)
     others[chosen] = False
-    is_solid = bool(scored.solid[best])
     fills = box == (0, 0, *mask.shape[::-1])
     most_border = (_MOST_BORDER_FILLED if fills else _MOST_BORDER) if ink.is_plain else 0.0
     at_border = bool(border[best] > most_border)
@@ -221,12 +218,10 @@ def _dots(scored: Scored, digit: int) -> Mask:
     """
     components, breadth = scored.components, scored.breadth[digit]
     left, right = components.left, components.right
-    short_side = components.short_side
-    is_dot = (short_side > _DOT * breadth) & (components.long_side < _WIDEST_DOT * breadth)
-    is_dot &= short_side >= 3
-    shared = np.minimum(right, right[digit]) - np.maximum(left, left[digit])
-    is_dot &= shared > 0.5 * components.width
     top, bottom = components.top, components.bottom
+    is_dot = (components.short_side > _DOT * breadth) & (components.short_side >= 3)
+    is_dot &= components.long_side < _WIDEST_DOT * breadth
+    is_dot &= np.minimum(right, right[digit]) - np.maximum(left, left[digit]) > 0.5 * (right - left)
     gap = np.maximum(top - bottom[digit], top[digit] - bottom)
     is_dot &= (gap >= 0) & (gap < _DOT_DISTANCE * components.height[digit])
     return np.asarray(is_dot & (scored.sharpness > 0.5 * scored.sharpness[digit]))

@@ -43,8 +43,7 @@ def extract_strokes(amount: Grey, mask: Mask, threshold: int) -> Coverage:
 
     Returns the shape (0, 0) if no stroke remains.
     """
-    coverage, pixel = ink_coverage(amount, mask, threshold)
-    strokes = limit_stroke_width(coverage, pixel)
+    strokes = limit_stroke_width(*ink_coverage(amount, mask, threshold))
     if not (strokes >= 0.5).any():
         return np.zeros((0, 0), np.float32)
     return strokes[bounding_box(strokes > _FAINT).slices]
@@ -65,9 +64,8 @@ def ink_coverage(amount: Grey, mask: Mask, threshold: int) -> tuple[Coverage, fl
     out: it belongs to a neighbour.
     """
     box = bounding_box(mask)
-    rows = slice(max(0, box.top - 2), box.bottom + 2)
-    columns = slice(max(0, box.left - 2), box.right + 2)
-    mask, amount = mask[rows, columns], amount[rows, columns]
+    around = box.grown(2).slices
+    mask, amount = mask[around], amount[around]
     padded = np.pad(amount * dilate(mask.view(np.uint8), 5), 1)
     reach = 2 * round(stroke_width(mask)) + 1
     full = np.maximum(dilate(padded, reach), min(2 * threshold, 254))
@@ -136,10 +134,10 @@ def centre(field: Grey) -> Grey:
     """Places ``field`` in 28x28 with its centre of mass in the middle, or as near as it fits."""
     image = np.zeros((SIDE, SIDE), np.uint8)
     total = max(1, int(field.sum(dtype=np.int64)))
-    corner = []
+    place = []
     for axis, length in enumerate(field.shape):
         mean = float(field.sum(axis=1 - axis, dtype=np.int64) @ np.arange(length)) / total
-        corner.append(min(max(0, round((SIDE - 1) / 2 - mean)), SIDE - length))
-    top, left = corner
-    image[top : top + field.shape[0], left : left + field.shape[1]] = field
+        first = min(max(0, round((SIDE - 1) / 2 - mean)), SIDE - length)
+        place.append(slice(first, first + length))
+    image[tuple(place)] = field
     return image

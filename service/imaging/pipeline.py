@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -61,24 +61,22 @@ def preprocess(picture: Picture) -> Seen:
         return given
     grey = picture.grey
     factor = -(-max(grey.shape) // _OVERVIEW)
-    overview = np.asarray(Image.fromarray(grey).reduce(factor)) if factor > 1 else grey
-    first = search(overview)
+    first = search(_reduced(grey, factor))
     if first is None:
-        return _blank(grey)
+        polarity: Polarity = "light on dark" if np.median(grey) < 128 else "dark on light"
+        return Seen(np.zeros((SIDE, SIDE), np.uint8), polarity, None, ("blank",))
     ink, found = first
     others = found.others
     box = found.box.scaled(factor, grey.shape)
-    close_up, left, top, zoom = _close_up(grey, box)
-    expected = Box(
-        (box.left - left) // zoom,
-        (box.top - top) // zoom,
-        max(1, box.width // zoom),
-        max(1, box.height // zoom),
-    )
+    around = box.grown(max(4, max(box.width, box.height) // 2))
+    zoom = max(1, max(box.width, box.height) // _CLOSE_UP)
+    left, top, wide, high = (side // zoom for side in box.moved(-around.left, -around.top))
+    expected = Box(left, top, max(1, wide), max(1, high))
+    close_up = _reduced(np.ascontiguousarray(grey[around.slices]), zoom)
     second = search(close_up, [0.5 * max(expected[2:])], ink.polarity, expected)
     if second is not None and _overlap(second[1].box, expected) > 0.5:
         ink, found = second
-        box = found.box.times(zoom).moved(left, top)
+        box = found.box.times(zoom).moved(around.left, around.top)
     width, height = picture.original
     box = box.scaled(width / grey.shape[1], (height, width))
     image = normalise(ink.amount, found.mask, found.threshold)
@@ -112,12 +110,9 @@ def _is_blot(image: Grey) -> bool:
     ink = image > HALF_INK
     if not ink.any():
         return False
-    box = bounding_box(ink)
-    short, long = sorted(box[2:])
-    is_full = np.count_nonzero(ink) > _BLOT_FILL * short * long
-    return bool(
-        is_full and short > _LEAST_ASPECT * long and stroke_width(ink) > _BLOT_STROKE * short
-    )
+    short, long = sorted(bounding_box(ink)[2:])
+    is_full = short > _LEAST_ASPECT * long and np.count_nonzero(ink) > _BLOT_FILL * short * long
+    return bool(is_full and stroke_width(ink) > _BLOT_STROKE * short)
 
 
 def _is_line(box: Box, size: tuple[int, int]) -> bool:
@@ -139,20 +134,8 @@ def _overlap(box: Box, other: Box) -> float:
     return both / (box.width * box.height + other.width * other.height - both)
 
 
-def _close_up(grey: Grey, box: Box) -> tuple[Grey, int, int, int]:
-    """Returns the digit with half its size around it, its left and top, and the reduction."""
-    margin = max(4, max(box.width, box.height) // 2)
-    left, top = max(0, box.left - margin), max(0, box.top - margin)
-    part = np.ascontiguousarray(grey[top : box.bottom + margin, left : box.right + margin])
-    zoom = max(1, max(box.width, box.height) // _CLOSE_UP)
-    if zoom > 1:
-        part = np.asarray(Image.fromarray(part).reduce(zoom))
-    return part, left, top, zoom
-
-
-def _blank(grey: Grey) -> Seen:
-    polarity: Polarity = "light on dark" if np.median(grey) < 128 else "dark on light"
-    return Seen(np.zeros((SIDE, SIDE), np.uint8), polarity, None, ("blank",))
+def _reduced(grey: Grey, factor: int) -> Grey:
+    return np.asarray(Image.fromarray(grey).reduce(factor)) if factor > 1 else grey
 
 
 def search(
@@ -173,7 +156,8 @@ def search(
     gradient = gradient_of(grey)
     seen: list[tuple[Ink, Candidate]] = []
     with suppress(TextureError):
-        for inks in _readings(grey, widest_strokes):
+        uneven = (ink_on_uneven_background(grey, widest) for widest in widest_strokes)
+        for inks in (ink_on_plain_background(grey), *uneven):
             for ink in inks:
                 if polarity in (None, ink.polarity):
                     found = find_digit(ink, gradient, expected)
@@ -187,25 +171,16 @@ def search(
     return max(seen, key=lambda pair: pair[1].score, default=None)
 
 
-def _readings(grey: Grey, widest_strokes: Sequence[float]) -> Iterator[Iterator[Ink]]:
-    """Yields the readings of the background, the most reliable first, each in both polarities."""
-    yield ink_on_plain_background(grey)
-    for widest_stroke in widest_strokes:
-        yield ink_on_uneven_background(grey, widest_stroke)
-
-
 def _has_contrast(grey: Grey, ink: Ink, found: Candidate) -> bool:
     """Whether the candidate differs from its surroundings, or fills the picture.
 
     The gap between two strokes under uneven light differs from the strokes alone.
     """
     box = found.box
-    room = max(2, max(box.width, box.height) // 2)
-    rows = slice(max(0, box.top - room), box.bottom + room)
-    columns = slice(max(0, box.left - room), box.right + room)
+    near = box.grown(max(2, max(box.width, box.height) // 2)).slices
     around = np.ones(grey.shape, bool)
     around[box.slices] = False
-    ring = grey[rows, columns][around[rows, columns]]
+    ring = grey[near][around[near]]
     if ring.size < _LEAST_RING * box.width * box.height:
         return True
     contrast = float(np.median(ring)) - float(np.median(grey[found.mask]))
@@ -220,13 +195,10 @@ def _is_clear(ink: Ink, found: Candidate, seen: list[tuple[Ink, Candidate]]) -> 
     It cannot where most of the gradient lies elsewhere, unless the digit is on a sheet that lies
     on something else, nor where another digit encloses it, as a 0 does its inside.
     """
-    around = [other for _, other in seen if _encloses(other.box, found.box)]
+    box = found.box
+    around = [one for _, one in seen if one.box != box and union((one.box, box)) == one.box]
     on_sheet = ink.is_plain and any(other.is_solid and not other.at_border for other in around)
     is_one_of_two = ink.is_plain and any(one.is_plain and one is not ink for one, _ in seen)
     least = _LEAST_SHARE_OF_TWO if is_one_of_two else _LEAST_SHARE
     within = any(other.is_stroke and 2 * other.score > found.score for other in around)
     return found.is_stroke and not within and (found.share > least or on_sheet)
-
-
-def _encloses(outer: Box, inner: Box) -> bool:
-    return outer != inner and union((outer, inner)) == outer

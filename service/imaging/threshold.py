@@ -44,21 +44,19 @@ def ink_on_plain_background(grey: Grey) -> Iterator[Ink]:
     threshold = otsu_threshold(of_grey)
     if threshold is None:
         return
-    polarity: Polarity
-    for polarity in ("dark on light", "light on dark"):
-        is_light = polarity == "dark on light"
+    for is_light in (True, False):
         side = np.where((np.arange(256) > threshold) == is_light, of_grey, 0)
         cumulative = np.cumsum(side) / side.sum()
         low, background, high = (int(np.searchsorted(cumulative, q)) for q in (0.2, 0.5, 0.8))
         other = of_grey - side
         contrast = abs(int((other * np.arange(256)).sum() / other.sum()) - background)
         if side.sum() < _LEAST_BACKGROUND * grey.size or high - low > 0.25 * contrast:
-            border = np.percentile(border_pixels(grey), (20, 50, 80))
-            low, background, high = (int(q) for q in border)
+            low, background, high = np.percentile(border_pixels(grey), (20, 50, 80)).astype(int)
             if side[background] == 0 or high - low > 0.25 * contrast:
                 continue
         depth = np.int16(background) - grey if is_light else grey - np.int16(background)
         amount = np.clip(depth, 0, 255).astype(np.uint8)
+        polarity: Polarity = "dark on light" if is_light else "light on dark"
         yield Ink(polarity, amount, noise(amount), is_plain=True)
 
 
@@ -152,24 +150,22 @@ def noise(grey: Grey) -> float:
     return 5 * 1.05 * median  # the median of a normal difference is 0.954 standard deviations
 
 
-def dilate(grey: Grey, window: int) -> Grey:
-    """Returns the maximum over a square window around each pixel."""
-    return _sliding(grey, window, np.maximum)
-
-
 def erode(grey: Grey, window: int) -> Grey:
     """Returns the minimum over a square window around each pixel."""
-    return _sliding(grey, window, np.minimum)
+    return ~dilate(~grey, window)
 
 
-def _sliding(grey: Grey, window: int, extreme: np.ufunc) -> Grey:
-    """Takes the extreme over a square window, whose size doubles in each step, axis by axis."""
+def dilate(grey: Grey, window: int) -> Grey:
+    """Returns the maximum over a square window around each pixel.
+
+    Works axis by axis, over a span that doubles in each step.
+    """
     for _ in range(2):
         padded = np.pad(grey, ((window // 2, window - 1 - window // 2), (0, 0)), mode="edge")
         span = 1
         while span < window:
             step = min(span, window - span)
-            padded = extreme(padded[:-step], padded[step:])
+            padded = np.maximum(padded[:-step], padded[step:])
             span += step
         grey = padded.T
     return grey

@@ -80,8 +80,7 @@ def _is_empty_frame(components: Components) -> Mask:
     inner = np.minimum(components.run_end, right) - np.maximum(components.run_start, left)
     inner[(row < (components.top + edge)[label]) | (row >= (components.bottom - edge)[label])] = 0
     inside = np.bincount(label, np.maximum(inner, 0), len(components))
-    empty: Mask = inside < _EDGE * components.area
-    return empty
+    return np.asarray(inside < _EDGE * components.area)
 
 
 def enclosing_frames(components: Components, eligible: Mask) -> Ints:

@@ -59,12 +59,10 @@ class View:
 
     def in_original(self, box: Box) -> Box:
         """Converts a box of the close-up to the upright original."""
-        left, top = self.left + box.left * self.zoom, self.top + box.top * self.zoom
-        across, down, width, height = (
-            round(side * self.to_original)
-            for side in (left, top, box.width * self.zoom, box.height * self.zoom)
-        )
-        return Box(across, down, max(1, width), max(1, height))
+        left, top, width, height = (side * self.zoom for side in box)
+        sides = self.left + left, self.top + top, width, height
+        left, top, width, height = (round(side * self.to_original) for side in sides)
+        return Box(left, top, max(1, width), max(1, height))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,18 +128,18 @@ def _close_up(grey: Grey) -> tuple[list[list[Group]], View]:
     lines = lines_in(overview)
     if not lines:
         return [], View()
-    around = _with_margin([group.box for line in lines for group in line])
-    around = around.scaled(factor, grey.shape)
+    boxes = [group.box for line in lines for group in line]
+    margin = max(4, max(box.height for box in boxes) // 2)
+    around = union(boxes).grown(margin).scaled(factor, grey.shape)
     close_up = np.ascontiguousarray(grey[around.slices])
     height = _median_height(lines) * factor
     most = min(max(_LEAST, _EACH * sum(map(len, lines))), _LARGEST)
     zoom = max(1, round(height / _HEIGHT), _reduction(close_up, most))
-    if zoom == factor and 2 * close_up.size > overview.size * factor**2:  # nearly the same picture
-        return _without_huge(lines), View(zoom=zoom)
-    nearer = lines_in(_reduce(close_up, zoom))
-    if not nearer:
-        return _without_huge(lines), View(zoom=factor)
-    return _without_huge(nearer), View(around.left, around.top, zoom)
+    is_nearly_the_same = zoom == factor and 2 * close_up.size > overview.size * factor**2
+    nearer = [] if is_nearly_the_same else lines_in(_reduce(close_up, zoom))
+    if nearer:
+        return _without_huge(nearer), View(around.left, around.top, zoom)
+    return _without_huge(lines), View(zoom=factor)
 
 
 def _reduction(grey: Grey, most: int) -> float:
@@ -150,11 +148,9 @@ def _reduction(grey: Grey, most: int) -> float:
 
 
 def _reduce(grey: Grey, factor: float) -> Grey:
-    if factor == 1:
-        return grey
     image = Image.fromarray(grey)
     if factor == round(factor):
-        return np.asarray(image.reduce(round(factor)))
+        return np.asarray(image.reduce(round(factor))) if factor > 1 else grey
     size = round(image.width / factor), round(image.height / factor)
     return np.asarray(image.resize(size, Image.Resampling.BOX))
 
@@ -197,11 +193,3 @@ def _count_cuts(rows: list[Row], unsure: list[list[int]]) -> list[dict[int, int]
         {at: min(_MOST_CUTS, ceil(each * width)) for at, width in one.items() if width > least}
         for one in wide
     ]
-
-
-def _with_margin(boxes: list[Box]) -> Box:
-    """Returns a box around all, with a margin of half a digit on each side."""
-    box = union(boxes)
-    margin = max(4, max(one.height for one in boxes) // 2)
-    left, top = max(0, box.left - margin), max(0, box.top - margin)
-    return Box(left, top, box.right + margin - left, box.bottom + margin - top)

@@ -60,10 +60,8 @@ def cut(row: Row, most: Mapping[int, int], images: list[Grey]) -> Row:
     for at, parts in own.items():
         counts[at] = max((part.last for part in parts), default=1)
     ends = [0, *accumulate(counts)]
-    pieces = [
-        replace(piece, first=ends[piece.first], last=ends[piece.last])
-        for piece in row.lattice.pieces
-    ]
+    old = row.lattice.pieces
+    pieces = [replace(one, first=ends[one.first], last=ends[one.last]) for one in old]
     for at, parts in own.items():
         pieces += [_moved(part, ends[at]) for part in parts if part.last - part.first < counts[at]]
     return Row(row.groups, Lattice(pieces, ends, row.lattice.sizes))
@@ -78,14 +76,11 @@ def _joined(groups: Sequence[Group], height: float, images: list[Grey]) -> Piece
     if max(after.box.left - before.box.right for before, after in pairwise(groups)) > _GAP * height:
         return None
     one = join(groups)
-    box = one.box
-    if (
-        box.width > _WIDEST_JOINED * max(height, box.height)
-        or box.height > _TALLEST_JOINED * height
-    ):
+    wide, high = one.box[2:]
+    if wide > _WIDEST_JOINED * max(height, high) or high > _TALLEST_JOINED * height:
         return None
     images.append(to_image(extract_strokes(one.amount, one.mask, one.threshold)))
-    return Piece(0, len(groups), box, len(images) - 1, joints=len(groups) - 1)
+    return Piece(0, len(groups), one.box, len(images) - 1, joints=len(groups) - 1)
 
 
 def _pieces(group: Group, most: int, images: list[Grey]) -> list[Piece]:
@@ -103,16 +98,13 @@ def _pieces(group: Group, most: int, images: list[Grey]) -> list[Piece]:
             if not inked.any():
                 continue
             box = bounding_box(inked)
-            is_whole = start is None and end is None
-            if not is_whole and (
-                box.width > _WIDEST_PIECE * tall or box.height < _LOWEST_PIECE * tall
-            ):
+            is_odd = box.width > _WIDEST_PIECE * tall or box.height < _LOWEST_PIECE * tall
+            if is_odd and (start or end):
                 continue
             holes = sum(cut.holes for cut in (start, end) if cut)
             place = box.moved(left, 0).times(group.box.height / tall)
             place = place.moved(group.box.left, group.box.top)
-            lowness = 1 - box.height / tall
-            pieces.append(Piece(first, last, place, len(images), lowness, holes))
+            pieces.append(Piece(first, last, place, len(images), 1 - box.height / tall, holes))
             images.append(to_image(part))
     return pieces
 

@@ -68,8 +68,7 @@ def _holes(mask: Mask) -> NDArray[np.int32]:
     label = background.labels()
     is_hole = background.area > (_LEAST_HOLE * len(mask)) ** 2
     is_hole[label[0, 0]] = False
-    holes: NDArray[np.int32] = np.where((label >= 0) & is_hole[label], label + 1, 0)[1:-1, 1:-1]
-    return holes
+    return np.where((label >= 0) & is_hole[label], label + 1, 0)[1:-1, 1:-1]
 
 
 def _cheapest_paths(mask: Mask) -> tuple[NDArray[np.float32], Columns]:
