@@ -56,9 +56,10 @@ class Box(NamedTuple):
 
     def scaled(self, factor: float, shape: tuple[int, ...]) -> Box:
         """Returns the box in a picture ``factor`` times as large, cut off at ``shape`` (h, w)."""
-        box = self.times(factor)
-        width, height = min(box.width, shape[1] - box.left), min(box.height, shape[0] - box.top)
-        return Box(box.left, box.top, max(1, width), max(1, height))
+        left, top, width, height = self.times(factor)
+        return Box(
+            left, top, max(1, min(width, shape[1] - left)), max(1, min(height, shape[0] - top))
+        )
 
 
 def bounding_box(mask: Mask) -> Box:
@@ -77,17 +78,13 @@ def union(boxes: Iterable[Box]) -> Box:
 
 @dataclass(frozen=True, slots=True)
 class Components:
-    """The n 8-connected components of a mask of the shape (h, w).
+    """The n 8-connected components of a mask, (n,) each, and its runs with one entry a run."""
 
-    ``area`` and the bounding box have one entry a component, (n,): ``right`` and ``bottom`` are
-    one past its last column and row. The arrays of runs have one entry a run.
-    """
-
-    shape: tuple[int, int]
+    shape: tuple[int, int]  # (h, w)
     area: Ints
     left: Ints
     top: Ints
-    right: Ints
+    right: Ints  # one past the last column
     bottom: Ints
     run_label: Ints  # the component of each run
     run_row: Ints
@@ -120,8 +117,8 @@ class Components:
     def box(self, chosen: Mask | Ints) -> Box:
         """Returns the box around the ``chosen`` components together."""
         left, top = int(self.left[chosen].min()), int(self.top[chosen].min())
-        width = int(self.right[chosen].max()) - left
-        return Box(left, top, width, int(self.bottom[chosen].max()) - top)
+        right, bottom = int(self.right[chosen].max()), int(self.bottom[chosen].max())
+        return Box(left, top, right - left, bottom - top)
 
     def sums(self, values: NDArray[np.uint8]) -> Ints:
         """Returns the sum of ``values`` (h, w) over each component, (n,)."""

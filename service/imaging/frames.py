@@ -29,10 +29,8 @@ def solid_components(components: Components, breadth: NDArray[np.float64]) -> Ma
     fills = (components.width >= 0.9 * width) & (components.height >= 0.9 * height)
     for label in np.flatnonzero(large & (border_share(components) == 0) & ~solid):
         share, deviation = _quadrilateral_fit(components, int(label))
-        if fills[label]:
-            solid[label] = _FULL < share < _WHOLE and deviation < _PLATE_DEVIATION
-        else:
-            solid[label] = share > _FULL and deviation < _DEVIATION
+        most, allowed = (_WHOLE, _PLATE_DEVIATION) if fills[label] else (np.inf, _DEVIATION)
+        solid[label] = _FULL < share < most and deviation < allowed
     return solid
 
 

@@ -12,11 +12,9 @@ import numpy as np
 from PIL import Image
 
 _BAND_ROWS = 64
-_REDUCIBLE = {"L", "RGB", "RGBX", "CMYK", "YCbCr", "LAB"}
-"""The modes that Pillow reduces without a copy."""
+_REDUCIBLE = {"L", "RGB", "RGBX", "CMYK", "YCbCr", "LAB"}  # by Pillow, without a copy
 _TO_8_BITS = ((np.arange(1 << 16, dtype=np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
-_ONE_COLOUR = 80
-"""Opaque pixels whose grey values span less than this are ink of one colour."""
+_ONE_COLOUR = 80  # opaque pixels whose grey values span less are ink of one colour
 
 
 def shrink(picture: Image.Image, side: int) -> Image.Image:

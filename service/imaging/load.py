@@ -58,10 +58,8 @@ _MOST_PIXELS = dict.fromkeys(("WebP", "BMP", "GIF", "TIFF"), 16_000_000)
 _MOST_PIXELS["BMP with run lengths"] = 1_000_000  # Pillow decodes them in Python
 _MOST_SCANS, _MOST_SCANNED_PIXELS = 100, 400_000_000
 """A progressive JPEG has some ten scans. Each is a pass over all pixels."""
-_DRAFT_SIDE = 1024
-"""A JPEG is decoded at a half, a quarter or an eighth, but not below this shorter side."""
-_LARGEST_SIDE = 4096
-_LARGE_PIXELS, _WEBP_COPIES = 16_000_000, 4
+_DRAFT_SIDE = 1024  # a JPEG is decoded at 1/2, 1/4 or 1/8, but not below this shorter side
+_LARGEST_SIDE, _LARGE_PIXELS, _WEBP_COPIES = 4096, 16_000_000, 4
 _large_picture = threading.Lock()
 _SMALL_PNG_BYTES = 1 << 13
 _TRANSPOSED, _FROM_BELOW, _FROM_RIGHT = {5, 6, 7, 8}, {3, 4, 7, 8}, {2, 3, 6, 7}
@@ -112,12 +110,11 @@ def is_small_png(body: bytes) -> bool:
 
 
 def _format_of(body: bytes) -> str:
-    for kind, pattern in _SIGNATURES.items():
+    for kind, pattern in (_SIGNATURES | _UNSUPPORTED).items():
         if pattern.match(body):
+            if kind in _UNSUPPORTED:
+                raise UnsupportedType(f"{kind} pictures are not supported; {FORMATS} are")
             return kind
-    for kind, pattern in _UNSUPPORTED.items():
-        if pattern.match(body):
-            raise UnsupportedType(f"{kind} pictures are not supported; {FORMATS} are")
     raise Malformed(f"not a picture: its first bytes are not those of {FORMATS}")
 
 
@@ -161,10 +158,7 @@ def _check(whole: ImageFile.ImageFile, body: bytes, kind: str, limits: Limits) -
 
 
 def _draft(jpeg: ImageFile.ImageFile, body: bytes) -> tuple[int, int]:
-    """Has libjpeg decode in grey and reduced; returns the size that it holds in memory.
-
-    It holds a picture of several scans in full size.
-    """
+    """Has libjpeg decode in grey and reduced; returns the size that it holds in memory."""
     size = jpeg.size
     scans = body.count(b"\xff\xda")
     if scans > _MOST_SCANS:
@@ -175,7 +169,7 @@ def _draft(jpeg: ImageFile.ImageFile, body: bytes) -> tuple[int, int]:
             f"at most {_MOST_SCANNED_PIXELS:,} pixels in all scans together are allowed"
         )
     jpeg.draft("L", (_DRAFT_SIDE, _DRAFT_SIDE))
-    return jpeg.size if scans == 1 else size
+    return jpeg.size if scans == 1 else size  # libjpeg holds several scans in full size
 
 
 def _check_size(size: tuple[int, int], kind: str, limits: Limits) -> None:

@@ -1,9 +1,8 @@
 """Locate the digit among the connected components of the ink.
 
-A picture holds more than its digit: the edge of the paper, the desk, specks, the next digit. Each
-component gets a score from its edges, its ink and its place. Components at the border, blocks and
-frames score low. The digit is the best component with its fragments nearby: the bar of a 5, the
-parts of a stroke with gaps.
+Each component has a score from its edges, its ink and its place. Components at the border, blocks
+and frames score low. The digit is the best component with its fragments nearby, such as the bar of
+a 5 or the parts of a stroke with gaps.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ from service.imaging.threshold import Grey, Ink, dilate, histogram, noise, otsu_
 Floats = NDArray[np.float64]
 
 FAINTEST_INK = 12  # of 255; a pixel with at most this much is background
-_FLAT = 4
 _MOST_BORDER, _MOST_BORDER_FILLED = 0.25, 0.4
 """The share of the border that a tightly cropped digit covers at most, and the share for one that
 touches all four sides, as shadows seldom do."""
@@ -96,7 +94,7 @@ def gradient_of(grey: Grey) -> Grey:
     horizontal = np.abs(wide[1:-1, 2:] - wide[1:-1, :-2])
     vertical = np.abs(wide[2:, 1:-1] - wide[:-2, 1:-1])
     steep = np.maximum(horizontal, vertical)
-    floor = np.int16(max(_FLAT, noise(grey) / 2))
+    floor = np.int16(max(4, noise(grey) / 2))
     above: Grey = (np.maximum(steep, floor) - floor).astype(np.uint8)
     return dilate(above, 3)
 
@@ -141,7 +139,11 @@ def score_components(ink: Ink, gradient: Grey, mask: Mask, expected: Box | None 
     if not ink.is_plain:
         score[border > 0] *= _BORDER_FACTOR
     score[components.long_side < max(3, _SPECK * min(mask.shape))] = 0
-    share = total / max(1, _gradient_without_frames(gradient, components, frame))
+    outside = int(gradient.sum(dtype=np.int64))
+    if frame.any():  # the edges of a frame extend beyond its pixels
+        around = dilate(components.mask(frame).view(np.uint8), _EDGE_REACH)
+        outside -= int((gradient * around).sum(dtype=np.int64))
+    share = total / max(1, outside)
     return Scored(components, score, solid, border, share, sharpness, breadth)
 
 
@@ -179,15 +181,6 @@ def _best_candidate(
     )
 
 
-def _gradient_without_frames(gradient: Grey, components: Components, frame: Mask) -> int:
-    """Returns the sum of the gradient outside of frames, whose edges extend beyond their pixels."""
-    total = int(gradient.sum(dtype=np.int64))
-    if not frame.any():
-        return total
-    around = dilate(components.mask(frame).view(np.uint8), _EDGE_REACH)
-    return total - int((gradient * around).sum(dtype=np.int64))
-
-
 def _outline(mask: Mask) -> Mask:
     """Returns the pixels of the mask with one of their four neighbours outside of it."""
     wide = np.pad(mask, 1, mode="edge")
@@ -202,11 +195,10 @@ def _place_factor(components: Components, expected: Box | None) -> Floats:
     down = (components.top + components.bottom) / height - 1
     factor: Floats = 1 / (1 + across**2 + down**2)
     if expected is not None:
-        left = np.maximum(components.left, expected.left)
-        top = np.maximum(components.top, expected.top)
-        overlap_x = np.minimum(components.right, expected.right) - left
-        overlap_y = np.minimum(components.bottom, expected.bottom) - top
-        inside = np.maximum(overlap_x, 0) * np.maximum(overlap_y, 0)
+        left, right = np.maximum(components.left, expected.left), expected.right
+        top, bottom = np.maximum(components.top, expected.top), expected.bottom
+        inside = np.maximum(np.minimum(components.right, right) - left, 0)
+        inside *= np.maximum(np.minimum(components.bottom, bottom) - top, 0)
         factor *= np.minimum(1, inside / (components.width * components.height)) ** 2
     return factor
 

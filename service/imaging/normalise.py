@@ -1,10 +1,8 @@
 """Normalise a digit's ink as the makers of MNIST did (LeCun et al. 1998, section III.A).
 
-The strokes are fitted into 20x20 with their aspect ratio kept, in grey by averaging areas, and
-their centre of mass is moved to the middle of 28x28. MNIST's digits were black and white before;
-here part of the grey of a blurred or coarse picture stays, because it shows where a thin stroke
-is. MNIST's strokes came from one kind of pen, so strokes far thinner or thicker are first brought
-into the range of its widths.
+The strokes are resized into 20x20 with their aspect ratio kept, and their centre of mass is moved
+to the middle of 28x28. Part of the grey of a blurred picture stays, because it shows where a thin
+stroke is. Strokes far thinner or thicker than MNIST's are first brought into its range.
 """
 
 from __future__ import annotations
@@ -31,18 +29,12 @@ the thinnest becomes thin, one above the thickest thick."""
 
 
 def normalise(amount: Grey, mask: Mask, threshold: int) -> Grey:
-    """Returns the image (28, 28), uint8, of the ink ``amount`` (h, w) in and around ``mask``.
-
-    The image is empty if no stroke remains. The mask has at least one pixel.
-    """
+    """Returns the image (28, 28), uint8, of the ink ``amount`` (h, w) in a ``mask`` with pixels."""
     return to_image(extract_strokes(amount, mask, threshold))
 
 
 def extract_strokes(amount: Grey, mask: Mask, threshold: int) -> Coverage:
-    """Returns the strokes in ``mask``, of one digit or of several in a row, cropped and enlarged.
-
-    Returns the shape (0, 0) if no stroke remains.
-    """
+    """Returns the strokes (h, w) in ``mask``, cropped and enlarged; (0, 0) if none remains."""
     strokes = limit_stroke_width(*ink_coverage(amount, mask, threshold))
     if not (strokes >= 0.5).any():
         return np.zeros((0, 0), np.float32)
@@ -83,8 +75,7 @@ def ink_coverage(amount: Grey, mask: Mask, threshold: int) -> tuple[Coverage, fl
 def stroke_width(strokes: Mask) -> float:
     """Returns the mean stroke width in pixels, 2 * area / perimeter; 0 for no ink.
 
-    The perimeter comes from its crossings with the grid (Cauchy and Crofton's formula for two
-    directions).
+    The perimeter comes from its crossings with the grid (formula of Cauchy and Crofton).
     """
     padded = np.pad(strokes, 1)
     crossings = np.count_nonzero(padded[1:] != padded[:-1])

@@ -66,8 +66,7 @@ def preprocess(picture: Picture) -> Seen:
         polarity: Polarity = "light on dark" if np.median(grey) < 128 else "dark on light"
         return Seen(np.zeros((SIDE, SIDE), np.uint8), polarity, None, ("blank",))
     ink, found = first
-    others = found.others
-    box = found.box.scaled(factor, grey.shape)
+    box, others = found.box.scaled(factor, grey.shape), found.others
     around = box.grown(max(4, max(box.width, box.height) // 2))
     zoom = max(1, max(box.width, box.height) // _CLOSE_UP)
     left, top, wide, high = (side // zoom for side in box.moved(-around.left, -around.top))
@@ -92,17 +91,13 @@ def preprocess(picture: Picture) -> Seen:
 
 def as_given(picture: Picture) -> Seen | None:
     """Returns the pixels unchanged if they are in MNIST's form: 28x28 with a dark border."""
-    if picture.grey.shape == (SIDE, SIDE) and _has_dark_border(picture.grey):
-        return Seen(picture.grey, "as given")
-    return None
-
-
-def _has_dark_border(grey: Grey) -> bool:
-    pixels = grey.tobytes()  # for so few bytes Python is faster than NumPy
+    if picture.grey.shape != (SIDE, SIDE):
+        return None
+    pixels = picture.grey.tobytes()  # for so few bytes Python is faster than NumPy
     inner = pixels[SIDE:-SIDE]
     total = sum(pixels[:SIDE]) + sum(pixels[-SIDE:])
     total += sum(inner[::SIDE]) + sum(inner[SIDE - 1 :: SIDE])
-    return total < _DARK_BORDER * 4 * (SIDE - 1)
+    return Seen(picture.grey, "as given") if total < _DARK_BORDER * 4 * (SIDE - 1) else None
 
 
 def _is_blot(image: Grey) -> bool:

@@ -43,19 +43,17 @@ def _horizontal_lines(mask: Mask) -> Mask | None:
     section = (np.arange(0, width, every) * _SECTIONS // width)[sampled_columns]
     least = _SHARE * width / every
     outside = math.ceil(float(_SLOPES[-1]) * width / 2)  # rows where a sloping line may begin
-    rows, columns, places = sampled_rows, sampled_columns, sampled_rows
-    compared = 0
+    levels = height + 2 * outside
+    compared, rows, columns, places = 0, sampled_rows, sampled_columns, sampled_rows
     found = np.zeros(mask.size, bool)
     for slope in _SLOPES:
         shift = outside - np.rint(slope * across).astype(np.intp)
         level = sampled_rows + shift[::every][sampled_columns]
-        count = np.bincount(level, minlength=height + 2 * outside)[outside : outside + height]
+        count = np.bincount(level, minlength=levels)[outside : outside + height]
         is_line = count + np.roll(count, 1) >= least
         if not is_line.any():
             continue
-        bins = np.bincount(
-            level * _SECTIONS + section, minlength=_SECTIONS * (height + 2 * outside)
-        )
+        bins = np.bincount(level * _SECTIONS + section, minlength=_SECTIONS * levels)
         sections = bins.reshape(-1, _SECTIONS)[outside : outside + height]
         sections = sections + np.roll(sections, 1, axis=0)
         is_line &= sections.min(axis=1) >= _LEAST_SHARE * width / every / _SECTIONS

@@ -39,10 +39,7 @@ _STRIPS, _TILES = (273, 279), (324, 325)  # tags of their offsets and of their l
 
 
 class CountedFile(io.BytesIO):
-    """A file in memory that raises :class:`Malformed` after 60,000 reads.
-
-    Pillow reads GIF blocks, BMP runs and TIFF tags a few bytes at a time.
-    """
+    """A file that raises :class:`Malformed` after 60,000 reads: Pillow reads parts one by one."""
 
     _reads = 0
 
@@ -60,10 +57,8 @@ def sanitise(body: bytes, kind: str) -> tuple[bytes, bytes]:
     Raises :class:`Malformed` for too many parts, and for a file that is cut short between them;
     :class:`UnsupportedType` for a lossless, hierarchical or arithmetic-coded JPEG.
     """
-    if kind == "PNG":
-        return _strip_png(body)
-    if kind == "JPEG":
-        return _strip_jpeg(body)
+    if kind in {"PNG", "JPEG"}:
+        return _strip_png(body) if kind == "PNG" else _strip_jpeg(body)
     if kind == "WebP":
         _check_webp_chunks(body)
     if kind == "TIFF":
@@ -163,9 +158,8 @@ def check_tiff_compression(name: str, tags: Mapping[int, Any], body: bytes) -> N
     that is a JPEG of several scans: each scan would cost a pass over all pixels.
     """
     if name not in _COMPRESSIONS:
-        raise UnsupportedType(
-            "TIFF pictures must be uncompressed, CCITT, LZW, JPEG, Deflate or PackBits"
-        )
+        known = "uncompressed, CCITT, LZW, JPEG, Deflate or PackBits"
+        raise UnsupportedType(f"TIFF pictures must be {known}")
     if name != "jpeg":
         return
     offsets, lengths = _STRIPS if _STRIPS[0] in tags else _TILES

@@ -1,8 +1,8 @@
 """Separate ink from background, for dark ink on light and for light ink on dark.
 
-A scan or a canvas has a plain background: one grey value, found by Otsu's threshold. In a photo
-the background varies with shadows and uneven light. A morphological closing (Serra 1982) estimates
-it: it removes everything that is as narrow as a stroke, and follows the hard edge of a shadow.
+Otsu's threshold finds the plain background of a scan or a canvas. In a photo the background varies
+with the light. A morphological closing (Serra 1982) estimates it: the closing removes everything as
+narrow as a stroke, and follows the hard edge of a shadow.
 """
 
 from __future__ import annotations
@@ -138,11 +138,8 @@ def _peaks(grey: Grey) -> NDArray[np.bool_]:
 
 
 def noise(grey: Grey) -> float:
-    """Returns five standard deviations of the noise, from the median difference of neighbours.
-
-    Returns 0 for a small picture, which may consist of strokes' edges.
-    """
-    if min(grey.shape) < _SMALL:
+    """Returns five standard deviations of the noise, from the median difference of neighbours."""
+    if min(grey.shape) < _SMALL:  # a small picture may consist of strokes' edges
         return 0.0
     one, other = grey[:, 2:], grey[:, :-2]
     cumulative = np.cumsum(histogram(np.maximum(one, other) - np.minimum(one, other)))
@@ -156,11 +153,8 @@ def erode(grey: Grey, window: int) -> Grey:
 
 
 def dilate(grey: Grey, window: int) -> Grey:
-    """Returns the maximum over a square window around each pixel.
-
-    Works axis by axis, over a span that doubles in each step.
-    """
-    for _ in range(2):
+    """Returns the maximum over a square window around each pixel."""
+    for _ in range(2):  # axis by axis, over a span that doubles in each step
         padded = np.pad(grey, ((window // 2, window - 1 - window // 2), (0, 0)), mode="edge")
         span = 1
         while span < window:

@@ -10,22 +10,14 @@ from service.imaging.components import Components, Ints, Mask, connected_compone
 from service.imaging.locate import FAINTEST_INK, Candidate, TextureError, find_digit, gradient_of
 from service.imaging.pipeline import WIDEST_STROKES, search
 from service.imaging.ruled_lines import remove_ruled_lines
-from service.imaging.threshold import (
-    Grey,
-    Ink,
-    Polarity,
-    border_pixels,
-    denoise,
-    ink_on_uneven_background,
-)
+from service.imaging.threshold import Grey, Ink, border_pixels, denoise, ink_on_uneven_background
 
 MOST_BORDER = 0.1  # the share of the picture's border pixels that digits cover at most
 _FAINTEST = 0.4  # the faintest ink beside bolder ink, as a share of the threshold
 _LEAST_INSIDE, _HOLLOW = 0.2, 0.25
 """A frame has less ink than this share of its box, and holds a component of this share of its
 height at least."""
-_EDGE = 0.1
-"""At most this share of a frame's ink is farther from its sides than this share of its box."""
+_EDGE = 0.1  # at most this share of a frame's ink is farther than this share from its box's sides
 _MOST_FRAMES = 400  # only so many components, the highest, can be frames
 
 
@@ -37,21 +29,22 @@ def ink_of_number(grey: Grey) -> tuple[Ink, Mask, int] | None:
     ink, found = seen
     mask = ink.amount > found.threshold
     if ink.is_plain and border_pixels(mask).mean() > MOST_BORDER:  # a shadow counted as ink
-        ink, found = _under_shadow(grey, ink.polarity) or seen
+        ink, found = _under_shadow(grey, ink) or seen
         mask = ink.amount > found.threshold
     if ink.is_plain:
         mask |= _fainter(ink, found.threshold, mask)
     return ink, _without_lines_and_frames(mask), found.threshold
 
 
-def _under_shadow(grey: Grey, polarity: Polarity) -> tuple[Ink, Candidate] | None:
-    """Returns the ink on an uneven background, None if it shows no digit."""
+def _under_shadow(grey: Grey, plain: Ink) -> tuple[Ink, Candidate] | None:
+    """Returns the ink on an uneven background in the polarity of ``plain``, None for no digit."""
     smooth = denoise(grey)
     with suppress(TextureError):
         for ink in ink_on_uneven_background(smooth, WIDEST_STROKES[0] * min(grey.shape)):
-            found = find_digit(ink, gradient_of(smooth)) if ink.polarity == polarity else None
-            if found is not None and found.is_stroke:
-                return ink, found
+            if ink.polarity == plain.polarity:
+                found = find_digit(ink, gradient_of(smooth))
+                if found is not None and found.is_stroke:
+                    return ink, found
     return None
 
 

@@ -1,15 +1,13 @@
 """Decode a row of digits: find the real cuts and the digit of each piece.
 
 The pieces between any two cuts form a segmentation lattice. A reading is a path through it. The
-cost of a piece is a weighted sum of features: the model's confidence, its aspect ratio, its height
-relative to the row, the holes that its cuts cross and the groups that it joins. Dynamic programming
-(Viterbi) finds the path of the lowest cost (LeCun et al. 1998, section VI, "heuristic
-over-segmentation").
+cost of a piece is a weighted sum of features. Dynamic programming (Viterbi) finds the path of the
+lowest cost (LeCun et al. 1998, section VI, "heuristic over-segmentation").
 
 Confidence counts by its odds, because the model often reads half a digit with 0.99, but seldom with
-0.9999. A certain piece of common shape costs nothing, so that neither many pieces nor few are
-better by themselves. A path can also leave out a group, such as a letter or a dash, at a price for
-its size. ``python -m tests.corpus.fit`` fits the weights to strings of training images.
+0.9999. A certain piece of common shape costs nothing, whatever the number of pieces. A path can
+leave out a group, such as a letter or a dash, at a price for its size.
+``python -m tests.corpus.fit`` fits the weights to strings of training images.
 """
 
 from __future__ import annotations
@@ -61,14 +59,11 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Lattice:
-    """The pieces of a row of groups of strokes, and for each group its width and height.
-
-    ``ends`` (groups + 1,) are the cuts at the sides of the groups. The row's left side is cut 0.
-    """
+    """The pieces of a row of groups of strokes."""
 
     pieces: list[Piece]
-    ends: list[int]
-    sizes: list[tuple[int, int]]
+    ends: list[int]  # the cuts at the sides of the groups, from 0 at the row's left side
+    sizes: list[tuple[int, int]]  # the width and height of each group
 
     @property
     def row_height(self) -> int:
@@ -90,13 +85,11 @@ class Lattice:
         left_out = of_left_out * np.minimum(1, height) * np.maximum(1, width)
         costs = self._capped(features(self, digits, confidence) @ np.array(of_pieces), left_out)
         steps = [
-            (piece.first, piece.last, float(cost), [(piece, float(cost))])
-            for piece, cost in zip(self.pieces, costs, strict=True)
+            (piece.first, piece.last, cost, [(piece, cost)])
+            for piece, cost in zip(self.pieces, costs.tolist(), strict=True)
         ]
-        steps += [
-            (first, last, float(cost), [])
-            for (first, last), cost in zip(pairwise(self.ends), left_out, strict=True)
-        ]
+        whole = zip(pairwise(self.ends), left_out.tolist(), strict=True)
+        steps += [(first, last, cost, []) for (first, last), cost in whole]
         best: list[tuple[float, list[tuple[Piece, float]]]] = [(0.0, [])]
         best += [(np.inf, [])] * self.ends[-1]
         for first, last, cost, step in sorted(steps, key=lambda step: step[1]):
@@ -114,11 +107,10 @@ class Lattice:
         low, high = _LOW * self.row_height, _HIGH * self.row_height
         groups = zip(pairwise(self.ends), left_out, self.sizes, strict=True)
         caps = {ends: cost for ends, cost, (_, height) in groups if low <= height <= high}
-        of_pieces = [
-            np.inf if piece.joints else caps.get((piece.first, piece.last), np.inf)
-            for piece in self.pieces
+        caps_of_pieces = [
+            np.inf if one.joints else caps.get((one.first, one.last), np.inf) for one in self.pieces
         ]
-        return np.minimum(costs, of_pieces)
+        return np.minimum(costs, caps_of_pieces)
 
 
 def features(
@@ -134,16 +126,14 @@ def features(
     deviations = abs(np.log(width / height) - _LOG_ASPECT[digit]) / deviation
     deviations = np.minimum(deviations, _MOST_DEVIATIONS)
     lower, is_1 = np.log(lattice.row_height / height), digit == 1
-    return np.stack(
-        [
-            _MOST_LOG_ODDS - np.minimum(log_odds, _MOST_LOG_ODDS),
-            0.5 * deviations**2 + np.log(deviation / _LOG_ASPECT_DEVIATION[0]),
-            np.maximum(0, lowness - _USUAL) ** 2,
-            holes,
-            joints,
-            np.maximum(0, lower - _USUAL),
-            is_1 * np.maximum(0, np.maximum(lower, -np.log(1 - lowness)) - _USUAL),
-            is_1 * np.maximum(0, -lower - _USUAL),
-        ],
-        axis=1,
+    columns = (
+        _MOST_LOG_ODDS - np.minimum(log_odds, _MOST_LOG_ODDS),
+        0.5 * deviations**2 + np.log(deviation / _LOG_ASPECT_DEVIATION[0]),
+        np.maximum(0, lowness - _USUAL) ** 2,
+        holes,
+        joints,
+        np.maximum(0, lower - _USUAL),
+        is_1 * np.maximum(0, np.maximum(lower, -np.log(1 - lowness)) - _USUAL),
+        is_1 * np.maximum(0, -lower - _USUAL),
     )
+    return np.stack(columns, axis=1)

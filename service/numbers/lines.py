@@ -74,8 +74,11 @@ def join(groups: Sequence[Group]) -> Group:
 def _group(scored: Scored) -> list[Ints]:
     """Returns the labels of each group's components; no group if there are too many."""
     components, score = scored.components, scored.score.copy()
-    if (scored.border[score.argmax()]) == 0:
-        score[(scored.border > 0) & ~_is_similar(scored)] = 0
+    if scored.border[score.argmax()] == 0:
+        # At the border only components as high as the best one are digits.
+        ratio = components.height / components.height[score.argmax()]
+        similar = (abs(np.log(ratio)) < _SIMILAR) & (scored.border < MOST_BORDER) & ~scored.solid
+        score[(scored.border > 0) & ~similar] = 0
     score[enclosing_frames(components, score > 0)] = 0
     best = score.argmax()
     eligible = score > _LEAST_SCORE * score[best]
@@ -95,13 +98,6 @@ def _group(scored: Scored) -> list[Ints]:
     small = small[np.argsort(-components.area[small], kind="stable")][:_MOST_FRAGMENTS]
     groups.add_small(small.tolist(), tallest)
     return [np.array(members) for members in groups.members]
-
-
-def _is_similar(scored: Scored) -> Mask:
-    """Returns which components are as high as the best one: at the border they are digits too."""
-    ratio = scored.components.height / scored.components.height[scored.score.argmax()]
-    similar: Mask = (abs(np.log(ratio)) < _SIMILAR) & (scored.border < MOST_BORDER) & ~scored.solid
-    return similar
 
 
 class _Groups:
@@ -144,7 +140,7 @@ class _Groups:
         small = [label for label in labels if not self._absorb(label, tallest)]
         if len(small) > _MOST_SMALL_GROUPS:
             return
-        lower = max((int(self._height[label]) for label in small), default=0)
+        lower = int(self._height[small].max(initial=0))
         for label in sorted(small, key=lambda label: int(self._bounds[label, 0])):
             self.add(label, self.other_half(label, lower))
 

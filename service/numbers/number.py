@@ -1,15 +1,14 @@
 """Read a whole number in a picture, in the two steps between which the model runs.
 
-The first step turns the picture into images of everything that could be one digit, for one batch.
-The second cuts the groups of which the model is not sure, and adds the images of their pieces. The
-reading is the best path through all of them.
+The first step returns images of everything that could be one digit, for one batch. The second cuts
+the groups of which the model is not sure, and appends the images of their pieces.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import ceil, sqrt
+from math import ceil, inf, sqrt
 
 import numpy as np
 from PIL import Image
@@ -17,7 +16,7 @@ from PIL import Image
 from service.imaging.components import Box, union
 from service.imaging.load import Picture
 from service.imaging.threshold import Grey
-from service.numbers.lattice import WEIGHTS
+from service.numbers.lattice import WEIGHTS, Piece
 from service.numbers.lines import Group, lines_in
 from service.numbers.row import Row, cut, row_of
 from service.types import SIDE, Images, Probabilities
@@ -87,36 +86,30 @@ class Number:
         return replace(self, rows=rows, images=_stack(images))
 
     def read(
-        self,
-        probabilities: Probabilities,
-        least: float,
-        weights: Mapping[str, float] = WEIGHTS,
+        self, probabilities: Probabilities, least: float, weights: Mapping[str, float] = WEIGHTS
     ) -> list[list[Digit]]:
         """Returns the digits of each line, from the probabilities (n, 10) of the images.
 
         Leaves out digits with a confidence below ``least``. ``weights`` are the lattice's.
         """
         digits, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
-        lines = [
-            [
-                Digit(
-                    int(digits[piece.image]),
-                    float(confidence[piece.image]),
-                    self.view.in_original(piece.box),
-                )
-                for piece, _ in row.lattice.best_path(digits, confidence, weights)
-                if confidence[piece.image] >= least
-            ]
-            for row in self.rows
-        ]
-        return [line for line in lines if line]
+
+        def digit(one: Piece) -> Digit:
+            box = self.view.in_original(one.box)
+            return Digit(int(digits[one.image]), float(confidence[one.image]), box)
+
+        paths = (row.lattice.best_path(digits, confidence, weights) for row in self.rows)
+        lines = ([one for one, _ in path if confidence[one.image] >= least] for path in paths)
+        return [[digit(one) for one in line] for line in lines if line]
 
 
 def segment(picture: Picture) -> Number:
     """Returns everything in a picture that could be a digit; no rows for no digit."""
     lines, view = _close_up(picture.grey)
+    highest = _HIGHEST * _median_height(lines) if lines else 0
+    kept = ([group for group in line if group.box.height <= highest] for line in lines)
     images: list[Grey] = []
-    rows = [row_of(line, images) for line in lines if line]
+    rows = [row_of(line, images) for line in kept if line]
     view = replace(view, to_original=picture.original[0] / picture.grey.shape[1])
     return Number(rows, _stack(images), view)
 
@@ -138,8 +131,8 @@ def _close_up(grey: Grey) -> tuple[list[list[Group]], View]:
     is_nearly_the_same = zoom == factor and 2 * close_up.size > overview.size * factor**2
     nearer = [] if is_nearly_the_same else lines_in(_reduce(close_up, zoom))
     if nearer:
-        return _without_huge(nearer), View(around.left, around.top, zoom)
-    return _without_huge(lines), View(zoom=factor)
+        return nearer, View(around.left, around.top, zoom)
+    return lines, View(zoom=factor)
 
 
 def _reduction(grey: Grey, most: int) -> float:
@@ -157,12 +150,6 @@ def _reduce(grey: Grey, factor: float) -> Grey:
 
 def _median_height(lines: list[list[Group]]) -> float:
     return float(np.median([group.box.height for line in lines for group in line]))
-
-
-def _without_huge(lines: list[list[Group]]) -> list[list[Group]]:
-    """Leaves out the groups that are far higher than most."""
-    highest = _HIGHEST * _median_height(lines)
-    return [[group for group in line if group.box.height <= highest] for line in lines]
 
 
 def _stack(images: list[Grey]) -> Images:
@@ -186,9 +173,9 @@ def _count_cuts(rows: list[Row], unsure: list[list[int]]) -> list[dict[int, int]
     total = sum(sum(one.values()) for one in wide)
     each = min(_CUTS, _MOST_CUTS_IN_ALL / total) if total else 0
     count = sum(map(len, wide))
-    if count > _FEW and count > _MOST_UNSURE * sum(len(row.groups) for row in rows):
-        return [{} for _ in rows]
-    least = 0 if count <= _FEW else _WIDE
+    least = _WIDE if count > _FEW else 0
+    if count > max(_FEW, _MOST_UNSURE * sum(len(row.groups) for row in rows)):
+        least = inf
     return [
         {at: min(_MOST_CUTS, ceil(each * width)) for at, width in one.items() if width > least}
         for one in wide

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, pairwise
+from itertools import accumulate, combinations, pairwise
 
 import numpy as np
 
@@ -88,35 +88,30 @@ def _pieces(group: Group, most: int, images: list[Grey]) -> list[Piece]:
     strokes = extract_strokes(group.amount, group.mask, group.threshold)
     if strokes.size == 0:
         return []
-    tall = len(strokes)
-    found = [None, *cuts(strokes >= 0.5, most), None]
+    tall, width = strokes.shape
+    sides = [Cut(np.full(tall, column), 0) for column in (0, width)]
+    found = [sides[0], *cuts(strokes >= 0.5, most), sides[1]]
     pieces = []
-    for first, start in enumerate(found[:-1]):
-        for last, end in enumerate(found[first + 1 :], first + 1):
-            left, part = _between(strokes, start, end)
-            inked = part >= 0.5
-            if not inked.any():
-                continue
-            box = bounding_box(inked)
-            is_odd = box.width > _WIDEST_PIECE * tall or box.height < _LOWEST_PIECE * tall
-            if is_odd and (start or end):
-                continue
-            holes = sum(cut.holes for cut in (start, end) if cut)
-            place = box.moved(left, 0).times(group.box.height / tall)
-            place = place.moved(group.box.left, group.box.top)
-            pieces.append(Piece(first, last, place, len(images), 1 - box.height / tall, holes))
-            images.append(to_image(part))
+    for (first, start), (last, end) in combinations(enumerate(found), 2):
+        left, part = _between(strokes, start, end)
+        inked = part >= 0.5
+        if not inked.any():
+            continue
+        box = bounding_box(inked)
+        is_odd = box.width > _WIDEST_PIECE * tall or box.height < _LOWEST_PIECE * tall
+        if is_odd and last - first < len(found) - 1:
+            continue
+        place = box.moved(left, 0).times(group.box.height / tall)
+        place = place.moved(group.box.left, group.box.top)
+        lowness, holes = 1 - box.height / tall, start.holes + end.holes
+        pieces.append(Piece(first, last, place, len(images), lowness, holes))
+        images.append(to_image(part))
     return pieces
 
 
-def _between(strokes: Coverage, left: Cut | None, right: Cut | None) -> tuple[int, Coverage]:
-    """Returns the strokes (h, w) between two cuts, and their first column."""
-    first = int(left.columns.min()) if left else 0
-    last = int(right.columns.max()) if right else strokes.shape[1]
-    part = strokes[:, first:last].copy()
+def _between(strokes: Coverage, left: Cut, right: Cut) -> tuple[int, Coverage]:
+    """Returns the first column of the strokes (h, w) between two cuts, and the strokes."""
+    first, last = int(left.columns.min()), int(right.columns.max())
     columns = np.arange(first, last)
-    if left:
-        part[columns < left.columns[:, None]] = 0
-    if right:
-        part[columns >= right.columns[:, None]] = 0
-    return first, part
+    inside = (columns >= left.columns[:, None]) & (columns < right.columns[:, None])
+    return first, strokes[:, first:last] * inside

@@ -1,8 +1,7 @@
 """Find the cuts through strokes that may be several digits that touch.
 
-A cut runs from top to bottom where it crosses little ink, and leans where it must: dynamic
-programming finds the cheapest path through a given pixel (as Breuel 2001 does for letters). There
-are more cuts than digits. The model's confidence in the pieces decides which are real.
+A cut runs from top to bottom through little ink. Dynamic programming finds the cheapest path
+through a pixel (as Breuel 2001 does for letters). The model's confidence picks the real cuts.
 """
 
 from __future__ import annotations
@@ -26,14 +25,10 @@ _LEAST_HOLE = 0.06  # the side of a square as large as a digit's smallest hole, 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A path down through a mask (h, w), and the number of holes that it crosses.
+    """A path down through a mask (h, w)."""
 
-    ``columns`` (h,) are to the right of the path. A hole, such as the inside of a 0, seldom lies
-    between digits.
-    """
-
-    columns: Columns
-    holes: int
+    columns: Columns  # (h,), to the right of the path
+    holes: int  # how many it crosses; a hole, such as the inside of a 0, seldom is between digits
 
 
 def cuts(mask: Mask, most: int) -> list[Cut]:
