@@ -26,8 +26,8 @@ class Shape:
 
 def mnist(count: int, seed: int, subset: str = "t10k") -> list[Shape]:
     """Returns random images of MNIST's ``subset``, t10k or train, as large smooth shapes."""
-    images = idx.read_idx((MNIST / f"{subset}-images-idx3-ubyte.gz").read_bytes())
-    labels = idx.read_idx((MNIST / f"{subset}-labels-idx1-ubyte.gz").read_bytes())
+    files = [MNIST / f"{subset}-{name}-ubyte.gz" for name in ("images-idx3", "labels-idx1")]
+    images, labels = (idx.read_idx(file.read_bytes()) for file in files)
     chosen = np.random.default_rng(seed).permutation(len(images))[:count]
     return [Shape(_enlarged(_cropped(images[i]), 10), int(labels[i])) for i in chosen]
 
@@ -66,12 +66,10 @@ _PATHS: dict[int, list[list[str]]] = {
 
 def drawn(label: int, width: float, size: int, random: np.random.Generator) -> Shape:
     """Draws a digit as a mouse or a finger does, with ``width`` and ``size`` in pixels."""
-    scale = (size - width) / 10
+    scale, paths = (size - width) / 10, _PATHS[label]
     image = Image.new("L", (size * 2, size * 2))
     pen = ImageDraw.Draw(image)
-    paths = _PATHS[label]
-    slant = random.normal(0, 0.1)
-    narrow = random.uniform(0.7, 1.0)
+    slant, narrow = random.normal(0, 0.1), random.uniform(0.7, 1.0)
     for path in paths[random.integers(len(paths))]:
         points = np.array([[float(v) for v in p.split(",")] for p in path.split()])
         points += random.normal(0, 0.3, points.shape)
@@ -79,9 +77,8 @@ def drawn(label: int, width: float, size: int, random: np.random.Generator) -> S
         smooth = _smooth(points) * scale + size / 2
         spots = [(float(x), float(y)) for x, y in smooth]
         pen.line(spots, fill=255, width=max(1, round(width)), joint="curve")
-        for x, y in (spots[0], spots[-1]):
-            r = width / 2
-            pen.ellipse((x - r, y - r, x + r, y + r), fill=255)
+        for spot in (spots[0], spots[-1]):
+            pen.circle(spot, width / 2, fill=255)
     return Shape((_cropped(np.asarray(image)) / 255).astype(np.float32), label)
 
 

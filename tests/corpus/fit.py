@@ -89,15 +89,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     least = SURE_ENOUGH * least_confidence(repository.card(version))
     runtime = Runtime.load(repository.read_model(version), provider="cpu")
     strings = list(examples(runtime, options.count))
-    print(_line("current weights", 0, right(strings, least, WEIGHTS)), flush=True)
+    print("current weights", right(strings, least, WEIGHTS), flush=True)
     for name, weight, read in fit(strings, least):
-        print(_line(name, weight, read), flush=True)
+        print(f"{name:<22}{weight:>7.2f}  {read}", flush=True)
     return 0
-
-
-def _line(name: str, weight: float, read: Mapping[str, float]) -> str:
-    shares = ", ".join(f"{kind} {share:.1f} %" for kind, share in read.items())
-    return f"{name:<22}{weight:>7.2f}  {shares}"
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from PIL import Image, ImageDraw, ImageFilter
 from tests.corpus.digits import Shape, drawn
 
 Random = np.random.Generator
-Light = NDArray[np.float32]
-"""A picture (h, w) of light, 0 black to 1 white."""
+Size = tuple[int, int]
+Light = NDArray[np.float32]  # a picture (h, w) of light, 0 black to 1 white
 
 
 def scan(shape: Shape, random: Random) -> bytes:
@@ -65,10 +65,9 @@ def transparent(shape: Shape, random: Random) -> bytes:
     """A PNG with a transparent background and black, white or coloured ink."""
     cover = placed(shape, random, (300, 300), (0.3, 0.8))
     colour = [(0, 0, 0), (255, 255, 255), (200, 30, 30), (30, 60, 200)][random.integers(4)]
-    pixels = np.empty((*cover.shape, 4), np.uint8)
-    pixels[..., :3] = colour
-    pixels[..., 3] = as_bytes(cover)
-    return saved(Image.fromarray(pixels), "PNG")
+    image = Image.new("RGB", cover.shape[::-1], colour)
+    image.putalpha(Image.fromarray(as_bytes(cover)))
+    return saved(image, "PNG")
 
 
 def ruled(shape: Shape, random: Random) -> bytes:
@@ -122,10 +121,8 @@ def perspective(shape: Shape, random: Random) -> bytes:
     image = Image.fromarray(as_bytes(on_paper(cover, 0.92, 0.2)))
     corners = np.array([(0, 0), (0, 480), (640, 480), (640, 0)], float)
     quad = corners + random.uniform(-0.12, 0.12, (4, 2)) * size
-    image = image.transform(
-        size, Image.Transform.QUAD, quad.ravel().tolist(), Image.Resampling.BICUBIC, fillcolor=235
-    )
-    return saved(image, "JPEG", quality=88)
+    how = Image.Transform.QUAD, quad.ravel().tolist(), Image.Resampling.BICUBIC
+    return saved(image.transform(size, *how, fillcolor=235), "JPEG", quality=88)
 
 
 def tiny(shape: Shape, random: Random) -> bytes:
@@ -144,10 +141,9 @@ def blackboard(shape: Shape, random: Random) -> bytes:
     chalk = cover * np.clip(0.75 + noise(cover.shape, 0.25, random), 0.3, 1)
     wiped = clouds(size, random) * 0.12
     light = 0.12 + wiped + 0.7 * chalk
-    pixels = np.stack([light * 0.8, light, light * 0.9], -1) + noise(
-        (*light.shape, 1), 0.02, random
-    )
-    return saved(Image.fromarray(as_bytes(pixels)), "JPEG", quality=85)
+    colour = np.stack([light * 0.8, light, light * 0.9], -1)
+    colour += noise((*light.shape, 1), 0.02, random)
+    return saved(Image.fromarray(as_bytes(colour)), "JPEG", quality=85)
 
 
 def photo_12mp(shape: Shape, random: Random) -> bytes:
@@ -239,8 +235,7 @@ class Kind:
 
     make: Callable[[Shape, Random], bytes]
     target: float = 98.0
-    draws: bool = False
-    """Whether the function draws the strokes itself and uses only the label of a shape."""
+    draws: bool = False  # whether it draws the strokes itself and uses only the label of a shape
 
     @property
     def name(self) -> str:
@@ -249,28 +244,10 @@ class Kind:
 
 
 KINDS = (
-    Kind(scan, 99.0),
-    Kind(canvas, 99.0),
-    Kind(canvas_thin, 99.0, draws=True),
-    Kind(canvas_thick, 99.0, draws=True),
-    Kind(transparent, 99.0),
-    Kind(inverted_28, 99.0),
-    Kind(tight),
-    Kind(small),
-    Kind(pencil),
-    Kind(ruled),
-    Kind(framed),
-    Kind(form),
-    Kind(shadow),
-    Kind(blurred),
-    Kind(compressed),
-    Kind(speckled),
-    Kind(perspective),
-    Kind(tiny),
-    Kind(blackboard),
-    Kind(on_a_desk),
-    Kind(photo_12mp),
-    Kind(other_forms),
+    *(Kind(make, 99.0) for make in (scan, canvas, transparent, inverted_28)),
+    *(Kind(make, 99.0, draws=True) for make in (canvas_thin, canvas_thick)),
+    *map(Kind, (tight, small, pencil, ruled, framed, form, shadow, blurred, compressed)),
+    *map(Kind, (speckled, perspective, tiny, blackboard, on_a_desk, photo_12mp, other_forms)),
 )
 
 
@@ -283,11 +260,7 @@ def resized(ink: Light, longest: int) -> Light:
 
 
 def placed(
-    shape: Shape,
-    random: Random,
-    size: tuple[int, int],
-    share: tuple[float, float],
-    centre: bool = False,
+    shape: Shape, random: Random, size: Size, share: tuple[float, float], centre: bool = False
 ) -> Light:
     """Puts the digit, ``share`` as high as the sheet, on a sheet. Returns the ink of each pixel."""
     longest = max(2, round(random.uniform(*share) * min(size)))
@@ -300,19 +273,16 @@ def pasted(ink: Light, size: tuple[int, int], random: Random, centre: bool = Fal
     height, width = ink.shape
     room_x, room_y = size[0] - width, size[1] - height
     edge = 0.1 if min(room_x, room_y) > 8 else 0.0
-    left, top = (
-        (room_x // 2, room_y // 2)
-        if centre
-        else (int(random.uniform(edge, 1 - edge) * room) for room in (room_x, room_y))
-    )
+    left, top = room_x // 2, room_y // 2
+    if not centre:
+        left, top = (int(random.uniform(edge, 1 - edge) * room) for room in (room_x, room_y))
     cover[top : top + height, left : left + width] = ink
     return cover
 
 
 def on_paper(cover: Light, paper: float, ink: float) -> Light:
     """Returns the light of a sheet: ``paper`` without ink, ``ink`` under full ink."""
-    sheet: Light = (paper + (ink - paper) * cover).astype(np.float32)
-    return sheet
+    return (paper + (ink - paper) * cover).astype(np.float32)
 
 
 def noise(shape: tuple[int, ...], deviation: float, random: Random) -> Light:
@@ -334,8 +304,7 @@ def shade(size: tuple[int, int], random: Random) -> Light:
     distance = x * np.cos(angle) + y * np.sin(angle) - random.uniform(-0.4, 0.4)
     softness = random.uniform(0.005, 0.4)
     dark = 1 / (1 + np.exp(np.clip(-distance / softness, -50, 50)))
-    through: Light = (1 - random.uniform(0.3, 0.65) * dark).astype(np.float32)
-    return through
+    return np.asarray(1 - random.uniform(0.3, 0.65) * dark, np.float32)
 
 
 def rules(size: tuple[int, int], random: Random, squared: bool) -> Light:
@@ -352,8 +321,7 @@ def rules(size: tuple[int, int], random: Random, squared: bool) -> Light:
 
 def as_bytes(light: NDArray[Any]) -> NDArray[np.uint8]:
     """Converts light 0..1 to bytes."""
-    pixels: NDArray[np.uint8] = (np.clip(light, 0, 1) * 255 + 0.5).astype(np.uint8)
-    return pixels
+    return np.asarray(np.clip(light, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
 def encoded(light: Light, kind: str, **options: Any) -> bytes:

@@ -9,8 +9,7 @@ from PIL import Image
 
 from tests.service.decode.samples import digits, encode, picture
 
-TiffTag = tuple[int, int, int, int]
-"""Number, type, count, and value or offset."""
+TiffTag = tuple[int, int, int, int]  # number, type, count, and value or offset
 
 
 def chunk(name: bytes, data: bytes) -> bytes:
@@ -24,11 +23,6 @@ def png_of_size(width: int, height: int, depth: int = 8) -> bytes:
     rows = zlib.compress(bytes(min((width * depth // 8 + 1) * height, 10_000_000)), 9)
     chunks = chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + chunks
-
-
-def webp_of_size(width: int, height: int) -> bytes:
-    """A WebP with a canvas of a size and a small frame."""
-    return webp_with_frame((0, 0), (width, height))
 
 
 def bmp_of_size(width: int, height: int) -> bytes:
@@ -54,11 +48,8 @@ def jpeg_of_size(width: int, height: int) -> bytes:
 def tiff(size: tuple[int, int], *tags: TiffTag, after: int = 0) -> bytes:
     """The header of a grey TIFF, and its one directory; ``after`` is the offset of the next."""
     least = dict(zip((256, 257, 258, 259, 262), (*size, 8, 1, 1), strict=True))
-    given = {tag for tag, *_ in tags}
-    all_tags = [
-        *((tag, 4, 1, n) for tag, n in least.items() if tag not in given or tag < 258),
-        *tags,
-    ]
+    given = {tag for tag, *_ in tags if tag > 257}
+    all_tags = [*((tag, 4, 1, n) for tag, n in least.items() if tag not in given), *tags]
     entries = b"".join(struct.pack("<HHII", *tag) for tag in all_tags)
     return b"II*\0" + struct.pack("<IH", 8, len(all_tags)) + entries + struct.pack("<I", after)
 
@@ -81,12 +72,12 @@ def bmp_of_runs(codes: bytes, side: int) -> bytes:
     return b"BM" + header + struct.pack("<IiiHHIIiiII", *fields) + bytes(1024) + codes
 
 
-def webp_with_frame(corner: tuple[int, int], canvas: tuple[int, int] = (28, 28)) -> bytes:
-    """An animation with one white frame of 8x8."""
+def webp_of_size(width: int, height: int, corner: tuple[int, int] = (0, 0)) -> bytes:
+    """An animation with a canvas of a size and one white frame of 8x8."""
     frame = encode(Image.new("RGB", (8, 8), "white"), "WebP", lossless=True)
     at = b"".join((side // 2).to_bytes(3, "little") for side in corner)
     data = at + b"\7\0\0" * 2 + bytes(4) + frame[12:]
-    size = b"".join((side - 1).to_bytes(3, "little") for side in canvas)
+    size = b"".join((side - 1).to_bytes(3, "little") for side in (width, height))
     chunks = b"VP8X" + struct.pack("<I", 10) + b"\2\0\0\0" + size
     chunks += b"ANIM" + struct.pack("<I", 6) + bytes(6)
     chunks += b"ANMF" + struct.pack("<I", len(data)) + data

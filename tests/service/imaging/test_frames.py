@@ -69,9 +69,8 @@ def test_an_empty_box_is_no_digit() -> None:
 def test_a_turned_frame_is_a_frame(angle: int, width: int) -> None:
     image = Image.new("L", (300, 300))
     ImageDraw.Draw(image).rectangle((80, 60, 220, 240), outline=255, width=width)
-    assert frame_components(
-        connected_components(np.asarray(image.rotate(angle)) > 127)
-    ).tolist() == [True]
+    components = connected_components(np.asarray(image.rotate(angle)) > 127)
+    assert frame_components(components).tolist() == [True]
 
 
 @pytest.mark.parametrize("thinner", [1, 9])

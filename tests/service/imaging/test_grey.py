@@ -31,8 +31,7 @@ def test_16_bits_are_scaled_to_8(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "GIF", "TIFF"])
 def test_1_bit_is_black_and_white(kind: str) -> None:
     ink = digits()[0] > 127
-    grey = read(encode(Image.fromarray(ink), kind))
-    assert np.array_equal(grey, ink * np.uint8(255))
+    assert np.array_equal(read(encode(Image.fromarray(ink), kind)), ink * np.uint8(255))
 
 
 @pytest.mark.parametrize(
@@ -61,7 +60,7 @@ def test_a_transparent_colour_of_a_palette_becomes_black() -> None:
 
 
 def test_colour_becomes_luma() -> None:
-    for colour, grey in [((255, 0, 0), 76), ((0, 255, 0), 150), ((0, 0, 255), 29)]:
+    for colour, grey in {"red": 76, "lime": 150, "blue": 29}.items():
         shown = read(encode(Image.new("RGB", (28, 28), colour), "PNG"))
         assert set(shown.ravel()) == {grey}
 
@@ -69,12 +68,9 @@ def test_colour_becomes_luma() -> None:
 @pytest.mark.parametrize("mode", ["1", "L", "P", "I;16", "LA", "RGB", "RGBA"])
 def test_bands_of_a_large_picture_are_reduced_like_the_whole(mode: str) -> None:
     noise = Image.fromarray(np.random.default_rng(2).integers(0, 256, (301, 4999), np.uint8))
-    if mode == "I;16":
-        image = whole = Image.fromarray(np.asarray(noise).astype(np.uint16) * 257)
-        whole = noise
-    else:
-        image = noise.convert(mode)
-        whole = image.convert("L") if mode in "1P" else image
+    wide = Image.fromarray(np.asarray(noise).astype(np.uint16) * 257)
+    image = wide if mode == "I;16" else noise.convert(mode)
+    whole = noise if mode == "I;16" else image.convert("L") if mode in "1P" else image
     expected = np.asarray(whole.reduce(2).convert("L"))
     assert np.abs(read(encode(image, "PNG")).astype(int) - expected).max() <= 1
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import time
 import tracemalloc
-import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, PngImagePlugin
+from PIL import Image, ImageOps
 
 from service.errors import Malformed, TooLarge, UnsupportedType
 from service.imaging.load import open_picture
@@ -21,14 +20,12 @@ from service.types import Limits
 from tests.service.decode.samples import LIMITS, digits, encode, picture
 from tests.service.imaging.files import (
     bmp_of_size,
-    chunk,
     gif_of_size,
     jpeg_of_size,
     png_of_size,
     tiff_of_pixels,
     tiff_of_size,
     webp_of_size,
-    webp_with_frame,
 )
 
 # The service ignores Pillow's warnings; pytest would turn them into errors.
@@ -73,11 +70,9 @@ def test_lossy_pictures_come_close(kind: str, mode: str) -> None:
     assert np.abs(grey - digits()[0]).mean() < 4
 
 
-def test_the_values_of_a_png_are_kept() -> None:
-    ramp = (np.arange(784) % 256).astype(np.uint8).reshape(28, 28)
-    faint = (digits()[0] > 127).astype(np.uint8)  # 0 and 1 are not scaled to 0 and 255
-    for pixels in (ramp, faint):
-        assert np.array_equal(read(encode(Image.fromarray(pixels), "PNG")), pixels)
+def test_values_0_and_1_are_not_scaled() -> None:
+    faint = (digits()[0] > 127).astype(np.uint8)
+    assert np.array_equal(read(encode(Image.fromarray(faint), "PNG")), faint)
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WebP", "PNG", "TIFF"])
@@ -91,23 +86,15 @@ def test_of_an_animation_the_first_frame_is_read(kind: str) -> None:
 def test_the_first_frame_of_a_webp_is_placed_on_its_canvas() -> None:
     expected = np.zeros((28, 28), np.uint8)
     expected[6:14, 10:18] = 255
-    assert np.array_equal(read(webp_with_frame((10, 6))), expected)
+    assert np.array_equal(read(webp_of_size(28, 28, (10, 6))), expected)
     with pytest.raises(Malformed):
-        read(webp_with_frame((22, 6)))
+        read(webp_of_size(28, 28, (22, 6)))
 
 
-@pytest.mark.parametrize(
-    ("kind", "options"),
-    [
-        ("PNG", {}),
-        ("JPEG", {"quality": 100}),
-        ("WebP", {"lossless": True}),
-        ("TIFF", {}),
-        ("TIFF", {"compression": "tiff_lzw"}),
-    ],
-)
-def test_the_exif_orientation_is_applied(kind: str, options: dict[str, Any]) -> None:
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WebP", "TIFF"])
+def test_the_exif_orientation_is_applied(kind: str) -> None:
     image = Image.fromarray(digits()[0][:, :21]).convert("RGB")
+    options = {"lossless": True} if kind == "WebP" else {"quality": 100}
     for orientation in range(1, 9):
         exif = Image.Exif()
         exif[0x0112] = orientation
@@ -209,32 +196,17 @@ def test_the_limits_are_settings_and_the_same_for_every_mode(mode: str) -> None:
             read(body, limits)
 
 
-@pytest.mark.parametrize(("side", "fails"), [(4000, False), (7000, True)])
-def test_the_scans_of_a_large_jpeg_are_counted(side: int, fails: bool) -> None:
-    body = encode(Image.new("RGB", (side, side), "grey"), "JPEG", progressive=True)
-    if fails:
-        with pytest.raises(TooLarge, match="scans"):
-            read(body)
-    else:
-        assert read(body).shape == (2000, 2000)
+def test_the_scans_of_a_large_jpeg_are_counted() -> None:
+    small, large = (Image.new("RGB", (side, side), "grey") for side in (4000, 7000))
+    assert read(encode(small, "JPEG", progressive=True)).shape == (2000, 2000)
+    with pytest.raises(TooLarge, match="scans"):
+        read(encode(large, "JPEG", progressive=True))
 
 
 def test_a_tile_larger_than_the_limits_is_rejected() -> None:
     """libtiff allocates a whole tile, however small the picture is."""
     with pytest.raises(TooLarge, match="30000x30000"):
         read(tiff_of_pixels((322, 4, 1, 30_000), (323, 4, 1, 30_000)))
-
-
-def test_text_in_a_png_changes_nothing_and_is_not_unpacked() -> None:
-    info = PngImagePlugin.PngInfo()
-    info.add_text("Comment", "drawn by hand")
-    assert np.array_equal(read(picture(pnginfo=info)), digits()[0])
-    bomb = chunk(b"zTXt", b"name\0\0" + zlib.compress(bytes(100_000_000), 9))
-    tracemalloc.start()
-    assert np.array_equal(read(picture()[:33] + bomb + picture()[33:]), digits()[0])
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 5 << 20
 
 
 def test_pictures_are_decoded_on_several_threads_at_once() -> None:

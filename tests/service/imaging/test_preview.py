@@ -21,24 +21,18 @@ def test_the_png_is_the_image_bit_for_bit() -> None:
         assert np.array_equal(np.asarray(file), image)
 
 
-def test_an_array_is_as_given_and_has_no_box() -> None:
+def test_a_picture_has_a_box_and_a_polarity_but_an_array_has_no_box() -> None:
     found = render_previews(digits()[:2], None)
-    assert [(one["polarity"], one["box"]) for one in found] == [("as given", None)] * 2
+    found += render_previews(digits()[:1], [Seen(digits()[0], "dark on light", Box(5, 6, 70, 80))])
+    ends = [("as given", None), ("as given", None), ("dark on light", [5, 6, 70, 80])]
+    assert [(one["polarity"], one["box"]) for one in found] == ends
     png = base64.b64decode(found[1]["png"], validate=True)
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(png))), digits()[1])
 
 
-def test_a_picture_has_a_box_and_a_polarity() -> None:
-    (found,) = render_previews(
-        digits()[:1], [Seen(digits()[0], "dark on light", Box(5, 6, 70, 80))]
-    )
-    assert (found["polarity"], found["box"]) == ("dark on light", [5, 6, 70, 80])
-
-
 def test_the_stroke_width_is_in_pixels_of_the_image() -> None:
     bars = np.zeros((3, 28, 28), np.uint8)
-    bars[0, 4:24, 13:15] = 255
-    bars[1, 4:24, 11:17] = 255
+    bars[0, 4:24, 13:15] = bars[1, 4:24, 11:17] = 255
     thin, thick, none = (one["stroke_width"] for one in render_previews(bars, None))
     assert 2 < thin < 2.5
     assert 5 < thick < 7
