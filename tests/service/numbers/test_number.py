@@ -33,7 +33,7 @@ def strip_of(chosen: list[int], gaps: list[int] | None = None) -> Images:
 
 
 def boxes(picture: Picture) -> list[list[Box]]:
-    """The box of each group of strokes that may be a digit or several, line by line."""
+    """Returns the box of each group of strokes, line by line."""
     number = segment(picture)
     return [
         [number.view.in_original(piece.box) for piece in row.lattice.pieces if not piece.joints]
@@ -49,8 +49,7 @@ def test_a_blank_sheet_has_no_digits() -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 5, 8])
 def test_digits_apart_are_a_group_each_from_left_to_right(count: int) -> None:
-    random = np.random.default_rng(count)
-    strip = composed(list(range(2, 2 + count)), [6] * (count - 1), random)
+    strip = composed(list(range(2, 2 + count)), [6] * (count - 1), np.random.default_rng(count))
     (line,) = boxes(as_picture(strip))
     assert len(line) == count
     assert [box[0] for box in line] == sorted(box[0] for box in line)
@@ -58,14 +57,13 @@ def test_digits_apart_are_a_group_each_from_left_to_right(count: int) -> None:
 
 def test_lines_are_ordered_from_top_to_bottom_even_if_they_climb() -> None:
     random = np.random.default_rng(0)
-    upper = composed([0, 1, 2], [6, 6], random)
-    lower = composed([3, 4], [6], random)
+    upper, lower = composed([0, 1, 2], [6, 6], random), composed([3, 4], [6], random)
     sheet = np.zeros((150, 220), np.uint8)
     sheet[:60, 20 : 20 + upper.shape[1]] = upper
     sheet[70:130, 5 : 5 + lower.shape[1]] = lower
     climbing = np.stack([np.roll(sheet[:, x], -x // 10) for x in range(sheet.shape[1])], axis=1)
-    assert [len(line) for line in boxes(as_picture(sheet))] == [3, 2]
-    assert [len(line) for line in boxes(as_picture(climbing))] == [3, 2]
+    for one in (sheet, climbing):
+        assert [len(line) for line in boxes(as_picture(one))] == [3, 2]
 
 
 def bars(*boxes_of_bars: Box) -> Picture:
@@ -79,13 +77,10 @@ def bars(*boxes_of_bars: Box) -> Picture:
 TALL = Box(60, 100, 20, 120)
 
 
-def test_the_bar_of_a_5_belongs_to_its_body_even_if_they_share_no_column() -> None:
-    bar, body = Box(180, 100, 14, 58), Box(164, 164, 14, 56)
+def test_the_halves_of_a_5_are_one_digit_but_two_small_lines_beside_a_tall_digit_are_two() -> None:
+    bar, body = Box(180, 100, 14, 58), Box(164, 164, 14, 56)  # without a shared column
     (line,) = boxes(bars(TALL, bar, body))
     assert [box[1::2] for box in line] == [(100, 120), (100, 120)]
-
-
-def test_small_lines_beside_a_tall_digit_stay_two() -> None:
     upper, lower = Box(180, 90, 14, 52), Box(180, 164, 14, 52)
     assert sum(map(len, boxes(bars(TALL, upper, lower)))) == 3
 
@@ -107,12 +102,10 @@ def test_the_frame_of_a_house_number_is_no_digit(turn: float, gap: int) -> None:
 
 def test_boxes_are_in_pixels_of_the_original() -> None:
     strip = composed([0], [], np.random.default_rng(0))
-    rows, columns = np.flatnonzero(strip.any(axis=1)), np.flatnonzero(strip.any(axis=0))
     grey = as_picture(strip, scale=4).grey
     size = grey.shape[1] * 3, grey.shape[0] * 3  # as if the decoder had reduced it to a third
     ((box,),) = boxes(Picture(grey, size))
-    expected = [columns[0] * 12, rows[0] * 12, len(columns) * 12, (rows[-1] - rows[0] + 1) * 12]
-    assert np.abs(np.array(box) - expected).max() <= 18
+    assert np.abs(np.array(box) - 12 * np.array(bounding_box(strip > 0))).max() <= 18
 
 
 def test_a_cut_goes_through_the_thinnest_place() -> None:
@@ -161,23 +154,22 @@ def middle_of_gap(grey: Images) -> float:
     return float(inked[widest] + inked[widest + 1]) / 2
 
 
-@pytest.mark.parametrize(
-    "strokes",
-    [
-        [(-12, 50, 24, 0)],
-        [(-12, 40, 24, 0), (-12, 60, 24, 0)],
-        [(-3, 92, 6, 6)],
-        [(2, 95, -8, 22)],
-        [(18, -15, -36, 130)],
-    ],
-    ids=["a dash", "an equals sign", "a dot", "a comma", "a slash"],
-)
-def test_a_sign_between_digits_is_no_digit(strokes: list[tuple[int, int, int, int]]) -> None:
-    """Each stroke has a start, and a width and height, in per cent of the digits' height."""
+SIGNS = {
+    "a dash": [(-12, 50, 24, 0)],
+    "an equals sign": [(-12, 40, 24, 0), (-12, 60, 24, 0)],
+    "a dot": [(-3, 92, 6, 6)],
+    "a comma": [(2, 95, -8, 22)],
+    "a slash": [(18, -15, -36, 130)],
+}
+"""The strokes of signs: a start, a width and a height, in per cent of the digits' height."""
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+def test_a_sign_between_digits_is_no_digit(sign: str) -> None:
     grey = strip_of([0, 1], [24])
     rows = np.flatnonzero((grey < 128).any(axis=1))
     image = Image.fromarray(grey)
-    for stroke in strokes:
+    for stroke in SIGNS[sign]:
         x, y, across, down = (share * len(rows) / 100 for share in stroke)
         start = middle_of_gap(grey) + x, rows[0] + y
         end = start[0] + across, start[1] + down
@@ -196,12 +188,12 @@ def test_a_letter_between_digits_is_no_digit(letter: str) -> None:
 
 @pytest.mark.parametrize("share", [0.3, 0.5, 1.0])
 def test_a_digit_far_smaller_than_the_others_is_read(share: float) -> None:
-    first, last = strip_of([0], []), Image.fromarray(strip_of([1], []))
+    first, last = (Image.fromarray(strip_of([index], [])) for index in (0, 1))
     small = last.resize((round(last.width * share), round(last.height * share)))
-    above = (len(first) - small.height) // 2
-    below = len(first) - small.height - above
-    padded = np.pad(np.asarray(small), ((above, below), (0, 0)), constant_values=255)
-    assert read(np.concatenate([first, padded], axis=1)) == text_of([0, 1])
+    sheet = Image.new("L", (first.width + small.width, first.height), 255)
+    sheet.paste(first)
+    sheet.paste(small, (first.width, (first.height - small.height) // 2))
+    assert read(np.asarray(sheet)) == text_of([0, 1])
 
 
 @pytest.mark.parametrize("ink", [0.25, 0.4, 0.7])
@@ -210,15 +202,12 @@ def test_a_digit_far_fainter_than_the_others_is_read(ink: float) -> None:
     assert read(np.concatenate([strip_of([0], []), fainter], axis=1)) == text_of([0, 1])
 
 
-def test_digits_under_a_shadow_are_read() -> None:
-    grey = np.pad(strip_of([0, 1, 2], [8, 8]), 100, "edge")
-    light = np.interp(np.arange(grey.shape[1]) - grey.shape[1] / 2, [-60, 60], [1.0, 0.3])
-    assert read((grey * light).astype(np.uint8)) == text_of([0, 1, 2])
-
-
-def test_digits_in_a_picture_cropped_to_their_ink_are_read() -> None:
+def test_digits_under_a_shadow_and_digits_cropped_to_their_ink_are_read() -> None:
     grey = strip_of([0, 1, 2], [8, 8])
     assert read(grey[bounding_box(grey < 128).slices].copy()) == text_of([0, 1, 2])
+    sheet = np.pad(grey, 100, "edge")
+    light = np.interp(np.arange(sheet.shape[1]) - sheet.shape[1] / 2, [-60, 60], [1.0, 0.3])
+    assert read((sheet * light).astype(np.uint8)) == text_of([0, 1, 2])
 
 
 def test_dirt_beside_a_number_is_no_line_of_its_own() -> None:

@@ -38,12 +38,6 @@ def test_a_more_common_scale_wins_where_chance_explains_the_difference_of_the_lo
     assert best_first([better, common], errors=2)[0] is better
 
 
-def test_of_outputs_with_the_same_meaning_the_probabilities_win() -> None:
-    losses = RANDOM.exponential(0.1, 2000)
-    logits, ready = form(0, 0.97, losses), form(0, 0.97, losses + 1e-8, "probabilities")
-    assert best_first([logits, ready], errors=2)[0] is ready
-
-
 def test_each_image_is_shifted_by_one_pixel() -> None:
     images = exported.dataset().train_images[:64]
     for before, after in zip(images, shifted(images), strict=True):

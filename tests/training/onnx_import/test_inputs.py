@@ -23,13 +23,11 @@ def by_nodes(pixels: Pixels, opset: int) -> np.ndarray:
     chain.add("Cast", "image", to=TensorProto.FLOAT)
     pixels.add_nodes(chain)
     chain.add("Reshape", chain.end, chain.constant([-1, 28, 28], np.int64))
-    graph = helper.make_graph(
-        chain.nodes,
-        "pixels",
-        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", 28, 28])],
-        [helper.make_tensor_value_info(chain.end, TensorProto.FLOAT, ["n", 28, 28])],
-        chain.constants,
+    start, end = (
+        helper.make_tensor_value_info(name, kind, ["n", 28, 28])
+        for name, kind in (("image", TensorProto.UINT8), (chain.end, TensorProto.FLOAT))
     )
+    graph = helper.make_graph(chain.nodes, "pixels", [start], [end], chain.constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
     onnx.checker.check_model(model, full_check=True)
     session = ort.InferenceSession(model.SerializeToString())
@@ -61,12 +59,9 @@ def test_nodes_and_array_agree(scale: Scale, ink: str, opset: int) -> None:
 def test_a_scale_brings_black_and_white_to_the_ends_of_its_range(
     name: str, lowest: float, highest: float
 ) -> None:
-    light = Pixels(scale_of(name), LIGHT).array(IMAGES)
-    dark = Pixels(scale_of(name), DARK).array(IMAGES)
-    assert light[3].max() == pytest.approx(lowest, abs=1e-4)
-    assert light[4].min() == pytest.approx(highest, abs=1e-4)
-    assert (dark[3] == light[4]).all()
-    assert (dark[4] == light[3]).all()
+    light, dark = (Pixels(scale_of(name), ink).array(IMAGES) for ink in (LIGHT, DARK))
+    assert (light[3].max(), light[4].min()) == pytest.approx((lowest, highest), abs=1e-4)
+    assert (dark[[3, 4]] == light[[4, 3]]).all()
 
 
 def test_per_image_brings_each_image_to_mean_0_and_deviation_1_and_flat_ones_to_0() -> None:

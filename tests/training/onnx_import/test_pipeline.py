@@ -124,10 +124,8 @@ def test_the_model_zoos_oldest_operator_set_is_converted(imported: Import) -> No
 @pytest.mark.parametrize(
     "built",
     [
-        exported.scikit_network(),
-        exported.scikit_network("double"),
-        exported.scikit_linear("SOFTMAX"),
-        exported.scikit_linear("LOGISTIC"),
+        *map(exported.scikit_network, ("float", "double")),
+        *map(exported.scikit_linear, ("SOFTMAX", "LOGISTIC")),
     ],
     ids=["network", "double", "linear", "one against the rest"],
 )

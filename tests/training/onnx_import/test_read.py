@@ -46,8 +46,8 @@ def test_external_data_beside_the_file_is_loaded(tmp_path: Path, location: str) 
 @pytest.mark.parametrize(
     ("entries", "why"),
     [
-        (["../secret"], "points outside the directory"),
-        (["inner/../../secret"], "points outside the directory"),
+        (["../key"], "points outside the directory"),
+        (["inner/../../key"], "points outside the directory"),
         (["/etc/hostname"], "should be a relative path"),
         (["//etc"], "should be a relative path"),
         ([""], "should not be empty"),
@@ -66,22 +66,19 @@ def test_external_data_beside_the_file_is_loaded(tmp_path: Path, location: str) 
 )
 def test_external_data_elsewhere_is_rejected(tmp_path: Path, entries: list[str], why: str) -> None:
     """It is outside the folder, behind a link, in no file, or outside the file's bytes."""
-    (tmp_path / "secret").write_bytes(bytes(4 * 784 * 128))
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "folder" / "key").write_bytes(bytes(10))
+    (tmp_path / "key").write_bytes(bytes(4 * 784 * 128))
     inner = tmp_path / "in"
     inner.mkdir()
     (inner / "data").write_bytes(bytes(100))
-    (inner / "link").symlink_to(tmp_path / "secret")
-    (inner / "linked").symlink_to(tmp_path / "folder")
+    (inner / "link").symlink_to(tmp_path / "key")
+    (inner / "linked").symlink_to(tmp_path)
     os.mkfifo(inner / "pipe")
     content = hostile.with_external(*entries).SerializeToString()
     with pytest.raises(TrainingError, match=rf"^external data .*{why}"):
         read(written(inner, content))
 
 
-def test_external_data_of_an_inner_constant_is_rejected_too(tmp_path: Path) -> None:
-    """The rule holds wherever the tensor is: here it is a node's attribute."""
+def test_external_data_in_an_attribute_of_a_node_are_rejected_too(tmp_path: Path) -> None:
     outside = hostile.with_external("../secret").graph.initializer[0]
     built = mlp()
     built.graph.node.insert(0, helper.make_node("Constant", [], ["unused"], value=outside))
@@ -108,25 +105,24 @@ def test_one_limit_holds_for_the_file_and_for_all_that_its_tensors_name(tmp_path
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (b"", "no ONNX model"),
-        (np.random.default_rng(1).bytes(5000), "no ONNX model"),
-        (mlp().SerializeToString()[:-1000], "no ONNX model"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "a Git LFS pointer"),
-        (b"PK\x03\x04" + bytes(100), "no ONNX model"),
+        pytest.param(b"", "no ONNX model", id="empty"),
+        pytest.param(np.random.default_rng(1).bytes(5000), "no ONNX model", id="random"),
+        pytest.param(mlp().SerializeToString()[:-1000], "no ONNX model", id="cut off"),
+        pytest.param(b"version https://git-lfs.github.com/spec", "a Git LFS pointer", id="git lfs"),
     ],
-    ids=["empty", "random", "cut off", "git lfs", "zip"],
 )
 def test_bytes_that_are_no_model_are_rejected(tmp_path: Path, content: bytes, why: str) -> None:
     with pytest.raises(TrainingError, match=why):
         read(written(tmp_path, content))
 
 
-def test_a_missing_file_a_folder_and_a_pipe_are_rejected(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("none.onnx", "it cannot be read: No such file"), (".", "not a file"), ("pipe", "not a file")],
+)
+def test_a_missing_file_a_folder_and_a_pipe_are_rejected(
+    tmp_path: Path, name: str, why: str
+) -> None:
     os.mkfifo(tmp_path / "pipe")
-    for path, why in (
-        (tmp_path / "nothing.onnx", "it cannot be read: No such file or directory"),
-        (tmp_path, "it is not a file"),
-        (tmp_path / "pipe", "it is not a file"),
-    ):
-        with pytest.raises(TrainingError, match=why):
-            read(path)
+    with pytest.raises(TrainingError, match=why):
+        read(tmp_path / name)
