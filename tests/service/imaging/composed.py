@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from service.imaging.components import bounding_box
 from service.imaging.load import Picture
 from service.types import Images
 from tests.service.decode.samples import digits, labels
@@ -16,12 +17,11 @@ def composed(chosen: list[int], gaps: list[int] | None, random: np.random.Genera
     ``gaps`` are the bare columns before each but the first; without them each digit is moved
     until it touches the one before, overlapping by at most four columns.
     """
-    strip = np.zeros((60, 40 + 28 * len(chosen) + 12 * len(chosen)), np.uint8)
+    strip = np.zeros((60, 40 + 40 * len(chosen)), np.uint8)
     right = 10
     for place, index in enumerate(chosen):
-        image = digits()[index]
-        columns = np.flatnonzero(image.any(axis=0))
-        ink = image[:, columns[0] : columns[-1] + 1]
+        box = bounding_box(digits()[index] > 0)
+        ink = digits()[index][:, box.left : box.right]
         top = 16 + int(random.integers(-2, 3))
         left = right + (gaps[place - 1] if gaps and place else 0)
         if gaps is None and place:
@@ -33,20 +33,17 @@ def composed(chosen: list[int], gaps: list[int] | None, random: np.random.Genera
 
 
 def _touching(strip: Images, ink: Images, left: int, top: int) -> int:
-    """Where the ink touches what is on the strip already; at most four columns to the left."""
-    tall = np.pad(ink, ((1, 1), (0, 0)))
-    for start in range(left, left - 5, -1):
-        field = strip[top - 1 : top + 29, start : start + ink.shape[1]]
-        if (np.minimum(field, tall) > 100).any():
+    """Returns where the ink touches the strip's; at most four columns to the left."""
+    for start in range(left, left - 4, -1):
+        if (np.minimum(strip[top : top + 28, start : start + ink.shape[1]], ink) > 100).any():
             return start
     return left - 4
 
 
 def as_picture(strip: Images, scale: int = 4) -> Picture:
     """The strip as dark ink on a light sheet, enlarged."""
-    image = Image.fromarray(strip)
-    size = image.width * scale, image.height * scale
-    grey = 255 - np.asarray(image.resize(size, Image.Resampling.BICUBIC))
+    size = strip.shape[1] * scale, strip.shape[0] * scale
+    grey = 255 - np.asarray(Image.fromarray(strip).resize(size, Image.Resampling.BICUBIC))
     return Picture(grey, size)
 
 

@@ -57,9 +57,8 @@ def test_a_model_with_data_beside_it_becomes_a_version_that_serves(
     assert "kinds of digits: least accurate" in out
     assert not (repository.folder / "champion").exists()
 
-    model = repository.read_model(1)
+    model, mnist = repository.read_model(1), exported.dataset()
     runtime = Runtime.load(model, provider="cpu")
-    mnist = exported.dataset()
     digits = runtime.run(mnist.test_images[:200]).argmax(axis=1)
     assert np.mean(digits == mnist.test_labels[:200]) == card["test"]["accuracy"]
     assert json.loads(runtime.metadata["imported"])["sha256"] == imported["sha256"]
@@ -73,8 +72,8 @@ def test_a_model_with_data_beside_it_becomes_a_version_that_serves(
 def test_a_terminal_shows_each_step_with_its_seconds_and_then_what_to_type_next(
     tmp_path: Path, data: Path
 ) -> None:
-    root, path = tiny_repository(tmp_path / "models"), tmp_path / "theirs.onnx"
-    path.write_bytes(exported.mlp("-1..1", answer="Softmax").SerializeToString())
+    root = tiny_repository(tmp_path / "models")
+    path = exported.written(tmp_path, exported.mlp("-1..1", answer="Softmax"))
     ours, terminal = pty.openpty()
     flags = ["--models", str(root), "--data", str(data), "--scale=-1..1", "--layout", "flat"]
     command = [sys.executable, "-m", "training.cli.models", "import", str(path), *flags]
@@ -95,8 +94,8 @@ def test_a_terminal_shows_each_step_with_its_seconds_and_then_what_to_type_next(
 def test_a_rejection_is_one_line_and_leaves_the_repository_as_it_was(
     tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root, path = tiny_repository(tmp_path / "models"), tmp_path / "theirs.onnx"
-    path.write_bytes(hostile.with_external("../secret").SerializeToString())
+    root = tiny_repository(tmp_path / "models")
+    path = exported.written(tmp_path, hostile.with_external("../secret"))
     before = sorted(root.rglob("*"))
     line = ["import", str(path), "--data", str(data), "--models"]
     assert models.main([*line, str(root)]) == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,11 @@ Import = Callable[..., tuple[bytes, dict[str, Any]]]
 
 
 @pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An ``.npz`` with few of MNIST's images."""
     path = tmp_path_factory.mktemp("data") / "digits.npz"
     path.write_bytes(exported.few_digits())
-    yield path
-    path.unlink()
+    return path
 
 
 @pytest.fixture
@@ -31,9 +30,8 @@ def imported(data: Path, tmp_path: Path) -> Import:
     """Imports a model in this process; returns the wrapped model and the facts."""
 
     def run(model: ModelProto, **options: str) -> tuple[bytes, dict[str, Any]]:
-        path = tmp_path / "theirs.onnx"
-        path.write_bytes(model.SerializeToString())
         chosen = Options(**options)  # type: ignore[arg-type]
+        path = exported.written(tmp_path, model)
         return import_model(path, chosen, load(data), lambda _step, _done: None)
 
     return run

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from itertools import starmap
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,22 +24,24 @@ from training.onnx_import.options import LIGHT, scale_of
 
 Floats = NDArray[np.floating[Any]]
 
-FITTED = 2000
-HIDDEN = 128
-TEMPERATURE = 6
+FITTED, HIDDEN, TEMPERATURE = 2000, 128, 6
 
 dataset: Callable[[], Dataset] = cache(load)
 
 
 def few_digits(train: int = 2048) -> bytes:
     """An ``.npz`` with some of MNIST's training images and 200 of its test images."""
-    mnist = dataset()
-    return as_npz(
-        x_train=mnist.train_images[20_000 : 20_000 + train],
-        y_train=mnist.train_labels[20_000 : 20_000 + train],
-        x_test=mnist.test_images[:200],
-        y_test=mnist.test_labels[:200],
-    )
+    mnist, some = dataset(), slice(20_000, 20_000 + train)
+    images, labels = mnist.test_images[:200], mnist.test_labels[:200]
+    train_images, train_labels = mnist.train_images[some], mnist.train_labels[some]
+    return as_npz(x_train=train_images, y_train=train_labels, x_test=images, y_test=labels)
+
+
+def written(folder: Path, model: ModelProto) -> Path:
+    """Writes a model to a file."""
+    path = folder / "theirs.onnx"
+    path.write_bytes(model.SerializeToString())
+    return path
 
 
 def fit_last(features: Floats, labels: NDArray[Any]) -> tuple[Floats, Floats]:
@@ -66,9 +70,8 @@ def model(
 ) -> ModelProto:
     """A model of a graph in ONNX's own notation and of these weights."""
     sets = f'opset_import: ["": {opset}, "ai.onnx.ml": 1]'
-    built = parser.parse_model(
-        f'<ir_version: {ir_version}, {sets}, producer_name: "elsewhere"> {text}'
-    )
+    head = f'<ir_version: {ir_version}, {sets}, producer_name: "elsewhere">'
+    built = parser.parse_model(f"{head} {text}")
     built.graph.initializer.extend(
         numpy_helper.from_array(value, name) for name, value in weights.items()
     )
@@ -131,9 +134,8 @@ def fixed_reshape(shape: Sequence[int] = (1, 784), constant: str = "value") -> M
 
 
 def scikit_network(kind: str = "float") -> ModelProto:
-    """What skl2onnx writes of an ``MLPClassifier``; ``double`` where its samples were doubles."""
-    built = mlp(answer="Softmax", kind=kind)
-    return _with_labels_and_dictionaries(built)
+    """What skl2onnx writes of an ``MLPClassifier``; ``double`` if its samples were doubles."""
+    return _with_labels_and_dictionaries(mlp(answer="Softmax", kind=kind))
 
 
 def scikit_linear(transform: str = "SOFTMAX") -> ModelProto:
@@ -149,9 +151,7 @@ def scikit_linear(transform: str = "SOFTMAX") -> ModelProto:
     built = model(text, {})
     fitted = {"coefficients": weights.T.ravel().tolist(), "intercepts": bias.tolist()}
     attributes = {**fitted, "classlabels_ints": list(range(10)), "post_transform": transform}
-    built.graph.node[1].attribute.extend(
-        helper.make_attribute(name, value) for name, value in attributes.items()
-    )
+    built.graph.node[1].attribute.extend(starmap(helper.make_attribute, attributes.items()))
     return _with_labels_and_dictionaries(built)
 
 

@@ -11,17 +11,11 @@ from onnx import ModelProto
 
 from tests.server import wait_until
 from tests.training.onnx_import import hostile
-from tests.training.onnx_import.exported import mlp, scikit_linear
+from tests.training.onnx_import.exported import mlp, scikit_linear, written
 from training.data.loading import DataError
 from training.errors import TrainingError
 from training.onnx_import.options import Options
 from training.onnx_import.sandbox import Limits, import_in_child
-
-
-def written(folder: Path, model: ModelProto) -> Path:
-    path = folder / "theirs.onnx"
-    path.write_bytes(model.SerializeToString())
-    return path
 
 
 @pytest.mark.parametrize(

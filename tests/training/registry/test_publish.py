@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from service.models.repository import NoChampion, Repository
+from service.models.repository import Repository
 from tests.tiny import tiny_model_bytes
 from tests.training.releasing import release_tiny
 from training.registry.publish import PublishError, locked, publish, staging
@@ -62,11 +62,9 @@ def test_a_version_has_all_its_files_and_a_card_with_the_models_hash(root: Path)
     assert repository.read_model(2) == tiny_model_bytes(2)
     names = {path.name for path in repository.path(2).iterdir()}
     assert names == {"model.onnx", "card.json", "curve.png"}
-    assert repository.card(2)["size_bytes"] == len(tiny_model_bytes(2))
-    reason = "test accuracy 0.5000 equals that of champion 1"
-    promotion = {"promoted": True, "reason": reason, "previous": "1"}
-    assert repository.card(2)["promotion"] == promotion
-    assert repository.champion() == 2
+    card, reason = repository.card(2), "test accuracy 0.5000 equals that of champion 1"
+    assert card["size_bytes"] == len(tiny_model_bytes(2))
+    assert card["promotion"] == {"promoted": True, "reason": reason, "previous": "1"}
     assert (repository.folder / "champion").read_bytes() == b"2\n"
     assert hidden(repository) == []
 
@@ -147,14 +145,10 @@ def test_contents_reach_the_disk_before_the_names_that_lead_to_them(root: Path) 
     *files, folder = calls[:staged]
     assert {name for _, name in files} == {"model.onnx", "card.json", "curve.png"}
     assert folder[1].startswith(".staging-")
-    (journal, champion) = calls[staged + 2], calls[staged + 3]
-    assert champion[1].startswith(".staging-champion-")
-    assert [calls[staged], calls[staged + 1], journal, *calls[staged + 4 :]] == [
-        ("rename", "2"),
-        ("fsync", "mnist"),
-        ("fsync", "journal.jsonl"),
-        ("replace", "champion"),
-        ("fsync", "mnist"),
+    assert calls.pop(staged + 3)[1].startswith(".staging-champion-")
+    assert calls[staged:] == [
+        *(("rename", "2"), ("fsync", "mnist"), ("fsync", "journal.jsonl")),
+        *(("replace", "champion"), ("fsync", "mnist")),
     ]
 
 
@@ -168,8 +162,7 @@ def test_a_kill_at_any_step_leaves_a_sound_repository(root: Path, word: str) -> 
     shutil.copytree(root, pristine)
     champions: list[int] = []
     published: list[bool] = []
-    pipe = subprocess.PIPE
-    command = program("kill", root, word)
+    command, pipe = program("kill", root, word), subprocess.PIPE
     with subprocess.Popen(command, cwd=HERE, stdin=pipe, stdout=pipe, text=True) as process:
         assert process.stdin
         assert process.stdout
@@ -243,9 +236,8 @@ def test_a_file_that_cannot_grow_leaves_the_old_champion(root: Path, limit_bytes
     repository, told = Repository(root), journal.read_bytes()
     result = output(*program("full", root, limit_bytes))
     text = json.loads(result.stdout)
-    assert re.fullmatch(r"(nothing was published|version 2 was published, but .*): .*", text)
-    assert "File too large" in text
-    assert "\n" not in text
+    start = r"(nothing was published|version 2 was published, but .*): "
+    assert re.fullmatch(f"{start}.*File too large.*", text)
     assert (2 in repository.versions()) == text.startswith("version 2")
     assert (2 in repository.versions()) == (limit_bytes > len(tiny_model_bytes(7)))
     assert repository.champion() == 1
@@ -273,7 +265,5 @@ def test_a_full_disk_leaves_the_old_champion(tmp_path: Path) -> None:
 
 def test_a_missing_champion_does_not_stop_a_release(root: Path) -> None:
     (root / "mnist/champion").unlink()
-    with pytest.raises(NoChampion):
-        Repository(root).champion()
     assert release_tiny(root, seed=2) == 2
     assert Repository(root).champion() == 2
