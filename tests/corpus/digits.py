@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from service.decode import idx
+from service.imaging.components import bounding_box
 
 MNIST = Path(__file__).resolve().parent.parent.parent / "training" / "mnist"
 OTHERS = Path(__file__).resolve().parent / "digits.csv.gz"
@@ -34,19 +35,14 @@ def mnist(count: int, seed: int, subset: str = "t10k") -> list[Shape]:
 
 def other_writers(count: int, seed: int) -> list[Shape]:
     """Returns digits of 43 writers (Alpaydin and Kaynak 1998), scikit-learn's ``digits``."""
-    table = other_writers_table()
+    with gzip.open(OTHERS, "rt") as file:  # (1797, 65): 64 pixels 0..16 row by row, and the digit
+        table = np.loadtxt(file, delimiter=",", dtype=np.int64)
     chosen = np.random.default_rng(seed).permutation(len(table))[:count]
     shapes = []
     for row in table[chosen]:
         small = (row[:64].reshape(8, 8) * 15.9375).astype(np.uint8)
         shapes.append(Shape(_enlarged(_cropped(small), 24, middle=0.45, steep=1.4), int(row[64])))
     return shapes
-
-
-def other_writers_table() -> NDArray[np.int64]:
-    """Returns (1797, 65): 64 pixels 0..16 row by row, and the digit."""
-    with gzip.open(OTHERS, "rt") as file:
-        return np.loadtxt(file, delimiter=",", dtype=np.int64)
 
 
 # Points of each digit's strokes as people draw it, on a grid 10 wide and 10 high.
@@ -96,8 +92,7 @@ def _smooth(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _cropped(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
-    return image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return image[bounding_box(image > 0).slices]
 
 
 def _enlarged(

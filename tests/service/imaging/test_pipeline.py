@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from service.imaging.components import bounding_box
 from service.imaging.load import Picture, open_picture
 from service.imaging.pipeline import as_given, preprocess, search
 from service.types import Images, Limits
@@ -49,13 +50,10 @@ def test_each_kind_of_picture_is_read(kind: Kind) -> None:
 def test_the_polarity_and_the_box_are_found(make: Callable[..., bytes], polarity: str) -> None:
     grey = open_picture(make(SHAPES[0], np.random.default_rng(0)), Limits()).grey
     seen = preprocess(grey_picture(grey))
-    background = int(np.median(grey))
-    inked = np.abs(grey.astype(int) - background) > 100
-    rows, columns = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
+    box = bounding_box(np.abs(grey.astype(int) - int(np.median(grey))) > 100)
     assert seen.polarity == polarity
     assert seen.box is not None
-    expected = [columns[0], rows[0], len(columns), rows[-1] - rows[0] + 1]
-    assert np.abs(np.array(seen.box) - expected).max() <= 3
+    assert np.abs(np.array(seen.box) - np.array(box)).max() <= 3
 
 
 def test_the_box_is_in_pixels_of_the_original_of_a_reduced_picture() -> None:
