@@ -73,8 +73,9 @@ def drawn(label: int, width: float, size: int, random: np.random.Generator) -> S
         smooth = _smooth(points) * scale + size / 2
         spots = [(float(x), float(y)) for x, y in smooth]
         pen.line(spots, fill=255, width=max(1, round(width)), joint="curve")
-        for spot in (spots[0], spots[-1]):
-            pen.circle(spot, width / 2, fill=255)
+        for x, y in (spots[0], spots[-1]):
+            r = width / 2
+            pen.ellipse((x - r, y - r, x + r, y + r), fill=255)
     return Shape((_cropped(np.asarray(image)) / 255).astype(np.float32), label)
 
 
