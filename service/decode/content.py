@@ -12,10 +12,9 @@ from service.background.large_work import give_way
 from service.errors import Malformed, TooLarge, UnsupportedType
 
 MOST_ENCODINGS = 4
-_PIECE_BYTES = 1 << 13
-"""One step of decompression reads this many bytes, in some 100 microseconds."""
+_PIECE_BYTES = 1 << 13  # one step of decompression, some 100 microseconds
 _ACCEPT_ENCODING = ((b"accept-encoding", b"gzip, deflate"),)
-_GZIP, _ZLIB, _RAW_DEFLATE = 31, 15, -15  # zlib's wbits
+_GZIP_MAGIC = b"\x1f\x8b"
 
 
 @lru_cache(maxsize=64)  # clients send few values, again and again
@@ -32,10 +31,7 @@ def parse_content_type(value: bytes | str | None) -> tuple[str, dict[str, str]]:
 def inflate(body: bytes, content_encoding: str | None, limit_bytes: int) -> bytes:
     """Undoes the Content-Encoding of a body: gzip, deflate, identity, or several in their order.
 
-    Deflate is zlib's format (RFC 9110, section 8.4.1.2). Some clients send a bare stream under that
-    name, which is accepted too. Raises :class:`UnsupportedType` for another encoding,
-    :class:`Malformed` for damage or for data after the end, :class:`TooLarge` for more than
-    ``limit_bytes``. Memory never holds much more than that.
+    Raises as :func:`gunzip` does, and :class:`UnsupportedType` for another encoding.
     """
     names = [name.strip().lower() for name in (content_encoding or "").split(",")]
     names = [name for name in names if name not in {"", "identity"}]
@@ -46,23 +42,25 @@ def inflate(body: bytes, content_encoding: str | None, limit_bytes: int) -> byte
             detail = f"unsupported content encoding {name[:40]!r}; send gzip or deflate"
             raise UnsupportedType(detail, headers=_ACCEPT_ENCODING)
     for name in reversed(names):
-        body = (
-            _inflate_deflate(body, limit_bytes) if name == "deflate" else gunzip(body, limit_bytes)
-        )
+        body = _decompress(body, name.removeprefix("x-"), limit_bytes)
     return body
 
 
 def gunzip(data: bytes, limit_bytes: int) -> bytes:
-    """Decompresses one gzip member (RFC 1952); raises as :func:`inflate` does."""
-    return _decompress(data, _GZIP, "gzip", limit_bytes)
+    """Decompresses one gzip member (RFC 1952); returns data of another format unchanged.
+
+    Raises :class:`Malformed` for damage or for data after the end, :class:`TooLarge` for more than
+    ``limit_bytes``. Memory never holds much more than that.
+    """
+    return _decompress(data, "gzip", limit_bytes) if data.startswith(_GZIP_MAGIC) else data
 
 
-def _inflate_deflate(data: bytes, limit_bytes: int) -> bytes:
-    is_zlib = len(data) >= 2 and data[0] & 15 == 8 and int.from_bytes(data[:2], "big") % 31 == 0
-    return _decompress(data, _ZLIB if is_zlib else _RAW_DEFLATE, "deflate", limit_bytes)
-
-
-def _decompress(data: bytes, window_bits: int, name: str, limit_bytes: int) -> bytes:
+def _decompress(data: bytes, name: str, limit_bytes: int) -> bytes:
+    if name == "gzip":
+        window_bits = 31
+    else:  # zlib's format (RFC 9110, section 8.4.1.2), or a bare stream, which some clients send
+        is_zlib = len(data) >= 2 and data[0] & 15 == 8 and int.from_bytes(data[:2], "big") % 31 == 0
+        window_bits = 15 if is_zlib else -15
     inflater, content, end = zlib.decompressobj(window_bits), BytesIO(), 0
     while end < len(data) and not inflater.eof:
         piece = memoryview(data)[end : end + _PIECE_BYTES]

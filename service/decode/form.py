@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, NamedTuple
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, MultipartState
@@ -14,39 +13,24 @@ from service.decode.validation import check_count, refuse
 from service.errors import Malformed, TooLarge
 from service.types import Limits
 
-if TYPE_CHECKING:
-    from python_multipart.multipart import MultipartCallbacks
-
 # The parser logs each error that it raises, so hostile requests would fill the log.
 logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
 
 
-class Part(NamedTuple):
-    """One part of a form."""
-
-    name: str
-    data: bytes
-
-
 def from_form(body: bytes, boundary: str, limits: Limits) -> Pictures:
-    """Returns the picture files in the field ``files``.
-
-    Raises :class:`Malformed`, :class:`Invalid` or :class:`TooLarge`.
-    """
+    """Returns the picture files in the field ``files``."""
     parts = parse_form(body, boundary, max_parts=limits.images)
-    for part in parts:
-        if part.name != "files":
-            raise refuse(None, "body", f'unknown field {part.name[:40]!r}; the field is "files"')
+    for name, _ in parts:
+        if name != "files":
+            raise refuse("body", f'unknown field {name[:40]!r}; the field is "files"')
     check_count(len(parts), limits, "files", "file")
-    return Pictures([part.data for part in parts], "files", "file")
+    return Pictures([data for _, data in parts], "files", "file")
 
 
-def parse_form(body: bytes, boundary: str, *, max_parts: int) -> list[Part]:
-    """Returns the parts of a form, in their order.
+def parse_form(body: bytes, boundary: str, *, max_parts: int) -> list[tuple[str, bytes]]:
+    """Returns the name and the data of each part of a form, in their order.
 
-    Ignores text before the first boundary (RFC 2046, section 5.1.1). Raises :class:`Malformed` for
-    no boundary, a part without a name, a form that is damaged or cut short; :class:`TooLarge` for
-    more than ``max_parts``.
+    Ignores text before the first boundary (RFC 2046, section 5.1.1).
     """
     if not boundary:
         raise Malformed("the Content-Type names no boundary")
@@ -55,7 +39,7 @@ def parse_form(body: bytes, boundary: str, *, max_parts: int) -> list[Part]:
     start = form.find(delimiter)
     if start < 0:
         raise Malformed("the form lacks the boundary that the Content-Type names")
-    parts: list[Part] = []
+    parts: list[tuple[str, bytes]] = []
     headers: dict[bytes, bytes] = {}
     name, value, data = bytearray(), bytearray(), bytearray()
 
@@ -72,20 +56,22 @@ def parse_form(body: bytes, boundary: str, *, max_parts: int) -> list[Part]:
         kind, options = parse_content_type(headers.get(b"content-disposition"))
         if kind != "form-data" or "name" not in options:
             raise Malformed(f"part {len(parts)} of the form has no name")
-        parts.append(Part(options["name"], bytes(data)))
+        parts.append((options["name"], bytes(data)))
         headers.clear()
         data.clear()
 
-    callbacks: MultipartCallbacks = {
-        "on_part_begin": begin_part,
-        "on_header_field": lambda text, start, end: name.extend(text[start:end]),
-        "on_header_value": lambda text, start, end: value.extend(text[start:end]),
-        "on_header_end": end_header,
-        "on_part_data": lambda text, start, end: data.extend(text[start:end]),
-        "on_part_end": end_part,
-    }
     try:
-        parser = MultipartParser(delimiter[4:], callbacks)
+        parser = MultipartParser(
+            delimiter[4:],
+            {
+                "on_part_begin": begin_part,
+                "on_header_field": lambda text, start, end: name.extend(text[start:end]),
+                "on_header_value": lambda text, start, end: value.extend(text[start:end]),
+                "on_header_end": end_header,
+                "on_part_data": lambda text, start, end: data.extend(text[start:end]),
+                "on_part_end": end_part,
+            },
+        )
         parser.write(form[start:])
     except FormParserError as error:
         raise Malformed(f"the form is damaged: {error}") from None

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from service.decode.content import gunzip
 from service.errors import Malformed
 
-GZIP_MAGIC = b"\x1f\x8b"
 MOST_DIMENSIONS = 4
 DEFAULT_LIMIT_BYTES = 256 << 20
 _UNSIGNED_BYTE = 8
@@ -22,11 +21,9 @@ _UNSIGNED_BYTE = 8
 def read_idx(data: bytes, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> NDArray[np.uint8]:
     """Reads the array in IDX bytes, plain or gzip, of unsigned bytes, in its declared shape.
 
-    Raises :class:`Malformed` for damage, another element type, and fewer or more bytes than the
-    sizes declare; :class:`TooLarge` for more than ``limit_bytes`` after decompression.
+    Raises :class:`Malformed`, and :class:`TooLarge` for more than ``limit_bytes`` decompressed.
     """
-    if data.startswith(GZIP_MAGIC):
-        data = gunzip(data, limit_bytes)
+    data = gunzip(data, limit_bytes)
     if len(data) < 4:
         raise Malformed("the IDX file is cut short: it ends in its magic number")
     if data[:2] != b"\0\0" or not 1 <= data[3] <= MOST_DIMENSIONS:

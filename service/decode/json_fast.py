@@ -1,12 +1,11 @@
 """Reads a long JSON list of images in pieces, and whole numbers without a JSON parser.
 
 A JSON parser holds the interpreter's lock until it returns, and makes a Python object of each of
-the 784 numbers of an image. So the long list of a body is cut into pieces at commas. By the
-grammar, if every piece between brackets is a JSON list, then the whole lists all their items.
-NumPy reads the pieces that hold only plain whole numbers: it finds the last digit of each number,
-every bracket and every comma, and compares them with what a list of images must have there. NumPy
-releases the lock, so other requests continue. A JSON parser reads the other pieces. NumPy accepts
-nothing that a JSON parser would reject or read as other numbers.
+the 784 numbers of an image. So :class:`JsonText` cuts the long list of a body into pieces at
+commas. By the grammar, if every piece between brackets is a JSON list, then the whole lists all
+their items. NumPy, which releases the lock, reads the pieces that hold only plain whole numbers: it
+finds the last digit of each number, every bracket and every comma, and compares them with what a
+list of images must have there. A JSON parser reads the other pieces, with the same result.
 """
 
 from __future__ import annotations
@@ -22,12 +21,9 @@ from numpy.typing import NDArray
 from service.background.large_work import give_way
 from service.types import PIXELS, SIDE
 
-PIECE_BYTES = 1 << 16
-"""The size of a piece: 20 to 40 images, some 300 microseconds, and within the CPU's cache."""
-LARGEST_PIECE_BYTES = 1 << 20
-"""Other texts, which cannot be cut, are left to the parser; the arrays take ten times the text."""
-_LEAD_BYTES = 1 << 19
-"""The list must begin within these bytes; 100,000 labels may come first."""
+PIECE_BYTES = 1 << 16  # 20 to 40 images, some 300 microseconds, within the CPU's cache
+LARGEST_PIECE_BYTES = 1 << 20  # the arrays take ten times the text; the parser reads longer pieces
+_LEAD_BYTES = 1 << 19  # the list must begin within these bytes; 100,000 labels may come first
 
 _ZERO, _COMMA, _OPEN, _CLOSE = (np.uint8(character) for character in b"0,[]")
 _SPACES = tuple(np.uint8(character) for character in b" \t\n\r")
@@ -64,7 +60,7 @@ class JsonText:
 
     ``rest`` is the text to parse: the body, or the body with an empty list in place of the long
     one. The items are then ``body[start:end]``, of the form ``form``; it is None for a whole text.
-    ``is_read`` says whether :meth:`pieces` was called.
+    :meth:`pieces` sets ``is_read``.
     """
 
     body: bytes
@@ -125,8 +121,8 @@ def set_apart(body: bytes, lead: re.Pattern[bytes]) -> JsonText | None:
 def read_plain(text: bytes, start: int, stop: int, form: Form) -> NDArray[np.uint8] | None:
     """Reads the images (n, 28, 28) or numbers (n,) that ``text[start:stop]`` lists.
 
-    The text is that of a JSON list without its brackets, so it has one character after ``stop`` and
-    at least two before ``start``. Returns None if anything but plain whole numbers is there.
+    The text has one character after ``stop`` and at least two before ``start``. Returns None if
+    anything but plain whole numbers is there.
     """
     if stop - start > LARGEST_PIECE_BYTES or not len(form.item):
         return None

@@ -16,7 +16,7 @@ import orjson
 
 from service.decode.json_fast import JsonText, set_apart
 from service.decode.pictures import Pictures, from_base64
-from service.decode.validation import Flaws, check_count, name_of, refuse, round_pixels, shape_flaw
+from service.decode.validation import Flaws, check_count, expect, refuse, round_pixels, shape_flaw
 from service.errors import Invalid, Malformed, TooLarge
 from service.types import PIXELS, SIDE, Images, Limits
 
@@ -36,21 +36,15 @@ Unwrap = Callable[[list[Any], int, Flaws], list[Any]]
 
 
 def from_json(body: bytes, limits: Limits) -> Images | Pictures:
-    """Reads the images of ``{"images": [...]}`` or the pictures of ``{"pictures": ["base64"]}``.
-
-    Raises :class:`Malformed`, :class:`Invalid` or :class:`TooLarge`.
-    """
+    """Reads the images of ``{"images": [...]}`` or the pictures of ``{"pictures": ["base64"]}``."""
     value, images = read_images(body, limits, "images", "pictures")
     if len(value) != 1:
-        raise refuse(None, "body", 'one of "images" and "pictures" is expected')
+        raise refuse("body", 'one of "images" and "pictures" is expected')
     return from_base64(value["pictures"], "pictures", limits) if images is None else images
 
 
 def read_images(body: bytes, limits: Limits, *keys: str) -> tuple[dict[str, Any], Images | None]:
-    """Reads a JSON object with these keys, and the images (n, 28, 28) under ``images``, if any.
-
-    Raises as :func:`parse_object` and :func:`images_from_list` do.
-    """
+    """Reads a JSON object with these keys, and the images (n, 28, 28) under ``images``, if any."""
 
     def decode(text: JsonText) -> tuple[dict[str, Any], Images | None]:
         value = parse_object(text.rest, *keys)
@@ -66,9 +60,9 @@ def read_json(
 ) -> _Decoded:
     """Decodes a JSON body: a large one in pieces if possible, else whole.
 
-    ``lead`` matches the beginning of the long list, as for :func:`set_apart`. Raises as ``decode``
-    does. If the pieces show a fault, ``decode`` runs again on the whole text, so that a message
-    does not depend on the length, unless the whole would hold up other requests for too long.
+    ``lead`` matches the beginning of the long list, as for :func:`set_apart`. If the pieces show a
+    fault, ``decode`` runs again on the whole text, so that a message does not depend on the length,
+    unless the whole would hold up other requests for too long.
     """
     if len(body) > LARGE_BYTES and (apart := set_apart(body, lead)):
         try:
@@ -83,12 +77,7 @@ def read_json(
 
 
 def parse_json(body: bytes) -> Any:
-    """Parses a JSON text.
-
-    Raises :class:`Malformed`, with the position, for an empty body, bad UTF-8, NaN, Infinity, a
-    number over the range of a double, more than 1,024 levels, and all else that is not JSON; raises
-    :class:`TooLarge` for a text that takes the parser longer than some 50 ms.
-    """
+    """Parses a JSON text; raises :class:`TooLarge` if that takes longer than some 50 ms."""
     if not body:
         raise Malformed("the body is empty; JSON is expected")
     if _has_many_values(body):
@@ -114,19 +103,13 @@ def _has_many_values(text: bytes) -> bool:
 
 
 def parse_object(body: bytes, *keys: str) -> dict[str, Any]:
-    """Parses a JSON object whose keys are among ``keys``, each at most once.
-
-    Raises :class:`Malformed` as :func:`parse_json` does and for a repeated key. Raises
-    :class:`Invalid` for a value that is not an object and for an unknown key.
-    """
-    value = parse_json(body)
-    if not isinstance(value, dict):
-        example = f'an object such as {{"{keys[0]}": [...]}} is expected'
-        raise refuse(None, "body", f"is {name_of(value)}; {example}")
+    """Parses a JSON object whose keys are among ``keys``, each at most once."""
+    value: dict[str, Any] = parse_json(body)
+    expect(dict, value, "body", f'an object such as {{"{keys[0]}": [...]}}')
     for key in value:
         if key not in keys:
             expected = " and ".join(f'"{key}"' for key in keys)
-            raise refuse(None, "body", f"unknown key {key[:40]!r}; the known keys are {expected}")
+            raise refuse("body", f"unknown key {key[:40]!r}; the known keys are {expected}")
     if body.count(b'"') > 2 * len(value):
         for key in value:
             if len(re.findall(rb'"%b"\s*:' % key.encode(), body)) > 1:
@@ -135,16 +118,14 @@ def parse_object(body: bytes, *keys: str) -> dict[str, Any]:
 
 
 def images_from_list(
-    value: object, text: JsonText, field: str, limits: Limits, unwrap: Unwrap | None = None
+    value: Any, text: JsonText, field: str, limits: Limits, unwrap: Unwrap | None = None
 ) -> Images:
     """Reads images (n, 28, 28) from a JSON list, each 28 lists of 28 or one list of 784 numbers.
 
     ``value`` is from the rest of ``text``; if it is the empty list that stands for the items, they
-    are read in pieces. Raises :class:`Invalid`, which names the faulty images and the first fault
-    of each, :class:`TooLarge` for too many images, and :class:`Malformed` for a faulty piece.
+    are read in pieces. The fault names all faulty images, and the first flaw of each.
     """
-    if not isinstance(value, list):
-        raise refuse(None, field, f"is {name_of(value)}; a list of images is expected")
+    expect(list, value, field, "a list of images")
     flaws = Flaws(field)
     if text.form is None or value:
         check_count(len(value), limits, field)
@@ -154,27 +135,23 @@ def images_from_list(
     parts: list[Images] = []
     count = 0
     for start, stop, plain in text.pieces():
+        first = count
         if plain is None or plain.ndim == 1:
             piece = text.body[start:stop]
-            items = _parse_piece(piece, start)
-            parts.append(_from_items(items, piece, count, flaws, unwrap))
+            items: list[Any] = []
+            with suppress(Malformed):
+                items = parse_json(b"[%b]" % piece)
+            if not items:
+                place = f"between its bytes {start:,} and {stop:,}"
+                raise Malformed(f"the body is not JSON {place}")
             count += len(items)
+            parts.append(_from_items(items, piece, first, flaws, unwrap))
         else:
-            parts.append(round_pixels(plain, range(count, count + len(plain)), flaws))
             count += len(plain)
+            parts.append(round_pixels(plain, range(first, count), flaws))
         check_count(count, limits, field)
     flaws.raise_any()
     return np.concatenate(parts)
-
-
-def _parse_piece(piece: bytes, start: int) -> list[Any]:
-    items: list[Any] = []
-    with suppress(Malformed):
-        items = parse_json(b"[%b]" % piece)
-    if not items:
-        place = f"between its bytes {start:,} and {start + len(piece):,}"
-        raise Malformed(f"the body is not JSON {place}")
-    return items
 
 
 def _from_items(
@@ -208,7 +185,7 @@ def _from_items(
         rows = np.array([*good.values()], np.float64)
         return round_pixels(rows.reshape(_SHAPE), [*good], flaws)
     if shape_flaw(items) is None:
-        raise refuse(None, flaws.field, "is one image; a list of images is expected")
+        raise refuse(flaws.field, "is one image; a list of images is expected")
     return _NONE
 
 

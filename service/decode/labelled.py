@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from service.decode.content import gunzip
 from service.decode.form import parse_form
-from service.decode.idx import GZIP_MAGIC, read_idx
+from service.decode.idx import read_idx
 from service.decode.json_images import read_images
 from service.decode.npy import MAGIC, images_from_array, labels_from_array, read_npy, read_npz
-from service.decode.validation import Flaws, name_of, refuse
+from service.decode.validation import Flaws, expect, refuse
 from service.errors import Fault
 from service.types import Images, Labels, Limits
 
@@ -24,32 +24,35 @@ _MOST_PARTS = 3
 
 
 def from_json(body: bytes, limits: Limits) -> Labelled:
-    """Reads the images and labels of ``{"images": [...], "labels": [...]}``.
-
-    Raises :class:`Malformed`, :class:`Invalid` or :class:`TooLarge`.
-    """
+    """Reads the images and labels of ``{"images": [...], "labels": [...]}``."""
     value, images = read_images(body, limits, "images", "labels")
     if images is None or "labels" not in value:
-        raise refuse(None, "body", 'both "images" and "labels" are expected')
-    return _paired(images, _labels_from_list(value["labels"]))
+        raise refuse("body", 'both "images" and "labels" are expected')
+    labels = value["labels"]
+    expect(list, labels, "labels", "a list of digits")
+    flaws = Flaws("labels", "label")
+    for index, label in enumerate(labels):
+        if type(label) is not int or not 0 <= label <= 9:
+            flaws.add(index, "is not a whole number from 0 to 9")
+    flaws.raise_any()
+    return _paired(images, np.array(labels, dtype=np.int64))
 
 
 def from_form(body: bytes, boundary: str, limits: Limits) -> Labelled:
     """Reads the images and labels of a form: ``images`` and ``labels``, or one ``dataset``.
 
     ``images`` and ``labels`` are ``.npy`` or IDX, plain or gzip; ``dataset`` is an ``.npz`` with
-    ``images`` and ``labels``, or ``x_test`` and ``y_test``. Raises :class:`Malformed`,
-    :class:`Invalid` or :class:`TooLarge`.
+    ``images`` and ``labels``, or ``x_test`` and ``y_test``.
     """
     fields: dict[str, bytes] = {}
     for name, data in parse_form(body, boundary, max_parts=_MOST_PARTS):
         if name in fields:
-            raise refuse(None, "body", f"the field {name[:40]!r} is repeated")
+            raise refuse("body", f"the field {name[:40]!r} is repeated")
         fields[name] = data
     if fields.keys() == {"dataset"}:
         return _from_npz(fields["dataset"], limits)
     if fields.keys() != {"images", "labels"}:
-        raise refuse(None, "body", 'the fields "images" and "labels", or "dataset", are expected')
+        raise refuse("body", 'the fields "images" and "labels", or "dataset", are expected')
     images = _read_array(fields["images"], "images", limits)
     labels = _read_array(fields["labels"], "labels", limits)
     return _paired(images_from_array(images, "images", limits), labels_from_array(labels))
@@ -60,32 +63,20 @@ def _from_npz(data: bytes, limits: Limits) -> Labelled:
     arrays = read_npz(data, limits.body_bytes, names)
     for images, labels in _DATASET_NAMES:
         if images in arrays and labels in arrays:
-            labels_read = labels_from_array(arrays[labels])
-            return _paired(images_from_array(arrays[images], images, limits), labels_read)
-    raise refuse(None, "dataset", "has neither images and labels nor x_test and y_test")
+            read = images_from_array(arrays[images], images, limits)
+            return _paired(read, labels_from_array(arrays[labels]))
+    raise refuse("dataset", "has neither images and labels nor x_test and y_test")
 
 
 def _read_array(data: bytes, field: str, limits: Limits) -> NDArray[Any]:
     try:
-        if data.startswith(GZIP_MAGIC):
-            data = gunzip(data, limits.body_bytes)
-        return read_npy(data) if data.startswith(MAGIC) else read_idx(data)
+        data = gunzip(data, limits.body_bytes)
+        return read_npy(data) if data.startswith(MAGIC) else read_idx(data, limits.body_bytes)
     except Fault as fault:
         raise type(fault)(f"{field}: {fault.detail}", *fault.flaws) from None
 
 
-def _labels_from_list(value: object) -> Labels:
-    if not isinstance(value, list):
-        raise refuse(None, "labels", f"is {name_of(value)}; a list of digits is expected")
-    flaws = Flaws("labels", "label")
-    for index, label in enumerate(value):
-        if type(label) is not int or not 0 <= label <= 9:
-            flaws.add(index, "is not a whole number from 0 to 9")
-    flaws.raise_any()
-    return np.array(value, dtype=np.int64)
-
-
 def _paired(images: Images, labels: Labels) -> Labelled:
     if len(images) != len(labels):
-        raise refuse(None, "labels", f"{len(labels):,} labels for {len(images):,} images")
+        raise refuse("labels", f"{len(labels):,} labels for {len(images):,} images")
     return images, labels

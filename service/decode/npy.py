@@ -23,46 +23,35 @@ from service.types import SIDE, Images, Labels, Limits
 MAGIC = b"\x93NUMPY"
 LARGEST_HEADER = 1024  # bytes; a header of five dimensions has 128
 LARGEST_DIRECTORY = 64  # arrays in an .npz
-DEFAULT_LIMIT_BYTES = 256 << 20
-_VERSIONS = {
-    b"\1\0": (2, npy_format.read_array_header_1_0),
-    b"\2\0": (4, npy_format.read_array_header_2_0),
-    b"\3\0": (4, npy_format.read_array_header_2_0),  # differs only in the names of record fields
-}
-"""For each version, the size of the header's length in bytes, and NumPy's reader."""
+_VERSIONS = {b"\1\0": 2, b"\2\0": 4, b"\3\0": 4}
+"""The size of the header's length in bytes. Version 3 differs only in the names of fields."""
 
 
 def from_npy(body: bytes, limits: Limits) -> Images:
-    """Reads an ``.npy`` array, and raises, as :func:`read_npy` and :func:`images_from_array` do."""
+    """Reads the images (n, 28, 28) in an ``.npy`` array."""
     return images_from_array(read_npy(body), "body", limits)
 
 
 def images_from_array(array: NDArray[Any], field: str, limits: Limits) -> Images:
-    """Converts [28,28], [784], [n,28,28], [n,784] or [n,28,28,1] to ``uint8`` (n, 28, 28).
-
-    Raises :class:`Invalid` for another shape or for a fault in the pixels, and :class:`TooLarge`.
-    """
+    """Converts [28,28], [784], [n,28,28], [n,784] or [n,28,28,1] to ``uint8`` (n, 28, 28)."""
     shape = array.shape
     if shape in {(28, 28), (784,)}:
         shape = (1, *shape)
     if shape[1:] not in {(28, 28), (784,), (28, 28, 1)}:
         expected = "[28,28], [784], [n,28,28], [n,784] or [n,28,28,1] is expected"
-        raise refuse(None, field, f"has the shape {list(array.shape)}; {expected}")
+        raise refuse(field, f"has the shape {list(array.shape)}; {expected}")
     check_count(shape[0], limits, field)
     return check_pixels(array.reshape(-1, SIDE, SIDE), field)
 
 
 def labels_from_array(array: NDArray[Any]) -> Labels:
-    """Converts an integer array [n] or [n,1] of digits to ``int64`` (n,).
-
-    Raises :class:`Invalid` for another shape or type, and for labels outside 0..9.
-    """
+    """Converts an integer array [n] or [n,1] of digits to ``int64`` (n,)."""
     if array.dtype.kind not in "iu":
-        raise refuse(None, "labels", f"has the type {array.dtype}; whole numbers are expected")
+        raise refuse("labels", f"has the type {array.dtype}; whole numbers are expected")
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
-        raise refuse(None, "labels", f"has the shape {list(array.shape)}; [n] is expected")
+        raise refuse("labels", f"has the shape {list(array.shape)}; [n] is expected")
     flaws = Flaws("labels", "label")
     for index in np.flatnonzero((array < 0) | (array > 9)):
         flaws.add(int(index), f"is {int(array[index])}; a digit from 0 to 9 is expected")
@@ -71,15 +60,10 @@ def labels_from_array(array: NDArray[Any]) -> Labels:
 
 
 def read_npy(data: bytes) -> NDArray[Any]:
-    """Reads the array in ``.npy`` bytes, of an integer or float type, without a copy.
-
-    Raises :class:`Malformed` for damage, for an array of objects, and for fewer or more data than
-    the header declares; :class:`Invalid` for another type of element.
-    """
-    version = _VERSIONS.get(data[6:8]) if data.startswith(MAGIC) else None
-    if version is None:
+    """Reads the array in ``.npy`` bytes, of an integer or float type, without a copy."""
+    if not data.startswith(MAGIC) or data[6:8] not in _VERSIONS:
         raise Malformed("not an .npy array: it does not begin as version 1, 2 or 3 of the format")
-    start = 8 + version[0]
+    start = 8 + _VERSIONS[data[6:8]]
     start += int.from_bytes(data[8:start], "little")
     if start > LARGEST_HEADER:
         raise Malformed(f"the .npy header is longer than {LARGEST_HEADER:,} bytes")
@@ -94,15 +78,15 @@ def read_npy(data: bytes) -> NDArray[Any]:
             f"the .npy array {problem}: its header declares {expected:,} bytes of data, "
             f"it has {len(data) - start:,}"
         )
-    flat = np.frombuffer(data, dtype, size, start)
-    return flat.reshape(shape, order=order)
+    return np.frombuffer(data, dtype, size, start).reshape(shape, order=order)
 
 
 @lru_cache(maxsize=64)  # a client sends the same header again and again
 def _read_header(header: bytes) -> tuple[tuple[int, ...], Literal["C", "F"], np.dtype[Any]]:
     """Returns the shape, the memory order and the element type."""
+    is_first = header[6:8] == b"\1\0"
+    read = npy_format.read_array_header_1_0 if is_first else npy_format.read_array_header_2_0
     try:
-        read = _VERSIONS[header[6:8]][1]
         shape, is_fortran, dtype = read(io.BytesIO(header[8:]), LARGEST_HEADER)
     except Exception as error:  # NumPy's parser fails in a dozen ways on hostile text
         raise Malformed("the .npy header is damaged") from error
@@ -111,18 +95,14 @@ def _read_header(header: bytes) -> tuple[tuple[int, ...], Literal["C", "F"], np.
     if dtype.hasobject:
         raise Malformed("the .npy array holds Python objects, which are never loaded")
     if dtype.kind not in "iuf":
-        raise refuse(None, "dtype", f"{str(dtype)[:40]!r} is not an integer or float type")
+        raise refuse("dtype", f"{str(dtype)[:40]!r} is not an integer or float type")
     return shape, "F" if is_fortran else "C", dtype
 
 
 def read_npz(
-    data: bytes, limit_bytes: int = DEFAULT_LIMIT_BYTES, names: Collection[str] | None = None
+    data: bytes, limit_bytes: int, names: Collection[str] | None = None
 ) -> dict[str, NDArray[Any]]:
-    """Reads the arrays of an ``.npz`` by name, or those of ``names`` that it holds.
-
-    Raises :class:`Malformed` for damage and for objects, :class:`TooLarge` if the arrays are larger
-    than ``limit_bytes`` together, :class:`Invalid` for a type that is not a number.
-    """
+    """Reads the arrays of an ``.npz`` by name, or those of ``names`` that it holds."""
     if data.count(b"PK\1\2") > LARGEST_DIRECTORY:
         raise TooLarge(f"the .npz holds more than {LARGEST_DIRECTORY} arrays")
     try:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from service.background.picture_pool import PicturePool
-from service.decode.validation import Flaws, check_count, name_of, refuse
+from service.decode.validation import Flaws, check_count, expect, name_of
 from service.errors import DeadlineExceeded, Fault, Invalid, Malformed, TooLarge
 from service.imaging.load import Picture, is_small_png, open_picture
 from service.imaging.pipeline import Seen, as_given, preprocess
@@ -86,14 +86,13 @@ class Pictures:
         return seen
 
 
-def from_base64(value: object, field: str, limits: Limits) -> Pictures:
+def from_base64(value: Any, field: str, limits: Limits) -> Pictures:
     """Decodes a JSON list of base64 strings (RFC 4648, section 4), each with or without a data URI.
 
     Raises :class:`Invalid` if ``value`` is no list of strings, :class:`Malformed` for invalid
     base64, :class:`TooLarge` for too many pictures.
     """
-    if not isinstance(value, list):
-        raise refuse(None, field, f"is {name_of(value)}; a list of base64 strings is expected")
+    expect(list, value, field, "a list of base64 strings")
     check_count(len(value), limits, field, "picture")
     flaws = Flaws(field, "picture")
     for index, text in enumerate(value):

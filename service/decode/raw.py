@@ -10,19 +10,15 @@ from service.imaging.load import is_picture
 from service.types import PIXELS, SIDE, Images, Limits
 
 
-def from_bytes(body: bytes, limits: Limits, field: str = "body") -> Images:
-    """Reads the n images (n, 28, 28) in n * 784 bytes, without a copy.
-
-    Raises :class:`Malformed` for an empty body, :class:`Invalid` for another length or an image
-    scaled to 0..1, :class:`TooLarge` for too many images.
-    """
+def from_bytes(body: bytes, limits: Limits) -> Images:
+    """Reads the n images (n, 28, 28) in n * 784 bytes, without a copy."""
     if not body:
-        raise Malformed(f"the {field} is empty; n * {PIXELS} bytes are expected")
+        raise Malformed(f"the body is empty; n * {PIXELS} bytes are expected")
     count, rest = divmod(len(body), PIXELS)
     if rest:
         if is_picture(body):
-            raise refuse(None, field, "a picture file; send it with Content-Type image/*")
+            raise refuse("body", "a picture file; send it with Content-Type image/*")
         message = f"{len(body):,} bytes; n * {PIXELS} are expected, {rest} are over {count} images"
-        raise refuse(None, field, message)
-    check_count(count, limits, field)
-    return check_pixels(np.frombuffer(body, np.uint8).reshape(count, SIDE, SIDE), field)
+        raise refuse("body", message)
+    check_count(count, limits, "body")
+    return check_pixels(np.frombuffer(body, np.uint8).reshape(count, SIDE, SIDE), "body")

@@ -13,7 +13,7 @@ from typing import Any
 
 from service.decode.json_fast import JsonText
 from service.decode.json_images import images_from_list, parse_json, read_json
-from service.decode.validation import Flaws, name_of, refuse
+from service.decode.validation import Flaws, expect, refuse
 from service.types import INPUT, PIXELS, Images, Limits
 
 SIGNATURE = "serving_default"
@@ -21,21 +21,18 @@ _LEAD = re.compile(rb'"(instances|examples|inputs)"\s*:\s*(?:\{\s*"image"\s*:\s*
 
 
 def from_predict(body: bytes, limits: Limits) -> tuple[Images, bool]:
-    """Reads the images of a predict request, and whether they are rows (``instances``).
-
-    Raises :class:`Malformed`, :class:`Invalid` and :class:`TooLarge`.
-    """
+    """Reads the images of a predict request, and whether they are rows (``instances``)."""
 
     def decode(text: JsonText) -> tuple[Images, bool]:
         content = _content(text)
         is_rows = "instances" in content
         if is_rows == ("inputs" in content):
-            raise refuse(None, "body", 'either "instances" or "inputs" is expected')
+            raise refuse("body", 'either "instances" or "inputs" is expected')
         field = "instances" if is_rows else "inputs"
         value = content[field]
         if not is_rows and isinstance(value, dict):
             if INPUT not in value and "b64" not in value:
-                raise refuse(None, field, f'has no "{INPUT}", the name of the model\'s input')
+                raise refuse(field, f'has no "{INPUT}", the name of the model\'s input')
             value = [value] if "b64" in value or isinstance(value[INPUT], dict) else value[INPUT]
         return images_from_list(value, text, field, limits, _unwrap), is_rows
 
@@ -43,18 +40,14 @@ def from_predict(body: bytes, limits: Limits) -> tuple[Images, bool]:
 
 
 def from_classify(body: bytes, limits: Limits) -> Images:
-    """Reads the images of a classify request: ``examples``, with the ``context`` that they share.
-
-    Raises :class:`Malformed`, :class:`Invalid` and :class:`TooLarge`.
-    """
+    """Reads the images of a classify request: ``examples``, with their shared ``context``."""
 
     def decode(text: JsonText) -> Images:
         content = _content(text)
         context = content.get("context", {})
-        if not isinstance(context, dict):
-            raise refuse(None, "context", f"is {name_of(context)}; an object is expected")
+        expect(dict, context, "context", "an object")
         if "examples" not in content:
-            raise refuse(None, "body", '"examples" is expected')
+            raise refuse("body", '"examples" is expected')
         unwrap = partial(_unwrap, context=context)
         return images_from_list(content["examples"], text, "examples", limits, unwrap)
 
@@ -62,15 +55,13 @@ def from_classify(body: bytes, limits: Limits) -> Images:
 
 
 def _content(text: JsonText) -> dict[str, Any]:
-    content = parse_json(text.rest)
-    if not isinstance(content, dict):
-        raise refuse(None, "body", f"is {name_of(content)}; an object is expected")
+    content: dict[str, Any] = parse_json(text.rest)
+    expect(dict, content, "body", "an object")
     signature = content.get("signature_name", SIGNATURE)
-    if not isinstance(signature, str):
-        raise refuse(None, "signature_name", f"is {name_of(signature)}; a string is expected")
+    expect(str, signature, "signature_name", "a string")
     if signature not in (SIGNATURE, ""):
         message = f'there is no {signature[:40]!r}; the model has "{SIGNATURE}"'
-        raise refuse(None, "signature_name", message)
+        raise refuse("signature_name", message)
     return content
 
 

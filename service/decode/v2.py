@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from service.decode.json_fast import JsonText
 from service.decode.json_images import pack_images, pack_rows, parse_json, read_json
-from service.decode.validation import check_count, check_pixels, name_of, refuse, shape_flaw
+from service.decode.validation import check_count, check_pixels, expect, name_of, refuse, shape_flaw
 from service.errors import Malformed
 from service.types import INPUT, OUTPUT, PIXELS, SIDE, Images, Limits
 
@@ -42,8 +42,7 @@ def from_infer(body: bytes, header_length: str | None, limits: Limits) -> InferR
     """Reads a request; ``header_length`` is its ``Inference-Header-Content-Length``.
 
     That is the number of bytes of JSON at the beginning. Without it the whole body is JSON. With 0
-    there is no JSON, and the body is one image of 784 bytes. Raises :class:`Malformed`,
-    :class:`Invalid` and :class:`TooLarge`.
+    there is no JSON, and the body is one image of 784 bytes.
     """
     if header_length is None:
         return read_json(body, _LEAD, lambda text: _request(text, memoryview(b""), limits))
@@ -53,7 +52,7 @@ def from_infer(body: bytes, header_length: str | None, limits: Limits) -> InferR
         return read_json(body[:size], _LEAD, lambda text: _request(text, tail, limits))
     if len(body) != PIXELS:
         expected = f"with Inference-Header-Content-Length 0 the body is one image of {PIXELS} bytes"
-        raise refuse(None, INPUT, f"{len(body):,} bytes; {expected}")
+        raise refuse(INPUT, f"{len(body):,} bytes; {expected}")
     image = np.frombuffer(body, np.uint8).reshape(1, SIDE, SIDE)
     return InferRequest(check_pixels(image, INPUT), binary=True)
 
@@ -70,12 +69,15 @@ def _json_bytes(header_length: str, body_bytes: int) -> int:
 
 def _request(text: JsonText, tail: memoryview, limits: Limits) -> InferRequest:
     content = parse_json(text.rest)
-    if not isinstance(content, dict):
-        raise refuse(None, "body", f"is {name_of(content)}; an object with inputs is expected")
+    expect(dict, content, "body", "an object with inputs")
     request = InferRequest(_input_images(content, text, tail, limits))
     request.id = typed_field(content, "id", str, "a string", "request")
     parameters = parameters_of(content, "request")
-    request.timeout_s = _timeout_s(parameters.get("timeout", 0))
+    timeout_us = parameters.get("timeout", 0)
+    if type(timeout_us) not in {int, float} or timeout_us < 0:
+        expected = "a number of microseconds is expected"
+        raise refuse("timeout", f"is {_as_text(timeout_us)}; {expected}")
+    request.timeout_s = timeout_us / 1e6 or None  # 0 is Triton's "not set"
     request.binary = _flag(parameters, "binary_data_output", "request")
     output = parameters_of(_only_tensor(content, "outputs", OUTPUT) or {}, OUTPUT)
     if "binary_data" in output:
@@ -84,17 +86,9 @@ def _request(text: JsonText, tail: memoryview, limits: Limits) -> InferRequest:
         classes = output["classification"]
         if type(classes) is not int or classes < 1:
             expected = "a number of classes from 1 is expected"
-            raise refuse(None, OUTPUT, f"classification is {_as_text(classes)}; {expected}")
+            raise refuse(OUTPUT, f"classification is {_as_text(classes)}; {expected}")
         request.classes = min(classes, MOST_CLASSES)
     return request
-
-
-def _timeout_s(microseconds: Any) -> float | None:
-    """Returns the timeout in seconds; None for 0, which is Triton's "not set"."""
-    if type(microseconds) not in {int, float} or microseconds < 0:
-        given = _as_text(microseconds)
-        raise refuse(None, "timeout", f"is {given}; a number of microseconds is expected")
-    return microseconds / 1e6 if microseconds else None
 
 
 def _input_images(
@@ -103,23 +97,28 @@ def _input_images(
     """Reads the one input, from its ``data`` or from the ``tail`` of the body after the JSON."""
     tensor = _only_tensor(content, "inputs", INPUT)
     if tensor is None:
-        raise refuse(None, "inputs", f'a list with one tensor, "{INPUT}", is expected')
+        raise refuse("inputs", f'a list with one tensor, "{INPUT}", is expected')
     count = _count(tensor, limits)
     parameters = parameters_of(tensor, INPUT)
     if "binary_data_size" in parameters:
         if "data" in tensor:
-            raise refuse(None, INPUT, "has both data and binary_data_size; one is expected")
-        _check_binary_size(parameters["binary_data_size"], count, len(tail))
+            raise refuse(INPUT, "has both data and binary_data_size; one is expected")
+        size = parameters["binary_data_size"]
+        if type(size) is not int or size != count * PIXELS:
+            declared = f"shape [{count}, {SIDE}, {SIDE}] takes {count * PIXELS:,} bytes"
+            raise refuse(INPUT, f"binary_data_size is {_as_text(size)}; {declared}")
+        if len(tail) != size:
+            raise Malformed(f"{len(tail):,} bytes follow the JSON; the tensor takes {size:,}")
         numbers = np.frombuffer(tail, np.uint8)
     else:
         if tail:
             raise Malformed(f"{len(tail):,} bytes follow the JSON, and belong to no tensor")
         if "data" not in tensor:
-            raise refuse(None, INPUT, "has neither data nor a binary_data_size")
+            raise refuse(INPUT, "has neither data nor a binary_data_size")
         numbers = _numbers(tensor["data"], text)
         if len(numbers) != count * PIXELS:
             declared = f"shape [{count}, {SIDE}, {SIDE}] takes {count * PIXELS:,}"
-            raise refuse(None, INPUT, f"data has {len(numbers):,} numbers; {declared}")
+            raise refuse(INPUT, f"data has {len(numbers):,} numbers; {declared}")
     return check_pixels(numbers.reshape(count, SIDE, SIDE), INPUT)
 
 
@@ -127,7 +126,7 @@ def _count(tensor: dict[str, Any], limits: Limits) -> int:
     """Returns the number of images, after a check of the declared datatype and shape."""
     if tensor.get("datatype") != DATATYPE:
         given = _as_text(tensor.get("datatype"))
-        raise refuse(None, INPUT, f"datatype {given} is not supported; the model has {DATATYPE}")
+        raise refuse(INPUT, f"datatype {given} is not supported; the model has {DATATYPE}")
     match tensor.get("shape"):
         case [int() as count, int() as rows, int() as columns] if (
             type(count) is int and count >= 0 and rows == columns == SIDE
@@ -135,93 +134,71 @@ def _count(tensor: dict[str, Any], limits: Limits) -> int:
             check_count(count, limits, INPUT)
             return count
         case shape:
-            raise refuse(None, INPUT, f"shape {_as_text(shape)} is not [n, {SIDE}, {SIDE}]")
-
-
-def _check_binary_size(size: Any, count: int, given: int) -> None:
-    wanted = count * PIXELS
-    if type(size) is not int or size != wanted:
-        declared = f"shape [{count}, {SIDE}, {SIDE}] of {DATATYPE} takes {wanted:,} bytes"
-        raise refuse(None, INPUT, f"binary_data_size is {_as_text(size)}; {declared}")
-    if given != wanted:
-        raise Malformed(f"{given:,} bytes follow the JSON; the tensor takes {wanted:,}")
+            raise refuse(INPUT, f"shape {_as_text(shape)} is not [n, {SIDE}, {SIDE}]")
 
 
 def _numbers(data: Any, text: JsonText) -> NDArray[np.uint8]:
-    """Reads a flat list of numbers, or a list of images of one form, as numbers (n,).
-
-    Raises :class:`Invalid`, which names the first value that is not a whole number from 0 to 255,
-    or the first fault in the shape of an image.
-    """
+    """Reads a flat list of numbers, or a list of images of one form, as numbers (n,)."""
     if text.form is not None and data == []:
         parts = []
         for start, stop, plain in text.pieces():
             if plain is None:
                 place = f"between bytes {start:,} and {stop:,} of the body"
-                raise refuse(None, INPUT, f"data is not whole numbers from 0 to 255 {place}")
+                raise refuse(INPUT, f"data is not whole numbers from 0 to 255 {place}")
             parts.append(plain.reshape(-1))
         return np.concatenate(parts)
     if not isinstance(data, list):
-        raise refuse(None, INPUT, f"data is {name_of(data)}; a list is expected")
+        raise refuse(INPUT, f"data is {name_of(data)}; a list is expected")
     booleans = b"true" in text.body or b"false" in text.body
     is_flat = not data or type(data[0]) is not list
     packed = pack_rows([data], len(data), booleans) if is_flat else pack_images(data, booleans)
-    if packed is None:
-        raise refuse(None, INPUT, _number_flaw(data, "data") if is_flat else _images_flaw(data))
-    return np.frombuffer(packed, np.uint8)
-
-
-def _images_flaw(images: list[Any]) -> str:
-    """Describes the first fault in images that :func:`pack_images` rejected."""
-    for index, image in enumerate(images):
+    if packed is not None:
+        return np.frombuffer(packed, np.uint8)
+    for index, image in enumerate([] if is_flat else data):
         if flaw := shape_flaw(image):
-            return f"data[{index}] {flaw}"
-        rows = (
-            [(f"[{n}]", row) for n, row in enumerate(image)]
-            if len(image) == SIDE
-            else [("", image)]
-        )
-        for place, row in rows:
-            if flaw := _number_flaw(row, f"data[{index}]{place}"):
-                return flaw
-    return "data mixes images of 28 rows and of 784 numbers"
+            raise refuse(INPUT, f"data[{index}] {flaw}")
+    mixed = "data mixes images of 28 rows and of 784 numbers"
+    raise refuse(INPUT, _number_flaw(data, "data") or mixed)
 
 
 def _number_flaw(numbers: list[Any], place: str) -> str:
+    """Describes the first value in a list, or in a list of lists, that is not a byte."""
+    is_nested = bool(numbers) and type(numbers[0]) is list
     for index, value in enumerate(numbers):
-        if type(value) is not int or not 0 <= value <= 255:
+        here = f"{place}[{index}]"
+        if is_nested:
+            if flaw := _number_flaw(value, here):
+                return flaw
+        elif type(value) is not int or not 0 <= value <= 255:
             given = _as_text(value) if type(value) in {int, float} else name_of(value)
-            return f"{place}[{index}] is {given}; {DATATYPE} takes whole numbers from 0 to 255"
+            return f"{here} is {given}; {DATATYPE} takes whole numbers from 0 to 255"
     return ""
 
 
 def _only_tensor(owner: dict[str, Any], field: str, known: str) -> dict[str, Any] | None:
-    """Returns the one tensor in the list under ``field``, or None if there is none.
-
-    Raises Invalid for a tensor with another name than ``known``, the only one that the model has.
-    """
+    """Returns the one tensor in the list under ``field``, named ``known``, or None without one."""
     tensors = owner.get(field)
     if tensors is None:
         return None
     if not isinstance(tensors, list) or not all(isinstance(tensor, dict) for tensor in tensors):
-        raise refuse(None, field, f'a list with one tensor, "{known}", is expected')
+        raise refuse(field, f'a list with one tensor, "{known}", is expected')
     for tensor in tensors:
         if (name := tensor.get("name")) != known:
-            raise refuse(None, field, f'there is no {_as_text(name)}; the model has "{known}"')
+            raise refuse(field, f'there is no {_as_text(name)}; the model has "{known}"')
     if len(tensors) > 1:
-        raise refuse(None, field, f'"{known}" is given {len(tensors)} times')
+        raise refuse(field, f'"{known}" is given {len(tensors)} times')
     return tensors[0] if tensors else None
 
 
 def parameters_of(owner: dict[str, Any], place: str) -> dict[str, Any]:
-    """Returns the object under ``parameters``, or an empty one. ``place`` is the owner's name."""
-    found = owner.get("parameters")
+    """Returns the object under ``parameters`` of ``place``, or an empty one."""
+    found: Any = owner.get("parameters")
     if found is None:
         return {}
     if not isinstance(found, dict):
-        raise refuse(None, place, f"parameters is {name_of(found)}; an object is expected")
+        raise refuse(place, f"parameters is {name_of(found)}; an object is expected")
     if _SHARED_MEMORY in found:
-        raise refuse(None, place, f"{_SHARED_MEMORY}: shared memory is not supported")
+        raise refuse(place, f"{_SHARED_MEMORY}: shared memory is not supported")
     return found
 
 
@@ -229,7 +206,7 @@ def typed_field(owner: dict[str, Any], name: str, kind: type, expected: str, pla
     """Returns the value under ``name``, of exactly this type, or None if there is none."""
     value = owner.get(name)
     if value is not None and type(value) is not kind:
-        raise refuse(None, place, f"{name} is {_as_text(value)}; {expected} is expected")
+        raise refuse(place, f"{name} is {_as_text(value)}; {expected} is expected")
     return value
 
 

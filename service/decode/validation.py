@@ -60,16 +60,21 @@ class Flaws:
         raise kind(detail, *(Flaw(i, self.field, text) for i, text in self._found[:LISTED]))
 
 
-def refuse(index: int | None, field: str, message: str) -> Invalid:
-    """Returns the fault for one flaw; ``index`` counts from 0, None stands for no single image."""
-    place = field if index is None else f"{field} {index}"
-    return Invalid(f"{place}: {message}", Flaw(index, field, message))
+def refuse(field: str, message: str) -> Invalid:
+    """Returns the fault for one flaw that belongs to no single image."""
+    return Invalid(f"{field}: {message}", Flaw(None, field, message))
+
+
+def expect(kind: type, value: object, field: str, expected: str) -> None:
+    """Raises :class:`Invalid` for a JSON value of another type than list, dict or str."""
+    if not isinstance(value, kind):
+        raise refuse(field, f"is {name_of(value)}; {expected} is expected")
 
 
 def check_count(count: int, limits: Limits, field: str, noun: str = "image") -> None:
     """Raises :class:`Invalid` for no items and :class:`TooLarge` for more than the limit."""
     if count == 0:
-        raise refuse(None, field, f"no {noun}s; at least one is expected")
+        raise refuse(field, f"no {noun}s; at least one is expected")
     if count > limits.images:
         raise TooLarge(f"{count:,} {noun}s; at most {limits.images:,} are accepted in one request")
 
@@ -77,8 +82,8 @@ def check_count(count: int, limits: Limits, field: str, noun: str = "image") -> 
 def check_pixels(array: NDArray[Any], field: str) -> Images:
     """Rounds images (n, 28, 28) of any integer or float type to ``uint8``.
 
-    Raises :class:`Invalid`, which names the images, for NaN, infinity, a value below 0 or above
-    255, and for a largest value above 0 and at most 1. An all-zero image passes.
+    Raises :class:`Invalid`, which names the images that hold NaN or values outside 0..255, and
+    those scaled to 0..1. An all-zero image passes.
     """
     flaws = Flaws(field)
     images = round_pixels(array, range(len(array)), flaws)

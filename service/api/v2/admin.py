@@ -170,7 +170,7 @@ async def v2_index(request: Current, repository: str | None) -> Reply:
     """Every version: `READY` if it is loaded, else `UNAVAILABLE` with the reason."""
     only_ready = (await _content(request)).get("ready", False)
     if type(only_ready) is not bool:
-        raise refuse(None, "ready", f"is {name_of(only_ready)}; true or false is expected")
+        raise refuse("ready", f"is {name_of(only_ready)}; true or false is expected")
     entries = [_entry(state) for state in (await request.core.versions.listing())["versions"]]
     return Reply.json([e for e in entries if e["state"] == "READY" or not only_ready])
 
@@ -181,9 +181,9 @@ async def v2_load(request: Current, repository: str | None, model: ModelPath) ->
     check_model(model)
     for name in parameters_of(await _content(request), "request"):
         if name == "config" or name.startswith("file:"):
-            raise refuse(None, name[:40], "would overwrite files, which no request does here")
+            raise refuse(name[:40], "would overwrite files, which no request does here")
         if name == "version":
-            raise refuse(None, name, "is set by the champion file, which load reads")
+            raise refuse(name, "is set by the champion file, which load reads")
     await request.core.versions.take_up_champion()
     return Reply.json({})
 
@@ -206,7 +206,7 @@ async def _content(request: Request) -> dict[str, Any]:
     body = await request.content(_BODY_BYTES)
     content = parse_json(body) if body else {}
     if not isinstance(content, dict):
-        raise refuse(None, "body", f"is {name_of(content)}; an object is expected")
+        raise refuse("body", f"is {name_of(content)}; an object is expected")
     return content
 
 
