@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,58 +26,56 @@ BOUNDARY = "boundary-of-the-tests"
 
 @cache
 def digits() -> Images:
-    """The 10,000 test images of MNIST."""
+    """Returns the 10,000 test images of MNIST."""
     return read_idx((MNIST / "t10k-images-idx3-ubyte.gz").read_bytes())
 
 
 @cache
 def labels() -> NDArray[np.uint8]:
-    """Their digits."""
+    """Returns the digits of the test images."""
     return read_idx((MNIST / "t10k-labels-idx1-ubyte.gz").read_bytes())
 
 
 def npy(array: NDArray[Any]) -> bytes:
-    """The array as NumPy itself writes it."""
+    """Returns the array as NumPy itself writes it."""
     file = io.BytesIO()
     np.save(file, array)
     return file.getvalue()
 
 
 def npz(*, compressed: bool = True, **arrays: Any) -> bytes:
-    """The arrays as NumPy itself writes them."""
+    """Returns the arrays as NumPy itself writes them."""
     file = io.BytesIO()
     (np.savez_compressed if compressed else np.savez)(file, **arrays)
     return file.getvalue()
 
 
 def idx(array: NDArray[np.uint8]) -> bytes:
-    """The array as an IDX file of unsigned bytes."""
+    """Returns the array as an IDX file of unsigned bytes."""
     sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
     return bytes((0, 0, 8, array.ndim)) + sizes + array.tobytes()
 
 
 def encode(picture: Image.Image, kind: str, **options: Any) -> bytes:
-    """The picture as a file of the given kind."""
+    """Returns the picture as a file of the given kind."""
     file = io.BytesIO()
     picture.save(file, kind, **options)
     return file.getvalue()
 
 
 def picture(kind: str = "PNG", mode: str = "L", index: int = 0, **options: Any) -> bytes:
-    """A test digit as a 28x28 picture file of the given kind and Pillow mode."""
+    """Returns a test digit as a 28x28 picture file of the given kind and Pillow mode."""
     return encode(Image.fromarray(digits()[index]).convert(mode), kind, **options)
 
 
 def form(*parts: tuple[str, bytes], boundary: str = BOUNDARY) -> bytes:
-    """A multipart/form-data body as curl and browsers write it."""
-    lines = [
-        f"--{boundary}\r\n"
-        f'Content-Disposition: form-data; name="{name}"; filename="a file.bin"\r\n'
-        "Content-Type: application/octet-stream\r\n\r\n".encode()
-        + data
-        + b"\r\n"
-        for name, data in parts
-    ]
+    """Returns a multipart/form-data body as curl and browsers write it."""
+    head = (
+        b"--%b\r\n"
+        b'Content-Disposition: form-data; name="%b"; filename="a file.bin"\r\n'
+        b"Content-Type: application/octet-stream\r\n\r\n%b\r\n"
+    )
+    lines = [head % (boundary.encode(), name.encode(), data) for name, data in parts]
     return b"".join([*lines, f"--{boundary}--\r\n".encode()])
 
 
@@ -100,11 +100,21 @@ JSON_EDITS: st.SearchStrategy[Edits] = st.lists(
 
 
 def edited(text: bytes, edits: Edits) -> bytes:
-    """The text with the replacements made, one after the other."""
+    """Returns the text with the replacements made, one after the other."""
     for anywhere, length, replacement in edits:
         place = anywhere % (len(text) + 1)
         text = text[:place] + replacement + text[place + length :]
     return text
+
+
+@contextmanager
+def memory_below(limit_bytes: int) -> Iterator[None]:
+    """Checks that Python allocates less than this at any one time."""
+    tracemalloc.start()
+    yield
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < limit_bytes
 
 
 Decoder = Callable[[bytes], object]

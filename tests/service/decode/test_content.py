@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import gzip
-import tracemalloc
 import zlib
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from service.decode.content import inflate, parse_content_type
 from service.errors import Malformed, TooLarge, UnsupportedType
+from tests.service.decode.samples import memory_below
 
 BODY = b'{"images": []}' * 50
 LIMIT = 1 << 20
 
 
-def raw_deflate(data: bytes) -> bytes:
-    packer = zlib.compressobj(wbits=-15)
+def raw_deflate(data: bytes, level: int = -1) -> bytes:
+    packer = zlib.compressobj(level, wbits=-15)
     return packer.compress(data) + packer.flush()
+
+
+def gz(data: bytes, level: int = 9) -> bytes:
+    return gzip.compress(data, level, mtime=0)
 
 
 @pytest.mark.parametrize(
@@ -44,13 +49,11 @@ def test_content_type(value: str | bytes | None, media_type: str, parameters: ob
         (None, BODY),
         ("", BODY),
         ("identity", BODY),
-        ("gzip", gzip.compress(BODY, mtime=0)),
-        (" GZip ", gzip.compress(BODY, mtime=0)),
-        ("x-gzip", gzip.compress(BODY, mtime=0)),
+        *((name, gz(BODY)) for name in ("gzip", " GZip ", "x-gzip")),
         ("deflate", zlib.compress(BODY)),
         ("deflate", raw_deflate(BODY)),
-        ("deflate, gzip", gzip.compress(zlib.compress(BODY), mtime=0)),
-        ("gzip,identity,deflate", zlib.compress(gzip.compress(BODY, mtime=0))),
+        ("deflate, gzip", gz(zlib.compress(BODY))),
+        ("gzip,identity,deflate", zlib.compress(gz(BODY))),
     ],
 )
 def test_inflate_undoes_the_encodings_in_their_order(encoding: str | None, body: bytes) -> None:
@@ -62,10 +65,9 @@ def test_inflate_undoes_the_encodings_in_their_order(encoding: str | None, body:
 def test_a_body_of_any_size_is_inflated_whole(size: int, level: int) -> None:
     random = np.random.default_rng(size)
     for content in (bytes(size), random.bytes(size), random.integers(0, 3, size, "u1").tobytes()):
-        packer = zlib.compressobj(level, wbits=-15)
-        deflated = packer.compress(content) + packer.flush()
+        deflated = raw_deflate(content, level)
         assert inflate(deflated, "deflate", LIMIT) == content
-        assert inflate(gzip.compress(content, level), "gzip", LIMIT) == content
+        assert inflate(gz(content, level), "gzip", LIMIT) == content
         for after in (3, 10_000):
             with pytest.raises(Malformed, match=f"{after:,} bytes follow"):
                 inflate(deflated + bytes(after), "deflate", LIMIT)
@@ -73,7 +75,7 @@ def test_a_body_of_any_size_is_inflated_whole(size: int, level: int) -> None:
             inflate(deflated[:-1], "deflate", LIMIT)
 
 
-@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, br", "compress", "a\nb"])
+@pytest.mark.parametrize("encoding", ["br", "gzip, br", "a\nb"])
 def test_another_encoding_is_unsupported_and_the_answer_lists_those_read(encoding: str) -> None:
     with pytest.raises(UnsupportedType, match="send gzip or deflate") as caught:
         inflate(BODY, encoding, LIMIT)
@@ -92,31 +94,25 @@ def test_a_long_chain_of_encodings_is_unsupported() -> None:
     [
         (lambda data: data[:-1], "cut short"),
         (lambda data: data[: len(data) // 2], "cut short"),
-        (lambda data: data + b"x", "1 bytes follow the end"),
         (lambda data: data + data, "follow the end"),
         (lambda data: data[:-1] + bytes([data[-1] ^ 1]), "damaged"),
         (lambda data: b"", "cut short"),
         (lambda data: b"\x1f\x8b" + b"\xff" * len(data), "damaged"),
     ],
 )
-def test_damage_is_malformed(encoding: str, spoil: object, message: str) -> None:
-    assert callable(spoil)
-    whole = gzip.compress(BODY) if encoding == "gzip" else zlib.compress(BODY)
+def test_damage_is_malformed(encoding: str, spoil: Callable[[bytes], bytes], message: str) -> None:
+    whole = gz(BODY) if encoding == "gzip" else zlib.compress(BODY)
     with pytest.raises(Malformed, match=message):
         inflate(spoil(whole), encoding, LIMIT)
 
 
 def test_exactly_the_limit_passes_and_one_byte_more_does_not() -> None:
-    assert len(inflate(gzip.compress(bytes(LIMIT)), "gzip", LIMIT)) == LIMIT
+    assert len(inflate(gz(bytes(LIMIT)), "gzip", LIMIT)) == LIMIT
     with pytest.raises(TooLarge, match="1,048,576 bytes after decompression"):
-        inflate(gzip.compress(bytes(LIMIT + 1)), "gzip", LIMIT)
+        inflate(gz(bytes(LIMIT + 1)), "gzip", LIMIT)
 
 
 def test_a_bomb_never_takes_much_more_than_the_limit() -> None:
-    bomb = gzip.compress(bytes(100 * LIMIT))
-    tracemalloc.start()
-    with pytest.raises(TooLarge):
+    bomb = gz(bytes(100 * LIMIT))
+    with memory_below(4 * LIMIT), pytest.raises(TooLarge):
         inflate(bomb, "gzip", LIMIT)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 4 * LIMIT

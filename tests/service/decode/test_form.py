@@ -6,17 +6,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.decode.form import Part, from_form, parse_form
+from service.decode.form import from_form, parse_form
 from service.errors import Fault, Invalid, Malformed, TooLarge, UnsupportedType
 from service.types import Limits
 from tests.service.decode.samples import BOUNDARY, LIMITS, digits, encode, form, picture
 
+WHOLE = form(("files", b"data"))
 
-def test_files_keep_their_order() -> None:
-    for count in (1, 5):
-        files = [("files", picture(index=index)) for index in range(count)]
-        seen = from_form(form(*files), BOUNDARY, LIMITS).preprocess(LIMITS)
-        assert np.array_equal([one.image for one in seen], digits()[:count])
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_files_keep_their_order(count: int) -> None:
+    files = [("files", picture(index=index)) for index in range(count)]
+    seen = from_form(form(*files), BOUNDARY, LIMITS).preprocess(LIMITS)
+    assert np.array_equal([one.image for one in seen], digits()[:count])
 
 
 def test_the_parser_returns_the_name_and_the_data_of_each_part() -> None:
@@ -25,34 +27,25 @@ def test_the_parser_returns_the_name_and_the_data_of_each_part() -> None:
         b"Content-Type: image/png\r\n\r\none\r\n--x\r\n"
         b"content-disposition: form-data; name=plain\r\n\r\n\r\n--two\r\n--x--\r\n"
     )
-    assert parse_form(body, "x", max_parts=2) == [
-        Part('a;"b', b"one"),
-        Part("plain", b"\r\n--two"),
-    ]
+    assert parse_form(body, "x", max_parts=2) == [('a;"b', b"one"), ("plain", b"\r\n--two")]
 
 
 def test_bytes_like_a_boundary_stay_in_the_file() -> None:
-    data = b"--" + BOUNDARY.encode() + b"--\r\n-- \r\n\r\n--\r"
-    assert parse_form(form(("a", data)), BOUNDARY, max_parts=1)[0].data == data
+    part = ("a", b"--" + BOUNDARY.encode() + b"--\r\n-- \r\n\r\n--\r")
+    assert parse_form(form(part), BOUNDARY, max_parts=1) == [part]
 
 
 @pytest.mark.parametrize("before", [b"\r\n", b"For readers without MIME.\r\n", b"--\r\n\r\n"])
 def test_the_parser_ignores_text_before_the_first_boundary(before: bytes) -> None:
-    sent = form(("files", b"data"))
-    assert parse_form(before + sent, BOUNDARY, max_parts=1) == parse_form(
-        sent, BOUNDARY, max_parts=1
-    )
+    assert parse_form(before + WHOLE, BOUNDARY, max_parts=1) == [("files", b"data")]
 
 
 def test_all_or_nothing_each_faulty_file_is_named() -> None:
     files = [picture(), b"no picture", picture(), picture()[:100], b""]
     with pytest.raises(Malformed, match="3 files are faulty, the first is file 1: not") as caught:
         from_form(form(*(("files", file) for file in files)), BOUNDARY, LIMITS).preprocess(LIMITS)
-    assert [(flaw.index, flaw.field) for flaw in caught.value.flaws] == [
-        (1, "files"),
-        (3, "files"),
-        (4, "files"),
-    ]
+    assert [flaw.index for flaw in caught.value.flaws] == [1, 3, 4]
+    assert {flaw.field for flaw in caught.value.flaws} == {"files"}
 
 
 @pytest.mark.parametrize(
@@ -68,23 +61,17 @@ def test_the_first_faulty_file_decides_the_kind_of_fault(file: bytes, kind: type
         from_form(form(("files", picture()), ("files", file)), BOUNDARY, LIMITS).preprocess(LIMITS)
 
 
-def test_another_field_is_invalid() -> None:
-    with pytest.raises(Invalid, match=r"unknown field 'image'; the field is \"files\""):
-        from_form(form(("files", picture()), ("image", picture())), BOUNDARY, LIMITS)
-
-
-def test_a_form_without_files_is_invalid() -> None:
-    with pytest.raises(Invalid, match="no files"):
-        from_form(f"--{BOUNDARY}--\r\n".encode(), BOUNDARY, LIMITS)
-
-
-def test_more_files_than_the_limit_are_too_large() -> None:
-    files = [("files", picture())] * 3
-    with pytest.raises(TooLarge, match="more than 2 parts"):
-        from_form(form(*files), BOUNDARY, Limits(images=2))
-
-
-WHOLE = form(("files", b"data"))
+@pytest.mark.parametrize(
+    ("names", "kind", "message"),
+    [
+        (["files", "image"], Invalid, r"unknown field 'image'; the field is \"files\""),
+        ([], Invalid, "no files"),
+        (["files"] * 3, TooLarge, "more than 2 parts"),
+    ],
+)
+def test_wrong_fields_are_rejected(names: list[str], kind: type[Fault], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        from_form(form(*((name, b"data") for name in names)), BOUNDARY, Limits(images=2))
 
 
 @pytest.mark.parametrize(
@@ -92,11 +79,9 @@ WHOLE = form(("files", b"data"))
     [
         (WHOLE, "", "names no boundary"),
         (WHOLE, "another", "lacks the boundary that the Content-Type names"),
-        (WHOLE, "x" * 300, "lacks the boundary"),
         (WHOLE, "€", "lacks the boundary"),
         (WHOLE.replace(b"--", b"-", 1)[:20], BOUNDARY, "lacks the boundary"),
         (b"", BOUNDARY, "lacks the boundary"),
-        (b"\r\n", BOUNDARY, "lacks the boundary"),
         (WHOLE[:-6], BOUNDARY, "cut short"),
         (WHOLE[:60], BOUNDARY, "cut short"),
         (WHOLE.replace(b"Content-Disposition", b"Content-D isposition"), BOUNDARY, "damaged"),
@@ -107,13 +92,10 @@ WHOLE = form(("files", b"data"))
         (WHOLE.replace(b"Content-Type", b"A: b\r\n" * 50 + b"Content-Type"), BOUNDARY, "damaged"),
     ],
 )
-def test_damage_is_malformed(body: bytes, boundary: str, message: str) -> None:
+def test_damage_is_malformed_and_not_logged(
+    body: bytes, boundary: str, message: str, caplog: pytest.LogCaptureFixture
+) -> None:
     with pytest.raises(Malformed, match=message) as caught:
         from_form(body, boundary, LIMITS)
     assert "\n" not in caught.value.detail
-
-
-def test_a_malformed_form_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(Malformed):
-        from_form(WHOLE.replace(b"Content-Disposition", b"Content-D isposition"), BOUNDARY, LIMITS)
     assert caplog.records == []

@@ -11,7 +11,6 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
 from service.decode.content import inflate, parse_content_type
 from service.decode.form import from_form
@@ -32,7 +31,6 @@ from tests.service.decode.samples import (
     Decoder,
     check,
     edited,
-    encode,
     form,
     idx,
     npy,
@@ -75,12 +73,7 @@ DECODERS: dict[str, tuple[Decoder, list[bytes]]] = {
     ),
     "picture": (
         lambda body: Pictures([body]).preprocess(LIMITS),
-        [
-            *(picture(kind, "RGB") for kind in ("PNG", "JPEG", "WebP", "BMP", "GIF", "TIFF")),
-            *(picture("PNG", mode) for mode in ("L", "LA", "P", "1")),
-            picture("TIFF", compression="tiff_lzw"),
-            encode(Image.fromarray(IMAGES[0].astype(np.uint16)), "PNG"),
-        ],
+        [picture(kind, "RGB") for kind in ("PNG", "JPEG", "WebP", "BMP", "GIF", "TIFF")],
     ),
     "v1": (lambda body: from_predict(body, LIMITS), [orjson.dumps({"instances": IMAGES.tolist()})]),
     "v2": (lambda body: from_infer(body, None, LIMITS), [V2_HEAD % b'"data": [%b]' % FLAT]),
@@ -90,7 +83,7 @@ DECODERS: dict[str, tuple[Decoder, list[bytes]]] = {
     ),
     "v2 raw": (lambda body: from_infer(body, "0", LIMITS), [IMAGES[0].tobytes()]),
     "form": (
-        lambda body: from_form(body, BOUNDARY, LIMITS).preprocess(LIMITS),
+        lambda body: from_form(body, BOUNDARY, LIMITS),
         [form(("files", picture()), ("files", picture("GIF")))],
     ),
     "labelled json": (
@@ -108,9 +101,12 @@ DECODERS: dict[str, tuple[Decoder, list[bytes]]] = {
 }
 
 EDIT = st.tuples(
-    st.one_of(st.integers(0, 200), st.integers(0, 1 << 20)),  # most headers are in front
+    # Most headers are in front. Sometimes random bytes replace all that follows a good beginning.
+    st.integers(0, 40) | st.integers(0, 200) | st.integers(0, 1 << 20),
     st.sampled_from([0, 1, 2, 4, 50, 1 << 20]),
-    st.one_of(st.binary(max_size=8), st.sampled_from([b"", b"\xff" * 4, b"\0" * 8, b"\x80"])),
+    st.binary(max_size=8)
+    | st.sampled_from([b"", b"\xff" * 4, b"\0" * 8])
+    | st.binary(max_size=300),
 )
 
 
@@ -120,15 +116,6 @@ def test_damaged_bodies(name: str, data: st.DataObject) -> None:
     decode, bodies = DECODERS[name]
     body = data.draw(st.sampled_from(bodies))
     check(decode, edited(body, data.draw(st.lists(EDIT, min_size=1, max_size=4))))
-
-
-@pytest.mark.parametrize("name", DECODERS)
-@given(start=st.integers(0, 40), rest=st.binary(max_size=300), which=st.integers(0, 20))
-def test_random_bytes_after_a_good_beginning(
-    name: str, start: int, rest: bytes, which: int
-) -> None:
-    decode, bodies = DECODERS[name]
-    check(decode, bodies[which % len(bodies)][:start] + rest)
 
 
 @given(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -15,17 +14,15 @@ from service.decode import json_images
 from service.decode.pictures import Pictures
 from service.errors import Invalid, Malformed, TooLarge
 from service.types import Images, Limits
-from tests.service.decode.samples import LIMITS, digits, picture
+from tests.service.decode.samples import LIMITS, digits, memory_below
 
 ROWS: list[list[int]] = digits()[0].tolist()
 
 
 def from_json(text: bytes, limits: Limits) -> Images:
-    """The images in a body, those of pictures too."""
-    read = json_images.from_json(text, limits)
-    if isinstance(read, Pictures):
-        return np.array([seen.image for seen in read.preprocess(limits)])
-    return read
+    images = json_images.from_json(text, limits)
+    assert isinstance(images, np.ndarray)
+    return images
 
 
 def body(*images: Any) -> bytes:
@@ -33,7 +30,7 @@ def body(*images: Any) -> bytes:
 
 
 def changed(value: Any, row: int = 3, column: int = 4) -> list[list[Any]]:
-    """A real image with one entry replaced."""
+    """Returns a real image with one entry replaced."""
     rows: list[list[Any]] = [list(numbers) for numbers in ROWS]
     rows[row][column] = value
     return rows
@@ -52,16 +49,12 @@ def test_images_are_read_in_both_forms_whatever_their_number(
     assert np.array_equal(images, digits()[:count])
 
 
-@pytest.mark.parametrize("count", [2, 40])
-def test_both_forms_may_stand_in_one_body(count: int) -> None:
-    mixed = [d.ravel().tolist() if i % 2 else d.tolist() for i, d in enumerate(digits()[:count])]
-    assert np.array_equal(from_json(body(*mixed), LIMITS), digits()[:count])
-
-
 @pytest.mark.parametrize("indent", [None, 0, 2])
-def test_spacing_does_not_matter(indent: int | None) -> None:
-    text = json.dumps({"images": digits()[:20].tolist()}, indent=indent).encode()
-    assert np.array_equal(from_json(b"\r\n\t " + text + b" \n", LIMITS), digits()[:20])
+@pytest.mark.parametrize("count", [2, 40])
+def test_both_forms_may_stand_in_one_body_with_any_spacing(count: int, indent: int | None) -> None:
+    mixed = [d.ravel().tolist() if i % 2 else d.tolist() for i, d in enumerate(digits()[:count])]
+    text = json.dumps({"images": mixed}, indent=indent).encode()
+    assert np.array_equal(from_json(b"\r\n\t " + text + b" \n", LIMITS), digits()[:count])
 
 
 def test_fractions_are_rounded_half_to_even_and_blank_images_are_accepted() -> None:
@@ -70,17 +63,6 @@ def test_fractions_are_rounded_half_to_even_and_blank_images_are_accepted() -> N
     assert images[0, :7].tolist() == [0, 2, 2, 254, 255, 0, 100]
     assert not images[1].any()
     assert images[2].max() == 1
-
-
-@pytest.mark.parametrize("peak", [1, 1.0, 0.5, 1e-9])
-@pytest.mark.parametrize("before", [0, 3, 70])
-def test_an_image_scaled_to_0_1_is_named_among_good_ones(peak: float, before: int) -> None:
-    with pytest.raises(Invalid) as caught:
-        from_json(body(*[ROWS] * before, [[0] * 28] * 27 + [[0] * 27 + [peak]]), LIMITS)
-    assert caught.value.detail == (
-        f"image {before}: its largest value is {peak:g}; it looks scaled to 0..1, send 0..255"
-    )
-    assert [(flaw.index, flaw.field) for flaw in caught.value.flaws] == [(before, "images")]
 
 
 @pytest.mark.parametrize(
@@ -92,16 +74,18 @@ def test_an_image_scaled_to_0_1_is_named_among_good_ones(peak: float, before: in
         (changed(10**30), "holds 1e+30, above 255"),
         (changed(-1), "holds -1, below 0"),
         (changed(-0.4), "holds -0.4, below 0"),
+        *(
+            ([0] * 783 + [peak], f"its largest value is {peak:g}; it looks scaled to 0..1, send 0")
+            for peak in (1, 1.0, 0.5, 1e-9)
+        ),
         (changed(True), "row 3, column 4 is true or false"),
         (changed(None), "row 3, column 4 is null"),
         (changed("7"), "row 3, column 4 is a string"),
         (changed([7]), "row 3, column 4 is a list"),
         (changed({}), "row 3, column 4 is an object"),
-        ([*ROWS[:5], 7, *ROWS[6:]], "row 5 is a number"),
         ([*ROWS[:5], 28, *ROWS[6:]], "row 5 is a number"),
         ([*ROWS[:5], "x" * 28, *ROWS[6:]], "row 5 is a string"),
         ([*ROWS[:5], dict.fromkeys(map(str, range(28)), 7), *ROWS[6:]], "row 5 is an object"),
-        ([*ROWS[:5], [7] * 27, *ROWS[6:]], "row 5 has 27 numbers"),
         ([*ROWS[:5], [7] * 29, *ROWS[6:]], "row 5 has 29 numbers"),
         ([*ROWS[:5], [7] * 27, [7] * 29, *ROWS[7:]], "row 5 has 27 numbers"),
         (ROWS[:27], "has 27 rows"),
@@ -116,10 +100,7 @@ def test_an_image_scaled_to_0_1_is_named_among_good_ones(peak: float, before: in
         ([], "has 0 numbers"),
         ({}, "is an object"),
         ("x" * 784, "is a string"),
-        (None, "is null"),
-        (7, "is a number"),
-        (784, "is a number"),
-        (False, "is true or false"),
+        *((None, "is null"), (784, "is a number"), (False, "is true or false")),
     ],
 )
 @pytest.mark.parametrize("before", [0, 30])
@@ -127,7 +108,7 @@ def test_a_faulty_image_is_named_with_its_fault(image: Any, message: str, before
     with pytest.raises(Invalid) as caught:
         from_json(body(*[ROWS] * before, image, *[ROWS] * before), LIMITS)
     assert caught.value.detail.startswith(f"image {before}: {message}")
-    assert [flaw.index for flaw in caught.value.flaws] == [before]
+    assert [(flaw.index, flaw.field) for flaw in caught.value.flaws] == [(before, "images")]
     assert caught.value.flaws[0].message.startswith(message)
 
 
@@ -185,18 +166,15 @@ def test_the_position_of_a_mistake_in_a_large_body_is_that_in_the_body() -> None
     ("value", "message"),
     [
         ([], "is a list; an object"),
-        ("images", "is a string; an object"),
-        (None, "is null; an object"),
         ({}, 'one of "images" and "pictures"'),
         ({"images": [ROWS], "pictures": []}, 'one of "images" and "pictures"'),
         ({"image": [ROWS]}, "unknown key 'image'"),
         ({"images": [ROWS], "a\nb" + "x" * 100: 1}, r"unknown key 'a\\nbx{37}'"),
         ({"images": [ROWS] * 20, "labels": []}, "unknown key 'labels'; the known keys are"),
         ({"images": ROWS}, "images: is one image; a list of images is expected"),
-        ({"images": [7] * 784}, "images: is one image; a list of images is expected"),
+        ({"images": [7] * 784}, "images: is one image"),
         ({"images": [[x / 7 for x in row] for row in ROWS]}, "images: is one image"),
         ({"images": {}}, "images: is an object; a list of images"),
-        ({"images": "x"}, "images: is a string; a list of images"),
         ({"images": None}, "images: is null"),
         ({"images": []}, "no images"),
         ({"pictures": []}, "no pictures"),
@@ -217,27 +195,22 @@ def test_more_images_than_the_limit_are_too_large(count: int) -> None:
     assert len(from_json(body(*[ROWS] * (count - 1)), limits)) == count - 1
 
 
-def test_pictures_are_read_beside_images() -> None:
-    texts = [base64.b64encode(picture(index=index)).decode() for index in range(3)]
-    assert np.array_equal(from_json(orjson.dumps({"pictures": texts}), LIMITS), digits()[:3])
+def test_pictures_are_returned_as_files() -> None:
+    texts = [base64.b64encode(text).decode() for text in (b"a", b"b")]
+    read = json_images.from_json(orjson.dumps({"pictures": texts}), LIMITS)
+    assert read == Pictures([b"a", b"b"], "pictures")
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        *(
-            b'{"images":[' + (item + b",") * 500_000 + item + b"]}"
-            for item in (b"[]", b"{}", b'""')
-        ),
-        b'{"images":[[' + b"[]," * 500_000 + b"[]]]}",
-        b'{"images":[' + b"1," * 5_000_000 + b"1]}",
-        b'{"pictures":[' + b"[]," * 500_000 + b"[]]}",
+        *(b'{"images":[%b[]]}' % (item * 500_000) for item in (b"[],", b"{},", b'"",')),
+        b'{"images":[[%b[]]]}' % (b"[]," * 500_000),
+        b'{"images":[%b1]}' % (b"1," * 5_000_000),
+        b'{"pictures":[%b[]]}' % (b"[]," * 500_000),
     ],
+    ids=range(6),
 )
 def test_no_text_takes_many_times_its_size(text: bytes) -> None:
-    tracemalloc.start()
-    with pytest.raises(TooLarge):
+    with memory_below(80 << 20), pytest.raises(TooLarge):
         from_json(text, LIMITS)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 80 << 20

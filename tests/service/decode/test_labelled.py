@@ -18,11 +18,9 @@ from tests.service.decode.samples import BOUNDARY, LIMITS, digits, form, idx, la
 
 
 def check(read: tuple[NDArray[Any], NDArray[Any]], count: int) -> None:
-    images, digits_read = read
-    assert images.dtype == np.uint8
-    assert digits_read.dtype == np.int64
-    assert np.array_equal(images, digits()[:count])
-    assert np.array_equal(digits_read, labels()[:count])
+    for array, expected, dtype in zip(read, (digits(), labels()), ("u1", "i8"), strict=True):
+        assert array.dtype == dtype
+        assert np.array_equal(array, expected[:count])
 
 
 @pytest.mark.parametrize("count", [1, 2, 100])
@@ -34,20 +32,13 @@ def test_json(count: int, keys: list[str], as_floats: bool) -> None:
     check(from_json(orjson.dumps({key: value[key] for key in keys}), LIMITS), count)
 
 
-FILES = {
-    "npy": npy(digits()[:9]),
-    "flat npy": npy(digits()[:9].reshape(9, 784).astype("<f4")),
-    "npy.gz": gzip.compress(npy(digits()[:9])),
-    "idx": idx(digits()[:9]),
-    "idx.gz": gzip.compress(idx(digits()[:9])),
-}
-LABEL_FILES = {
-    "npy": npy(labels()[:9]),
-    "column npy": npy(labels()[:9].reshape(9, 1).astype(">i8")),
-    "npy.gz": gzip.compress(npy(labels()[:9])),
-    "idx": idx(labels()[:9]),
-    "idx.gz": gzip.compress(idx(labels()[:9])),
-}
+def files(array: NDArray[Any], other_npy: NDArray[Any]) -> dict[str, bytes]:
+    plain = {"npy": npy(array), "other npy": npy(other_npy), "idx": idx(array)}
+    return plain | {f"{name}.gz": gzip.compress(data) for name, data in plain.items()}
+
+
+FILES = files(digits()[:9], digits()[:9].reshape(9, 784).astype("<f4"))
+LABEL_FILES = files(labels()[:9], labels()[:9].reshape(9, 1).astype(">i8"))
 
 
 @pytest.mark.parametrize("images", FILES)
@@ -75,18 +66,14 @@ IMAGES, LABELS = digits()[:3].tolist(), labels()[:3].tolist()
         ({"labels": LABELS}, 'both "images" and "labels"'),
         ({"images": IMAGES, "labels": LABELS, "more": 1}, "unknown key 'more'"),
         ({"images": IMAGES, "labels": LABELS[:2]}, "2 labels for 3 images"),
-        ({"images": IMAGES, "labels": []}, "0 labels for 3 images"),
         ({"images": [], "labels": []}, "no images"),
-        ({"images": IMAGES, "labels": 7}, "labels: is a number; a list"),
-        ({"images": IMAGES, "labels": {}}, "labels: is an object"),
+        ({"images": IMAGES, "labels": {}}, "labels: is an object; a list"),
         ({"images": IMAGES, "labels": [7, 10, 1]}, "label 1: is not a whole number from 0 to 9"),
-        ({"images": IMAGES, "labels": [7, 2, -1]}, "label 2: is not a whole"),
-        ({"images": IMAGES, "labels": [7.0, 2, 1]}, "label 0: is not a whole"),
-        ({"images": IMAGES, "labels": [7, True, 1]}, "label 1: is not a whole"),
-        ({"images": IMAGES, "labels": [7, 2, "1"]}, "label 2: is not a whole"),
-        ({"images": IMAGES, "labels": [7, 2, None]}, "label 2: is not a whole"),
+        *(
+            ({"images": IMAGES, "labels": [7, 2, label]}, "label 2: is not a whole")
+            for label in (-1, 7.0, True, None, 10**30)
+        ),
         ({"images": IMAGES, "labels": [[7], [2], [1]]}, "3 labels are faulty"),
-        ({"images": IMAGES, "labels": [7, 2, 10**30]}, "label 2: is not a whole"),
         ({"images": [[0.5] * 784], "labels": [7]}, "scaled to 0..1"),
     ],
 )
@@ -95,12 +82,9 @@ def test_wrong_json_is_invalid(value: Any, message: str) -> None:
         from_json(json.dumps(value).encode(), LIMITS)
 
 
-@pytest.mark.parametrize(
-    "keys", [b'"images":[],"labels":[],"labels":[]', b'"labels":[],"images":[],"images":[]']
-)
-def test_a_repeated_key_is_malformed(keys: bytes) -> None:
-    with pytest.raises(Malformed, match="is repeated"):
-        from_json(b"{%b}" % keys, LIMITS)
+def test_a_repeated_key_is_malformed() -> None:
+    with pytest.raises(Malformed, match='the key "labels" is repeated'):
+        from_json(b'{"images":[],"labels":[],"labels":[]}', LIMITS)
 
 
 def pair(images: NDArray[Any], truth: NDArray[Any]) -> list[tuple[str, bytes]]:

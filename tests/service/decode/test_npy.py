@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-import tracemalloc
 import zipfile
 from typing import Any
 
@@ -14,7 +13,7 @@ import pytest
 from service.decode.npy import from_npy, read_npy, read_npz
 from service.errors import Fault, Invalid, Malformed, TooLarge
 from service.types import Limits
-from tests.service.decode.samples import LIMITS, digits, labels, npy, npz
+from tests.service.decode.samples import LIMITS, digits, labels, memory_below, npy, npz
 
 TYPES = ["u1", "i1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8", "g"]
 
@@ -59,20 +58,24 @@ def test_another_shape_is_invalid(shape: tuple[int, ...]) -> None:
 
 
 def test_no_images_are_invalid_and_more_than_the_limit_are_too_large() -> None:
-    for shape in ((0, 28, 28), (0, 784)):
-        with pytest.raises(Invalid, match="no images"):
-            from_npy(npy(np.zeros(shape, np.uint8)), LIMITS)
+    with pytest.raises(Invalid, match="no images"):
+        from_npy(npy(digits()[:0]), LIMITS)
     with pytest.raises(TooLarge, match="3 images; at most 2"):
         from_npy(npy(digits()[:3]), Limits(images=2))
 
 
 @pytest.mark.parametrize(
-    ("value", "message"),
-    [(-1, "-1, below 0"), (256, "256, above 255"), (np.nan, "NaN"), (np.inf, "inf, above"),
-     (-np.inf, "-inf, below"), (-0.4, "-0.4, below"), (255.4, "255.4, above")],
-)  # fmt: skip
-def test_a_value_out_of_range_is_named(value: float, message: str) -> None:
-    array = digits()[:3].astype(np.float64)
+    ("value", "kind", "message"),
+    [
+        (-1, "i2", "-1, below 0"),
+        (256, "u2", "256, above 255"),
+        (np.nan, "f2", "NaN"),
+        (np.inf, "f4", "inf, above"),
+        (-np.inf, "f8", "-inf, below"),
+    ],
+)
+def test_a_value_out_of_range_is_named(value: float, kind: str, message: str) -> None:
+    array = digits()[:3].astype(kind)
     array[1, 5, 5] = value
     with pytest.raises(Invalid, match=f"image 1: holds {message}"):
         from_npy(npy(array), LIMITS)
@@ -81,16 +84,8 @@ def test_a_value_out_of_range_is_named(value: float, message: str) -> None:
 @pytest.mark.parametrize("kind", ["u1", "i4", "f4", "f8", "f2"])
 def test_an_array_scaled_to_0_1_is_rejected_in_every_type(kind: str) -> None:
     array = (digits()[:2] / 255).round() if kind[0] in "iu" else digits()[:2] / 255
-    with pytest.raises(
-        Invalid, match=r"2 images .* image 0: its largest value is 1; it looks scaled"
-    ):
+    with pytest.raises(Invalid, match=r"2 images .* image 0: its largest value is 1; it looks"):
         from_npy(npy(array.astype(kind)), LIMITS)
-
-
-def test_fractions_are_rounded_half_to_even() -> None:
-    array = np.zeros(784)
-    array[:6] = [0.5, 1.5, 2.5, 254.5, 0.4999, 3.7]
-    assert from_npy(npy(array), LIMITS).ravel()[:6].tolist() == [0, 2, 2, 254, 0, 4]
 
 
 def test_objects_are_never_unpickled() -> None:
@@ -98,9 +93,8 @@ def test_objects_are_never_unpickled() -> None:
         def __reduce__(self) -> Any:
             return (pytest.fail, ("unpickled",))
 
-    for array in (np.array([Bomb()]), np.array([Bomb(), 1], dtype=object)):
-        with pytest.raises(Malformed, match="objects, which are never loaded"):
-            from_npy(npy(array), LIMITS)
+    with pytest.raises(Malformed, match="objects, which are never loaded"):
+        from_npy(npy(np.array([Bomb()])), LIMITS)
 
 
 @pytest.mark.parametrize("kind", [bool, complex, "S4", "U4", "V4", "M8[s]", [("pixel", "u1")]])
@@ -130,12 +124,9 @@ def test_headers_of_other_writers_are_accepted(text: str, version: bytes) -> Non
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "{}", "28", GOOD[:-1], GOOD[1:], GOOD + "x", "{" * 900, "(" * 900, "[" * 900),
+        *("", "{}", "28", GOOD[:-1], GOOD[1:], GOOD + "x", "{" * 900, "(" * 900),
         GOOD.replace("'shape'", "'size'"),
-        *(
-            GOOD.replace("(28, 28)", shape)
-            for shape in ("28", "(28, -28)", "(-28, -28)", "(28, 2 8)")
-        ),
+        *(GOOD.replace("(28, 28)", shape) for shape in ("28", "(-28, -28)", "(28, 2 8)")),
         *(GOOD.replace("(28, 28)", shape) for shape in ("(28, 28.0)", "(True, 784)")),
         *(GOOD.replace("False", order) for order in ("0", "'False'", "__import__('os').abort()")),
         *(GOOD.replace("'|u1'", kind) for kind in ("'|u3'", "'u99'", "7", "('u1', -1)")),
@@ -150,12 +141,8 @@ def test_a_damaged_header_is_malformed(text: str) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "does not begin"),
-        (b"\x93NUMP", "does not begin"),
-        (b"not an array at all", "does not begin"),
-        (b"\x93NUMPY\4\0", "does not begin"),
+        *((data, "does not begin") for data in (b"", b"\x93NUMP", b"no array", b"\x93NUMPY\4\0")),
         (b"\x93NUMPY\1\0", "ends in its header"),
-        (b"\x93NUMPY\1\0\x76", "ends in its header"),
         (b"\x93NUMPY\1\0\x76\0{'descr'", "ends in its header"),
         (b"\x93NUMPY\2\0\xff\xff\xff\xff", "longer than 1,024"),
         (npy(digits()[0])[:-1], "is cut short: its header declares 784 bytes of data, it has 783"),
@@ -170,22 +157,19 @@ def test_damage_is_malformed(data: bytes, message: str) -> None:
 @pytest.mark.parametrize("shape", ["(100000, 28, 28)", f"({'9' * 300}, 28, 28)", "(0, 9)"])
 def test_a_false_size_in_the_header_takes_no_memory(shape: str) -> None:
     body = with_header(GOOD.replace("(28, 28)", shape), b"\7" * 784)
-    tracemalloc.start()
-    with pytest.raises(Malformed, match="its header declares"):
+    with memory_below(100_000), pytest.raises(Malformed, match="its header declares"):
         from_npy(body, LIMITS)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 100_000
 
 
-def test_the_header_cache_gives_each_array_its_own_data() -> None:
+def test_two_arrays_with_the_same_header_keep_their_own_data() -> None:
     for index in range(3):
         assert np.array_equal(read_npy(npy(digits()[index])), digits()[index])
 
 
 @pytest.mark.parametrize("compressed", [True, False])
 def test_npz_returns_its_arrays_by_name(compressed: bool) -> None:
-    arrays = read_npz(npz(compressed=compressed, images=digits()[:9], labels=labels()[:9]))
+    data = npz(compressed=compressed, images=digits()[:9], labels=labels()[:9])
+    arrays = read_npz(data, len(data) * 10)
     assert arrays.keys() == {"images", "labels"}
     assert np.array_equal(arrays["images"], digits()[:9])
     assert np.array_equal(arrays["labels"], labels()[:9])
@@ -193,9 +177,9 @@ def test_npz_returns_its_arrays_by_name(compressed: bool) -> None:
 
 def test_npz_skips_arrays_that_were_not_requested() -> None:
     data = npz(images=digits()[:9], other=np.array([object()], dtype=object))
-    assert read_npz(data, names=["images", "labels"]).keys() == {"images"}
+    assert read_npz(data, 10_000, ["images", "labels"]).keys() == {"images"}
     with pytest.raises(Malformed, match="objects"):
-        read_npz(data)
+        read_npz(data, 10_000)
 
 
 def zipped(*members: tuple[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
@@ -213,11 +197,7 @@ def zipped(*members: tuple[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> b
         (b"PK\3\4 no zip", Malformed, "damaged"),
         (npz(images=digits()[:2])[:-30], Malformed, "damaged"),
         (zipped(("images.npy", b"no array")), Malformed, "does not begin"),
-        (
-            zipped(("a.npy", npy(labels())), method=zipfile.ZIP_LZMA),
-            Malformed,
-            "a compression that NumPy does not write",
-        ),
+        (zipped(("a.npy", b""), method=zipfile.ZIP_LZMA), Malformed, "a compression that NumPy"),
         (zipped(*((f"{n}.npy", b"") for n in range(65))), TooLarge, "more than 64 arrays"),
         (npz(a=labels()[:1900], b=labels()[:1900]), TooLarge, "more than 3,000 bytes"),
     ],
@@ -229,12 +209,10 @@ def test_a_damaged_or_hostile_npz_is_rejected(data: bytes, kind: type[Fault], me
 
 def test_a_zip_bomb_with_a_false_size_is_not_inflated() -> None:
     """The sizes in the directory are too small, so only inflating would reveal the true ones."""
-    honest = zipped(("images.npy", npy(np.zeros(5_000_000, np.uint8))))
-    size = struct.pack("<I", len(npy(np.zeros(5_000_000, np.uint8))))
+    array = npy(np.zeros(5_000_000, np.uint8))
+    size = struct.pack("<I", len(array))
+    honest = zipped(("images.npy", array))
     assert honest.count(size) == 2
-    tracemalloc.start()
-    with pytest.raises(Malformed):
-        read_npz(honest.replace(size, struct.pack("<I", 1000)), limit_bytes=10_000)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 500_000
+    hostile = honest.replace(size, struct.pack("<I", 1000))
+    with memory_below(500_000), pytest.raises(Malformed):
+        read_npz(hostile, limit_bytes=10_000)

@@ -34,28 +34,24 @@ ITEMS = [ROWS, FLAT, B64, named(ROWS), named(FLAT), named(B64), [ROWS[0], B64[1]
 
 
 @pytest.mark.parametrize("items", ITEMS)
-def test_every_form_of_a_row_gives_the_same_images(items: list[Any]) -> None:
+def test_every_form_of_a_row_or_an_example_gives_the_same_images(items: list[Any]) -> None:
     images, row_form = from_predict(body(instances=items), LIMITS)
     assert row_form
     assert np.array_equal(images, IMAGES)
+    assert np.array_equal(from_classify(body(examples=items), LIMITS), IMAGES)
 
 
-@pytest.mark.parametrize("column", [ROWS, FLAT, B64, {"image": ROWS}, {"image": B64}])
-def test_every_form_of_a_column_gives_the_same_images(column: Any) -> None:
+@pytest.mark.parametrize(
+    ("column", "count"),
+    [
+        *((column, 2) for column in (ROWS, FLAT, B64, {"image": ROWS}, {"image": B64})),
+        *((column, 1) for column in (B64[0], {"image": B64[0]})),
+    ],
+)
+def test_every_form_of_a_column_gives_the_same_images(column: Any, count: int) -> None:
     images, row_form = from_predict(body(inputs=column), LIMITS)
     assert not row_form
-    assert np.array_equal(images, IMAGES)
-
-
-@pytest.mark.parametrize("column", [B64[0], {"image": B64[0]}])
-def test_a_column_may_be_one_base64_value(column: Any) -> None:
-    images, _ = from_predict(body(inputs=column), LIMITS)
-    assert np.array_equal(images, IMAGES[:1])
-
-
-@pytest.mark.parametrize("items", ITEMS)
-def test_every_form_of_an_example_gives_the_same_images(items: list[Any]) -> None:
-    assert np.array_equal(from_classify(body(examples=items), LIMITS), IMAGES)
+    assert np.array_equal(images, IMAGES[:count])
 
 
 def test_the_context_is_under_every_example() -> None:
@@ -68,10 +64,12 @@ def test_the_signature_may_be_named_and_other_keys_are_ignored() -> None:
         from_predict(body(signature_name=name, instances=ROWS, more=1), LIMITS)
 
 
-def test_fractions_are_rounded() -> None:
-    near = (IMAGES[0] + np.where(IMAGES[0] < 255, 0.4, 0.0)).tolist()
-    images, _ = from_predict(body(instances=[near]), LIMITS)
-    assert np.array_equal(images, IMAGES[:1])
+EXAMPLES: list[tuple[Any, str]] = [
+    ({}, 'body: "examples" is expected'),
+    ({"examples": None}, "examples: is null; a list of images"),
+    ({"examples": ROWS, "context": 7}, "context: is a number; an object is expected"),
+    ({"examples": [{}]}, 'image 0: has neither "image" nor "b64"'),
+]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +80,6 @@ def test_fractions_are_rounded() -> None:
         ({"instances": ROWS, "inputs": ROWS}, 'either "instances" or "inputs" is expected'),
         ({"instances": []}, "instances: no images"),
         ({"instances": {"image": ROWS}}, "instances: is an object; a list of images"),
-        ({"instances": 7}, "instances: is a number; a list of images"),
         ({"instances": FLAT[0]}, "instances: is one image; a list of images"),
         ({"instances": [ROWS[0], {"x": 1}]}, 'image 1: has neither "image" nor "b64"'),
         ({"instances": [{"b64": 7}]}, 'image 0: has neither "image" nor "b64" with a string'),
@@ -96,37 +93,20 @@ def test_fractions_are_rounded() -> None:
         ({"inputs": ROWS[0]}, "inputs: is one image; a list of images"),
         ({"signature_name": "other", "instances": ROWS}, "signature_name: there is no 'other'"),
         ({"signature_name": 7, "instances": ROWS}, "signature_name: is a number; a string is"),
+        *EXAMPLES,
     ],
 )
 def test_a_flaw_is_named(content: Any, message: str) -> None:
+    decode = from_classify if (content, message) in EXAMPLES else from_predict
     with pytest.raises(Invalid) as caught:
-        from_predict(json.dumps(content).encode(), LIMITS)
+        decode(json.dumps(content).encode(), LIMITS)
     assert message in caught.value.detail
     assert "\n" not in caught.value.detail
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ({}, 'body: "examples" is expected'),
-        ({"examples": None}, "examples: is null; a list of images"),
-        ({"examples": ROWS, "context": 7}, "context: is a number; an object is expected"),
-        ({"examples": [{}]}, 'image 0: has neither "image" nor "b64"'),
-    ],
-)
-def test_a_flaw_in_examples_is_named(content: Any, message: str) -> None:
-    with pytest.raises(Invalid) as caught:
-        from_classify(json.dumps(content).encode(), LIMITS)
-    assert message in caught.value.detail
-
-
-@pytest.mark.parametrize("sent", [b"", b"{", b'{"instances":[NaN]}', b'{"instances":[]} x'])
-def test_a_text_that_is_not_json_is_malformed(sent: bytes) -> None:
+def test_a_text_that_is_not_json_is_malformed_and_more_images_than_the_limit_too_large() -> None:
     with pytest.raises(Malformed):
-        from_predict(sent, LIMITS)
-
-
-def test_more_images_than_the_limit_are_too_large() -> None:
+        from_predict(b'{"instances":[NaN]}', LIMITS)
     with pytest.raises(TooLarge):
         from_predict(body(instances=ROWS), Limits(images=1))
 
