@@ -8,20 +8,18 @@ that a machine whose speed drifts does not show in it.
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import platform
 import shutil
 import statistics
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from tests.bench import beside, load, overload, poisson, servers
 from tests.bench.cases import Case, Work, cases
+from tests.bench.report import finish, place_and_time
 from tests.bench.table import render
 
 Round = dict[str, dict[str, dict[str, float]]]
@@ -39,21 +37,17 @@ def main() -> None:
     options = parser.parse_args()
     tool = load.require()
     report: dict[str, Any] = {
-        "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{_processor()}, {os.cpu_count()} cores",
+        **place_and_time(),
         "python": platform.python_version(),
         "load": tool,
-        "load_average": os.getloadavg()[0],
         "version": options.version,
     }
     chosen = [case for case in cases() if options.only in case.name]
-    options.out.parent.mkdir(parents=True, exist_ok=True)
     try:
         with all_running(options.models, options.version) as running:
             report.update(measured(chosen, running, options.rounds, options.seconds))
-    finally:  # where one part fails, the others are not lost
-        options.out.write_text(json.dumps(report, indent=1))
-        print(render(report))
+    finally:  # if one part fails, the others are kept
+        finish(report, options.out, render(report))
 
 
 @contextmanager
@@ -75,14 +69,14 @@ def all_running(models: Path, version: str) -> Iterator[dict[str, servers.Server
 def measured(
     chosen: list[Case], running: dict[str, servers.Server], rounds: int, seconds: int
 ) -> Iterator[tuple[str, Any]]:
-    """All figures, by the part of the report."""
+    """Yields the figures of each part of the report."""
     service, ort = running["serve"], running["limit-ort"]
-    told = service, running["asgi"], ort
-    yield "ready_s", {each.name: round(each.ready_s, 3) for each in told}
+    shown = service, running["asgi"], ort
+    yield "ready_s", {each.name: round(each.ready_s, 3) for each in shown}
     one_round(chosen, running, 1)
     got = [one_round(chosen, running, seconds) for _ in range(rounds)]
     yield "rows", [summary(case, got) for case in chosen]
-    yield "memory_mb", {each.name: round(each.memory_mb(), 1) for each in told}
+    yield "memory_mb", {each.name: round(each.memory_mb(), 1) for each in shown}
     by_name = {case.name: case.works[0] for case in cases()}
     yield "log", log_cost(by_name["raw, 1 image"], running, rounds, seconds)
     yield "poisson", poisson.rows(service, seconds) + poisson.rows(ort, seconds)
@@ -129,19 +123,12 @@ def log_cost(
         [load.measure(work, running[name], seconds)["cpu_us"] for name in ("serve", "logging")]
         for _ in range(rounds)
     ]
-    return {
-        "off_us": round(statistics.median(off for off, _ in pairs), 1),
-        "on_us": round(statistics.median(on for _, on in pairs), 1),
-        "added_us": round(statistics.median(on - off for off, on in pairs), 1),
+    figures = {
+        "off_us": [off for off, _ in pairs],
+        "on_us": [on for _, on in pairs],
+        "added_us": [on - off for off, on in pairs],
     }
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    for line in info.read_text().splitlines() if info.exists() else []:
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    return {name: round(statistics.median(values), 1) for name, values in figures.items()}
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -42,35 +42,38 @@ class Case:
 def cases() -> list[Case]:
     """The rows, in the order of the table; the bodies are MNIST's first test images."""
     one, many = first_images(1), first_images(64)
-    raw, raw_many = one.tobytes(), many.tobytes()
-    text, text_many = _json(one), _json(many)
     infer, v2, v2_headers = v2_request(one)
-
-    def row(
-        name: str, figure: str, target: str, connections: int, images: int, *ours: object
-    ) -> Case:
-        path, body, media_type, *headers = ours
-        reference = raw if images == 1 else raw_many
-        works = [
-            Work("serve", path, body, media_type, connections, images, *headers),  # type: ignore[arg-type]
-            Work("asgi", path, body, media_type, connections, images, *headers),  # type: ignore[arg-type]
-            Work("limit-ort", "/ort", reference, OCTETS, connections, images),
-            Work("limit", "/echo", body, media_type, connections, images),  # type: ignore[arg-type]
-        ]
-        if media_type == JSON:
-            works.append(Work("tutorial", "/predict", body, JSON, connections, images))  # type: ignore[arg-type]
-        return Case(name, tuple(works), figure, target)
-
+    raw = Work("serve", "/predict", one.tobytes(), OCTETS, 32, 1)
+    text = replace(raw, body=_json(one), media_type=JSON)
+    binary = replace(raw, path=infer, body=v2, headers=v2_headers)
+    png = replace(raw, body=_png(one[0]), media_type=PNG)
+    raw_many = Work("serve", "/predict", many.tobytes(), OCTETS, 8, 64)
+    text_many = replace(raw_many, body=_json(many), media_type=JSON)
     return [
-        row("raw, 1 image", "cpu_us", "<= 0.70 x", 32, 1, "/predict", raw, OCTETS),
-        row("JSON, 1 image", "cpu_us", "<= 1.00 x", 32, 1, "/predict", text, JSON),
-        row("v2 binary, 1 image", "cpu_us", "<= 0.75 x", 32, 1, infer, v2, OCTETS, v2_headers),
-        row("PNG, 1 image", "cpu_us", "<= 1.40 x", 32, 1, "/predict", _png(one[0]), PNG),
-        row("raw, 64 images", "images_s", ">= 1.80 x", 8, 64, "/predict", raw_many, OCTETS),
-        row("JSON, 64 images", "images_s", ">= 0.65 x", 8, 64, "/predict", text_many, JSON),
-        row("raw, one connection", "p50_us", "<= 1.40 x", 1, 1, "/predict", raw, OCTETS),
-        row("JSON, one connection", "p50_us", "<= 1.60 x", 1, 1, "/predict", text, JSON),
+        _case("raw, 1 image", raw, "cpu_us", "<= 0.70 x"),
+        _case("JSON, 1 image", text, "cpu_us", "<= 1.00 x"),
+        _case("v2 binary, 1 image", binary, "cpu_us", "<= 0.75 x"),
+        _case("PNG, 1 image", png, "cpu_us", "<= 1.40 x"),
+        _case("raw, 64 images", raw_many, "images_s", ">= 1.80 x"),
+        _case("JSON, 64 images", text_many, "images_s", ">= 0.65 x"),
+        _case("raw, one connection", replace(raw, connections=1), "p50_us", "<= 1.40 x"),
+        _case("JSON, one connection", replace(text, connections=1), "p50_us", "<= 1.60 x"),
     ]
+
+
+def _case(name: str, work: Work, figure: str, target: str) -> Case:
+    """Returns the service's work with that of the references."""
+    bare = replace(work, headers={})
+    raw = first_images(work.images).tobytes()
+    works = [
+        work,
+        replace(work, server="asgi"),
+        replace(bare, server="limit-ort", path="/ort", body=raw, media_type=OCTETS),
+        replace(bare, server="limit", path="/echo"),
+    ]
+    if work.media_type == JSON:
+        works.append(replace(bare, server="tutorial"))
+    return Case(name, tuple(works), figure, target)
 
 
 def first_images(count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

@@ -12,14 +12,11 @@ median of its rounds, a ratio to the reference the median of the rounds' ratios.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import statistics
 import tempfile
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +26,20 @@ from service.inference.runtime import Runtime
 from service.models.repository import Repository
 from service.types import Images
 from tests.bench.cases import first_images
+from tests.bench.report import finish, markdown, place_and_time
 from training.config import Config
 from training.network.load_tensorflow import quiet_stderr
 
 REFERENCE = {"architecture": "cnn", "filters": (32, 32, 64, 64, 128), "batch_normalization": True}
-# What of a card's settings makes the network.
-NETWORK = (
-    *("architecture", "filters", "hidden_units", "activation", "batch_normalization", "dropout"),
-)
+# The settings of a card that make the network.
+NETWORK = [
+    "architecture",
+    "filters",
+    "hidden_units",
+    "activation",
+    "batch_normalization",
+    "dropout",
+]
 BATCHES = (1, 64)
 # Of the reference's time, by batch size: what the served file may take.
 TARGETS = {1: 50 / 88, 64: 40 / 84}
@@ -57,17 +60,13 @@ def main() -> None:
     os.sched_setaffinity(0, {core})
     rounds = [one_round(networks) for _ in range(options.rounds)]
     report = {
-        "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
-        "load_average": os.getloadavg()[0],
+        **place_and_time(),
         "onnxruntime": onnxruntime.__version__,
         "version": version,
         "rounds": options.rounds,
         "rows": [summary(name, rounds) for name in networks],
     }
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(report, indent=1))
-    print(table(report))
+    finish(report, options.out, table(report))
 
 
 def load(repository: Repository, version: int) -> dict[str, Runtime]:
@@ -75,7 +74,7 @@ def load(repository: Repository, version: int) -> dict[str, Runtime]:
     settings = repository.card(version)["settings"]
     if "architecture" not in settings:
         raise SystemExit(f"bench: version {version} was imported: its float32 network is not known")
-    own = {name: settings[name] for name in NETWORK if name in settings}
+    own = {name: value for name, value in settings.items() if name in NETWORK}
     served = f"version {version} as served, {settings.get('weights', 'float32')}"
     return {
         "reference, float32": untrained(Config.model_validate(REFERENCE)),
@@ -130,25 +129,19 @@ def summary(name: str, rounds: list[dict[str, dict[int, float]]]) -> dict[str, A
 
 
 def table(report: dict[str, Any]) -> str:
-    """The report as Markdown."""
-    lines = [
-        "| network | us at batch 1 | us a row at batch 64 | to reference, 1 | 64 |",
-        "| --- | ---: | ---: | ---: | ---: |",
-    ]
+    """Returns the report as Markdown."""
+    rows = []
     for row in report["rows"]:
         times = [f"{row['us_a_row'][n]:.1f}" for n in BATCHES]
         ratios = [f"{row['to_reference'][n]:.3f}" for n in BATCHES]
-        lines.append(f"| {' | '.join([row['network'], *times, *ratios])} |")
+        rows.append([row["network"], *times, *ratios])
+    head = ["network", "us at batch 1", "us a row at batch 64", "to reference, 1", "64"]
     targets = " and ".join(f"{TARGETS[n]:.3f} at batch {n}" for n in BATCHES)
-    lines += [
-        "",
-        f"target, as served to reference: at most {targets}",
-        (
-            f"one pinned thread, {report['rounds']} rounds, onnxruntime {report['onnxruntime']}, "
-            f"{report['machine']}, load average {report['load_average']:.1f}, {report['when']}"
-        ),
-    ]
-    return "\n".join(lines)
+    return (
+        f"{markdown(head, rows)}\n\ntarget, as served to reference: at most {targets}\n"
+        f"one pinned thread, {report['rounds']} rounds, onnxruntime {report['onnxruntime']}, "
+        f"{report['machine']}, load average {report['load_average']:.1f}, {report['when']}"
+    )
 
 
 if __name__ == "__main__":

@@ -33,9 +33,7 @@ class Server:
         return (int(stat[11]) + int(stat[12])) * _TICK_S
 
     def memory_mb(self) -> float:
-        """Proportional set size, in units of 10**6 bytes."""
-        lines = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines()
-        return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024 / 1e6
+        return memory_mb(self.process.pid)
 
     def stop(self) -> None:
         self.process.terminate()
@@ -46,6 +44,12 @@ class Server:
             self.process.wait()
 
 
+def memory_mb(process: int) -> float:
+    """Returns the proportional set size of a process, in units of 10**6 bytes."""
+    lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024 / 1e6
+
+
 def start(name: str, models: Path, version: str) -> Server:
     """Starts a server by its name in the table and waits until it answers.
 
@@ -54,21 +58,18 @@ def start(name: str, models: Path, version: str) -> Server:
     port = _free_port()
     environment = {**os.environ, "BENCH_MODEL": str(models / "mnist" / version / "model.onnx")}
     command = ["taskset", "-c", SERVER_CORE, sys.executable, "-m"]
+    path = "/health/ready"
     if name in ("serve", "logging"):
-        path = "/health/ready"
         command += ["service", "--models", str(models), "--provider", "cpu"]
-        if name == "serve":
-            command += ["--no-access-log", "--log-level", "warning"]
     elif name == "asgi":
-        path = "/health/ready"
         environment |= {"MNIST_MODELS": str(models), "MNIST_PROVIDER": "cpu"}
         environment |= {"MNIST_ACCESS_LOG": "false", "MNIST_LOG_LEVEL": "warning"}
         command += ["uvicorn", "--factory", "service.app:create_app"]
-        command += ["--no-access-log", "--log-level", "warning"]
     else:
         path = "/"
         module = "tutorial" if name == "tutorial" else "limit"
         command += ["uvicorn", f"tests.bench.references.{module}:app"]
+    if name != "logging":
         command += ["--no-access-log", "--log-level", "warning"]
     log = (models / f"{name}.log").open("wb") if name == "logging" else None
     begin = time.perf_counter()

@@ -14,26 +14,23 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import os
-import platform
 import shutil
 import statistics
 import tempfile
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from service.decode.idx import read_idx
 from service.inference.runtime import Runtime
 from service.models.repository import Repository
 from service.types import Images
-from tests.bench.cases import TEST_IMAGES
-from tests.server import Server, serving, wait_until
+from tests.bench.cases import first_images
+from tests.bench.report import finish, markdown, place_and_time
+from tests.bench.servers import memory_mb
+from tests.server import serving, wait_until
 from tests.steady import Asked, Steady
 from tests.two_versions import kinds
 
@@ -63,20 +60,16 @@ def main() -> None:
         name_champion(models, options.versions[0])
         images = telling_images(models, options.versions)
         report = {
-            "when": datetime.now(UTC).isoformat(timespec="seconds"),
-            "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
-            "load_average": os.getloadavg()[0],
+            **place_and_time(),
             "switches": switches(models, images, options),
             "memory": memory(models, options.versions, options.memory_switches),
         }
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(report, indent=1))
-    print(table(report))
+    finish(report, options.out, table(report))
 
 
 def telling_images(models: Path, versions: Sequence[int]) -> Images:
     """Four test images in which the versions see different digits."""
-    images = read_idx(TEST_IMAGES.read_bytes())
+    images = first_images(10_000)
     repository = Repository(models)
     digits = [
         Runtime.load(repository.read_model(version), provider="cpu").run(images).argmax(axis=1)
@@ -99,12 +92,9 @@ def switches(models: Path, images: Images, options: argparse.Namespace) -> dict[
     flags = ("--workers", "2", "--max-loaded", options.max_loaded, *QUIET)
     with serving(models, models.parent / "log", *flags) as server:
         wait_until(lambda: server.metric("mnist_workers") == 2, 60)
+        kinds_of_requests = kinds(models, tuple(options.versions), images)
         load = Steady(
-            server.host,
-            server.port,
-            kinds(models, tuple(options.versions), images),
-            options.rate,
-            options.connections,
+            server.host, server.port, kinds_of_requests, options.rate, options.connections
         )
 
         async def work() -> None:
@@ -167,7 +157,7 @@ def memory(models: Path, versions: Sequence[int], count: int) -> dict[str, Any]:
             assert server.post("/v2/repository/models/mnist/load", b"").status == 200
             answer = server.post("/predict", bytes(784), "application/octet-stream")
             assert answer.json()["version"] == str(version)
-            figures.append(memory_mb(server))
+            figures.append(round(memory_mb(server.process.pid), 1))
         loads = server.metric("mnist_model_loads_total", result="loaded")
     tenth = max(1, count // 10)
     return {
@@ -181,33 +171,22 @@ def memory(models: Path, versions: Sequence[int], count: int) -> dict[str, Any]:
     }
 
 
-def memory_mb(server: Server) -> float:
-    """Proportional set size, in units of 10**6 bytes."""
-    lines = Path(f"/proc/{server.process.pid}/smaps_rollup").read_text().splitlines()
-    kib = sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-    return round(kib * 1024 / 1e6, 1)
-
-
 def table(report: dict[str, Any]) -> str:
-    """The report as Markdown."""
+    """Returns the report as Markdown."""
     switched, grown = report["switches"], report["memory"]
-    names = list(switched["before_ms"])
-    lines = [
-        f"| {switched['requests']} requests | " + " | ".join(names) + " |",
-        "| --- |" + " ---: |" * len(names),
+    rows = [
+        [f"ms, {label} switches", *(f"{value:.2f}" for value in switched[part].values())]
+        for label, part in (("without", "before_ms"), (f"with {switched['count']}", "during_ms"))
     ]
-    for told, part in (("without", "before_ms"), (f"with {switched['count']}", "during_ms")):
-        cells = " | ".join(f"{switched[part][name]:.2f}" for name in names)
-        lines.append(f"| ms, {told} switches | {cells} |")
+    head = [f"{switched['requests']} requests", *switched["before_ms"]]
     sizes = ", ".join(f"{name} {grown[name + '_mb']}" for name in MEMORY)
-    lines += [
-        "",
-        f"failed: {switched['failed']} {switched['faults'] or ''}; by version: {switched['seen']}",
-        f"p99 with / without: {switched['p99_ratio']} (target <= 1.5) {switched['p99_ratios']}",
-        f"memory over {grown['switches']} switches, {grown['loads']} loads, in MB: {sizes}",
-        f"{report['machine']}, load average {report['load_average']:.1f}, {report['when']}",
-    ]
-    return "\n".join(lines)
+    return (
+        f"{markdown(head, rows)}\n\n"
+        f"failed: {switched['failed']} {switched['faults'] or ''}; by version: {switched['seen']}\n"
+        f"p99 with / without: {switched['p99_ratio']} (target <= 1.5) {switched['p99_ratios']}\n"
+        f"memory over {grown['switches']} switches, {grown['loads']} loads, in MB: {sizes}\n"
+        f"{report['machine']}, load average {report['load_average']:.1f}, {report['when']}"
+    )
 
 
 if __name__ == "__main__":

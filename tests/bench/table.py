@@ -1,18 +1,19 @@
-"""Tells a report of the benchmark as Markdown.
+"""Prints a report of the benchmark as Markdown.
 
     python -m tests.bench.table build/bench.json
     python -m tests.bench.table build/bench.json --into docs/performance.md
 
-The second puts it between the file's lines ``<!-- bench -->`` and ``<!-- /bench -->``.
+The second writes it between the file's lines ``<!-- bench -->`` and ``<!-- /bench -->``.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from tests.bench.report import markdown
 
 SERVERS = ("serve", "asgi", "limit-ort", "limit", "tutorial")
 FIGURES = {"cpu_us": "CPU, µs a request", "images_s": "images/s", "p50_us": "p50, µs"}
@@ -22,7 +23,7 @@ BEGIN, END = "<!-- bench -->\n", "<!-- /bench -->\n"
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.table", description=__doc__)
     parser.add_argument("report", type=Path, nargs="?", default=Path("build/bench.json"))
-    parser.add_argument("--into", type=Path, help="the file to put it into")
+    parser.add_argument("--into", type=Path, help="the file to write it into")
     options = parser.parse_args()
     text = render(json.loads(options.report.read_text()))
     if options.into is None:
@@ -36,9 +37,9 @@ def main() -> None:
 
 
 def render(report: dict[str, Any]) -> str:
-    """All tables, with the line that says where the figures were got."""
-    told = (("rows", _cases), ("log", _log), ("poisson", _poisson), ("beside", _beside))
-    parts = [tell(report) for name, tell in (*told, ("overload", _overload)) if name in report]
+    """All tables, with the line that says where the figures were measured."""
+    shown = (("rows", _cases), ("log", _log), ("poisson", _poisson), ("beside", _beside))
+    parts = [show(report) for name, show in (*shown, ("overload", _overload)) if name in report]
     where = f"{report['machine']}, Python {report['python']}, {report['load']}"
     parts.append(f"Version {report['version']} on one core, {where}; {report['when'][:10]}.")
     return "\n\n".join(part for part in parts if part)
@@ -55,7 +56,7 @@ def _cases(report: dict[str, Any]) -> str:
         label = "ready from exec" if name == "ready_s" else "memory (PSS) after the load"
         figures = [f"{got[n]:,.3g}" if n in got else "" for n in SERVERS]
         rows.append([label, figure, *figures, "", "", target])
-    return _table(
+    return markdown(
         ["work", "figure", *SERVERS, "serve to limit-ort", "asgi to serve", "target of serve"],
         rows,
         left=2,
@@ -75,55 +76,39 @@ def _poisson(report: dict[str, Any]) -> str:
         [
             row["server"],
             f"{row['share']:.0%}",
-            f"{row['rate_s']:,}",
-            f"{row['p50_us']:,}",
-            f"{row['p99_us']:,}",
+            *(f"{row[name]:,}" for name in ("rate_s", "p50_us", "p99_us")),
             f"{row['sent_late']:.0%}",
         ]
         for row in report["poisson"]
     ]
     head = ["Poisson arrivals of 32 images", "of capacity", "requests/s", "p50, µs", "p99, µs"]
-    return _table([*head, "sent late"], rows)
+    return markdown([*head, "sent late"], rows)
 
 
 def _beside(report: dict[str, Any]) -> str:
-    alone = report["beside"][0]["p99_us"]
-    rows = [
-        [
-            row["beside"],
-            f"{row['p50_us']:,}",
-            f"{row['p99_us']:,}",
-            f"{row['p99_us'] / alone:.2f} x",
-        ]
-        for row in report["beside"]
-    ]
-    return _table(["one caller beside", "p50, µs", "p99, µs", "to alone (<= 2 x)"], rows)
+    rows = []
+    for row in report["beside"]:
+        to_alone = row["p99_us"] / report["beside"][0]["p99_us"]
+        rows.append(
+            [row["beside"], f"{row['p50_us']:,}", f"{row['p99_us']:,}", f"{to_alone:.2f} x"]
+        )
+    return markdown(["one caller beside", "p50, µs", "p99, µs", "to alone (<= 2 x)"], rows)
 
 
 def _overload(report: dict[str, Any]) -> str:
     rows = [
         [
             f"{row['times']} x {row['work']}",
-            f"{row['callers']:,}",
-            f"{row['peak_s']:,}",
-            f"{row['good_s']:,}",
+            *(f"{row[name]:,}" for name in ("callers", "peak_s", "good_s")),
             f"{row['of_peak']:.2f}",
-            f"{row['refused_s']:,}",
-            f"{row['late_s']:,}",
-            f"{row['p99_good_ms']:,}",
+            *(f"{row[name]:,}" for name in ("refused_s", "late_s", "p99_good_ms")),
             f"{row['memory_mb']:.0f}",
             f"{row['recovered']:.2f} x",
         ]
         for row in report["overload"]
     ]
     head = ["overload", "callers", "peak/s", "good/s", "of peak (>= 0.9)", "429/s", "504/s"]
-    return _table([*head, "p99 of the good, ms", "MB", "p50 after, to before"], rows)
-
-
-def _table(head: list[str], rows: Iterable[list[str]], left: int = 1) -> str:
-    lines = ["| " + " | ".join(["---"] * left + ["---:"] * (len(head) - left)) + " |"]
-    lines += ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join(["| " + " | ".join(head) + " |", *lines]) if len(lines) > 1 else ""
+    return markdown([*head, "p99 of the good, ms", "MB", "p50 after, to before"], rows)
 
 
 if __name__ == "__main__":
