@@ -6,7 +6,7 @@ import base64
 import gzip
 import json
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,8 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.digits import Images, as_form, as_json, as_npy, as_picture
-from tests.server import DOORS, Answer, Server, serving
+from tests.server import Answer, Server
 from tests.service.decode.samples import digits
-from tests.tiny import tiny_repository
 
 PREDICT, INFER, V1 = "/predict", "/v2/models/mnist/infer", "/v1/models/mnist:predict"
 OCTETS = "application/octet-stream"
@@ -98,15 +97,6 @@ WAYS: dict[str, Callable[[Server, Images], Any]] = {
     "v2 classes": v2_classes,
 }
 SENT = np.array([*digits()[:SAMPLE], np.zeros((28, 28), np.uint8)])
-
-
-@pytest.fixture(scope="module", params=DOORS)
-def server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
-    root = tiny_repository(tmp_path_factory.mktemp("one"))
-    with serving(root, root / "log", door=request.param) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

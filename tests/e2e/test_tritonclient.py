@@ -11,21 +11,11 @@ import pytest
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
-from tests.server import DOORS, Server, probabilities, serving
+from tests.server import Server, probabilities
 from tests.service.decode.samples import digits
-from tests.tiny import tiny_repository
 
 IMAGES = digits()[:4]
 ENCODINGS = (None, "gzip", "deflate")
-
-
-@pytest.fixture(scope="module", params=DOORS)
-def server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
-    root = tiny_repository(tmp_path_factory.mktemp("triton"), versions=(1, 2), champion=2)
-    with serving(root, root / "log", door=request.param) as server:
-        yield server
 
 
 @pytest.fixture
@@ -164,8 +154,6 @@ def test_the_client_raises_the_services_messages(client: Any) -> None:
     wrong.set_data_from_numpy(np.ones((1, 28, 28), np.float32))
     with pytest.raises(InferenceServerException, match=r'\[400\] image: datatype "FP32" is not'):
         client.infer("mnist", [wrong])
-    with pytest.raises(InferenceServerException, match=r"\[404\] there is no model 'other'"):
-        client.infer("other", [image()])
     with pytest.raises(InferenceServerException, match=r"\[404\] there is no version '9'"):
         client.get_model_metadata("mnist", "9")
     with pytest.raises(InferenceServerException, match=r"\[504\] the deadline passed"):

@@ -5,15 +5,15 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from service.types import Images
 from tests.problems import check_error, check_ok
-from tests.server import DOORS, Answer, Server, probabilities, serving, wait_until
+from tests.server import Answer, Server, probabilities, serving, wait_until
 from tests.service.decode.samples import digits
 from tests.tiny import tiny_repository
 
@@ -21,40 +21,27 @@ IMAGES = digits()[:3]
 INFER = "/v2/models/mnist/infer"
 OCTETS = "application/octet-stream"
 LENGTH = "Inference-Header-Content-Length"
+EXTENSIONS = {
+    *("binary_tensor_data", "classification", "model_configuration"),
+    *("model_repository", "statistics"),
+}
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Versions 1, 2 and 3 are valid, 2 is the champion, 7 is damaged."""
-    root = tiny_repository(tmp_path_factory.mktemp("v2"), versions=(1, 2, 3, 7), champion=2)
-    (root / "mnist" / "7" / "model.onnx").write_bytes(b"no model")
-    return root
-
-
-@pytest.fixture(scope="module", params=DOORS)
-def server(
-    request: pytest.FixtureRequest, models: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
-    with serving(models, tmp_path_factory.mktemp("log") / "log", door=request.param) as server:
-        yield server
-
-
-def content(data: Any = None, **more: Any) -> dict[str, Any]:
-    values = IMAGES.ravel().tolist() if data is None else data
-    tensor = {"name": "image", "shape": [3, 28, 28], "datatype": "UINT8", "data": values}
+def content(data: Any = None, images: Images = IMAGES, **more: Any) -> dict[str, Any]:
+    """Returns a request with this ``data``, or with that of the images."""
+    values = images.ravel().tolist() if data is None else data
+    shape = [len(images), 28, 28]
+    tensor = {"name": "image", "shape": shape, "datatype": "UINT8", "data": values}
     return {"inputs": [tensor], **more}
 
 
-def binary(**more: Any) -> tuple[bytes, dict[str, str]]:
+def binary(images: Images = IMAGES, **more: Any) -> tuple[bytes, dict[str, str]]:
     """Returns a request with a binary tensor, and its header."""
-    tensor = {
-        "name": "image",
-        "shape": [3, 28, 28],
-        "datatype": "UINT8",
-        "parameters": {"binary_data_size": IMAGES.size},
-    }
-    head = json.dumps({"inputs": [tensor], **more}).encode()
-    return head + IMAGES.tobytes(), {LENGTH: str(len(head))}
+    request = content([], images, **more)
+    del request["inputs"][0]["data"]
+    request["inputs"][0]["parameters"] = {"binary_data_size": images.size}
+    head = json.dumps(request).encode()
+    return head + images.tobytes(), {LENGTH: str(len(head))}
 
 
 def post(server: Server, path: str, value: Any) -> Answer:
@@ -81,13 +68,7 @@ def test_live_ready_and_the_servers_name(server: Server) -> None:
         found = check_ok(server.get(path))
         assert found.keys() == {"name", "version", "extensions"}
         assert found["name"] == "mnist-serve"
-        assert set(found["extensions"]) == {
-            "binary_tensor_data",
-            "model_repository",
-            "statistics",
-            "model_configuration",
-            "classification",
-        }
+        assert set(found["extensions"]) == EXTENSIONS
 
 
 @pytest.mark.parametrize("path", ["/v2/models/mnist", "/v2/models/mnist/versions/3"])
@@ -138,10 +119,8 @@ def test_binary_and_json_mix_in_both_directions(
 
 def test_a_raw_image_is_answered_in_binary(server: Server) -> None:
     answer = server.post(INFER, IMAGES[0].tobytes(), OCTETS, {LENGTH: "0"})
-    assert answer.status == 200
     assert LENGTH.lower() in answer.headers
-    alone = server.post("/predict", IMAGES[0].tobytes(), OCTETS).json()["predictions"][0]
-    assert np.array_equal(rows(answer)[0], np.array(alone["probabilities"], np.float32))
+    assert np.array_equal(rows(answer), probabilities(server, IMAGES[:1]))
 
 
 def test_a_request_loads_and_runs_the_version_that_it_names(server: Server) -> None:
@@ -165,15 +144,9 @@ def test_compressed_bodies_are_read(server: Server, compressed: Any) -> None:
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 def test_a_large_answer_is_compressed_on_request(server: Server, encoding: str) -> None:
-    images = digits()[:100]
-    tensor = {
-        "name": "image",
-        "shape": [100, 28, 28],
-        "datatype": "UINT8",
-        "data": images.ravel().tolist(),
-    }
-    for more in ({}, {"parameters": {"binary_data_output": True}}):
-        body = json.dumps({"inputs": [tensor], **more}).encode()
+    for is_binary in (False, True):
+        parameters = {"binary_data_output": is_binary}
+        body = json.dumps(content(None, digits()[:100], parameters=parameters)).encode()
         plain = server.post(INFER, body)
         small = server.post(INFER, body, headers={"Accept-Encoding": encoding})
         assert small.headers["content-encoding"] == encoding
@@ -187,14 +160,9 @@ def test_a_large_answer_is_compressed_on_request(server: Server, encoding: str) 
 
 def test_many_images_are_answered_in_their_order(server: Server) -> None:
     images = digits()[:1000]
-    parameters = {"binary_data_size": images.size}
-    shape = [1000, 28, 28]
-    tensor = {"name": "image", "shape": shape, "datatype": "UINT8", "parameters": parameters}
-    head = json.dumps({"inputs": [tensor]}).encode()
-    answer = server.post(INFER, head + images.tobytes(), OCTETS, {LENGTH: str(len(head))})
-    few = server.post("/predict", images[996:].tobytes(), OCTETS).json()["predictions"]
-    wanted = np.array([p["probabilities"] for p in few], np.float32)
-    assert np.allclose(rows(answer)[996:], wanted, atol=1e-6)
+    body, headers = binary(images)
+    last = rows(server.post(INFER, body, OCTETS, headers))[996:]
+    assert np.allclose(last, probabilities(server, images[996:]), atol=1e-6)
 
 
 def test_the_most_likely_classes_are_named(server: Server) -> None:
@@ -302,8 +270,8 @@ def index(server: Server, body: bytes = b"", path: str = "/v2/repository/index")
 
 
 @pytest.mark.slow
-def test_versions_are_listed_loaded_and_unloaded(models: Path, tmp_path: Path) -> None:
-    with serving(models, tmp_path / "log") as server:
+def test_versions_are_listed_loaded_and_unloaded(protocol_models: Path, tmp_path: Path) -> None:
+    with serving(protocol_models, tmp_path / "log") as server:
         assert index(server) == {
             "1": ("UNAVAILABLE", "not loaded"),
             "2": ("READY", ""),
@@ -363,9 +331,9 @@ def test_load_reads_the_champion_file_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_during_the_drain_readiness_is_503_and_every_request_is_answered(
-    models: Path, tmp_path: Path
+    protocol_models: Path, tmp_path: Path
 ) -> None:
-    with serving(models, tmp_path / "log", "--drain-delay-s", "5") as server:
+    with serving(protocol_models, tmp_path / "log", "--drain-delay-s", "5") as server:
         server.process.terminate()
         wait_until(lambda: server.get("/v2/health/ready").status == 503)
         check_error(server.get("/v2/health/ready"), 503, "draining")
