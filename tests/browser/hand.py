@@ -6,7 +6,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from math import cos, pi, radians, sin
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FloatRect, Locator, Page, expect
 
 Point = tuple[float, float]
 Stroke = list[Point]
@@ -126,10 +126,16 @@ def write(page: Page, strokes: list[Stroke], style: Style = neat) -> None:
     session.detach()
 
 
+def box_of(element: Locator) -> FloatRect:
+    """Returns the place of a visible element on the screen, in CSS pixels."""
+    box = element.bounding_box()
+    assert box is not None
+    return box
+
+
 def places(page: Page, stroke: Stroke, style: Style) -> list[Point]:
     """Returns the points of a stroke on the screen, in CSS pixels."""
-    pad = page.locator("#canvas").bounding_box()
-    assert pad is not None
+    pad = box_of(page.locator("#canvas"))
     moved = [style(*point) for point in stroke]
     return [(pad["x"] + x * pad["width"], pad["y"] + y * pad["height"]) for x, y in moved]
 

@@ -13,6 +13,7 @@ from tests.browser.hand import (
     DIGITS,
     OTHERWISE,
     answer,
+    box_of,
     draw,
     highest_bar,
     huge,
@@ -116,8 +117,7 @@ def test_a_stroke_may_begin_beside_the_pad(desktop: Page) -> None:
 
 def test_a_pointer_that_crosses_the_pad_without_drawing_leaves_no_ink(desktop: Page) -> None:
     """It selects text, holds a button, or was released outside."""
-    pad = desktop.locator("#canvas").bounding_box()
-    assert pad is not None
+    pad = box_of(desktop.locator("#canvas"))
     for selector in ("#sure", "#choose"):
         desktop.locator(selector).hover()
         desktop.mouse.down()
@@ -161,8 +161,7 @@ def test_a_pen_takes_over_from_the_hand_that_holds_it(open_page: Opener) -> None
 def test_the_bars_follow_the_pen_within_a_tenth_of_a_second(open_page: Opener) -> None:
     """On a busy machine, within six times a request without work. ``-s`` prints both."""
     page = open_page(DESKTOP, SPY)
-    pad = page.locator("#canvas").bounding_box()
-    assert pad is not None
+    pad = box_of(page.locator("#canvas"))
     bare = []
     for step in range(30):
         page.mouse.move(pad["x"] + 120 + 6 * step, pad["y"] + 200)
@@ -178,8 +177,7 @@ def test_the_bars_follow_the_pen_within_a_tenth_of_a_second(open_page: Opener) -
 
 def test_while_drawing_one_request_runs_at_a_time_and_the_last_one_wins(open_page: Opener) -> None:
     page = open_page(DESKTOP, SPY)
-    pad = page.locator("#canvas").bounding_box()
-    assert pad is not None
+    pad = box_of(page.locator("#canvas"))
     page.mouse.move(pad["x"] + 240, pad["y"] + 80)
     page.mouse.down()
     page.mouse.move(pad["x"] + 220, pad["y"] + 380, steps=200)
@@ -219,9 +217,7 @@ def test_the_page_shows_the_models_input_and_its_box(page: Page) -> None:
     assert seen.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [28, 28]
     assert seen.evaluate("image => getComputedStyle(image).imageRendering") == "pixelated"
     expect(page.locator("#seen-words")).to_contain_text("Dark ink on a light ground.")
-    pad, box = page.locator("#canvas").bounding_box(), page.locator("#box").bounding_box()
-    assert pad is not None
-    assert box is not None
+    pad, box = box_of(page.locator("#canvas")), box_of(page.locator("#box"))
     ends = [
         (box["x"] - pad["x"]) / pad["width"],
         (box["y"] - pad["y"]) / pad["height"],
@@ -233,8 +229,7 @@ def test_the_page_shows_the_models_input_and_its_box(page: Page) -> None:
 
 
 def test_clear_ends_the_stroke_under_the_pen(desktop: Page) -> None:
-    pad = desktop.locator("#canvas").bounding_box()
-    assert pad is not None
+    pad = box_of(desktop.locator("#canvas"))
     desktop.mouse.move(pad["x"] + 100, pad["y"] + 100)
     desktop.mouse.down()
     desktop.keyboard.press("Escape")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from playwright.sync_api import Locator
 
 from tests.browser.conftest import PHONE, SCREENS, Opener
-from tests.browser.hand import DIGITS, answer, draw, touch
+from tests.browser.hand import DIGITS, answer, box_of, draw, touch
 from tests.browser.test_access import show_everything
 from tests.server import wait_until
 
@@ -37,6 +38,11 @@ def test_no_view_is_wider_than_the_screen(
         assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
+def shorter_side(element: Locator) -> float:
+    box = box_of(element)
+    return min(box["width"], box["height"])
+
+
 @pytest.mark.parametrize("screen", SCREENS)
 def test_every_control_is_large_enough_to_hit(open_page: Opener, screen: str) -> None:
     """24 CSS pixels (WCAG 2.2, 2.5.8), and 44 for the drawing tools."""
@@ -46,17 +52,11 @@ def test_every_control_is_large_enough_to_hit(open_page: Opener, screen: str) ->
         page.get_by_role("tab", name=tab).click()
         controls = page.locator("button:visible, a:visible").all()
         assert controls
-        for control in controls:
-            box = control.bounding_box()
-            assert box is not None
-            assert min(box["width"], box["height"]) >= 24, control
+        assert min(map(shorter_side, controls)) >= 24
     page.get_by_role("tab", name="Draw").click()
     buttons = page.get_by_role("group", name="Drawing tools").get_by_role("button").all()
     assert len(buttons) >= 3
-    for button in buttons:
-        box = button.bounding_box()
-        assert box is not None
-        assert min(box["width"], box["height"]) >= 44, button
+    assert min(map(shorter_side, buttons)) >= 44
 
 
 @pytest.mark.parametrize(("width", "height"), [(360, 740), (390, 844), (1200, 800)])
@@ -64,11 +64,11 @@ def test_neither_doubt_nor_number_moves_the_bars(
     open_page: Opener, width: int, height: int
 ) -> None:
     page = open_page({"viewport": {"width": width, "height": height}})
-    before = page.locator("#bars").bounding_box()
+    before = box_of(page.locator("#bars"))
     draw(page, DIGITS[4], lambda x, y: (0.6 * x, y))
     draw(page, DIGITS[2], lambda x, y: (0.4 + 0.6 * x, y))
     assert answer(page).endswith("The whole number is 4 2.")
-    assert page.locator("#bars").bounding_box() == before
+    assert box_of(page.locator("#bars")) == before
 
 
 @pytest.mark.parametrize(("width", "height"), [(667, 375), (640, 400), (1280, 600), (844, 390)])
@@ -78,8 +78,7 @@ def test_pad_buttons_and_bars_fit_into_a_low_window(
     """A phone in landscape, a desktop at 200 %."""
     page = open_page({**PHONE, "viewport": {"width": width, "height": height}})
     for name in ("#pad", "#undo", "#choose", "#bars"):
-        box = page.locator(name).bounding_box()
-        assert box is not None
+        box = box_of(page.locator(name))
         assert box["y"] + box["height"] <= height, name
 
 
@@ -96,6 +95,5 @@ def test_a_drawing_survives_the_rotation_of_a_phone(open_page: Opener) -> None:
 
 def test_on_a_phone_the_bars_are_visible_while_drawing(open_page: Opener) -> None:
     page = open_page(PHONE)
-    bars = page.locator("#bars").bounding_box()
-    assert bars is not None
+    bars = box_of(page.locator("#bars"))
     assert bars["y"] + bars["height"] <= 740
