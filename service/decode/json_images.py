@@ -105,7 +105,7 @@ def _has_many_values(text: bytes) -> bool:
 def parse_object(body: bytes, *keys: str) -> dict[str, Any]:
     """Parses a JSON object whose keys are among ``keys``, each at most once."""
     value: dict[str, Any] = parse_json(body)
-    expect(dict, value, "body", f'an object such as {{"{keys[0]}": [...]}}')
+    expect(dict, value, "body", 'an object such as {"images": [...]}')
     for key in value:
         if key not in keys:
             expected = " and ".join(f'"{key}"' for key in keys)
