@@ -16,7 +16,7 @@ import orjson
 
 from service.decode.json_fast import JsonText, set_apart
 from service.decode.pictures import Pictures, from_base64
-from service.decode.validation import Flaws, check_count, expect, refuse, round_pixels, shape_flaw
+from service.decode.validation import Flaws, check_count, name_of, refuse, round_pixels, shape_flaw
 from service.errors import Invalid, Malformed, TooLarge
 from service.types import PIXELS, SIDE, Images, Limits
 
@@ -104,8 +104,10 @@ def _has_many_values(text: bytes) -> bool:
 
 def parse_object(body: bytes, *keys: str) -> dict[str, Any]:
     """Parses a JSON object whose keys are among ``keys``, each at most once."""
-    value: dict[str, Any] = parse_json(body)
-    expect(dict, value, "body", 'an object such as {"images": [...]}')
+    value = parse_json(body)
+    if not isinstance(value, dict):
+        example = 'an object such as {"images": [...]} is expected'
+        raise refuse("body", f"is {name_of(value)}; {example}")
     for key in value:
         if key not in keys:
             expected = " and ".join(f'"{key}"' for key in keys)
@@ -125,7 +127,8 @@ def images_from_list(
     ``value`` is from the rest of ``text``; if it is the empty list that stands for the items, they
     are read in pieces. The fault names all faulty images, and the first flaw of each.
     """
-    expect(list, value, field, "a list of images")
+    if not isinstance(value, list):
+        raise refuse(field, f"is {name_of(value)}; a list of images is expected")
     flaws = Flaws(field)
     if text.form is None or value:
         check_count(len(value), limits, field)
