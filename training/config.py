@@ -33,10 +33,6 @@ NotNegative = Annotated[float, Field(ge=0)]
 Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=8192)], ...], Field(strict=False)]
 
 
-class ConfigError(TrainingError):
-    """A recipe or a combination of settings is not valid; one line says why."""
-
-
 class Config(BaseModel):
     """The settings of one run. Frozen, so that the card records the settings that were used."""
 
@@ -149,22 +145,22 @@ class Config(BaseModel):
 
         With ``architecture="mlp"`` in the flags it drops the recipe's ``filters`` and ``weights``.
 
-        Raises:
-            ConfigError: no such recipe, no TOML, an unknown name or a value out of range.
+        Raises :class:`TrainingError` for a recipe that does not exist or is no TOML, an unknown
+        name, or a value out of range.
         """
         path = recipe_path(recipe)
         try:
             values = tomllib.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
-            raise ConfigError(f"recipe {path}: {error.strerror}") from error
+            raise TrainingError(f"recipe {path}: {error.strerror}") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"recipe {path}: not TOML: {error}") from error
+            raise TrainingError(f"recipe {path}: not TOML: {error}") from error
         if flags.get("architecture") == "mlp":
             values = {k: v for k, v in values.items() if k not in ("filters", "weights")}
         try:
             return cls(**(values | flags))
         except ValidationError as error:
-            raise ConfigError(_one_line(error, f"recipe {path.name}", flags)) from error
+            raise TrainingError(_one_line(error, f"recipe {path.name}", flags)) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +190,7 @@ def recipe_path(recipe: str | Path) -> Path:
     if path.suffix == ".toml" or len(path.parts) > 1:
         return path
     if path.name not in recipe_names():
-        raise ConfigError(f"no recipe {str(recipe)!r}; there are {', '.join(recipe_names())}")
+        raise TrainingError(f"no recipe {str(recipe)!r}; there are {', '.join(recipe_names())}")
     return RECIPES / f"{path.name}.toml"
 
 

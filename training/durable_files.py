@@ -21,19 +21,25 @@ STAGING_PREFIX = ".staging-"
 ABANDONED_AFTER_S = 7 * 24 * 3600
 
 
-def lock(descriptor: int, *, wait: bool) -> bool | None:
-    """Locks an open file or folder until the descriptor is closed or the process ends.
+@contextmanager
+def opened(path: Path, *, wait: bool = False) -> Iterator[tuple[int, bool | None]]:
+    """Opens and locks a file or folder until the block or the process ends.
 
-    Returns True when locked, False when another process holds the lock, and None where the
-    filesystem has no locks.
+    Yields the descriptor, and True when locked, False when another process holds the lock, None
+    where the filesystem has no locks. Raises OSError if the path cannot be opened.
     """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    locked: bool | None = True
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        return False
-    except OSError:
-        return None
-    return True
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            locked = False
+        except OSError:
+            locked = None
+        yield descriptor, locked
+    finally:
+        os.close(descriptor)
 
 
 def sync(path: Path) -> None:
@@ -74,10 +80,6 @@ def abandoned(path: Path) -> Iterator[bool]:
 
     Raises OSError if the path cannot be opened.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        free = lock(descriptor, wait=False)
+    with opened(path) as (descriptor, locked):
         age_s = time.time() - os.fstat(descriptor).st_mtime
-        yield bool(free) or (free is None and age_s > ABANDONED_AFTER_S)
-    finally:
-        os.close(descriptor)
+        yield bool(locked) or (locked is None and age_s > ABANDONED_AFTER_S)

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from training.config import Config, ConfigError, recipe_names
+from training.config import Config, recipe_names
+from training.errors import TrainingError
 
 
 def write(path: Path, text: str) -> Path:
@@ -88,19 +89,19 @@ def test_what_is_wrong_is_named_in_one_line(
     tmp_path: Path, text: str, flags: dict[str, Any], message: str
 ) -> None:
     recipe = write(tmp_path / "mine.toml", text)
-    with pytest.raises(ConfigError, match=message) as caught:
+    with pytest.raises(TrainingError, match=message) as caught:
         Config.from_recipe(recipe, **flags)
     assert "\n" not in str(caught.value)
 
 
 def test_an_unknown_recipe_lists_those_there_are() -> None:
-    with pytest.raises(ConfigError, match="'fast'; there are champion, default, quick, tutorial"):
+    with pytest.raises(TrainingError, match="'fast'; there are champion, default, quick, tutorial"):
         Config.from_recipe("fast")
 
 
 def test_a_missing_or_binary_recipe_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"nowhere\.toml: No such file"):
+    with pytest.raises(TrainingError, match=r"nowhere\.toml: No such file"):
         Config.from_recipe(tmp_path / "nowhere.toml")
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(ConfigError, match=r"binary\.toml: not TOML"):
+    with pytest.raises(TrainingError, match=r"binary\.toml: not TOML"):
         Config.from_recipe(tmp_path / "binary.toml")

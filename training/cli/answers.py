@@ -11,10 +11,10 @@ from service.cli.parser import default_models
 from service.models.repository import Repository, RepositoryError
 from training.cli import tables
 from training.cli.tables import Report
+from training.errors import TrainingError
 from training.measure.spread import spread
 from training.network import checkpoint, interrupted_runs
 from training.registry import operations
-from training.registry.operations import OperationError
 from training.registry.promote import promote_past_gate
 
 
@@ -58,7 +58,7 @@ def _promote(repository: Repository, options: Namespace) -> Answer:
         repository.root, version, tolerance=tolerance, force=force, command="models promote"
     )
     if not decision.promoted:
-        raise OperationError(
+        raise TrainingError(
             f"version {version} was not promoted: {decision.reason}; the champion stays. "
             f"To promote it anyway: {_command(options, f'promote {version} --force')}"
         )

@@ -10,7 +10,8 @@ from pydantic.fields import FieldInfo
 
 from service.cli.parser import Parser, add_models, add_version
 from service.cli.parser import parse as parse_line
-from training.config import Config, ConfigError, Options, recipe_names
+from training.config import Config, Options, recipe_names
+from training.errors import TrainingError
 from training.network import checkpoint
 
 DEFAULT_RECIPE = {"mlp": "tutorial"}  # by architecture; the others have "default"
@@ -26,7 +27,7 @@ def parse(arguments: list[str] | None = None) -> Options:
     found["checkpoints"] = found["checkpoints"] or checkpoint.place(found["models"])
     try:
         config = Config.from_recipe(found["recipe"], **settings)
-    except ConfigError as error:
+    except TrainingError as error:
         parser.error(str(error))
     if not 0 <= found["tolerance"] <= 1:
         parser.error("--tolerance: a share from 0 to 1 is expected, such as 0.001")

@@ -30,15 +30,11 @@ BATCH = "batch"
 STANDARD = {"", "ai.onnx"}  # two spellings of one operator set
 
 
-class ExportError(TrainingError):
-    """The network cannot be exported; one line says why."""
-
-
 def export(model: keras.Model, path: Path) -> None:
     """Writes ``model``, ``image`` (n, 28, 28) uint8 -> probabilities (n, 10), to ``path``.
 
-    Raises:
-        ExportError: the exporter does not support a layer, or its file is malformed.
+    Raises :class:`TrainingError` if the exporter does not support a layer or writes a malformed
+    file, and OSError if the disk is full.
     """
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / "keras.onnx"
@@ -49,7 +45,7 @@ def export(model: keras.Model, path: Path) -> None:
         except OSError:
             raise
         except Exception as error:  # the exporter raises many types
-            raise ExportError(f"Keras cannot export this network: {_one_line(error)}") from error
+            raise TrainingError(f"Keras cannot export this network: {_one_line(error)}") from error
         exported = onnx.load(raw)
     save(repair(exported), path)
 
@@ -57,15 +53,14 @@ def export(model: keras.Model, path: Path) -> None:
 def repair(model: onnx.ModelProto) -> onnx.ModelProto:
     """Returns a copy with the names of the service, a dynamic batch axis and explicit versions.
 
-    Raises:
-        ExportError: the model has more than one input or output, or operators outside the standard
-            set.
+    Raises :class:`TrainingError` if the model has more than one input or output, or operators
+    outside the standard set.
     """
     repaired = onnx.ModelProto()
     repaired.CopyFrom(model)
     graph = repaired.graph
     if len(graph.input) != 1 or len(graph.output) != 1:
-        raise ExportError(
+        raise TrainingError(
             f"{len(graph.input)} inputs and {len(graph.output)} outputs; want 1 and 1"
         )
     _spell_out_erfc(graph)
@@ -75,7 +70,7 @@ def repair(model: onnx.ModelProto) -> onnx.ModelProto:
         end.type.tensor_type.shape.dim[0].dim_param = BATCH
     del graph.value_info[:]  # they have the old batch axis, and ONNX can infer them
     if foreign := {node.domain for node in graph.node} - STANDARD:
-        raise ExportError(f"operators outside the standard set: {', '.join(sorted(foreign))}")
+        raise TrainingError(f"operators outside the standard set: {', '.join(sorted(foreign))}")
     standard = [entry for entry in repaired.opset_import if entry.domain in STANDARD]
     version = standard[0].version
     del repaired.opset_import[:]
@@ -96,15 +91,11 @@ def stamp(path: Path, story: Mapping[str, str]) -> None:
 
 
 def save(model: onnx.ModelProto, path: Path) -> None:
-    """Writes a model that passes ONNX's full check.
-
-    Raises:
-        ExportError: the check fails.
-    """
+    """Writes a model that passes ONNX's full check. Raises :class:`TrainingError` if it fails."""
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ExportError(f"the exported file is malformed: {_one_line(error)}") from error
+        raise TrainingError(f"the exported file is malformed: {_one_line(error)}") from error
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 

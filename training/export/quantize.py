@@ -35,20 +35,12 @@ CALIBRATION_BATCH = 50
 FRONT = {"Cast", "Mul", "Div", "Reshape", "Unsqueeze"}
 
 
-class QuantizeError(TrainingError):
-    """The network cannot be quantised; one line says why."""
-
-
 def quantize(exported: bytes, path: Path, images: Images, seed: int) -> None:
     """Quantises the network in ``exported``, the bytes of an ONNX file, and writes it to ``path``.
 
-    Args:
-        images: training images (n, 28, 28) uint8; ``seed`` draws :data:`CALIBRATION_IMAGES` of
-            them, which set the ranges of the activations.
-
-    Raises:
-        QuantizeError: it has no convolution, or the input of the first is not ``pixels / 255``.
-        ExportError: the result is malformed.
+    ``seed`` draws :data:`CALIBRATION_IMAGES` of the training images (n, 28, 28) uint8, which set
+    the ranges of the activations. Raises :class:`TrainingError` if the network has no convolution,
+    the first convolution does not read ``pixels / 255``, or the result is malformed.
     """
     count = min(CALIBRATION_IMAGES, len(images))
     drawn = np.random.default_rng(seed).choice(len(images), count, replace=False)
@@ -78,13 +70,13 @@ def _bytes_to_convolution(model: onnx.ModelProto) -> onnx.ModelProto:
     producers = {name: node for node in graph.node for name in node.output}
     convolution = next((node for node in graph.node if node.op_type == "Conv"), None)
     if convolution is None:
-        raise QuantizeError("no convolution to quantise")
+        raise TrainingError("no convolution to quantise")
     front, name = [], convolution.input[0]
     while name in producers:
         front.append(producers[name])
         name = front[-1].input[0]
     if name != INPUT or {node.op_type for node in front} - FRONT:
-        raise QuantizeError("the first convolution does not read pixels / 255")
+        raise TrainingError("the first convolution does not read pixels / 255")
     for node in front:
         graph.node.remove(node)
     constants: dict[str, NDArray[Any]] = {

@@ -43,11 +43,10 @@ import json
 import math
 import platform
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NotRequired, TypedDict, Unpack
 
 from service.models.repository import NAME
-from training.timestamps import now
+from training.provenance import installed, now
 
 CREATORS = ("mnist-serve", "keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "numpy")
 STORY = (
@@ -87,7 +86,8 @@ def describe(**parts: Unpack[Parts]) -> dict[str, Any]:
         for name, part in parts.items()
         if part is not None or name in Parts.__required_keys__
     }
-    plain: dict[str, Any] = _plain({"name": NAME, "created": now(), "creator": _creator(), **known})
+    creator = {"python": platform.python_version(), **installed(CREATORS)}
+    plain: dict[str, Any] = _plain({"name": NAME, "created": now(), "creator": creator, **known})
     return plain
 
 
@@ -114,16 +114,6 @@ def measured_on(card: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the hashes of the files with the test images by name; empty if there are none."""
     files = part(card, "data", "files")
     return {name: digest for name, digest in files.items() if "train" not in name}
-
-
-def _creator() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for package in CREATORS:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _plain(value: Any) -> Any:

@@ -14,23 +14,18 @@ PARTS = ("training", "test", "robustness", "doubt")
 SEED = "seed"
 
 
-class SpreadError(TrainingError):
-    """The versions are not runs of one recipe; one line says why."""
-
-
 def spread(repository: Repository, versions: Sequence[int]) -> dict[str, Any]:
     """Returns mean, standard deviation (with n - 1) and values of every figure in all the cards.
 
-    Raises:
-        SpreadError: fewer than two versions, or other settings than the seed differ.
-        RepositoryError: a card cannot be read.
+    Raises :class:`TrainingError` for fewer than two versions, or if other settings than the seed
+    differ, and :class:`RepositoryError` if a card cannot be read.
     """
     if len(set(versions)) < 2:
-        raise SpreadError("a spread needs two versions or more")
+        raise TrainingError("a spread needs two versions or more")
     cards = [repository.card(version) for version in versions]
     for version, card in zip(versions, cards, strict=True):
         if others := _differ(part(cards[0], "settings"), part(card, "settings")):
-            raise SpreadError(
+            raise TrainingError(
                 f"versions {versions[0]} and {version} differ in {', '.join(others)}: "
                 "a spread needs runs that differ only in their seed"
             )

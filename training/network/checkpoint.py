@@ -15,12 +15,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Self
 
@@ -29,9 +27,10 @@ from numpy.typing import NDArray
 
 from service.models.repository import NAME
 from training.config import Config
-from training.durable_files import lock, replace, sweep
+from training.durable_files import opened, replace, sweep
 from training.errors import TrainingError
 from training.network.history import History
+from training.provenance import installed
 
 FOLDER = ".checkpoints"
 RUN, STATE = "run.json", "checkpoint.npz"
@@ -41,10 +40,6 @@ MOST_LISTED = 4  # differences: more would not fit in a line
 
 Arrays = list[NDArray[Any]]
 Run = Mapping[str, Mapping[str, Any]]
-
-
-class CheckpointError(TrainingError):
-    """A checkpoint cannot be used or its folder cannot be made; one line says why."""
 
 
 @dataclass(slots=True)
@@ -76,36 +71,36 @@ class Checkpoint:
         self._run = {
             "settings": config.model_dump(mode="json"),
             "data": dict(data),
-            "packages": _packages(),
+            "packages": installed(PACKAGES),
         }
         self._identity = json.dumps(self._run, indent=2, sort_keys=True).encode()
         self._warn = warn
         self._epochs = 0
-        self._held = -1
+        self._held = ExitStack()
         self.folder = root / hashlib.sha256(self._identity).hexdigest()[:16]
 
     def __enter__(self) -> Self:
         """Makes and locks the folder.
 
-        Raises :class:`CheckpointError` if that fails, or another process runs the same training.
+        Raises :class:`TrainingError` if that fails, or another process runs the same training.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._held = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            if lock(self._held, wait=False) is False:
-                os.close(self._held)
-                raise CheckpointError(
+            _, locked = self._held.enter_context(opened(self.folder))
+            if locked is False:
+                self._held.close()
+                raise TrainingError(
                     f"another process runs the same training and has locked {self.folder}; "
                     "wait for it, or set another --checkpoints"
                 )
             sweep(self.folder)
             replace(self.folder / RUN, self._identity)
         except OSError as error:
-            raise CheckpointError(f"{self.folder} cannot be used: {error.strerror}") from error
+            raise TrainingError(f"{self.folder} cannot be used: {error.strerror}") from error
         return self
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        os.close(self._held)
+        self._held.close()
         if not self.exists():
             self.remove()
         elif error and self._epochs:
@@ -118,9 +113,8 @@ class Checkpoint:
     def load(self) -> State | None:
         """Returns the state of the interrupted run; None if there is no interrupted run.
 
-        Raises:
-            CheckpointError: the file is damaged, or there are only interrupted runs with other
-                settings, data or packages; it names the differences.
+        Raises :class:`TrainingError` if the file is damaged, or if there are only interrupted runs
+        with other settings, data or packages; the text names the differences.
         """
         path = self.folder / STATE
         try:
@@ -130,7 +124,7 @@ class Checkpoint:
             self._reject_others()
             return None
         except Exception as error:  # zipfile, zlib and NumPy raise a dozen types
-            raise CheckpointError(
+            raise TrainingError(
                 f"{path} is damaged; omit --resume to start again ({type(error).__name__})"
             ) from error
         self._epochs = len(state.history.epochs)
@@ -155,7 +149,7 @@ class Checkpoint:
             self.folder.parent.rmdir()
 
     def _reject_others(self) -> None:
-        """Raises :class:`CheckpointError` if another run was interrupted: that may be meant."""
+        """Raises :class:`TrainingError` if another run was interrupted: that may be meant."""
         others = []
         for path in sorted(self.folder.parent.glob(f"*/{STATE}")):
             with suppress(OSError, ValueError, AttributeError):
@@ -164,18 +158,10 @@ class Checkpoint:
             nearest = min(others, key=len)
             listed = "; ".join(nearest[:MOST_LISTED])
             more = f" and {len(nearest) - MOST_LISTED} more" if len(nearest) > MOST_LISTED else ""
-            raise CheckpointError(
+            raise TrainingError(
                 f"--resume: no run like this was interrupted, but one with {listed}{more}; "
                 "omit --resume to start again"
             )
-
-
-def _packages() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        with suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found
 
 
 def place(models: Path) -> Path:

@@ -44,16 +44,12 @@ def fit(
 ) -> History:
     """Trains ``model`` in place.
 
-    Args:
-        on_batch: called after each step with epoch, epochs, step, steps and the mean loss so far.
-        on_epoch: called after each epoch with its figures and the number of epochs.
-        checkpoint: stores the run's state after every epoch.
-        state: from :meth:`Checkpoint.load`; the fit continues there and ends with the same weights
-            as a run without interruption.
+    Calls ``on_batch`` after each step with epoch, epochs, step, steps and the mean loss so far, and
+    ``on_epoch`` after each epoch with its figures and the number of epochs. Saves the state after
+    every epoch in ``checkpoint``. With a ``state`` from :meth:`Checkpoint.load` the fit continues
+    there, and ends with the same weights as a run without interruption.
 
-    Raises:
-        FitError: the loss is not finite.
-        CheckpointError: the state belongs to another network.
+    Raises :class:`TrainingError` if the loss is not finite, or the state is of another network.
     """
     recorder = Recorder(config, checkpoint, state, on_batch, on_epoch)
     if config.clean_epochs and not recorder.clean:

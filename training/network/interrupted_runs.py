@@ -13,11 +13,7 @@ from typing import Any
 from training.durable_files import abandoned
 from training.errors import TrainingError
 from training.network.checkpoint import STATE
-from training.timestamps import as_text
-
-
-class StoppedError(TrainingError):
-    """A checkpoint cannot be removed; one line says why."""
+from training.provenance import as_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +45,7 @@ def kept(root: Path) -> list[Kept]:
 def remove(root: Path) -> list[Kept]:
     """Removes the checkpoints of interrupted runs and returns them; keeps those of running ones.
 
-    Raises:
-        StoppedError: a file cannot be removed.
+    Raises :class:`TrainingError` if a file cannot be removed.
     """
     removed = []
     for each in kept(root):
@@ -60,7 +55,7 @@ def remove(root: Path) -> list[Kept]:
                     shutil.rmtree(each.folder)
                     removed.append(each)
         except OSError as error:
-            raise StoppedError(f"{each.folder} cannot be removed: {error.strerror}") from error
+            raise TrainingError(f"{each.folder} cannot be removed: {error.strerror}") from error
     with suppress(OSError):
         root.rmdir()  # succeeds if the folder is empty
     return removed

@@ -13,15 +13,11 @@ from keras import ops
 from training.config import Config
 from training.errors import TrainingError
 from training.interrupt import raise_swallowed
-from training.network.checkpoint import Arrays, Checkpoint, CheckpointError, State
+from training.network.checkpoint import Arrays, Checkpoint, State
 from training.network.history import Epoch
 
 OnBatch = Callable[[int, int, int, int, float], None]
 OnEpoch = Callable[[Epoch, int], None]
-
-
-class FitError(TrainingError):
-    """The fit diverged; one line."""
 
 
 class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
@@ -98,7 +94,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
             self._on_batch(self._epoch, self._epochs, batch + 1, self.params["steps"], logs["loss"])
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Records and saves the epoch. Raises :class:`FitError` if the loss is not finite."""
+        """Records and saves the epoch. Raises :class:`TrainingError` if the loss is not finite."""
         logs = logs or {}
         if not math.isfinite(logs["loss"]):
             self._diverged(logs["loss"])
@@ -130,7 +126,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
     def _diverged(self, loss: float) -> None:
         if self._checkpoint:
             self._checkpoint.remove()  # a resumed run would diverge again
-        raise FitError(
+        raise TrainingError(
             f"the loss is {loss} after epoch {self._epoch}: the fit has diverged; "
             "a lower learning rate may help"
         )
@@ -144,7 +140,7 @@ def _best(epochs: Sequence[Epoch]) -> int:
 
 def _assign(variables: Sequence[Any], values: Arrays) -> None:
     if [tuple(each.shape) for each in variables] != [each.shape for each in values]:
-        raise CheckpointError(
+        raise TrainingError(
             "the checkpoint belongs to another network; omit --resume to start again"
         )
     for variable, value in zip(variables, values, strict=True):

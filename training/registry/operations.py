@@ -25,10 +25,6 @@ from training.registry.publish import locked
 Report = dict[str, Any]
 
 
-class OperationError(TrainingError):
-    """The operation is not possible; one line says why."""
-
-
 def listed(repository: Repository) -> Report:
     """Returns the champion and a row for each version.
 
@@ -52,9 +48,7 @@ def listed(repository: Repository) -> Report:
 def verify(repository: Repository, version: int, data: Path | None) -> Report:
     """Checks a version again: hash, interface, batches, accuracy on the test images.
 
-    Raises:
-        OperationError: the accuracy on the card's test images is not the card's.
-        RepositoryError, TrainingError: another check fails.
+    Raises :class:`RepositoryError` or :class:`TrainingError` if a check fails.
     """
     card = repository.card(version)
     model = repository.read_model(version)
@@ -64,7 +58,7 @@ def verify(repository: Repository, version: int, data: Path | None) -> Report:
     claimed, claimed_count = accuracy(card), part(card, "test").get("count")
     same = claimed_count == count and claimed is not None and round(claimed * count) == right
     if not same and measured_on(card) in ({}, measured_on({"data": {"files": dataset.hashes}})):
-        raise OperationError(
+        raise TrainingError(
             f"version {version}: test accuracy is {right / count} on {count} images, its card says "
             f"{claimed} on {claimed_count}"
         )
@@ -80,9 +74,8 @@ def verify(repository: Repository, version: int, data: Path | None) -> Report:
 def rollback(repository: Repository, steps: int) -> Report:
     """Makes the champion of ``steps`` changes ago champion again; skips removed versions.
 
-    Raises:
-        OperationError: there is no such version.
-        PublishError: the version does not serve, or a file cannot be written.
+    Raises :class:`TrainingError` if there is no such version, it does not serve, or a file cannot
+    be written.
     """
     with locked(repository.root):
         champion = repository.champion()
@@ -90,7 +83,7 @@ def rollback(repository: Repository, steps: int) -> Report:
         earlier = [version for version in history[:-1] if repository.has(version)]
         if len(earlier) < steps:
             left = f"only {', '.join(map(str, earlier))}" if earlier else "none"
-            raise OperationError(f"earlier champions to go back to from version {champion}: {left}")
+            raise TrainingError(f"earlier champions to go back to from version {champion}: {left}")
         version = earlier[-steps]
         reason = f"{steps} back from {champion}"
         promote(repository.root, version, reason=reason, command=journal.ROLLBACK)
@@ -126,7 +119,7 @@ def _remove(folder: Path) -> None:
         sync(folder.parent)
         shutil.rmtree(hidden)
     except OSError as error:
-        raise OperationError(f"{folder} cannot be removed: {error.strerror}") from error
+        raise TrainingError(f"{folder} cannot be removed: {error.strerror}") from error
 
 
 def _row(repository: Repository, version: int, champion: int | None) -> Report:

@@ -14,9 +14,9 @@ from service.models.repository import NAME, NoChampion, Repository, RepositoryEr
 from training.durable_files import replace
 from training.export.verify import VerificationFailed, check
 from training.measure.card import accuracy, measured_on, part
+from training.provenance import now
 from training.registry import journal
 from training.registry.publish import PublishError, locked, publish
-from training.timestamps import now
 
 # Smaller than the share of one image, larger than a rounding error of count / count.
 ROUNDING = 1e-9

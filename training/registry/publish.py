@@ -20,12 +20,12 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from service.models.repository import NAME, Repository, RepositoryError, parse_version
-from training.durable_files import STAGING_PREFIX, lock, sweep, sync
+from training.durable_files import STAGING_PREFIX, opened, sweep, sync
 from training.errors import TrainingError
 from training.measure.card import part
 
@@ -48,16 +48,13 @@ def locked(root: Path) -> Iterator[None]:
     Creates the repository's folder if it is missing. A process cannot take the lock twice.
     """
     folder = root / NAME
-    try:
-        _make_folder(folder)
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise PublishError(f"{folder} cannot be used: {error.strerror}") from error
-    try:
-        lock(descriptor, wait=True)
+    with ExitStack() as held:
+        try:
+            _make_folder(folder)
+            held.enter_context(opened(folder, wait=True))
+        except OSError as error:
+            raise PublishError(f"{folder} cannot be used: {error.strerror}") from error
         yield
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
@@ -66,21 +63,17 @@ def staging(root: Path) -> Iterator[Path]:
 
     Raises :class:`PublishError` if a file cannot be written, here or in the ``with`` block.
     """
-    descriptor = -1
     folder = root / NAME / f"{STAGING_PREFIX}{secrets.token_hex(8)}"
-    try:
-        with locked(root):
-            sweep(root / NAME)
-            folder.mkdir()
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            lock(descriptor, wait=False)
-        yield folder
-    except OSError as error:
-        raise PublishError.because(error, "nothing was published", folder) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        if descriptor >= 0:
-            os.close(descriptor)
+    with ExitStack() as held:
+        held.callback(shutil.rmtree, folder, ignore_errors=True)
+        try:
+            with locked(root):
+                sweep(root / NAME)
+                folder.mkdir()
+                held.enter_context(opened(folder))
+            yield folder
+        except OSError as error:
+            raise PublishError.because(error, "nothing was published", folder) from error
 
 
 def publish(staged: Path, root: Path, card: Mapping[str, Any]) -> int:

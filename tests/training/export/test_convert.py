@@ -12,8 +12,9 @@ from onnx import TensorProto, helper
 
 from service.inference.runtime import Runtime
 from tests.tiny import tiny_model_bytes
+from training.errors import TrainingError
 from training.export import convert
-from training.export.convert import ExportError, repair, save, stamp
+from training.export.convert import repair, save, stamp
 from training.export.verify import verify
 
 
@@ -82,7 +83,9 @@ def test_what_cannot_be_exported_is_one_line(tmp_path: Path) -> None:
     keras = pytest.importorskip("keras")
     image = keras.Input((28, 28), dtype="uint8", name="image")
     eigenvalues = keras.ops.eigh(keras.ops.cast(image, "float32"))[0]
-    with pytest.raises(ExportError, match=r"cannot export|malformed: No Op registered") as failure:
+    with pytest.raises(
+        TrainingError, match=r"cannot export|malformed: No Op registered"
+    ) as failure:
         convert.export(keras.Model(image, eigenvalues), tmp_path / "model.onnx")
     assert "\n" not in str(failure.value)
     assert not (tmp_path / "model.onnx").exists()
@@ -123,20 +126,20 @@ def test_a_tensor_with_the_name_of_an_input_or_output_is_renamed() -> None:
 def test_operators_outside_the_standard_set_are_rejected() -> None:
     model = onnx.load_from_string(tiny_model_bytes())
     model.graph.node[-1].domain = "com.microsoft"
-    with pytest.raises(ExportError, match=r"operators outside the standard set: com\.microsoft"):
+    with pytest.raises(TrainingError, match=r"operators outside the standard set: com\.microsoft"):
         repair(model)
 
 
 def test_a_model_with_two_outputs_is_rejected() -> None:
     model = onnx.load_from_string(tiny_model_bytes())
     model.graph.output.append(helper.make_tensor_value_info("logits", TensorProto.FLOAT, [None]))
-    with pytest.raises(ExportError, match="1 inputs and 2 outputs; want 1 and 1"):
+    with pytest.raises(TrainingError, match="1 inputs and 2 outputs; want 1 and 1"):
         repair(model)
 
 
 def test_a_malformed_model_is_not_written(tmp_path: Path) -> None:
     model = onnx.load_from_string(tiny_model_bytes())
     model.graph.node[-1].input[0] = "nowhere"
-    with pytest.raises(ExportError, match="the exported file is malformed: "):
+    with pytest.raises(TrainingError, match="the exported file is malformed: "):
         save(model, tmp_path / "model.onnx")
     assert not (tmp_path / "model.onnx").exists()

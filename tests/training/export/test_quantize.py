@@ -15,7 +15,8 @@ from service.inference.runtime import Runtime
 from service.types import Images
 from tests.tiny import tiny_model_bytes
 from tests.training.digits import few, mnist
-from training.export.quantize import QuantizeError, quantize
+from training.errors import TrainingError
+from training.export.quantize import quantize
 from training.export.verify import answers, probes, verify, verify_int8
 
 TEST = mnist().test_images[:1000], mnist().test_labels[:1000]
@@ -123,7 +124,7 @@ def test_the_seed_draws_the_images_that_set_the_ranges(pair: Pair, tmp_path: Pat
 
 
 def test_a_network_without_convolutions_is_rejected(tmp_path: Path) -> None:
-    with pytest.raises(QuantizeError, match="no convolution to quantise"):
+    with pytest.raises(TrainingError, match="no convolution to quantise"):
         quantize(tiny_model_bytes(), tmp_path / "model.onnx", few().train_images, 0)
     assert not (tmp_path / "model.onnx").exists()
 
@@ -137,7 +138,7 @@ def test_another_input_of_the_first_convolution_than_pixels_over_255_is_rejected
     index = list(model.graph.node).index(first)
     model.graph.node.insert(index, helper.make_node("Neg", [first.input[0]], ["inverted"]))
     first.input[0] = "inverted"
-    with pytest.raises(QuantizeError, match="does not read pixels / 255"):
+    with pytest.raises(TrainingError, match="does not read pixels / 255"):
         quantize(model.SerializeToString(), tmp_path / "m.onnx", few().train_images, 0)
 
 

@@ -11,7 +11,8 @@ import pytest
 from service.models.repository import Repository
 from tests.tiny import tiny_model_bytes
 from training.cli.models import main
-from training.measure.spread import SpreadError, spread
+from training.errors import TrainingError
+from training.measure.spread import spread
 from training.registry.promote import release
 from training.registry.publish import staging
 
@@ -77,5 +78,5 @@ def test_the_command_prints_a_line_for_each_and_json(
     ],
 )
 def test_other_versions_have_no_spread(root: Path, versions: list[int], reason: str) -> None:
-    with pytest.raises(SpreadError, match=reason):
+    with pytest.raises(TrainingError, match=reason):
         spread(Repository(root), versions)

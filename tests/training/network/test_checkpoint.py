@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from training.config import Config
-from training.network.checkpoint import RUN, STATE, Checkpoint, CheckpointError, State, place
+from training.errors import TrainingError
+from training.network.checkpoint import RUN, STATE, Checkpoint, State, place
 from training.network.history import Epoch, History
 
 DATA = {"train.gz": "ab", "test.gz": "cd"}
@@ -81,7 +82,7 @@ def test_two_processes_cannot_run_the_same_training(tmp_path: Path) -> None:
         kept.save(state())
         with (
             pytest.raises(
-                CheckpointError,
+                TrainingError,
                 match=r"^another process .* has locked \S+;",
             ),
             checkpoint(tmp_path),
@@ -109,23 +110,23 @@ def test_the_differences_from_the_most_similar_interrupted_run_are_named(tmp_pat
     refusal = (
         "--resume: no run like this was interrupted, but one with {}; omit --resume to start again"
     )
-    with pytest.raises(CheckpointError) as caught, checkpoint(tmp_path, Config(epochs=3)) as mine:
+    with pytest.raises(TrainingError) as caught, checkpoint(tmp_path, Config(epochs=3)) as mine:
         mine.load()
     assert str(caught.value) == refusal.format("epochs 4, not 3; seed 1, not 0")
     assert len(list(tmp_path.iterdir())) == 2
-    with pytest.raises(CheckpointError) as caught:
+    with pytest.raises(TrainingError) as caught:
         checkpoint(tmp_path, Config(seed=1, epochs=4), **{"train.gz": "other"}).load()
     assert str(caught.value) == refusal.format("other data in train.gz")
 
 
 def test_many_differences_and_other_packages_are_one_line(tmp_path: Path) -> None:
     folder = stopped(tmp_path, Config(seed=1, epochs=3, dropout=0.1, l2=0.1, shift=1)).folder
-    with pytest.raises(CheckpointError, match=r"^[^\n]* and 1 more; omit [^\n]*$"):
+    with pytest.raises(TrainingError, match=r"^[^\n]* and 1 more; omit [^\n]*$"):
         checkpoint(tmp_path).load()
     run = json.loads((folder / RUN).read_text())
     run["settings"], run["packages"]["keras"] = Config().model_dump(mode="json"), "2.0"
     (folder / RUN).write_text(json.dumps(run))
-    with pytest.raises(CheckpointError, match=r"one with keras 2\.0, not 3\."):
+    with pytest.raises(TrainingError, match=r"one with keras 2\.0, not 3\."):
         checkpoint(tmp_path).load()
 
 
@@ -141,7 +142,7 @@ def test_damage_is_reported_in_one_line_or_harmless(tmp_path: Path) -> None:
             path.write_bytes(damaged)
             try:
                 loaded = checkpoint(tmp_path).load()
-            except CheckpointError as error:
+            except TrainingError as error:
                 said.add(str(error))
             else:
                 assert loaded
@@ -159,10 +160,10 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
 
     path = stopped(tmp_path).folder / STATE
     np.savez(path, head=np.array([Trap()], dtype=object))
-    with pytest.raises(CheckpointError, match="damaged"):
+    with pytest.raises(TrainingError, match="damaged"):
         checkpoint(tmp_path).load()
     path.write_bytes(pickle.dumps(Trap()))
-    with pytest.raises(CheckpointError, match="damaged"):
+    with pytest.raises(TrainingError, match="damaged"):
         checkpoint(tmp_path).load()
     assert not (tmp_path / "sprung").exists()
 
@@ -170,7 +171,7 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_an_error_before_training(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (
-        pytest.raises(CheckpointError, match=r"cannot be used: Not a directory"),
+        pytest.raises(TrainingError, match=r"cannot be used: Not a directory"),
         checkpoint(tmp_path / "file"),
     ):
         pass

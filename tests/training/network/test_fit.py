@@ -15,6 +15,7 @@ import pytest
 from tests.training.digits import few
 from training.config import Config, Optimizer
 from training.data.loading import Split, split
+from training.errors import TrainingError
 from training.export.verify import verify
 
 pytestmark = pytest.mark.usefixtures("few_drawings")
@@ -105,9 +106,7 @@ def test_early_stopping_ends_the_run_and_keeps_the_best_epochs_weights() -> None
 
 
 def test_a_fit_that_diverges_is_an_error() -> None:
-    from training.network.recorder import FitError
-
-    with pytest.raises(FitError, match=r"the loss is (nan|inf) after epoch 1: .* learning rate"):
+    with pytest.raises(TrainingError, match=r"loss is (nan|inf) after epoch 1: .* learning rate"):
         run(small(optimizer="sgd", learning_rate=1e30), parts())
 
 
