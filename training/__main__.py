@@ -29,7 +29,6 @@ def _train(arguments: list[str] | None) -> int:
         from service.cli.output import in_one_line
         from service.models.repository import RepositoryError
         from training.cli.flags import parse
-        from training.cli.progress import Progress
         from training.errors import TrainingError
         from training.network.load_tensorflow import require_packages
 
@@ -37,9 +36,10 @@ def _train(arguments: list[str] | None) -> int:
     try:
         require_packages()
         with held():
+            from training.report import Report
             from training.run import train
-        with Progress(sys.stdout) as progress:
-            train(options, progress)
+        with Report(sys.stdout) as report:
+            train(options, report)
     except (TrainingError, RepositoryError) as error:
         return _fail(str(error), error)
     except OSError as error:

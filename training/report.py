@@ -4,42 +4,26 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Protocol
+from typing import TextIO
 
 from service.answer.scores import Scores
-from service.models.repository import NAME
 from training.config import Config, Options
 from training.data.loading import MNIST, Dataset, Split
 from training.export.verify import Verification
 from training.measure.label_errors import LABELS
 from training.measure.measure import Measured, worst_kinds
 from training.network.history import Epoch, History, kept_in_words
+from training.progress import Progress
 from training.registry.promote import Decision
 
 RECENT = 3  # epochs from which the time left is estimated
 
 
-class Output(Protocol):
-    """Where the lines go; ``training.cli.progress.Progress`` is one."""
+class Report(Progress):
+    """Prints the results of a run's steps to ``stream``, as lines and as a bar."""
 
-    def line(self, text: str) -> None:
-        """Writes one line."""
-
-    def stage(self, name: str, text: str) -> None:
-        """Writes the line of a stage."""
-
-    def note(self, name: str, text: str) -> None:
-        """Shows what is going on, until the next line."""
-
-    def bar(self, name: str, done: int, total: int | None, text: str) -> None:
-        """Shows that ``done`` of ``total`` steps are done."""
-
-
-class Report:
-    """Turns the results of a run's steps into lines for ``output``."""
-
-    def __init__(self, output: Output) -> None:
-        self._output = output
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
         self._clock = 0.0
         self._recent: list[float] = []
         self._about = "about"
@@ -47,19 +31,11 @@ class Report:
     def data(self, dataset: Dataset, parts: Split) -> None:
         """Counts the images of each part."""
         source = "MNIST, SHA-256 checked" if dataset.source == str(MNIST) else dataset.source
-        self._output.stage(
+        self.stage(
             "data",
             f"{len(parts.train_images):,} training, {len(parts.validation_images):,} validation "
             f"and {len(dataset.test_images):,} test images ({source})",
         )
-
-    def loading(self) -> None:
-        """Shows that TensorFlow is loading, which takes seconds."""
-        self._output.note("model", "loading TensorFlow")
-
-    def resume(self, text: str) -> None:
-        """Says whether the run continues an interrupted one, or could."""
-        self._output.stage("resume", text)
 
     def model(self, config: Config, parameters: int, seconds_before: float) -> None:
         """Describes the network and, if there are two, the stages of the fit.
@@ -68,9 +44,9 @@ class Report:
         """
         self._clock = seconds_before
         self._about = "at most" if config.early_stopping else "about"
-        self._output.stage("model", f"{config.architecture}, {parameters:,} parameters")
+        self.stage("model", f"{config.architecture}, {parameters:,} parameters")
         if config.clean_epochs:
-            self._output.stage(
+            self.stage(
                 "fit",
                 f"{config.clean_epochs} epochs on clean digits, then {config.epochs} that add "
                 "damaged, printed and written digits and non-digits",
@@ -78,7 +54,7 @@ class Report:
 
     def batch(self, epoch: int, epochs: int, done: int, steps: int, loss: float) -> None:
         """Moves the bar by one training step."""
-        self._output.bar("fit", done, steps, f"epoch {epoch}/{epochs}  loss {loss:.4f}")
+        self.bar("fit", done, steps, f"epoch {epoch}/{epochs}  loss {loss:.4f}")
 
     def epoch(self, epoch: Epoch, epochs: int) -> None:
         """Prints an epoch's figures, its own duration, and the estimated time to the last epoch."""
@@ -92,7 +68,7 @@ class Report:
             else f"  validation loss {epoch.validation_loss:.4f} "
             f"accuracy {epoch.validation_accuracy:.4f}"
         )
-        self._output.stage(
+        self.stage(
             "fit",
             f"epoch {epoch.epoch:>{len(str(epochs))}}/{epochs}  loss {epoch.loss:.4f} "
             f"accuracy {epoch.accuracy:.4f}{validation}  {_duration(seconds)}{told}",
@@ -100,39 +76,29 @@ class Report:
 
     def fit(self, history: History) -> None:
         """Prints how long the whole fit took, and which epochs' weights the network keeps."""
-        self._output.stage(
+        self.stage(
             "fit",
             f"{len(history.epochs)} epochs in {history.seconds:.0f} s "
             f"({history.cpu_seconds:.0f} CPU s); kept {kept_in_words(history.kept)}",
         )
-        self._output.note("evaluate", "classifying the test images")
+        self.note("evaluate", "classifying the test images")
 
     def evaluate(self, test: Scores) -> None:
         """Prints the Keras network's scores on the test images."""
-        self._output.stage(
+        self.stage(
             "evaluate",
             f"{test.count:,} test images: loss {test.loss:.4f}, "
             f"calibration error {test.calibration_error:.4f}",
         )
 
-    def export(self, path: Path, opset: int) -> None:
-        """Prints the size of the ONNX file."""
-        self._output.stage("export", f"ONNX, opset {opset}, {path.stat().st_size:,} bytes")
-        self._output.note("verify", "comparing the ONNX file with the Keras network")
-
     def verify(self, verification: Verification) -> None:
         """Prints how well the ONNX file agrees with the Keras network."""
-        self._output.stage(
+        self.stage(
             "verify",
             f"the same digits on {verification.images:,} images in batches of "
             f"{', '.join(map(str, verification.batch_sizes))}; probabilities within "
             f"{verification.largest_difference:.1g}",
         )
-
-    def quantize(self, path: Path) -> None:
-        """Prints the size of the int8 file."""
-        self._output.stage("quantize", f"int8 convolutions, {path.stat().st_size:,} bytes")
-        self._output.note("verify", "comparing the int8 file with the float32 file")
 
     def verify_int8(self, verification: Verification) -> None:
         """Prints how well the int8 file agrees with the float32 file."""
@@ -140,7 +106,7 @@ class Report:
         assert parent
         right, before = (round(p.accuracy * p.test_images) for p in (verification, parent))
         batch = verification.largest_batch_difference
-        self._output.stage(
+        self.stage(
             "verify",
             f"int8: {right:,} of {count:,} test images right, float32 {before:,}; "
             f"another digit on {count - verification.same_test_digit:,}, probabilities within "
@@ -148,33 +114,21 @@ class Report:
             f"{f'within {batch:.1g} of' if batch else 'bit for bit'} the row alone",
         )
 
-    def keep_float32(self, loss: Exception) -> None:
-        """Says why the run publishes the float32 file although int8 was asked for."""
-        self._output.stage("verify", f"{loss}; the run keeps the float32 file")
-
-    def measuring(self, done: int, total: int) -> None:
-        """Moves the bar by one set of images."""
-        self._output.bar("measure", done, total, "damaged digits and non-digits")
-
     def measure(self, measured: Measured) -> None:
         """Prints the test accuracy of the file to publish, and its weakest figures."""
-        self._output.line(f"Test accuracy: {measured.test.accuracy:.4f}")
+        self.line(f"Test accuracy: {measured.test.accuracy:.4f}")
         if measured.accuracy_without_label_errors is not None:
-            self._output.line(
+            self.line(
                 f"without the {len(LABELS)} labels known to be wrong: "
                 f"{measured.accuracy_without_label_errors:.4f}"
             )
-        self._output.stage("measure", worst_kinds(measured.robustness, measured.doubt))
-
-    def publish(self, version: int, models: Path) -> None:
-        """Says where the version is."""
-        self._output.stage("publish", f"version {version} in {models / NAME / str(version)}")
+        self.stage("measure", worst_kinds(measured.robustness, measured.doubt))
 
     def promote(self, version: int, decision: Decision, options: Options) -> None:
         """Says whether the version is champion and why, and which commands come next."""
         verdict = "is the champion" if decision.promoted else "is not the champion"
-        self._output.stage("promote", f"version {version} {verdict}: {decision.reason}")
-        self._output.stage("next", _next_step(version, decision, options))
+        self.stage("promote", f"version {version} {verdict}: {decision.reason}")
+        self.stage("next", _next_step(version, decision, options))
 
 
 def _next_step(version: int, decision: Decision, options: Options) -> str:

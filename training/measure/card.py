@@ -16,7 +16,7 @@ in UTC, durations seconds, missing figures null:
     settings       every setting of the run, so that it can be repeated
     training       {recipe, epochs: [per epoch], clean_epochs, best_epoch, kept: [{epoch, share}],
                    seconds, cpu_seconds, run, temperature}; see network.history, and for the
-                   temperature, which divides the logits, network.calibrate
+                   temperature, which divides the logits, network.evaluate
     validation     {count, accuracy, loss} on the validation images, or null
     test           the answer of POST /evaluate on the test images; for MNIST also
                    accuracy_without_label_errors (measure.label_errors); reliability: the bins of

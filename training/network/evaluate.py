@@ -1,4 +1,4 @@
-"""Scores a Keras network on labelled images, each counted once."""
+"""Scores a Keras network on labelled images, and calibrates its probabilities."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from service.answer.scores import Scores, score
 from service.types import Images, Labels
 
 BATCH = 1000
+TEMPERATURES = np.exp(np.linspace(np.log(0.25), np.log(4), 400))
 
 
 def probabilities(network: keras.Model, images: Images) -> NDArray[np.float32]:
@@ -26,3 +27,26 @@ def probabilities(network: keras.Model, images: Images) -> NDArray[np.float32]:
 def evaluate(network: keras.Model, images: Images, labels: Labels) -> Scores:
     """Returns accuracy, loss, calibration and mistakes of ``network`` on labels (n,), 0..9."""
     return score(probabilities(network, images), labels)
+
+
+def calibrate(network: keras.Model, images: Images, labels: Labels) -> float:
+    """Divides the weights of the last layer by the temperature that fits ``labels`` (n,) best.
+
+    That changes no digit's rank and adds no layer. Returns the temperature, 1 without images.
+    Guo et al. 2017, "On Calibration of Modern Neural Networks", https://arxiv.org/abs/1706.04599.
+    """
+    if not len(images):
+        return 1.0
+    logits = np.asarray(network.predict(images, batch_size=BATCH, verbose=0), np.float64)
+    losses = [_loss(logits / temperature, labels) for temperature in TEMPERATURES]
+    best = float(TEMPERATURES[int(np.argmin(losses))])
+    last = network.get_layer("logits")
+    last.set_weights([weights / best for weights in last.get_weights()])
+    return best
+
+
+def _loss(logits: NDArray[np.float64], labels: Labels) -> float:
+    """Returns the mean cross-entropy in nats."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    normaliser = np.log(np.exp(shifted).sum(axis=1))
+    return float(np.mean(normaliser - shifted[np.arange(len(labels)), labels]))

@@ -4,10 +4,10 @@
     simplify  inlines functions, keeps one input and float outputs, only standard operators
     detect    measures on labelled images which layout, scale and ink the model expects
     wrap      adds nodes: uint8 images in, probabilities out, any batch size
-    verify    compares the wrapped model with the original one on every test image
-    pipeline  runs the steps above, then measures damaged digits and non-digits
+    pipeline  runs the steps above, compares the wrapped model with the original one on every test
+              image, then measures damaged digits and non-digits
     sandbox   runs the pipeline in a child process with limits on time and memory
 
-``inputs`` and ``outputs`` define what classifiers expect and return, ``options`` names it for
-the command line, ``graphs`` edits graphs, ``original`` runs the original model.
+``formats`` defines what classifiers expect and return, ``options`` names it for the command line,
+``graphs`` edits graphs, ``original`` runs the original model.
 """

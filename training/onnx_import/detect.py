@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 from service.answer.scores import DIGITS, SMALLEST_PROBABILITY
 from service.types import Images, Labels
 from training.errors import TrainingError
-from training.onnx_import.inputs import Pixels, Shape
+from training.onnx_import.formats import Pixels, Shape, recognise, to_probabilities
 from training.onnx_import.options import INKS, LIGHT, RAW, SCALES, Answer, Options, scale_of
 from training.onnx_import.original import Original
-from training.onnx_import.outputs import recognise, to_probabilities
 from training.onnx_import.read import printable
 
 # No form fits a model that classifies fewer digits than this right.

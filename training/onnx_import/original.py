@@ -12,8 +12,8 @@ from onnx import ModelProto
 
 from service.types import Images
 from training.errors import TrainingError
+from training.onnx_import.formats import TYPES, Pixels, Shape
 from training.onnx_import.graphs import opset
-from training.onnx_import.inputs import TYPES, Pixels, Shape
 from training.onnx_import.options import LAYOUTS
 
 BATCH = 64

@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from service.types import Images, Labels
+from service.answer.scores import score
+from service.types import Images, Labels, Probabilities
 from training.data.loading import Dataset
+from training.errors import TrainingError
 from training.export.convert import IR_VERSION
-from training.export.verify import LARGEST_BATCH
+from training.export.verify import LARGEST_BATCH, VerificationFailed, answers, verify
 from training.measure.measure import measure
 from training.onnx_import import simplify
 from training.onnx_import.detect import SECOND, Form, detect, shifted
+from training.onnx_import.formats import shapes, to_probabilities
 from training.onnx_import.graphs import opset
-from training.onnx_import.inputs import shapes
 from training.onnx_import.options import Options
 from training.onnx_import.original import Original
 from training.onnx_import.read import Source, printable, read
-from training.onnx_import.verify import verify_import
 from training.onnx_import.wrap import wrap
 
 Report = Callable[[str, float], None]
 """Receives the step that runs (load, detect, verify, measure) and the fraction of it done."""
 
+# A wrapped model that is wrong mostly fails on the first images.
+SAMPLE = 64
+# The same sums in other operators and another order.
+TOLERANCE = 1e-4
 LONGEST_MEASURE_S = 300
 # What `measure` runs: so many times the test images, and so many images besides.
 TIMES, MORE = 12, 17_000
@@ -48,7 +54,6 @@ def import_model(
     original = Original(exposed)
 
     report("detect", 0)
-
     progress = partial(report, "detect")
     forms = detect(original, fitting, *samples(dataset), options=options, progress=progress)
 
@@ -86,6 +91,46 @@ def samples(dataset: Dataset) -> tuple[Images, Labels]:
     """Returns shifted training images (n, 28, 28) to measure on, and their labels (n,)."""
     order = np.random.default_rng(0).permutation(len(dataset.train_images))[:SECOND]
     return shifted(dataset.train_images[order]), dataset.train_labels[order]
+
+
+def verify_import(
+    model: bytes, standard: Original, original: Original, form: Form, dataset: Dataset
+) -> dict[str, Any]:
+    """Compares the wrapped ``model`` with what it wraps, and with the original model.
+
+    Returns the card's ``test`` and ``verification``.
+
+    The tolerance of the first comparison is that of a trained network's export, see
+    :func:`training.export.verify.verify`. The second one covers standard operators that replace
+    scikit-learn's. Raises :class:`TrainingError` if the answers differ.
+    """
+    # One image at a time where any batch size runs: the answer must not depend on it.
+    batch = form.shape.batch or 1
+    shape = replace(form.shape, batch=batch)
+
+    def reference(images: Images) -> Probabilities:
+        return to_probabilities(standard.run(images, form.pixels, shape)[form.output], form.answer)
+
+    images, labels = dataset.test_images, dataset.test_labels
+    try:
+        verify(model, reference, images[:SAMPLE], labels[:SAMPLE])
+        verification = verify(model, reference, images, labels)
+    except VerificationFailed as error:
+        fixed = f"; it takes {batch} at a time: export it with a free batch axis"
+        hint = fixed if form.shape.batch else ""
+        raise TrainingError(f"the wrapped model fails the verification: {error}{hint}") from error
+    wanted = original.run(images, form.pixels, form.shape)[form.output]
+    probabilities = answers(model, images)
+    difference = float(np.abs(probabilities - to_probabilities(wanted, form.answer)).max())
+    if not difference <= TOLERANCE:
+        raise TrainingError(
+            f"in standard operators its probabilities differ by {difference:.2g} from those of "
+            f"the file, allowed {TOLERANCE:g}"
+        )
+    return {
+        "test": score(probabilities, labels).as_dict(),
+        "verification": verification.as_dict(),
+    }
 
 
 def _describe(source: Source, forms: list[Form]) -> dict[str, Any]:

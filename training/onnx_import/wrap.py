@@ -10,8 +10,8 @@ from onnx.compose import add_prefix_graph
 from service.answer.scores import DIGITS
 from service.types import INPUT, OUTPUT
 from training.export.convert import BATCH, IR_VERSION
-from training.onnx_import import outputs
 from training.onnx_import.detect import Form
+from training.onnx_import.formats import add_answer_nodes
 from training.onnx_import.graphs import Chain, reads, replace
 from training.onnx_import.options import LAYOUTS
 
@@ -35,7 +35,7 @@ def wrap(model: ModelProto, form: Form) -> ModelProto:
     after = Chain(inner.output[0].name, "after/")
     after.add("Cast", after.end, to=TensorProto.FLOAT)
     after.add("Reshape", after.end, after.constant([-1, DIGITS], np.int64))
-    outputs.add_nodes(after, form.answer)
+    add_answer_nodes(after, form.answer)
     after.finish(OUTPUT)
     graph = helper.make_graph(
         [*before.nodes, *inner.node, *after.nodes],

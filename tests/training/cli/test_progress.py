@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from training.cli import progress
-from training.cli.progress import Progress
+from training import progress
 from training.errors import TrainingError
+from training.progress import Progress
 
 
 class Terminal(io.StringIO):

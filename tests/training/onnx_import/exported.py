@@ -19,7 +19,7 @@ from onnx import ModelProto, helper, numpy_helper, parser
 
 from tests.digits import as_npz
 from training.data.loading import Dataset, load
-from training.onnx_import.inputs import Pixels
+from training.onnx_import.formats import Pixels
 from training.onnx_import.options import LIGHT, scale_of
 
 Floats = NDArray[np.floating[Any]]

@@ -7,9 +7,8 @@ import pytest
 
 from tests.training.onnx_import import exported
 from training.onnx_import.detect import Form, best_first, shifted
-from training.onnx_import.inputs import Pixels, Shape
+from training.onnx_import.formats import Pixels, Shape, recognise, to_probabilities
 from training.onnx_import.options import LIGHT, SCALES, Answer
-from training.onnx_import.outputs import recognise, to_probabilities
 
 RANDOM = np.random.default_rng(5)
 LOGITS = RANDOM.normal(0, 4, (50, 10))

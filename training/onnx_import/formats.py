@@ -1,20 +1,22 @@
-"""The shapes and pixel values that classifiers expect, each as an array and as ONNX nodes.
+"""What classifiers expect and return: shapes, pixel values, and outputs to turn into probabilities.
 
-One class defines both, so that detection measures what the wrapped model computes.
+Each conversion stands here twice, for arrays and as ONNX nodes, so that detection measures what the
+wrapped model computes.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper
 
-from service.types import Images
+from service.types import Images, Probabilities
 from training.errors import TrainingError
 from training.onnx_import.graphs import Chain
-from training.onnx_import.options import DARK, LAYOUTS, Scale
+from training.onnx_import.options import DARK, LAYOUTS, Answer, Scale
 
 TYPES = {
     TensorProto.FLOAT: "float32",
@@ -25,6 +27,10 @@ TYPES = {
 }
 # The lower bound of TensorFlow's tf.image.per_image_standardization: 1 / sqrt(784).
 LEAST_DEVIATION = 1 / 28
+# Rounding in float32, and in the 8 bits of a quantized output.
+NEAR = 1e-2
+# Avoids 0 / 0 for ten scores of 0; below every probability that the service reports.
+LEAST_SCORE = 1e-7
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,3 +114,41 @@ def shapes(model: ModelProto, layout: str | None = None) -> list[Shape]:
         others = " or ".join(f"--layout {shape.layout}" for shape in fitting)
         raise TrainingError(f"layout {layout} does not fit its input; use {others}")
     return wanted
+
+
+def recognise(values: NDArray[Any]) -> Answer:
+    """Returns what rows of ten numbers (n, 10) are.
+
+    ``scores`` are numbers from 0 to 1 that do not sum to 1: the outputs of ten sigmoids.
+    """
+    lowest, highest = float(values.min()), float(values.max())
+    if lowest >= -NEAR and highest <= 1 + NEAR:
+        sums = values.sum(axis=1)
+        return "probabilities" if bool((np.abs(sums - 1) <= NEAR).all()) else "scores"
+    if highest <= NEAR and bool((np.abs(np.exp(values).sum(axis=1) - 1) <= NEAR).all()):
+        return "log-probabilities"
+    return "logits"
+
+
+def to_probabilities(values: NDArray[Any], answer: Answer) -> Probabilities:
+    """Converts rows of ten numbers (n, 10) to probabilities (n, 10) float32 that sum to 1."""
+    rows: NDArray[np.float32] = values.astype(np.float32)
+    if answer in ("probabilities", "scores"):
+        rows = np.maximum(rows, np.float32(0))
+        if answer == "scores":
+            rows = rows + np.float32(LEAST_SCORE)
+    else:  # logarithms of probabilities are logits too
+        rows = np.exp(rows - rows.max(axis=1, keepdims=True))
+    rows /= rows.sum(axis=1, keepdims=True)
+    return rows
+
+
+def add_answer_nodes(chain: Chain, answer: Answer) -> None:
+    """Adds the same computation to a chain that ends with float32 [batch, 10]."""
+    if answer in ("probabilities", "scores"):
+        chain.add("Relu", chain.end)
+        if answer == "scores":
+            chain.add("Add", chain.end, chain.constant(LEAST_SCORE))
+        chain.add("LpNormalization", chain.end, axis=1, p=1)
+    else:
+        chain.add("Softmax", chain.end)

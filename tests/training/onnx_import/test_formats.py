@@ -9,8 +9,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from tests.training.onnx_import import exported
+from training.onnx_import.formats import Pixels
 from training.onnx_import.graphs import Chain
-from training.onnx_import.inputs import Pixels
 from training.onnx_import.options import DARK, INKS, LIGHT, SCALES, Scale, scale_of
 
 IMAGES = exported.dataset().test_images[:5].copy()
