@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -23,12 +23,8 @@ class Stopped(BaseException):
 def stoppable() -> Iterator[None]:
     """Raises :class:`Stopped` in the block, in the main thread, when a signal arrives."""
     _arrived.clear()
-    before = {number: signal.signal(number, _stop) for number in NAMES}
-    try:
+    with _handled_by(_stop):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
@@ -38,12 +34,10 @@ def held() -> Iterator[None]:
     A signal mask would not do: a library's thread, which has no mask, would receive the signal.
     """
     arrived: list[int] = []
-    before = {number: signal.signal(number, lambda n, _: arrived.append(n)) for number in NAMES}
     try:
-        yield
+        with _handled_by(lambda number, _: arrived.append(number)):
+            yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
         for each in arrived:
             signal.raise_signal(each)
 
@@ -58,6 +52,16 @@ def finish_first() -> None:
     """Ignores signals until the surrounding :func:`stoppable` block ends: little work is left."""
     for number in NAMES:
         signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in NAMES}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:

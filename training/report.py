@@ -61,7 +61,7 @@ class Report(Progress):
         seconds, self._clock = epoch.seconds - self._clock, epoch.seconds
         self._recent = [*self._recent, seconds][-RECENT:]
         left = (epochs - epoch.epoch) * sum(self._recent) / len(self._recent)
-        told = f", {self._about} {_duration(left)} left" if epoch.epoch < epochs else ""
+        estimate = f", {self._about} {_duration(left)} left" if epoch.epoch < epochs else ""
         validation = (
             ""
             if epoch.validation_accuracy is None
@@ -71,7 +71,7 @@ class Report(Progress):
         self.stage(
             "fit",
             f"epoch {epoch.epoch:>{len(str(epochs))}}/{epochs}  loss {epoch.loss:.4f} "
-            f"accuracy {epoch.accuracy:.4f}{validation}  {_duration(seconds)}{told}",
+            f"accuracy {epoch.accuracy:.4f}{validation}  {_duration(seconds)}{estimate}",
         )
 
     def fit(self, history: History) -> None:

@@ -31,11 +31,7 @@ class Answer(NamedTuple):
 
 
 def answer(options: Namespace) -> Answer:
-    """Runs the subcommand of a command line.
-
-    Raises:
-        TrainingError, RepositoryError: it is not possible; one line says why.
-    """
+    """Runs a subcommand. Raises :class:`TrainingError` or :class:`RepositoryError`."""
     repository = Repository(options.models)
     needs_none = options.command == "import" or getattr(options, "checkpoints", None)
     if not (needs_none or repository.folder.is_dir()):
@@ -87,7 +83,8 @@ def _import(repository: Repository, options: Namespace) -> Answer:
     from training.cli.importing import import_file, summary
     from training.onnx_import.options import Options
 
-    report = import_file(repository, options.file, Options.of(vars(options)), options.data)
+    wanted = Options(**{name: getattr(options, name) for name in Options.__slots__})
+    report = import_file(repository, options.file, wanted, options.data)
     version, champion = report["version"], report["promotion"]["previous"]
     diff = _command(options, f"diff {champion} {version}")
     compare = f"compare: {diff}; " if champion else ""

@@ -10,7 +10,7 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from service.models.repository import Repository
 from training.cli import tables
@@ -43,20 +43,9 @@ def import_file(
     """
     with Steps(sys.stderr) as steps:
         model, facts = import_in_child(path, options, data, steps.show)
+    settings = {name: value for name, value in asdict(options).items() if value is not None}
     story = card.describe(
-        architecture=ARCHITECTURE,
-        parameters=facts["parameters"],
-        opset=facts["opset"],
-        ir_version=facts["ir_version"],
-        data=facts["data"],
-        settings={name: value for name, value in asdict(options).items() if value is not None},
-        training={},
-        validation=None,
-        test=facts["test"],
-        verification=facts["verification"],
-        robustness=facts.get("robustness"),
-        doubt=facts.get("doubt"),
-        imported=facts["imported"],
+        architecture=ARCHITECTURE, settings=settings, training={}, validation=None, **facts
     )
     from training.export import convert
 
@@ -68,38 +57,29 @@ def import_file(
     return {"version": str(version), **story, "promotion": decision.as_dict()}
 
 
-class Steps:
+class Steps(Progress):
     """Shows on a terminal which step runs, how far it is, and how long each one took."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._progress = Progress(stream) if stream.isatty() else None
-        self._step = ""
-        self._started = 0.0
+    _step, _started = "", 0.0
 
-    def __enter__(self) -> Steps:
-        return self
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if self._progress and kind is None:
-            self._end_step(self._progress)
-        elif self._progress:
-            self._progress.erase()
+    def __exit__(self, *raised: object) -> None:
+        self.erase()
+        if raised[0] is None:
+            self._end_step()
 
     def show(self, step: str, done: float) -> None:
         """Shows that the fraction ``done`` of a step is done."""
-        if not self._progress:
-            return
         if step != self._step:
-            self._end_step(self._progress)
+            self._end_step()
             self._step, self._started = step, time.monotonic()
-            self._progress.note(step, STEPS[step])
+            self.note(step, STEPS[step])
         else:
-            self._progress.bar(step, round(1000 * done), 1000, STEPS[step])
+            self.bar(step, round(1000 * done), 1000, STEPS[step])
 
-    def _end_step(self, progress: Progress) -> None:
-        if self._step:
+    def _end_step(self) -> None:
+        if self._step and self._stream.isatty():
             seconds = time.monotonic() - self._started
-            progress.stage(self._step, f"{STEPS[self._step]}: {seconds:.1f} s")
+            self.stage(self._step, f"{STEPS[self._step]}: {seconds:.1f} s")
 
 
 def summary(report: tables.Report) -> list[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from training.measure.card import flat
 
 Report = Mapping[str, Any]
 
@@ -24,7 +26,7 @@ def versions(report: Report) -> list[str]:
 
 def card(content: Report) -> list[str]:
     """Returns a line for each value of a card, with its path in the card."""
-    return columns(list(_flat(content)))
+    return columns([(name, _cell(value)) for name, value in flat(content)])
 
 
 def verified(report: Report) -> list[str]:
@@ -123,13 +125,8 @@ def _number(value: Any, form: str) -> str:
     return form.format(value) if isinstance(value, int | float) else "-"
 
 
-def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _flat(item, f"{name}.{key}" if name else str(key))
-    elif isinstance(value, list) and any(isinstance(item, list | Mapping) for item in value):
-        yield name, f"{len(value)} entries"
-    elif isinstance(value, list):
-        yield name, ", ".join(map(str, value))
-    else:
-        yield name, "-" if value is None else str(value)
+def _cell(value: Any) -> str:
+    if not isinstance(value, list):
+        return "-" if value is None else str(value)
+    nested = any(isinstance(item, list | Mapping) for item in value)
+    return f"{len(value)} entries" if nested else ", ".join(map(str, value))

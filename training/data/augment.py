@@ -27,12 +27,8 @@ def is_active(config: Config) -> bool:
 def change(images: Any, config: Config, seed: Any) -> Any:
     """Shifts, rotates, scales, shears and distorts each image by its own random amounts.
 
-    Args:
-        images: (n, 28, 28) uint8 tensor.
-        seed: (2,) integer tensor; equal seeds give equal changes.
-
-    Returns:
-        (n, 28, 28) uint8, resampled bilinearly, with background from outside the image.
+    Resamples ``images`` (n, 28, 28) uint8 bilinearly, with background outside the image. Equal
+    seeds (2,) give equal changes.
     """
     draws = tf.random.stateless_uniform((tf.shape(images)[0], 6), seed, -1.0, 1.0)
     turn, slant, wide, high, right, down = tf.unstack(draws, axis=1)

@@ -93,23 +93,23 @@ def _others(images: Images, config: Config) -> list[Callable[[Any], tuple[Any, A
     drawn: list[Callable[[Any], tuple[Any, Any]]] = []
     if config.printed:
         pictures, digits = synthetic.printed_digits()
-        rows = _rows(config, config.printed)
-        drawn.append(_drawing(pictures, tf.one_hot(digits, CLASSES), rows, PRINTED, salt=1000))
+        truth = tf.one_hot(digits, CLASSES)
+        drawn.append(_drawing(pictures, truth, _rows(config, config.printed), PRINTED, 1000))
     if config.written:
         pictures, digits = synthetic.written_digits(config.seed)
-        rows = _rows(config, config.written)
-        drawn.append(_drawing(pictures, tf.one_hot(digits, CLASSES), rows, WRITTEN, salt=3000))
+        truth = tf.one_hot(digits, CLASSES)
+        drawn.append(_drawing(pictures, truth, _rows(config, config.written), WRITTEN, 3000))
     if config.non_digits:
         pictures = synthetic.non_digits(images, config.seed)
         even = tf.fill((len(pictures), CLASSES), 1 / CLASSES)
-        rows = _rows(config, config.non_digits)
-        drawn.append(_drawing(pictures, even, rows, NON_DIGITS, salt=2000))
+        drawn.append(_drawing(pictures, even, _rows(config, config.non_digits), NON_DIGITS, 2000))
     return drawn
 
 
 def _drawing(
-    pictures: Images, truth: Any, rows: int, changes: Config, *, salt: int
+    pictures: Images, truth: Any, rows: int, changes: Config, salt: int
 ) -> Callable[[Any], tuple[Any, Any]]:
+    """Returns a function that draws ``rows`` changed pictures and their targets from a seed."""
     bank = tf.constant(pictures)
 
     def draw(seed: Any) -> tuple[Any, Any]:

@@ -12,12 +12,7 @@ import tensorflow as tf
 
 
 def corrupt(images: Any, rows: int, seed: Any) -> Any:
-    """Corrupts the last images of a shuffled batch, ``rows`` of them by each kind.
-
-    Args:
-        images: (n, 28, 28) float32; ``rows`` for each kind must not exceed n.
-        seed: (2,) integer tensor.
-    """
+    """Corrupts the last images (n, 28, 28) float32 of a shuffled batch, ``rows`` by each kind."""
     first = tf.shape(images)[0] - rows * len(KINDS)
     parts = [images[:first]]
     for index, kind in enumerate(KINDS):

@@ -72,8 +72,8 @@ class Split:
 def load(source: Path | None = None) -> Dataset:
     """Loads the package's MNIST, a folder of IDX files (plain or gzip) or an ``.npz``.
 
-    Raises:
-        DataError: a file is missing or damaged, or images and labels differ in number.
+    Raises :class:`DataError` if a file is missing or damaged, or the numbers of images and labels
+    differ.
     """
     try:
         if source is None:
@@ -92,8 +92,7 @@ def load(source: Path | None = None) -> Dataset:
 def split(dataset: Dataset, fraction: float, seed: int) -> Split:
     """Holds out a random ``fraction`` of the training images for validation.
 
-    Raises:
-        DataError: one of the two parts would be empty.
+    Raises :class:`DataError` if one of the two parts would be empty.
     """
     images, labels = dataset.train_images, dataset.train_labels
     held_out = round(len(images) * fraction)
@@ -167,14 +166,13 @@ def _labelled(
     images: NDArray[Any], labels: NDArray[Any], images_name: str, labels_name: str
 ) -> tuple[Images, Labels]:
     """Returns images (n, 28, 28) uint8 and labels (n,). Raises :class:`DataError`."""
+    name = images_name
     try:
         pixels = images_from_array(images, "images", LIMITS)
-    except Fault as fault:
-        raise DataError(f"{images_name}: {fault.detail}") from fault
-    try:
+        name = labels_name
         digits = labels_from_array(labels)
     except Fault as fault:
-        raise DataError(f"{labels_name}: {fault.detail}") from fault
+        raise DataError(f"{name}: {fault.detail}") from fault
     if len(pixels) != len(digits):
         raise DataError(f"{labels_name}: {len(digits):,} labels for {len(pixels):,} images")
     return pixels, digits

@@ -12,6 +12,7 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ import numpy as np
 import onnx
 
 from service.types import INPUT, OUTPUT
-from training.errors import TrainingError
+from training.errors import TrainingError, one_line
 
 if TYPE_CHECKING:
     import keras
@@ -45,7 +46,7 @@ def export(model: keras.Model, path: Path) -> None:
         except OSError:
             raise
         except Exception as error:  # the exporter raises many types
-            raise TrainingError(f"Keras cannot export this network: {_one_line(error)}") from error
+            raise TrainingError(f"Keras cannot export this network: {one_line(error)}") from error
         exported = onnx.load(raw)
     save(repair(exported), path)
 
@@ -56,8 +57,7 @@ def repair(model: onnx.ModelProto) -> onnx.ModelProto:
     Raises :class:`TrainingError` if the model has more than one input or output, or operators
     outside the standard set.
     """
-    repaired = onnx.ModelProto()
-    repaired.CopyFrom(model)
+    repaired = deepcopy(model)
     graph = repaired.graph
     if len(graph.input) != 1 or len(graph.output) != 1:
         raise TrainingError(
@@ -71,8 +71,7 @@ def repair(model: onnx.ModelProto) -> onnx.ModelProto:
     del graph.value_info[:]  # they have the old batch axis, and ONNX can infer them
     if foreign := {node.domain for node in graph.node} - STANDARD:
         raise TrainingError(f"operators outside the standard set: {', '.join(sorted(foreign))}")
-    standard = [entry for entry in repaired.opset_import if entry.domain in STANDARD]
-    version = standard[0].version
+    version = next(e.version for e in repaired.opset_import if e.domain in STANDARD)
     del repaired.opset_import[:]
     repaired.opset_import.append(onnx.helper.make_opsetid("", version))
     repaired.ir_version = IR_VERSION
@@ -81,10 +80,7 @@ def repair(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def stamp(path: Path, story: Mapping[str, str]) -> None:
-    """Writes ``story`` into the file's metadata.
-
-    Graph, weights and versions do not change, so that an earlier verification still holds.
-    """
+    """Writes ``story`` into the file's metadata; changes nothing that was verified."""
     model = onnx.load(path)
     onnx.helper.set_model_props(model, dict(sorted(story.items())))
     save(model, path)
@@ -95,25 +91,19 @@ def save(model: onnx.ModelProto, path: Path) -> None:
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise TrainingError(f"the exported file is malformed: {_one_line(error)}") from error
+        raise TrainingError(f"the exported file is malformed: {one_line(error)}") from error
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
 def _spell_out_erfc(graph: onnx.GraphProto) -> None:
     """Replaces erfc(x), which TensorFlow's GELU uses and ONNX lacks, by 1 - erf(x)."""
-    if not any(node.op_type == "Erfc" for node in graph.node):
-        return
-    nodes: list[onnx.NodeProto] = []
-    for node in graph.node:
-        if node.op_type != "Erfc":
-            nodes.append(node)
-            continue
-        erf = f"{node.output[0]}_erf"
-        nodes.append(onnx.helper.make_node("Erf", node.input, [erf]))
-        nodes.append(onnx.helper.make_node("Sub", ["erfc_one", erf], node.output))
-    del graph.node[:]
-    graph.node.extend(nodes)
-    graph.initializer.append(onnx.numpy_helper.from_array(np.array(1, np.float32), "erfc_one"))
+    for index, node in reversed(list(enumerate(graph.node))):
+        if node.op_type == "Erfc":
+            erf = f"{node.output[0]}_erf"
+            graph.node.insert(index, onnx.helper.make_node("Erf", node.input, [erf]))
+            node.CopyFrom(onnx.helper.make_node("Sub", ["erfc_one", erf], node.output))
+    if any("erfc_one" in node.input for node in graph.node):
+        graph.initializer.append(onnx.numpy_helper.from_array(np.array(1, np.float32), "erfc_one"))
 
 
 def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
@@ -138,7 +128,3 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]

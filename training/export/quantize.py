@@ -9,7 +9,6 @@ returns the same bits for an image alone and in a batch.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -99,10 +98,8 @@ class _Batches(CalibrationDataReader):  # type: ignore[misc]
     """Feeds images to the calibration in batches."""
 
     def __init__(self, images: Images) -> None:
-        starts = range(0, len(images), CALIBRATION_BATCH)
-        self._batches: Iterator[dict[str, Any]] = iter(
-            [{INPUT: images[at : at + CALIBRATION_BATCH]} for at in starts]
-        )
+        starts = range(CALIBRATION_BATCH, len(images), CALIBRATION_BATCH)
+        self._batches = iter(np.split(images, starts))
 
-    def get_next(self) -> dict[str, Any] | None:
-        return next(self._batches, None)
+    def get_next(self) -> dict[str, Images] | None:
+        return next(({INPUT: images} for images in self._batches), None)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from service.inference.runtime import Runtime, RuntimeLoadError
 from service.settings import Settings
 from service.types import Images, Probabilities
-from training.errors import TrainingError
+from training.errors import TrainingError, one_line
 
 LARGEST_BATCH: int = Settings.model_fields["batch_rows"].default
 BATCH_SIZES = (1, 2, 7, LARGEST_BATCH)
@@ -84,26 +84,14 @@ def verify(
 ) -> Verification:
     """Compares the ONNX file ``model`` with the network ``reference`` that it was exported from.
 
-    It runs the test images, random images, all 0 and all 255 at every batch size of
-    :data:`BATCH_SIZES`, and requires for every row the same digit, probabilities within
-    :data:`TOLERANCE`, and probabilities alone and in a batch within :data:`BATCH_TOLERANCE`.
-
-    Args:
-        model: the exported file, or its bytes.
-        reference: images (n, 28, 28) uint8 -> probabilities (n, 10) float32.
-        test_images: (n, 28, 28) uint8.
-        test_labels: (n,) 0..9.
-
-    Raises:
-        VerificationFailed: names the first image that differs, both digits and the difference.
+    It runs the test images (n, 28, 28) uint8, random images, all 0 and all 255 at every batch size
+    of :data:`BATCH_SIZES`, and requires for every row the same digit, probabilities within
+    :data:`TOLERANCE`, and probabilities alone and in a batch within :data:`BATCH_TOLERANCE`. Raises
+    :class:`VerificationFailed`, which names the first image that differs and the difference.
     """
     images = np.concatenate([test_images, probes()])
     wanted = np.asarray(reference(images), np.float32)
-    if not np.isfinite(wanted).all():
-        bad = int(np.flatnonzero(~np.isfinite(wanted).all(axis=1))[0])
-        raise VerificationFailed(
-            f"{_name(bad, len(images))}: the network's own output is not finite"
-        )
+    _require(np.all(np.isfinite(wanted), axis=1), "the network's own output is not finite")
     return _measure(model, images, wanted, test_labels, TOLERANCE)
 
 
@@ -118,11 +106,8 @@ def verify_int8(
 
     It runs the images of :func:`verify`, and requires an accuracy at most
     :data:`ACCURACY_TOLERANCE` below the parent's, and probabilities alone and in a batch within
-    :data:`BATCH_TOLERANCE`. ``verified`` is the result of :func:`verify` for the parent.
-
-    Raises:
-        LessAccurate: says how many digits the int8 file loses.
-        VerificationFailed: names the first image that differs in a batch.
+    :data:`BATCH_TOLERANCE`. ``verified`` is the result of :func:`verify` for the parent. Raises
+    :class:`LessAccurate`, or :class:`VerificationFailed` if a row differs in a batch.
     """
     images = np.concatenate([test_images, probes()])
     figures = _measure(model, images, answers(parent, images), test_labels, tolerance=None)
@@ -140,18 +125,14 @@ def check(model: Path | bytes, test_images: Images | None = None) -> Probabiliti
     """Checks a file without its network; returns its probabilities for ``test_images``.
 
     The file must load with the input and output of the service, return probabilities, and return
-    the same for a row alone and in a batch, on ``test_images`` and on :func:`probes`.
-
-    Raises:
-        VerificationFailed: says what is wrong, on which image.
+    the same for a row alone and in a batch, on ``test_images`` and on :func:`probes`. Raises
+    :class:`VerificationFailed`, which says what is wrong on which image.
     """
     runtime = _load(model)
     images = probes() if test_images is None else np.concatenate([test_images, probes()])
     alone, _ = _run(runtime, images, 1)
-    wrong = ~(np.abs(alone.sum(axis=1) - 1) <= SUM_TOLERANCE) | (alone < 0).any(axis=1)
-    if wrong.any():
-        first = int(np.flatnonzero(wrong)[0])
-        raise VerificationFailed(f"{_name(first, len(images))}: the output is not probabilities")
+    sums_to_1 = np.abs(alone.sum(axis=1) - 1) <= SUM_TOLERANCE
+    _require(sums_to_1 & (alone >= 0).all(axis=1), "the output is not probabilities")
     for size in BATCH_SIZES[1:]:
         got, _ = _run(runtime, images, size)
         _compare(got, alone, BATCH_TOLERANCE, f"in batches of {size}, alone")
@@ -161,8 +142,7 @@ def check(model: Path | bytes, test_images: Images | None = None) -> Probabiliti
 def answers(model: Path | bytes, images: Images) -> Probabilities:
     """Returns a file's probabilities (n, 10) float32 for images (n, 28, 28) uint8, n > 0.
 
-    Raises:
-        VerificationFailed: it does not load or run.
+    Raises :class:`VerificationFailed` if the file does not load or run.
     """
     return _run(_load(model), images, LARGEST_BATCH)[0]
 
@@ -232,8 +212,7 @@ def _run(runtime: Runtime, images: Images, size: int) -> tuple[Probabilities, fl
     try:
         parts = [runtime.run(images[at : at + size]) for at in range(0, len(images), size)]
     except Exception as error:  # ONNX Runtime raises many types
-        reason = " ".join(str(error).split())[:300]
-        raise VerificationFailed(f"a run in batches of {size} failed: {reason}") from error
+        raise VerificationFailed(f"a run in batches of {size} failed: {one_line(error)}") from error
     return np.concatenate(parts), time.perf_counter() - began
 
 
@@ -244,7 +223,7 @@ def _compare(got: Probabilities, wanted: Probabilities, tolerance: float, where:
     # "Not within" instead of "above" also catches NaN.
     wrong = ~(differences <= tolerance) | (digits != wanted_digits)
     if wrong.any():
-        first = int(np.flatnonzero(wrong)[0])
+        first = int(np.argmax(wrong))
         second, best = np.sort(wanted[first])[-2:]
         raise VerificationFailed(
             f"{_name(first, len(got))}: digit {digits[first]} {where} {wanted_digits[first]} "
@@ -252,6 +231,11 @@ def _compare(got: Probabilities, wanted: Probabilities, tolerance: float, where:
             f"allowed {tolerance:g}; {int(wrong.sum())} images differ"
         )
     return float(differences.max())
+
+
+def _require(right: NDArray[Any], what: str) -> None:
+    if not right.all():
+        raise VerificationFailed(f"{_name(int(np.argmin(right)), len(right))}: {what}")
 
 
 def _name(index: int, count: int) -> str:

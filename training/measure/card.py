@@ -42,13 +42,17 @@ from __future__ import annotations
 import json
 import math
 import platform
-from collections.abc import Mapping
-from typing import Any, NotRequired, TypedDict, Unpack
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from service.models.repository import NAME
 from training.provenance import installed, now
 
 CREATORS = ("mnist-serve", "keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "numpy")
+PARTS = (
+    *("architecture", "parameters", "opset", "ir_version", "data", "settings", "training"),
+    *("validation", "test", "verification", "robustness", "doubt", "imported"),
+)
 STORY = (
     *("name", "created", "creator", "architecture", "parameters", "data", "settings"),
     *("training", "validation", "test", "verification", "imported"),
@@ -61,33 +65,11 @@ LEFT_OUT = {
 }
 
 
-class Parts(TypedDict):
-    """The parts of a card before publication. A card has no ``NotRequired`` part that is None."""
-
-    architecture: str
-    parameters: int
-    opset: int
-    ir_version: int
-    data: Mapping[str, Any]
-    settings: Mapping[str, Any]
-    training: Mapping[str, Any]
-    validation: Mapping[str, Any] | None
-    test: Mapping[str, Any]
-    verification: Mapping[str, Any]
-    robustness: NotRequired[Mapping[str, float] | None]
-    doubt: NotRequired[Mapping[str, Any] | None]
-    imported: NotRequired[Mapping[str, Any] | None]
-
-
-def describe(**parts: Unpack[Parts]) -> dict[str, Any]:
-    """Returns the card of a version to publish; the module's docstring describes each part."""
-    known = {
-        name: part
-        for name, part in parts.items()
-        if part is not None or name in Parts.__required_keys__
-    }
+def describe(**parts: Any) -> dict[str, Any]:
+    """Returns the card of a version to publish, from the parts in :data:`PARTS`."""
     creator = {"python": platform.python_version(), **installed(CREATORS)}
-    plain: dict[str, Any] = _plain({"name": NAME, "created": now(), "creator": creator, **known})
+    ordered = {name: parts[name] for name in sorted(parts, key=PARTS.index)}
+    plain: dict[str, Any] = _plain({"name": NAME, "created": now(), "creator": creator, **ordered})
     return plain
 
 
@@ -102,6 +84,15 @@ def part(card: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
         inner = card.get(name)
         card = inner if isinstance(inner, Mapping) else {}
     return card
+
+
+def flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields every value that is no object, with its path in the card, such as ``test.loss``."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from flat(item, f"{name}.{key}" if name else str(key))
+    else:
+        yield name, value
 
 
 def accuracy(card: Mapping[str, Any]) -> float | None:

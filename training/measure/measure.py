@@ -47,14 +47,10 @@ def measure(
 ) -> Measured:
     """Runs the verified ONNX file ``model``, or its bytes, on every set of images.
 
-    Args:
-        dataset: its test images are scored as they are and damaged.
-        held_out: digits (n, 28, 28) that no fit has seen, which set the threshold of doubt.
-        non_digits: whether the training data had non-digits.
-        on_step: called after each set of images with the sets done and their number.
-
-    Raises:
-        VerificationFailed: the file does not load or run.
+    The digits ``held_out`` (n, 28, 28), which no fit has seen, set the threshold of doubt.
+    ``non_digits`` says whether the training data had non-digits. Calls ``on_step`` after each set
+    of images with the sets done and their number. Raises :class:`VerificationFailed` if the file
+    does not load or run.
     """
     total = IMAGE_SETS + (len(held_out) > 0)
     done = 0

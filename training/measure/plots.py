@@ -1,7 +1,7 @@
 """Draws a card's figures as PNG files: learning curves, mistakes, calibration, robustness.
 
-Each function takes plain figures and a path. It needs no display, leaves pyplot's global state
-alone, and writes equal bytes for equal figures.
+Each function takes parts of a card (see ``training.measure.card``) and a path. It needs no display,
+leaves pyplot's global state alone, and writes equal bytes for equal figures.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from service.types import Images
 from training.network.history import kept_in_words
@@ -28,25 +27,19 @@ MOST_MISTAKES = 20
 
 
 def draw(card: Mapping[str, Any], test_images: Images, folder: Path) -> None:
-    """Draws everything for which the card has figures into ``folder``."""
+    """Draws the figures of a trained version's card into ``folder``."""
     training, test = card["training"], card["test"]
     training_curve(training["epochs"], training["kept"], folder / "training_curve.png")
     confusion_matrix(test["confusion_matrix"], folder / "confusion_matrix.png")
     worst_mistakes(test["mistakes"], test_images, folder / "worst_mistakes.png")
-    if "reliability" in test:
-        reliability_diagram(test["reliability"], folder / "reliability_diagram.png")
-    if "robustness" in card:
-        robustness(card["robustness"], card["doubt"], folder / "robustness.png")
+    reliability_diagram(test["reliability"], folder / "reliability_diagram.png")
+    robustness(card["robustness"], card["doubt"], folder / "robustness.png")
 
 
 def training_curve(
     epochs: Sequence[Mapping[str, Any]], kept: Sequence[Mapping[str, float]], path: Path
 ) -> None:
-    """Draws loss and error by epoch, in training and validation, and marks the kept epochs.
-
-    ``epochs`` have ``loss``, ``accuracy``, ``validation_loss`` and ``validation_accuracy``, the
-    latter two None without validation images.
-    """
+    """Draws loss and error by epoch, in training and validation, and marks the kept epochs."""
     figure = _figure(8, 3.2)
     loss, error = figure.subplots(1, 2)
     _curves(loss, epochs, "loss", lambda value: value)
@@ -88,10 +81,7 @@ def confusion_matrix(matrix: Sequence[Sequence[int]], path: Path) -> None:
 
 
 def worst_mistakes(mistakes: Sequence[Mapping[str, Any]], images: Images, path: Path) -> None:
-    """Draws the most confident mistakes, with predicted and true digit.
-
-    ``mistakes`` have ``index`` into ``images`` (n, 28, 28), ``label``, ``digit``, ``confidence``.
-    """
+    """Draws the most confident mistakes in ``images`` (n, 28, 28), with both digits."""
     shown = mistakes[:MOST_MISTAKES]
     rows = max(1, -(-len(shown) // COLUMNS))
     figure = _figure(7, 0.5 + 1.7 * rows)
@@ -103,18 +93,15 @@ def worst_mistakes(mistakes: Sequence[Mapping[str, Any]], images: Images, path: 
         axes.imshow(images[mistake["index"]], cmap="gray_r", vmin=0, vmax=255)
         axes.set_title(
             f"read as {mistake['digit']}, is a {mistake['label']}\n"
-            f"{_percent(mistake['confidence'])}, image {mistake['index']}",
+            # Rounded down, so that 100 % means exactly 1.
+            f"{np.floor(mistake['confidence'] * 1000) / 10:.1f} %, image {mistake['index']}",
             fontsize=8,
         )
     _save(figure, path)
 
 
 def reliability_diagram(bins: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draws accuracy against confidence, and the number of images of each confidence.
-
-    ``bins`` have equal width from 0 to 1 and ``count``, ``confidence`` and ``accuracy``, the latter
-    two None in an empty bin.
-    """
+    """Draws accuracy against confidence, and the number of images in each of the equal bins."""
     figure = _figure(5, 5)
     accuracy, count = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     filled = [each for each in bins if each["count"]]
@@ -137,10 +124,7 @@ def reliability_diagram(bins: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 
 def robustness(accuracies: Mapping[str, float], doubt: Mapping[str, Any], path: Path) -> None:
-    """Draws the errors by corruption, and the share of non-digits below the threshold by kind.
-
-    ``accuracies`` and ``doubt`` come from ``training.measure.robustness``.
-    """
+    """Draws the errors by corruption, and the share of non-digits below the threshold by kind."""
     kinds = doubt["kinds"]
     figure = _figure(9.5, 0.8 + 0.27 * max(len(accuracies), len(kinds)))
     wrong, caught = figure.subplots(1, 2)
@@ -185,22 +169,15 @@ def _curves(axes: Axes, epochs: Sequence[Mapping[str, Any]], name: str, scale: A
             axes.plot(numbers, points, color=color, label=label, marker=".", linewidth=1.2)
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(FuncFormatter(lambda _value, _: ""))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xlim(0.5, len(epochs) + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     _plain(axes)
 
 
-def _percent(confidence: float) -> str:
-    """Rounds down, so that 100 % means exactly 1."""
-    return f"{np.floor(confidence * 1000) / 10:.1f} %"
-
-
 def _figure(width_inches: float, height_inches: float) -> Figure:
-    figure = Figure((width_inches, height_inches), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+    return Figure((width_inches, height_inches), dpi=100, layout="constrained")
 
 
 def _save(figure: Figure, path: Path) -> None:

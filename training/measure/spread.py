@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from service.models.repository import Repository
 from training.errors import TrainingError
-from training.measure.card import part
+from training.measure.card import flat, part
 
 PARTS = ("training", "test", "robustness", "doubt")
 SEED = "seed"
@@ -24,12 +24,14 @@ def spread(repository: Repository, versions: Sequence[int]) -> dict[str, Any]:
         raise TrainingError("a spread needs two versions or more")
     cards = [repository.card(version) for version in versions]
     for version, card in zip(versions, cards, strict=True):
-        if others := _differ(part(cards[0], "settings"), part(card, "settings")):
+        first, own = part(cards[0], "settings"), part(card, "settings")
+        names = sorted({*first, *own} - {SEED})
+        if others := [name for name in names if first.get(name) != own.get(name)]:
             raise TrainingError(
                 f"versions {versions[0]} and {version} differ in {', '.join(others)}: "
                 "a spread needs runs that differ only in their seed"
             )
-    figures = [dict(_figures({name: card.get(name) for name in PARTS})) for card in cards]
+    figures = [_figures(card) for card in cards]
     report: dict[str, dict[str, Any]] = {}
     for name in figures[0]:
         values = [found[name] for found in figures if name in found]
@@ -40,15 +42,7 @@ def spread(repository: Repository, versions: Sequence[int]) -> dict[str, Any]:
     return {"versions": list(map(str, versions)), "seeds": seeds, "figures": report}
 
 
-def _differ(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
-    names = sorted((first.keys() | second.keys()) - {SEED})
-    return [name for name in names if first.get(name) != second.get(name)]
-
-
-def _figures(value: Any, name: str = "") -> Iterator[tuple[str, float]]:
-    """Yields every number with its path in the card; skips lists and booleans."""
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _figures(inner, f"{name}.{key}" if name else str(key))
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield name, float(value)
+def _figures(card: Mapping[str, Any]) -> dict[str, float]:
+    """Returns every number by its path in the card, without lists and booleans."""
+    parts = flat({name: card.get(name) for name in PARTS})
+    return {name: float(value) for name, value in parts if type(value) in (int, float)}

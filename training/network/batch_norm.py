@@ -1,8 +1,7 @@
 """Batch normalisation of feature maps in one fused pass.
 
-Keras 3 computes mean, variance and result in separate passes over the batch, which takes as long
-as the convolutions. TensorFlow's fused kernel does the same arithmetic (Ioffe and Szegedy 2015)
-in one pass; without it bfloat16 would save little.
+Keras 3 computes mean, variance and result in separate passes, which take as long as the
+convolutions. TensorFlow's fused kernel does the same arithmetic (Ioffe and Szegedy 2015) in one.
 """
 
 from __future__ import annotations

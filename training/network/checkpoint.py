@@ -2,10 +2,9 @@
 
 Every run has its own folder, by default a hidden one in the model repository::
 
-    models/mnist/.checkpoints/<digest>/run.json         settings, data and packages, which together
-                                                        determine the weights; <digest> is the hash
-                                                        of this file
-    models/mnist/.checkpoints/<digest>/checkpoint.npz   the state after the last whole epoch
+    models/mnist/.checkpoints/<hash of run.json>/
+        run.json        settings, data and packages, which together determine the weights
+        checkpoint.npz  the state after the last whole epoch
 
 A run removes its folder when it has published. Nothing here reads pickle.
 """

@@ -52,12 +52,12 @@ def fit(
     Raises :class:`TrainingError` if the loss is not finite, or the state is of another network.
     """
     recorder = Recorder(config, checkpoint, state, on_batch, on_epoch)
-    if config.clean_epochs and not recorder.clean:
+    if config.clean_epochs and not recorder.state.clean:
         _stage(model, _clean(config), split, recorder, config.clean_share)
         recorder.next_stage(model.get_weights())
     _stage(model, config, split, recorder, 1 - config.clean_share)
     if config.clean_share:
-        _blend(model, recorder.clean, config, split)
+        _blend(model, recorder.state.clean, config, split)
         recorder.stop_clocks()
     return recorder.history
 

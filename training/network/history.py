@@ -26,10 +26,9 @@ class Epoch:
 class History:
     """The epochs of all stages in order, and the duration of the whole fit.
 
-    ``clean_epochs`` counts those of the first stage, 0 if there is only one stage. ``best_epoch``
-    is the epoch of the last stage whose weights the run kept. ``kept`` lists every epoch whose
-    weights are part of the final ones: its number (``epoch``) and its ``share``. ``run`` names the
-    run, in its checkpoint and in the card of the version that it published.
+    ``clean_epochs`` counts those of the first stage, 0 if there is only one. ``best_epoch`` is the
+    best of the last stage. ``kept`` lists every epoch whose weights are part of the final ones, and
+    its ``share``. ``run`` names the run in its checkpoint and in the card of its version.
     """
 
     epochs: list[Epoch] = field(default_factory=list)

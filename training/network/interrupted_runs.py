@@ -6,7 +6,7 @@ import shlex
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,7 @@ class Kept:
 
     def as_dict(self) -> dict[str, Any]:
         """Returns plain JSON values."""
-        written = as_text(self.written)
-        return {"folder": str(self.folder), "size_bytes": self.size_bytes, "written": written}
+        return {**asdict(self), "folder": str(self.folder), "written": as_text(self.written)}
 
 
 def kept(root: Path) -> list[Kept]:

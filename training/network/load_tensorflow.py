@@ -16,11 +16,7 @@ PACKAGES = ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "matplotlib
 
 
 def require_packages() -> None:
-    """Checks that the packages of the ``train`` extra are installed, without loading them.
-
-    Raises:
-        TrainingError: one is missing; the text says how to install it.
-    """
+    """Raises :class:`TrainingError` if a package of the ``train`` extra is not installed."""
     if missing := [name for name in PACKAGES if find_spec(name) is None]:
         raise TrainingError(
             f"not installed: {', '.join(missing)}; training needs "

@@ -66,15 +66,15 @@ def loss(config: Config) -> Callable[[Any, Any], Any]:
     """
     smoothing = config.label_smoothing
 
-    def mean_squared_error(labels: Any, logits: Any) -> Any:
-        truth = _smooth(targets(labels), smoothing)
-        return ops.mean(ops.square(truth - ops.softmax(logits)), axis=-1)
-
-    def cross_entropy(labels: Any, logits: Any) -> Any:
-        truth = _smooth(targets(labels), smoothing)
+    def value(labels: Any, logits: Any) -> Any:
+        truth = targets(labels)
+        if smoothing:
+            truth = truth * (1 - smoothing) + smoothing / CLASSES
+        if config.loss == "mean_squared_error":
+            return ops.mean(ops.square(truth - ops.softmax(logits)), axis=-1)
         return keras.losses.categorical_crossentropy(truth, logits, from_logits=True)
 
-    return mean_squared_error if config.loss == "mean_squared_error" else cross_entropy
+    return value
 
 
 class DigitAccuracy(keras.metrics.Mean):  # type: ignore[misc]
@@ -95,7 +95,3 @@ def targets(labels: Any) -> Any:
     if len(labels.shape) == 2 and labels.shape[-1] == CLASSES:
         return labels
     return ops.one_hot(ops.cast(ops.reshape(labels, (-1,)), "int32"), CLASSES)
-
-
-def _smooth(truth: Any, smoothing: float) -> Any:
-    return truth * (1 - smoothing) + smoothing / CLASSES if smoothing else truth

@@ -21,11 +21,7 @@ OnEpoch = Callable[[Epoch, int], None]
 
 
 class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
-    """Records the stages of a fit, also of one that continues an interrupted run.
-
-    It calls ``on_batch`` and ``on_epoch``, ends a stage whose validation loss no longer falls, and
-    raises when the loss is not finite.
-    """
+    """Records a fit, stops a stage whose validation loss no longer falls, raises if it diverges."""
 
     def __init__(
         self,
@@ -38,23 +34,17 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         self._patience, self._epochs = config.early_stopping, config.clean_epochs + config.epochs
         self._checkpoint, self._on_batch, self._on_epoch = checkpoint, on_batch, on_epoch
-        self._state, self._resumed = state or State(), state is not None
-        self.history = self._state.history
-        self._epoch = len(self.history.epochs)
+        self.state, self._resumed = state or State(), state is not None
+        self.history = self.state.history
         self._began = time.perf_counter() - self.history.seconds
         self._cpu_began = time.process_time() - self.history.cpu_seconds
-
-    @property
-    def clean(self) -> Arrays:
-        """The weights at the end of the first stage; empty before that."""
-        return self._state.clean
 
     def begin_stage(self, model: keras.Model) -> int:
         """Restores the state into ``model`` and returns how many epochs of this stage are done."""
         if self._resumed:
             model.optimizer.build(model.trainable_variables)
-            _assign(model.variables, self._state.network)
-            _assign(model.optimizer.variables, self._state.optimizer)
+            _assign(model.variables, self.state.network)
+            _assign(model.optimizer.variables, self.state.optimizer)
             self._resumed = False
         return len(self._stage())
 
@@ -66,8 +56,8 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
     def end_stage(self, model: keras.Model, share: float) -> None:
         """Puts the best weights into ``model``; the final weights contain ``share`` of them."""
         history, stage = self.history, self._stage()
-        if self._state.best:
-            model.set_weights(self._state.best)
+        if self.state.best:
+            model.set_weights(self.state.best)
         best = _best(stage) + 1 if self._patience else len(stage)
         history.best_epoch = history.clean_epochs + best
         if share:
@@ -75,7 +65,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
 
     def next_stage(self, clean: Arrays) -> None:
         """Ends the first stage with the weights ``clean``."""
-        self._state.clean, self._state.best = clean, []
+        self.state.clean, self.state.best = clean, []
         self.history.clean_epochs = len(self.history.epochs)
 
     def stop_clocks(self) -> None:
@@ -83,24 +73,27 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         self.history.seconds = round(time.perf_counter() - self._began, 3)
         self.history.cpu_seconds = round(time.process_time() - self._cpu_began, 3)
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Counts epochs across stages; Keras starts again at 0 in each."""
-        self._epoch = len(self.history.epochs) + 1
-
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Calls ``on_batch``. Raises :class:`Stopped` if a signal arrived."""
         raise_swallowed()
         if self._on_batch and logs:
-            self._on_batch(self._epoch, self._epochs, batch + 1, self.params["steps"], logs["loss"])
+            steps, epoch = self.params["steps"], len(self.history.epochs) + 1
+            self._on_batch(epoch, self._epochs, batch + 1, steps, logs["loss"])
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Records and saves the epoch. Raises :class:`TrainingError` if the loss is not finite."""
         logs = logs or {}
+        number = len(self.history.epochs) + 1  # across stages; Keras starts again at 0 in each
         if not math.isfinite(logs["loss"]):
-            self._diverged(logs["loss"])
+            if self._checkpoint:
+                self._checkpoint.remove()  # a resumed run would diverge again
+            raise TrainingError(
+                f"the loss is {logs['loss']} after epoch {number}: the fit has diverged; "
+                "a lower learning rate may help"
+            )
         self.stop_clocks()
         entry = Epoch(
-            epoch=self._epoch,
+            epoch=number,
             loss=logs["loss"],
             accuracy=logs["accuracy"],
             validation_loss=logs.get("val_loss"),
@@ -111,25 +104,17 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         )
         self.history.epochs.append(entry)
         if self._patience and _best(self._stage()) == len(self._stage()) - 1:
-            self._state.best = self.model.get_weights()
+            self.state.best = self.model.get_weights()
         self.model.stop_training = not self.goes_on()
         if self._checkpoint:
-            self._state.network = [each.numpy() for each in self.model.variables]
-            self._state.optimizer = [each.numpy() for each in self.model.optimizer.variables]
-            self._checkpoint.save(self._state)
+            self.state.network = [each.numpy() for each in self.model.variables]
+            self.state.optimizer = [each.numpy() for each in self.model.optimizer.variables]
+            self._checkpoint.save(self.state)
         if self._on_epoch:
             self._on_epoch(entry, self._epochs)
 
     def _stage(self) -> Sequence[Epoch]:
         return self.history.epochs[self.history.clean_epochs :]
-
-    def _diverged(self, loss: float) -> None:
-        if self._checkpoint:
-            self._checkpoint.remove()  # a resumed run would diverge again
-        raise TrainingError(
-            f"the loss is {loss} after epoch {self._epoch}: the fit has diverged; "
-            "a lower learning rate may help"
-        )
 
 
 def _best(epochs: Sequence[Epoch]) -> int:

@@ -21,10 +21,8 @@ Summary = tf.compat.v1.Summary
 class Logs:
     """The curves of one run under ``folder``: ``train`` and ``validation``, with Keras' names.
 
-    Replaces the event files that an earlier run left in the folder. ``before`` are the epochs of
-    the interrupted run that this one continues; they are written again.
-
-    Raises :class:`TrainingError` if a file cannot be written.
+    Replaces the event files in the folder, and writes the epochs ``before`` of the interrupted run
+    that this one continues. Raises :class:`TrainingError` if a file cannot be written.
     """
 
     def __init__(self, folder: Path, before: Iterable[Epoch] = ()) -> None:
@@ -41,15 +39,11 @@ class Logs:
 
     def epoch(self, epoch: Epoch) -> None:
         """Writes and flushes the figures of one epoch."""
-        curves = {
-            "loss": epoch.loss,
-            "accuracy": epoch.accuracy,
-            "learning_rate": epoch.learning_rate,
-        }
+        train = {"loss": epoch.loss, "accuracy": epoch.accuracy}
+        held_out = {"loss": epoch.validation_loss, "accuracy": epoch.validation_accuracy}
         try:
-            self._write("train", epoch.epoch, curves)
+            self._write("train", epoch.epoch, train | {"learning_rate": epoch.learning_rate})
             if epoch.validation_loss is not None:
-                held_out = {"loss": epoch.validation_loss, "accuracy": epoch.validation_accuracy}
                 self._write("validation", epoch.epoch, held_out)
         except tf.errors.OpError as error:
             raise TrainingError(f"--tensorboard: {self._folder}: {error.message}") from error

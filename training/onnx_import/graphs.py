@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-STANDARD = {"", "ai.onnx"}  # two names of one operator set
+from training.export.convert import STANDARD
 
 
 def opset(model: ModelProto) -> int:

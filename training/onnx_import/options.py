@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 Answer = Literal["probabilities", "scores", "log-probabilities", "logits"]
 ANSWERS: tuple[Answer, ...] = get_args(Answer)
@@ -45,11 +44,6 @@ class Options:
     ink: str | None = None
     output: str | None = None
     answer: Answer | None = None
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Options:
-        """Picks the options out of the command line's values."""
-        return cls(**{name: values[name] for name in cls.__slots__})
 
 
 def scale_of(text: str) -> Scale:

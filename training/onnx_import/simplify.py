@@ -13,8 +13,9 @@ import onnx.inliner
 import onnx.version_converter
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
-from training.errors import TrainingError
-from training.onnx_import.graphs import STANDARD, Chain, every_graph, keep_needed, opset, replace
+from training.errors import TrainingError, one_line
+from training.export.convert import STANDARD
+from training.onnx_import.graphs import Chain, every_graph, keep_needed, opset, replace
 from training.onnx_import.read import tensors
 
 # From version 7 on operators broadcast as in NumPy. The model zoo's mnist-1 has version 1. From
@@ -92,7 +93,7 @@ def _upgraded(model: ModelProto) -> ModelProto:
         return onnx.version_converter.convert_version(model, CONVERTED_OPSET)
     except Exception as error:  # the converter raises many kinds
         why = f"opset {opset(model)} cannot be converted to {CONVERTED_OPSET}"
-        raise TrainingError(f"{why}: {' '.join(str(error).split())[:200]}") from error
+        raise TrainingError(f"{why}: {one_line(error)}") from error
 
 
 def _with_outputs(model: ModelProto, outputs: Sequence[ValueInfoProto]) -> ModelProto:

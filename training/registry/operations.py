@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +45,7 @@ def listed(repository: Repository) -> Report:
 
 
 def verify(repository: Repository, version: int, data: Path | None) -> Report:
-    """Checks a version again: hash, interface, batches, accuracy on the test images.
-
-    Raises :class:`RepositoryError` or :class:`TrainingError` if a check fails.
-    """
+    """Checks a version again: hash, interface, batches, accuracy. Raises if a check fails."""
     card = repository.card(version)
     model = repository.read_model(version)
     dataset = load(data)
@@ -128,22 +124,14 @@ def _row(repository: Repository, version: int, champion: int | None) -> Report:
         card = repository.card(version)
     except RepositoryError as error:
         return {**row, "error": str(error)}
+    # Not the setting: a run keeps float32 if int8 loses too much. An import has no such setting.
+    weights = "int8" if part(card, "verification", "parent") else "float32"
     return {
         **row,
         "created": card.get("created"),
         "architecture": card.get("architecture"),
-        "weights": _weights(card),
+        "weights": weights if part(card, "settings") else None,
         "accuracy": accuracy(card),
         "size_bytes": card.get("size_bytes"),
         "latency_ms": part(card, "verification", "milliseconds_per_run").get("1"),
     }
-
-
-def _weights(card: Mapping[str, Any]) -> str | None:
-    """Returns the type of the convolutions' weights; None for an imported version.
-
-    The settings name the type that the user wanted: a run keeps float32 if int8 loses too much.
-    """
-    if not part(card, "settings"):
-        return None
-    return "int8" if part(card, "verification", "parent") else "float32"

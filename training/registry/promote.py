@@ -72,7 +72,9 @@ def decide(
     While the champion cannot be read, only ``force`` promotes.
     """
     try:
-        decision = gate(candidate, _champion_card(repository), tolerance)
+        decision = gate(candidate, repository.card(repository.champion()), tolerance)
+    except NoChampion:
+        decision = gate(candidate, None)
     except RepositoryError as error:
         decision = Decision(False, f"the champion cannot be compared with: {error}")
     if force and not decision.promoted:
@@ -92,11 +94,9 @@ def release(
     """Publishes a staged version and promotes it if it is ``wanted`` and passes the gate.
 
     One lock covers both, so that the decision is about the champion that the version replaces. The
-    published card holds it as ``promotion``. Returns the version's number and the decision.
-
-    Raises:
-        VerificationFailed: the staged file does not serve; nothing was published.
-        PublishError: publishing failed, or only the promotion after it; the text says which.
+    published card holds it as ``promotion``. Returns the version's number and the decision. Raises
+    :class:`VerificationFailed` if the staged file does not serve, and :class:`PublishError` if
+    publishing failed, or only the promotion after it; the text says which.
     """
     check(staged / "model.onnx")
     with locked(root):
@@ -117,9 +117,7 @@ def promote_past_gate(
 ) -> Decision:
     """Promotes a published version if it passes the gate. Does nothing if it is champion.
 
-    Raises:
-        RepositoryError: the version's card cannot be read.
-        PublishError: :func:`promote` failed.
+    Raises :class:`RepositoryError` if its card cannot be read, and as :func:`promote` does.
     """
     with locked(root):
         repository = Repository(root)
@@ -135,10 +133,8 @@ def promote(root: Path, version: int, *, reason: str, command: str) -> None:
     """Makes ``version`` champion if it can serve. The caller holds ``locked`` and asked the gate.
 
     It can serve if its SHA-256 is the card's, it loads with the contract's input and output, it
-    runs at every batch size, and a row has the same result alone and in a batch.
-
-    Raises:
-        PublishError: the version cannot serve, or a file cannot be written. The old champion stays.
+    runs at every batch size, and a row has the same result alone and in a batch. Otherwise, or if a
+    file cannot be written, raises :class:`PublishError`, and the old champion stays.
     """
     repository = Repository(root)
     try:
@@ -159,14 +155,6 @@ def promote(root: Path, version: int, *, reason: str, command: str) -> None:
             replace(repository.folder / "champion", f"{version}\n".encode())
     except OSError as error:
         raise PublishError.because(error, "nothing was promoted", root / NAME) from error
-
-
-def _champion_card(repository: Repository) -> dict[str, Any] | None:
-    try:
-        version = repository.champion()
-    except NoChampion:
-        return None
-    return repository.card(version)
 
 
 def _previous(repository: Repository) -> str | None:

@@ -1,13 +1,11 @@
 """Publishes a finished version: stages it, makes it durable, renames it into the repository.
 
-Readers see a whole version or none. Publishing writes the files to a hidden folder on the same
-filesystem, fsyncs them, and renames the folder to the version's number. The kernel refuses the
-rename if that number is taken. A crash before the rename leaves a hidden folder: readers ignore it,
-the next run removes it.
+Publishing writes the files to a hidden folder, fsyncs them, and renames the folder to the version's
+number, so that readers see a whole version or none. After a crash the next run removes the folder.
 
 The lock keeps a second process from choosing the same number, and from changing the champion
 between the gate's decision and the promotion. On a filesystem without locks (some network volumes)
-the rename alone decides who gets a number.
+the kernel still refuses a rename to a number that is taken.
 """
 
 from __future__ import annotations
@@ -50,7 +48,10 @@ def locked(root: Path) -> Iterator[None]:
     folder = root / NAME
     with ExitStack() as held:
         try:
-            _make_folder(folder)
+            missing = [path for path in (folder, *folder.parents) if not path.exists()]
+            folder.mkdir(parents=True, exist_ok=True)
+            for path in missing:
+                sync(path.parent)
             held.enter_context(opened(folder, wait=True))
         except OSError as error:
             raise PublishError(f"{folder} cannot be used: {error.strerror}") from error
@@ -133,10 +134,3 @@ def _next_version(repository: Repository) -> int:
     with suppress(RepositoryError):
         used.append(repository.champion())
     return max(used) + 1
-
-
-def _make_folder(folder: Path) -> None:
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in missing:
-        sync(path.parent)

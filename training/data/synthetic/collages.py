@@ -26,9 +26,7 @@ def two(digits: Images, count: int, random: np.random.Generator) -> Images:
         if index % 2:
             pictures.append(normal_form(Image.fromarray(wide)))
         else:
-            left = (
-                SIDE // 2 + apart[0]
-            )  # the margin, and the first digit's distance from the middle
+            left = SIDE // 2 + apart[0]  # the margin and the first digit's distance
             pictures.append(wide[SIDE : 2 * SIDE, left : left + SIDE])
     return np.stack(pictures)
 

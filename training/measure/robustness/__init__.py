@@ -39,14 +39,12 @@ def doubt(answers: Answers, held_out: Images, images: Images, *, trained: bool) 
     It chooses the threshold on ``held_out`` digits (n, 28, 28) and measures with the test images
     (n, 28, 28). ``trained`` says whether the training data had non-digits.
 
-    Returns:
-        ``score`` and ``threshold``, which the service reads; ``chosen_on``, the number of held-out
-        images and the share below the threshold, or None if there were too few; ``digits``, the
-        share of test digits that ``pass`` the threshold, and that raise no doubt at all
-        (``undoubted``: the service also checks the ink); ``kinds``, for each kind of non-digit
-        whether the network was ``trained`` on it, the area under the ROC curve of digits against it
-        (``auroc``), the share ``caught`` below the threshold, and the share in any doubt
-        (``doubted``).
+    Returns ``score`` and ``threshold``, which the service reads; ``chosen_on``, the number of
+    held-out images and the share below the threshold, or None if there were too few; ``digits``,
+    the share of test digits that ``pass`` the threshold, and that raise no doubt at all
+    (``undoubted``: the service also checks the ink); ``kinds``, for each kind of non-digit whether
+    the network was ``trained`` on it, the area under the ROC curve of digits against it
+    (``auroc``), and the shares ``caught`` below the threshold and ``doubted`` at all.
     """
     sure = answers(held_out).max(axis=1) if len(held_out) else np.empty(0, np.float32)
     threshold, chosen_on = operating_point.choose(sure)

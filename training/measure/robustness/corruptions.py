@@ -22,13 +22,15 @@ DIAGONALLY = ((SHIFT, SHIFT), (SHIFT, -SHIFT), (-SHIFT, SHIFT), (-SHIFT, -SHIFT)
 
 
 def shift(images: Images, steps: tuple[tuple[int, int], ...]) -> Images:
-    """Shifts each image by a random one of ``steps`` (rows, columns) and crops to the field."""
-    chosen = np.asarray(steps)[_random().integers(0, len(steps), len(images))]
+    """Moves each image by a random one of ``steps``."""
+    return moved(images, np.asarray(steps)[_random().integers(0, len(steps), len(images))])
+
+
+def moved(images: Images, steps: NDArray[np.integer]) -> Images:
+    """Moves each image by its steps (n, 2), rows down and columns right, of at most 4 pixels."""
     padded = np.pad(images, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT)))
-    corners = SHIFT - chosen
-    return np.stack(
-        [p[y : y + SIDE, x : x + SIDE] for p, (y, x) in zip(padded, corners, strict=True)]
-    )
+    pairs = zip(padded, SHIFT - steps, strict=True)
+    return np.stack([picture[y : y + SIDE, x : x + SIDE] for picture, (y, x) in pairs])
 
 
 def rotate(images: Images) -> Images:

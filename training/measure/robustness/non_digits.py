@@ -15,7 +15,7 @@ from service.types import SIDE, Images
 from training.data import synthetic
 from training.data.synthetic import fonts, strokes
 from training.measure.robustness import drawings
-from training.measure.robustness.corruptions import turned
+from training.measure.robustness.corruptions import moved, turned
 
 SEED = 7
 MOST_MOVED, MOST_TURNED = 2, 10  # pixels, degrees
@@ -96,10 +96,7 @@ def _glyphs(
 def _moved(pictures: Images, random: np.random.Generator) -> Images:
     """Rotates each image, then moves it along both axes and crops to the field."""
     pictures = turned(pictures, random.uniform(-MOST_TURNED, MOST_TURNED, len(pictures)))
-    steps = random.integers(0, 2 * MOST_MOVED + 1, (len(pictures), 2))
-    padded = np.pad(pictures, ((0, 0), (MOST_MOVED,) * 2, (MOST_MOVED,) * 2))
-    pairs = zip(padded, steps, strict=True)
-    return np.stack([picture[y : y + SIDE, x : x + SIDE] for picture, (y, x) in pairs])
+    return moved(pictures, MOST_MOVED - random.integers(0, 2 * MOST_MOVED + 1, (len(pictures), 2)))
 
 
 def _tiles(digits: Images, random: np.random.Generator) -> Images:
