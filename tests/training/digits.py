@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from service.inference.runtime import Runtime
+from service.models.repository import Repository
 from training.data.loading import Dataset, load
 
 NAMES = {
@@ -45,12 +47,17 @@ def few(train: int = 400, test: int = 100) -> Dataset:
 
 
 def write_folder(folder: Path, dataset: Dataset, *, zipped: bool = False) -> Path:
-    """Writes the four IDX files and gives the folder."""
+    """Writes the four IDX files and returns the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for field, name in NAMES.items():
         content = idx_bytes(getattr(dataset, field))
-        if zipped:
-            (folder / f"{name}.gz").write_bytes(gzip.compress(content, 1))
-        else:
-            (folder / name).write_bytes(content)
+        packed = gzip.compress(content, 1) if zipped else content
+        (folder / f"{name}{'.gz' * zipped}").write_bytes(packed)
     return folder
+
+
+@cache
+def champion() -> Runtime:
+    """The committed champion."""
+    repository = Repository(Path(__file__).parents[2] / "models")
+    return Runtime.load(repository.model_path(repository.champion()), provider="cpu")

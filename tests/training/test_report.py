@@ -12,7 +12,6 @@ import pytest
 
 from service.answer.scores import score
 from training.cli.flags import parse
-from training.cli.progress import Progress
 from training.cli.subcommands import parse_command
 from training.config import Config
 from training.measure.measure import Measured
@@ -29,7 +28,7 @@ KINDS = {
 def lines(*calls: tuple[Any, ...]) -> list[str]:
     """Calls methods of a report, each given with its arguments, and returns what it printed."""
     stream = io.StringIO()
-    report = Report(Progress(stream))
+    report = Report(stream)
     for name, *arguments in calls:
         getattr(report, name)(*arguments)
     return stream.getvalue().splitlines()

@@ -8,7 +8,8 @@ import onnx
 import pytest
 
 from tests.training.digits import few
-from training.cli.progress import Progress
+from training.cli.flags import parse
+from training.network.checkpoint import Checkpoint
 from training.report import Report
 
 
@@ -27,11 +28,10 @@ def test_the_run_keeps_the_float32_file_if_int8_loses_too_many_digits(tmp_path: 
     own = evaluate.probabilities(classifier, digits.test_images).argmax(axis=1)
     dataset = replace(digits, test_labels=own)
     path, told = tmp_path / "model.onnx", io.StringIO()
-    parts = split(dataset, 0.1, 0)
-    report = Report(Progress(told))
-    found = run.write_model(
-        path, classifier, config=config, dataset=dataset, parts=parts, report=report
-    )
+    options, parts = replace(parse([]), config=config), split(dataset, 0.1, 0)
+    checkpoint = Checkpoint(tmp_path, config, {}, print)
+    steps = run.Run(options, dataset, parts, checkpoint, Report(told))
+    found = steps.write_model(path, classifier)
     assert (found.parent, found.accuracy) == (None, 1.0)
     lines = told.getvalue().splitlines()
     assert [line.split()[0] for line in lines] == ["export", "verify", "quantize", "verify"]

@@ -42,9 +42,8 @@ def test_an_epoch_shows_every_image_once_with_its_label_and_each_epoch_in_anothe
 
 
 def test_printed_and_written_digits_and_non_digits_come_behind_the_batch() -> None:
-    """Printed and written digits are those they show; non-digits are any digit equally."""
-    config = Config(batch_size=32, printed=0.1, written=0.2, non_digits=0.3)
-    batches = take(13, config)
+    """The target of a digit is that digit; a non-digit's is every digit equally."""
+    batches = take(13, Config(batch_size=32, printed=0.1, written=0.2, non_digits=0.3))
     for (images, targets), digits in ((batches[0], 32), (batches[12], 16)):
         assert images.shape == (digits + 3 + 6 + 10, 28, 28)
         assert images.dtype == np.uint8
@@ -52,25 +51,19 @@ def test_printed_and_written_digits_and_non_digits_come_behind_the_batch() -> No
         np.testing.assert_allclose(targets[digits + 9 :], 0.1)
 
 
-def test_the_last_images_of_a_batch_are_damaged_and_the_others_as_they_are() -> None:
-    """A share of a half is three images of each of the seven kinds."""
-    (plain, *_), (damaged, *_) = (take(1, Config(batch_size=42, corruption=c))[0] for c in (0, 0.5))
-    changed = (plain != damaged).any(axis=(1, 2))
-    assert not changed[:21].any()
-    assert changed[21:].all()
-
-
-def test_the_smallest_share_damages_one_image_of_each_kind() -> None:
+@pytest.mark.parametrize(("share", "of_each_kind"), [(0.5, 3), (0.001, 1)])
+def test_the_last_images_of_a_batch_are_damaged(share: float, of_each_kind: int) -> None:
+    """As many of each of the seven kinds, at least one; the other images stay as they are."""
     (plain, *_), (damaged, *_) = (
-        take(1, Config(batch_size=32, corruption=c))[0] for c in (0, 0.001)
+        take(1, Config(batch_size=42, corruption=c))[0] for c in (0, share)
     )
-    assert (plain != damaged).any(axis=(1, 2)).sum() == 7
+    changed = (plain != damaged).any(axis=(1, 2))
+    assert changed.tolist() == [index >= 42 - 7 * of_each_kind for index in range(42)]
 
 
 def test_a_run_may_begin_at_any_epoch_and_sees_what_it_would_have_seen() -> None:
-    others: dict[str, Any] = {"wild": 0.2, "corruption": 0.3, "printed": 0.1, "non_digits": 0.1}
-    others["written"] = 0.1
-    config = Config(batch_size=32, **AFFINE, **others)
+    added: dict[str, Any] = {"corruption": 0.3, "printed": 0.1, "written": 0.1, "non_digits": 0.1}
+    config = Config(batch_size=32, wild=0.2, **AFFINE, **added)
     whole, resumed = take(26, config), take(13, config, first_epoch=1)
     for batch, same in zip(whole[13:], resumed, strict=True):
         for part, same_part in zip(batch, same, strict=True):

@@ -81,11 +81,7 @@ def test_blur_spreads_a_point_evenly_and_keeps_its_ink() -> None:
 def test_coarse_digits_keep_their_ink_and_lose_their_detail() -> None:
     coarse = apply("coarsen")
     np.testing.assert_allclose(ink(coarse), ink(DIGITS), rtol=0.1)
-
-    def detail(images: NDArray[np.float32]) -> NDArray[np.float32]:
-        steps: NDArray[np.float32] = np.abs(np.diff(images, axis=2)).sum(axis=(1, 2))
-        return steps
-
-    lost = 1 - detail(coarse) / detail(DIGITS)
+    detail, before = (ink(np.abs(np.diff(images, axis=2))) for images in (coarse, DIGITS))
+    lost = 1 - detail / before
     assert (lost > 0).mean() > 0.9
     assert lost[: len(lost) // 2].mean() > lost[len(lost) // 2 :].mean() > 0.1

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import pytest
 
-from tests.training.network.test_fit import STAGES, fingerprint, parts, small
+from tests.training.network.test_fit import STAGES, fingerprint, parts, run, small
 from training.config import Config, Optimizer
 from training.errors import TrainingError
 from training.network.checkpoint import STATE, Checkpoint
@@ -20,10 +20,6 @@ pytestmark = pytest.mark.usefixtures("few_drawings")
 
 def train(config: Config, folder: Path, after: int = 0) -> tuple[str, History]:
     """Fits a new network, from the beginning or after an epoch; keeps each epoch's checkpoint."""
-    from training.network import architectures, fit
-
-    fit.prepare(config)
-    network = architectures.build(config)
     with Checkpoint(folder, config, {}, print) as checkpoint:
 
         def keep(epoch: Epoch, _: int) -> None:
@@ -33,9 +29,8 @@ def train(config: Config, folder: Path, after: int = 0) -> tuple[str, History]:
         if after:
             shutil.copy(folder / f"{after}.npz", checkpoint.folder / STATE)
         state = checkpoint.load() if after else None
-        history = fit.fit(
-            network, config, parts(), on_epoch=keep, checkpoint=checkpoint, state=state
-        )
+        options: dict[str, Any] = {"on_epoch": keep, "checkpoint": checkpoint, "state": state}
+        network, history = run(config, parts(), **options)
     return fingerprint(network), history
 
 

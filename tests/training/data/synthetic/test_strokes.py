@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
-from service.inference.runtime import Runtime
-from service.models.repository import Repository
+from tests.training.digits import champion
 from training.data.synthetic import strokes
 from training.data.synthetic.fonts import LOOK_ALIKES
 from training.measure.robustness import non_digits
@@ -45,9 +42,7 @@ def test_digits_use_all_designs_and_match_their_labels() -> None:
     images, labels = strokes.written_digits(500, np.random.default_rng(0))
     assert images.shape == (500, 28, 28)
     assert np.bincount(labels, minlength=10).min() > 15
-    repository = Repository(Path(__file__).parents[4] / "models")
-    champion = Runtime.load(repository.model_path(repository.champion()), provider="cpu")
-    assert (champion.run(images).argmax(axis=1) == labels).mean() > 0.95
+    assert (champion().run(images).argmax(axis=1) == labels).mean() > 0.95
 
 
 def test_a_digit_is_twenty_pixels_long_by_pens_fine_and_broad() -> None:
