@@ -1,10 +1,13 @@
-"""A few real digits in the forms that training reads."""
+"""A few real digits in the forms that training reads, and the commands that read them."""
 
 from __future__ import annotations
 
 import gzip
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,3 +64,10 @@ def champion() -> Runtime:
     """The committed champion."""
     repository = Repository(Path(__file__).parents[2] / "models")
     return Runtime.load(repository.model_path(repository.champion()), provider="cpu")
+
+
+def python(*words: object, **options: Any) -> tuple[int, list[str], str]:
+    """Runs a program; returns the status, the lines of standard output, and standard error."""
+    command = [sys.executable, *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    return done.returncode, done.stdout.splitlines(), done.stderr

@@ -15,7 +15,8 @@ import resource
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import count
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -84,7 +85,7 @@ def kill_at_every_step(root: Path, word: str) -> Iterator[dict[str, Any]]:
         "rollback": lambda: roll_back(root),
         "prune": lambda: prune(Repository(root), keep=1),
     }
-    for step in range(10_000):
+    for step in count():
         status = killed_at_step(words[word], step)
         yield {"step": step, "killed": status is None, "status": status}
         if status is not None:
@@ -92,15 +93,15 @@ def kill_at_every_step(root: Path, word: str) -> Iterator[dict[str, Any]]:
         sys.stdin.readline()
 
 
-def release_many(root: Path, count: int, *, locks: bool) -> list[int]:
-    """Releases ``count`` versions; without ``locks`` as on some network volumes."""
+def release_many(root: Path, versions: int, *, locks: bool) -> list[int]:
+    """Releases so many versions; without ``locks`` as on some network volumes."""
     if not locks:
 
         def no_locks(*_: object) -> None:
             raise OSError(errno.ENOLCK, "No locks available")
 
         fcntl.flock = no_locks
-    return [release_tiny(root, seed=os.getpid() + n) for n in range(count)]
+    return [release_tiny(root, seed=os.getpid() + n) for n in range(versions)]
 
 
 def release_with_no_room(root: Path, limit_bytes: int | None) -> str | None:
@@ -141,18 +142,14 @@ def release_on_full_disks(disk: Path) -> Iterator[dict[str, Any]]:
 
 def main(mode: str, root: Path, *arguments: str) -> None:
     """Runs one mode and prints what it came to."""
-    match mode:
-        case "kill":
-            for report in kill_at_every_step(root, arguments[0]):
-                print(json.dumps(report), flush=True)
-        case "many":
-            versions = release_many(root, int(arguments[0]), locks=arguments[1] == "locks")
-            print(json.dumps(versions))
-        case "full":
-            print(json.dumps(release_with_no_room(root, int(arguments[0]))))
-        case "disk":
-            for report in release_on_full_disks(root):
-                print(json.dumps(report), flush=True)
+    reports: dict[str, Callable[[], Iterable[Any]]] = {
+        "kill": lambda: kill_at_every_step(root, arguments[0]),
+        "many": lambda: [release_many(root, int(arguments[0]), locks=arguments[1] == "locks")],
+        "full": lambda: [release_with_no_room(root, int(arguments[0]))],
+        "disk": lambda: release_on_full_disks(root),
+    }
+    for report in reports[mode]():
+        print(json.dumps(report), flush=True)
 
 
 if __name__ == "__main__":

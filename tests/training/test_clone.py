@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from service.models.repository import Repository
-from tests.training.digits import few, write_folder
+from tests.training.digits import few, python, write_folder
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,10 +23,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not (ROOT / ".git").exists():
         pytest.skip("the sources are no git repository")
     folder = tmp_path_factory.mktemp("clone") / "mnist-serve"
-    subprocess.run(
-        ["git", "-c", "safe.directory=*", "clone", "--quiet", ROOT, folder],
-        check=True,
-    )
+    git(folder.parent, "clone", "--quiet", str(ROOT), str(folder))
     (folder / ".gitignore").write_bytes((ROOT / ".gitignore").read_bytes())
     return folder
 
@@ -41,17 +37,9 @@ def test_the_committed_champion_is_a_committed_version(clone: Path) -> None:
 @pytest.mark.slow
 def test_a_run_leaves_the_status_clean_and_a_promotion_shows_as_two_files(clone: Path) -> None:
     def run(module: str, *words: str | Path) -> str:
-        command: list[str] = [
-            sys.executable,
-            "-m",
-            module,
-            *map(str, words),
-            "--models",
-            str(clone / "models"),
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert (done.returncode, done.stderr) == (0, "")
-        return done.stdout
+        status, lines, err = python("-m", module, *words, "--models", clone / "models")
+        assert (status, err) == (0, "")
+        return "\n".join(lines)
 
     before = git(clone, "status", "--porcelain")
     repository = Repository(clone / "models")

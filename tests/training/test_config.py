@@ -4,15 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from training.config import Config, recipe_names
 from training.errors import TrainingError
-
-
-def write(path: Path, text: str) -> Path:
-    path.write_text(text, encoding="utf-8")
-    return path
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -28,7 +22,8 @@ def test_the_recipe_tutorial_is_the_tutorials_network() -> None:
 
 
 def test_a_flag_beats_the_recipe_and_the_recipe_beats_the_default(tmp_path: Path) -> None:
-    recipe = write(tmp_path / "mine.toml", "epochs = 3\nbatch_size = 32\n")
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text("epochs = 3\nbatch_size = 32\n")
     config = Config.from_recipe(recipe, epochs=5)
     assert (config.epochs, config.batch_size) == (5, 32)
     assert config.learning_rate == Config.model_fields["learning_rate"].default
@@ -47,13 +42,8 @@ def test_a_name_without_suffix_is_never_a_file(
 ) -> None:
     """A file called ``quick`` in the working folder does not hide the recipe of that name."""
     monkeypatch.chdir(tmp_path)
-    write(tmp_path / "quick", "epochs = 99")
+    Path("quick").write_text("epochs = 99")
     assert Config.from_recipe("quick").epochs != 99
-
-
-def test_the_settings_of_a_run_cannot_be_changed() -> None:
-    with pytest.raises(ValidationError, match="frozen"):
-        Config().epochs = 2  # type: ignore[misc]
 
 
 def test_the_settings_in_a_card_give_the_same_settings_again() -> None:
@@ -81,27 +71,25 @@ def test_the_settings_in_a_card_give_the_same_settings_again() -> None:
         ("wild = 0.1", {}, r"^wild: needs a shift or a rotation"),
         ("clean_share = 0.3", {}, r"^clean_share: needs clean_epochs"),
         ("early_stopping = 2\nvalidation_fraction = 0.0", {}, r"^early_stopping: needs"),
-        ("epochs = ", {}, r"mine\.toml: not TOML: "),
         ("epochs = 1\nepochs = 2", {}, r"mine\.toml: not TOML: "),
     ],
 )
 def test_what_is_wrong_is_named_in_one_line(
     tmp_path: Path, text: str, flags: dict[str, Any], message: str
 ) -> None:
-    recipe = write(tmp_path / "mine.toml", text)
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(text)
     with pytest.raises(TrainingError, match=message) as caught:
         Config.from_recipe(recipe, **flags)
     assert "\n" not in str(caught.value)
 
 
-def test_an_unknown_recipe_lists_those_there_are() -> None:
-    with pytest.raises(TrainingError, match="'fast'; there are champion, default, quick, tutorial"):
-        Config.from_recipe("fast")
-
-
-def test_a_missing_or_binary_recipe_is_named(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"nowhere\.toml: No such file"):
-        Config.from_recipe(tmp_path / "nowhere.toml")
+def test_a_recipe_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(TrainingError, match=r"binary\.toml: not TOML"):
-        Config.from_recipe(tmp_path / "binary.toml")
+    for recipe, message in (
+        ("fast", "'fast'; there are champion, default, quick, tutorial"),
+        (tmp_path / "nowhere.toml", r"nowhere\.toml: No such file"),
+        (tmp_path / "binary.toml", r"binary\.toml: not TOML"),
+    ):
+        with pytest.raises(TrainingError, match=message):
+            Config.from_recipe(recipe)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from service.models.repository import Repository
-from tests.training.digits import few, write_folder
+from tests.training.digits import few, python, write_folder
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,17 +50,10 @@ def package(tmp_path: Path) -> Path:
 @pytest.mark.slow
 def test_an_architecture_that_follows_contributing_trains_and_has_its_flags(package: Path) -> None:
     def run(*words: str | Path) -> str:
-        command = [sys.executable, "-m", "training", *map(str, words)]
-        done = subprocess.run(
-            command,
-            cwd=package,
-            env={**os.environ, "PYTHONPATH": str(package)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert (done.returncode, done.stderr) == (0, "")
-        return done.stdout
+        copied = {**os.environ, "PYTHONPATH": str(package)}
+        status, lines, err = python("-m", "training", *words, cwd=package, env=copied)
+        assert (status, err) == (0, "")
+        return "\n".join(lines)
 
     assert "--patch-side N" in run("--help")
     data = write_folder(package / "digits", few(400, 100))

@@ -80,7 +80,9 @@ def test_an_epoch_has_its_own_duration_and_the_time_left(
 
 TAKEN_UP = "a running service takes it up within 2 s; "
 PUBLISHED = "version 6 is published, not promoted; "
+COMPARE = f"{PUBLISHED}compare: models diff 5 6"
 ANYWAY, MINE = "promote anyway: models promote", " --models mine"
+WORSE = Decision(False, "worse", 5)
 
 
 @pytest.mark.parametrize(
@@ -88,22 +90,10 @@ ANYWAY, MINE = "promote anyway: models promote", " --models mine"
     [
         ("", Decision(True, "better", 5), f"{TAKEN_UP}roll back: models rollback"),
         ("", Decision(True, "no champion"), f"{TAKEN_UP}start one: serve"),
-        (
-            "",
-            Decision(False, "worse", 5),
-            f"{PUBLISHED}compare: models diff 5 6; {ANYWAY} 6 --force",
-        ),
-        (
-            "--no-promote",
-            Decision(False, "not wanted", 5),
-            f"{PUBLISHED}compare: models diff 5 6; promote: models promote 6",
-        ),
+        ("", WORSE, f"{COMPARE}; {ANYWAY} 6 --force"),
+        ("--no-promote", WORSE, f"{COMPARE}; promote: models promote 6"),
         ("--no-promote", Decision(False, "not wanted"), f"{PUBLISHED}promote: models promote 6"),
-        (
-            "--models mine --data d",
-            Decision(False, "worse", 5),
-            f"{PUBLISHED}compare: models diff 5 6 --data d{MINE}; {ANYWAY} 6 --force{MINE}",
-        ),
+        ("--models mine --data d", WORSE, f"{COMPARE} --data d{MINE}; {ANYWAY} 6 --force{MINE}"),
     ],
 )
 def test_the_last_line_is_what_to_type_next(
@@ -118,7 +108,7 @@ def test_the_last_line_is_what_to_type_next(
 
 def test_the_commands_of_the_last_line_exist() -> None:
     options = parse(["--models", "my models"])
-    for decision in (Decision(False, "worse", 5), Decision(True, "better", 5)):
+    for decision in (WORSE, Decision(True, "better", 5)):
         *_, following = lines(("promote", 6, decision, options))
         commands = re.findall(r": models ([^;]*)", following.replace("'my models'", "mine"))
         assert commands

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,11 +27,7 @@ from training.export.verify import (
 IMAGES = np.random.default_rng(1).integers(0, 256, (40, 28, 28), np.uint8)
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    path = tmp_path / "model.onnx"
-    path.write_bytes(tiny_model_bytes(seed=1))
-    return path
+MODEL = tiny_model_bytes(seed=1)
 
 
 def network(images: Images) -> Probabilities:
@@ -42,10 +37,10 @@ def network(images: Images) -> Probabilities:
     return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
 
 
-def test_the_same_network_passes_on_all_images_at_all_batch_sizes(path: Path) -> None:
+def test_the_same_network_passes_on_all_images_at_all_batch_sizes() -> None:
     digits = network(IMAGES).argmax(axis=1)
     labels = np.concatenate([digits[:30], (digits[30:] + 1) % 10])
-    figures = verify(path, network, IMAGES, labels)
+    figures = verify(MODEL, network, IMAGES, labels)
     assert figures.passed
     assert figures.images == figures.same_digit == 40 + 256 + 2
     assert figures.batch_sizes == (1, 2, 7, 64)
@@ -59,18 +54,18 @@ NAMES = {0: "test image 0", 39: "test image 39", 40: "random image 0", 295: "ran
 
 
 @pytest.mark.parametrize(("index", "name"), [*NAMES.items(), (297, "the image of all 255")])
-def test_one_image_with_another_digit_fails_by_name(path: Path, index: int, name: str) -> None:
+def test_one_image_with_another_digit_fails_by_name(index: int, name: str) -> None:
     def other(images: Images) -> Probabilities:
         probabilities = network(images)
         probabilities[index] = np.roll(probabilities[index], 1)
         return probabilities
 
     with pytest.raises(VerificationFailed) as failure:
-        verify(path, other, IMAGES, np.zeros(40, np.int64))
+        verify(MODEL, other, IMAGES, np.zeros(40, np.int64))
     assert re.fullmatch(rf"{name}: digit . .*the network.*; 1 images differ", str(failure.value))
 
 
-def test_a_probability_beyond_the_tolerance_fails_though_the_digit_is_the_same(path: Path) -> None:
+def test_a_probability_beyond_the_tolerance_fails_though_the_digit_is_the_same() -> None:
     def shifted(by: float) -> Reference:
         def shift(images: Images) -> Probabilities:
             probabilities = network(images)
@@ -79,12 +74,12 @@ def test_a_probability_beyond_the_tolerance_fails_though_the_digit_is_the_same(p
 
         return shift
 
-    verify(path, shifted(8e-6), IMAGES, np.zeros(40, np.int64))
+    verify(MODEL, shifted(8e-6), IMAGES, np.zeros(40, np.int64))
     with pytest.raises(VerificationFailed, match=r"differ by 1\.2e-05, allowed 1e-05"):
-        verify(path, shifted(1.2e-5), IMAGES, np.zeros(40, np.int64))
+        verify(MODEL, shifted(1.2e-5), IMAGES, np.zeros(40, np.int64))
 
 
-def test_a_broken_tie_fails_and_reports_how_close_it_was(path: Path) -> None:
+def test_a_broken_tie_fails_and_reports_how_close_it_was() -> None:
     """A blank image has ten equal probabilities here; a tiny change picks another digit."""
 
     def tie(images: Images) -> Probabilities:
@@ -93,17 +88,19 @@ def test_a_broken_tie_fails_and_reports_how_close_it_was(path: Path) -> None:
         return probabilities
 
     with pytest.raises(VerificationFailed, match=r"the image of all 0: .* network 3 \(by 1e-06\)"):
-        verify(path, tie, IMAGES, np.zeros(40, np.int64))
+        verify(MODEL, tie, IMAGES, np.zeros(40, np.int64))
 
 
-def test_a_network_that_has_diverged_fails(path: Path) -> None:
+def test_a_network_that_has_diverged_fails() -> None:
     with pytest.raises(VerificationFailed, match="test image 0: the network's own output is not"):
-        verify(path, lambda i: np.full((len(i), 10), np.nan, np.float32), IMAGES, np.zeros(40, int))
+        verify(
+            MODEL, lambda i: np.full((len(i), 10), np.nan, np.float32), IMAGES, np.zeros(40, int)
+        )
 
 
 def tiny_model_followed_by(*nodes: onnx.NodeProto, constants: tuple[Any, ...] = ()) -> bytes:
     """The tiny model with more nodes between its output, ``plain``, and ``probabilities``."""
-    model = onnx.load_from_string(tiny_model_bytes(seed=1))
+    model = onnx.load_from_string(MODEL)
     model.graph.node[-1].output[0] = "plain"
     model.graph.node.extend(nodes)
     model.graph.initializer.extend(constants)
@@ -126,8 +123,8 @@ def coarse() -> bytes:
     return dense_model_bytes(np.round(weights, 1), np.zeros(10, np.float32))
 
 
-def test_a_coarser_file_may_lose_two_images_and_reports_the_loss(path: Path, coarse: bytes) -> None:
-    digits, others = (answers(model, IMAGES).argmax(axis=1) for model in (path, coarse))
+def test_a_coarser_file_may_lose_two_images_and_reports_the_loss(coarse: bytes) -> None:
+    digits, others = (answers(model, IMAGES).argmax(axis=1) for model in (MODEL, coarse))
     changed = np.flatnonzero(digits != others)
     assert len(changed) >= 3
 
@@ -135,8 +132,8 @@ def test_a_coarser_file_may_lose_two_images_and_reports_the_loss(path: Path, coa
         """Verifies with labels by which int8 loses ``lost`` images and wins the other changes."""
         labels = others.copy()
         labels[changed[:lost]] = digits[changed[:lost]]
-        parent = verify(path, network, IMAGES, labels)
-        return verify_int8(coarse, path, parent, IMAGES, labels)
+        parent = verify(MODEL, network, IMAGES, labels)
+        return verify_int8(coarse, MODEL, parent, IMAGES, labels)
 
     whole = len(changed)
     too_many = next(lost for lost in range(whole + 1) if lost - (whole - lost) > 2)
@@ -155,18 +152,18 @@ def test_a_coarser_file_may_lose_two_images_and_reports_the_loss(path: Path, coa
         assert "parent" not in figures.parent.as_dict()
 
 
-def test_a_file_whose_rows_see_each_other_fails(path: Path) -> None:
+def test_a_file_whose_rows_see_each_other_fails() -> None:
     model, labels = averaging_model(), np.zeros(40, np.int64)
     alone = Runtime.load(model, provider="cpu")
 
     def row_by_row(images: Images) -> Probabilities:
         return np.concatenate([alone.run(image[None]) for image in images])
 
-    parent = verify(path, network, IMAGES, labels)
+    parent = verify(MODEL, network, IMAGES, labels)
     for verified in (
         lambda: check(model),
         lambda: verify(model, row_by_row, IMAGES, labels),
-        lambda: verify_int8(model, path, parent, IMAGES, labels),
+        lambda: verify_int8(model, MODEL, parent, IMAGES, labels),
     ):
         with pytest.raises(VerificationFailed, match=r"image 0: digit . in batches of 2, "):
             verified()
@@ -182,8 +179,8 @@ def test_a_file_that_does_not_serve_fails_in_one_line(content: bytes) -> None:
     assert "\n" not in str(failure.value)
 
 
-def test_answers_are_the_files_own(path: Path) -> None:
-    wanted = Runtime.load(path, provider="cpu").run(IMAGES)
-    assert (check(path, IMAGES) == wanted).all()
-    assert (answers(path, IMAGES) == wanted).all()
-    assert check(path).shape == (0, 10)
+def test_answers_are_the_files_own() -> None:
+    wanted = Runtime.load(MODEL, provider="cpu").run(IMAGES)
+    assert (check(MODEL, IMAGES) == wanted).all()
+    assert (answers(MODEL, IMAGES) == wanted).all()
+    assert check(MODEL).shape == (0, 10)

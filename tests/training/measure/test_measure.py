@@ -11,8 +11,7 @@ import pytest
 from service.answer.quality import LEAST_CONFIDENCE, least_confidence
 from service.inference.runtime import Runtime
 from service.models.repository import Repository
-from tests.training.digits import few, mnist
-from training.data.loading import Dataset
+from tests.training.digits import few
 from training.measure.label_errors import LABELS
 from training.measure.measure import Measured, measure
 from training.measure.robustness import non_digits
@@ -23,21 +22,17 @@ MLP = REPOSITORY.read_model(1)
 DATASET = few(400, 300)
 
 
-STEPS: list[tuple[int, int]] = []
-
-
 @pytest.fixture(scope="module")
 def measured() -> Measured:
-    def on_step(done: int, total: int) -> None:
-        STEPS.append((done, total))
-
-    return measure(MLP, DATASET, DATASET.train_images, non_digits=True, on_step=on_step)
-
-
-@pytest.mark.usefixtures("measured")
-def test_every_set_of_images_is_a_step_and_the_last_step_is_the_total() -> None:
-    total = STEPS[0][1]
-    assert [(step, total) for step in range(1, total + 1)] == STEPS
+    """The figures; every set of images was a step, and the last step was the total."""
+    steps: list[tuple[int, int]] = []
+    figures = measure(
+        *(MLP, DATASET, DATASET.train_images),
+        non_digits=True,
+        on_step=lambda *step: steps.append(step),
+    )
+    assert steps == [(step, len(steps)) for step in range(1, len(steps) + 1)]
+    return figures
 
 
 def test_accuracies_are_those_of_the_damaged_images(measured: Measured) -> None:
@@ -87,17 +82,10 @@ def test_for_mnist_there_is_the_accuracy_without_wrong_labels(
     """On the whole test set, with only two corruptions: other tests cover the rest."""
     for name in list(CORRUPTIONS)[2:]:
         monkeypatch.delitem(CORRUPTIONS, name)
-    whole = mnist()
-    dataset = Dataset(
-        *(whole.train_images[:400], whole.train_labels[:400]),
-        *(whole.test_images, whole.test_labels),
-        source=whole.source,
-        hashes={},
-    )
-    figures = measure(MLP, dataset, dataset.train_images, non_digits=False)
+    whole = few(400, 10_000)
+    figures = measure(MLP, whole, whole.train_images, non_digits=False)
     digits = Runtime.load(MLP, provider="cpu").run(whole.test_images).argmax(axis=1)
     right = digits == whole.test_labels
     known = right.sum() - right[list(LABELS)].sum()
-    assert figures.accuracy_without_label_errors == known / 9985
     assert figures.as_parts()["test"]["accuracy_without_label_errors"] == known / 9985
     assert figures.test.accuracy == right.mean()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,7 @@ def state(epochs: int = 2) -> State:
 def assert_same(left: State, right: State) -> None:
     assert left.history == right.history
     for part in ("network", "optimizer", "clean", "best"):
-        pairs = zip(getattr(left, part), getattr(right, part), strict=True)
-        for one, other in pairs:
+        for one, other in zip(getattr(left, part), getattr(right, part), strict=True):
             assert one.dtype == other.dtype
             np.testing.assert_array_equal(one, other)
 
@@ -60,12 +60,8 @@ def test_a_state_is_loaded_bit_for_bit(tmp_path: Path) -> None:
 
 def test_its_folder_describes_the_run(tmp_path: Path) -> None:
     run = json.loads((stopped(tmp_path).folder / RUN).read_text())
-    assert run["settings"] == Config().model_dump(mode="json")
-    assert run["data"] == DATA
+    assert (run["settings"], run["data"]) == (Config().model_dump(mode="json"), DATA)
     assert run["packages"].keys() >= {"keras", "tensorflow"}
-
-
-def test_it_lies_in_the_model_repository_where_no_version_is_looked_for() -> None:
     assert place(Path("models")) == Path("models/mnist/.checkpoints")
 
 
@@ -80,14 +76,8 @@ def test_two_processes_cannot_run_the_same_training(tmp_path: Path) -> None:
     """They would replace each other's state, and the first to end would remove it."""
     with checkpoint(tmp_path) as kept:
         kept.save(state())
-        with (
-            pytest.raises(
-                TrainingError,
-                match=r"^another process .* has locked \S+;",
-            ),
-            checkpoint(tmp_path),
-        ):
-            pass
+        with pytest.raises(TrainingError, match=r"^another process .* has locked \S+;"):
+            checkpoint(tmp_path).__enter__()
         assert kept.exists()
         with checkpoint(tmp_path, Config(seed=1)):
             pass
@@ -107,16 +97,14 @@ def test_runs_with_other_settings_have_their_own_checkpoint(tmp_path: Path) -> N
 def test_the_differences_from_the_most_similar_interrupted_run_are_named(tmp_path: Path) -> None:
     stopped(tmp_path, Config(seed=1, epochs=3, l2=0.1, dropout=0.1))
     stopped(tmp_path, Config(seed=1, epochs=4))
-    refusal = (
-        "--resume: no run like this was interrupted, but one with {}; omit --resume to start again"
-    )
-    with pytest.raises(TrainingError) as caught, checkpoint(tmp_path, Config(epochs=3)) as mine:
-        mine.load()
-    assert str(caught.value) == refusal.format("epochs 4, not 3; seed 1, not 0")
-    assert len(list(tmp_path.iterdir())) == 2
-    with pytest.raises(TrainingError) as caught:
-        checkpoint(tmp_path, Config(seed=1, epochs=4), **{"train.gz": "other"}).load()
-    assert str(caught.value) == refusal.format("other data in train.gz")
+    for mine, differences in (
+        (checkpoint(tmp_path, Config(epochs=3)), "epochs 4, not 3; seed 1, not 0"),
+        (checkpoint(tmp_path, Config(seed=1, epochs=4), **{"train.gz": "x"}), r"other data in \S+"),
+    ):
+        refusal = f"^--resume: no run like this was interrupted, but one with {differences}; omit"
+        with pytest.raises(TrainingError, match=refusal), mine:
+            mine.load()
+        assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_many_differences_and_other_packages_are_one_line(tmp_path: Path) -> None:
@@ -149,8 +137,7 @@ def test_damage_is_reported_in_one_line_or_harmless(tmp_path: Path) -> None:
                 assert_same(loaded, state())
     assert said
     for line in said:
-        assert line.startswith(f"{path} is damaged; omit --resume to start again (")
-        assert "\n" not in line
+        assert re.fullmatch(rf"{path} is damaged; omit --resume to start again \(.*\)", line)
 
 
 def test_nothing_is_unpickled(tmp_path: Path) -> None:
@@ -160,21 +147,17 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
 
     path = stopped(tmp_path).folder / STATE
     np.savez(path, head=np.array([Trap()], dtype=object))
-    with pytest.raises(TrainingError, match="damaged"):
-        checkpoint(tmp_path).load()
-    path.write_bytes(pickle.dumps(Trap()))
-    with pytest.raises(TrainingError, match="damaged"):
-        checkpoint(tmp_path).load()
+    for content in (path.read_bytes(), pickle.dumps(Trap())):
+        path.write_bytes(content)
+        with pytest.raises(TrainingError, match="damaged"):
+            checkpoint(tmp_path).load()
     assert not (tmp_path / "sprung").exists()
 
 
 def test_a_folder_that_cannot_be_made_is_an_error_before_training(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with (
-        pytest.raises(TrainingError, match=r"cannot be used: Not a directory"),
-        checkpoint(tmp_path / "file"),
-    ):
-        pass
+    with pytest.raises(TrainingError, match=r"cannot be used: Not a directory"):
+        checkpoint(tmp_path / "file").__enter__()
 
 
 def test_a_checkpoint_that_cannot_be_written_does_not_end_the_run(tmp_path: Path) -> None:
@@ -182,8 +165,8 @@ def test_a_checkpoint_that_cannot_be_written_does_not_end_the_run(tmp_path: Path
     with Checkpoint(tmp_path, Config(), DATA, told.append) as kept:
         shutil.rmtree(kept.folder)
         kept.save(state())
-    (text,) = told
-    assert text == f"no checkpoint was written: {kept.folder / STATE}: No such file or directory"
+    path = kept.folder / STATE
+    assert told == [f"no checkpoint was written: {path}: No such file or directory"]
 
 
 def test_an_error_says_how_to_resume_if_there_is_a_state(tmp_path: Path) -> None:

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
@@ -11,10 +9,9 @@ import numpy as np
 import onnx
 import pytest
 
-from tests.training.digits import few
+from tests.training.digits import few, python
 from training.config import Config, Optimizer
 from training.data.loading import Split, split
-from training.errors import TrainingError
 from training.export.verify import verify
 
 pytestmark = pytest.mark.usefixtures("few_drawings")
@@ -98,11 +95,6 @@ def test_early_stopping_ends_the_run_and_keeps_the_best_epochs_weights() -> None
     assert accuracy(network) == pytest.approx(kept, abs=1e-6)
 
 
-def test_a_fit_that_diverges_is_an_error() -> None:
-    with pytest.raises(TrainingError, match=r"loss is (nan|inf) after epoch 1: .* learning rate"):
-        run(small(optimizer="sgd", learning_rate=1e30), parts())
-
-
 RANDOM: dict[str, Any] = {
     "architecture": "cnn",
     "filters": (4, 8),
@@ -148,9 +140,7 @@ def test_the_same_seed_gives_the_same_weights() -> None:
     """
     other, first = (fingerprint(run(small(**RANDOM, seed=seed), parts())[0]) for seed in (1, 0))
     assert first != other
-    command = [sys.executable, "-c", PRINT_WEIGHTS]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert printed.strip() == first
+    assert python("-c", PRINT_WEIGHTS)[1] == [first]
 
 
 @pytest.mark.slow

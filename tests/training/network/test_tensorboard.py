@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,44 +29,36 @@ def curves(folder: Path) -> dict[str, dict[int, float]]:
     return found
 
 
-def test_every_epoch_is_a_point_of_every_curve(tmp_path: Path) -> None:
+def write(folder: Path, before: Iterable[Epoch] = ()) -> Any:
     from training.network.tensorboard import Logs
 
-    logs = Logs(tmp_path)
+    return Logs(folder, before)
+
+
+def test_every_epoch_is_a_point_of_every_curve(tmp_path: Path) -> None:
+    logs = write(tmp_path)
     for epoch in EPOCHS:
         logs.epoch(epoch)
         assert len(curves(tmp_path / "train")["epoch_loss"]) == epoch.epoch  # readable at once
-    train, validation = curves(tmp_path / "train"), curves(tmp_path / "validation")
-    assert train.keys() == {"epoch_loss", "epoch_accuracy", "epoch_learning_rate"}
-    assert validation.keys() == {"epoch_loss", "epoch_accuracy"}
-    for n, epoch in enumerate(EPOCHS, 1):
-        assert train["epoch_loss"][n] == pytest.approx(epoch.loss)
-        assert train["epoch_accuracy"][n] == pytest.approx(epoch.accuracy)
-        assert train["epoch_learning_rate"][n] == pytest.approx(epoch.learning_rate)
-        assert validation["epoch_loss"][n] == pytest.approx(epoch.validation_loss)
-        assert validation["epoch_accuracy"][n] == pytest.approx(epoch.validation_accuracy)
-
-
-def test_without_validation_there_is_no_such_curve(tmp_path: Path) -> None:
-    from training.network.tensorboard import Logs
-
-    Logs(tmp_path).epoch(Epoch(1, 0.5, 0.9, None, None, 0.1, 1, 1))
-    assert [path.name for path in tmp_path.iterdir()] == ["train"]
+    for part, prefix, names in (
+        ("train", "", ["accuracy", "learning_rate", "loss"]),
+        ("validation", "validation_", ["accuracy", "loss"]),
+    ):
+        found = curves(tmp_path / part)
+        assert sorted(found) == [f"epoch_{name}" for name in names]
+        for name in names:
+            expected = {epoch.epoch: getattr(epoch, prefix + name) for epoch in EPOCHS}
+            assert found[f"epoch_{name}"] == pytest.approx(expected)
 
 
 def test_a_run_that_goes_on_writes_its_curves_whole_in_place_of_the_old(tmp_path: Path) -> None:
-    from training.network.tensorboard import Logs
-
-    old = Logs(tmp_path)
-    for epoch in EPOCHS:
-        old.epoch(epoch)
-    Logs(tmp_path, EPOCHS[:1]).epoch(EPOCHS[1])
+    write(tmp_path, EPOCHS)
+    write(tmp_path, EPOCHS[:1]).epoch(Epoch(2, 0.5, 0.9, None, None, 0.1, 1, 1))
     assert sorted(curves(tmp_path / "train")["epoch_loss"]) == [1, 2]
+    assert sorted(curves(tmp_path / "validation")["epoch_loss"]) == [1]  # epoch 2 held nothing out
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
-    from training.network.tensorboard import Logs
-
     (tmp_path / "file").write_text("")
     with pytest.raises(TrainingError, match=r"^--tensorboard: .*/file/logs: Not a directory$"):
-        Logs(tmp_path / "file" / "logs")
+        write(tmp_path / "file" / "logs")

@@ -26,9 +26,3 @@ def test_letters_are_the_alphabet_but_what_is_written_like_a_digit() -> None:
     letters = set(fonts.LETTERS) & set(string.ascii_letters)
     assert not letters & set(fonts.LOOK_ALIKES)
     assert letters | set(fonts.LOOK_ALIKES) == set(string.ascii_letters)
-
-
-def test_every_symbol_is_in_the_fonts_that_it_is_drawn_with() -> None:
-    """A font draws the same box for all that it has not."""
-    drawn = fonts.glyphs(fonts.SYMBOLS, fonts.WITH_SYMBOLS[:1])
-    assert len({bytes(glyph) for glyph in drawn}) == len(drawn)

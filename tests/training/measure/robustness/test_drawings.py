@@ -18,10 +18,8 @@ def test_no_shape_is_one_of_the_training_data() -> None:
     assert not {bytes(picture) for picture in measured} & {bytes(picture) for picture in known}
     for outline in drawings.OUTLINES:
         corners = outline(RANDOM)
-        ahead, behind = (
-            np.roll(corners, -1, axis=0) - corners,
-            corners - np.roll(corners, 1, axis=0),
-        )
+        behind = corners - np.roll(corners, 1, axis=0)
+        ahead = np.roll(behind, -1, axis=0)
         turns = np.sign(behind[:, 0] * ahead[:, 1] - behind[:, 1] * ahead[:, 0])
         assert (turns > 0).sum() >= 2
         assert (turns < 0).sum() >= 2
