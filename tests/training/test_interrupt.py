@@ -1,5 +1,3 @@
-"""Signals become one exception, at a moment that suits."""
-
 from __future__ import annotations
 
 import signal

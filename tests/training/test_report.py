@@ -1,5 +1,3 @@
-"""A run says how long it takes, what came out of it and what to type next."""
-
 from __future__ import annotations
 
 import io

@@ -1,5 +1,3 @@
-"""A Keras network becomes a file that the service loads."""
-
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -82,12 +80,9 @@ def test_a_full_disk_is_reported_as_such(network: Any) -> None:
 def test_a_stamp_changes_only_the_metadata_and_the_service_reads_it(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(tiny_model_bytes())
-    stamp(path, {"created": "2026-01-01T00:00:00Z", "accuracy": "0.99"})
-    runtime = Runtime.load(path, provider="cpu")
-    assert runtime.metadata == {"created": "2026-01-01T00:00:00Z", "accuracy": "0.99"}
-    images = np.random.default_rng(0).integers(0, 256, (5, 28, 28), np.uint8)
-    before = Runtime.load(tiny_model_bytes(), provider="cpu").run(images)
-    assert (runtime.run(images) == before).all()
+    story = {"created": "2026-01-01T00:00:00Z", "accuracy": "0.99"}
+    stamp(path, story)
+    assert Runtime.load(path, provider="cpu").metadata == story
     model = onnx.load(path)
     del model.metadata_props[:]
     assert model == onnx.load_from_string(tiny_model_bytes())

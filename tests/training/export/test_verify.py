@@ -1,5 +1,3 @@
-"""Verification passes for the same network, and otherwise names the image."""
-
 from __future__ import annotations
 
 import re
@@ -62,7 +60,9 @@ def test_one_image_with_another_digit_fails_by_name(index: int, name: str) -> No
 
     with pytest.raises(VerificationFailed) as failure:
         verify(MODEL, other, IMAGES, np.zeros(40, np.int64))
-    assert re.fullmatch(rf"{name}: digit . .*the network.*; 1 images differ", str(failure.value))
+    assert re.fullmatch(
+        rf"{name}: digit . .*the network . \(by .*; 1 images differ", str(failure.value)
+    )
 
 
 def test_a_probability_beyond_the_tolerance_fails_though_the_digit_is_the_same() -> None:
@@ -77,18 +77,6 @@ def test_a_probability_beyond_the_tolerance_fails_though_the_digit_is_the_same()
     verify(MODEL, shifted(8e-6), IMAGES, np.zeros(40, np.int64))
     with pytest.raises(VerificationFailed, match=r"differ by 1\.2e-05, allowed 1e-05"):
         verify(MODEL, shifted(1.2e-5), IMAGES, np.zeros(40, np.int64))
-
-
-def test_a_broken_tie_fails_and_reports_how_close_it_was() -> None:
-    """A blank image has ten equal probabilities here; a tiny change picks another digit."""
-
-    def tie(images: Images) -> Probabilities:
-        probabilities = network(images)
-        probabilities[296, 3] += np.float32(1e-6)
-        return probabilities
-
-    with pytest.raises(VerificationFailed, match=r"the image of all 0: .* network 3 \(by 1e-06\)"):
-        verify(MODEL, tie, IMAGES, np.zeros(40, np.int64))
 
 
 def test_a_network_that_has_diverged_fails() -> None:

@@ -1,5 +1,3 @@
-"""A card is plain JSON, and the model file contains a short form of it."""
-
 from __future__ import annotations
 
 import json

@@ -1,5 +1,3 @@
-"""The comparison of two versions counts every image once and tests for chance."""
-
 from __future__ import annotations
 
 import math

@@ -1,5 +1,3 @@
-"""The labels known to be wrong are those of MNIST's test set."""
-
 from __future__ import annotations
 
 import numpy as np

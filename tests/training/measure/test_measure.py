@@ -1,5 +1,3 @@
-"""The figures in a card are those of the file, on undamaged and damaged images."""
-
 from __future__ import annotations
 
 import json

@@ -1,5 +1,3 @@
-"""Plots are small, equal for equal figures, and work for unusual runs."""
-
 from __future__ import annotations
 
 import subprocess

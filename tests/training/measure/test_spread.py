@@ -1,5 +1,3 @@
-"""The spread is that of the cards' figures, and only of runs that differ in their seed."""
-
 from __future__ import annotations
 
 import json

@@ -35,10 +35,7 @@ def assert_same(left: State, right: State) -> None:
 
 
 def checkpoint(root: Path, config: Config | None = None, **data: str) -> Checkpoint:
-    def fail(text: str) -> None:
-        raise AssertionError(text)
-
-    return Checkpoint(root, config or Config(), DATA | data, fail)
+    return Checkpoint(root, config or Config(), DATA | data, pytest.fail)
 
 
 def stopped(root: Path, config: Config | None = None) -> Checkpoint:

@@ -1,5 +1,3 @@
-"""Checkpoints of interrupted runs are listed and can be removed; those of running ones are not."""
-
 from __future__ import annotations
 
 import json

@@ -7,18 +7,17 @@ import pytest
 from training.network.load_tensorflow import quiet_stderr
 
 
-def test_what_is_written_to_the_descriptor_is_held_back(capfd: pytest.CaptureFixture[str]) -> None:
-    with quiet_stderr():
-        os.write(2, b"chatter\n")
+def test_standard_error_is_held_back_unless_the_block_fails(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def write(text: bytes, error: type[Exception] | None = None) -> None:
+        with quiet_stderr():
+            os.write(2, text)
+            if error:
+                raise error
+
+    write(b"chatter\n")
+    with pytest.raises(ImportError):
+        write(b"the reason\n", ImportError)
     os.write(2, b"after\n")
-    assert capfd.readouterr().err == "after\n"
-
-
-def test_it_is_shown_where_the_block_fails(capfd: pytest.CaptureFixture[str]) -> None:
-    def load() -> None:
-        os.write(2, b"the reason\n")
-        raise ImportError
-
-    with pytest.raises(ImportError), quiet_stderr():
-        load()
-    assert capfd.readouterr().err == "the reason\n"
+    assert capfd.readouterr().err == "the reason\nafter\n"

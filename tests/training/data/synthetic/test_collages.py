@@ -1,5 +1,3 @@
-"""Digits side by side keep their ink and their distance."""
-
 from __future__ import annotations
 
 import numpy as np
@@ -10,18 +8,15 @@ from training.data.synthetic import collages
 DIGITS = few(20).train_images
 
 
-def test_digits_side_by_side_are_whole_and_at_the_given_distance() -> None:
+def test_digits_are_whole_at_the_given_distance_and_the_darker_ink_covers_the_other() -> None:
     pair = DIGITS[:2]
     wide = collages.side_by_side(pair, np.array([0, 3]), 28)
     assert wide.shape == (84, 84)
     np.testing.assert_array_equal(wide[28:56, 14:42], pair[0])
     np.testing.assert_array_equal(wide[31:59, 42:70], pair[1])
     assert wide.sum() == pair.sum(dtype=np.int64)
-
-
-def test_where_they_overlap_the_darker_ink_is_seen() -> None:
-    wide = collages.side_by_side(DIGITS[:2], np.array([0, 0]), 0)
-    np.testing.assert_array_equal(wide[28:56, 14:42], DIGITS[:2].max(axis=0))
+    over = collages.side_by_side(pair, np.array([0, 0]), 0)
+    np.testing.assert_array_equal(over[28:56, 14:42], pair.max(axis=0))
 
 
 def test_a_pair_has_more_ink_left_and_right_than_either_digit_alone() -> None:

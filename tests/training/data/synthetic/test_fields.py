@@ -1,5 +1,3 @@
-"""Fields cover the whole picture, at many levels."""
-
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,5 +1,3 @@
-"""Glyphs have MNIST's normal form, and no non-digit looks like a digit."""
-
 from __future__ import annotations
 
 import string

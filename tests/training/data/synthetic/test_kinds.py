@@ -1,5 +1,3 @@
-"""Printed digits match their labels, and every kind of non-digit has its share."""
-
 from __future__ import annotations
 
 import numpy as np

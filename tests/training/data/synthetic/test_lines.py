@@ -1,5 +1,3 @@
-"""Scribbles lie inside the field, and shapes have their corners."""
-
 from __future__ import annotations
 
 import numpy as np

@@ -1,5 +1,3 @@
-"""Every corruption changes every image as its name says, and is repeatable."""
-
 from __future__ import annotations
 
 import numpy as np

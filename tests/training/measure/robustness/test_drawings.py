@@ -1,5 +1,3 @@
-"""Drawings differ from those of the training data, and each has ink."""
-
 from __future__ import annotations
 
 import numpy as np

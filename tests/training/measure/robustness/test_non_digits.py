@@ -1,5 +1,3 @@
-"""Kinds of non-digits are repeatable, and the new ones differ from those of the training data."""
-
 from __future__ import annotations
 
 import numpy as np

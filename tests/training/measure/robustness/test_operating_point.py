@@ -1,5 +1,3 @@
-"""The threshold is the highest at which the held-out digits show that enough digits pass."""
-
 from __future__ import annotations
 
 from fractions import Fraction
@@ -38,17 +36,16 @@ def test_as_many_as_the_bound_allows_are_below_the_threshold() -> None:
     assert chosen_on == {"images": 4800, "share_below": below / 4800}
 
 
-def test_with_too_few_digits_the_threshold_is_the_services_own() -> None:
-    assert choose(np.ones(200)) == (LEAST_CONFIDENCE, None)
-    assert choose(np.empty(0)) == (LEAST_CONFIDENCE, None)
-
-
 @pytest.mark.parametrize(
     ("confidence", "threshold"),
     [(1.0, operating_point.HIGHEST), (0.3, operating_point.LOWEST), (0.75, 0.75)],
 )
-def test_the_threshold_stays_in_its_range(confidence: float, threshold: float) -> None:
+def test_the_threshold_stays_in_its_range_and_is_the_services_own_for_too_few_digits(
+    confidence: float, threshold: float
+) -> None:
     assert choose(np.full(5000, confidence, np.float32))[0] == threshold
+    for count in (0, 200):
+        assert choose(np.full(count, confidence)) == (LEAST_CONFIDENCE, None)
 
 
 def test_the_area_under_the_curve_is_the_chance_of_being_surer_of_a_digit() -> None:
