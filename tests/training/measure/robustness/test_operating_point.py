@@ -40,7 +40,7 @@ def test_as_many_as_the_bound_allows_are_below_the_threshold() -> None:
     ("confidence", "threshold"),
     [(1.0, operating_point.HIGHEST), (0.3, operating_point.LOWEST), (0.75, 0.75)],
 )
-def test_the_threshold_stays_in_its_range_and_is_the_services_own_for_too_few_digits(
+def test_the_threshold_stays_in_its_range_or_is_the_services_own(
     confidence: float, threshold: float
 ) -> None:
     assert choose(np.full(5000, confidence, np.float32))[0] == threshold
