@@ -106,7 +106,6 @@ def staged(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     return runs
 
 
-@pytest.mark.slow
 def test_killed_in_both_stages_and_after_them_it_ends_with_the_same_file(staged: Runs) -> None:
     """Within the first stage, within the second, and after the last epoch."""
     for done in (1, 4, 6):
