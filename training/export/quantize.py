@@ -1,9 +1,9 @@
 """Quantises the convolutions of an exported network to int8: half the time on a CPU.
 
-Static quantisation in QDQ form with standard operators (Jacob et al. 2018,
-https://arxiv.org/abs/1712.05877). The weights have one scale per output channel and 7 bits, so that
-8-bit sums do not saturate on any CPU. Integer sums do not depend on their order: a convolution
-returns the same bits for an image alone and in a batch.
+Static quantisation in QDQ form (Jacob et al. 2018, https://arxiv.org/abs/1712.05877). The weights
+have one scale per output channel and 7 bits, so that 8-bit sums do not saturate on any CPU. The
+order of integer sums does not matter: an image has the same result alone and in a batch, bit for
+bit.
 """
 
 from __future__ import annotations

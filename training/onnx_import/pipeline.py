@@ -98,11 +98,8 @@ def verify_import(
 ) -> dict[str, Any]:
     """Compares the wrapped ``model`` with what it wraps, and with the original model.
 
-    Returns the card's ``test`` and ``verification``.
-
-    The tolerance of the first comparison is that of a trained network's export, see
-    :func:`training.export.verify.verify`. The second one covers standard operators that replace
-    scikit-learn's. Raises :class:`TrainingError` if the answers differ.
+    The second comparison covers the standard operators that replace scikit-learn's. Returns the
+    card's ``test`` and ``verification``. Raises :class:`TrainingError` if the answers differ.
     """
     # One image at a time where any batch size runs: the answer must not depend on it.
     batch = form.shape.batch or 1

@@ -1,8 +1,6 @@
 """Measures an ONNX file on damaged and printed digits, and on non-digits.
 
-Every figure is a share of images, 0 to 1, and repeatable: this package draws the images from a
-fixed seed. ``corruptions`` damages the test images, ``non_digits`` draws images that the service
-should doubt, and ``operating_point`` chooses the threshold of doubt.
+Every figure is a share of images, 0 to 1, and repeatable: the images come from a fixed seed.
 """
 
 from __future__ import annotations
