@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from service.background.large_work import give_way
 from service.types import Probabilities
 
+Digit = Annotated[int, Field(ge=0, le=9)]
+Share = Annotated[float, Field(ge=0, le=1)]
 DIGITS = 10
 BINS = 15
 SMALLEST_PROBABILITY = 1e-7
@@ -19,9 +22,9 @@ MOST_MISTAKES = 20
 
 @dataclass(frozen=True, slots=True)
 class ClassScore:
-    """The scores of one digit against all others; ``support`` is the number of its images."""
+    """Scores of one digit against all others, None for 0/0; ``support`` counts its images."""
 
-    digit: int
+    digit: Digit
     precision: float | None
     recall: float | None
     f1: float | None
@@ -33,9 +36,9 @@ class Mistake:
     """An image for which the model's digit differs from the label."""
 
     index: int
-    label: int
-    digit: int
-    confidence: float
+    label: Digit
+    digit: Digit
+    confidence: Share
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +116,8 @@ def score(probabilities: Probabilities, labels: NDArray[np.integer[Any]]) -> Sco
 def reliability(
     probabilities: Probabilities, labels: NDArray[np.integer[Any]]
 ) -> tuple[ReliabilityBin, ...]:
-    """Compares confidence and accuracy in 15 bins of equal width, open below and closed above.
-
-    Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", section 2.
-    """
+    """Compares confidence and accuracy in 15 bins of equal width, open below and closed above."""
+    # Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", section 2.
     confidence = probabilities.max(axis=1).astype(np.float64)
     bins = _bins(confidence)
     counts = np.bincount(bins, minlength=BINS).tolist()

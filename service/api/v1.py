@@ -33,6 +33,8 @@ _MODEL = "/v1/models/{model}"
 _PATHS = (_MODEL, _MODEL + "/versions/{version}", _MODEL + "/labels/{label}")
 """The champion, a version by its number, and a version by its label."""
 _CLASSIFIES: dict[str, Any] = {"methods": ["POST"], "responses": errors(*BODY)}
+_Version = VersionPath | None
+_Label = LabelPath | None
 _Build = Callable[[Probabilities], bytes]
 """Makes the body of the answer."""
 router = APIRouter(route_class=EndpointRoute, tags=["v1"])
@@ -40,9 +42,7 @@ at_each_path = partial(at_each, router, _PATHS)
 
 
 @at_each_path(":predict", response_model=shapes.Predicted, openapi_extra=V1_PREDICT, **_CLASSIFIES)
-async def v1_predict(
-    request: Timed, model: ModelPath, version: VersionPath | None, label: LabelPath | None
-) -> Reply:
+async def v1_predict(request: Timed, model: ModelPath, version: _Version, label: _Label) -> Reply:
     """Classifies images in row form (`instances`) or in column form (`inputs`)."""
     return await _answer(request, _asked(request, model, version, label), _read_predict)
 
@@ -50,20 +50,14 @@ async def v1_predict(
 @at_each_path(
     ":classify", response_model=shapes.Classified, openapi_extra=V1_CLASSIFY, **_CLASSIFIES
 )
-async def v1_classify(
-    request: Timed, model: ModelPath, version: VersionPath | None, label: LabelPath | None
-) -> Reply:
+async def v1_classify(request: Timed, model: ModelPath, version: _Version, label: _Label) -> Reply:
     """For each example the labels "0" to "9" with their probabilities."""
     return await _answer(request, _asked(request, model, version, label), _read_classify)
 
 
 @at_each_path(":{verb}", response_model=None, **_CLASSIFIES)
 async def v1_other(
-    request: Timed,
-    model: ModelPath,
-    version: VersionPath | None,
-    label: LabelPath | None,
-    verb: str,
+    request: Timed, model: ModelPath, version: _Version, label: _Label, verb: str
 ) -> Reply:
     """Rejects a method that the model has no signature for, such as the protocol's `regress`."""
     _asked(request, model, version, label)
@@ -80,7 +74,7 @@ async def v1_names(request: Current) -> Reply:
     "/metadata", methods=["GET"], response_model=shapes.Signature, responses=errors(404, 503)
 )
 async def v1_metadata(
-    request: Current, model: ModelPath, version: VersionPath | None, label: LabelPath | None
+    request: Current, model: ModelPath, version: _Version, label: _Label
 ) -> Reply:
     """The model's one signature, as the JSON of TensorFlow's SignatureDef."""
     asked = _asked(request, model, version, label)
@@ -104,9 +98,7 @@ async def v1_metadata(
 @at_each_path(
     methods=["GET"], response_model=shapes.VersionStatuses, responses=errors(404, 405, 503)
 )
-async def v1_status(
-    request: Current, model: ModelPath, version: VersionPath | None, label: LabelPath | None
-) -> Reply:
+async def v1_status(request: Current, model: ModelPath, version: _Version, label: _Label) -> Reply:
     """The state of each version, the champion's first: `AVAILABLE` if it is loaded."""
     if ":" in request.path:  # a GET of `...:predict` matches as a name, which never has a colon
         raise MethodNotAllowed("GET is not allowed here; POST is", headers=((b"allow", b"POST"),))
@@ -121,10 +113,7 @@ async def v1_status(
 
 
 def _asked(request: Request, model: str, version: str | None, label: str | None) -> str | None:
-    """The version that the path names by number or label; None for the champion of the moment.
-
-    Raises :class:`NotFound` for another model or label. The version may not exist.
-    """
+    """The version in the path, None for the champion; NotFound for another model or label."""
     check_model(model)
     if label is None:
         return version

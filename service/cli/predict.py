@@ -20,13 +20,11 @@ from service.models.repository import RepositoryError
 
 Answer = dict[str, Any]
 _TIMEOUT_S = 60.0
-_MOST_BYTES = 1 << 28
-"""No picture within the limits is larger; devices such as /dev/zero never end."""
+_MOST_BYTES = 1 << 28  # no picture within the limits is larger; a device can be endless
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 _ESCAPES = {code: repr(chr(code))[1:-1] for code in (*range(32), *range(127, 160))}
 """What is printed for a file name's line ends and terminal control characters."""
-_WRONG_ADDRESS = (401, 403, 404, 405)
-"""With these statuses the service rejects the address, and so every file."""
+_WRONG_ADDRESS = (401, 403, 404, 405)  # the service rejects the address, and so every file
 
 
 class PredictError(Exception):

@@ -57,9 +57,8 @@ class Box(NamedTuple):
     def scaled(self, factor: float, shape: tuple[int, ...]) -> Box:
         """Returns the box in a picture ``factor`` times as large, cut off at ``shape`` (h, w)."""
         left, top, width, height = self.times(factor)
-        return Box(
-            left, top, max(1, min(width, shape[1] - left)), max(1, min(height, shape[0] - top))
-        )
+        width, height = min(width, shape[1] - left), min(height, shape[0] - top)
+        return Box(left, top, max(1, width), max(1, height))
 
 
 def bounding_box(mask: Mask) -> Box:

@@ -17,10 +17,7 @@ _MOST_FRAMES = 64  # only so many components, the largest, are checked
 
 
 def solid_components(components: Components, breadth: NDArray[np.float64]) -> Mask:
-    """Returns which components (n,) are blocks: a stain, or the sheet itself on a desk.
-
-    ``breadth`` is the stroke width of each component.
-    """
+    """Returns which components (n,) with the stroke width ``breadth`` are blocks or sheets."""
     long_side, short_side = components.long_side, components.short_side
     height, width = components.shape
     solid: Mask = short_side > 0.6 * long_side

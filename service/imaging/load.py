@@ -53,11 +53,9 @@ _UNSUPPORTED = {
     "icon": re.compile(rb"\0\0[\1\2]\0"),
     "Photoshop": re.compile(rb"8BPS"),
 }
-_MOST_PIXELS = dict.fromkeys(("WebP", "BMP", "GIF", "TIFF"), 16_000_000)
-"""These decoders hold all pixels several times."""
+_MOST_PIXELS = dict.fromkeys(("WebP", "BMP", "GIF", "TIFF"), 16_000_000)  # decoded in copies
 _MOST_PIXELS["BMP with run lengths"] = 1_000_000  # Pillow decodes them in Python
-_MOST_SCANS, _MOST_SCANNED_PIXELS = 100, 400_000_000
-"""A progressive JPEG has some ten scans. Each is a pass over all pixels."""
+_MOST_SCANS, _MOST_SCANNED_PIXELS = 100, 400_000_000  # a progressive JPEG has some ten scans
 _DRAFT_SIDE = 1024  # a JPEG is decoded at 1/2, 1/4 or 1/8, but not below this shorter side
 _LARGEST_SIDE, _LARGE_PIXELS, _WEBP_COPIES = 4096, 16_000_000, 4
 _large_picture = threading.Lock()
@@ -69,10 +67,7 @@ columns begin at the right."""
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Grey pixels (h, w), uint8, and the width and height of the upright original.
-
-    The two sizes differ where the decoder reduced a large picture.
-    """
+    """Grey pixels (h, w), uint8, reduced if large, and the upright original's width and height."""
 
     grey: NDArray[np.uint8]
     original: tuple[int, int]
@@ -164,10 +159,8 @@ def _draft(jpeg: ImageFile.ImageFile, body: bytes) -> tuple[int, int]:
     if scans > _MOST_SCANS:
         raise Malformed(f"the JPEG picture has more than {_MOST_SCANS} scans")
     if scans * prod(size) > _MOST_SCANNED_PIXELS:
-        raise TooLarge(
-            f"the picture is {size[0]}x{size[1]} in {scans} scans; "
-            f"at most {_MOST_SCANNED_PIXELS:,} pixels in all scans together are allowed"
-        )
+        most = f"at most {_MOST_SCANNED_PIXELS:,} pixels in all scans together are allowed"
+        raise TooLarge(f"the picture is {size[0]}x{size[1]} in {scans} scans; {most}")
     jpeg.draft("L", (_DRAFT_SIDE, _DRAFT_SIDE))
     return jpeg.size if scans == 1 else size  # libjpeg holds several scans in full size
 
@@ -178,7 +171,5 @@ def _check_size(size: tuple[int, int], kind: str, limits: Limits) -> None:
         raise Malformed(f"the picture is {width}x{height}: it has no pixels")
     most = min(_MOST_PIXELS.get(kind, limits.picture_pixels), limits.picture_pixels)
     if max(size) > limits.picture_side or width * height > most:
-        raise TooLarge(
-            f"the picture is {width}x{height}; at most {limits.picture_side:,} pixels a side and "
-            f"{most:,} in all are allowed for {kind}"
-        )
+        allowed = f"at most {limits.picture_side:,} pixels a side and {most:,} in all are allowed"
+        raise TooLarge(f"the picture is {width}x{height}; {allowed} for {kind}")

@@ -21,8 +21,7 @@ Floats = NDArray[np.float64]
 
 FAINTEST_INK = 12  # of 255; a pixel with at most this much is background
 _MOST_BORDER, _MOST_BORDER_FILLED = 0.25, 0.4
-"""The share of the border that a tightly cropped digit covers at most, and the share for one that
-touches all four sides, as shadows seldom do."""
+"""The share of the border that a digit covers at most, and one that touches all four sides."""
 _FAINTER = 3  # fainter ink, which may be a shadow, must score better than bold ink by this factor
 _LEAST_SHARPNESS = 0.1  # of a fragment, as a share of the digit's; a shadow has less
 _MOST_RUNS, _MOST_FAINT_RUNS, _MOST_UNRULED_RUNS = 60_000, 10_000, 15_000
@@ -86,10 +85,8 @@ def _count_runs(mask: Mask) -> int:
 
 
 def gradient_of(grey: Grey) -> Grey:
-    """Returns the largest gradient above the noise within a pixel of each pixel (h, w).
-
-    Strokes have steep edges, shadows do not. Half of an edge lies outside of the stroke's mask.
-    """
+    """Returns the largest gradient above the noise within a pixel of each pixel (h, w)."""
+    # Strokes have steep edges, shadows do not. Half of an edge lies outside of the stroke's mask.
     wide = np.pad(grey, 1, mode="edge").astype(np.int16)
     horizontal = np.abs(wide[1:-1, 2:] - wide[1:-1, :-2])
     vertical = np.abs(wide[2:, 1:-1] - wide[:-2, 1:-1])
@@ -204,10 +201,8 @@ def _place_factor(components: Components, expected: Box | None) -> Floats:
 
 
 def _dots(scored: Scored, digit: int) -> Mask:
-    """Returns which components are dots above or below the digit, as in a question mark.
-
-    A dot is as broad as the strokes, and nearer to them than another line of writing.
-    """
+    """Returns which components are dots above or below the digit, as in a question mark."""
+    # A dot is as broad as the strokes, and nearer to them than another line of writing.
     components, breadth = scored.components, scored.breadth[digit]
     left, right = components.left, components.right
     top, bottom = components.top, components.bottom

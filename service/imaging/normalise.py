@@ -73,10 +73,8 @@ def ink_coverage(amount: Grey, mask: Mask, threshold: int) -> tuple[Coverage, fl
 
 
 def stroke_width(strokes: Mask) -> float:
-    """Returns the mean stroke width in pixels, 2 * area / perimeter; 0 for no ink.
-
-    The perimeter comes from its crossings with the grid (formula of Cauchy and Crofton).
-    """
+    """Returns the mean stroke width in pixels, 2 * area / perimeter; 0 for no ink."""
+    # The perimeter comes from its crossings with the grid (formula of Cauchy and Crofton).
     padded = np.pad(strokes, 1)
     crossings = np.count_nonzero(padded[1:] != padded[:-1])
     crossings += np.count_nonzero(padded[:, 1:] != padded[:, :-1])
@@ -86,10 +84,7 @@ def stroke_width(strokes: Mask) -> float:
 
 
 def limit_stroke_width(coverage: Coverage, pixel: float) -> Coverage:
-    """Thickens strokes that are thinner than MNIST's and thins those that are thicker.
-
-    ``pixel`` is the size of one of MNIST's pixels in ``coverage``.
-    """
+    """Brings the stroke width into MNIST's range; ``pixel`` is the size of one of its pixels."""
     strokes = coverage >= 0.5
     width = stroke_width(strokes) / pixel
     if width < _THINNEST:

@@ -36,8 +36,7 @@ _ACROSS, _LONG, _NARROW = 0.95, 3, 0.15
 HALF_INK = 127
 _TOO_SMALL = 8  # the longer side, in pixels, below which a digit has lost its shape
 _LEAST_SHARE, _LEAST_SHARE_OF_TWO = 0.1, 0.2
-"""The share of a picture's total gradient in a clear digit, and the share where both sides of the
-threshold can be the background."""
+"""A clear digit's share of the gradient; and that if both sides can be the background."""
 _LEAST_RING = 0.5  # a ring with this share of the box's area shows the surroundings
 _LEAST_CONTRAST = 0.15  # to the surroundings, as a share of the digit's ink
 _GAP_FACTOR = 1e-3  # on the score of a gap between strokes
@@ -167,10 +166,8 @@ def search(
 
 
 def _has_contrast(grey: Grey, ink: Ink, found: Candidate) -> bool:
-    """Whether the candidate differs from its surroundings, or fills the picture.
-
-    The gap between two strokes under uneven light differs from the strokes alone.
-    """
+    """Whether the candidate differs from its surroundings, or fills the picture."""
+    # The gap between two strokes under uneven light differs from the strokes alone.
     box = found.box
     near = box.grown(max(2, max(box.width, box.height) // 2)).slices
     around = np.ones(grey.shape, bool)
@@ -185,11 +182,9 @@ def _has_contrast(grey: Grey, ink: Ink, found: Candidate) -> bool:
 
 
 def _is_clear(ink: Ink, found: Candidate, seen: list[tuple[Ink, Candidate]]) -> bool:
-    """Whether the search can stop at this candidate.
-
-    It cannot where most of the gradient lies elsewhere, unless the digit is on a sheet that lies
-    on something else, nor where another digit encloses it, as a 0 does its inside.
-    """
+    """Whether the search can stop at this candidate."""
+    # It cannot where most of the gradient lies elsewhere, unless the digit is on a sheet that lies
+    # on something else, nor where another digit encloses it, as a 0 does its inside.
     box = found.box
     around = [one for _, one in seen if one.box != box and union((one.box, box)) == one.box]
     on_sheet = ink.is_plain and any(other.is_solid and not other.at_border for other in around)

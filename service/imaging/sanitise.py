@@ -137,10 +137,7 @@ def _check_tiff_tags(body: bytes) -> None:
 
 
 def orientation(exif: bytes) -> int:
-    """Returns the orientation in Exif data (Exif 3.0, section 4.6.5), 1 to 8, else 1.
-
-    Damaged Exif data counts as none, because the pixels can be read without it.
-    """
+    """Returns the orientation in Exif data (Exif 3.0, section 4.6.5), 1 to 8; 1 if damaged."""
     if not exif:
         return 1
     note = Image.Exif()

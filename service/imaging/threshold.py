@@ -36,10 +36,7 @@ class Ink:
 
 
 def ink_on_plain_background(grey: Grey) -> Iterator[Ink]:
-    """Yields the ink for each side of Otsu's threshold that can be a plain background.
-
-    Around a digit that fills its picture only the border pixels may show the background.
-    """
+    """Yields the ink for each side of Otsu's threshold that can be a plain background."""
     of_grey = histogram(grey)
     threshold = otsu_threshold(of_grey)
     if threshold is None:
@@ -50,6 +47,7 @@ def ink_on_plain_background(grey: Grey) -> Iterator[Ink]:
         low, background, high = (int(np.searchsorted(cumulative, q)) for q in (0.2, 0.5, 0.8))
         other = of_grey - side
         contrast = abs(int((other * np.arange(256)).sum() / other.sum()) - background)
+        # Around a digit that fills its picture only the border pixels may show the background.
         if side.sum() < _LEAST_BACKGROUND * grey.size or high - low > 0.25 * contrast:
             low, background, high = np.percentile(border_pixels(grey), (20, 50, 80)).astype(int)
             if side[background] == 0 or high - low > 0.25 * contrast:
@@ -61,10 +59,8 @@ def ink_on_plain_background(grey: Grey) -> Iterator[Ink]:
 
 
 def ink_on_uneven_background(grey: Grey, widest_stroke: float) -> Iterator[Ink]:
-    """Yields the ink under uneven light, first as dark ink, then as light ink.
-
-    Whatever is wider than ``widest_stroke`` pixels in all directions counts as background.
-    """
+    """Yields the ink under uneven light, first as dark ink, then as light ink."""
+    # Whatever is wider than widest_stroke pixels in all directions counts as background.
     window = max(3, round(widest_stroke))
     window -= 1 - window % 2  # an even window would shift the result by a pixel
     paper = erode(dilate(grey, window), window)

@@ -74,10 +74,8 @@ class Repository:
         self.folder = root / NAME
 
     def versions(self) -> list[int]:
-        """Returns the numbers of all versions, ascending; an absent repository has none.
-
-        A network volume may return a stale listing, so it never decides which version serves.
-        """
+        """Returns the numbers of all versions, ascending; an absent repository has none."""
+        # A network volume may return a stale listing, so it never decides which version serves.
         try:
             with os.scandir(self.folder) as entries:
                 folders = [entry.name for entry in entries if entry.is_dir()]
@@ -136,10 +134,7 @@ class Repository:
         return self.read(version)[1]
 
     def read(self, version: int) -> tuple[dict[str, Any], bytes]:
-        """Returns the version's card, and the bytes of its ``model.onnx``, which match it.
-
-        Raises :class:`RepositoryError` if a file is missing, damaged or over its limit.
-        """
+        """Returns the card and the matching bytes of ``model.onnx``; raises as :meth:`card`."""
         card, content = self.card(version), self._content(version, "model.onnx", MODEL_BYTES_LIMIT)
         found, wanted = hashlib.sha256(content).hexdigest(), card["sha256"]
         if found != wanted:

@@ -76,10 +76,8 @@ class Lattice:
         confidence: NDArray[np.float32],
         weights: Mapping[str, float] = WEIGHTS,
     ) -> list[tuple[Piece, float]]:
-        """Returns the pieces of the path of the lowest cost, from left to right, and their costs.
-
-        ``digits`` and ``confidence`` (n,) are the model's answer for each image.
-        """
+        """Returns the pieces of the cheapest path, from left to right, and their costs."""
+        # digits and confidence (n,) are the model's answer for each image.
         *of_pieces, of_left_out = weights.values()
         width, height = np.array(self.sizes).T / self.row_height
         left_out = of_left_out * np.minimum(1, height) * np.maximum(1, width)
@@ -99,11 +97,9 @@ class Lattice:
         return best[-1][1]
 
     def _capped(self, costs: Floats, left_out: Floats) -> Floats:
-        """Caps the cost of each whole group at the cost of leaving it out, (n,).
-
-        The confidence threshold decides whether a group alone is a digit. A group is left out only
-        if it is low or high, or if its cuts cost more.
-        """
+        """Caps the cost of each whole group at the cost of leaving it out, (n,)."""
+        # The confidence threshold decides whether a group alone is a digit. A group is left out
+        # only if it is low or high, or if its cuts cost more.
         low, high = _LOW * self.row_height, _HIGH * self.row_height
         groups = zip(pairwise(self.ends), left_out, self.sizes, strict=True)
         caps = {ends: cost for ends, cost, (_, height) in groups if low <= height <= high}

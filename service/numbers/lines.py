@@ -36,10 +36,7 @@ class Group:
 
 
 def lines_in(grey: Grey) -> list[list[Group]]:
-    """Returns the groups of strokes in ``grey`` (h, w), by line, from left to right.
-
-    A small group that is alone in its line is dirt.
-    """
+    """Returns the groups of strokes in ``grey`` (h, w), by line, from left to right."""
     seen = ink_of_number(grey)
     if seen is None:
         return []
@@ -55,7 +52,7 @@ def lines_in(grey: Grey) -> list[list[Group]]:
         inked, amount = np.isin(labels[box.slices], chosen), ink.amount[box.slices]
         threshold = min(least, int(amount[inked].max()) // 2)
         groups.append(Group(box, inked, amount, threshold))
-    low = _SMALL * max((box.height for box in boxes), default=0)
+    low = _SMALL * max((box.height for box in boxes), default=0)  # alone in its line it is dirt
     return [line for line in _lines(groups) if len(line) > 1 or line[0].box.height >= low]
 
 
@@ -122,10 +119,8 @@ class _Groups:
             box[:2], box[2:] = np.minimum(box[:2], bounds[:2]), np.maximum(box[2:], bounds[2:])
 
     def other_half(self, label: int, tallest: int) -> int | None:
-        """Returns the group above or below a component if both are halves of a broken digit.
-
-        They need not share a column: the bar of a 5 may begin where its body ends.
-        """
+        """Returns the group above or below a component if both are halves of a broken digit."""
+        # They need not share a column: the bar of a 5 may begin where its body ends.
         left, top, right, bottom = self._groups.T
         start, first, end, last = self._bounds[label]
         shared = np.minimum(right, end) - np.maximum(left, start)
@@ -145,10 +140,8 @@ class _Groups:
             self.add(label, self.other_half(label, lower))
 
     def _absorb(self, label: int, tallest: int) -> bool:
-        """Adds a fragment to its group; returns whether it was one, or a speck.
-
-        A component beside a digit may be another sign, unless it is a speck.
-        """
+        """Adds a fragment to its group; returns whether it was one, or a speck."""
+        # A component beside a digit may be another sign, unless it is a speck.
         left, top, right, bottom = self._groups.T
         start, first, end, last = self._bounds[label]
         across = np.maximum(left - end, start - right)
@@ -162,10 +155,8 @@ class _Groups:
 
 
 def _lines(groups: list[Group]) -> list[list[Group]]:
-    """Returns the groups by line, from top to bottom.
-
-    A line may climb or fall, so each group is compared with the last three of the line.
-    """
+    """Returns the groups by line, from top to bottom."""
+    # A line may climb or fall, so each group is compared with the last three of the line.
     lines: list[list[Group]] = []
     for group in sorted(groups, key=lambda group: group.box.left):
         shared = [_shared_height(line[-_LAST:], group) for line in lines]
@@ -178,12 +169,9 @@ def _lines(groups: list[Group]) -> list[list[Group]]:
 
 
 def _shared_height(line: list[Group], group: Group) -> float:
-    """Returns the share of the lower one's height, group or line, that is beside the other.
-
-    A small group may extend below the line as a comma does.
-    """
+    """Returns the share of the lower one's height, group or line, that is beside the other."""
     lower, taller = sorted((union(one.box for one in line), group.box), key=lambda box: box.height)
     foot = taller.bottom
-    if lower.height < _SMALL * taller.height:
+    if lower.height < _SMALL * taller.height:  # it may extend below the line as a comma does
         foot += round(_SMALL * taller.height)
     return (min(lower.bottom, foot) - max(lower.top, taller.top)) / lower.height

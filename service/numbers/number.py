@@ -73,10 +73,8 @@ class Number:
     view: View = View()
 
     def cut(self, probabilities: Probabilities) -> Number:
-        """Returns the number with cuts through every group that is not surely one digit.
-
-        ``probabilities`` (n, 10) are the model's answer for the images. The result appends images.
-        """
+        """Returns the number with cuts through every group that is not surely one digit."""
+        # probabilities (n, 10) are the model's answer for the images. The result appends images.
         unsure = [_unsure(row, probabilities) for row in self.rows]
         images = list(self.images)
         rows = [
@@ -88,10 +86,7 @@ class Number:
     def read(
         self, probabilities: Probabilities, least: float, weights: Mapping[str, float] = WEIGHTS
     ) -> list[list[Digit]]:
-        """Returns the digits of each line, from the probabilities (n, 10) of the images.
-
-        Leaves out digits with a confidence below ``least``. ``weights`` are the lattice's.
-        """
+        """Returns the digits of each line whose ``probabilities`` (n, 10) reach ``least``."""
         digits, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
 
         def digit(one: Piece) -> Digit:

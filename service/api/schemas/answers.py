@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-Digit = Field(ge=0, le=9)
-Share = Field(ge=0, le=1)
+from service.answer.scores import ClassScore, Digit, Mistake, Share
+
 Box = Annotated[list[int], Field(min_length=4, max_length=4)]
 
 
@@ -53,8 +53,8 @@ _NUMBER: dict[str, JsonValue] = {
 class Prediction(BaseModel):
     """What one image shows."""
 
-    digit: int = Digit
-    confidence: float = Field(ge=0, le=1, description="the largest of the probabilities")
+    digit: Digit
+    confidence: Share = Field(description="the largest of the probabilities")
     probabilities: list[float] = Field(
         min_length=10, max_length=10, description="for the digits 0 to 9; they sum to 1"
     )
@@ -71,7 +71,7 @@ class Prediction(BaseModel):
 class Predictions(BaseModel):
     """The answer of `/predict`, in the order of the images."""
 
-    model_config = ConfigDict(protected_namespaces=(), json_schema_extra={"examples": [_ANSWER]})
+    model_config = ConfigDict(json_schema_extra={"examples": [_ANSWER]})
     model: Literal["mnist"]
     version: str = Field(examples=["3"])
     predictions: list[Prediction]
@@ -80,8 +80,8 @@ class Predictions(BaseModel):
 class DigitRead(BaseModel):
     """One digit of a number."""
 
-    digit: int = Digit
-    confidence: float = Share
+    digit: Digit
+    confidence: Share
     box: Box = Field(description="left, top, width and height in the upright picture's pixels")
 
 
@@ -93,40 +93,16 @@ class NumberRead(BaseModel):
     digits: list[DigitRead] = Field(description="in reading order")
 
 
-class ClassScores(BaseModel):
-    """How one digit fared; null where a figure would divide by zero."""
-
-    digit: int = Digit
-    precision: float | None
-    recall: float | None
-    f1: float | None
-    support: int
-
-
-class Mistake(BaseModel):
-    """An image that was taken for another digit."""
-
-    index: int
-    label: int = Digit
-    digit: int = Digit
-    confidence: float = Share
-
-
 class Evaluation(BaseModel):
     """The answer of `/evaluate`."""
 
-    model_config = ConfigDict(protected_namespaces=())
     model: Literal["mnist"]
     version: str = Field(examples=["3"])
     count: int
     accuracy: float | None
-    loss: float | None = Field(
-        description="mean cross-entropy in nats, probabilities clipped at 1e-7"
-    )
-    calibration_error: float | None = Field(
-        description="expected calibration error over 15 equal-width bins"
-    )
-    per_class: list[ClassScores]
+    loss: float | None = Field(description="mean cross-entropy in nats, probability at least 1e-7")
+    calibration_error: float | None = Field(description="expected calibration error in 15 bins")
+    per_class: list[ClassScore]
     confusion_matrix: list[list[int]] = Field(description="10 x 10, rows are the true digits")
     mistakes: list[Mistake] = Field(description="up to 20, the most confident first")
 
@@ -155,9 +131,7 @@ class ModelState(BaseModel):
 
     name: Literal["mnist"]
     champion: str
-    champion_fault: str | None = Field(
-        description="why the version that the champion file names does not serve"
-    )
+    champion_fault: str | None = Field(description="why the champion file's version does not serve")
     versions: list[VersionState]
     provider: ProviderState
 

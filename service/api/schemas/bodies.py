@@ -51,8 +51,7 @@ _IN_BASE64 = {
     "`data:image/...;base64,` may stand in front.",
 }
 _PICTURE = _bytes(
-    description="a PNG, JPEG, WebP, BMP, GIF or TIFF, of several frames the first; the content "
-    "decides which"
+    description="the first frame of a PNG, JPEG, WebP, BMP, GIF or TIFF; the content decides which"
 )
 _ONE = np.zeros((SIDE, SIDE), np.uint8)
 _ONE[4:24, 12:15] = 255
@@ -83,12 +82,9 @@ PREDICT_BODY = _body(
     },
     {"images": _AN_IMAGE, "pictures": _A_PICTURE},
     **{
-        "application/octet-stream": _bytes(
-            description="n * 784 bytes, image after image, row by row"
-        ),
+        "application/octet-stream": _bytes(description="n images of 784 bytes, row by row"),
         "application/x-npy": _bytes(
-            description="an array [28,28], [784], [n,28,28], [n,784] or [n,28,28,1] of integers or "
-            "floats"
+            description="numbers [28,28], [784], [n,28,28], [n,784] or [n,28,28,1]"
         ),
         "image/*": _PICTURE,
         "multipart/form-data": _form("picture files in the field `files`, answered all or none"),
@@ -114,8 +110,7 @@ EVALUATE_BODY = {
 
 _EXAMPLES = _list_of(
     {
-        "description": "An image: 28 rows of 28 pixels, 784 pixels, or its 784 raw bytes in "
-        "base64.",
+        "description": "An image: 28 rows of 28 pixels, 784 pixels, or 784 bytes in base64.",
         "oneOf": [
             _list_of({}),
             _object("b64", b64={"type": "string", "contentEncoding": "base64"}),

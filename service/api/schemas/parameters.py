@@ -9,26 +9,17 @@ from fastapi import Depends, Header, Path, Query
 from service.api.request import Request
 from service.models.repository import NAME
 
+_TIMEOUT = Header(gt=0, description="Milliseconds until a 504; at most the service's own deadline.")
+_ID = Header(pattern="^[A-Za-z0-9._-]{1,128}$", description="Returned as X-Request-ID, and logged.")
+
 
 def _none() -> None:
     """No header fields. FastAPI reads these signatures for the document; no door calls them."""
 
 
 def _timed(
-    x_request_timeout_ms: Annotated[
-        float | None,
-        Header(
-            gt=0,
-            description="Milliseconds until the service answers 504; at most its own deadline.",
-        ),
-    ] = None,
-    x_request_id: Annotated[
-        str | None,
-        Header(
-            pattern="^[A-Za-z0-9._-]{1,128}$",
-            description="Returned in the answer's X-Request-ID, and logged.",
-        ),
-    ] = None,
+    x_request_timeout_ms: Annotated[float | None, _TIMEOUT] = None,
+    x_request_id: Annotated[str | None, _ID] = None,
 ) -> None:
     """The header fields that a request with a deadline reads itself."""
 
@@ -43,10 +34,7 @@ VersionQuery = Annotated[
 ]
 IncludeQuery = Annotated[
     str | None,
-    Query(
-        description="`seen` adds to each prediction what the model saw.",
-        json_schema_extra={"enum": ["seen"]},
-    ),
+    Query(description="`seen` adds what the model saw.", json_schema_extra={"enum": ["seen"]}),
 ]
 DatasetQuery = Annotated[
     str | None,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-_NAMES = ConfigDict(protected_namespaces=())
 _Row = list[float]
 
 
@@ -40,14 +39,12 @@ class VersionStatus(BaseModel):
 class VersionStatuses(BaseModel):
     """The states of the versions that the path names."""
 
-    model_config = _NAMES
     model_version_status: list[VersionStatus]
 
 
 class Signature(BaseModel):
     """The model's signature, as the JSON of TensorFlow's SignatureDef."""
 
-    model_config = _NAMES
     model_spec: dict[str, str]
     metadata: dict[str, Any]
 
@@ -99,7 +96,6 @@ class ModelMetadata(BaseModel):
 class ModelStatistics(BaseModel):
     """What versions have done, in the form of Triton's statistics extension."""
 
-    model_config = _NAMES
     model_stats: list[dict[str, Any]]
 
 
@@ -113,7 +109,6 @@ class OutputTensor(TensorMetadata):
 class InferResponse(BaseModel):
     """The answer of ``infer``."""
 
-    model_config = _NAMES
     model_name: str
     model_version: str
     id: str | None = None

@@ -19,14 +19,6 @@ _TEXTS = {status: (kind.__doc__ or "").partition("\n")[0] for status, kind in _K
 _FLAW = Flaw(0, "images", "has 2 numbers; 28 rows of 28 or 784 numbers are expected")
 
 
-class FlawShown(BaseModel):
-    """One fault in the input."""
-
-    index: int | None = Field(description="the image, from 0; null for the request as a whole")
-    field: str
-    message: str
-
-
 class Problem(BaseModel):
     """Every error (RFC 9457)."""
 
@@ -34,7 +26,7 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str = Field(description="one sentence")
-    errors: list[FlawShown] = Field([], description="absent if there is one fault, in `detail`")
+    errors: list[Flaw] = Field([], description="absent if there is one fault, in `detail`")
 
 
 class ErrorAnswer(BaseModel):

@@ -115,10 +115,7 @@ async def v2_config(request: Current, model: ModelPath, version: VersionPath | N
 
 @at_each_model("/stats", response_model=shapes.ModelStatistics)
 async def v2_statistics(request: Current, model: ModelPath, version: VersionPath | None) -> Reply:
-    """What the loaded versions have done in this worker since they were loaded.
-
-    A version that is not loaded has done nothing.
-    """
+    """What the versions have done in this worker since they were loaded; zeros if they are not."""
     versions = request.core.versions
     await _check(versions, model, version)
     return Reply.json({"model_stats": statistics(versions.loaded, version)})
