@@ -53,7 +53,7 @@ _UNSUPPORTED = {
     "icon": re.compile(rb"\0\0[\1\2]\0"),
     "Photoshop": re.compile(rb"8BPS"),
 }
-_MOST_PIXELS = dict.fromkeys(("WebP", "BMP", "GIF", "TIFF"), 16_000_000)  # decoded in copies
+_MOST_PIXELS = dict.fromkeys(("WebP", "BMP", "GIF", "TIFF"), 16_000_000)  # held in copies
 _MOST_PIXELS["BMP with run lengths"] = 1_000_000  # Pillow decodes them in Python
 _MOST_SCANS, _MOST_SCANNED_PIXELS = 100, 400_000_000  # a progressive JPEG has some ten scans
 _DRAFT_SIDE = 1024  # a JPEG is decoded at 1/2, 1/4 or 1/8, but not below this shorter side

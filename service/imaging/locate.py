@@ -21,7 +21,8 @@ Floats = NDArray[np.float64]
 
 FAINTEST_INK = 12  # of 255; a pixel with at most this much is background
 _MOST_BORDER, _MOST_BORDER_FILLED = 0.25, 0.4
-"""The share of the border that a digit covers at most, and one that touches all four sides."""
+"""The share of the border that a tightly cropped digit covers at most, and the share for one that
+touches all four sides, as shadows seldom do."""
 _FAINTER = 3  # fainter ink, which may be a shadow, must score better than bold ink by this factor
 _LEAST_SHARPNESS = 0.1  # of a fragment, as a share of the digit's; a shadow has less
 _MOST_RUNS, _MOST_FAINT_RUNS, _MOST_UNRULED_RUNS = 60_000, 10_000, 15_000

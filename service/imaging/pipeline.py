@@ -36,7 +36,8 @@ _ACROSS, _LONG, _NARROW = 0.95, 3, 0.15
 HALF_INK = 127
 _TOO_SMALL = 8  # the longer side, in pixels, below which a digit has lost its shape
 _LEAST_SHARE, _LEAST_SHARE_OF_TWO = 0.1, 0.2
-"""A clear digit's share of the gradient; and that if both sides can be the background."""
+"""The share of a picture's total gradient in a clear digit, and the share where both sides of the
+threshold can be the background."""
 _LEAST_RING = 0.5  # a ring with this share of the box's area shows the surroundings
 _LEAST_CONTRAST = 0.15  # to the surroundings, as a share of the digit's ink
 _GAP_FACTOR = 1e-3  # on the score of a gap between strokes

@@ -15,7 +15,8 @@ from service.imaging.threshold import Grey, Ink, border_pixels, denoise, ink_on_
 MOST_BORDER = 0.1  # the share of the picture's border pixels that digits cover at most
 _FAINTEST = 0.4  # the faintest ink beside bolder ink, as a share of the threshold
 _LEAST_INSIDE, _HOLLOW = 0.2, 0.25
-"""A frame holds a component of at least this share of its height, and fills less of its box."""
+"""A frame has less ink than this share of its box, and holds a component of this share of its
+height at least."""
 _EDGE = 0.1  # at most this share of a frame's ink is farther than this share from its box's sides
 _MOST_FRAMES = 400  # only so many components, the highest, can be frames
 
