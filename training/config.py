@@ -37,11 +37,7 @@ class Config(BaseModel):
     """The settings of one run. Frozen, so that the card records the settings that were used."""
 
     model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        allow_inf_nan=False,
-        use_attribute_docstrings=True,
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
 
     architecture: Architecture = "cnn"

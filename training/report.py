@@ -31,11 +31,9 @@ class Report(Progress):
     def data(self, dataset: Dataset, parts: Split) -> None:
         """Counts the images of each part."""
         source = "MNIST, SHA-256 checked" if dataset.source == str(MNIST) else dataset.source
-        self.stage(
-            "data",
-            f"{len(parts.train_images):,} training, {len(parts.validation_images):,} validation "
-            f"and {len(dataset.test_images):,} test images ({source})",
-        )
+        train, validation = len(parts.train_images), len(parts.validation_images)
+        counts = f"{train:,} training, {validation:,} validation and {len(dataset.test_images):,}"
+        self.stage("data", f"{counts} test images ({source})")
 
     def model(self, config: Config, parameters: int, seconds_before: float) -> None:
         """Describes the network and, if there are two, the stages of the fit.
@@ -76,29 +74,22 @@ class Report(Progress):
 
     def fit(self, history: History) -> None:
         """Prints how long the whole fit took, and which epochs' weights the network keeps."""
-        self.stage(
-            "fit",
-            f"{len(history.epochs)} epochs in {history.seconds:.0f} s "
-            f"({history.cpu_seconds:.0f} CPU s); kept {kept_in_words(history.kept)}",
-        )
+        took = f"{history.seconds:.0f} s ({history.cpu_seconds:.0f} CPU s)"
+        kept = kept_in_words(history.kept)
+        self.stage("fit", f"{len(history.epochs)} epochs in {took}; kept {kept}")
         self.note("evaluate", "classifying the test images")
 
     def evaluate(self, test: Scores) -> None:
         """Prints the Keras network's scores on the test images."""
-        self.stage(
-            "evaluate",
-            f"{test.count:,} test images: loss {test.loss:.4f}, "
-            f"calibration error {test.calibration_error:.4f}",
-        )
+        figures = f"loss {test.loss:.4f}, calibration error {test.calibration_error:.4f}"
+        self.stage("evaluate", f"{test.count:,} test images: {figures}")
 
     def verify(self, verification: Verification) -> None:
         """Prints how well the ONNX file agrees with the Keras network."""
-        self.stage(
-            "verify",
-            f"the same digits on {verification.images:,} images in batches of "
-            f"{', '.join(map(str, verification.batch_sizes))}; probabilities within "
-            f"{verification.largest_difference:.1g}",
-        )
+        sizes = ", ".join(map(str, verification.batch_sizes))
+        same = f"the same digits on {verification.images:,} images in batches of {sizes}"
+        within = f"probabilities within {verification.largest_difference:.1g}"
+        self.stage("verify", f"{same}; {within}")
 
     def verify_int8(self, verification: Verification) -> None:
         """Prints how well the int8 file agrees with the float32 file."""
@@ -118,10 +109,8 @@ class Report(Progress):
         """Prints the test accuracy of the file to publish, and its weakest figures."""
         self.line(f"Test accuracy: {measured.test.accuracy:.4f}")
         if measured.accuracy_without_label_errors is not None:
-            self.line(
-                f"without the {len(LABELS)} labels known to be wrong: "
-                f"{measured.accuracy_without_label_errors:.4f}"
-            )
+            share = f"{measured.accuracy_without_label_errors:.4f}"
+            self.line(f"without the {len(LABELS)} labels known to be wrong: {share}")
         self.stage("measure", worst_kinds(measured.robustness, measured.doubt))
 
     def promote(self, version: int, decision: Decision, options: Options) -> None:

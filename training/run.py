@@ -51,13 +51,9 @@ def train(options: Options, report: Report) -> None:
         network, history = run.fit(state)
         story = run.write_version(folder, network, history)
         finish_first()
+        tolerance, force, wanted = options.tolerance, options.force, options.promote
         version, decision = release(
-            folder,
-            options.models,
-            story,
-            tolerance=options.tolerance,
-            force=options.force,
-            wanted=options.promote,
+            folder, options.models, story, tolerance=tolerance, force=force, wanted=wanted
         )
         checkpoint.remove()
         report.stage("publish", f"version {version} in {options.models / NAME / str(version)}")
@@ -118,14 +114,9 @@ class Run:
         fit.prepare(config)
         network = architectures.build(config)
         report.model(config, network.count_params(), state.history.seconds if state else 0.0)
+        on_epoch, checkpoint = self._on_epoch(state), self.checkpoint
         history = fit.fit(
-            network,
-            config,
-            self.parts,
-            report.batch,
-            self._on_epoch(state),
-            checkpoint=self.checkpoint,
-            state=state,
+            network, config, self.parts, report.batch, on_epoch, checkpoint=checkpoint, state=state
         )
         report.fit(history)
         return architectures.as_float32(network, config), history
@@ -161,12 +152,9 @@ class Run:
 
         path = folder / "model.onnx"
         verification = self.write_model(path, classifier)
+        on_step = partial(report.bar, "measure", text="damaged digits and non-digits")
         measured = measure(
-            path,
-            dataset,
-            held_out[0],
-            non_digits=config.non_digits > 0,
-            on_step=self._measuring,
+            path, dataset, held_out[0], non_digits=config.non_digits > 0, on_step=on_step
         )
         report.measure(measured)
 
@@ -192,9 +180,6 @@ class Run:
         convert.stamp(path, card.story(story))
         plots.draw(story, dataset.test_images, folder)
         return story
-
-    def _measuring(self, done: int, total: int) -> None:
-        self.report.bar("measure", done, total, "damaged digits and non-digits")
 
     def write_model(self, path: Path, classifier: keras.Model) -> Verification:
         """Writes the ONNX file to publish, and verifies it: in float32 and, if set, in int8.

@@ -48,7 +48,13 @@ def _parser() -> Parser:
     add_version(parser)
     parser.add_argument("--recipe", metavar="NAME|PATH", help=text)
     _add_places(parser)
-    _add_promotion(parser)
+    one = parser.add_mutually_exclusive_group()
+    text = "publish the version without promoting it"
+    one.add_argument("--no-promote", dest="promote", action="store_false", help=text)
+    text = "promote the version even if the gate rejects it"
+    one.add_argument("--force", action="store_true", help=text)
+    text = "how far the test accuracy may be below the champion's (default: 0)"
+    parser.add_argument("--tolerance", type=float, default=0.0, metavar="SHARE", help=text)
     settings = parser.add_argument_group(
         "settings", "A flag overrides the recipe. In brackets: the value in the recipe default."
     )
@@ -72,17 +78,6 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoints", type=Path, metavar="DIR", help=text)
     text = "write loss, accuracy and learning rate for TensorBoard, in a subfolder for the run"
     parser.add_argument("--tensorboard", type=Path, metavar="DIR", help=text)
-
-
-def _add_promotion(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags that decide whether the version becomes champion."""
-    one = parser.add_mutually_exclusive_group()
-    text = "publish the version without promoting it"
-    one.add_argument("--no-promote", dest="promote", action="store_false", help=text)
-    text = "promote the version even if the gate rejects it"
-    one.add_argument("--force", action="store_true", help=text)
-    text = "how far the test accuracy may be below the champion's (default: 0)"
-    parser.add_argument("--tolerance", type=float, default=0.0, metavar="SHARE", help=text)
 
 
 def _add_setting(group: argparse._ArgumentGroup, name: str, field: FieldInfo, shown: Any) -> None:

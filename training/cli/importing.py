@@ -22,15 +22,13 @@ from training.progress import Progress
 from training.registry.promote import release
 from training.registry.publish import staging
 
-ARCHITECTURE = "imported"
 STEPS = {
     "load": "loads the model",
     "detect": "measures which layout, scale and ink the model expects",
     "verify": "compares the wrapped model with the original one",
     "measure": "measures damaged digits and non-digits",
 }
-# The forms that the summary lists, best first.
-MOST_FORMS = 5
+MOST_FORMS = 5  # that the summary lists, best first
 
 
 def import_file(
@@ -45,7 +43,7 @@ def import_file(
         model, facts = import_in_child(path, options, data, steps.show)
     settings = {name: value for name, value in asdict(options).items() if value is not None}
     story = card.describe(
-        architecture=ARCHITECTURE, settings=settings, training={}, validation=None, **facts
+        architecture="imported", settings=settings, training={}, validation=None, **facts
     )
     from training.export import convert
 

@@ -19,10 +19,6 @@ DESCRIPTION = "Lists, checks, promotes, compares, removes and imports the versio
 
 def parse_command(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Parses the command line; ``command`` is the subcommand. Wrong usage exits with status 2."""
-    return parse(_parser(), arguments)
-
-
-def _parser() -> Parser:
     parser = Parser(prog="models", description=DESCRIPTION)
     add_version(parser)
     add_models(parser)
@@ -31,7 +27,7 @@ def _parser() -> Parser:
     _add_questions(subparsers)
     _add_changes(subparsers)
     _add_import(subparsers)
-    return parser
+    return parse(parser, arguments)
 
 
 def _add_questions(subparsers: Subparsers) -> None:

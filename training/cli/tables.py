@@ -112,9 +112,7 @@ def _cells(row: Report) -> tuple[str, ...]:
     return (
         row["version"],
         champion,
-        str(row["created"] or "-"),
-        str(row["architecture"] or "-"),
-        str(row["weights"] or "-"),
+        *(str(row[key] or "-") for key in ("created", "architecture", "weights")),
         _number(row["accuracy"], "{:.4f}"),
         _number(row["size_bytes"] and row["size_bytes"] / 1024, "{:.0f} KiB"),
         _number(row["latency_ms"], "{:.3f} ms"),

@@ -22,10 +22,7 @@ NON_DIGITS = Config(shift=2.8, rotation=19, scale=0.14, shear=12, elastic=0.4)
 
 
 def training_batches(
-    images: Images,
-    labels: Labels,
-    config: Config,
-    first_epoch: int = 0,
+    images: Images, labels: Labels, config: Config, first_epoch: int = 0
 ) -> tf.data.Dataset:
     """Returns endless batches, shuffled every epoch: images (b, 28, 28) uint8, targets (b, 10).
 

@@ -65,11 +65,10 @@ def measure(
 
     images, labels = dataset.test_images, dataset.test_labels
     probabilities = ask(images)
+    digits = probabilities.argmax(axis=1)
     return Measured(
         test=score(probabilities, labels),
-        accuracy_without_label_errors=label_errors.accuracy_without(
-            probabilities.argmax(axis=1), labels
-        ),
+        accuracy_without_label_errors=label_errors.accuracy_without(digits, labels),
         reliability=reliability(probabilities, labels),
         robustness=robustness.accuracies(ask, images, labels),
         doubt=robustness.doubt(ask, held_out, images, trained=non_digits),

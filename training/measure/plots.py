@@ -71,11 +71,8 @@ def confusion_matrix(matrix: Sequence[Sequence[int]], path: Path) -> None:
             color = "white" if label != digit and count > 0.6 * most else "black"
             axes.text(digit, label, str(count), ha="center", va="center", color=color, fontsize=8)
     digits = range(len(counts))
-    axes.set_xticks(digits)
-    axes.set_yticks(digits)
+    axes.set(xticks=digits, yticks=digits, xlabel="read as", ylabel="true digit")
     axes.tick_params(length=0)
-    axes.set_xlabel("read as")
-    axes.set_ylabel("true digit")
     axes.set_title(f"{int(mistakes.sum())} of {int(counts.sum())} images wrong", loc="left")
     _save(figure, path)
 
@@ -116,8 +113,7 @@ def reliability_diagram(bins: Sequence[Mapping[str, Any]], path: Path) -> None:
     left = np.arange(len(bins)) / len(bins)
     count.bar(left, [e["count"] for e in bins], 1 / len(bins), align="edge", color=TRAINING)
     count.set_title("images", loc="left")
-    count.set_yscale("symlog")
-    count.set_xlabel("confidence")
+    count.set(yscale="symlog", xlabel="confidence")
     for axes in (accuracy, count):
         _plain(axes)
     _save(figure, path)

@@ -24,7 +24,11 @@ def main(request: dict[str, Any]) -> None:
     channel = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     limits = Limits(**request["limits"])
-    _limit_memory_and_files(limits.memory_bytes)
+    # No written file, no core dump, and so much memory beyond what is in use now.
+    _lower(resource.RLIMIT_FSIZE, 0)
+    _lower(resource.RLIMIT_CORE, 0)
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    _lower(resource.RLIMIT_AS, pages * resource.getpagesize() + limits.memory_bytes)
 
     def send(**message: Any) -> None:
         channel.write(json.dumps(message).encode() + b"\n")
@@ -57,14 +61,6 @@ def main(request: dict[str, Any]) -> None:
     else:
         send(bytes=len(model), facts=facts)
         channel.write(model)
-
-
-def _limit_memory_and_files(memory_bytes: int) -> None:
-    """Allows no written file, no core dump, and so much memory beyond what is in use now."""
-    _lower(resource.RLIMIT_FSIZE, 0)
-    _lower(resource.RLIMIT_CORE, 0)
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-    _lower(resource.RLIMIT_AS, pages * resource.getpagesize() + memory_bytes)
 
 
 def _lower(kind: int, value: int) -> None:

@@ -35,7 +35,7 @@ LARGEST = 1e30
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One way to use a model, and how well it classifies digits in that way."""
+    """One way to use a model, its accuracy, and the cross-entropy of each image."""
 
     shape: Shape
     pixels: Pixels
@@ -43,7 +43,6 @@ class Form:
     answer: Answer
     accuracy: float
     losses: NDArray[np.float64] = field(repr=False, compare=False)
-    """Each image's cross-entropy."""
 
     @property
     def loss(self) -> float:
@@ -149,9 +148,8 @@ def shifted(images: Images, seed: int = 0) -> Images:
     """
     choices = np.random.default_rng(seed).integers(0, 4, len(images))
     steps = np.array([(0, 1), (0, -1), (1, 0), (-1, 0)])[choices]
-    return np.stack(
-        [np.roll(image, step, (0, 1)) for image, step in zip(images, steps, strict=True)]
-    )
+    pairs = zip(images, steps, strict=True)
+    return np.stack([np.roll(image, step, (0, 1)) for image, step in pairs])
 
 
 def running(original: Original, shapes: Sequence[Shape]) -> list[Shape]:

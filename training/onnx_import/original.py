@@ -47,9 +47,8 @@ class Original:
         :class:`TrainingError` if ONNX Runtime fails.
         """
         size = shape.batch or BATCH
-        parts = [
-            self._run(images[at : at + size], pixels, shape) for at in range(0, len(images), size)
-        ]
+        starts = range(0, len(images), size)
+        parts = [self._run(images[at : at + size], pixels, shape) for at in starts]
         return {
             name: np.concatenate([part[name] for part in parts])
             for name in self.outputs
@@ -60,8 +59,7 @@ class Original:
         count = len(images)
         missing = (shape.batch or count) - count
         images = np.pad(images, ((0, missing), (0, 0), (0, 0)))
-        fed = pixels.array(images).astype(self.dtype)
-        fed = fed.reshape(-1, *LAYOUTS[shape.layout])
+        fed = pixels.array(images).astype(self.dtype).reshape(-1, *LAYOUTS[shape.layout])
         try:
             values = self._session.run(self.outputs, {self.input: fed})
         except Exception as error:  # ONNX Runtime raises many kinds

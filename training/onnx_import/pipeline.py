@@ -124,10 +124,7 @@ def verify_import(
             f"in standard operators its probabilities differ by {difference:.2g} from those of "
             f"the file, allowed {TOLERANCE:g}"
         )
-    return {
-        "test": score(probabilities, labels).as_dict(),
-        "verification": verification.as_dict(),
-    }
+    return {"test": score(probabilities, labels).as_dict(), "verification": verification.as_dict()}
 
 
 def _describe(source: Source, forms: list[Form]) -> dict[str, Any]:

@@ -61,11 +61,7 @@ def champions(journal: Sequence[Mapping[str, Any]], champion: int) -> list[int]:
 
 
 def _enter(history: list[int], version: int | None, *, is_rollback: bool) -> None:
-    if version is None:
-        return
-    if is_rollback and version in history:
+    if version in history and is_rollback:
         del history[history.index(version) + 1 :]
-        return
-    if version in history:
-        history.remove(version)
-    history.append(version)
+    elif version is not None:
+        history[:] = [*(earlier for earlier in history if earlier != version), version]

@@ -25,11 +25,7 @@ Report = dict[str, Any]
 
 
 def listed(repository: Repository) -> Report:
-    """Returns the champion and a row for each version.
-
-    The row of a damaged version has the reason as ``error``. So has the report if the ``champion``
-    file is damaged.
-    """
+    """Returns the champion and a row for each version; ``error`` explains a damaged file."""
     champion, damage = None, {}
     try:
         champion = repository.champion()
@@ -54,10 +50,8 @@ def verify(repository: Repository, version: int, data: Path | None) -> Report:
     claimed, claimed_count = accuracy(card), part(card, "test").get("count")
     same = claimed_count == count and claimed is not None and round(claimed * count) == right
     if not same and measured_on(card) in ({}, measured_on({"data": {"files": dataset.hashes}})):
-        raise TrainingError(
-            f"version {version}: test accuracy is {right / count} on {count} images, its card says "
-            f"{claimed} on {claimed_count}"
-        )
+        found, said = f"{right / count} on {count} images", f"{claimed} on {claimed_count}"
+        raise TrainingError(f"version {version}: test accuracy is {found}, its card says {said}")
     return {
         "version": str(version),
         "passed": True,

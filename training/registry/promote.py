@@ -56,7 +56,10 @@ def gate(
     if best is None:
         return Decision(False, f"the card of champion {previous} has no test accuracy", previous)
     passed = own + tolerance >= best - ROUNDING
-    reason = f"test accuracy {own:.4f} {_comparison(own, best)} champion {previous}"
+    compared = f"is {'above' if own > best else 'below'} the {best:.4f} of"
+    if abs(own - best) < ROUNDING:
+        compared = "equals that of"
+    reason = f"test accuracy {own:.4f} {compared} champion {previous}"
     if tolerance and own < best - ROUNDING:
         reason += f", {'within' if passed else 'beyond'} the tolerance of {tolerance:g}"
     if measured_on(candidate) != measured_on(champion):
@@ -143,13 +146,8 @@ def promote(root: Path, version: int, *, reason: str, command: str) -> None:
         raise PublishError(f"nothing was promoted: {error}") from error
     except VerificationFailed as error:
         raise PublishError(f"nothing was promoted: version {version}: {error}") from error
-    entry = {
-        "when": now(),
-        "version": str(version),
-        "previous": _previous(repository),
-        "reason": reason,
-        "command": command,
-    }
+    change = {"version": str(version), "previous": _previous(repository)}
+    entry = {"when": now(), **change, "reason": reason, "command": command}
     try:
         with journal.entered(repository.folder / "journal.jsonl", entry):
             replace(repository.folder / "champion", f"{version}\n".encode())
@@ -162,9 +160,3 @@ def _previous(repository: Repository) -> str | None:
         return str(repository.champion())
     except RepositoryError:
         return None
-
-
-def _comparison(own: float, best: float) -> str:
-    if abs(own - best) < ROUNDING:
-        return "equals that of"
-    return f"is {'above' if own > best else 'below'} the {best:.4f} of"

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.random import default_rng
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -23,7 +24,7 @@ DIAGONALLY = ((SHIFT, SHIFT), (SHIFT, -SHIFT), (-SHIFT, SHIFT), (-SHIFT, -SHIFT)
 
 def shift(images: Images, steps: tuple[tuple[int, int], ...]) -> Images:
     """Moves each image by a random one of ``steps``."""
-    return moved(images, np.asarray(steps)[_random().integers(0, len(steps), len(images))])
+    return moved(images, np.asarray(steps)[default_rng(SEED).integers(0, len(steps), len(images))])
 
 
 def moved(images: Images, steps: NDArray[np.integer]) -> Images:
@@ -35,7 +36,7 @@ def moved(images: Images, steps: NDArray[np.integer]) -> Images:
 
 def rotate(images: Images) -> Images:
     """Rotates each image by 25 degrees in a random direction, bilinearly."""
-    return turned(images, _random().choice([-25.0, 25.0], len(images)))
+    return turned(images, default_rng(SEED).choice([-25.0, 25.0], len(images)))
 
 
 def turned(images: Images, degrees: NDArray[np.floating]) -> Images:
@@ -64,12 +65,12 @@ def fade(images: Images) -> Images:
 
 def roughen(images: Images) -> Images:
     """Adds normal noise with a standard deviation of 0.25 of full ink, and clips."""
-    return to_bytes(images + _random().normal(0, 0.25 * 255, images.shape))
+    return to_bytes(images + default_rng(SEED).normal(0, 0.25 * 255, images.shape))
 
 
 def speck(images: Images) -> Images:
     """Sets ten percent of the pixels, half of them to blank and half to full ink."""
-    draw = _random().random(images.shape)
+    draw = default_rng(SEED).random(images.shape)
     return to_bytes(np.where(draw < 0.05, 0, np.where(draw < 0.1, 255, images)))
 
 
@@ -108,7 +109,3 @@ def _neighbours(images: Images, side: int, outside: int) -> Images:
     padded = np.pad(images, pads, constant_values=outside)
     offsets = [(y, x) for y in range(side) for x in range(side)]
     return np.stack([padded[:, y : y + SIDE, x : x + SIDE] for y, x in offsets])
-
-
-def _random() -> np.random.Generator:
-    return np.random.default_rng(SEED)

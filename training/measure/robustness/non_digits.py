@@ -53,7 +53,7 @@ SYMBOLS = "√≠≤∈⊂∩⇔↑↓♣♦♯☂☎☒⚓✈✓✗¥☕☚☜�
 
 def printed_digits(count: int) -> tuple[Images, NDArray[np.int64]]:
     """Draws digits in the held-out fonts, slightly moved, (count, 28, 28), and labels (count,)."""
-    random = _random()
+    random = np.random.default_rng(SEED)
     pictures, digits = synthetic.printed_digits(fonts.FONTS_HELD_OUT)
     chosen = random.integers(0, len(pictures), count)
     return _moved(pictures[chosen], random), digits[chosen]
@@ -61,13 +61,13 @@ def printed_digits(count: int) -> tuple[Images, NDArray[np.int64]]:
 
 def known(digits: Images) -> dict[str, Images]:
     """Draws the kinds of non-digits of the training data, as many of each as ``digits``."""
-    drawn = synthetic.kinds(digits, _random(), len(digits))
+    drawn = synthetic.kinds(digits, np.random.default_rng(SEED), len(digits))
     return {**drawn, "blank": np.zeros((1, SIDE, SIDE), np.uint8)}
 
 
 def new(digits: Images) -> dict[str, Images]:
     """Draws other kinds of non-digits, as many of each as ``digits`` (n, 28, 28)."""
-    random, count = _random(), len(digits)
+    random, count = np.random.default_rng(SEED), len(digits)
     plain = "".join(sorted(set(string.ascii_letters) & set(fonts.LETTERS)))
     return {
         "letters of new fonts": _glyphs(plain, fonts.FONTS_HELD_OUT, count, random),
@@ -106,7 +106,3 @@ def _tiles(digits: Images, random: np.random.Generator) -> Images:
     places = random.permuted(np.tile(np.arange(16), (count, 1)), axis=1)
     moved = np.take_along_axis(tiles, places[..., np.newaxis, np.newaxis], axis=1)
     return moved.reshape(count, 4, 4, 7, 7).transpose(0, 1, 3, 2, 4).reshape(digits.shape)
-
-
-def _random() -> np.random.Generator:
-    return np.random.default_rng(SEED)

@@ -34,10 +34,8 @@ def choose(confidences: NDArray[np.floating]) -> tuple[float, dict[str, Any] | N
         return LEAST_CONFIDENCE, None
     quantile = float(np.sort(confidences)[most])
     threshold = min(max(int(quantile * 1e4) / 1e4, LOWEST), HIGHEST)
-    return threshold, {
-        "images": len(confidences),
-        "share_below": float(np.mean(confidences < threshold)),
-    }
+    share = float(np.mean(confidences < threshold))
+    return threshold, {"images": len(confidences), "share_below": share}
 
 
 def most_below(count: int) -> int | None:
