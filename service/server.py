@@ -16,7 +16,6 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from service.app import create_app
-from service.background import memory
 from service.http.connection import Connection
 from service.http.door import FastDoor
 from service.observe.logs import LOGGER, configure_logs
@@ -133,10 +132,7 @@ def _build(
 ) -> FastDoor:
     """Builds the application, in the process that serves it."""
     configure_logs(settings.log_format, settings.log_level, LOGGERS)
-    memory.keep_freed()
-    door = FastDoor(create_app(settings, shared), tell_fault)
-    memory.collect_seldom()
-    return door
+    return FastDoor(create_app(settings, shared), tell_fault)
 
 
 def handles(listener: socket.socket, workers: int) -> list[socket.socket]:
