@@ -16,6 +16,7 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from service.app import create_app
+from service.background.memory import keep_freed
 from service.http.connection import Connection
 from service.http.door import FastDoor
 from service.observe.logs import LOGGER, configure_logs
@@ -132,6 +133,7 @@ def _build(
 ) -> FastDoor:
     """Builds the application, in the process that serves it."""
     configure_logs(settings.log_format, settings.log_level, LOGGERS)
+    keep_freed()
     return FastDoor(create_app(settings, shared), tell_fault)
 
 

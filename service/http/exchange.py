@@ -16,7 +16,6 @@ LEFT = 499
 UNREAD_BYTES = 65_536
 """The connection stops reading when this much of a body waits to be used."""
 
-
 # Why a request is cancelled before its answer.
 GONE = Unavailable("the caller has left")
 LATE = BodyTimeout("the body did not arrive in time")

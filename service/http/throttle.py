@@ -1,8 +1,4 @@
-"""Stops reading connections that were answered 429, until the queue has room.
-
-Some clients send again at once, whatever ``Retry-After`` says. A few hundred of them would
-otherwise cost all the time that the admitted requests need.
-"""
+"""Stops reading connections that got 429: some clients retry at once, whatever the answer says."""
 
 from __future__ import annotations
 
