@@ -172,7 +172,7 @@ def _read_or_none(path: Path, shown: str, limit: int) -> bytes | None:
         try:
             return _read(path, limit)
         except OSError as error:
-            if error.errno not in {errno.ENOENT, errno.ESTALE}:
+            if error.errno not in {errno.ENOENT, errno.ESTALE, None}:  # None: it may be growing
                 raise
         _refresh_names(path.parent)
         return _read(path, limit)
