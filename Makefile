@@ -40,8 +40,8 @@ test: $(VENV)/.perf ## run the tests, 7 minutes on two cores; ARGS="tests/servic
 	@echo "Running every test except the campaign (make campaign): about 7 minutes on two cores."
 	$(call PYTEST,$(MARKS))
 
-campaign: $(VENV)/.perf ## run the long tests, 15 minutes: fuzzing, kills at every step, soaks, load tools
-	@echo "Running the campaign: about 15 minutes on two cores."
+campaign: $(VENV)/.perf ## run the long tests, 8 minutes: fuzzing, kills at every step, soaks, load tools
+	@echo "Running the campaign: about 8 minutes on two cores."
 	$(call PYTEST,campaign or hypothesis,--hypothesis-profile campaign)
 
 bench: $(VENV)/.perf ## measure the service beside its limit, some 7 minutes (needs wrk); ARGS="--rounds 5"

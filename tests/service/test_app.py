@@ -41,7 +41,7 @@ def what_matters(answer: Answer) -> tuple[int, dict[str, str], bytes]:
 JSON = {"Content-Type": "application/json"}
 GETS = (
     *("/predict", "/models/mnist/versions/1", "/models/mnist/versions/1/none.png"),
-    *("/health/ready", "/nothing", "/v1/models/mnist", "/v1/models/mnist:predict"),
+    *("/health/ready", "/nothing", "/v1/models/mnist/versions/1", "/v1/models/mnist:predict"),
     *("/v1/models/mnist/versions/2:predict", "/v2", "/v2/", "/v2/models/other/ready"),
     *("/v2/models/mnist/versions/2/config", "/", "/page/index.html", "/docs"),
     *("/docs/swagger-ui.css", "/openapi.json", "/datasets/mnist-test/images/0.png"),
