@@ -11,7 +11,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+    inherited = ("MAKE", "MFLAGS", "MARKS", "ARGS", "PYTHON", "VENV")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(inherited)}
     command = ["make", "--no-print-directory", *arguments]
     return subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False

@@ -60,12 +60,14 @@ class Body(Protocol):
 class Request:
     """One request: its head, its body, and the times that its answer reports.
 
-    ``under_way`` holds all requests of this worker that are not answered, if the door knows them.
+    ``address`` is the IP address of the peer, empty if the door does not know it. ``caller`` names
+    whoever shares, rates and log lines are counted for. ``under_way`` holds all requests of this
+    worker that are not answered, if the door knows them.
     """
 
     __slots__ = (
-        *("body", "core", "decode_s", "fields", "held_bytes", "id", "infer_s", "method", "path"),
-        *("query", "queue_s", "root_path", "route", "started", "under_way"),
+        *("address", "body", "caller", "core", "decode_s", "fields", "held_bytes", "id", "infer_s"),
+        *("method", "path", "query", "queue_s", "root_path", "route", "started", "under_way"),
     )
 
     def __init__(
@@ -73,16 +75,18 @@ class Request:
         core: Core,
         method: str,
         path: str,
-        *,
         fields: dict[bytes, bytes],
         body: Body,
+        *,
         query: bytes = b"",
+        address: str = "",
         under_way: Sized | None = None,
     ) -> None:
         self.started = perf_counter()
         self.core = core
         self.method, self.path, self.query, self.fields = method, path, query, fields
         self.body, self.root_path = body, ""
+        self.address = self.caller = address
         self.under_way = under_way
         self.route = OTHER
         self.decode_s = self.queue_s = self.infer_s = 0.0

@@ -28,7 +28,10 @@ class AsgiDoor:
         root_path = scope.get("root_path", "")
         path, fields = scope["path"].removeprefix(root_path) or "/", dict(scope["headers"])
         body = _Body(receive, self._core.settings.body_timeout_s)
-        request = Request(self._core, scope["method"], path, fields=fields, body=body)
+        address = (scope.get("client") or ("",))[0]
+        request = Request(
+            self._core, scope["method"], path, fields=fields, body=body, address=address
+        )
         request.query, request.root_path = scope["query_string"], root_path
         answer = self._dispatcher.answer if self._core.versions.started else self._started
         reply = await answer(request)

@@ -64,6 +64,7 @@ class Connection(asyncio.Protocol):
         """Starts the timeout of the first head."""
         self.transport = transport  # type: ignore[assignment]
         self.write_timeout = WriteTimeout(self.transport, self._loop, self._settings.keep_alive_s)
+        self._address = heads.peer_address(transport)
         self._server.connections.add(self)  # type: ignore[arg-type]
         self._clock.set(self._settings.header_timeout_s)
 
@@ -143,9 +144,9 @@ class Connection(asyncio.Protocol):
         keep_alive = parser.should_keep_alive() and (
             b"connection" not in fields or parser.get_http_version() != "1.0"
         )
-        method, tasks = parser.get_method().decode(), self._server.tasks
+        method, peer, tasks = parser.get_method().decode(), self._address, self._server.tasks
         request = Request(
-            self._core, method, path, query=query, fields=fields, body=body, under_way=tasks
+            self._core, method, path, fields, body, query=query, address=peer, under_way=tasks
         )
         exchange = Exchange(request, body, keep_alive)
         self._arriving, self._part = exchange, _BODY
@@ -290,10 +291,8 @@ class Connection(asyncio.Protocol):
             return
         path, fields = self._url.partition(b"?")[0].decode("latin-1"), dict(self._fields)
         body = ArrivingBody(self.transport)
-        request, reply = (
-            Request(self._core, "-", path, fields=fields, body=body),
-            render(fault, path),
-        )
+        request = Request(self._core, "-", path, fields, body, address=self._address)
+        reply = render(fault, path)
         lines, _ = head(request, reply, self._server.default_headers, keep_alive=False)
         self._dispatcher.record(request, reply.status, 0.0)
         self.transport.write(lines + reply.body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
 from urllib.parse import unquote
@@ -28,6 +29,12 @@ NOT_ONE_HOST = Malformed("a request has one Host field (RFC 9112, section 3.2)")
 # llhttp ends a request that asks for an upgrade with its head, and loses its body. Java's and
 # curl's HTTP/2 clients ask so with their first POST. The parser must not see the field.
 _UPGRADE = re.compile(rb"\r\nUpgrade(?=[ \t]*:)", re.IGNORECASE)
+
+
+def peer_address(transport: asyncio.BaseTransport) -> str:
+    """The IP address of the peer, without its port."""
+    name = transport.get_extra_info("peername")
+    return str(name[0]) if isinstance(name, tuple) else ""
 
 
 def without_upgrade(data: bytes) -> bytes:
