@@ -7,7 +7,7 @@ import asyncio
 from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
 
-from service.api.request import Reply
+from service.api.request import Reply, compressed
 from service.api.routing import EndpointRoute
 from service.api.schemas.answers import Status
 from service.api.schemas.parameters import Current
@@ -15,7 +15,6 @@ from service.api.schemas.responses import problems
 from service.core import Core
 from service.errors import Unavailable
 
-METRICS_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 router = APIRouter(route_class=EndpointRoute, tags=["operation"])
 
 
@@ -34,9 +33,12 @@ async def ready(request: Current) -> Reply:
 
 @router.get("/metrics", response_model=None, response_class=PlainTextResponse, responses=problems())
 async def metrics(request: Current) -> Reply:
-    """The figures of all workers in Prometheus' text format 0.0.4."""
-    text = await asyncio.to_thread(request.core.metrics.exposition)
-    return Reply(text, media_type=METRICS_TYPE)
+    """The figures of all workers: Prometheus' text, or OpenMetrics with exemplars."""
+    from service.observe.exposition import media_type
+
+    accept = request.field(b"accept") or ""
+    text = await asyncio.to_thread(request.core.metrics.exposition, accept)
+    return await compressed(request, Reply(text, media_type=media_type(accept).encode()))
 
 
 def check_ready(core: Core) -> None:

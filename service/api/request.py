@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from collections.abc import Callable, Sequence, Sized
@@ -13,6 +14,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
+from service.answer import compress
 from service.background.large_work import when_large
 from service.core import Core
 from service.decode.content import inflate
@@ -165,6 +167,16 @@ class Request:
         if size > SMALL_BYTES and size > self.held_bytes:
             self.core.bodies.take(size - self.held_bytes)
             self.held_bytes = size
+
+
+async def compressed(request: Request, reply: Reply) -> Reply:
+    """The reply, compressed on a thread if its caller accepts that."""
+    encoding = compress.choose(request.field(b"accept-encoding"))
+    if encoding is not None:
+        reply.body = await asyncio.to_thread(compress.compress, reply.body, encoding)
+        added = (b"content-encoding", encoding.encode()), (b"vary", b"accept-encoding")
+        reply.headers = (*reply.headers, *added)
+    return reply
 
 
 def too_large(limit: int) -> TooLarge:

@@ -35,6 +35,8 @@ class EndpointRoute(APIRoute):
         super().__init__(path, endpoint, **options)
         self.call = endpoint
         self.verbs = frozenset(self.methods or ())
+        self.timed = any(each.header_params for each in self.dependant.dependencies)
+        """Whether its requests have a deadline; it has a histogram of its own, then."""
         self.queries = tuple(field.alias for field in self.dependant.query_params)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:

@@ -35,7 +35,8 @@ class Dispatcher:
     def __init__(self, core: Core, routes: Iterable[EndpointRoute]) -> None:
         self.core = core
         self._routes = tuple(routes)
-        core.metrics.add_endpoints(route.path for route in self._routes)
+        timed = (route.path for route in self._routes if route.timed)
+        core.metrics.add_endpoints((route.path for route in self._routes), timed)
         self._direct: dict[str, dict[str, _Target]] = {}
         for route in self._routes:
             self._add_direct(route)

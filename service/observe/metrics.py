@@ -2,7 +2,7 @@
 
 Every worker adds to its own row of float64 slots, in a file that all workers map into memory. A
 scrape sums the rows, also those of dead workers. The code fixes the layout of a row, so no label
-can grow without bound.
+can grow without bound; ``metric_table`` has the metrics.
 """
 
 from __future__ import annotations
@@ -12,69 +12,80 @@ import mmap
 import os
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, product
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from struct import Struct
+from time import time
+from typing import TYPE_CHECKING, Any
 
-from service.observe.metric_types import Kind, Metric
+from service.observe.metric_table import STATUSES, by_endpoint, table
+from service.observe.metric_types import Metric
+
+if TYPE_CHECKING:
+    from service.observe.exposition import Exemplars, Worker
 
 OTHER = "other"
 
-STATUSES = (200, 304, 400, 404, 405, 408, 413, 414, 415, 422, 429, 431, 499, 500, 503, 504)
-REJECTIONS = ("queue_full", "bodies_full", "deadline", "left")
-DOUBTS = ("blank", "not a digit", "several digits", "too small", "low contrast", "inverted")
-LOADS = ("loaded", "failed")
-# 10 microseconds to 100 seconds, in steps of 2 to 2.5.
-SECONDS = (
-    *(round(step * 10.0**power, 7) for power in range(-5, 2) for step in (1.0, 2.0, 5.0)),
-    100.0,
-)
-ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 _ROW_BYTES = 8192 * 8
 _INFO_BYTES = 1024
+_EXEMPLAR = Struct("<i16sdd")
+"""The slot of a bucket, from 1 on; a trace's id; what it took, and when, in seconds."""
+_EXEMPLARS = 251
+_INFO_END = _ROW_BYTES + _INFO_BYTES
+_FILE_BYTES = _INFO_END + _EXEMPLARS * _EXEMPLAR.size
 
 
 class Metrics:
     """One worker's metrics; :meth:`exposition` includes those of all that share the folder."""
 
     def __init__(self, shared: Path | None = None) -> None:
-        self._metrics: list[Metric] = []
-        add = self._add
-        wait, run = "Waiting for a run.", "One run of the model."
-        self._queue_seconds = add("histogram", "queue_seconds", wait, bounds=SECONDS)
-        self._inference_seconds = add("histogram", "inference_seconds", run, bounds=SECONDS)
-        self._batch_size = add("histogram", "batch_size", "Images in one run.", bounds=ROWS)
-        self._rejected = add("counter", "rejected", "Requests rejected.", reason=REJECTIONS)
-        digits = list(map(str, range(10)))
-        self._predictions = add("counter", "predictions", "Digits answered.", digit=digits)
-        self._doubts = add("counter", "doubts", "Reasons to doubt an answer.", doubt=DOUBTS)
-        self._loads = add("counter", "model_loads", "Versions loaded.", result=LOADS)
-        self._queue_rows = add("gauge", "queue_rows", "Images waiting now.")
-        fault = "Workers that cannot serve the version that the champion file names."
-        self._champion_fault = add("gauge", "champion_fault", fault)
+        self._metrics: dict[str, Metric] = {}
+        self._end = 0
+        for metric in table():
+            self._add(metric)
+        known = self._metrics
+        self._queue_seconds, self._batch_size = known["queue_seconds"], known["batch_size"]
+        self._inference_seconds, self._queue_rows = known["inference_seconds"], known["queue_rows"]
+        self._predictions = known["predictions"]
         self._shared = shared
         self._memory = _open_row(shared)
         self._row = memoryview(self._memory)[:_ROW_BYTES].cast("d")
 
-    def add_endpoints(self, endpoints: Iterable[str]) -> None:
-        """Adds the metrics of each route's path; call it once, before any request."""
-        paths = sorted({*endpoints, OTHER})
-        text = "Requests by route and status (499: the caller left)."
-        statuses = list(map(str, STATUSES))
-        requests = self._add("counter", "requests", text, endpoint=paths, status=statuses)
-        text = "From the request's head to its answer, by route."
-        seconds = self._add("histogram", "request_seconds", text, bounds=SECONDS, endpoint=paths)
+    def add_endpoints(self, endpoints: Iterable[str], timed: Iterable[str]) -> None:
+        """Adds the metrics of each route's path; call it once, before any request.
+
+        Each of the ``timed`` endpoints has a histogram of its own.
+        """
+        paths, own = sorted({*endpoints, OTHER}), sorted({*timed, OTHER})
+        requests, seconds = map(self._add, by_endpoint(paths, own))
         self._request_seconds = seconds
         self._request_slots = {
-            path: (seconds.slot[(path,)], {s: requests.slot[(path, str(s))] for s in STATUSES})
+            path: (
+                seconds.slot[(path if path in own else OTHER,)],
+                {s: requests.slot[(path, str(s))] for s in STATUSES},
+            )
             for path in paths
         }
 
-    def request(self, endpoint: str, status: int, seconds: float) -> None:
-        """Counts one answered request."""
+    def request(
+        self, endpoint: str, status: int, seconds: float, trace: bytes | None = None
+    ) -> None:
+        """Counts one answered request, the last of its bucket with the id of a sampled trace."""
         first, statuses = self._request_slots.get(endpoint) or self._request_slots[OTHER]
         self._row[statuses.get(status) or statuses[500]] += 1.0
         self._observe(self._request_seconds, first, seconds)
+        if trace is not None:
+            slot = first + bisect_left(self._request_seconds.bounds, seconds)
+            place = _INFO_END + slot % _EXEMPLARS * _EXEMPLAR.size
+            _EXEMPLAR.pack_into(self._memory, place, slot + 1, trace, seconds, time())
+
+    def count(self, name: str, *values: str, by: float = 1.0) -> None:
+        """Adds to a counter of the table; ``values`` are those of its labels."""
+        self._row[self._metrics[name].slot[values]] += by
+
+    def set(self, name: str, value: float, *values: str) -> None:
+        """Sets a gauge of the table; ``values`` are those of its labels."""
+        self._row[self._metrics[name].slot[values]] = value
 
     def ran(self, rows: int, seconds: float) -> None:
         """Counts one execution of the model."""
@@ -91,7 +102,7 @@ class Metrics:
 
     def rejected(self, reason: str) -> None:
         """Counts a rejected request; ``reason`` is one of ``REJECTIONS``."""
-        self._row[self._rejected.slot[(reason,)]] += 1.0
+        self.count("rejected", reason)
 
     def predicted(self, digits: Sequence[int]) -> None:
         """Counts answered digits."""
@@ -102,42 +113,32 @@ class Metrics:
     def doubted(self, doubts: Iterable[Iterable[str]]) -> None:
         """Counts the doubts of each image; each is one of ``DOUBTS``."""
         for doubt in chain.from_iterable(doubts):
-            self._row[self._doubts.slot[(doubt,)]] += 1.0
+            self.count("doubts", doubt)
 
     def loaded(self, result: str) -> None:
         """Counts one load of a version; ``result`` is one of ``LOADS``."""
-        self._row[self._loads.slot[(result,)]] += 1.0
+        self.count("model_loads", result)
 
     def serving(self, version: str, architecture: str, provider: str, fallback: bool) -> None:
         """Sets what this worker serves, for ``model_info`` and ``provider_fallback``."""
         info = {"version": version, "architecture": architecture[:100], "provider": provider}
         text = json.dumps(info | {"fallback": fallback}, ensure_ascii=False).encode()
-        self._memory[_ROW_BYTES:] = text.ljust(_INFO_BYTES, b"\0")
+        self._memory[_ROW_BYTES:_INFO_END] = text.ljust(_INFO_BYTES, b"\0")
 
     def champion_fault(self, there_is: bool) -> None:
         """Sets whether this worker cannot serve the version that the champion file names."""
-        self._row[self._champion_fault.first] = there_is
+        self.set("champion_fault", there_is)
 
-    def exposition(self) -> bytes:
-        """Returns the metrics of all workers as Prometheus text, format 0.0.4."""
+    def exposition(self, accept: str = "") -> bytes:
+        """Returns the metrics of all workers in the format that the field ``accept`` asks for."""
         from service.observe.exposition import exposition
 
-        return exposition(self._metrics, list(self._rows()))
+        return exposition(list(self._metrics.values()), list(self._workers()), accept)
 
-    def _add(
-        self,
-        kind: Kind,
-        name: str,
-        text: str,
-        bounds: Sequence[float] = (),
-        **values: Sequence[str],
-    ) -> Metric:
-        """Adds a metric; ``values`` are the values of each of its labels."""
-        first = self._metrics[-1].end if self._metrics else 0
-        rows = tuple(product(*values.values()))
-        metric = Metric(kind, name, text, tuple(values), rows, bounds, first)
-        assert 8 * metric.end <= _ROW_BYTES, "the metrics outgrew their row"
-        self._metrics.append(metric)
+    def _add(self, metric: Metric) -> Metric:
+        self._end = metric.place(self._end)
+        assert 8 * self._end <= _ROW_BYTES, "the metrics outgrew their row"
+        self._metrics[metric.name] = metric
         return metric
 
     def _observe(self, histogram: Metric, first: int, value: float) -> None:
@@ -145,25 +146,32 @@ class Metrics:
         row[first + bisect_left(histogram.bounds, value)] += 1.0
         row[first + len(histogram.bounds) + 1] += value
 
-    def _rows(self) -> Iterator[tuple[memoryview[float], dict[str, Any] | None]]:
-        """Returns each worker's slots, and what it serves; None if the worker is dead."""
+    def _workers(self) -> Iterator[Worker]:
+        from service.observe.exposition import Worker
+
         if self._shared is None:
-            yield self._row, _info(self._memory[_ROW_BYTES:])
+            memory = self._memory
+            info, exemplars = _info(memory[_ROW_BYTES:_INFO_END]), _exemplars(memory[_INFO_END:])
+            yield Worker(os.getpid(), self._row, info, exemplars)
             return
         for path in sorted(self._shared.glob("*.row")):
-            data = path.read_bytes()
-            if len(data) == _ROW_BYTES + _INFO_BYTES:
+            data, process = path.read_bytes(), int(path.stem)
+            if len(data) == _FILE_BYTES:
                 row = memoryview(data)[:_ROW_BYTES].cast("d")
-                yield row, _info(data[_ROW_BYTES:]) if _is_alive(int(path.stem)) else None
+                info = _info(data[_ROW_BYTES:_INFO_END]) if _is_alive(process) else None
+                yield Worker(process, row, info, _exemplars(data[_INFO_END:]))
 
 
 def _open_row(shared: Path | None) -> mmap.mmap:
-    length = _ROW_BYTES + _INFO_BYTES
     if shared is None:
-        return mmap.mmap(-1, length)
+        return mmap.mmap(-1, _FILE_BYTES)
     with (shared / f"{os.getpid()}.row").open("w+b") as file:
-        file.truncate(length)
-        return mmap.mmap(file.fileno(), length)
+        file.truncate(_FILE_BYTES)
+        return mmap.mmap(file.fileno(), _FILE_BYTES)
+
+
+def _exemplars(data: bytes) -> Exemplars:
+    return {slot - 1: rest for slot, *rest in _EXEMPLAR.iter_unpack(data) if slot}
 
 
 def _info(data: bytes) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from service import errors
 from service.api.request import JSON_TYPE
 from service.errors import PROBLEM_TYPE, Fault, Flaw, Invalid, QueueFull
 from service.http.dispatch import render
-from service.observe.metrics import STATUSES
+from service.observe.metric_table import STATUSES
 
 FAULTS = [
     item for item in vars(errors).values() if isinstance(item, type) and issubclass(item, Fault)

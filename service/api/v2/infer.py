@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from fastapi import APIRouter
 
-from service.answer import compress
+from service.answer.compress import LEAST_BYTES
 from service.answer.v2 import inference
 from service.api.pipeline import Pipeline
-from service.api.request import Reply
+from service.api.request import Reply, compressed
 from service.api.routing import EndpointRoute, at_each, check_model
 from service.api.schemas.bodies import OCTETS_BODY, V2_INFER
 from service.api.schemas.parameters import BinaryLength, ModelPath, Timed, VersionPath
@@ -63,11 +61,4 @@ async def v2_infer(
     if json_bytes is not None:
         reply.media_type = OCTETS
         reply.headers = ((b"inference-header-content-length", b"%d" % json_bytes),)
-    encoding = None
-    if len(answer) >= compress.LEAST_BYTES:
-        encoding = compress.choose(request.field(b"accept-encoding"))
-    if encoding is not None:
-        reply.body = await asyncio.to_thread(compress.compress, answer, encoding)
-        added = (b"content-encoding", encoding.encode()), (b"vary", b"accept-encoding")
-        reply.headers = (*reply.headers, *added)
-    return reply
+    return reply if len(answer) < LEAST_BYTES else await compressed(request, reply)

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from service.answer.quality import LEAST_CONFIDENCE, doubts, least_confidence
-from service.observe.metrics import DOUBTS
+from service.observe.metric_table import DOUBTS
 from service.types import Images
 from tests.service.decode.samples import digits
 

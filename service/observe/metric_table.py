@@ -1,0 +1,59 @@
+"""The metrics of the service: to add one, add its entry here and call ``Metrics.count`` or ``set``.
+
+The values of a label are listed, so that no label grows without bound. The first entries are those
+that every request adds to.
+"""
+
+from __future__ import annotations
+
+from service.observe.metric_types import Metric
+
+STATUSES = (
+    *(200, 201, 204, 304, 400, 401, 403, 404, 405, 408, 409, 413, 414, 415, 421, 422, 429, 431),
+    *(499, 500, 503, 504),
+)
+REJECTIONS = ("queue_full", "bodies_full", "deadline", "left")
+DOUBTS = ("blank", "not a digit", "several digits", "too small", "low contrast", "inverted")
+LOADS = ("loaded", "failed")
+# From 10 microseconds up, finest where a prediction lies.
+SECONDS = (1e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.5, 1.0, 10.0, 100.0)
+ROWS = (1, 4, 16, 64, 256, 1024, 4096)
+
+
+def table() -> list[Metric]:
+    """Returns the metrics but for those by endpoint, without values."""
+    return [
+        Metric("histogram", "queue_seconds", "Waiting for a run.", bounds=SECONDS),
+        Metric("histogram", "inference_seconds", "One run of the model.", bounds=SECONDS),
+        Metric("histogram", "batch_size", "Images in one run.", bounds=ROWS),
+        Metric("counter", "rejected", "Requests rejected.", {"reason": REJECTIONS}),
+        Metric("counter", "predictions", "Digits answered.", {"digit": list("0123456789")}),
+        Metric("counter", "doubts", "Reasons to doubt an answer.", {"doubt": DOUBTS}),
+        Metric("counter", "model_loads", "Versions loaded.", {"result": LOADS}),
+        Metric("gauge", "queue_rows", "Images waiting now."),
+        Metric(
+            "gauge",
+            "champion_fault",
+            "Workers that cannot serve the version that the champion file names.",
+        ),
+    ]
+
+
+def by_endpoint(paths: list[str], timed: list[str]) -> tuple[Metric, Metric]:
+    """Returns the requests by route and status, and the seconds of the ``timed`` routes."""
+    statuses = list(map(str, STATUSES))
+    return (
+        Metric(
+            "counter",
+            "requests",
+            "Requests by route and status (499: the caller left).",
+            {"endpoint": paths, "status": statuses},
+        ),
+        Metric(
+            "histogram",
+            "request_seconds",
+            "From the request's head to its answer, by route; other: all that classify nothing.",
+            {"endpoint": timed},
+            SECONDS,
+        ),
+    )
