@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 from service.api.request import Reply, Request, too_large
 from service.errors import BodyTimeout, Malformed, Unavailable
 from service.http.dispatch import Dispatcher, render, timing
+from service.http.heads import joined
 from service.models.versions import StartError
 
 
@@ -26,7 +27,7 @@ class AsgiDoor:
         if scope["type"] != "http":
             return
         root_path = scope.get("root_path", "")
-        path, fields = scope["path"].removeprefix(root_path) or "/", dict(scope["headers"])
+        path, fields = scope["path"].removeprefix(root_path) or "/", joined(scope["headers"])
         body = _Body(receive, self._core.settings.body_timeout_s)
         address = (scope.get("client") or ("",))[0]
         request = Request(

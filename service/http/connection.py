@@ -10,27 +10,24 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from itertools import chain
-from typing import Any
+from typing import Any, NoReturn
 
 import httptools
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from service.api.request import Reply, Request
+from service.api.request import Headers, Reply, Request
 from service.errors import Fault, QueueFull
 from service.http import heads
-from service.http.dispatch import head, render
-from service.http.door import FastDoor
+from service.http.dispatch import head
 from service.http.exchange import BROKEN, GONE, LATE, LEFT, UNREAD_BYTES, ArrivingBody, Exchange
-from service.http.timer import Timer
-from service.http.write_timeout import WriteTimeout
+from service.http.peer import Peer
 
 _NOTHING, _HEAD, _BODY = range(3)
 """What arrives now: no request, its head, or its body."""
 
 
-class Connection(asyncio.Protocol):
+class Connection(Peer):
     """One connection. Its timeouts come from the settings."""
 
     def __init__(
@@ -40,33 +37,19 @@ class Connection(asyncio.Protocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        door = config.loaded_app
-        assert isinstance(door, FastDoor)
-        self._throttle, self._dispatcher = door.throttle, door.dispatcher
-        self._core, self._settings = door.core, door.core.settings
-        self._server = server_state
-        self._loop = _loop or asyncio.get_running_loop()
+        super().__init__(config, server_state, _loop)
         self._parser = httptools.HttpRequestParser(self)
         # Parse what follows a request that asks to close; it is never run.
         self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self.transport: asyncio.Transport
-        self.write_timeout: WriteTimeout
         self._url, self._fields = b"", list[tuple[bytes, bytes]]()
+        self._host: bytes | None = None  # the last that was checked
         self._part = _NOTHING
-        self._fed = self._head_bytes = 0
+        self._fed = self._head_bytes = self._framing = 0
+        self._kept = b""
         self._rejection: Fault | None = None
         self._arriving: Exchange | None = None
         self._running: Exchange | None = None
         self._waiting: deque[Exchange] = deque()
-        self._clock = Timer(self._loop, self._late)
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Starts the timeout of the first head."""
-        self.transport = transport  # type: ignore[assignment]
-        self.write_timeout = WriteTimeout(self.transport, self._loop, self._settings.keep_alive_s)
-        self._address = heads.peer_address(transport)
-        self._server.connections.add(self)  # type: ignore[arg-type]
-        self._clock.set(self._settings.header_timeout_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancels the request of the caller who has left."""
@@ -75,14 +58,6 @@ class Connection(asyncio.Protocol):
         if self._running is not None:
             self._running.cancel(GONE)
         self.write_timeout.end()
-
-    def pause_writing(self) -> None:
-        """The peer does not read its answers."""
-        self.write_timeout.pause()
-
-    def resume_writing(self) -> None:
-        """The peer has read most of its answers."""
-        self.write_timeout.resume()
 
     def shutdown(self) -> None:
         """Closes after the answer to the running request; uvicorn calls this at a stop."""
@@ -93,20 +68,27 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Feeds the parser, and starts the timeout of whatever must arrive next."""
-        if self._part != _BODY and data.find(b"pgrade", 0, data.find(b"\r\n\r\n")) >= 0:
-            data = heads.without_upgrade(data)
+        if self._part == _BODY:
+            self._framing += len(data)
+        else:
+            end = data.find(heads.HEAD_END)
+            whole = self._part == _NOTHING and not self._kept and end >= 0
+            if not whole or len(data) > heads.HEAD_LIMIT or data.find(b"pgrade", 0, end) >= 0:
+                data, self._kept, size = heads.without_upgrade(self._kept + data)
+                self._head_bytes += size
         self._fed = len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._broken(self._rejection or heads.NO_REQUEST)
             return
-        if self._part == _HEAD:
-            # The parser keeps an unfinished field to itself, so its bytes are counted here.
-            self._head_bytes += self._fed
-            if self._head_bytes > heads.HEAD_LIMIT:
-                self._broken(heads.HEAD_TOO_LARGE)
-                return
+        # The parser keeps unfinished fields and chunk extensions to itself; they are counted here.
+        if self._part == _HEAD and self._head_bytes > heads.HEAD_LIMIT:
+            self._broken(heads.HEAD_TOO_LARGE)
+            return
+        if self._part == _BODY and self._framing > heads.FRAMING_LIMIT:
+            self._broken(heads.FRAMING_TOO_LARGE)
+            return
         if self._clock.due is None:
             self._wait_for_peer()
 
@@ -114,7 +96,6 @@ class Connection(asyncio.Protocol):
         """A request begins."""
         self._part = _HEAD
         self._url, self._fields = b"", []
-        self._head_bytes = -self._fed  # most of the piece in which it begins may be a body
         self._clock.due = None
 
     def on_url(self, url: bytes) -> None:
@@ -124,31 +105,42 @@ class Connection(asyncio.Protocol):
             self._raise(heads.PATH_TOO_LONG)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A field of the head, or a trailer, which is ignored."""
+        """A field of the head, or a trailer, which is counted and ignored."""
         if self._part == _HEAD:
             self._fields.append((name.lower(), value))
+            return
+        self._head_bytes += len(name) + len(value) + 4
+        if self._head_bytes > heads.FRAMING_LIMIT:
+            self._raise(heads.FRAMING_TOO_LARGE)
 
     def on_headers_complete(self) -> None:
         """The head has arrived: the request starts, or waits for its turn."""
-        # The fields of a head that came in one small piece cannot exceed the limit.
-        in_pieces = self._fed > heads.HEAD_LIMIT or self._head_bytes >= 0
-        if in_pieces and sum(map(len, chain(*self._fields))) > heads.HEAD_LIMIT:
+        # A head that does not begin its piece is not counted: its fields are.
+        size = self._head_bytes
+        if not size and self._fed > heads.HEAD_LIMIT:
+            size = heads.size_of(self._fields)
+        if size > heads.HEAD_LIMIT:
             self._raise(heads.HEAD_TOO_LARGE)
-        parser = self._parser
-        path, query = self._dispatcher.paths.get(self._url) or heads.path_and_query(self._url)
-        fields = dict(self._fields)
-        uncertain = b"host" not in fields or len(fields) < len(self._fields)
-        if uncertain and not heads.has_one_host(self._fields, parser.get_http_version()):
-            self._raise(heads.NOT_ONE_HOST)
+        self._head_bytes = self._framing = 0
+        parser, url, fields = self._parser, self._url, dict(self._fields)
+        target, host = self._dispatcher.paths.get(url), fields.get(b"host")
+        known = host is not None and host == self._host and len(fields) == len(self._fields)
+        if target is None or not known:
+            checked = heads.checked(url, self._fields, parser.get_http_version())
+            if isinstance(checked, Fault):
+                self._raise(checked)
+            url, fields = checked
+            self._host = fields.get(b"host")
+            target = self._dispatcher.paths.get(url) or heads.path_and_query(url)
+        path, query = target
+        is_old = b"connection" in fields and parser.get_http_version() == "1.0"
+        keep_alive = parser.should_keep_alive() and not (is_old and b"transfer-encoding" in fields)
         body = ArrivingBody(self.transport, fields.get(b"expect", b"").lower() == b"100-continue")
-        keep_alive = parser.should_keep_alive() and (
-            b"connection" not in fields or parser.get_http_version() != "1.0"
-        )
         method, peer, tasks = parser.get_method().decode(), self._address, self._server.tasks
         request = Request(
             self._core, method, path, fields, body, query=query, address=peer, under_way=tasks
         )
-        exchange = Exchange(request, body, keep_alive)
+        exchange = Exchange(request, body, keep_alive, is_old)
         self._arriving, self._part = exchange, _BODY
         self._clock.due = None
         if self._running is None:
@@ -161,6 +153,8 @@ class Connection(asyncio.Protocol):
         """A piece of the body. After the answer, the rest of a body is dropped."""
         exchange = self._arriving
         assert exchange is not None
+        if self._framing:  # as Go's net/http, excuse what small chunks cost
+            self._framing = max(0, self._framing - 3 * len(piece) - 16)
         if exchange.answered:
             return
         body = exchange.body
@@ -177,6 +171,9 @@ class Connection(asyncio.Protocol):
         assert exchange is not None
         self._part = _NOTHING
         self._clock.due = None
+        if self._head_bytes:  # trailers: one may ask to close
+            self._head_bytes = 0
+            exchange.keep_alive = exchange.keep_alive and self._parser.should_keep_alive()
         exchange.body.complete = True
         if exchange.body.more is not None:
             exchange.body.wake()
@@ -210,7 +207,10 @@ class Connection(asyncio.Protocol):
             self._server.tasks.discard(exchange.task)
         self._server.total_requests += 1
         exchange.body.pieces = []
-        lines, seconds = head(request, reply, self._server.default_headers, exchange.keep_alive)
+        always: Headers = self._server.default_headers
+        if exchange.is_old and exchange.keep_alive:
+            always = [*always, (b"connection", b"keep-alive")]
+        lines, seconds = head(request, reply, always, exchange.keep_alive)
         self._dispatcher.record(request, status, seconds)
         if transport.is_closing():
             return
@@ -254,16 +254,17 @@ class Connection(asyncio.Protocol):
         if clock.fires_at > clock.due:
             clock.set(seconds)
 
-    def _late(self) -> None:
+    def late(self) -> None:
+        """Gives up what has not arrived in time."""
         if self._running is not None:
             self._running.keep_alive = False
             self._running.cancel(LATE)
         elif self._part == _HEAD:
-            self._reject(heads.HEAD_LATE)
+            self.reject(heads.HEAD_LATE, self._url, self._fields)
         else:
             self.write_timeout.close()
 
-    def _raise(self, fault: Fault) -> None:
+    def _raise(self, fault: Fault) -> NoReturn:
         """Stops the parser; the connection answers with this fault."""
         self._rejection = fault
         raise ValueError(fault.detail)
@@ -273,7 +274,7 @@ class Connection(asyncio.Protocol):
         running, part = self._running, self._part
         if running is not None and part == _BODY and running is self._arriving:
             running.keep_alive = False
-            running.cancel(BROKEN)
+            running.cancel(BROKEN if fault is heads.NO_REQUEST else fault)
         elif running is not None:
             self.transport.pause_reading()
             if part == _BODY:
@@ -283,17 +284,4 @@ class Connection(asyncio.Protocol):
         elif part == _BODY:  # of a request that has its answer
             self.write_timeout.close()
         else:
-            self._reject(fault)
-
-    def _reject(self, fault: Fault) -> None:
-        """Answers bytes that did not become a request, and closes."""
-        if self.transport.is_closing():
-            return
-        path, fields = self._url.partition(b"?")[0].decode("latin-1"), dict(self._fields)
-        body = ArrivingBody(self.transport)
-        request = Request(self._core, "-", path, fields, body, address=self._address)
-        reply = render(fault, path)
-        lines, _ = head(request, reply, self._server.default_headers, keep_alive=False)
-        self._dispatcher.record(request, reply.status, 0.0)
-        self.transport.write(lines + reply.body)
-        self.write_timeout.close()
+            self.reject(fault, self._url, self._fields)

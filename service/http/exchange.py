@@ -72,6 +72,8 @@ class Exchange:
     request: Request
     body: ArrivingBody
     keep_alive: bool
+    is_old: bool = False
+    """Whether the caller speaks HTTP/1.0 and must be told that its connection stays open."""
     task: asyncio.Task[None] | None = None
     ending: Fault | None = None
     """Why this door cancelled the request; None if it did not."""
@@ -79,6 +81,8 @@ class Exchange:
 
     def cancel(self, ending: Fault) -> None:
         """Cancels the request before its answer."""
+        if self.ending is not None:
+            return
         self.ending = ending
         if self.task is not None:
             # Not at once: a task that is cancelled before its first step never gets to answer.

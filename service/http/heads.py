@@ -9,12 +9,18 @@ from urllib.parse import unquote
 
 import httptools
 
-from service.errors import BodyTimeout, HeadersTooLarge, Malformed, PathTooLong
+from service.errors import BodyTimeout, Fault, HeadersTooLarge, Malformed, PathTooLong, TooLarge
 
 PATH_LIMIT = 8 << 10
 """Bytes of path and query."""
 HEAD_LIMIT = 64 << 10
-"""Bytes of the whole head."""
+"""Bytes of the whole head, up to its empty line."""
+FRAMING_LIMIT = 16 << 10
+"""Bytes of trailers, and bytes of chunk extensions beyond what the chunks' data excuse."""
+HEAD_END = b"\r\n\r\n"
+
+Fields = Sequence[tuple[bytes, bytes]]
+"""Header fields: lower-case names and values, in the order in which they came."""
 
 LINGER_SECONDS = 5.0
 """How long the rest of a rejected body is read and dropped. A connection that closes earlier may be
@@ -25,10 +31,22 @@ HEAD_TOO_LARGE = HeadersTooLarge(f"the head of the request is larger than {HEAD_
 PATH_TOO_LONG = PathTooLong(f"the path and query are longer than {PATH_LIMIT} bytes")
 NO_REQUEST = Malformed("this is not a well-formed HTTP/1.1 request")
 NOT_ONE_HOST = Malformed("a request has one Host field (RFC 9112, section 3.2)")
+NO_HOST = Malformed("the host is not a name or an address, with or without a port")
+FRAMING_TOO_LARGE = TooLarge(
+    f"chunk extensions or trailers are larger than {FRAMING_LIMIT} bytes; send none"
+)
 
 # llhttp ends a request that asks for an upgrade with its head, and loses its body. Java's and
 # curl's HTTP/2 clients ask so with their first POST. The parser must not see the field.
-_UPGRADE = re.compile(rb"\r\nUpgrade(?=[ \t]*:)", re.IGNORECASE)
+_UPGRADE = re.compile(rb"\r\nUpgrade", re.IGNORECASE)
+# The end of a piece that may be the begin of such a field, or of the end of the head.
+_BEGUN = re.compile(rb"(\r\n)?\r$|\r\n(U(p(g(r(a(de?)?)?)?)?)?)?$", re.IGNORECASE)
+
+# RFC 3986, section 3.2.2, without the comma, with which proxies join two Host fields.
+_HOST = re.compile(
+    rb"(\[[0-9A-Fa-f:.]+\]|([A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})*)(:[0-9]{0,5})?"
+)
+_ABSOLUTE = re.compile(rb"https?://([^/?#:][^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 
 
 def peer_address(transport: asyncio.BaseTransport) -> str:
@@ -37,16 +55,57 @@ def peer_address(transport: asyncio.BaseTransport) -> str:
     return str(name[0]) if isinstance(name, tuple) else ""
 
 
-def without_upgrade(data: bytes) -> bytes:
-    """The bytes with the ``Upgrade`` fields of the head renamed."""
-    head, end, rest = data.partition(b"\r\n\r\n")
-    return _UPGRADE.sub(b"\r\nX-Asked", head) + end + rest
+def without_upgrade(data: bytes) -> tuple[bytes, bytes, int]:
+    """Renames the ``Upgrade`` fields in what has come of a head, and of what follows it.
+
+    Returns the bytes for the parser, the bytes to put before the next piece, and how many of the
+    first are of the head.
+    """
+    size, kept = data.find(HEAD_END), b""
+    if size < 0:
+        if begun := _BEGUN.search(data):
+            data, kept = data[: begun.start()], data[begun.start() :]
+        size = len(data)
+    head, found = _UPGRADE.subn(b"\r\nX-Asked", data[:size])
+    return head + data[size:] if found else data, kept, size
 
 
-def has_one_host(fields: Sequence[tuple[bytes, bytes]], version: str) -> bool:
-    """Whether the head has one Host field; an HTTP/1.0 request may have none."""
-    hosts = sum(name == b"host" for name, _ in fields)
-    return hosts == 1 or (hosts == 0 and version != "1.1")
+def size_of(fields: Fields) -> int:
+    """The bytes of these fields, as they are usually sent."""
+    return sum(len(name) + len(value) + 4 for name, value in fields)
+
+
+def joined(fields: Fields) -> dict[bytes, bytes]:
+    """The fields by name; those that came several times joined (RFC 9110, section 5.3)."""
+    found: dict[bytes, bytes] = {}
+    for name, value in fields:
+        several = name in found and name != b"content-length"
+        found[name] = found[name] + b", " + value if several else value
+    return found
+
+
+def checked(
+    target: bytes, fields: Fields, version: str
+) -> tuple[bytes, dict[bytes, bytes]] | Fault:
+    """The target as path and query, and the fields; or the fault of the target or the host.
+
+    The authority of a target in absolute form replaces the Host field (RFC 9112, section 3.2.2).
+    """
+    hosts = [value for name, value in fields if name == b"host"]
+    if len(hosts) != 1 and (hosts or version == "1.1"):
+        return NOT_ONE_HOST
+    absolute = None if target.startswith(b"/") or target == b"*" else _ABSOLUTE.match(target)
+    if absolute is not None:
+        hosts.append(absolute[1])
+        target = absolute[2] if absolute[2].startswith(b"/") else b"/" + absolute[2]
+    elif not target.startswith(b"/") and target != b"*":
+        return NO_REQUEST
+    if not all(map(_HOST.fullmatch, hosts)):
+        return NO_HOST
+    found = joined(fields)
+    if hosts:
+        found[b"host"] = hosts[-1]
+    return target, found
 
 
 def path_and_query(target: bytes) -> tuple[str, bytes]:

@@ -53,7 +53,6 @@ def answered(server: Server, *packets: bytes, pause_s: float = 0.05) -> list[Ans
         b"NONSENSE / HTTP/1.1\r\n\r\n",
         b"GET / HTTP/9.9\r\n\r\n",
         b"GET /\xff\xfe HTTP/1.1\r\n\r\n",
-        b"GET http://elsewhere HTTP/1.1\r\n\r\n",
         b"CONNECT elsewhere:443 HTTP/1.1\r\n\r\n",
         b"GET / HTTP/1.1\r\nno colon here\r\n\r\n",
         b"GET / HTTP/1.1\r\nName\x00: value\r\n\r\n",

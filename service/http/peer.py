@@ -1,0 +1,68 @@
+"""The far end of a connection of ``serve``: how it comes, how it stalls, and how it is refused."""
+
+from __future__ import annotations
+
+import asyncio
+
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from service.api.request import Request
+from service.errors import Fault
+from service.http import heads
+from service.http.dispatch import head, render
+from service.http.door import FastDoor
+from service.http.exchange import ArrivingBody
+from service.http.timer import Timer
+from service.http.write_timeout import WriteTimeout
+
+
+class Peer(asyncio.Protocol):
+    """One accepted connection, before and beside its requests."""
+
+    transport: asyncio.Transport
+    write_timeout: WriteTimeout
+
+    def __init__(
+        self, config: Config, server_state: ServerState, loop: asyncio.AbstractEventLoop | None
+    ) -> None:
+        door = config.loaded_app
+        assert isinstance(door, FastDoor)
+        self._throttle, self._dispatcher = door.throttle, door.dispatcher
+        self._core, self._settings = door.core, door.core.settings
+        self._server = server_state
+        self._loop = loop or asyncio.get_running_loop()
+        self._address = ""
+        self._clock = Timer(self._loop, self.late)
+
+    def late(self) -> None:
+        """What the connection waits for did not come in time."""
+        raise NotImplementedError
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Starts the timeout of the first head."""
+        self.transport = transport  # type: ignore[assignment]
+        self.write_timeout = WriteTimeout(self.transport, self._loop, self._settings.keep_alive_s)
+        self._address = heads.peer_address(transport)
+        self._server.connections.add(self)  # type: ignore[arg-type]
+        self._clock.set(self._settings.header_timeout_s)
+
+    def pause_writing(self) -> None:
+        """The peer does not read its answers."""
+        self.write_timeout.pause()
+
+    def resume_writing(self) -> None:
+        """The peer has read most of its answers."""
+        self.write_timeout.resume()
+
+    def reject(self, fault: Fault, url: bytes, fields: heads.Fields) -> None:
+        """Answers bytes that did not become a request, and closes."""
+        if self.transport.is_closing():
+            return
+        path, body = url.partition(b"?")[0].decode("latin-1"), ArrivingBody(self.transport)
+        request = Request(self._core, "-", path, dict(fields), body, address=self._address)
+        reply = render(fault, path)
+        lines, _ = head(request, reply, self._server.default_headers, keep_alive=False)
+        self._dispatcher.record(request, reply.status, 0.0)
+        self.transport.write(lines + reply.body)
+        self.write_timeout.close()
