@@ -12,7 +12,7 @@ from service.api import evaluate, models, operations, pages, predict, read, v1
 from service.api.openapi import openapi_route
 from service.api.routing import EndpointRoute
 from service.api.v2 import admin, infer
-from service.background.picture_pool import PicturePool
+from service.background.fair_threads import FairThreads
 from service.background.threads import worker_threads
 from service.core import Core
 from service.decode.pictures import warm
@@ -60,7 +60,11 @@ def build_core(settings: Settings, shared: Path | None) -> Core:
     return Core(
         settings=settings,
         versions=versions,
-        pictures=PicturePool(worker_threads(settings.workers)),
+        pictures=FairThreads(
+            "picture",
+            worker_threads(settings.workers),
+            "the deadline passed before the picture was decoded",
+        ),
         metrics=metrics,
         bodies=BodyBudget(settings.max_waiting_bytes, versions.queue, metrics),
         limits=Limits(

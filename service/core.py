@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.background.picture_pool import PicturePool
+from service.background.fair_threads import FairThreads
 from service.inference.admission import BodyBudget
 from service.models.versions import Versions
 from service.observe.logs import AccessLog
@@ -19,7 +19,7 @@ class Core:
 
     settings: Settings
     versions: Versions
-    pictures: PicturePool
+    pictures: FairThreads
     metrics: Metrics
     bodies: BodyBudget
     limits: Limits

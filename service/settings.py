@@ -56,7 +56,9 @@ class Settings(BaseModel):
         64, ge=1, le=4096, description="largest batch of one execution, in images"
     )
     queue_rows: int = Field(
-        16_384, ge=1, description="images in the queue above which requests get 429"
+        20_480,
+        ge=1,
+        description="most images in the queue; one caller gets 429 above four fifths of it",
     )
     max_loaded: int = Field(3, ge=1, le=64, description="versions in memory, the champion included")
 
@@ -67,9 +69,9 @@ class Settings(BaseModel):
         96 * MIB, ge=1024, description="largest body of /evaluate in bytes"
     )
     max_waiting_bytes: int = Field(
-        512 * MIB,
+        640 * MIB,
         ge=1024,
-        description="bytes of large bodies in memory above which requests get 429",
+        description="most bytes of large bodies in memory; one caller gets 429 above four fifths",
     )
     max_images: int = Field(4096, ge=1, description="most images in a request")
     max_evaluate_images: int = Field(

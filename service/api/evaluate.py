@@ -124,7 +124,7 @@ def _test_images(folder: Path) -> Images:
 
 async def _infer(pipeline: Pipeline, images: Images) -> Probabilities:
     """The probabilities (n, 10) of one slice, which waits while the queue is full."""
-    while not pipeline.served.batcher.has_room(len(images)):
+    while not pipeline.has_room(len(images)):
         if perf_counter() > pipeline.deadline:
             raise DeadlineExceeded("the deadline passed before every image was scored")
         await asyncio.sleep(0.05)

@@ -56,15 +56,22 @@ class Pipeline:
         if small:
             decoded = work(*arguments)
         else:
-            decoded = await when_large(True, work, *arguments, until=self.deadline)
+            caller, until = self._request.caller, self.deadline
+            decoded = await when_large(True, work, *arguments, until=until, caller=caller)
         self._request.decode_s += perf_counter() - start
         return decoded
+
+    def has_room(self, rows: int) -> bool:
+        """Whether the queue would admit ``rows`` images of this request's caller now."""
+        return self.served.batcher.queue.has_room(rows, self._request.caller)
 
     async def infer(self, images: Images) -> Result:
         """Classifies images (n, 28, 28) uint8. Raises QueueFull and DeadlineExceeded."""
         request, under_way = self._request, self._request.under_way
         alone = under_way is not None and len(under_way) == 1
-        result = await self.served.batcher.infer(images, self.deadline, alone=alone)
+        result = await self.served.batcher.infer(
+            images, self.deadline, alone=alone, caller=request.caller
+        )
         request.queue_s += result.queue_s
         request.infer_s += result.infer_s
         self._inferred = perf_counter()
@@ -75,7 +82,7 @@ class Pipeline:
         if rows <= SMALL_ROWS:
             built = build(*arguments)
         else:
-            built = await when_large(True, build, *arguments)
+            built = await when_large(True, build, *arguments, caller=self._request.caller)
         request, now = self._request, perf_counter()
         self.served.batcher.statistics.answered(
             rows,

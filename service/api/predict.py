@@ -60,14 +60,18 @@ async def predict(
     decoded = await pipeline.decode(small, decode, content_type, body, core.limits)
     seen: list[Seen] | None = None
     if isinstance(decoded, Pictures):
-        looking = preprocess_in_pool(decoded, core.limits, core.pictures, pipeline.deadline)
+        looking = preprocess_in_pool(
+            decoded, core.limits, core.pictures, request.caller, pipeline.deadline
+        )
         seen = await pipeline.timed(looking)
         images: Images = np.array([one.image for one in seen])
     else:
         images = decoded
     await pipeline.choose(version)
     result = await pipeline.infer(images)
-    shown = None if include is None else await previews(images, seen, core.pictures)
+    shown = None
+    if include is not None:
+        shown = await previews(images, seen, core.pictures, request.caller)
     answer, found = await pipeline.answer(
         result.rows, _answer, pipeline.served, result, seen, shown
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from fastapi import APIRouter
 
@@ -47,17 +49,16 @@ async def read(request: Timed, version: VersionQuery = None) -> Reply:
         raise UnsupportedType(f"a number is read in a picture; send one of {READS}")
     if len(decoded.bodies) != 1:
         raise Invalid(f"{len(decoded.bodies)} pictures; a number is read in one")
-    picture, deadline, run = decoded.bodies[0], pipeline.deadline, core.pictures.run
-    number = await pipeline.timed(
-        run(lambda: segment(open_picture(picture, core.limits)), deadline)
-    )
+    picture, deadline = decoded.bodies[0], pipeline.deadline
+    run = partial(core.pictures.run, request.caller, until=deadline)
+    number = await pipeline.timed(run(lambda: segment(open_picture(picture, core.limits))))
     await pipeline.choose(version)
     whole = await _classified(pipeline, number.images)
-    pieces = await pipeline.timed(run(lambda: number.cut(whole), deadline))
+    pieces = await pipeline.timed(run(lambda: number.cut(whole)))
     further = await _classified(pipeline, pieces.images[len(number.images) :])
     probabilities = np.concatenate([whole, further])
     least = SURE_ENOUGH * pipeline.served.least_confidence
-    lines = await run(lambda: pieces.read(probabilities, least), deadline)
+    lines = await run(lambda: pieces.read(probabilities, least))
     core.metrics.predicted([digit.digit for line in lines for digit in line])
     return Reply.json(answer(lines))
 

@@ -153,19 +153,28 @@ class Request:
         encoding = self.fields.get(b"content-encoding")
         if encoding is None:
             return body
-        body = await _inflated(body, encoding.decode("latin-1"), limit)
+        body = await self._inflated(body, encoding.decode("latin-1"), limit)
         self._hold(len(body))
         return body
 
+    async def _inflated(self, body: bytes, encoding: str, limit: int) -> bytes:
+        """The body without its Content-Encoding; a large one is inflated on a thread."""
+        if len(body) <= SMALL_BYTES:
+            try:
+                return inflate(body, encoding, min(limit, SMALL_BYTES))
+            except TooLarge:
+                pass  # too large to be inflated here
+        return await when_large(True, inflate, body, encoding, limit, caller=self.caller)
+
     def release(self) -> None:
         """Returns the bytes of a large body to the budget."""
-        self.core.bodies.give_back(self.held_bytes)
+        self.core.bodies.give_back(self.held_bytes, self.caller)
         self.held_bytes = 0
 
     def _hold(self, size: int) -> None:
         """Charges a large body that has grown to ``size`` bytes."""
         if size > SMALL_BYTES and size > self.held_bytes:
-            self.core.bodies.take(size - self.held_bytes)
+            self.core.bodies.take(size - self.held_bytes, self.caller)
             self.held_bytes = size
 
 
@@ -188,13 +197,3 @@ def unsupported(media_type: str, reads: str) -> UnsupportedType:
     """The fault of a body in another format than the ones that the endpoint reads."""
     sent = f"the Content-Type {media_type[:60]!r}" if media_type else "a body without Content-Type"
     return UnsupportedType(f"the service does not read {sent}; send one of {reads}")
-
-
-async def _inflated(body: bytes, encoding: str, limit: int) -> bytes:
-    """The body without its Content-Encoding; a large one is inflated on a thread."""
-    if len(body) <= SMALL_BYTES:
-        try:
-            return inflate(body, encoding, min(limit, SMALL_BYTES))
-        except TooLarge:
-            pass  # too large to be inflated here
-    return await when_large(True, inflate, body, encoding, limit)

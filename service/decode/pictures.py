@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from service.background.picture_pool import PicturePool
+from service.background.fair_threads import FairThreads
+from service.background.large_work import give_way
 from service.decode.validation import Flaws, check_count, expect, name_of
 from service.errors import DeadlineExceeded, Fault, Invalid, Malformed, TooLarge
 from service.imaging.load import Picture, is_small_png, open_picture
@@ -69,6 +70,7 @@ class Pictures:
         for index, body in enumerate(self.bodies):
             if perf_counter() > deadline:
                 raise DeadlineExceeded("the deadline passed before all pictures were read")
+            give_way()
             try:
                 picture = open_picture(body, limits)
                 seen.append(preprocess(picture))
@@ -110,11 +112,11 @@ def from_base64(value: Any, field: str, limits: Limits) -> Pictures:
     return Pictures(bodies, field)
 
 
-def warm(pool: PicturePool) -> Future[Seen]:
+def warm(pool: FairThreads) -> Future[Seen]:
     """Preprocesses a picture of a vertical stroke in the pool, so that no caller's is the first."""
     paper = np.full((64, 64), 255, np.uint8)
     paper[16:48, 30:34] = 0
-    return pool.submit(partial(preprocess, Picture(paper, (64, 64))))
+    return pool.submit("", partial(preprocess, Picture(paper, (64, 64)))).result
 
 
 def picture_doubts(seen: Sequence[Seen]) -> list[tuple[str, ...] | None]:
@@ -123,7 +125,7 @@ def picture_doubts(seen: Sequence[Seen]) -> list[tuple[str, ...] | None]:
 
 
 async def preprocess_in_pool(
-    pictures: Pictures, limits: Limits, pool: PicturePool, deadline: float
+    pictures: Pictures, limits: Limits, pool: FairThreads, caller: str, deadline: float
 ) -> list[Seen]:
     """Preprocesses a small PNG at once, and all other pictures in the pool.
 
@@ -132,13 +134,13 @@ async def preprocess_in_pool(
     seen = pictures.preprocess_small(limits)
     if seen is not None:
         return seen
-    return await pool.run(lambda: pictures.preprocess(limits, deadline), deadline)
+    return await pool.run(caller, lambda: pictures.preprocess(limits, deadline), deadline)
 
 
 async def previews(
-    images: Images, seen: list[Seen] | None, pool: PicturePool
+    images: Images, seen: list[Seen] | None, pool: FairThreads, caller: str
 ) -> list[dict[str, Any]]:
     """Returns what ``?include=seen`` adds to each image's prediction."""
     if len(images) <= _FEW_PREVIEWS:
         return render_previews(images, seen)
-    return await pool.run(lambda: render_previews(images, seen))
+    return await pool.run(caller, lambda: render_previews(images, seen))

@@ -8,6 +8,7 @@ from typing import Any
 
 from PIL import Image
 
+from service.background.large_work import give_way
 from service.imaging.normalise import stroke_width
 from service.imaging.pipeline import HALF_INK, Seen
 from service.imaging.threshold import Grey
@@ -16,15 +17,20 @@ from service.types import Images
 
 def render_previews(images: Images, seen: list[Seen] | None) -> list[dict[str, Any]]:
     """Returns the answer's ``seen`` for each image (n, 28, 28); ``seen`` is None for arrays."""
-    return [
-        {
-            "png": base64.b64encode(encode_png(image)).decode(),
-            "box": None if seen is None or seen[index].box is None else list(seen[index].box or ()),
-            "polarity": "as given" if seen is None else seen[index].polarity,
-            "stroke_width": round(stroke_width(image > HALF_INK), 2),
-        }
-        for index, image in enumerate(images)
-    ]
+    made = []
+    for index, image in enumerate(images):
+        give_way()
+        made.append(
+            {
+                "png": base64.b64encode(encode_png(image)).decode(),
+                "box": None
+                if seen is None or seen[index].box is None
+                else list(seen[index].box or ()),
+                "polarity": "as given" if seen is None else seen[index].polarity,
+                "stroke_width": round(stroke_width(image > HALF_INK), 2),
+            }
+        )
+    return made
 
 
 def encode_png(image: Grey) -> bytes:

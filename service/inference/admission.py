@@ -1,4 +1,8 @@
-"""Bounds the images that wait in one worker, and the bytes of large bodies that it holds."""
+"""Bounds the images that wait in one worker, and the bytes of large bodies that it holds.
+
+Callers share both bounds: the last fifth is kept for those who hold little, so that a caller who
+fills the rest is refused while the others are served.
+"""
 
 from __future__ import annotations
 
@@ -11,52 +15,97 @@ RETRY_SECONDS = 2
 """The smallest ``Retry-After``. The throttle reads a rejected connection again after it."""
 SMALL_BYTES = 65_536
 """Bodies up to this size are not charged: the number of connections bounds them."""
+_FOR_ALL = 0.8
+"""The part of a bound that a single caller can fill."""
+
+
+class Shares:
+    """What each caller holds of ``limit``."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.total = 0
+        self.held: dict[str, int] = {}
+
+    def fits(self, caller: str, amount: int) -> bool:
+        """Whether the caller may hold ``amount`` more; anything fits if nobody holds anything."""
+        total = self.total
+        return (
+            not total or total + amount <= _FOR_ALL * self.limit or self.is_little(caller, amount)
+        )
+
+    def is_little(self, caller: str, more: int) -> bool:
+        """Whether a caller who held ``more`` would hold little, so that nobody fills the bound.
+
+        The less is free, the less is little (the dynamic threshold of Choudhury and Hahne 1998).
+        """
+        return self.held.get(caller, 0) + more <= (self.limit - self.total) // 2
+
+    def add(self, caller: str, amount: int) -> None:
+        """Adds to what the caller holds, or takes a negative amount from it."""
+        self.total += amount
+        held = self.held.get(caller, 0) + amount
+        if held:
+            self.held[caller] = held
+        else:
+            del self.held[caller]
 
 
 class Queue:
     """Counts the images that wait in this worker, for every version, and rejects above a limit."""
 
     def __init__(self, limit_rows: int, metrics: Metrics) -> None:
-        self._limit = limit_rows
+        self._shares = Shares(limit_rows)
         self._metrics = metrics
         self.on_room: Callable[[], object] | None = None
         """Called each time images leave the queue and at least a quarter of it is free."""
-        self._rows = 0
         self._full = False
         self.rate = 10_000.0
         """Images per second, averaged over the last executions; a guess before the first."""
 
-    def admit(self, rows: int) -> None:
+    @property
+    def total(self) -> int:
+        """The images that wait."""
+        return self._shares.total
+
+    def admit(self, rows: int, caller: str = "") -> None:
         """Adds ``rows`` images. Raises :class:`QueueFull` above the limit."""
-        if not self.has_room(rows):
+        if not self._shares.fits(caller, rows):
             self._full = True
-            self._reject(rows)
-        self._rows += rows
-        self._metrics.queued(self._rows)
+            self._reject(rows, caller)
+        self._shares.add(caller, rows)
+        self._metrics.queued(self.total)
 
-    def has_room(self, rows: int) -> bool:
+    def has_room(self, rows: int, caller: str = "") -> bool:
         """Whether the queue would admit ``rows`` images now; an empty one admits any request."""
-        return not self._rows or self._rows + rows <= self._limit
+        return self._shares.fits(caller, rows)
 
-    def check(self) -> None:
-        """Raises :class:`QueueFull` after a rejection, until a quarter of the queue is free."""
-        if self._full:
-            self._reject(0)
+    def check(self, caller: str = "") -> None:
+        """Raises :class:`QueueFull` after a rejection, until a quarter of the queue is free.
 
-    def leave(self, rows: int) -> None:
+        A caller who holds little is not meant.
+        """
+        if self._full and not self._shares.is_little(caller, 1):
+            self._reject(0, caller)
+
+    def leave(self, rows: int, caller: str = "") -> None:
         """Removes ``rows`` images: they were executed, timed out, or their caller left."""
-        self._rows -= rows
-        self._metrics.queued(self._rows)
-        if self._rows <= 0.75 * self._limit:
+        shares = self._shares
+        shares.add(caller, -rows)
+        self._metrics.queued(shares.total)
+        if shares.total <= 0.75 * shares.limit:
             self._full = False
             if self.on_room is not None:
                 self.on_room()
 
-    def _reject(self, rows: int) -> None:
+    def _reject(self, rows: int, caller: str) -> None:
         self._metrics.rejected("queue_full")
-        wait_s = max(RETRY_SECONDS, round((self._rows + rows - self._limit) / self.rate + 0.5))
+        shares = self._shares
+        total, limit = shares.total, shares.limit
+        wait_s = max(RETRY_SECONDS, round((total + rows - limit) / self.rate + 0.5))
         raise QueueFull(
-            f"{self._rows} images wait, the most is {self._limit}; try again in {wait_s} s",
+            f"{total:,} images wait of at most {limit:,}, {shares.held.get(caller, 0):,} of them "
+            f"yours; try again in {wait_s} s",
             headers=((b"retry-after", b"%d" % wait_s),),
         )
 
@@ -65,22 +114,23 @@ class BodyBudget:
     """Bounds the bytes of large bodies that this worker holds at once."""
 
     def __init__(self, limit_bytes: int, queue: Queue, metrics: Metrics) -> None:
-        self._limit = limit_bytes
+        self._shares = Shares(limit_bytes)
         self._queue = queue
         self._metrics = metrics
-        self._held = 0
 
-    def take(self, size: int) -> None:
+    def take(self, size: int, caller: str = "") -> None:
         """Charges ``size`` bytes; admits a lone body. Raises :class:`QueueFull` above the limit."""
-        self._queue.check()
-        if self._held and self._held + size > self._limit:
+        self._queue.check(caller)
+        shares = self._shares
+        if not shares.fits(caller, size):
             self._metrics.rejected("bodies_full")
             raise QueueFull(
-                f"bodies of {self._held:,} bytes wait, the most is {self._limit:,}",
+                f"bodies of {shares.total:,} bytes wait of at most {shares.limit:,}, "
+                f"{shares.held.get(caller, 0):,} of them yours",
                 headers=((b"retry-after", b"%d" % RETRY_SECONDS),),
             )
-        self._held += size
+        shares.add(caller, size)
 
-    def give_back(self, size: int) -> None:
+    def give_back(self, size: int, caller: str = "") -> None:
         """Returns ``size`` bytes after the answer."""
-        self._held -= size
+        self._shares.add(caller, -size)

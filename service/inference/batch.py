@@ -3,21 +3,23 @@
 Requests that arrive in the same turn of the event loop are executed together at its end, on the
 loop's own thread as long as an execution is short: to hand 50 microseconds of work to another
 thread costs as much as the work. Larger requests are cut into batches on runner threads, and into
-smaller ones while small requests arrive, which share the core with them.
+smaller ones while small requests arrive, which share the core with them. Callers get both in turn,
+by their images.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from time import perf_counter
 from typing import Any, TypeVar
 
 import numpy as np
 
+from service.background.fair_threads import FairThreads
+from service.background.fair_turns import FairTurns
 from service.background.large_work import give_way, small
 from service.errors import DeadlineExceeded
 from service.inference.admission import Queue
@@ -104,6 +106,7 @@ class Result:
 class _Waiting:
     images: Images
     deadline: float
+    caller: str
     since: float
     answer: asyncio.Future[Result]
 
@@ -115,36 +118,34 @@ class Batcher:
     runtime: Runtime
     queue: Queue
     metrics: Metrics
-    runners: ThreadPoolExecutor
+    runners: FairThreads
     batch_rows: int
     inline_rows: int
     threads: int
     statistics: Statistics = field(default_factory=Statistics)
-    _waiting: deque[_Waiting] = field(default_factory=deque)
+    _waiting: FairTurns[_Waiting] = field(default_factory=FairTurns)
     _flush_due: bool = False
 
-    def has_room(self, rows: int) -> bool:
-        """Whether the queue would admit a request of ``rows`` images now."""
-        return self.queue.has_room(rows)
-
-    async def infer(self, images: Images, deadline: float, *, alone: bool = False) -> Result:
+    async def infer(
+        self, images: Images, deadline: float, *, alone: bool = False, caller: str = ""
+    ) -> Result:
         """Classifies ``images`` (n, 28, 28), n >= 1; ``deadline`` is on ``perf_counter``'s clock.
 
         Executes a request that is ``alone`` in this worker at once. Raises :class:`QueueFull`, and
         :class:`DeadlineExceeded` if the last execution has not begun by the deadline.
         """
         rows = len(images)
-        if alone and rows <= self.inline_rows and not self._waiting:
+        if alone and rows <= self.inline_rows and not self._flush_due:
             return self._alone(images, deadline)
-        self.queue.admit(rows)
+        self.queue.admit(rows, caller)
         if rows > self.inline_rows:
             try:
-                return await self._infer_large(images, deadline)
+                return await self._infer_large(images, deadline, caller)
             finally:
-                self.queue.leave(rows)
+                self.queue.leave(rows, caller)
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(images, deadline, perf_counter(), loop.create_future())
-        self._waiting.append(waiting)
+        waiting = _Waiting(images, deadline, caller, perf_counter(), loop.create_future())
+        self._waiting.put(caller, waiting)
         if not self._flush_due:
             self._flush_due = True
             loop.call_soon(self._flush, loop)
@@ -206,12 +207,12 @@ class Batcher:
             first = last
 
     def _next_requests(self) -> list[_Waiting]:
-        """The oldest requests that fit into one batch, without those that left or timed out."""
+        """The requests whose turn it is and that fit into one batch; none that left or is late."""
         requests: list[_Waiting] = []
         room, now = self.inline_rows, perf_counter()
-        while self._waiting and (rows := len(self._waiting[0].images)) <= room:
-            waiting = self._waiting.popleft()
-            self.queue.leave(rows)
+        while self._waiting and (rows := len(self._waiting.first().images)) <= room:
+            waiting = self._waiting.take(rows)
+            self.queue.leave(rows, waiting.caller)
             if waiting.answer.done():
                 self.metrics.rejected("left")
             elif now > waiting.deadline:
@@ -221,7 +222,7 @@ class Batcher:
                 room -= rows
         return requests
 
-    async def _infer_large(self, images: Images, deadline: float) -> Result:
+    async def _infer_large(self, images: Images, deadline: float, caller: str) -> Result:
         """Divides a large request among the runner threads."""
         loop = asyncio.get_running_loop()
         out = np.empty((len(images), 10), np.float32)
@@ -230,7 +231,7 @@ class Batcher:
         short_rows = max(1, self.inline_rows // SHORT)
         job = LargeJob(self.runtime, images, out, self.batch_rows, short_rows, deadline)
         shares = [
-            loop.run_in_executor(self.runners, job.run, first, min(first + share, len(images)))
+            self.runners.run(caller, partial(job.run, first, min(first + share, len(images))))
             for first in range(0, len(images), share)
         ]
         try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from math import inf
 from time import perf_counter
 
-from service.background.large_work import begin_large, give_way, small_come
+from service.background.large_work import give_way, small_come
 from service.inference.runtime import Runtime
 from service.types import Images, Probabilities
 
@@ -33,7 +33,6 @@ class LargeJob:
 
     def run(self, begin: int, end: int) -> None:
         """Classifies images ``begin`` to ``end``; stops if the job is late or abandoned."""
-        begin_large()
         self.started = min(self.started, perf_counter())
         first = begin
         while first < end:

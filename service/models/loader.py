@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic, perf_counter
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from service.answer.quality import batch_doubts, least_confidence
+from service.background.fair_threads import FairThreads
 from service.background.threads import DaemonThreads, worker_threads
 from service.inference.admission import Queue
 from service.inference.batch import INLINE_SECONDS, Batcher, BatchResult
@@ -61,7 +61,8 @@ class Loader:
         self._metrics = metrics
         self._repository = repository
         self.threads = worker_threads(settings.workers)
-        self._runners = ThreadPoolExecutor(self.threads, "runner")
+        late = "the deadline passed before the images were classified"
+        self._runners = FairThreads("runner", self.threads, late)
         self.queue = Queue(settings.queue_rows, metrics)
 
     def load(self, version: str) -> Loaded | Failure:
@@ -86,7 +87,7 @@ class Loader:
 
     def close(self) -> None:
         """Ends the runner threads."""
-        self._runners.shutdown(wait=False, cancel_futures=True)
+        self._runners.shutdown()
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ def test_the_event_loop_itself_never_gives_way() -> None:
 
 @pytest.mark.parametrize(
     ("until_s", "leave_s", "error"),
-    [(0.05, 10, DeadlineExceeded), (2, 0.05, asyncio.CancelledError)],
+    [(0.5, 30, DeadlineExceeded), (30, 0.5, asyncio.CancelledError)],
 )
 async def test_work_ends_in_the_middle_once_it_is_late_or_its_caller_has_left(
     until_s: float, leave_s: float, error: type[BaseException]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.background.picture_pool import PicturePool
+from service.background.fair_threads import FairThreads
 from service.decode.pictures import Pictures, from_base64, warm
 from service.errors import DeadlineExceeded, Fault, Invalid, Malformed, TooLarge, UnsupportedType
 from service.types import Images, Limits
@@ -96,5 +96,5 @@ def test_all_other_pictures_are_left_to_a_thread(pictures: Pictures) -> None:
 
 
 def test_the_picture_that_warms_the_pool_holds_a_digit() -> None:
-    seen = warm(PicturePool(1)).result(30)
+    seen = warm(FairThreads("picture", 1, "late")).result(30)
     assert (seen.polarity, seen.box is None) == ("dark on light", False)

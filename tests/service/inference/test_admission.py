@@ -42,6 +42,47 @@ def test_none_is_let_in_from_when_the_queue_was_full_until_a_quarter_is_free() -
     budget.take(1000)
 
 
+def test_one_caller_fills_four_fifths_and_the_rest_is_for_those_who_hold_little() -> None:
+    queue = Queue(1000, Metrics())
+    while queue.has_room(10, "greedy"):
+        queue.admit(10, "greedy")
+    with pytest.raises(QueueFull):
+        queue.admit(10, "greedy")
+    queue.admit(64, "honest")
+    with pytest.raises(QueueFull):
+        queue.admit(1000, "honest")
+    for number in range(60):
+        queue.admit(1, f"honest {number}")
+    assert 800 < queue.total <= 1000
+
+
+def test_not_even_many_callers_together_go_over_the_bound() -> None:
+    queue = Queue(1000, Metrics())
+    for caller in map(str, range(2000)):
+        while queue.has_room(7, caller):
+            queue.admit(7, caller)
+    assert queue.total <= 1000
+
+
+def test_who_holds_much_is_refused_before_its_body_is_read_and_who_holds_little_is_not() -> None:
+    metrics = Metrics()
+    queue = Queue(1000, metrics)
+    budget = BodyBudget(1000, queue, metrics)
+    queue.admit(800, "greedy")
+    with pytest.raises(QueueFull):
+        queue.admit(100, "greedy")
+    with pytest.raises(QueueFull):
+        budget.take(1, "greedy")
+    budget.take(600, "other")
+    budget.take(100, "honest")
+    with pytest.raises(QueueFull):
+        budget.take(300, "other")
+    for caller, size in (("other", 600), ("honest", 100)):
+        budget.give_back(size, caller)
+    queue.leave(800, "greedy")
+    budget.take(5000, "greedy")
+
+
 def test_a_service_gives_the_room_back_with_the_answer(tmp_path: Path) -> None:
     """A body that is still arriving holds its room; once it is answered there is room again."""
     images = bytes(range(200)) * 392

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 import pytest
 
+from service.background.fair_threads import FairThreads
 from service.background.large_work import small
 from service.errors import DeadlineExceeded, QueueFull
 from service.inference.admission import RETRY_SECONDS, Queue
@@ -29,17 +29,19 @@ class Bench:
     """A batcher on a real model, and the figures that it leaves."""
 
     def __init__(
-        self, model: bytes, *, limit_rows: int = 1000, batch_rows: int = 16, threads: int = 2
+        self, model: bytes, *, limit_rows: int = 2000, batch_rows: int = 16, threads: int = 2
     ) -> None:
         self.runtime = Runtime.load(model, provider="cpu")
         self.metrics = Metrics()
         queue = Queue(limit_rows, self.metrics)
         sizes = (batch_rows, batch_rows, threads)
-        runners = ThreadPoolExecutor(threads)
+        runners = FairThreads("runner", threads, "late")
         self.batcher = Batcher(self.runtime, queue, self.metrics, runners, *sizes)
 
-    def infer(self, images: Images, deadline: float = LATER) -> Coroutine[Any, Any, Result]:
-        return self.batcher.infer(images, deadline)
+    def infer(
+        self, images: Images, deadline: float = LATER, caller: str = ""
+    ) -> Coroutine[Any, Any, Result]:
+        return self.batcher.infer(images, deadline, caller=caller)
 
     async def together(self, *requests: Any) -> list[Any]:
         """The results, or the faults, of requests that arrive in the same turn of the loop."""
@@ -100,6 +102,32 @@ async def test_what_does_not_fit_into_one_run_goes_into_the_next_in_order(bench:
     # 16 rows a run: two requests of 6, then two, then one.
     assert bench.runs() == (3, 30)
     assert finished == [0, 1, 2, 3, 4]
+
+
+async def test_callers_get_the_runs_in_turn_and_none_waits_for_anothers_many(bench: Bench) -> None:
+    finished: list[str] = []
+
+    async def one(caller: str, rows: int) -> None:
+        await bench.infer(images(rows), caller=caller)
+        finished.append(caller)
+
+    await bench.together(*(one("many", 16) for _ in range(20)), *(one("few", 1) for _ in range(16)))
+    assert "".join(name[0] for name in finished).startswith("m" + "f" * 16)
+    assert bench.runs() == (21, 336)
+
+
+async def test_a_large_request_of_one_caller_lets_anothers_in_between() -> None:
+    bench, finished = Bench(slow_model_bytes(40), threads=1, limit_rows=5000), list[str]()
+
+    async def one(caller: str, rows: int) -> None:
+        await bench.infer(images(rows), caller=caller)
+        finished.append(caller)
+
+    many = [asyncio.create_task(one("many", 480)) for _ in range(2)]
+    await asyncio.sleep(0.001)
+    await one("few", 17)
+    assert finished == ["few"]
+    await asyncio.gather(*many)
 
 
 async def test_under_load_no_answer_ever_goes_to_another_caller(bench: Bench) -> None:

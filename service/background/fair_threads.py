@@ -1,0 +1,175 @@
+"""Threads on which callers' work takes turns: no caller's large work keeps another's waiting.
+
+Work that is long calls :func:`service.background.large_work.give_way` all the time. Once its turn
+is over and another caller waits who has had less of the threads, its thread waits too, until its
+turn comes again. What a caller has had is counted in seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from math import inf
+from time import perf_counter
+from typing import Any, Generic, TypeVar
+
+from service.background.fair_turns import FairTurns
+from service.errors import DeadlineExceeded
+
+Result = TypeVar("Result")
+
+TURN_SECONDS = 0.005
+_MOST_ASIDE = 28
+"""Begun jobs that wait for their next turn, each on a thread of its own."""
+
+
+class _Stopped(Exception):
+    """The deadline of the work has passed, or its caller has left."""
+
+
+class _Here(threading.local):
+    job: Job[Any] | None = None
+    """What this thread works on; None on a thread of another kind, such as the event loop's."""
+
+
+here = _Here()
+
+
+@dataclass(slots=True, eq=False)
+class Job(Generic[Result]):
+    """A piece of work of one caller."""
+
+    threads: FairThreads
+    caller: str
+    work: Callable[[], Result] | None
+    """None once it is done, or abandoned."""
+    until: float
+    result: Future[Result] = field(default_factory=Future)
+    begun: bool = False
+    since: float = 0.0
+    """When its turn began."""
+    rested: float = 0.0
+    """When it began, or last made way for small requests."""
+    turn: threading.Lock = field(default_factory=threading.Lock)
+    """Held while this is begun and another has the turn."""
+
+    def check(self, now: float) -> Callable[[], Result]:
+        """Returns the work, or stops it if it is late or abandoned."""
+        work = self.work
+        if work is None or now > self.until:
+            raise _Stopped
+        return work
+
+
+class FairThreads:
+    """As many callers' jobs as there are ``slots`` run at a time.
+
+    ``late`` is what a caller reads whose work had not ended by its deadline.
+    """
+
+    def __init__(self, name: str, slots: int, late: str) -> None:
+        self._most = slots + _MOST_ASIDE
+        self._threads = ThreadPoolExecutor(self._most, name)
+        self._late = late
+        self._free = slots
+        self._begun = 0
+        self._turns = FairTurns[Job[Any]]()
+        self._awaited_since = 0.0
+        """When the first of those came that wait."""
+        self._lock = threading.Lock()
+
+    async def run(self, caller: str, work: Callable[[], Result], until: float = inf) -> Result:
+        """Returns what ``work`` returns.
+
+        Stops it if this is cancelled, and at ``until``, on ``perf_counter``'s clock: then raises
+        :class:`DeadlineExceeded`.
+        """
+        job = self.submit(caller, work, until)
+        try:
+            return await asyncio.wrap_future(job.result)
+        finally:
+            job.work = None  # stops it; if it has not begun, this frees its body
+
+    def submit(self, caller: str, work: Callable[[], Result], until: float = inf) -> Job[Result]:
+        """Begins ``work``, or lets it wait for its turn."""
+        job = Job(self, caller, work, until)
+        with self._lock:
+            if self._free:
+                self._free -= 1
+                self._go_on(job)
+            else:
+                if not self._turns:
+                    self._awaited_since = perf_counter()
+                self._turns.put(caller, job)
+        return job
+
+    def pass_on(self, job: Job[Any], now: float) -> None:
+        """Ends the turn of a running job if a caller waits who has had less; returns at its next.
+
+        Called by the job's own thread.
+        """
+        turns = self._turns
+        if not turns or now - job.since < TURN_SECONDS:
+            return
+        with self._lock:
+            self._charge(job, now)
+            if not turns or turns.had(turns.next_caller()) >= turns.had(job.caller):
+                return
+            if self._begun >= self._most and not turns.first().begun:
+                return
+            job.turn.acquire()
+            turns.put(job.caller, job, first=True)
+            self._go_on(turns.take())
+        with job.turn:
+            job.since = perf_counter()
+
+    def shutdown(self) -> None:
+        """Begins no further work."""
+        self._threads.shutdown(wait=False)
+
+    def _go_on(self, job: Job[Any]) -> None:
+        """Gives a free slot to a job."""
+        if job.begun:
+            job.turn.release()
+            return
+        job.begun = True
+        self._begun += 1
+        try:
+            self._threads.submit(self._run, job)
+        except RuntimeError:  # the service stops
+            job.result.cancel()
+            self._end()
+
+    def _run(self, job: Job[Any]) -> None:
+        """Does a job, on a thread."""
+        here.job = job
+        job.since = job.rested = perf_counter()
+        try:
+            if job.result.set_running_or_notify_cancel():
+                job.result.set_result(job.check(job.since)())
+        except _Stopped:
+            job.result.set_exception(DeadlineExceeded(self._late))
+        except BaseException as error:  # noqa: BLE001 - raised in the caller
+            job.result.set_exception(error)
+        finally:
+            here.job = job.work = None
+            with self._lock:
+                self._charge(job, perf_counter())
+                self._end()
+
+    def _charge(self, job: Job[Any], now: float) -> None:
+        """Counts what a running job has had while others waited."""
+        if self._turns:
+            self._turns.charge(job.caller, now - max(job.since, self._awaited_since))
+        job.since = now
+
+    def _end(self) -> None:
+        """Passes the slot of a job on that has ended."""
+        self._begun -= 1
+        if self._turns:
+            self._go_on(self._turns.take())
+        else:
+            self._free += 1
