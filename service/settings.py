@@ -69,7 +69,7 @@ class Settings(BaseModel):
         96 * MIB, ge=1024, description="largest body of /evaluate in bytes"
     )
     max_waiting_bytes: int = Field(
-        640 * MIB,
+        512 * MIB,
         ge=1024,
         description="most bytes of large bodies in memory; one caller gets 429 above four fifths",
     )
