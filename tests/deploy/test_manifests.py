@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
+from service import __version__
 from service.app import create_app
 from service.settings import PREFIX, Settings
 from training.cli.flags import parse
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 OBJECTS: dict[str, Any] = {
     each["kind"]: each for each in yaml.safe_load_all((ROOT / "deploy/kubernetes.yaml").read_text())
 }
@@ -39,6 +40,7 @@ def test_every_kind_has_its_current_api_version() -> None:
 
 def test_the_images_are_those_that_compose_builds() -> None:
     services = COMPOSE["services"]
+    assert services["mnist"]["image"] == f"mnist-serve:{__version__}"
     assert {c["image"] for c in containers(SERVE)} == {services["mnist"]["image"]}
     assert {c["image"] for c in containers(TRAIN)} == {services["train"]["image"]}
 
@@ -109,3 +111,23 @@ def test_the_documented_line_for_cron_is_one_and_runs_a_service_that_compose_has
     *when, command = line.split(maxsplit=5)
     assert " ".join(when) == OBJECTS["CronJob"]["spec"]["schedule"]
     assert re.search(r"docker compose run -T --rm (\w+)$", command)[1] in COMPOSE["services"]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("name", COMPOSE["services"])
+def test_every_service_of_compose_is_bounded_hardened_and_open_to_this_machine_alone(
+    name: str,
+) -> None:
+    service = COMPOSE["services"][name]
+    assert ":" in service["image"].rpartition("/")[2]
+    assert service["mem_limit"]
+    assert service["pids_limit"]
+    assert service["read_only"]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["logging"]["options"].keys() == {"max-size", "max-file"}
+    assert all("size=" in scratch for scratch in service.get("tmpfs", []))
+    for port in service.get("ports", []):
+        assert port.startswith(("127.0.0.1:", "${MNIST_BIND:-127.0.0.1}:"))
+    for volume in service["volumes"]:
+        source = volume.partition(":")[0]
+        assert (ROOT / source).exists() if source.startswith(".") else source in COMPOSE["volumes"]

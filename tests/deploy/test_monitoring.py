@@ -1,0 +1,232 @@
+"""The real Prometheus and Alertmanager beside the running service.
+
+They have the rules, the dashboard and the routing that compose and the chart use. Only addresses
+and waiting times differ. Grafana is not run: each query of its dashboard is.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+import pytest
+import yaml
+
+from tests.deploy.test_alerts import ROOT, RULES, tool
+from tests.server import Server, free_port, serving, wait_until
+from tests.tiny import slow_model_bytes, tiny_repository, tiny_version
+
+pytestmark = pytest.mark.slow
+
+DASHBOARD = json.loads(RULES.with_name("dashboard.json").read_text())
+QUERIES = {
+    f"{panel['title']}/{target['refId']}": target["expr"]
+    for panel in DASHBOARD["panels"]
+    for target in panel.get("targets", [])
+}
+SELECTORS = sorted(
+    {
+        selector
+        for group in yaml.safe_load(RULES.read_text())["groups"]
+        for rule in group["rules"]
+        for selector in re.findall(r"\b(?:mnist|process)_\w+(?:\{[^}]*\})?", rule["expr"])
+    }
+)
+GRAFANA_VARIABLES = {"$__rate_interval": "15s", "$namespace": ".*", "$job": ".*"}
+SLOW, DAMAGED = 2, 3
+
+
+@dataclass
+class Monitored:
+    """A service, what watches it, and what its alerts have posted to the webhook."""
+
+    service: Server
+    models: Path
+    prometheus: str
+    posted: list[dict[str, Any]] = field(default_factory=list)
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """Returns the series that the expression has now."""
+        found = urlopen(f"{self.prometheus}/api/v1/query?{urlencode({'query': expression})}")
+        series: list[dict[str, Any]] = json.load(found)["data"]["result"]
+        return series
+
+
+@contextmanager
+def running(log: Path, *command: str) -> Iterator[None]:
+    """Runs a program, and kills it on exit."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+        try:
+            yield
+        finally:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def webhook(posted: list[dict[str, Any]]) -> Iterator[str]:
+    """Listens as an operator's pager would; yields its URL."""
+
+    class Webhook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_request(self, *_: object) -> None:
+            """Writes nothing to standard error."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Webhook) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def configured(folder: Path, service: Server, alertmanager: str, url: str) -> None:
+    """Writes the committed configuration with the test's addresses and short waiting times."""
+    source = ROOT / "deploy/monitoring"
+    prometheus = yaml.safe_load((source / "prometheus.yml").read_text())
+    prometheus["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    prometheus["rule_files"] = [str(RULES)]
+    (static,) = prometheus["alerting"]["alertmanagers"][0]["static_configs"]
+    static["targets"] = [alertmanager]
+    (static,) = prometheus["scrape_configs"][0]["static_configs"]
+    static["targets"] = [f"127.0.0.1:{service.port}"]
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(prometheus))
+    routing = yaml.safe_load((source / "alertmanager.yml").read_text())
+    for route in (routing["route"], *routing["route"]["routes"]):
+        route["group_wait"] = "0s"
+    for receiver in routing["receivers"]:
+        receiver["webhook_configs"] = [{"url": url}]
+    (folder / "alertmanager.yml").write_text(yaml.safe_dump(routing))
+
+
+@pytest.fixture(scope="module")
+def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitored]:
+    prometheus, alertmanager = tool("prometheus"), tool("prometheus-alertmanager")
+    folder = tmp_path_factory.mktemp("monitoring")
+    models = tiny_repository(folder / "models", versions=(1, DAMAGED), champion=1)
+    tiny_version(models, SLOW, slow_model_bytes(60))
+    (models / "mnist" / str(DAMAGED) / "model.onnx").write_bytes(b"no model")
+    posted: list[dict[str, Any]] = []
+    here, there = (f"127.0.0.1:{free_port()}" for _ in range(2))
+    with serving(models, folder / "serve.log") as service, webhook(posted) as url:
+        configured(folder, service, there, url)
+        with (
+            running(
+                folder / "prometheus.log",
+                *(prometheus, f"--config.file={folder}/prometheus.yml"),
+                *(f"--storage.tsdb.path={folder}/tsdb", f"--web.listen-address={here}"),
+            ),
+            running(
+                folder / "alertmanager.log",
+                *(alertmanager, f"--config.file={folder}/alertmanager.yml"),
+                *(f"--storage.path={folder}/alerts", f"--web.listen-address={there}"),
+                "--cluster.listen-address=",
+            ),
+        ):
+            watched = Monitored(service, models, f"http://{here}", posted)
+            wait_until(lambda: answers(lambda: watched.query("mnist_workers")), 60)
+            yield watched
+
+
+def answers(ask: Callable[[], Any]) -> Any:
+    """Returns what ``ask`` returns, or None while nothing listens."""
+    try:
+        return ask()
+    except OSError:
+        return None
+
+
+def use(service: Server) -> None:
+    """Sends one request of each kind: answered in doubt, refused, and late."""
+    image = bytes(784)
+    raw = "application/octet-stream"
+    assert service.post("/predict", image, raw).status == 200
+    assert service.post("/predict", b"{", "application/json").status == 400
+    late = {"X-Request-Timeout-Ms": "1"}
+    assert service.post(f"/predict?version={SLOW}", 64 * image, raw, late).status == 504
+
+
+def substituted(query: str) -> str:
+    """Replaces the variables as Grafana does."""
+    for variable, value in GRAFANA_VARIABLES.items():
+        query = query.replace(variable, value)
+    assert "$" not in query
+    return query
+
+
+def missing(monitored: Monitored, expressions: dict[str, str]) -> Callable[[], bool]:
+    """A condition: every expression has series, while requests of each kind arrive."""
+    left = dict(expressions)
+
+    def all_found() -> bool:
+        use(monitored.service)
+        for name, expression in expressions.items():
+            if name in left and monitored.query(expression):
+                del left[name]
+        time.sleep(0.3)
+        return not left
+
+    all_found.__qualname__ = f"series for {left}"
+    return all_found
+
+
+def test_every_query_of_the_dashboard_has_figures_of_the_running_service(
+    monitored: Monitored,
+) -> None:
+    queries = {name: substituted(query) for name, query in QUERIES.items()}
+    assert len(queries) > 30
+    wait_until(missing(monitored, queries), 60)
+
+
+def test_every_series_that_a_rule_reads_is_one_that_the_service_exposes(
+    monitored: Monitored,
+) -> None:
+    assert len(SELECTORS) > 8
+    wait_until(missing(monitored, {each: each for each in SELECTORS}), 60)
+
+
+def test_prometheus_finds_nothing_wrong_with_the_metrics(monitored: Monitored) -> None:
+    use(monitored.service)
+    done = subprocess.run(
+        [tool("promtool"), "check", "metrics"],
+        input=monitored.service.get("/metrics").body,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_an_alert_reaches_the_operator(monitored: Monitored) -> None:
+    """The champion file names a damaged version: the service cannot load it, and says so."""
+    (monitored.models / "mnist/champion").write_text(f"{DAMAGED}\n")
+
+    def told() -> list[dict[str, Any]]:
+        return [
+            alert
+            for post in monitored.posted
+            for alert in post["alerts"]
+            if post["receiver"] == "ticket" and alert["labels"]["alertname"] == "MnistReloadFailed"
+        ]
+
+    wait_until(told, 60)
+    (alert,) = told()[:1]
+    address = f"127.0.0.1:{monitored.service.port}"
+    assert alert["status"] == "firing"
+    assert alert["labels"]["instance"] == address
+    assert alert["annotations"]["summary"] == f"{address} could not load a version."
+    assert monitored.service.post("/predict", bytes(784), "application/octet-stream").status == 200
