@@ -35,7 +35,7 @@ RUN_ELSEWHERE = {
     "docker build -t mnist-serve .": ".ci/run",
     "docker run": ".ci/run",
     "docker compose": ".ci/run",
-    "kubectl apply -f deploy/kubernetes.yaml": "tests/test_deploy.py",
+    "kubectl apply -f deploy/kubernetes.yaml": "tests/deploy/test_manifests.py",
     "uvicorn service.app:create_app --factory": "tests/service/test_app.py",
     "hypercorn": "tests/service/test_app.py",
     "granian": "tests/service/test_app.py",
