@@ -13,17 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.types import Images
-from training.data.synthetic import collages, fields, lines, strokes
+from training.data.synthetic import collages, fields, lines, outlines, strokes
 from training.data.synthetic.fonts import FONTS, LETTERS, SYMBOLS, WITH_SYMBOLS, glyphs
 
 DIGITS = "0123456789"
 SHARES = {
-    "letters": 0.19,
-    "written letters": 0.17,
-    "symbols": 0.1,
-    "scribbles": 0.24,
-    "shapes": 0.07,
-    "two digits": 0.16,
+    "letters": 0.16,
+    "written letters": 0.14,
+    "symbols": 0.09,
+    "scribbles": 0.26,
+    "shapes": 0.06,
+    "filled outlines": 0.09,
+    "two digits": 0.13,
     "textures": 0.04,
     "noise": 0.02,
     "flat fields": 0.01,
@@ -41,7 +42,7 @@ def written_digits(seed: int, count: int = 10_000) -> tuple[Images, NDArray[np.i
     return strokes.written_digits(count, np.random.default_rng(seed))
 
 
-def non_digits(digits: Images, seed: int, count: int = 10_000) -> Images:
+def non_digits(digits: Images, seed: int, count: int = 20_000) -> Images:
     """Returns all kinds by their shares, (count, 28, 28); pairs ``digits`` (n, 28, 28)."""
     counts = {kind: round(share * count) for kind, share in SHARES.items()}
     return np.concatenate(list(_draw(digits, np.random.default_rng(seed), counts).values()))
@@ -60,6 +61,7 @@ def _draw(digits: Images, random: np.random.Generator, counts: dict[str, int]) -
         "symbols": symbols[random.integers(0, len(symbols), counts["symbols"])],
         "scribbles": lines.scribbles(counts["scribbles"], random),
         "shapes": lines.shapes(counts["shapes"], random),
+        "filled outlines": outlines.filled_outlines(counts["filled outlines"], random),
         "two digits": collages.two(digits, counts["two digits"], random),
         "textures": fields.textures(counts["textures"], random),
         "noise": fields.noise(counts["noise"], random),

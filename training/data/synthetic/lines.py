@@ -24,10 +24,10 @@ def scribbles(count: int, random: np.random.Generator) -> Images:
     for index in range(count):
         picture = Image.new("L", (CANVAS, CANVAS))
         draw = ImageDraw.Draw(picture)
-        several = bool(index % 3)
+        several = bool(index % 2)
         for _ in range(random.integers(3, 7) if several else 1):
             course = _stroke(random) if several else _zigzag(random)
-            width = int(random.integers(5, 15) if several else random.integers(3, 9))
+            width = int(random.integers(5, 15) if several else random.integers(2, 8))
             draw.line([tuple(point) for point in course], fill=255, width=width, joint="curve")
         soft = picture.filter(ImageFilter.GaussianBlur(2))
         pictures.append(shrunk(soft) if several else normal_form(picture))
@@ -99,7 +99,7 @@ def _on_circle(angles: Floats) -> Floats:
 
 def _zigzag(random: np.random.Generator) -> Floats:
     """Returns the points (n, 2) of one long zigzag, with sharp or rounded corners."""
-    knots = int(random.integers(8, 16))
+    knots = int(random.integers(7, 16))
     points = CANVAS / 2 + random.normal(0, (random.uniform(12, 22), 17), (knots, 2))
     points = points.clip(MARGIN, CANVAS - MARGIN)
     return points if random.random() < 0.5 else path(points, 12 * knots, 5)

@@ -1,9 +1,9 @@
-"""Draws non-digits that training does not use: other shapes, doodles, hatchings, three digits."""
+"""Draws non-digits that training lacks: other shapes, doodles, faces, hatchings, three digits."""
 
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from service.types import Images
 from training.data.synthetic.collages import side_by_side
@@ -39,6 +39,37 @@ def doodles(count: int, random: np.random.Generator) -> Images:
         fill = inside if index % 2 else _hatched(random)
         picture.paste(fill, mask=inside)
         ImageDraw.Draw(picture).polygon(outline, outline=255, width=width)
+        pictures.append(shrunk(picture))
+    return np.stack(pictures)
+
+
+def faces(count: int, random: np.random.Generator) -> Images:
+    """Draws round faces, clocks with three hands, and letters in a ring, (count, 28, 28).
+
+    Training draws such outlines with other lines in them.
+    """
+    letter = ImageFont.load_default(40)
+    pictures = []
+    for index in range(count):
+        picture, width = Image.new("L", (CANVAS, CANVAS)), int(random.integers(4, 10))
+        pen, kind = ImageDraw.Draw(picture), index % 3
+        x, y = CANVAS / 2 + random.uniform(-6, 6, 2)
+        across, down = random.uniform(30, 46) * np.array([random.uniform(0.85, 1.1), 1])
+        pen.ellipse((x - across, y - down, x + across, y + down), outline=255, width=width)
+        if kind == 0:
+            for left in (-0.4, 0.4):
+                eye, size = (x + left * across, y - 0.25 * down), random.uniform(3, 7)
+                pen.ellipse((eye[0] - size, eye[1] - size, eye[0] + size, eye[1] + size), 255)
+            mouth = (x - 0.5 * across, y - 0.4 * down, x + 0.5 * across, y + 0.6 * down)
+            pen.arc(mouth, random.uniform(10, 40), random.uniform(140, 170), 255, width)
+        elif kind == 1:
+            angle = random.uniform(0, 2 * np.pi)
+            for reach in (0.4, 0.6, 0.75):
+                angle += random.uniform(1, 2.5)
+                tip = x + reach * across * np.cos(angle), y + reach * down * np.sin(angle)
+                pen.line((x, y, *tip), 255, width - 1)
+        else:
+            pen.text((x, y), str(random.choice(list("AEFHKMNRTXWZ"))), 255, letter, "mm")
         pictures.append(shrunk(picture))
     return np.stack(pictures)
 

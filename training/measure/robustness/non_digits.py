@@ -76,6 +76,7 @@ def new(digits: Images) -> dict[str, Images]:
         "other symbols": _glyphs(SYMBOLS, fonts.WITH_SYMBOLS, count, random),
         "stars, crosses, arrows": drawings.shapes(count, random),
         "doodles": drawings.doodles(count, random),
+        "faces, clocks, letters in a ring": drawings.faces(count, random),
         "hatchings": drawings.hatchings(count, random),
         "three digits": drawings.three(digits, random),
         "shuffled pixels": digits.reshape(count, -1)
