@@ -172,7 +172,7 @@ class Options:
     tensorboard: Path | None
     promote: bool
     force: bool
-    tolerance: float
+    margin: float
 
 
 def recipe_names() -> list[str]:

@@ -14,7 +14,7 @@ from training.measure.label_errors import LABELS
 from training.measure.measure import Measured, worst_kinds
 from training.network.history import Epoch, History, kept_in_words
 from training.progress import Progress
-from training.registry.promote import Decision
+from training.registry.gate import Decision
 
 RECENT = 3  # epochs from which the time left is estimated
 

@@ -23,7 +23,8 @@ from training.network import interrupted_runs
 from training.network.checkpoint import Checkpoint, State
 from training.network.history import Epoch, History
 from training.network.load_tensorflow import load_tensorflow
-from training.registry.promote import NOT_WANTED, Decision, promote_past_gate, release
+from training.registry.gate import Decision
+from training.registry.promote import NOT_WANTED, promote_past_gate, release
 from training.registry.publish import published, staging
 from training.report import Report
 
@@ -51,10 +52,9 @@ def train(options: Options, report: Report) -> None:
         network, history = run.fit(state)
         story = run.write_version(folder, network, history)
         finish_first()
-        tolerance, force, wanted = options.tolerance, options.force, options.promote
-        version, decision = release(
-            folder, options.models, story, tolerance=tolerance, force=force, wanted=wanted
-        )
+        test = (dataset.test_images, dataset.test_labels) if options.promote else None
+        margin, force = options.margin, options.force
+        version, decision = release(folder, options.models, story, test, margin=margin, force=force)
         checkpoint.remove()
         report.stage("publish", f"version {version} in {options.models / NAME / str(version)}")
         report.promote(version, decision, options)
@@ -96,9 +96,9 @@ class Run:
         report.stage("resume", f"the run had published version {version} before it was interrupted")
         decision = Decision(False, NOT_WANTED)
         if options.promote:
-            tolerance, force = options.tolerance, options.force
+            data, margin, force = options.data, options.margin, options.force
             decision = promote_past_gate(
-                options.models, version, tolerance=tolerance, force=force, command="train"
+                options.models, version, data, margin=margin, force=force, command="train"
             )
         self.checkpoint.remove()
         report.promote(version, decision, options)

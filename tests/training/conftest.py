@@ -45,7 +45,8 @@ def published(digits: loading.Dataset, tmp_path_factory: pytest.TempPathFactory)
         model = linear_classifier(digits, count)
         with staging(root) as folder:
             (folder / "model.onnx").write_bytes(model)
-            release(folder, root, honest_card(model, digits))
+            test = digits.test_images, digits.test_labels
+            release(folder, root, honest_card(model, digits), test)
     assert Repository(root).champion() == 3
     return root
 

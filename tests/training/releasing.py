@@ -21,6 +21,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
+
 from service.models.repository import Repository
 from tests.tiny import tiny_model_bytes
 from training.registry.journal import ROLLBACK
@@ -32,13 +34,14 @@ from training.registry.publish import PublishError, locked, staging
 STEPS_OF = ("publish.py", "durable_files.py", "journal.py", "versions.py", "shutil.py")
 
 
-def release_tiny(root: Path, seed: int, accuracy: float = 0.5) -> int:
-    """Releases the tiny model of this seed with this test accuracy in its card."""
-    card = {"test": {"count": 10, "accuracy": accuracy}, "verification": {"passed": True}}
+def release_tiny(root: Path, seed: int) -> int:
+    """Releases the tiny model of this seed, which passes the gate: it reads blanks as others do."""
+    card = {"test": {"count": 10, "accuracy": 0.5}, "verification": {"passed": True}}
+    blanks = np.zeros((10, 28, 28), np.uint8), np.zeros(10, np.int64)
     with staging(root) as folder:
         (folder / "model.onnx").write_bytes(tiny_model_bytes(seed))
         (folder / "curve.png").write_bytes(b"a picture")
-        version, _ = release(folder, root, card)
+        version, _ = release(folder, root, card, blanks)
     return version
 
 

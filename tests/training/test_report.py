@@ -14,7 +14,7 @@ from training.cli.subcommands import parse_command
 from training.config import Config
 from training.measure.measure import Measured
 from training.network.history import Epoch
-from training.registry.promote import Decision
+from training.registry.gate import Decision
 from training.report import Report
 
 KINDS = {

@@ -49,9 +49,9 @@ def _list(repository: Repository, _: Namespace) -> Answer:
 
 
 def _promote(repository: Repository, options: Namespace) -> Answer:
-    version, tolerance, force = options.version, options.tolerance, options.force
+    version, margin, force = options.version, options.margin, options.force
     decision = promote_past_gate(
-        repository.root, version, tolerance=tolerance, force=force, command="models promote"
+        repository.root, version, options.data, margin=margin, force=force, command="models promote"
     )
     if not decision.promoted:
         raise TrainingError(

@@ -12,6 +12,7 @@ from service.cli.parser import Parser, add_models, add_version
 from service.cli.parser import parse as parse_line
 from training.config import Config, Options, recipe_names
 from training.errors import TrainingError
+from training.measure.compare import MARGIN
 from training.network import checkpoint
 
 DEFAULT_RECIPE = {"mlp": "tutorial"}  # by architecture; the others have "default"
@@ -29,8 +30,8 @@ def parse(arguments: list[str] | None = None) -> Options:
         config = Config.from_recipe(found["recipe"], **settings)
     except TrainingError as error:
         parser.error(str(error))
-    if not 0 <= found["tolerance"] <= 1:
-        parser.error("--tolerance: a share from 0 to 1 is expected, such as 0.001")
+    if not 0 < found["margin"] <= 1:
+        parser.error("--margin: a share above 0 and up to 1 is expected, such as 0.002")
     return Options(config=config, **found)
 
 
@@ -53,8 +54,8 @@ def _parser() -> Parser:
     one.add_argument("--no-promote", dest="promote", action="store_false", help=text)
     text = "promote the version even if the gate rejects it"
     one.add_argument("--force", action="store_true", help=text)
-    text = "how far the test accuracy may be below the champion's (default: 0)"
-    parser.add_argument("--tolerance", type=float, default=0.0, metavar="SHARE", help=text)
+    text = "how much less accurate than the champion a version may be (default: %(default)s)"
+    parser.add_argument("--margin", type=float, default=MARGIN, metavar="SHARE", help=text)
     settings = parser.add_argument_group(
         "settings", "A flag overrides the recipe. In brackets: the value in the recipe default."
     )

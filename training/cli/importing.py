@@ -51,7 +51,7 @@ def import_file(
         staged = folder / "model.onnx"
         staged.write_bytes(model)
         convert.stamp(staged, card.story(story))
-        version, decision = release(folder, repository.root, story, wanted=False)
+        version, decision = release(folder, repository.root, story)
     return {"version": str(version), **story, "promotion": decision.as_dict()}
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from service.cli.parser import Parser, add_models, add_version, parse, version_number
 from service.models.repository import Repository, RepositoryError
+from training.measure.compare import MARGIN
 from training.onnx_import.options import ANSWERS, INKS, LAYOUTS, SCALES, scale_of
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[Parser]"
@@ -52,13 +53,14 @@ def _add_questions(subparsers: Subparsers) -> None:
 
 def _add_changes(subparsers: Subparsers) -> None:
     """Adds the subcommands that change the champion or remove files."""
-    text = "make a version champion if it passes the gate: it serves, and is not less accurate"
+    text = "make a version champion if it passes the gate: it serves, and is shown not to be worse"
     promote = _add(subparsers, "promote", text)
     _add_version(promote)
     text = "promote the version even if the gate rejects it"
     promote.add_argument("--force", action="store_true", help=text)
-    text = "accept a test accuracy that is this much below the champion's (default: 0)"
-    promote.add_argument("--tolerance", type=_fraction, default=0.0, metavar="FRACTION", help=text)
+    text = "how much less accurate than the champion it may be (default: %(default)s)"
+    promote.add_argument("--margin", type=_fraction, default=MARGIN, metavar="FRACTION", help=text)
+    _add_data(promote)
 
     rollback = _add(subparsers, "rollback", "make the previous champion champion again")
     text = "number of champions to go back (default: 1)"

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from math import exp, lgamma, log, log1p
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Digits = NDArray[np.integer[Any]]
+
+MARGIN = 0.002
+"""How much less accurate than another a version may be to count as not worse: a share of images."""
+LEVEL = 0.05
+"""The probability at most that a version counts as not worse which is worse by the margin."""
 
 
 def compare(first: Digits, second: Digits, labels: Digits) -> dict[str, Any]:
@@ -49,3 +55,26 @@ def mcnemar(only_first: int, only_second: int) -> float:
         term = term * (discordant - count) // (count + 1)
         tail += term
     return float(min(Fraction(1), Fraction(2 * tail, 2**discordant)))
+
+
+def not_worse(won: int, lost: int, count: int, margin: float) -> float:
+    """Returns the one-sided p-value that a version is not worse by ``margin`` on ``count`` images.
+
+    ``won`` and ``lost`` count the images that only it, or only the other version, reads. The test
+    is McNemar's exact one with the null hypothesis moved by the margin: given the discordant
+    images, so many that a version worse by exactly ``margin`` loses ``margin * count`` more of them
+    than it wins, the losses are binomial (Liu et al. 2002, "Tests for equivalence or
+    non-inferiority for paired binary data").
+    """
+    discordant = won + lost
+    if lost - won >= margin * count:
+        return 1.0
+    loses = 0.5 + margin * count / (2 * discordant) if discordant else 1.0
+    if loses >= 1:  # even if all of them were lost, it would not be worse by the margin
+        return 0.0
+    total = 0.0
+    for count_lost in range(lost + 1):
+        rest = discordant - count_lost
+        ways = lgamma(discordant + 1) - lgamma(count_lost + 1) - lgamma(rest + 1)
+        total += exp(ways + count_lost * log(loses) + rest * log1p(-loses))
+    return min(1.0, total)

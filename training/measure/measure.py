@@ -13,7 +13,7 @@ from training.data.loading import Dataset
 from training.export.verify import answers
 from training.measure import label_errors, robustness
 
-IMAGE_SETS = 33
+IMAGE_SETS = 35
 """The test images twice, 9 corruptions, printed digits, 21 kinds of non-digits."""
 
 

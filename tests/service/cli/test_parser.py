@@ -35,7 +35,7 @@ complete_line() {
 }
 COMPLETED = {
     "models pro": "promote",
-    "models promote --tol": "--tolerance",
+    "models promote --mar": "--margin",
     "models show 4": "42",
     "models --models nowhere show 4": "",
     "serve --provider c": "cpu cuda",

@@ -88,17 +88,20 @@ def test_a_changed_model_fails_verify_and_diff(models: Said) -> None:
 def test_promote_passes_the_gate_or_is_forced_and_says_what_to_type_next(models: Said) -> None:
     repository = Repository(models.root)
     said = models("promote", "2", status=1)
-    assert said.startswith("models: version 2 was not promoted: test accuracy 0.")
+    assert said.startswith(
+        "models: version 2 was not promoted: not shown not to be worse than champion 3: "
+    )
     force = f"models promote 2 --force --models {models.root}"
-    assert said.endswith(f" of champion 3; the champion stays. To promote it anyway: {force}\n")
+    assert said.endswith(f"; the champion stays. To promote it anyway: {force}\n")
     assert models.json("promote", "2", status=1) == {"error": said[len("models: ") : -1]}
     assert repository.champion() == 3
 
-    what, undo = models("promote", "2", "--tolerance", "0.5").splitlines()
-    assert "within the tolerance of 0.5" in what
+    what, undo = models("promote", "2", "--margin", "0.5").splitlines()
+    assert "not worse than champion 3: of 10,000 test images" in what
+    assert "margin 50 percentage points" in what
     assert what.endswith("; a running service takes it up within 2 s")
     assert undo == f"to undo this: models rollback --models {models.root}"
-    assert "is above the" in models("promote", "3")
+    assert "not worse than champion 2: " in models("promote", "3")
     report = models.json("promote", "1", "--force")
     assert (report["champion"], report["previous"], repository.champion()) == ("1", "3", 1)
     assert [entry["command"] for entry in repository.journal()[3:]] == ["models promote"] * 3

@@ -65,7 +65,7 @@ def test_files_without_permission_are_one_line_with_advice(
     "arguments",
     [
         *("", "dance", "show", "show one", "show 01", "rollback 0", "list --colour", "diff 1"),
-        *("promote 1 --tolerance -1", "promote 1 --tolerance nan"),
+        *("promote 1 --margin -1", "promote 1 --margin nan"),
         *("prune", "prune --keep 0", "prune --keep 1 --checkpoints here"),
     ],
 )
@@ -99,7 +99,8 @@ def test_the_command_needs_only_what_serving_needs(tmp_path: Path) -> None:
         "for name in ('tensorflow', 'keras', 'tf2onnx', 'onnx', 'matplotlib'):\n"
         "    sys.modules[name] = None\n"
         "from training.cli.models import main\n"
-        "for line in ('list', 'promote 2', 'rollback', 'show 1', 'diff 1 2', 'prune --keep 1'):\n"
+        "for line in ('list', 'promote 2 --force', 'rollback', 'show 1', 'diff 1 2',\n"
+        "             'prune --keep 1'):\n"
         f"    assert main([*line.split(), '--models', {str(root)!r}]) == 0, line\n"
     )
     result = run(sys.executable, "-c", code)
@@ -143,8 +144,9 @@ def test_names_that_the_output_cannot_encode_are_escaped(tmp_path: Path) -> None
 def test_a_read_only_repository_can_be_looked_at(tmp_path: Path) -> None:
     """Mounted read-only, since root may write to a folder that only forbids it."""
     root = tiny_repository(tmp_path, versions=(1, 2))
-    each = "for word in list 'show 1' 'promote 2'; do $0 -m training.cli.models $word --models $1"
-    script = f'mount --bind -o ro "$1" "$1" && {each}; done'
+    words = "list 'show 1' 'promote 2 --force'"
+    each = f"for word in {words}; do $0 -m training.cli.models $word --models $1; done"
+    script = f'mount --bind -o ro "$1" "$1" && {each}'
     unshare = ("unshare", "--map-root-user", "--mount")
     result = run(*unshare, "sh", "-c", script, sys.executable, root)
     if "mount" in result.stderr or "unshare" in result.stderr:

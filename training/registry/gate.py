@@ -1,0 +1,162 @@
+"""The gate: decides whether a version may replace the champion.
+
+It passes a version that is shown not to be worse: than the champion, nor than the best version that
+was ever champion. Both read the same labelled images, and only the images on which one of the two
+is wrong count. Without the second rival, many small losses could follow each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from service.models.repository import NoChampion, Repository, RepositoryError
+from service.types import Images, Labels
+from training.export.verify import VerificationFailed, answers
+from training.measure.card import accuracy, part
+from training.measure.compare import LEVEL, MARGIN, not_worse
+from training.registry import journal
+
+Labelled = tuple[Images, Labels]
+"""Images (n, 28, 28) uint8 and their labels (n,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A candidate and a rival on the same ``count`` images: only one of them was right."""
+
+    version: int
+    role: str
+    images: str
+    count: int
+    won: int
+    lost: int
+    margin: float = MARGIN
+
+    @property
+    def p_value(self) -> float:
+        """The probability of so few losses if the candidate is worse by the margin."""
+        return not_worse(self.won, self.lost, self.count, self.margin)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the candidate is shown not to be worse."""
+        return self.p_value <= LEVEL
+
+    def __str__(self) -> str:
+        points = f"margin {100 * self.margin:g} percentage points, level {LEVEL:g}"
+        return (
+            f"{'not ' if self.passed else 'not shown not to be '}worse than {self.role} "
+            f"{self.version}: of {self.count:,} {self.images} only it reads {self.won}, only "
+            f"{self.version} reads {self.lost} (p = {self.p_value:.2g}; {points})"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the trial as the card holds it."""
+        return {
+            "against": str(self.version),
+            "images": self.images,
+            "count": self.count,
+            "only_it_right": self.won,
+            "only_other_right": self.lost,
+            "margin": self.margin,
+            "level": LEVEL,
+            "p_value": self.p_value,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether a version becomes champion, why, and which version was champion before."""
+
+    promoted: bool
+    reason: str
+    previous: int | None = None
+    trials: tuple[Trial, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the decision as the card holds it."""
+        previous = None if self.previous is None else str(self.previous)
+        told = {"promoted": self.promoted, "reason": self.reason, "previous": previous}
+        return {**told, "tests": [trial.as_dict() for trial in self.trials]}
+
+
+def gate(card: Mapping[str, Any], trials: Sequence[Trial]) -> Decision:
+    """Decides about the version of ``card`` by its trials, the champion's first.
+
+    The reason is the trial that decided: the first failed one, else that of the largest p-value.
+    """
+    previous = trials[0].version if trials else None
+    if part(card, "verification").get("passed") is not True:
+        return Decision(False, "its verification did not pass", previous)
+    if accuracy(card) is None:
+        return Decision(False, "its card has no test accuracy", previous)
+    if not trials:
+        return Decision(True, "there is no champion yet")
+    failed = [trial for trial in trials if not trial.passed]
+    decisive = failed[0] if failed else max(trials, key=lambda trial: trial.p_value)
+    return Decision(not failed, str(decisive), previous, tuple(trials))
+
+
+def decide(
+    repository: Repository,
+    card: Mapping[str, Any],
+    model: bytes | Path,
+    test: Labelled,
+    *,
+    margin: float = MARGIN,
+    force: bool = False,
+) -> Decision:
+    """Returns the gate's decision about a ``model``, from its answers on the ``test`` images.
+
+    ``force`` overrules a rejection. While a rival cannot be read, only ``force`` promotes.
+    """
+    try:
+        trials = _trials(repository, model, test, margin)
+        decision = gate(card, trials)
+    except (RepositoryError, VerificationFailed) as error:
+        decision = Decision(False, f"the champion cannot be compared with: {error}")
+    if force and not decision.promoted:
+        reason = f"forced, although it is {decision.reason}" if decision.trials else None
+        reason = reason or f"forced, although {decision.reason}"
+        return Decision(True, reason, decision.previous, decision.trials)
+    return decision
+
+
+def _trials(
+    repository: Repository, model: bytes | Path, test: Labelled, margin: float
+) -> list[Trial]:
+    rivals = list(_rivals(repository))
+    if not rivals:
+        return []
+    images, labels = test
+    right = answers(model, images).argmax(axis=1) == labels
+    trials = []
+    for version, role in rivals:
+        rival = answers(repository.read_model(version), images).argmax(axis=1) == labels
+        won, lost = int((right & ~rival).sum()), int((rival & ~right).sum())
+        trials.append(Trial(version, role, "test images", len(labels), won, lost, margin))
+    return trials
+
+
+def _rivals(repository: Repository) -> Iterator[tuple[int, str]]:
+    """The champion, and the most accurate version that was champion, by their cards."""
+    try:
+        champion = repository.champion()
+    except NoChampion:
+        return
+    yield champion, "champion"
+    earlier = journal.champions(repository.journal(), champion)
+    kept = {version for version in earlier if repository.has(version)} | {champion}
+    best = max(kept, key=lambda version: (_accuracy(repository, version), version == champion))
+    if best != champion:
+        yield best, "the best champion on record,"
+
+
+def _accuracy(repository: Repository, version: int) -> float:
+    try:
+        return accuracy(repository.card(version)) or 0.0
+    except RepositoryError:
+        return 0.0
