@@ -15,6 +15,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 LOCK = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.toml --quiet \
 	--group build --python-version 3.11 --python-platform linux --generate-hashes --no-annotate $(ARGS)
 
+# On loopback everybody may ask for everything, unless ARGS or the environment says who may.
+OPEN = $(if $(strip $(MNIST_HOST) $(MNIST_KEYS) $(MNIST_OPEN) $(foreach flag,--host --keys --open,\
+	$(findstring $(flag),$(ARGS)))),,--open predict,evaluate,review,admin,metrics)
+
 # PYTEST(marks,options): two processes run the tests, then one process runs those that measure time.
 # MARKS="not slow and not campaign" selects the fast ones. Pytest exits with 5 if it selects no test.
 define PYTEST
@@ -28,7 +32,7 @@ help: ## list these targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1#/p' $(MAKEFILE_LIST) | awk -F'#' '{printf "make %-8s %s\n", $$1, $$2}'
 
 serve: $(VENV)/.serve ## answer on port 8000 with the champion; ARGS="--port 9000 ..."
-	$(BIN)/serve $(ARGS)
+	$(BIN)/serve $(OPEN) $(ARGS)
 
 train: $(VENV)/.train ## train, verify, publish and promote a model; ARGS="--recipe quick ..."
 	$(BIN)/train $(ARGS)

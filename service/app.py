@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
+from service.access.guard import Access
 from service.api import evaluate, models, operations, pages, predict, read, v1
 from service.api.openapi import openapi_route
 from service.api.routing import EndpointRoute
@@ -74,6 +75,7 @@ def build_core(settings: Settings, shared: Path | None) -> Core:
             picture_side=settings.max_picture_side,
         ),
         access_log=AccessLog(as_json) if settings.access_log else None,
+        access=Access(settings, shared, metrics),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from service.access.guard import Access
 from service.background.fair_threads import FairThreads
 from service.inference.admission import BodyBudget
 from service.models.versions import Versions
@@ -25,3 +26,5 @@ class Core:
     limits: Limits
     """How much one request for images or pictures may hold."""
     access_log: AccessLog | None
+    access: Access
+    """Who may ask."""

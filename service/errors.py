@@ -58,6 +58,18 @@ class Malformed(Fault):
     status, kind = 400, "malformed"
 
 
+class Unauthorized(Fault):
+    """The request has no key, or one that is not known, was revoked or has expired."""
+
+    status, kind = 401, "unauthorized"
+
+
+class Forbidden(Fault):
+    """The key lacks the scope that this needs, or a page of another site sent the request."""
+
+    status, kind = 403, "forbidden"
+
+
 class NotFound(Fault):
     """The path, the version, the data set or the picture does not exist."""
 
@@ -104,6 +116,12 @@ class HeadersTooLarge(Fault):
     """The header fields are larger than the limit."""
 
     status, kind = 431, "headers-too-large"
+
+
+class Misdirected(Fault):
+    """The Host field names a host that the service does not answer for."""
+
+    status, kind = 421, "misdirected"
 
 
 class QueueFull(Fault):

@@ -10,11 +10,13 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 Provider = Literal["auto", "cpu", "cuda"]
+Scope = Literal["predict", "evaluate", "review", "admin", "metrics"]
+"""What a caller may ask for; each endpoint needs one scope, or none."""
 
 PREFIX = "MNIST_"
 MIB = 1 << 20
@@ -26,6 +28,17 @@ _KUBERNETES = re.compile(
     r"|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?=.*)",
     re.DOTALL,
 )
+
+
+def _split(value: Any) -> Any:
+    """Splits a list at its commas."""
+    if not isinstance(value, str):
+        return value
+    return tuple(part for each in value.lower().split(",") if (part := each.strip()))
+
+
+_Host = Annotated[str, Field(pattern=r"^(\*|(\*\.)?[\w.-]+|\[[0-9a-f:.]+\])$")]
+_Origin = Annotated[str, Field(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^/?#\s]+)$")]
 
 
 class SettingsError(Exception):
@@ -50,6 +63,23 @@ class Settings(BaseModel):
     )
     provider: Provider = Field(
         "auto", description="where the model runs; auto: CUDA if it works, else the CPU"
+    )
+
+    keys: Path | None = Field(
+        None, description="file of keys that `keys add` makes; followed while the service runs"
+    )
+    open: Annotated[frozenset[Scope] | None, BeforeValidator(_split)] = Field(
+        None,
+        description="scopes that need no key: predict, evaluate, review, admin, metrics; unless "
+        "set, predict,evaluate,metrics without a file of keys, and none with one",
+    )
+    allowed_hosts: Annotated[tuple[_Host, ...], BeforeValidator(_split)] = Field(
+        (),
+        description="hosts that callers may name, such as digits.example.com,*.example.org or *; "
+        "unless set, loopback names where the service listens on loopback, else all",
+    )
+    cors_origins: Annotated[tuple[_Origin, ...], BeforeValidator(_split)] = Field(
+        (), description="origins whose pages may use the service, such as https://example.org"
     )
 
     batch_rows: int = Field(

@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 
 Door = Literal["serve", "asgi"]
 DOORS: tuple[Door, ...] = ("serve", "asgi")
+EVERYTHING = ("--open", "predict,evaluate,review,admin,metrics")
+"""Flags with which everybody may ask for everything."""
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 

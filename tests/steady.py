@@ -114,7 +114,7 @@ async def _ask(
 def post(target: str, body: bytes, media_type: str) -> bytes:
     """Returns a complete HTTP/1.1 POST request."""
     head = (
-        f"POST {target} HTTP/1.1\r\nHost: test\r\nContent-Type: {media_type}\r\n"
+        f"POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {media_type}\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body

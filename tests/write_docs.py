@@ -112,6 +112,8 @@ def settings() -> str:
             default = "on" if default else "off"
         elif isinstance(default, Path) and default.is_absolute():
             default = default.relative_to(ROOT)
+        elif default in (None, ()):
+            default = "not set"
         lines.append(f"| `{PREFIX}{name.upper()}` | {default} | {field.description} |")
     return "\n".join(lines)
 

@@ -17,7 +17,7 @@ from fastapi import Path as PathParameter
 from service.answer.scores import score
 from service.api.pipeline import Pipeline
 from service.api.request import Reply, unsupported
-from service.api.routing import OwnRoute
+from service.api.routing import OwnRoute, needs
 from service.api.schemas.answers import Evaluation
 from service.api.schemas.bodies import EVALUATE_BODY
 from service.api.schemas.parameters import Current, DatasetQuery, Timed, VersionQuery
@@ -35,7 +35,7 @@ _SLICE_EXECUTIONS = 4
 """Batches of ``batch_rows`` queued at a time, so that an evaluation never fills the queue."""
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 _CACHE = (b"cache-control", b"public, max-age=3600")
-router = APIRouter(route_class=OwnRoute, tags=["digits"])
+router = APIRouter(route_class=OwnRoute, tags=["digits"], dependencies=needs("evaluate"))
 
 
 @router.post(

@@ -7,14 +7,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Response
 
 from service.api.request import Reply
-from service.api.routing import OwnRoute
+from service.api.routing import OwnRoute, needs
 from service.api.schemas.answers import Models
 from service.api.schemas.parameters import Current, VersionPath
 from service.api.schemas.responses import PNG, problems
 
 # A published version never changes, but an operator may make a repository anew.
 _UNCHANGING = (b"cache-control", b"public, max-age=3600")
-router = APIRouter(route_class=OwnRoute, tags=["models"])
+router = APIRouter(route_class=OwnRoute, tags=["models"], dependencies=needs("predict"))
 
 
 @router.get("/models", response_model=Models, responses=problems(422, 503))

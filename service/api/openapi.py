@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute
 
 from service import __version__
 from service.api.request import Reply
-from service.api.routing import EndpointRoute
+from service.api.routing import EndpointRoute, needs
 from service.api.schemas.parameters import Current
 from service.api.schemas.responses import Problem, problems
 
@@ -34,6 +34,7 @@ def openapi_route(others: Sequence[BaseRoute]) -> EndpointRoute:
         response_model=dict[str, Any],
         responses=problems(),
         tags=["documentation"],
+        dependencies=needs(None),
     )
     return route
 

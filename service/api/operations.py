@@ -8,14 +8,14 @@ from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
 
 from service.api.request import Reply, compressed
-from service.api.routing import EndpointRoute
+from service.api.routing import EndpointRoute, needs
 from service.api.schemas.answers import Status
 from service.api.schemas.parameters import Current
 from service.api.schemas.responses import problems
 from service.core import Core
 from service.errors import Unavailable
 
-router = APIRouter(route_class=EndpointRoute, tags=["operation"])
+router = APIRouter(route_class=EndpointRoute, tags=["operation"], dependencies=needs(None))
 
 
 @router.get("/health/live", response_model=Status, responses=problems())
@@ -31,7 +31,13 @@ async def ready(request: Current) -> Reply:
     return Reply.json({"status": "ready"})
 
 
-@router.get("/metrics", response_model=None, response_class=PlainTextResponse, responses=problems())
+@router.get(
+    "/metrics",
+    response_model=None,
+    response_class=PlainTextResponse,
+    responses=problems(),
+    dependencies=needs("metrics"),
+)
 async def metrics(request: Current) -> Reply:
     """The figures of all workers: Prometheus' text, or OpenMetrics with exemplars."""
     from service.observe.exposition import media_type

@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, PlainTextResponse
 
 from service.api.request import Headers, Reply, Request
-from service.api.routing import EndpointRoute
+from service.api.routing import EndpointRoute, needs
 from service.api.schemas.parameters import Current
 from service.api.schemas.responses import problems
 from service.errors import NotFound
@@ -40,7 +40,7 @@ _POLICY = (
 )
 # Swagger UI, the page of the API, writes styles into its elements, which the policy forbids.
 _HEADERS = {"page": (*_SAFETY, (b"content-security-policy", _POLICY)), "docs": _SAFETY}
-router = APIRouter(route_class=EndpointRoute, tags=["page"])
+router = APIRouter(route_class=EndpointRoute, tags=["page"], dependencies=needs(None))
 
 
 @router.get("/", response_model=None, response_class=HTMLResponse, responses=problems())

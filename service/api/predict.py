@@ -12,7 +12,7 @@ from service.answer.predictions import members, predictions
 from service.answer.quality import doubts
 from service.api.pipeline import Pipeline
 from service.api.request import Reply, unsupported
-from service.api.routing import OwnRoute
+from service.api.routing import OwnRoute, needs
 from service.api.schemas.answers import Predictions
 from service.api.schemas.bodies import PREDICT_BODY
 from service.api.schemas.parameters import IncludeQuery, Timed, VersionQuery
@@ -34,7 +34,7 @@ _READERS: dict[str, Callable[[bytes, Limits], Images | Pictures]] = {
     "application/x-npy": npy.from_npy,
 }
 READS = ", ".join([*_READERS, "image/*", "multipart/form-data"])
-router = APIRouter(route_class=OwnRoute, tags=["digits"])
+router = APIRouter(route_class=OwnRoute, tags=["digits"], dependencies=needs("predict"))
 
 
 @router.post(

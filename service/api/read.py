@@ -12,7 +12,7 @@ from service.answer.quality import SURE_ENOUGH
 from service.api.pipeline import Pipeline
 from service.api.predict import decode
 from service.api.request import Reply
-from service.api.routing import OwnRoute
+from service.api.routing import OwnRoute, needs
 from service.api.schemas.answers import NumberRead
 from service.api.schemas.bodies import READ_BODY
 from service.api.schemas.parameters import Timed, VersionQuery
@@ -27,7 +27,7 @@ from service.types import Images, Probabilities
 
 READS = "image/*, multipart/form-data with one file, application/json with one picture"
 _HOLD_PICTURES = "image/", "multipart/form-data", "application/json"
-router = APIRouter(route_class=OwnRoute, tags=["digits"])
+router = APIRouter(route_class=OwnRoute, tags=["digits"], dependencies=needs("predict"))
 
 
 @router.post(

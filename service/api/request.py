@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
+from service.access.keys import Key
 from service.answer import compress
 from service.background.large_work import when_large
 from service.core import Core
@@ -63,13 +64,16 @@ class Request:
     """One request: its head, its body, and the times that its answer reports.
 
     ``address`` is the IP address of the peer, empty if the door does not know it. ``caller`` names
-    whoever shares, rates and log lines are counted for. ``under_way`` holds all requests of this
-    worker that are not answered, if the door knows them.
+    whoever shares, rates and log lines are counted for: the key's name, if it came with a ``key``,
+    else the address. ``server`` is where it arrived, if the door knows that and the settings do
+    not. ``under_way`` holds all requests of this worker that are not answered, if the door knows
+    them. ``answer_headers`` are fields that its answer has, also if that is a fault.
     """
 
     __slots__ = (
-        *("address", "body", "caller", "core", "decode_s", "fields", "held_bytes", "id", "infer_s"),
-        *("method", "path", "query", "queue_s", "root_path", "route", "started", "under_way"),
+        *("address", "answer_headers", "body", "caller", "core", "decode_s", "fields"),
+        *("held_bytes", "id", "infer_s", "key", "method", "path", "query", "queue_s", "root_path"),
+        *("route", "server", "started", "under_way"),
     )
 
     def __init__(
@@ -89,7 +93,9 @@ class Request:
         self.method, self.path, self.query, self.fields = method, path, query, fields
         self.body, self.root_path = body, ""
         self.address = self.caller = address
-        self.under_way = under_way
+        self.key: Key | None = None
+        self.server, self.under_way = "", under_way
+        self.answer_headers: Headers = ()
         self.route = OTHER
         self.decode_s = self.queue_s = self.infer_s = 0.0
         self.held_bytes = 0

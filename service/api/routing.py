@@ -5,19 +5,25 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Security
+from fastapi.params import Depends
 from fastapi.routing import APIRoute
+from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 from service.api.request import Reply, Request
+from service.api.schemas.responses import refusals
 from service.errors import NotFound
 from service.models.repository import NAME
+from service.settings import Scope as AccessScope
 
 Endpoint = Callable[..., Awaitable[Reply]]
+_KEYS = HTTPBearer(scheme_name="key"), APIKeyHeader(name="X-API-Key", scheme_name="key in a field")
 _PARAMETER = re.compile(r"{(\w+)}")
 
 
@@ -31,8 +37,19 @@ class EndpointRoute(APIRoute):
 
     only_known_parameters = False
 
-    def __init__(self, path: str, endpoint: Endpoint, **options: Any) -> None:
-        super().__init__(path, endpoint, **options)
+    def __init__(
+        self, path: str, endpoint: Endpoint, *, dependencies: Sequence[Depends] = (), **options: Any
+    ) -> None:
+        # A router's dependencies come before the route's own, which overrules them.
+        needs = [each for each in dependencies if isinstance(each, Needs)]
+        assert needs, f"{path} must declare what it needs; see needs()"
+        self.scope = scope = needs[-1].access
+        if scope is not None:
+            dependencies = [Security(each, scopes=[scope]) for each in _KEYS]
+            options["responses"] = refusals(path) | options["responses"]
+        else:
+            dependencies = []
+        super().__init__(path, endpoint, dependencies=dependencies, **options)
         self.call = endpoint
         self.verbs = frozenset(self.methods or ())
         self.timed = any(each.header_params for each in self.dependant.dependencies)
@@ -57,6 +74,18 @@ class OwnRoute(EndpointRoute):
     """A route of the service's own API, which rejects unknown query parameters."""
 
     only_known_parameters = True
+
+
+@dataclass(frozen=True)
+class Needs(Depends):
+    """The scope that a route needs, in the form in which FastAPI passes it from router to route."""
+
+    access: AccessScope | None = None
+
+
+def needs(scope: AccessScope | None) -> list[Depends]:
+    """The ``dependencies`` of a route, or of a router, whose callers need this scope, or none."""
+    return [Needs(access=scope)]
 
 
 def at_each(

@@ -16,7 +16,7 @@ from fastapi import APIRouter
 from service.answer.v1 import classify, predict
 from service.api.pipeline import Pipeline
 from service.api.request import Reply, Request
-from service.api.routing import EndpointRoute, at_each, check_model
+from service.api.routing import EndpointRoute, at_each, check_model, needs
 from service.api.schemas import protocols as shapes
 from service.api.schemas.bodies import V1_CLASSIFY, V1_PREDICT
 from service.api.schemas.parameters import Current, LabelPath, ModelPath, Timed, VersionPath
@@ -37,7 +37,7 @@ _Version = VersionPath | None
 _Label = LabelPath | None
 _Build = Callable[[Probabilities], bytes]
 """Makes the body of the answer."""
-router = APIRouter(route_class=EndpointRoute, tags=["v1"])
+router = APIRouter(route_class=EndpointRoute, tags=["v1"], dependencies=needs("predict"))
 at_each_path = partial(at_each, router, _PATHS)
 
 

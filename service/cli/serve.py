@@ -60,4 +60,6 @@ def _shown(default: Any) -> str:
         return "training/mnist beside the code"
     if isinstance(default, bool):
         return "on" if default else "off"
+    if default in (None, ()):
+        return "not set"
     return str(default)

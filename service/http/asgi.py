@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from time import perf_counter
+from typing import Any
 
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Receive, Scope, Send
 
 from service.api.request import Reply, Request, too_large
 from service.errors import BodyTimeout, Malformed, Unavailable
 from service.http.dispatch import Dispatcher, render, timing
-from service.http.heads import joined
+from service.http.heads import decoded, joined
 from service.models.versions import StartError
+
+_NOSNIFF = (b"x-content-type-options", b"nosniff")
+_ENCODED_SLASH = re.compile(rb"%2f", re.IGNORECASE)
 
 
 class AsgiDoor:
@@ -27,19 +34,28 @@ class AsgiDoor:
         if scope["type"] != "http":
             return
         root_path = scope.get("root_path", "")
-        path, fields = scope["path"].removeprefix(root_path) or "/", joined(scope["headers"])
+        path, fields = scope["path"], joined(scope["headers"])
+        raw = scope.get("raw_path") or b""
+        if _ENCODED_SLASH.search(raw):
+            path = decoded(raw.partition(b"?")[0].decode("latin-1"))
+        path = path.removeprefix(root_path) or "/"
         body = _Body(receive, self._core.settings.body_timeout_s)
         address = (scope.get("client") or ("",))[0]
         request = Request(
             self._core, scope["method"], path, fields=fields, body=body, address=address
         )
         request.query, request.root_path = scope["query_string"], root_path
+        request.server = str((scope.get("server") or ("",))[0])
+        if _is_named_by_middleware(scope["app"], fields.get(b"origin")):
+            del fields[b"origin"]
+            fields.pop(b"sec-fetch-site", None)
         answer = self._dispatcher.answer if self._core.versions.started else self._started
         reply = await answer(request)
         seconds = perf_counter() - request.started
         self._dispatcher.record(request, reply.status, seconds)
         spent = timing(request, seconds)
-        headers = [(b"x-request-id", request.id), (b"server-timing", spent), *reply.headers]
+        headers = [_NOSNIFF, (b"x-request-id", request.id), (b"server-timing", spent)]
+        headers += (*request.answer_headers, *reply.headers)
         if reply.status != 304:  # RFC 9110, 8.6
             length = b"%d" % len(reply.body)
             headers += [(b"content-type", reply.media_type), (b"content-length", length)]
@@ -57,6 +73,18 @@ class AsgiDoor:
         except StartError as error:
             return render(Unavailable(str(error)), request.path)
         return await self._dispatcher.answer(request)
+
+
+def _is_named_by_middleware(app: FastAPI, origin: bytes | None) -> bool:
+    """Whether a CORSMiddleware that the user added to the application allows this origin."""
+    if origin is None:
+        return False
+    added: list[Any] = app.user_middleware
+    return any(
+        each.cls(app, *each.args, **each.kwargs).is_allowed_origin(origin.decode("latin-1"))
+        for each in added
+        if isinstance(each.cls, type) and issubclass(each.cls, CORSMiddleware)
+    )
 
 
 class _Body:

@@ -13,6 +13,7 @@ from time import perf_counter
 
 import orjson
 
+from service.access.sites import preflight
 from service.api.request import Headers, Reply, Request
 from service.api.routing import EndpointRoute
 from service.core import Core
@@ -21,8 +22,12 @@ from service.models.repository import NAME
 from service.observe.logs import LOGGER
 
 _STATUS_LINES = {
-    each.value: b"HTTP/1.1 %d %b\r\n" % (each, each.phrase.encode()) for each in HTTPStatus
+    each.value: b"HTTP/1.1 %d %b\r\nx-content-type-options: nosniff\r\n"
+    % (each, each.phrase.encode())
+    for each in HTTPStatus
 }
+ENCODED_SLASH = "%2F"
+"""In a decoded path: it was encoded, so it is no part of any endpoint's path."""
 
 
 _Target = tuple[EndpointRoute, dict[str, str]]
@@ -33,7 +38,7 @@ class Dispatcher:
     """Answers requests with the endpoints of ``routes``."""
 
     def __init__(self, core: Core, routes: Iterable[EndpointRoute]) -> None:
-        self.core = core
+        self.core, self._access = core, core.access
         self._routes = tuple(routes)
         timed = (route.path for route in self._routes if route.timed)
         core.metrics.add_endpoints((route.path for route in self._routes), timed)
@@ -75,16 +80,29 @@ class Dispatcher:
                 asyncio.get_running_loop().call_soon(log.flush)
 
     def _start(self, request: Request) -> Awaitable[Reply]:
-        """Calls the endpoint of the request's path. Raises NotFound, MethodNotAllowed, Invalid."""
+        """Calls the endpoint of the request's path, if the caller may use it.
+
+        Raises Misdirected, Forbidden, NotFound, MethodNotAllowed, Unauthorized or Invalid.
+        """
+        access, fields = self._access, request.fields
+        hosts = access.hosts.known
+        is_strange = hosts is not None and fields.get(b"host") not in hosts
+        if is_strange or b"origin" in fields or b"sec-fetch-site" in fields:
+            request.answer_headers = access.check_sender(request.method, fields, request.server)
         method = "GET" if request.method == "HEAD" else request.method
         targets = self._direct.get(request.path)
         if targets is None:
             targets = self._matching(request.path)
         target = targets.get(method)
         if target is None:
-            raise _no_endpoint(request, targets)
+            return _no_endpoint(request, targets)
         route, parameters = target
         request.route = route.path
+        if route.scope in access.checked:
+            authorization, x_api_key = fields.get(b"authorization"), fields.get(b"x-api-key")
+            request.key = key = access.check(route.scope, authorization, x_api_key)
+            if key is not None:
+                request.caller = key.name
         if request.query and (route.queries or route.only_known_parameters):
             found = request.parameters(route.queries, only_known=route.only_known_parameters)
             return route.call(request, **parameters, **found)
@@ -106,6 +124,8 @@ class Dispatcher:
     def _matching(self, path: str) -> dict[str, _Target]:
         """The targets of a path, by method; the first route that matches wins, as in FastAPI."""
         targets: dict[str, _Target] = {}
+        if ENCODED_SLASH in path:
+            return targets
         for route in self._routes:
             if match := route.path_regex.match(path):
                 target = route, match.groupdict()
@@ -132,7 +152,7 @@ def head(request: Request, reply: Reply, fields: Headers, keep_alive: bool) -> t
     if reply.status != 304:  # RFC 9110, 8.6: it would be the length of the answer that is not sent
         lines += b"content-type: %b\r\ncontent-length: %d\r\n" % (reply.media_type, len(reply.body))
     lines += b"x-request-id: %b\r\nserver-timing: %b\r\n" % (request.id, timing(request, seconds))
-    for field in (*fields, *reply.headers):
+    for field in (*fields, *request.answer_headers, *reply.headers):
         lines += b"%b: %b\r\n" % field
     return lines + (b"\r\n" if keep_alive else b"connection: close\r\n\r\n"), seconds
 
@@ -147,13 +167,17 @@ def timing(request: Request, seconds: float) -> bytes:
     )
 
 
-def _no_endpoint(request: Request, targets: dict[str, _Target]) -> Fault:
-    """The fault of a path without an endpoint, or without one for this method."""
+async def _no_endpoint(request: Request, targets: dict[str, _Target]) -> Reply:
+    """Answers a preflight of an origin that is named, else raises NotFound or MethodNotAllowed."""
     if not targets:
-        return NotFound(f"there is nothing at {request.path[:100]}")
-    names = ", ".join(sorted({*targets, "HEAD"} if "GET" in targets else targets))
-    method = request.method[:20]
-    return MethodNotAllowed(
-        f"{method} is not allowed here; {names} {'are' if ', ' in names else 'is'}",
-        headers=((b"allow", names.encode()),),
+        raise NotFound(f"there is nothing at {request.path[:100]}")
+    names = sorted({*targets, "HEAD"} if "GET" in targets else targets)
+    method, fields = request.method[:20], request.fields
+    # Only a named origin has fields for its answer by now.
+    asks = method == "OPTIONS" and b"access-control-request-method" in fields
+    if asks and request.answer_headers:
+        return Reply(b"", headers=preflight(fields, names))
+    raise MethodNotAllowed(
+        f"{method} is not allowed here; {', '.join(names)} {'are' if names[1:] else 'is'}",
+        headers=((b"allow", ", ".join(names).encode()),),
     )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import httptools
 
 from service.errors import BodyTimeout, Fault, HeadersTooLarge, Malformed, PathTooLong, TooLarge
+from service.http.dispatch import ENCODED_SLASH
 
 PATH_LIMIT = 8 << 10
 """Bytes of path and query."""
@@ -47,6 +48,7 @@ _HOST = re.compile(
     rb"(\[[0-9A-Fa-f:.]+\]|([A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})*)(:[0-9]{0,5})?"
 )
 _ABSOLUTE = re.compile(rb"https?://([^/?#:][^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
+_SLASH = re.compile(ENCODED_SLASH, re.IGNORECASE)
 
 
 def peer_address(transport: asyncio.BaseTransport) -> str:
@@ -112,4 +114,9 @@ def path_and_query(target: bytes) -> tuple[str, bytes]:
     """The decoded path and the query of a request target (RFC 9112, section 3.2)."""
     parsed = httptools.parse_url(target)
     path: str = parsed.path.decode("ascii")
-    return unquote(path) if "%" in path else path, parsed.query or b""
+    return decoded(path) if "%" in path else path, parsed.query or b""
+
+
+def decoded(path: str) -> str:
+    """A path, decoded once; an encoded slash stays encoded, which no endpoint's path has."""
+    return unquote(_SLASH.sub(quote(ENCODED_SLASH), path))

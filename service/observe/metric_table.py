@@ -36,6 +36,17 @@ def table() -> list[Metric]:
             "champion_fault",
             "Workers that cannot serve the version that the champion file names.",
         ),
+        Metric(
+            "gauge",
+            "keys_fault",
+            "Workers that cannot use the file of keys; the keys of before stay in force.",
+        ),
+        Metric(
+            "gauge",
+            "keys_expire_timestamp_seconds",
+            "When the next key expires, in Unix time.",
+            over="least",
+        ),
     ]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server import DOORS, Server, serving
+from tests.server import DOORS, EVERYTHING, Server, serving
 from tests.tiny import tiny_repository
 
 
@@ -22,5 +22,7 @@ def protocol_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session", params=DOORS)
 def server(request: pytest.FixtureRequest, protocol_models: Path) -> Iterator[Server]:
     """Each door in turn."""
-    with serving(protocol_models, protocol_models / "log", door=request.param) as running:
+    with serving(
+        protocol_models, protocol_models / "log", *EVERYTHING, door=request.param
+    ) as running:
         yield running

@@ -132,7 +132,7 @@ def test_a_stop_resets_next_to_no_new_connection(models: Path) -> None:
 
     async def knock(server: Server) -> tuple[int, list[str]]:
         made, resets = 0, list[str]()
-        request = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+        request = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
         async def caller() -> None:
             nonlocal made

@@ -45,7 +45,7 @@ def test_after_sigterm_it_answers_unready_and_serves_every_request(models: Path)
         check_problem(server.get("/health/ready"), 503, "draining")
         assert server.get("/health/live").status == 200
         assert server.post("/predict", bytes(784), RAW).status == 200
-        kept.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        kept.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert parse_answers(kept.recv(65536))[0].status == 200
         check_end(server, server.process.wait(20))
         assert read_all(kept) == b""
@@ -79,7 +79,7 @@ def test_a_body_that_never_ends_delays_the_stop_up_to_the_drain_timeout(models: 
     server = start(models, "--drain-delay-s", "0", "--drain-timeout-s", "1")
     with server.connect() as connection:
         connection.sendall(
-            b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 784\r\n"
+            b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 784\r\n"
             b"Content-Type: application/octet-stream\r\n\r\nnever more"
         )
         time.sleep(0.1)

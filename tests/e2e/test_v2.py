@@ -13,7 +13,7 @@ import pytest
 
 from service.types import Images
 from tests.problems import check_error, check_ok
-from tests.server import Answer, Server, probabilities, serving, wait_until
+from tests.server import EVERYTHING, Answer, Server, probabilities, serving, wait_until
 from tests.service.decode.samples import digits
 from tests.tiny import tiny_repository
 
@@ -271,7 +271,7 @@ def index(server: Server, body: bytes = b"", path: str = "/v2/repository/index")
 
 @pytest.mark.slow
 def test_versions_are_listed_loaded_and_unloaded(protocol_models: Path, tmp_path: Path) -> None:
-    with serving(protocol_models, tmp_path / "log") as server:
+    with serving(protocol_models, tmp_path / "log", *EVERYTHING) as server:
         assert index(server) == {
             "1": ("UNAVAILABLE", "not loaded"),
             "2": ("READY", ""),
@@ -312,7 +312,7 @@ def test_versions_are_listed_loaded_and_unloaded(protocol_models: Path, tmp_path
 def test_load_reads_the_champion_file_at_once(tmp_path: Path) -> None:
     models = tiny_repository(tmp_path / "models", versions=(1, 2), champion=1)
     load = "/v2/repository/models/mnist/load"
-    with serving(models, tmp_path / "log") as server:
+    with serving(models, tmp_path / "log", *EVERYTHING) as server:
         for version in ("2", "1"):
             (models / "mnist" / "champion").write_text(f"{version}\n")
             check_ok(server.post(load, b""))

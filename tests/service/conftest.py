@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server import Server, serving
+from tests.server import EVERYTHING, Server, serving
 from tests.service.imaging.champion import MODELS
 from tests.tiny import brittle_model_bytes, slow_model_bytes, tiny_repository, tiny_version
 
@@ -28,9 +28,10 @@ FLAGS = (
     *("--max-images", "200", "--max-evaluate-images", "300"),
     *("--max-picture-side", "2000", "--max-picture-pixels", "1000000"),
     *("--body-timeout-s", "1", "--header-timeout-s", "1", "--keep-alive-s", "2"),
-    *("--max-loaded", "8"),
+    *("--max-loaded", "8", "--allowed-hosts", "*"),
+    *EVERYTHING,
 )
-"""The limits are small, so that tests reach them quickly."""
+"""The limits are small, so that tests reach them quickly; everybody may ask for everything."""
 
 
 @pytest.fixture(scope="session")

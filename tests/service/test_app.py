@@ -233,7 +233,7 @@ def test_it_is_an_ingress_of_ray_serve(models: Path, served: Server, tmp_path: P
 def test_a_slow_body_gets_408_at_the_asgi_door(asgi: Server) -> None:
     with asgi.connect(timeout=10) as connection:
         connection.sendall(
-            b"POST /predict HTTP/1.1\r\nHost: mnist\r\nContent-Length: 784\r\n"
+            b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 784\r\n"
             b"Content-Type: application/octet-stream\r\n\r\n" + bytes(100)
         )
         assert connection.recv(65536).startswith(b"HTTP/1.1 408 ")

@@ -10,8 +10,8 @@ from service.errors import PROBLEM_TYPE, Fault, Flaw, Invalid
 
 Responses = dict[int | str, dict[str, Any]]
 
-WIRE = (400, 408, 414, 431)
-"""What ``serve`` may answer to any head; these bounds hold for every path."""
+WIRE = (400, 403, 408, 414, 421, 431)
+"""What any head may be answered; these rules hold for every path."""
 BODY = (404, 408, 413, 414, 415, 429, 431, 500, 503, 504)
 """What any request with images may be answered, besides 400 and 422."""
 _KINDS = {Fault.status: Fault} | {kind.status: kind for kind in Fault.__subclasses__()}
@@ -55,3 +55,8 @@ def errors(*statuses: int) -> Responses:
     texts = {**_TEXTS, 400: f"{_TEXTS[400]} Or: {_TEXTS[422]}"}
     answers = sorted({*statuses, *WIRE})
     return {status: {"description": texts[status], "model": ErrorAnswer} for status in answers}
+
+
+def refusals(path: str) -> Responses:
+    """The answers of an endpoint at ``path`` to a caller without the key that it needs."""
+    return (errors if path.startswith(("/v1", "/v2")) else problems)(401)

@@ -18,7 +18,7 @@ from fastapi import APIRouter
 from service import __version__
 from service.api.operations import check_ready
 from service.api.request import Reply, Request
-from service.api.routing import EndpointRoute, at_each, check_model
+from service.api.routing import EndpointRoute, at_each, check_model, needs
 from service.api.schemas import protocols as shapes
 from service.api.schemas.bodies import V2_CHANGE, V2_INDEX
 from service.api.schemas.parameters import Current, ModelPath, VersionPath
@@ -41,20 +41,30 @@ EXTENSIONS = (
     *("binary_tensor_data", "classification", "model_configuration", "model_repository"),
     "statistics",
 )
-router = APIRouter(route_class=EndpointRoute, tags=["v2"])
+router = APIRouter(route_class=EndpointRoute, tags=["v2"], dependencies=needs("predict"))
 at_each_model = partial(at_each, router, PATHS, methods=["GET"], responses=errors(404, 503))
 at_each_repository = partial(
     at_each, router, _REPOSITORIES, methods=["POST"], responses=errors(404, 413, 503)
 )
+at_each_change = partial(
+    at_each_repository,
+    response_model=dict[str, Any],
+    openapi_extra=V2_CHANGE,
+    dependencies=needs("admin"),
+)
 
 
-@router.get("/v2/health/live", response_model=shapes.Live, responses=errors())
+@router.get(
+    "/v2/health/live", response_model=shapes.Live, responses=errors(), dependencies=needs(None)
+)
 async def v2_live(request: Current) -> Reply:
     """The process answers."""
     return Reply.json({"live": True})
 
 
-@router.get("/v2/health/ready", response_model=shapes.Ready, responses=errors(503))
+@router.get(
+    "/v2/health/ready", response_model=shapes.Ready, responses=errors(503), dependencies=needs(None)
+)
 async def v2_ready(request: Current) -> Reply:
     """The champion is loaded, checked and warmed, and the service is not draining."""
     check_ready(request.core)
@@ -172,7 +182,7 @@ async def v2_index(request: Current, repository: str | None) -> Reply:
     return Reply.json([e for e in entries if e["state"] == "READY" or not only_ready])
 
 
-@at_each_repository("/models/{model}/load", response_model=dict[str, Any], openapi_extra=V2_CHANGE)
+@at_each_change(tail="/models/{model}/load")
 async def v2_load(request: Current, repository: str | None, model: ModelPath) -> Reply:
     """Loads the champion of the repository now; the version that serves goes on until then."""
     check_model(model)
@@ -185,9 +195,7 @@ async def v2_load(request: Current, repository: str | None, model: ModelPath) ->
     return Reply.json({})
 
 
-@at_each_repository(
-    "/models/{model}/unload", response_model=dict[str, Any], openapi_extra=V2_CHANGE
-)
+@at_each_change(tail="/models/{model}/unload")
 async def v2_unload(request: Current, repository: str | None, model: ModelPath) -> Reply:
     """Unloads the version that the parameter `version` names, unless it is the champion."""
     check_model(model)

@@ -8,7 +8,7 @@ from service.answer.compress import LEAST_BYTES
 from service.answer.v2 import inference
 from service.api.pipeline import Pipeline
 from service.api.request import Reply, compressed
-from service.api.routing import EndpointRoute, at_each, check_model
+from service.api.routing import EndpointRoute, at_each, check_model, needs
 from service.api.schemas.bodies import OCTETS_BODY, V2_INFER
 from service.api.schemas.parameters import BinaryLength, ModelPath, Timed, VersionPath
 from service.api.schemas.protocols import InferResponse
@@ -20,7 +20,7 @@ from service.inference.batch import digits
 OCTETS = b"application/octet-stream"
 PATHS = ("/v2/models/{model}", "/v2/models/{model}/versions/{version}")
 """The champion, and a version by its number."""
-router = APIRouter(route_class=EndpointRoute, tags=["v2"])
+router = APIRouter(route_class=EndpointRoute, tags=["v2"], dependencies=needs("predict"))
 
 
 @at_each(

@@ -17,8 +17,8 @@ from tests.server import Answer, Server, parse_answers, read_all, serving, wait_
 from tests.service.conftest import SLOW
 
 RAW = "application/octet-stream"
-POST = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\n"
-LIVE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+POST = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\n"
+LIVE = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
 WHOLE = POST + b"Content-Length: 784\r\n\r\n" + bytes(784)
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 LONG = (
@@ -26,7 +26,7 @@ LONG = (
     + b"X-Request-Timeout-Ms: 700\r\nContent-Length: %d\r\n\r\n" % (4096 * 784)
     + bytes(4096 * 784)
 )
-LAST = b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+LAST = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
 def statuses(answers: bytes | list[Answer]) -> list[int]:
@@ -59,7 +59,7 @@ def answered(server: Server, *packets: bytes, pause_s: float = 0.05) -> list[Ans
         b"GET / HTTP/1.1\r\nname: val\x00ue\r\n\r\n",
         b"GET / HTTP/1.1\r\n : empty name\r\n\r\n",
         b"GET /health/live HTTP/1.1\r\n\r\n",
-        b"GET /health/live HTTP/1.1\r\nHost: x\r\nhost: y\r\nConnection: close\r\n\r\n",
+        b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nhost: y\r\nConnection: close\r\n\r\n",
         POST + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
         POST + b"Content-Length: -1\r\n\r\n",
         POST + b"Content-Length: +5\r\n\r\nhello",
@@ -197,7 +197,8 @@ def test_a_broken_request_behind_good_ones_leaves_their_answers(served: Server) 
 
 
 @pytest.mark.parametrize(
-    "broken", [b"nonsense\r\n\r\n", b"CONNECT /v2 HTTP/1.1\r\nHost: x\r\n\r\n", CHUNKED + b"zz\r\n"]
+    "broken",
+    [b"nonsense\r\n\r\n", b"CONNECT /v2 HTTP/1.1\r\nHost: localhost\r\n\r\n", CHUNKED + b"zz\r\n"],
 )
 @pytest.mark.parametrize("good", [1, 3])
 def test_requests_in_one_packet_with_a_broken_one_are_answered(
@@ -221,7 +222,7 @@ def hasty(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
 @pytest.mark.parametrize(
     ("begun", "rest"),
     [
-        (b"GET /health/live HTTP/1.1\r\n", b"Host: x\r\nConnection: close\r\n\r\n"),
+        (b"GET /health/live HTTP/1.1\r\n", b"Host: localhost\r\nConnection: close\r\n\r\n"),
         (POST + b"Connection: close\r\nContent-Length: 784\r\n\r\n", bytes(784)),
     ],
 )
@@ -389,7 +390,7 @@ def test_who_closes_only_the_sending_side_is_answered_or_counted_as_gone(served:
 
 def test_who_asks_much_and_reads_nothing_does_no_harm(served: Server) -> None:
     connection = served.connect(timeout=0.5)
-    many = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 200
+    many = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 200
     with suppress(TimeoutError):  # the server stops reading
         for _ in range(20):
             connection.sendall(many)
@@ -401,6 +402,6 @@ def test_who_asks_much_and_reads_nothing_does_no_harm(served: Server) -> None:
 
 
 def test_who_reads_nothing_is_left(hasty: Server) -> None:
-    many = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 200_000
+    many = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 200_000
     with hasty.connect(timeout=20) as connection, pytest.raises(OSError, match=r"reset|pipe"):
         connection.sendall(many)

@@ -87,7 +87,7 @@ def test_a_service_gives_the_room_back_with_the_answer(tmp_path: Path) -> None:
     """A body that is still arriving holds its room; once it is answered there is room again."""
     images = bytes(range(200)) * 392
     head = (
-        b"POST /predict HTTP/1.1\r\nHost: mnist\r\nContent-Type: application/octet-stream\r\n"
+        b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\n"
         b"Content-Length: %d\r\nConnection: close\r\n\r\n" % len(images)
     )
     models = tiny_repository(tmp_path)

@@ -70,7 +70,10 @@ def test_every_figure_of_the_contract_is_there(metrics: Metrics) -> None:
     kinds = {
         "counter": ("requests", "rejected", "predictions", "doubts", "model_loads"),
         "histogram": ("request_seconds", "queue_seconds", "inference_seconds", "batch_size"),
-        "gauge": ("queue_rows", "model_info", "champion_fault", "provider_fallback", "workers"),
+        "gauge": (
+            *("queue_rows", "model_info", "champion_fault", "keys_fault", "provider_fallback"),
+            "workers",
+        ),
     }
     expected = {f"mnist_{name}": kind for kind, names in kinds.items() for name in names}
     assert expected.items() <= found.items()

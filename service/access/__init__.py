@@ -1,0 +1,1 @@
+"""Who may ask: scopes, keys, hosts and other sites' pages."""
