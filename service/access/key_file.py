@@ -81,7 +81,9 @@ class KeyFile:
         """Puts the keys of a file in force. Raises :class:`KeysError`."""
         digests = {bytes.fromhex(key.sha256): key for key in parse_keys(content).values()}
         self._keys = {digest[:_SELECTOR]: (digest, key) for digest, key in digests.items()}
-        ends = [key.expires.timestamp() for key in digests.values() if key.expires]
+        ends = [
+            key.expires.timestamp() for key in digests.values() if key.expires and not key.expired
+        ]
         self._metrics.set("keys_expire_timestamp_seconds", min(ends, default=0))
 
     def _follow(self) -> None:
