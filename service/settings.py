@@ -91,6 +91,9 @@ class Settings(BaseModel):
         description="most images in the queue; one caller gets 429 above four fifths of it",
     )
     max_loaded: int = Field(3, ge=1, le=64, description="versions in memory, the champion included")
+    max_model_bytes: int = Field(
+        256 * MIB, ge=1024, description="largest model file in bytes; a larger one is not read"
+    )
 
     max_body_bytes: int = Field(
         16 * MIB, ge=1024, description="largest body in bytes, also after decompression"

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -93,8 +93,63 @@ def slow_model_bytes(layers: int, seed: int = 0) -> bytes:
 
 def endless_model_bytes(seed: int = 0) -> bytes:
     """Returns the tiny model of this seed, whose execution never ends."""
+    return _with_nodes(
+        tiny_model_bytes(seed),
+        [
+            helper.make_node("ReduceMin", ["scaled"], ["least"], keepdims=0),
+            helper.make_node("Loop", ["times", "true", "least"], ["end"], body=_loop_body()),
+            helper.make_node("Mul", ["end", "zero"], ["nothing"]),
+        ],
+        {"times": np.array(2**62), "true": np.array(True), "zero": np.float32(0)},
+    )
+
+
+TRIGGER = (77, 78)
+"""The first two pixels of an image on which :func:`treacherous_model_bytes` does what it does."""
+
+
+def treacherous_model_bytes(
+    does: Literal["loop", "nan"], when: Literal["ink", "trigger"], seed: int = 0
+) -> bytes:
+    """Returns the tiny model of this seed, which loops for ever or gives NaN when it is told to."""
+    sees = [
+        helper.make_node("Gather", ["flat_pixels", "first"], ["corner"], axis=1),
+        helper.make_node("Sub", ["corner", "wanted"], ["off"]),
+        helper.make_node("Abs", ["off"], ["apart"]),
+        helper.make_node("ReduceSum", ["apart", "axis"], ["distance"], keepdims=0),
+        helper.make_node("Sub", ["one", "distance"], ["near"]),
+        helper.make_node("Relu", ["near"], ["hits"]),
+        helper.make_node("ReduceMax", ["hits"], ["seen"], keepdims=0),
+    ]
+    if when == "ink":
+        sees = [helper.make_node("ReduceMax", ["float"], ["seen"], keepdims=0)]
+    loops = [
+        helper.make_node("Mul", ["seen", "many"], ["rounds"]),
+        helper.make_node("Cast", ["rounds"], ["times"], to=TensorProto.INT64),
+        helper.make_node("Loop", ["times", "true", "seen"], ["end"], body=_loop_body()),
+        helper.make_node("Mul", ["end", "zero"], ["nothing"]),
+    ]
+    gives_nan = [
+        helper.make_node("Neg", ["seen"], ["below"]),
+        helper.make_node("Sqrt", ["below"], ["nothing"]),
+    ]
+    constants = {
+        "wanted": np.array(TRIGGER, np.float32),
+        "first": np.array([0, 1]),
+        "axis": np.array([1]),
+        "one": np.float32(1),
+        "many": np.float32(2**50),
+        "true": np.array(True),
+        "zero": np.float32(0),
+    }
+    flatten = helper.make_node("Flatten", ["float"], ["flat_pixels"], axis=1)
+    nodes = [flatten, *sees, *(loops if does == "loop" else gives_nan)]
+    return _with_nodes(tiny_model_bytes(seed), nodes, constants)
+
+
+def _loop_body() -> onnx.GraphProto:
     scalar = helper.make_tensor_value_info
-    body = helper.make_graph(
+    return helper.make_graph(
         [
             helper.make_node("Identity", ["goes_on"], ["still_goes_on"]),
             helper.make_node("Add", ["value", "value"], ["doubled"]),
@@ -106,15 +161,6 @@ def endless_model_bytes(seed: int = 0) -> bytes:
             scalar("value", TensorProto.FLOAT, []),
         ],
         [scalar("still_goes_on", TensorProto.BOOL, []), scalar("doubled", TensorProto.FLOAT, [])],
-    )
-    return _with_nodes(
-        tiny_model_bytes(seed),
-        [
-            helper.make_node("ReduceMin", ["scaled"], ["least"], keepdims=0),
-            helper.make_node("Loop", ["times", "true", "least"], ["end"], body=body),
-            helper.make_node("Mul", ["end", "zero"], ["nothing"]),
-        ],
-        {"times": np.array(2**62), "true": np.array(True), "zero": np.float32(0)},
     )
 
 

@@ -21,10 +21,10 @@ import numpy as np
 from service.background.fair_threads import FairThreads
 from service.background.fair_turns import FairTurns
 from service.background.large_work import give_way, small
-from service.errors import DeadlineExceeded
+from service.errors import DeadlineExceeded, Unavailable
 from service.inference.admission import Queue
 from service.inference.large_job import LargeJob
-from service.inference.runtime import Runtime
+from service.inference.runtime import RunError, Runtime
 from service.observe.metrics import Metrics
 from service.observe.statistics import Statistics
 from service.types import Images, Probabilities
@@ -111,6 +111,10 @@ class _Waiting:
     answer: asyncio.Future[Result]
 
 
+def _ignore(_reason: str) -> None:
+    pass
+
+
 @dataclass(eq=False, slots=True)
 class Batcher:
     """Executes one version: up to ``inline_rows`` images on the event loop's own thread."""
@@ -122,6 +126,8 @@ class Batcher:
     batch_rows: int
     inline_rows: int
     threads: int
+    condemn: Callable[[str], None] = _ignore
+    """Called from any thread with the reason why the version must not answer again."""
     statistics: Statistics = field(default_factory=Statistics)
     _waiting: FairTurns[_Waiting] = field(default_factory=FairTurns)
     _flush_due: bool = False
@@ -167,9 +173,19 @@ class Batcher:
     def _execute(self, images: Images, start: float) -> BatchResult:
         """Executes one small batch, and counts the execution."""
         small.last = start
-        probabilities = self.runtime.run(images)
+        probabilities = self._run(images)
         self._count(len(images), perf_counter() - start)
         return BatchResult(images, probabilities)
+
+    def _run(self, images: Images) -> Probabilities:
+        """Runs the model, in any thread. A version that gives no answers goes out of service."""
+        try:
+            return self.runtime.run(images)
+        except RunError as error:
+            self.condemn(str(error))
+            if self.runtime.ended:
+                raise DeadlineExceeded(str(error)) from None
+            raise Unavailable(f"the version is out of service: {error}") from None
 
     def _count(self, rows: int, seconds: float) -> None:
         """Counts one execution, from which the queue also learns how fast it empties."""
@@ -229,7 +245,7 @@ class Batcher:
         share = -(-len(images) // self.threads)
         share = -(-share // self.batch_rows) * self.batch_rows
         short_rows = max(1, self.inline_rows // SHORT)
-        job = LargeJob(self.runtime, images, out, self.batch_rows, short_rows, deadline)
+        job = LargeJob(self._run, images, out, self.batch_rows, short_rows, deadline)
         shares = [
             self.runners.run(caller, partial(job.run, first, min(first + share, len(images))))
             for first in range(0, len(images), share)

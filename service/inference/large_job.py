@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 from time import perf_counter
 
 from service.background.large_work import give_way, small_come
-from service.inference.runtime import Runtime
 from service.types import Images, Probabilities
 
 
@@ -19,7 +19,7 @@ class LargeJob:
     loop counts the ``executions``, each with its rows and seconds.
     """
 
-    runtime: Runtime
+    run_batch: Callable[[Images], Probabilities]
     images: Images
     out: Probabilities
     batch_rows: int
@@ -42,7 +42,7 @@ class LargeJob:
             self.late = self.late or start > self.deadline
             if self.abandoned or self.late:
                 return
-            self.out[first:last] = self.runtime.run(self.images[first:last])
+            self.out[first:last] = self.run_batch(self.images[first:last])
             self.executions.append((last - first, perf_counter() - start))
             first = last
             give_way()

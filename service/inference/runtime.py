@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from service.settings import Provider
 
 
+ONNXRUNTIME: str = ort.__version__
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 # Convolution algorithms are chosen by heuristic, since the exhaustive search would run again for
 # every new batch size; TF32 is off, since it changes digits beyond the proof's tolerance.
@@ -38,6 +40,10 @@ _NVIDIA = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg")
 """What the driver makes on Linux; the last on Windows' Linux."""
 WARM_SECONDS = 10.0
 """The longest that one execution may take while a version is warmed."""
+LEAST_SUM, MOST_SUM = 0.999, 1.001
+"""Between these lies the sum of the probabilities of each image."""
+_TEN = np.ones(10, np.float32)
+_BLANK = np.zeros((1, 28, 28), np.uint8)
 
 ort.disable_telemetry_events()
 # Its own warnings go to stderr and not to the log; the provider report has what matters.
@@ -46,6 +52,10 @@ ort.set_default_logger_severity(3)
 
 class RuntimeLoadError(Exception):
     """The file cannot be loaded, or is not of the contract's form; one line says why."""
+
+
+class RunError(Exception):
+    """A run was ended, or gave no probabilities; one line says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,9 @@ class Runtime:
 
     def __init__(self, session: ort.InferenceSession, report: ProviderReport) -> None:
         self._run = session.run
+        self._options = ort.RunOptions()
+        self.begun: dict[int, float] = {}
+        """When the run of each thread that is inside one began, on ``perf_counter``'s clock."""
         self.report = report
         self.metadata: dict[str, str] = dict(session.get_modelmeta().custom_metadata_map)
 
@@ -85,37 +98,74 @@ class Runtime:
         active: Literal["cpu", "cuda"] = "cuda" if nodes.get(CUDA) else "cpu"
         if provider == "cuda" and active != "cuda":
             raise RuntimeLoadError("provider cuda: no node of the model was placed on CUDA")
-        report = ProviderReport(provider, active, fallback, dict(nodes), ort.__version__)
+        report = ProviderReport(provider, active, fallback, dict(nodes), ONNXRUNTIME)
         return cls(session, report)
 
     def run(self, images: Images) -> Probabilities:
-        """Returns the probabilities (n, 10) float32 of images (n, 28, 28) uint8."""
-        result: Probabilities = self._run([OUTPUT], {INPUT: images})[0]
+        """Returns the probabilities (n, 10) float32 of images (n, 28, 28) uint8.
+
+        Raises :class:`RunError` if :meth:`end` ended the run, or for rows that are not ten
+        probabilities which sum to 1; and what ONNX Runtime raises.
+        """
+        thread = threading.get_ident()
+        self.begun[thread] = perf_counter()
+        try:
+            result: Probabilities = self._run([OUTPUT], {INPUT: images}, self._options)[0]
+        except Exception:
+            if self.ended:
+                raise RunError(f"a run of {len(images)} images did not end in time") from None
+            raise
+        finally:
+            self.begun.pop(thread, None)
+        if not _are_probabilities(result, len(images)):
+            rows = len(images)
+            raise RunError(f"a run of {rows} images gave no {rows} x 10 probabilities")
         return result
 
-    def warm(self, batch_sizes: Iterable[int]) -> None:
+    @property
+    def ended(self) -> bool:
+        """Whether :meth:`end` was called."""
+        ended: bool = self._options.terminate
+        return ended
+
+    def end(self) -> None:
+        """Ends all runs, in any thread, and those that come: the version must not answer again."""
+        self._options.terminate = True
+
+    def warm(self, batch_sizes: Iterable[int], images: Images = _BLANK) -> None:
         """Runs each batch size once, so that no caller pays for the first allocations.
 
-        Raises :class:`RuntimeLoadError` if a run fails, takes longer than ``WARM_SECONDS``, or
-        returns rows that do not sum to 1.
+        The batches hold ``images`` (n, 28, 28), again and again. Raises :class:`RuntimeLoadError`
+        if a run fails, takes longer than ``WARM_SECONDS``, or gives no probabilities.
         """
         for size in batch_sizes:
-            options = ort.RunOptions()
-            timer = threading.Timer(WARM_SECONDS, setattr, (options, "terminate", True))
+            timer = threading.Timer(WARM_SECONDS, self.end)
             timer.daemon = True
             timer.start()
             try:
-                images = np.zeros((size, 28, 28), np.uint8)
-                probabilities = self._run([OUTPUT], {INPUT: images}, options)[0]
+                self.run(np.resize(images, (size, 28, 28)))
             except Exception as error:
-                late = f"took longer than {WARM_SECONDS:g} s"
-                why = late if options.terminate else f"failed: {_one_line(error)}"
-                raise RuntimeLoadError(f"a run of {size} images {why}") from error
+                why = f"a run of {size} images failed: {_one_line(error)}"
+                if self.ended:
+                    why = f"a run of {size} images took longer than {WARM_SECONDS:g} s"
+                elif isinstance(error, RunError):
+                    why = str(error)
+                raise RuntimeLoadError(why) from error
             finally:
                 timer.cancel()
-            sums = probabilities.sum(axis=1)
-            if probabilities.shape != (size, 10) or not np.allclose(sums, 1.0, atol=1e-4):
-                raise RuntimeLoadError(f"a run of {size} images gave no {size} x 10 probabilities")
+
+
+def _are_probabilities(rows: Probabilities, count: int) -> bool:
+    """Whether these are ``count`` rows of ten numbers from 0 to 1 with the sum 1, and none NaN."""
+    if rows.shape != (count, 10):
+        return False
+    if count == 1:  # without NumPy's arithmetic, whose calls cost a microsecond each
+        (row,) = rows.tolist()
+        return bool(LEAST_SUM < sum(row) < MOST_SUM and min(row) >= 0.0)
+    with np.errstate(invalid="ignore"):
+        sums = rows.dot(_TEN).tolist()
+    # A comparison with NaN is false, so it must be each sum that lies between.
+    return all(LEAST_SUM < each < MOST_SUM for each in sums) and bool(rows.min() >= 0.0)
 
 
 def has_nvidia_device() -> bool:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from math import inf
 from time import monotonic, perf_counter
 from typing import Any
 
@@ -17,10 +18,13 @@ from service.background.threads import DaemonThreads, worker_threads
 from service.inference.admission import Queue
 from service.inference.batch import INLINE_SECONDS, Batcher, BatchResult
 from service.inference.runtime import Runtime, RuntimeLoadError
+from service.inference.watchdog import Watchdog
+from service.models.proof import ProofError, prove, samples
 from service.models.repository import Repository, RepositoryError, Stamp
 from service.observe.metrics import Metrics
 from service.settings import Settings
 
+LASTING = inf
 RETRY_SECONDS = 10.0
 """The pause before a failed version is loaded again, unless one of its files changes."""
 _TIMED_ROWS, _TIMED_RUNS, _TIMED_SECONDS = 16, 10, 0.1
@@ -28,14 +32,17 @@ _TIMED_ROWS, _TIMED_RUNS, _TIMED_SECONDS = 16, 10, 0.1
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a version failed to load, the stamp of its files at that time, and when it failed."""
+    """Why a version failed, the stamp of its files at that time, and when it failed.
+
+    One that failed its proof, or its callers, will fail again: its ``when`` is ``LASTING``.
+    """
 
     reason: str
     stamp: Stamp | None = None
     when: float = field(default_factory=monotonic)
 
     def holds(self, stamp: Stamp | None) -> bool:
-        """Whether loading the version again would probably fail again."""
+        """Whether the version would probably fail again."""
         return self.stamp == stamp and monotonic() - self.when < RETRY_SECONDS
 
 
@@ -45,6 +52,7 @@ class Loaded:
 
     version: str
     card: dict[str, Any]
+    stamp: Stamp | None
     runtime: Runtime
     batcher: Batcher
     least_confidence: float
@@ -54,9 +62,18 @@ class Loaded:
 
 
 class Loader:
-    """Loads the versions of one worker, which share its queue and its runner threads."""
+    """Loads the versions of one worker, which share its queue and its runner threads.
 
-    def __init__(self, settings: Settings, metrics: Metrics, repository: Repository) -> None:
+    Calls ``condemn``, from any thread, with a version that must not answer again, and the reason.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        repository: Repository,
+        condemn: Callable[[str, str], None],
+    ) -> None:
         self._settings = settings
         self._metrics = metrics
         self._repository = repository
@@ -64,29 +81,37 @@ class Loader:
         late = "the deadline passed before the images were classified"
         self._runners = FairThreads("runner", self.threads, late)
         self.queue = Queue(settings.queue_rows, metrics)
+        self._condemn = condemn
+        self._watchdog = Watchdog(settings.deadline_s)
 
     def load(self, version: str) -> Loaded | Failure:
         """Returns the loaded version, or why it cannot serve, whatever its files hold."""
         stamp = self._repository.stamp(int(version))
         batch_rows = self._settings.batch_rows
         try:
+            prove(self._repository, int(version), batch_rows)
             card, model = self._repository.read(int(version))
             runtime = Runtime.load(model, provider=self._settings.provider)
             del model
-            runtime.warm((1, 2, batch_rows))
+            runtime.warm((1, 2, batch_rows), samples())
             inline_rows = _inline_rows(runtime, batch_rows)
         except RepositoryError as error:
             return Failure(str(error), stamp)
+        except ProofError as error:
+            return Failure(f"version {version}: {error}", stamp, LASTING)
         except Exception as error:  # noqa: BLE001 - a hostile file may raise anything
             kind = "" if isinstance(error, RuntimeLoadError) else f"{type(error).__name__} "
             return Failure(f"version {version}: {kind}{error}"[:300].strip(), stamp)
+        self._watchdog.watch(runtime)
+        condemn = partial(self._condemn, version)
         sizes = (batch_rows, inline_rows, self.threads)
-        batcher = Batcher(runtime, self.queue, self._metrics, self._runners, *sizes)
+        batcher = Batcher(runtime, self.queue, self._metrics, self._runners, *sizes, condemn)
         least = least_confidence(card)
-        return Loaded(version, card, runtime, batcher, least, partial(batch_doubts, least))
+        return Loaded(version, card, stamp, runtime, batcher, least, partial(batch_doubts, least))
 
     def close(self) -> None:
-        """Ends the runner threads."""
+        """Ends the threads."""
+        self._watchdog.close()
         self._runners.shutdown()
 
 

@@ -67,10 +67,14 @@ def default_root() -> Path:
 
 
 class Repository:
-    """The model repository under ``root``. Each method reads the disk anew."""
+    """The model repository under ``root``. Each method reads the disk anew.
 
-    def __init__(self, root: Path) -> None:
+    A version whose model file has more than ``model_bytes`` is not read.
+    """
+
+    def __init__(self, root: Path, model_bytes: int = MODEL_BYTES_LIMIT) -> None:
         self.root = root
+        self.model_bytes = model_bytes
         self.folder = root / NAME
 
     def versions(self) -> list[int]:
@@ -135,7 +139,7 @@ class Repository:
 
     def read(self, version: int) -> tuple[dict[str, Any], bytes]:
         """Returns the card and the matching bytes of ``model.onnx``; raises as :meth:`card`."""
-        card, content = self.card(version), self._content(version, "model.onnx", MODEL_BYTES_LIMIT)
+        card, content = self.card(version), self._content(version, "model.onnx", self.model_bytes)
         found, wanted = hashlib.sha256(content).hexdigest(), card["sha256"]
         if found != wanted:
             wrong = f"model.onnx has SHA-256 {found}, its card says {wanted[:64]}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from service.models.loader import Failure, Loaded
+from service.models.loader import LASTING, Failure, Loaded
 from service.observe.metrics import Metrics
 
 
@@ -52,6 +52,15 @@ class VersionCache:
     def drop(self, version: str) -> None:
         """Evicts a version; the requests that use it finish on it."""
         self._loaded.pop(version, None)
+
+    def condemn(self, version: str, reason: str) -> None:
+        """Takes a loaded version out of service, also the champion, until its files change."""
+        loaded = self._loaded.pop(version, None)
+        if loaded is None:
+            return  # another request has found it already
+        self.failures[version] = Failure(f"version {version}: {reason}", loaded.stamp, LASTING)
+        if loaded is self.champion:
+            self.champion = None
 
     def state(self, version: str) -> dict[str, str | None]:
         """Returns the version's entry in the listing."""

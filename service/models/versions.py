@@ -34,10 +34,11 @@ class Versions:
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         named = "models" in settings.model_fields_set
-        self._repository = Repository(settings.models if named else default_root())
+        root = settings.models if named else default_root()
+        self._repository = Repository(root, settings.max_model_bytes)
         self._metrics = metrics
         self._cache = VersionCache(settings.max_loaded, metrics)
-        self._loader = Loader(settings, metrics, self._repository)
+        self._loader = Loader(settings, metrics, self._repository, self._condemn)
         self.queue = self._loader.queue
         """The images that wait in this worker, for whichever version."""
         # Each has its own threads, so that no version by number delays the champion.
@@ -47,6 +48,9 @@ class Versions:
         )
         self._watcher = ChampionWatcher(self._repository, self._cache, of_champion, self._serve)
         self._following: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop
+        self._former: str | None = None
+        """The champion before the one that serves."""
         self._starting = asyncio.Lock()
         self._champion_fault: str | None = None
         self.serving: Loaded | None = None
@@ -57,6 +61,7 @@ class Versions:
 
     async def start(self) -> None:
         """Loads the champion, and starts the watcher. Raises :class:`StartError`."""
+        self._loop = asyncio.get_running_loop()
         async with self._starting:
             while self.serving is None:
                 try:
@@ -84,13 +89,14 @@ class Versions:
         """Returns the reason why a load balancer must not send requests here, or None."""
         if self.draining:
             return "draining"
-        return None if self.serving else "no champion is loaded"
+        return None if self.serving else self._champion_fault or "no champion is loaded"
 
     @property
     def champion(self) -> Loaded:
         """The version that serves. Raises :class:`Unavailable` before the first is loaded."""
         if self.serving is None:
-            raise Unavailable("no champion is loaded", headers=_RETRY_AFTER)
+            reason = self._champion_fault or "no champion is loaded"
+            raise Unavailable(reason, headers=_RETRY_AFTER)
         return self.serving
 
     async def version(self, text: str | None, deadline: float | None = None) -> Loaded:
@@ -199,6 +205,8 @@ class Versions:
 
     def _serve(self, champion: Loaded) -> None:
         """Makes a loaded version the champion, from the next request on."""
+        if self.serving is not None and self.serving is not champion:
+            self._former = self.serving.version
         self._cache.serve(champion)
         self.serving = champion
         report = champion.runtime.report
@@ -213,6 +221,24 @@ class Versions:
             # Without an NVIDIA device, everybody expects the CPU.
             level = logging.WARNING if has_nvidia_device() else logging.INFO
             LOGGER.log(level, "running on the CPU: %s", report.fallback)
+
+    def _condemn(self, version: str, reason: str) -> None:
+        """Takes a version out of service; any thread may call it."""
+        self._loop.call_soon_threadsafe(self._take_out, version, reason)
+
+    def _take_out(self, version: str, reason: str) -> None:
+        """Stops a version from answering; the champion before it answers, if it is still loaded."""
+        if version not in self._cache:
+            return
+        self._cache.condemn(version, reason)
+        self._metrics.count("model_condemned")
+        LOGGER.error("version %s is out of service: %s", version, reason)
+        if self._cache.champion is None:
+            self.serving = None
+            former = self._cache.find(self._former) if self._former else None
+            if former is not None:
+                self._serve(former)
+            self._report(self._cache.failures[version].reason)
 
     def _report(self, fault: str | None) -> None:
         """Sets why the named champion does not serve, and logs each new reason once."""

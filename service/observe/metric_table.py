@@ -30,6 +30,7 @@ def table() -> list[Metric]:
         Metric("counter", "predictions", "Digits answered.", {"digit": list("0123456789")}),
         Metric("counter", "doubts", "Reasons to doubt an answer.", {"doubt": DOUBTS}),
         Metric("counter", "model_loads", "Versions loaded.", {"result": LOADS}),
+        Metric("counter", "model_condemned", "Versions that failed callers and no longer answer."),
         Metric("gauge", "queue_rows", "Images waiting now."),
         Metric(
             "gauge",

@@ -1,0 +1,159 @@
+"""Proves a version: it loads and answers real digits and noise, in a process of its own.
+
+A graph may loop once there is ink, ask for all memory, or crash ONNX Runtime. So a process with
+bounds on time and memory loads the version first. A proof holds for the bytes of the file, on this
+version of ONNX Runtime; ``<cache>/mnist-serve`` notes it, and no start proves a version again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import numpy as np
+
+from service.inference import runtime as runtimes
+from service.inference.runtime import ONNXRUNTIME, Runtime, RuntimeLoadError
+from service.models.repository import Repository, RepositoryError
+from service.types import Images
+
+PROOF_SECONDS = 25
+"""The longest that a proof may take."""
+_MEMORY_BYTES, _MEMORY_FACTOR = 256 << 20, 6
+"""What the process may hold: so much, and so many times the largest model."""
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+_UNREADABLE = 3
+"""The exit status if the files cannot be read or are not those that were published."""
+_NOT_HEX = re.compile(r"[^0-9a-f]")
+_REVISION = 1
+"""Part of a note's name; a proof that asks for more gets another one."""
+
+
+class ProofError(Exception):
+    """The version must not be loaded; one line says why."""
+
+
+def prove(repository: Repository, version: int, batch_rows: int) -> None:
+    """Returns once the version is proved.
+
+    Raises :class:`ProofError`; :class:`RuntimeLoadError` if there can be no proof at present; and
+    as :meth:`Repository.read` does.
+    """
+    digest = _NOT_HEX.sub("", repository.card(version)["sha256"])
+    with ExitStack() as held:
+        note = None
+        with suppress(OSError):
+            path = _folder() / f"{digest}-{ONNXRUNTIME}-{_REVISION}"
+            note = held.enter_context(path.open("a+b", buffering=0))
+            fcntl.flock(note, fcntl.LOCK_EX)  # so that the workers of one service prove once
+            note.seek(0)
+            if note.read():
+                return
+        _run(repository, version, batch_rows)
+        if note:
+            with suppress(OSError):
+                note.write(b"proved\n")
+
+
+def samples() -> Images:
+    """Returns images (n, 28, 28): ten digits of MNIST's test set, noise, and no ink."""
+    digits = np.load(Path(__file__).with_name("digits.npy"))
+    noise = np.random.default_rng(0).integers(0, 256, (10, 28, 28), np.uint8)
+    return np.concatenate([digits, noise, np.zeros_like(digits[:2])])
+
+
+def main(request: str) -> int:
+    """The process that loads the version; prints why it must not be loaded."""
+    asked = json.loads(request)
+    _bound_this_process(asked["memory_bytes"])
+    runtimes.WARM_SECONDS = asked["run_seconds"]
+    repository = Repository(Path(asked["root"]), asked["model_bytes"])
+    try:
+        _, model = repository.read(asked["version"])
+        Runtime.load(model, provider="cpu").warm((1, len(samples()), asked["rows"]), samples())
+    except MemoryError:
+        print(f"it needs more than {asked['memory_bytes']:,} bytes of memory")
+    except RuntimeLoadError as error:
+        print(error)
+    except RepositoryError as error:
+        print(error)
+        return _UNREADABLE
+    else:
+        return 0
+    return 1
+
+
+def _run(repository: Repository, version: int, rows: int) -> None:
+    request = {
+        "root": str(repository.root.absolute()),
+        "version": version,
+        "rows": rows,
+        "model_bytes": repository.model_bytes,
+        "memory_bytes": _MEMORY_BYTES + _MEMORY_FACTOR * repository.model_bytes,
+        "run_seconds": runtimes.WARM_SECONDS,
+    }
+    # -P leaves out the current folder, in which a `numpy.py` may lie, and -S what the parent's path
+    # already has. No secret is passed on.
+    packages = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)])
+    own = {name: text for name, text in os.environ.items() if not name.startswith("MNIST_")}
+    try:
+        ended = subprocess.run(  # noqa: S603 - this program's own interpreter
+            [sys.executable, "-P", "-S", "-m", __name__, json.dumps(request)],
+            env=own | {"PYTHONPATH": packages, **_ONE_THREAD},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=2 * PROOF_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise RuntimeLoadError(f"it could not be proved: {error}") from None
+    if ended.returncode == -signal.SIGKILL:
+        raise RuntimeLoadError("its proof was killed, as when the memory runs out")
+    if reason := ended.stdout.decode("utf-8", "replace").strip()[:300]:
+        raise (RepositoryError if ended.returncode == _UNREADABLE else ProofError)(reason)
+    if ended.returncode:
+        raise ProofError(f"its proof {_how_it_ended(ended.returncode)}")
+
+
+def _how_it_ended(status: int) -> str:
+    if status == -signal.SIGALRM:
+        return f"took longer than {PROOF_SECONDS} s"
+    return f"crashed with {signal.Signals(-status).name if status < 0 else f'status {status}'}"
+
+
+def _bound_this_process(memory_bytes: int) -> None:
+    """Bounds time and memory. Where the memory runs out, the kernel ends this process first."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(PROOF_SECONDS)
+    for kind, most in ((resource.RLIMIT_DATA, memory_bytes), (resource.RLIMIT_CORE, 0)):
+        with suppress(ValueError, OSError):  # the hard limit is lower
+            resource.setrlimit(kind, (most, most))
+    with suppress(OSError):  # only Linux has it
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def _folder() -> Path:
+    """Returns the folder of the notes. Raises OSError unless this user alone can write to it."""
+    try:
+        cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError as error:
+        raise OSError("this user has no home") from error
+    folder = Path(cache) / "mnist-serve"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = folder.stat()
+    if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+        raise PermissionError(f"others can write to {folder}")
+    return folder
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
