@@ -39,6 +39,14 @@ COPY service service
 COPY training training
 RUN ["pip", "--python", "/opt/venv", "install", "--no-deps", "--no-build-isolation", "--prefix", "/project", "."]
 
+# The packages of the serving image as a CycloneDX SBOM, which the tool validates.
+FROM serve-libraries AS sbom
+RUN ["python", "-m", "venv", "--without-pip", "/opt/sbom"]
+COPY requirements/sbom.txt requirements/
+RUN ["pip", "--python", "/opt/sbom", "install", "--require-hashes", "-r", "requirements/sbom.txt"]
+COPY --from=project /project /opt/venv
+RUN ["/opt/sbom/bin/cyclonedx-py", "environment", "--output-reproducible", "--output-file", "/sbom.cdx.json", "/opt/venv/bin/python"]
+
 # What every image has beside its libraries. Only the models belong to the user it runs as, so that
 # a volume over them starts with the committed champion and can be written to.
 FROM base AS image
@@ -71,5 +79,6 @@ COPY --from=project /project /opt/venv
 
 FROM service AS serve
 ENV MNIST_PROVIDER=cpu
+COPY --from=sbom /sbom.cdx.json /usr/share/sbom/mnist-serve.cdx.json
 COPY --from=serve-libraries /opt/venv /opt/venv
 COPY --from=project /project /opt/venv

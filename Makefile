@@ -69,6 +69,7 @@ lock: $(VENV)/.dev ## resolve pyproject.toml into the hashed locks; ARGS=--upgra
 	$(LOCK) --extra train --constraint requirements/dev.txt --output-file requirements/train.txt
 	$(LOCK) --extra cpu --constraint requirements/dev.txt --output-file requirements/serve.txt
 	$(LOCK) --extra gpu --constraint requirements/serve.txt --output-file requirements/gpu.txt
+	$(LOCK:pyproject.toml=) --group sbom --output-file requirements/sbom.txt
 	$(LOCK:linux=x86_64-manylinux_2_38) --extra perf --constraint requirements/dev.txt --output-file requirements/perf.txt
 
 docker: ## build the serving image, mnist-serve; ARGS="--target train -t mnist-train"

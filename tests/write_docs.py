@@ -1,6 +1,6 @@
 """Writes the generated parts of the documentation: ``python -m tests.write_docs``.
 
-They are the champion's figures, which come from its card; the settings, which come from
+They are the champion's figures, which come from its card; the alerts; the settings, which come from
 ``service.settings``; the layers, which come from ``pyproject.toml``; and the map of the files,
 which comes from their docstrings. ``tests/test_docs.py`` fails if a document differs.
 """
@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from service.models.repository import NAME, Repository
 from service.settings import PREFIX, Settings
 from training.measure.label_errors import LABELS
@@ -22,6 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = (
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
     *sorted((ROOT / "docs").glob("*.md")),
 )
 PLOTS = (
@@ -53,7 +56,7 @@ def with_generated_parts(text: str) -> str:
 
 
 def _generated(name: str) -> str:
-    makers = {"champion": champion, "layers": layers, "settings": settings}
+    makers = {"alerts": alerts, "champion": champion, "layers": layers, "settings": settings}
     return makers[name]() if name in makers else file_map(ROOT / name)
 
 
@@ -115,6 +118,18 @@ def settings() -> str:
         elif default in (None, ()):
             default = "not set"
         lines.append(f"| `{PREFIX}{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(lines)
+
+
+def alerts() -> str:
+    """Returns a table of the alerts, with their urgency and what to do."""
+    path = ROOT / "deploy/helm/mnist-serve/files/alerts.yaml"
+    lines = ["| alert | urgency | what to do |", "| --- | --- | --- |"]
+    for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
+        for rule in group["rules"]:
+            if "alert" in rule:
+                urgency, action = rule["labels"]["severity"], rule["annotations"]["action"]
+                lines.append(f"| `{rule['alert']}` | {urgency} | {action} |")
     return "\n".join(lines)
 
 
