@@ -86,7 +86,8 @@ def _run_one(settings: Settings, listener: socket.socket) -> None:
 def _announce(settings: Settings, listener: socket.socket) -> None:
     """Logs the address, once a signal can stop the service."""
     host, port = listener.getsockname()[:2]
-    shown = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    scheme = "https" if settings.tls_cert else "http"
+    shown = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
     LOGGER.info("listening", extra={"url": shown, "workers": settings.workers})
 
 
@@ -106,10 +107,19 @@ def _run_many(settings: Settings, listener: socket.socket) -> None:
             raise ServeError(fault.read_text())
 
 
+class Config(uvicorn.Config):
+    """uvicorn's settings, with the door's TLS, which takes up renewed certificates."""
+
+    def load(self) -> None:
+        """Builds the application, in the process that serves it."""
+        super().load()
+        self.ssl = self.loaded_app.tls
+
+
 def _config(
     settings: Settings, shared: Path | None, tell_fault: Callable[[str], object]
 ) -> uvicorn.Config:
-    return uvicorn.Config(
+    return Config(
         partial(_build, settings, shared, tell_fault),
         factory=True,
         workers=settings.workers,

@@ -52,6 +52,17 @@ class Settings(BaseModel):
 
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all interfaces")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 for any free port")
+    tls_cert: Path | None = Field(
+        None, description="file with the certificate and its chain, in PEM: speak TLS alone"
+    )
+    tls_key: Path | None = Field(
+        None, description="file with the certificate's key, in PEM; unless set, the same file"
+    )
+    tls_client_ca: Path | None = Field(
+        None,
+        description="file with the authorities one of which must have signed a client's "
+        "certificate, in PEM",
+    )
     workers: int = Field(1, ge=1, le=256, description="number of processes that share the port")
     models: Path = Field(
         Path("models"),

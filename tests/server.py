@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -55,8 +56,9 @@ class Server:
         *flags: str,
         environment: Mapping[str, str] | None = None,
         door: Door = "serve",
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        self.host, self.port, self.door = "127.0.0.1", 0, door
+        self.host, self.port, self.door, self.tls = "127.0.0.1", 0, door, tls
         clean = {k: v for k, v in os.environ.items() if not k.startswith("MNIST_")}
         settings = dict(environment or {})
         flags = ("--models", str(models), *flags)
@@ -117,6 +119,10 @@ class Server:
     ) -> Answer:
         """Sends one request on a new connection."""
         connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout)
+        if self.tls is not None:
+            connection = http.client.HTTPSConnection(
+                self.host, self.port, timeout=timeout, context=self.tls
+            )
         try:
             connection.request(method, target, body, dict(headers or {}))
             response = connection.getresponse()
@@ -141,8 +147,11 @@ class Server:
         return self.request("POST", target, body, given | dict(headers or {}))
 
     def connect(self, timeout: float = 30.0) -> socket.socket:
-        """Opens a TCP connection."""
-        return socket.create_connection((self.host, self.port), timeout)
+        """Opens a TCP connection, with TLS where the server has it."""
+        opened = socket.create_connection((self.host, self.port), timeout)
+        if self.tls is None:
+            return opened
+        return self.tls.wrap_socket(opened, server_hostname=self.host)
 
     def exchange(self, sent: bytes) -> bytes:
         """Sends bytes, keeps the sending side open, and returns all until the server closes."""
@@ -180,9 +189,10 @@ def serving(
     *flags: str,
     environment: Mapping[str, str] | None = None,
     door: Door = "serve",
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[Server]:
     """Runs a server that is ready, stops it on exit, and checks that it logged no traceback."""
-    server = Server(models, log, *flags, environment=environment, door=door)
+    server = Server(models, log, *flags, environment=environment, door=door, tls=tls)
     try:
         server.wait_until_ready()
         yield server

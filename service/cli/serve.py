@@ -46,6 +46,8 @@ def _parser() -> Parser:
             options = {"choices": choices, "metavar": "|".join(choices)}
         elif field.annotation is Path:
             options = {"metavar": "DIR"}
+        elif field.annotation == Path | None:
+            options = {"metavar": "FILE"}
         text = f"{field.description} (default: {_shown(field.default)})"
         parser.add_argument(_flag(name), default=None, help=text, **options)
     return parser
@@ -58,6 +60,8 @@ def _flag(name: str) -> str:
 def _shown(default: Any) -> str:
     if isinstance(default, Path) and default.is_absolute():
         return "training/mnist beside the code"
+    if default is None:
+        return "none"
     if isinstance(default, bool):
         return "on" if default else "off"
     if default in (None, ()):

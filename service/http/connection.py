@@ -234,7 +234,8 @@ class Connection(Peer):
     def _close_after(self, exchange: Exchange) -> None:
         """Closes once the rest of the body has arrived or timed out."""
         if exchange is self._arriving and self._part == _BODY and exchange.ending is None:
-            self.transport.write_eof()
+            if self.transport.can_write_eof():  # TLS has no half-closed connections
+                self.transport.write_eof()
             self.transport.resume_reading()
             self._wait_for_peer()
         else:

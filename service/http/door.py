@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from fastapi import FastAPI
@@ -13,6 +14,7 @@ from service.http.shutdown import drain_before_stopping
 from service.http.throttle import Throttle
 from service.models.versions import StartError
 from service.observe.logs import LOGGER
+from service.tls import Tls, TlsError
 
 
 class FastDoor:
@@ -27,6 +29,7 @@ class FastDoor:
         self.dispatcher: Dispatcher = app.state.dispatcher
         self._tell_start_fault = tell_start_fault
         self.throttle = Throttle(self.core.versions.queue)
+        self.tls = Tls.of(self.core.settings, self.core.metrics)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Runs the application's lifespan (ASGI 3.0) before uvicorn listens and after it stops."""
@@ -34,9 +37,11 @@ class FastDoor:
         await receive()
         lifespan = self._app.router.lifespan_context(self._app)
         try:
+            if self.tls is not None:
+                self.tls.start()
             await lifespan.__aenter__()
         except Exception as error:  # noqa: BLE001 - reported in one line, and in the log
-            if isinstance(error, StartError):
+            if isinstance(error, (StartError, TlsError)):
                 self._tell_start_fault(str(error))
             else:
                 LOGGER.error("the start failed", exc_info=error)
@@ -45,6 +50,9 @@ class FastDoor:
             return
         drain_before_stopping(self.core.versions, self.core.settings.drain_delay_s)
         await send({"type": "lifespan.startup.complete"})
+        following = None if self.tls is None else asyncio.create_task(self.tls.follow())
         await receive()
+        if following is not None:
+            following.cancel()
         await lifespan.__aexit__(None, None, None)
         await send({"type": "lifespan.shutdown.complete"})

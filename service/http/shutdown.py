@@ -69,12 +69,17 @@ async def _close_listeners(server: uvicorn.Server) -> None:
     with socket.socket(fileno=os.dup(last.sockets[0].fileno())) as listener, suppress(OSError):
         listener.setblocking(False)
         while True:
-            waiting.append(listener.accept()[0])
+            accepted, _ = listener.accept()
+            accepted.setblocking(False)
+            waiting.append(accepted)
     last.close()
     loop = asyncio.get_running_loop()
-    for accepted in waiting:
-        accepted.setblocking(False)
-        await loop.connect_accepted_socket(partial(_connection, server), accepted)
+    made = [
+        loop.connect_accepted_socket(partial(_connection, server), accepted, ssl=server.config.ssl)
+        for accepted in waiting
+    ]
+    # The peers that have left, or speak no TLS, are of no interest, nor are they waited for.
+    await asyncio.wait([asyncio.gather(*made, return_exceptions=True)], timeout=SETTLE_SECONDS)
 
 
 def _connection(server: uvicorn.Server) -> asyncio.Protocol:

@@ -48,6 +48,11 @@ def table() -> list[Metric]:
             "When the next key expires, in Unix time.",
             over="least",
         ),
+            "certificate_expiry_seconds",
+            "When the certificate for TLS expires, in seconds since 1970.",
+            over="least",
+        ),
+        Metric("gauge", "certificate_fault", "Workers that cannot use the renewed certificate."),
     ]
 
 

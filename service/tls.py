@@ -1,0 +1,149 @@
+"""TLS for ``serve``: reads the certificate, key and authority, and takes up renewed ones."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from service.observe.logs import LOGGER
+from service.observe.metrics import Metrics
+from service.settings import PREFIX, Settings
+
+FOLLOW_SECONDS = 2.0
+"""The pause between two looks at the files."""
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----")
+# The validity of a certificate in DER (RFC 5280, section 4.1.2.5): a sequence of two times.
+_TIME = rb"(?:\x17\x0d(\d{12})|\x18\x0f(\d{14}))Z"
+_VALIDITY = re.compile(rb"\x30[\x1e-\x22]" + _TIME + _TIME)
+
+
+class TlsError(Exception):
+    """The certificate, the key or the authority cannot be used; one line says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What the files held when they were read: as PEM, and as a context of :mod:`ssl`."""
+
+    context: ssl.SSLContext
+    expires: float
+    """In seconds since 1970."""
+    certificate: bytes
+    """The certificate of the service, and the chain above it."""
+    key: bytes
+    client_ca: bytes | None
+    """The authorities one of which must have signed a client's certificate; None: any client."""
+
+
+class Tls(ssl.SSLContext):
+    """The context with which the service listens: each new connection gets the ``current`` one."""
+
+    current: Loaded
+    _settings: Settings
+    _metrics: Metrics
+    _seen: Any
+
+    @classmethod
+    def of(cls, settings: Settings, metrics: Metrics) -> Tls | None:
+        """TLS as the settings want it, not yet loaded; None if they name no file."""
+        if not any((settings.tls_cert, settings.tls_key, settings.tls_client_ca)):
+            return None
+        tls = cls(ssl.PROTOCOL_TLS_SERVER)
+        tls._settings, tls._metrics = settings, metrics
+        return tls
+
+    def wrap_bio(self, *args: Any, **options: Any) -> ssl.SSLObject:
+        """Begins a connection, as asyncio and uvloop ask for one."""
+        return self.current.context.wrap_bio(*args, **options)
+
+    def start(self) -> None:
+        """Reads the files. Raises :class:`TlsError`."""
+        self._seen = self._stamps()
+        self._take_up(load(self._settings))
+        if self.current.expires < time.time():
+            LOGGER.warning("the certificate has expired; callers will refuse it")
+
+    def look(self, *, again: bool = False) -> None:
+        """Takes up the files if they have changed, or ``again``; at a fault the old ones stay."""
+        stamps = self._stamps()
+        if stamps == self._seen and not again:
+            return
+        self._seen = stamps
+        try:
+            self._take_up(self._renewed())
+        except TlsError as error:
+            text = "the renewed certificate cannot be used; the one of before stays in use"
+            LOGGER.error(text, extra={"reason": str(error)})
+            self._metrics.set("certificate_fault", 1)
+
+    async def follow(self) -> None:
+        """Looks at the files until it is cancelled."""
+        while True:
+            await asyncio.sleep(FOLLOW_SECONDS)
+            await asyncio.to_thread(self.look)
+
+    def _renewed(self) -> Loaded:
+        fresh = load(self._settings)
+        if fresh.expires < time.time() < self.current.expires:
+            raise TlsError(f"{self._settings.tls_cert}: the certificate has expired")
+        return fresh
+
+    def _take_up(self, fresh: Loaded) -> None:
+        self.current = fresh
+        self._metrics.set("certificate_expiry_seconds", fresh.expires)
+        self._metrics.set("certificate_fault", 0)
+        expires = datetime.fromtimestamp(fresh.expires, UTC).isoformat()
+        LOGGER.info("read the certificate", extra={"expires": expires})
+
+    def _stamps(self) -> list[tuple[int, int, int]]:
+        """What changes with the files, also if a symbolic link above them is swapped."""
+        settings, found = self._settings, list[tuple[int, int, int]]()
+        for path in (settings.tls_cert, settings.tls_key, settings.tls_client_ca):
+            try:
+                stat = (path or Path()).stat()
+                found.append((stat.st_ino, stat.st_ctime_ns if path else 0, stat.st_size))
+            except OSError:
+                found.append((0, 0, 0))
+        return found
+
+
+def load(settings: Settings) -> Loaded:
+    """Reads and checks the files that the settings name. Raises :class:`TlsError`."""
+    cert, authority = settings.tls_cert, settings.tls_client_ca
+    if cert is None:
+        raise TlsError(f"{PREFIX}TLS_KEY and {PREFIX}TLS_CLIENT_CA need {PREFIX}TLS_CERT")
+    key = settings.tls_key or cert
+    pem = _read(cert), _read(key), None if authority is None else _read(authority)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(cert, key, password=lambda: "")  # never asks a terminal
+        listed = _CERTIFICATE.findall(pem[0])
+        found = _VALIDITY.search(ssl.PEM_cert_to_DER_cert(listed[0].decode()))
+    except (OSError, ValueError, IndexError) as error:
+        if getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
+            raise TlsError(f"{key}: the key does not belong to the certificate {cert}") from None
+        raise TlsError(f"{cert}, {key}: no certificate with its unencrypted key, in PEM") from None
+    if authority is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        try:
+            context.load_verify_locations(authority)
+        except OSError:
+            raise TlsError(f"{authority}: no certificate in PEM") from None
+    assert found is not None, "every certificate has its validity"
+    form = "%y%m%d%H%M%S" if found[3] else "%Y%m%d%H%M%S"
+    expires = datetime.strptime((found[3] or found[4]).decode(), form).replace(tzinfo=UTC)
+    return Loaded(context, expires.timestamp(), *pem)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise TlsError(f"{path}: {error.strerror}") from None
