@@ -96,7 +96,7 @@ class Tls(ssl.SSLContext):
 
     def _take_up(self, fresh: Loaded) -> None:
         self.current = fresh
-        self._metrics.set("certificate_expiry_seconds", fresh.expires)
+        self._metrics.set("certificate_expire_timestamp_seconds", fresh.expires)
         self._metrics.set("certificate_fault", 0)
         expires = datetime.fromtimestamp(fresh.expires, UTC).isoformat()
         LOGGER.info("read the certificate", extra={"expires": expires})

@@ -48,8 +48,10 @@ def table() -> list[Metric]:
             "When the next key expires, in Unix time.",
             over="least",
         ),
-            "certificate_expiry_seconds",
-            "When the certificate for TLS expires, in seconds since 1970.",
+        Metric(
+            "gauge",
+            "certificate_expire_timestamp_seconds",
+            "When the certificate for TLS expires, in Unix time.",
             over="least",
         ),
         Metric("gauge", "certificate_fault", "Workers that cannot use the renewed certificate."),
