@@ -6,6 +6,7 @@ and waiting times differ. Grafana is not run: each query of its dashboard is.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import subprocess
@@ -14,6 +15,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -54,6 +57,7 @@ class Monitored:
     service: Server
     models: Path
     prometheus: str
+    key: str
     posted: list[dict[str, Any]] = field(default_factory=list)
 
     def query(self, expression: str) -> list[dict[str, Any]]:
@@ -94,6 +98,23 @@ def webhook(posted: list[dict[str, Any]]) -> Iterator[str]:
         server.shutdown()
 
 
+def with_keys(folder: Path) -> tuple[Path, str]:
+    """Writes a file of keys; returns it, and the key that Prometheus has, which expires soon."""
+    key, path = "mnist_" + 43 * "k", folder / "keys"
+    now = datetime.now(UTC)
+    entry = {
+        "name": "prometheus",
+        "sha256": hashlib.sha256(key.encode()).hexdigest(),
+        "scopes": ["metrics"],
+        "added": now.isoformat(),
+        "expires": (now + timedelta(days=2)).isoformat(),
+    }
+    path.write_text(json.dumps({"keys": [entry]}))
+    path.chmod(0o440)
+    (folder / "key").write_text(key)
+    return path, key
+
+
 def configured(folder: Path, service: Server, alertmanager: str, url: str) -> None:
     """Writes the committed configuration with the test's addresses and short waiting times."""
     source = ROOT / "deploy/monitoring"
@@ -104,6 +125,7 @@ def configured(folder: Path, service: Server, alertmanager: str, url: str) -> No
     static["targets"] = [alertmanager]
     (static,) = prometheus["scrape_configs"][0]["static_configs"]
     static["targets"] = [f"127.0.0.1:{service.port}"]
+    prometheus["scrape_configs"][0]["authorization"] = {"credentials_file": str(folder / "key")}
     (folder / "prometheus.yml").write_text(yaml.safe_dump(prometheus))
     routing = yaml.safe_load((source / "alertmanager.yml").read_text())
     for route in (routing["route"], *routing["route"]["routes"]):
@@ -122,7 +144,9 @@ def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitored]:
     (models / "mnist" / str(DAMAGED) / "model.onnx").write_bytes(b"no model")
     posted: list[dict[str, Any]] = []
     here, there = (f"127.0.0.1:{free_port()}" for _ in range(2))
-    with serving(models, folder / "serve.log") as service, webhook(posted) as url:
+    keys, key = with_keys(folder)
+    flags = ("--keys", str(keys), "--open", "predict")
+    with serving(models, folder / "serve.log", *flags) as service, webhook(posted) as url:
         configured(folder, service, there, url)
         with (
             running(
@@ -137,7 +161,7 @@ def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitored]:
                 "--cluster.listen-address=",
             ),
         ):
-            watched = Monitored(service, models, f"http://{here}", posted)
+            watched = Monitored(service, models, f"http://{here}", key, posted)
             wait_until(lambda: answers(lambda: watched.query("mnist_workers")), 60)
             yield watched
 
@@ -158,6 +182,16 @@ def use(service: Server) -> None:
     assert service.post("/predict", b"{", "application/json").status == 400
     late = {"X-Request-Timeout-Ms": "1"}
     assert service.post(f"/predict?version={SLOW}", 64 * image, raw, late).status == 504
+
+
+def told(monitored: Monitored, name: str) -> list[dict[str, Any]]:
+    """Returns the alerts of this name that reached the webhook as tickets."""
+    return [
+        alert
+        for post in monitored.posted
+        for alert in post["alerts"]
+        if post["receiver"] == "ticket" and alert["labels"]["alertname"] == name
+    ]
 
 
 def substituted(query: str) -> str:
@@ -203,7 +237,7 @@ def test_prometheus_finds_nothing_wrong_with_the_metrics(monitored: Monitored) -
     use(monitored.service)
     done = subprocess.run(
         [tool("promtool"), "check", "metrics"],
-        input=monitored.service.get("/metrics").body,
+        input=monitored.service.get("/metrics", {"X-API-Key": monitored.key}).body,
         capture_output=True,
         timeout=60,
         check=False,
@@ -215,18 +249,16 @@ def test_an_alert_reaches_the_operator(monitored: Monitored) -> None:
     """The champion file names a damaged version: the service cannot load it, and says so."""
     (monitored.models / "mnist/champion").write_text(f"{DAMAGED}\n")
 
-    def told() -> list[dict[str, Any]]:
-        return [
-            alert
-            for post in monitored.posted
-            for alert in post["alerts"]
-            if post["receiver"] == "ticket" and alert["labels"]["alertname"] == "MnistReloadFailed"
-        ]
-
-    wait_until(told, 60)
-    (alert,) = told()[:1]
+    failed = partial(told, monitored, "MnistReloadFailed")
+    wait_until(failed, 60)
     address = f"127.0.0.1:{monitored.service.port}"
-    assert alert["status"] == "firing"
-    assert alert["labels"]["instance"] == address
-    assert alert["annotations"]["summary"] == f"{address} could not load a version."
+    assert failed()[0]["status"] == "firing"
+    assert failed()[0]["labels"]["instance"] == address
+    assert failed()[0]["annotations"]["summary"] == f"{address} could not load a version."
     assert monitored.service.post("/predict", bytes(784), "application/octet-stream").status == 200
+
+
+def test_a_key_that_expires_soon_is_announced(monitored: Monitored) -> None:
+    expires = partial(told, monitored, "MnistKeyExpires")
+    wait_until(expires, 60)
+    assert expires()[0]["annotations"]["summary"].startswith("A key expires in 1d 23h")
