@@ -49,6 +49,8 @@ class Server:
     ``flags`` as environment variables.
     """
 
+    tls: ssl.SSLContext | None = None
+
     def __init__(
         self,
         models: Path,
