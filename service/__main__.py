@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(f"serve: {error}")
     try:
         run(settings)
-    except ServeError as error:
+    except (ServeError, SettingsError) as error:
         sys.exit(f"serve: {error}")
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI
 
+from service import __version__
 from service.access.guard import Access
 from service.api import evaluate, models, operations, pages, predict, read, v1
 from service.api.openapi import openapi_route
@@ -21,8 +24,9 @@ from service.http.asgi import AsgiDoor
 from service.http.dispatch import Dispatcher
 from service.inference.admission import BodyBudget
 from service.models.versions import Versions
-from service.observe.logs import AccessLog, configure_logs
+from service.observe.logs import STDERR, RequestLog, configure_logs
 from service.observe.metrics import Metrics
+from service.observe.traces import Tracer
 from service.settings import Settings, read_settings
 from service.types import Limits
 
@@ -57,6 +61,11 @@ def build_core(settings: Settings, shared: Path | None) -> Core:
     """Puts together what the endpoints share."""
     as_json = configure_logs(settings.log_format, settings.log_level)
     metrics = Metrics(shared)
+    STDERR.dropped = lambda lines: metrics.count("log_lines_dropped", by=lines)
+    tracer = None
+    if settings.otlp_endpoint:
+        lost = partial(metrics.count, "spans_dropped")
+        tracer = Tracer(settings.otlp_endpoint, settings.trace_share, __version__, lost)
     versions = Versions(settings, metrics)
     return Core(
         settings=settings,
@@ -74,7 +83,8 @@ def build_core(settings: Settings, shared: Path | None) -> Core:
             picture_pixels=settings.max_picture_pixels,
             picture_side=settings.max_picture_side,
         ),
-        access_log=AccessLog(as_json) if settings.access_log else None,
+        log=RequestLog(as_json, settings.access_log),
+        tracer=tracer,
         access=Access(settings, shared, metrics),
     )
 
@@ -87,3 +97,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     warm(core.pictures)
     yield
     await core.versions.stop()
+    if core.tracer is not None:
+        await asyncio.to_thread(core.tracer.close)
+    await asyncio.to_thread(STDERR.flush)

@@ -8,8 +8,9 @@ from service.access.guard import Access
 from service.background.fair_threads import FairThreads
 from service.inference.admission import BodyBudget
 from service.models.versions import Versions
-from service.observe.logs import AccessLog
+from service.observe.logs import RequestLog
 from service.observe.metrics import Metrics
+from service.observe.traces import Tracer
 from service.settings import Settings
 from service.types import Limits
 
@@ -25,6 +26,8 @@ class Core:
     bodies: BodyBudget
     limits: Limits
     """How much one request for images or pictures may hold."""
-    access_log: AccessLog | None
     access: Access
     """Who may ask."""
+    log: RequestLog
+    tracer: Tracer | None
+    """Exports the spans of sampled requests, if there is a collector."""

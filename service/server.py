@@ -20,6 +20,7 @@ from service.background.memory import keep_freed
 from service.http.connection import Connection
 from service.http.door import FastDoor
 from service.observe.logs import LOGGER, configure_logs
+from service.observe.traces import require_opentelemetry
 from service.settings import Settings
 
 BACKLOG = 2048
@@ -28,7 +29,7 @@ ACCEPTS = 16
 listening handle."""
 WORKER_SECONDS = 30
 """How long a worker may take to start, or to answer the supervisor, before it is replaced."""
-LOGGERS = ("mnist", "uvicorn.error")
+LOGGERS = ("mnist", "uvicorn.error", "opentelemetry")
 """The loggers whose lines ``serve`` writes in its own form."""
 
 
@@ -60,6 +61,8 @@ class Supervisor(Multiprocess):
 def run(settings: Settings) -> None:
     """Serves until a signal ends it. Raises :class:`ServeError` if it cannot start."""
     configure_logs(settings.log_format, settings.log_level, LOGGERS)
+    if settings.otlp_endpoint:
+        require_opentelemetry()
     _allow_all_files()
     listener = _listen(settings.host, settings.port)
     with listener:

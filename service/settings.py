@@ -150,6 +150,12 @@ class Settings(BaseModel):
     )
 
     access_log: bool = Field(True, description="write one log line for each request")
+    otlp_endpoint: str = Field(
+        "", description="URL of an OpenTelemetry collector for the spans of sampled requests"
+    )
+    trace_share: float = Field(
+        0.1, ge=0, le=1, description="share of the requests without traceparent that are sampled"
+    )
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="form of the log; auto: console on a terminal, else json"
     )

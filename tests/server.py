@@ -43,7 +43,7 @@ class Answer:
 
 
 class Server:
-    """A running service that writes standard error to a file.
+    """A running service that writes standard error to a file, or to the descriptor ``stderr``.
 
     ``door`` is the ``serve`` command, or uvicorn with the ASGI application, which gets the
     ``flags`` as environment variables.
@@ -59,6 +59,7 @@ class Server:
         environment: Mapping[str, str] | None = None,
         door: Door = "serve",
         tls: ssl.SSLContext | None = None,
+        stderr: int | None = None,
     ) -> None:
         self.host, self.port, self.door, self.tls = "127.0.0.1", 0, door, tls
         clean = {k: v for k, v in os.environ.items() if not k.startswith("MNIST_")}
@@ -72,8 +73,9 @@ class Server:
             command += ["--loop", "uvloop", "--log-level", "warning", "service.app:create_app"]
             settings |= as_environment(flags)
         self._log = log
-        with log.open("wb") as stderr:
-            self.process = subprocess.Popen(command, stderr=stderr, env=clean | settings)
+        with log.open("wb") as file:
+            to = file if stderr is None else stderr
+            self.process = subprocess.Popen(command, stderr=to, env=clean | settings)
 
     def stderr(self) -> str:
         """Returns everything that the process has written to standard error."""

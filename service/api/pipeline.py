@@ -24,7 +24,6 @@ class Pipeline:
     def __init__(self, request: Request, most_s: float | None = None) -> None:
         self._request, self._core = request, request.core
         self.deadline = request.deadline(most_s or self._core.settings.deadline_s)
-        self._inferred = 0.0
         self.served: Loaded
         """The version that answers, once it is chosen."""
 
@@ -39,6 +38,7 @@ class Pipeline:
             self.served = versions.serving or versions.champion  # the second one raises
         else:
             self.served = await versions.version(version, self.deadline)
+        self._request.version = self.served.version
 
     async def timed(self, decoding: Awaitable[T]) -> T:
         """What ``decoding`` returns; its seconds count as decoding."""
@@ -74,7 +74,7 @@ class Pipeline:
         )
         request.queue_s += result.queue_s
         request.infer_s += result.infer_s
-        self._inferred = perf_counter()
+        request.inferred = perf_counter()
         return result
 
     async def answer(self, rows: int, build: Callable[..., T], *arguments: object) -> T:
@@ -90,6 +90,6 @@ class Pipeline:
             decode_s=request.decode_s,
             queue_s=request.queue_s,
             infer_s=request.infer_s,
-            answer_s=now - self._inferred,
+            answer_s=now - request.inferred,
         )
         return built

@@ -67,13 +67,15 @@ class Request:
     whoever shares, rates and log lines are counted for: the key's name, if it came with a ``key``,
     else the address. ``server`` is where it arrived, if the door knows that and the settings do
     not. ``under_way`` holds all requests of this worker that are not answered, if the door knows
-    them. ``answer_headers`` are fields that its answer has, also if that is a fault.
+    them. ``answer_headers`` are fields that its answer has, also if that is a fault. ``received``
+    counts the bytes of the body, ``version`` names the version that answers, and ``inferred`` is
+    when its model had run.
     """
 
     __slots__ = (
         *("address", "answer_headers", "body", "caller", "core", "decode_s", "fields"),
-        *("held_bytes", "id", "infer_s", "key", "method", "path", "query", "queue_s", "root_path"),
-        *("route", "server", "started", "under_way"),
+        *("held_bytes", "id", "infer_s", "inferred", "key", "method", "path", "query", "queue_s"),
+        *("received", "root_path", "route", "server", "started", "under_way", "version"),
     )
 
     def __init__(
@@ -98,7 +100,8 @@ class Request:
         self.answer_headers: Headers = ()
         self.route = OTHER
         self.decode_s = self.queue_s = self.infer_s = 0.0
-        self.held_bytes = 0
+        self.held_bytes = self.received = 0
+        self.inferred, self.version = 0.0, ""
         sent = fields.get(b"x-request-id")
         if sent is not None and _REQUEST_ID.fullmatch(sent):
             self.id = sent
@@ -154,6 +157,7 @@ class Request:
             body = pieces[0]
         else:
             body = await self.body.read(limit, self._hold)
+        self.received = len(body)
         if len(body) > limit:
             raise too_large(limit)
         encoding = self.fields.get(b"content-encoding")

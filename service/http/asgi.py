@@ -52,7 +52,8 @@ class AsgiDoor:
         answer = self._dispatcher.answer if self._core.versions.started else self._started
         reply = await answer(request)
         seconds = perf_counter() - request.started
-        self._dispatcher.record(request, reply.status, seconds)
+        content = b"" if request.method == "HEAD" else reply.body
+        self._dispatcher.record(request, reply.status, seconds, len(content))
         spent = timing(request, seconds)
         headers = [_NOSNIFF, (b"x-request-id", request.id), (b"server-timing", spent)]
         headers += (*request.answer_headers, *reply.headers)
@@ -60,7 +61,6 @@ class AsgiDoor:
             length = b"%d" % len(reply.body)
             headers += [(b"content-type", reply.media_type), (b"content-length", length)]
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        content = b"" if request.method == "HEAD" else reply.body
         await send({"type": "http.response.body", "body": content})
 
     async def _started(self, request: Request) -> Reply:

@@ -211,7 +211,8 @@ class Connection(Peer):
         if exchange.is_old and exchange.keep_alive:
             always = [*always, (b"connection", b"keep-alive")]
         lines, seconds = head(request, reply, always, exchange.keep_alive)
-        self._dispatcher.record(request, status, seconds)
+        sent = 0 if request.method == "HEAD" else len(reply.body)
+        self._dispatcher.record(request, status, seconds, sent)
         if transport.is_closing():
             return
         transport.write(lines if request.method == "HEAD" else lines + reply.body)

@@ -6,10 +6,10 @@ the metrics.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Iterable
 from http import HTTPStatus
 from time import perf_counter
+from typing import Any
 
 import orjson
 
@@ -19,6 +19,7 @@ from service.api.routing import EndpointRoute
 from service.core import Core
 from service.errors import PROBLEM_TYPE, DeadlineExceeded, Fault, MethodNotAllowed, NotFound
 from service.models.repository import NAME
+from service.observe import traces
 from service.observe.logs import LOGGER
 
 _STATUS_LINES = {
@@ -30,6 +31,8 @@ ENCODED_SLASH = "%2F"
 """In a decoded path: it was encoded, so it is no part of any endpoint's path."""
 
 
+AUDITED = ("admin", "review")
+"""The scopes whose every use is logged, whatever the settings of the log."""
 _Target = tuple[EndpointRoute, dict[str, str]]
 """A route and the parameters of its path."""
 
@@ -42,6 +45,7 @@ class Dispatcher:
         self._routes = tuple(routes)
         timed = (route.path for route in self._routes if route.timed)
         core.metrics.add_endpoints((route.path for route in self._routes), timed)
+        self._audited = frozenset(r.path for r in self._routes if r.scope in AUDITED)
         self._direct: dict[str, dict[str, _Target]] = {}
         for route in self._routes:
             self._add_direct(route)
@@ -65,19 +69,28 @@ class Dispatcher:
             if request.held_bytes:
                 request.release()
 
-    def record(self, request: Request, status: int, seconds: float) -> None:
-        """Counts and logs one answered request."""
-        self.core.metrics.request(request.route, status, seconds)
-        log = self.core.access_log
-        if log is not None:
-            spent = {
-                "decode_ms": round(request.decode_s * 1e3, 3),
-                "queue_ms": round(request.queue_s * 1e3, 3),
-                "infer_ms": round(request.infer_s * 1e3, 3),
-                "total_ms": round(seconds * 1e3, 3),
-            }
-            if log.write(request.id.decode(), request.method, request.path, status, spent):
-                asyncio.get_running_loop().call_soon(log.flush)
+    def record(self, request: Request, status: int, seconds: float, sent: int = 0) -> None:
+        """Counts, logs and traces one request, which was answered with ``sent`` bytes of body."""
+        trace: traces.Trace | None = None
+        parent, tracer = request.fields.get(b"traceparent"), self.core.tracer
+        if parent is not None or tracer is not None:
+            trace = traces.take_up(parent, tracer)
+        sampled = trace if trace is not None and trace.sampled else None
+        seen = None if sampled is None else sampled.id
+        self.core.metrics.request(request.route, status, seconds, seen)
+        is_audited = request.route in self._audited
+        log = self.core.log
+        if log.each_request or is_audited or (tracer is not None and sampled is not None):
+            facts = _facts(request, status, seconds, sent)
+            if trace is not None:
+                facts["trace_id"] = trace.id
+            if log.each_request:
+                log.write("request", facts)
+            if is_audited:
+                log.write("audit", facts)
+            if tracer is not None and sampled is not None:
+                inferred_s = request.inferred - request.started
+                tracer.add(traces.Span(sampled, request.route, facts, inferred_s))
 
     def _start(self, request: Request) -> Awaitable[Reply]:
         """Calls the endpoint of the request's path, if the caller may use it.
@@ -132,6 +145,29 @@ class Dispatcher:
                 for method in route.verbs:
                     targets.setdefault(method, target)
         return targets
+
+
+def _facts(request: Request, status: int, seconds: float, sent: int) -> dict[str, Any]:
+    """What the log and a span tell of a request; its caller's text is bounded."""
+    facts: dict[str, Any] = {
+        "request_id": request.id.decode(),
+        "method": request.method,
+        "path": request.path,
+        "status": status,
+        "client": request.address,
+    }
+    if request.key is not None:
+        facts["key"] = request.key.name
+    if agent := request.fields.get(b"user-agent"):
+        facts["user_agent"] = agent[:200].decode("latin-1")
+    if request.version:
+        facts["version"] = request.version
+    facts["bytes_in"], facts["bytes_out"] = request.received, sent
+    facts["decode_ms"] = round(request.decode_s * 1e3, 3)
+    facts["queue_ms"] = round(request.queue_s * 1e3, 3)
+    facts["infer_ms"] = round(request.infer_s * 1e3, 3)
+    facts["total_ms"] = round(seconds * 1e3, 3)
+    return facts
 
 
 def render(fault: Fault, path: str) -> Reply:

@@ -63,6 +63,6 @@ class Peer(asyncio.Protocol):
         request = Request(self._core, "-", path, dict(fields), body, address=self._address)
         reply = render(fault, path)
         lines, _ = head(request, reply, self._server.default_headers, keep_alive=False)
-        self._dispatcher.record(request, reply.status, 0.0)
+        self._dispatcher.record(request, reply.status, 0.0, len(reply.body))
         self.transport.write(lines + reply.body)
         self.write_timeout.close()

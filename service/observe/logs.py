@@ -1,21 +1,117 @@
-"""Log lines: one line an event, as JSON or for a person, all to standard error."""
+"""Log lines: one line an event, as JSON or for a person, all to standard error.
+
+A thread writes them, so that a reader of standard error who stalls costs nobody an answer.
+"""
 
 from __future__ import annotations
 
+import atexit
 import logging
+import os
+import select
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 import orjson
 
 LOGGER = logging.getLogger("mnist")
+PAUSE_SECONDS = 0.02
+"""Lines of this time are written together: to wake a thread for each costs more than a line."""
+FLUSH_SECONDS = 2.0
+"""How long a stop waits for the lines that are not written."""
 
 _RESERVED = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
 _REPEATED = ("startup failed. Exiting.", "stopping the parent process.", "HTTP request received.")
 """The ends of uvicorn's lines about events that the service itself logs, with their reasons."""
+
+
+class LineQueue:
+    """Lines on their way to a file descriptor: at most ``room`` bytes, further lines are dropped.
+
+    ``dropped`` is called with the number of lines; what ``told`` returns for it is written once
+    there is room again.
+    """
+
+    def __init__(self, descriptor: int, room: int = 4 << 20) -> None:
+        self._descriptor, self._room = descriptor, room
+        self.dropped: Callable[[int], object] = lambda lines: None
+        self.told: Callable[[int], bytes] = lambda lines: b"%d lines were dropped\n" % lines
+        self._reset()
+        os.register_at_fork(after_in_child=self._reset)
+
+    def _reset(self) -> None:
+        # Reentrant, because a signal handler may log while the same thread is adding a line.
+        self._lock = threading.RLock()
+        self._filled, self._emptied = (
+            threading.Condition(self._lock),
+            threading.Condition(self._lock),
+        )
+        self._lines: list[bytes] = []
+        self._bytes = self._lost = 0
+        self._idle, self._thread = False, False
+
+    def put(self, line: bytes) -> None:
+        """Adds a line, which ends with a newline; never waits for its reader."""
+        with self._lock:
+            if self._bytes + len(line) > self._room:
+                self._lose(1)
+                return
+            self._bytes += len(line)
+            self._lines.append(line)
+            if self._idle:
+                self._idle = False
+                self._filled.notify()
+            elif not self._thread:
+                self._thread = True
+                threading.Thread(target=self._run, name="log", daemon=True).start()
+
+    def flush(self, seconds: float = FLUSH_SECONDS) -> None:
+        """Waits until every line is written, at most so long."""
+        with self._lock:
+            self._emptied.wait_for(lambda: not self._bytes, seconds)
+
+    def _lose(self, lines: int) -> None:
+        self._lost += lines
+        self.dropped(lines)
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                self._idle = not self._lines
+                self._filled.wait_for(lambda: self._lines)
+                lines, self._lines = self._lines, []
+                lost, self._lost = self._lost, 0
+            size = sum(map(len, lines))
+            if lost:
+                lines.append(self.told(lost))
+            try:
+                self._write(b"".join(lines))
+            except OSError:  # nobody will ever read the descriptor
+                with self._lock:
+                    self._lose(len(lines))
+            with self._lock:
+                self._bytes -= size
+                self._emptied.notify_all()
+            time.sleep(PAUSE_SECONDS)
+
+    def _write(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[os.write(self._descriptor, rest) :]
+            except BlockingIOError:  # another process may have set its end not to block
+                waiting = select.poll()
+                waiting.register(self._descriptor, select.POLLOUT)
+                waiting.poll()
+
+
+STDERR = LineQueue(2)
+"""The log of this process."""
+atexit.register(STDERR.flush)
 
 
 def configure_logs(
@@ -25,8 +121,10 @@ def configure_logs(
 ) -> bool:
     """Sends the lines of ``loggers`` to standard error in one form; returns whether as JSON."""
     as_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if as_json else ConsoleFormatter())
+    formatter = JsonFormatter() if as_json else ConsoleFormatter()
+    handler = _QueueHandler()
+    handler.setFormatter(formatter)
+    STDERR.told = lambda lines: _lost(lines, formatter)
     handler.addFilter(lambda record: not record.getMessage().endswith(_REPEATED))
     level = log_level.upper()
     for name in loggers:
@@ -37,6 +135,20 @@ def configure_logs(
         is_quiet = name == "uvicorn.error" and level != "DEBUG"
         logger.setLevel("WARNING" if is_quiet else level)
     return as_json
+
+
+class _QueueHandler(logging.Handler):
+    """Hands each record, as a line, to the thread that writes."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Adds the record's line to the queue."""
+        STDERR.put(self.format(record).encode(errors="backslashreplace") + b"\n")
+
+
+def _lost(lines: int, formatter: logging.Formatter) -> bytes:
+    """Returns the line about lines that found no room."""
+    found = {"levelname": "WARNING", "msg": "log lines were dropped", "dropped": lines}
+    return formatter.format(logging.makeLogRecord(found)).encode() + b"\n"
 
 
 class JsonFormatter(logging.Formatter):
@@ -63,45 +175,25 @@ class ConsoleFormatter(logging.Formatter):
         return line
 
 
-class AccessLog:
-    """Writes one line a request, without :mod:`logging`, whose records cost more."""
+class RequestLog:
+    """Writes lines about requests without :mod:`logging`, whose records cost more."""
 
-    def __init__(self, as_json: bool) -> None:
-        self._as_json = as_json
-        self._lines: list[bytes] = []
+    def __init__(self, as_json: bool, each_request: bool) -> None:
+        self._as_json, self.each_request = as_json, each_request
 
-    def write(
-        self, request_id: str, method: str, path: str, status: int, milliseconds: dict[str, float]
-    ) -> bool:
-        """Adds a line; returns True if the caller must schedule :meth:`flush` for this turn."""
+    def write(self, message: str, facts: dict[str, Any]) -> None:
+        """Adds a line; a console line begins with method, path and status, and ends with the id."""
         now = time.time()
         if self._as_json:
-            line = {
-                "time": _time(now),
-                "level": "info",
-                "message": "request",
-                "request_id": request_id,
-                "method": method,
-                "path": path,
-                "status": status,
-                **milliseconds,
-            }
-            entry = orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
-        else:
-            spent = " ".join(f"{name}={value:.2f}" for name, value in milliseconds.items())
-            shown = f"{method} {ascii(path)[1:-1]} {status} {spent} {request_id}"
-            entry = f"{_clock(now)} info    {shown}\n".encode()
-        self._lines.append(entry)
-        return len(self._lines) == 1
-
-    def flush(self) -> None:
-        """Writes the waiting lines; drops them if standard error is closed."""
-        lines, self._lines = self._lines, []
-        try:
-            sys.stderr.buffer.write(b"".join(lines))
-            sys.stderr.buffer.flush()
-        except (OSError, ValueError):
-            pass
+            start = f'{{"time":"{_time(now)}","level":"info","message":"{message}",'.encode()
+            STDERR.put(start + orjson.dumps(facts, option=orjson.OPT_APPEND_NEWLINE)[1:])
+            return
+        rest = dict(facts)
+        shown = [str(rest.pop(name)) for name in ("request_id", "method", "path", "status")]
+        request_id, *first = shown
+        named = (f"{name}={value}" for name, value in rest.items())
+        line = ascii(" ".join((*first, *named, request_id)))[1:-1]
+        STDERR.put(f"{_clock(now)} info    {line}\n".encode())
 
 
 def _time(seconds: float) -> str:

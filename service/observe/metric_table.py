@@ -31,6 +31,8 @@ def table() -> list[Metric]:
         Metric("counter", "doubts", "Reasons to doubt an answer.", {"doubt": DOUBTS}),
         Metric("counter", "model_loads", "Versions loaded.", {"result": LOADS}),
         Metric("counter", "model_condemned", "Versions that failed callers and no longer answer."),
+        Metric("counter", "log_lines_dropped", "Log lines that found no room."),
+        Metric("counter", "spans_dropped", "Sampled requests whose spans were not exported."),
         Metric("gauge", "queue_rows", "Images waiting now."),
         Metric(
             "gauge",

@@ -67,9 +67,7 @@ class Metrics:
             for path in paths
         }
 
-    def request(
-        self, endpoint: str, status: int, seconds: float, trace: bytes | None = None
-    ) -> None:
+    def request(self, endpoint: str, status: int, seconds: float, trace: str | None = None) -> None:
         """Counts one answered request, the last of its bucket with the id of a sampled trace."""
         first, statuses = self._request_slots.get(endpoint) or self._request_slots[OTHER]
         self._row[statuses.get(status) or statuses[500]] += 1.0
@@ -77,7 +75,8 @@ class Metrics:
         if trace is not None:
             slot = first + bisect_left(self._request_seconds.bounds, seconds)
             place = _INFO_END + slot % _EXEMPLARS * _EXEMPLAR.size
-            _EXEMPLAR.pack_into(self._memory, place, slot + 1, trace, seconds, time())
+            known = slot + 1, bytes.fromhex(trace), seconds, time()
+            _EXEMPLAR.pack_into(self._memory, place, *known)
 
     def count(self, name: str, *values: str, by: float = 1.0) -> None:
         """Adds to a counter of the table; ``values`` are those of its labels."""

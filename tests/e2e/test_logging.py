@@ -2,12 +2,55 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import pytest
 
-from tests.server import serving, wait_until
+from tests.digits import as_json, images
+from tests.server import Server, free_port, serving, wait_until
 from tests.tiny import tiny_repository
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+
+
+def test_a_line_says_who_asked_for_what_and_what_it_weighed(server: Server) -> None:
+    fields = {
+        "X-Request-ID": "weighed",
+        "User-Agent": 'teller/1 "é" ' + "x" * 300,
+        "traceparent": f"00-{TRACE}-b7ad6b7169203331-01",
+    }
+    answer = server.post("/predict", body := as_json(images(2)), headers=fields)
+    wait_until(lambda: "weighed" in server.stderr())
+    (line,) = (line for line in server.access() if line["request_id"] == "weighed")
+    assert (line["client"], line["version"], line["trace_id"]) == ("127.0.0.1", "2", TRACE)
+    assert (line["bytes_in"], line["bytes_out"]) == (len(body), len(answer.body))
+    assert line["user_agent"] == fields["User-Agent"][:200]
+    assert "key" not in line
+
+
+def test_a_stalled_reader_of_the_log_costs_nobody_an_answer(tmp_path: Path) -> None:
+    """The lines of these requests are several times what a pipe and the queue hold."""
+    models, port = tiny_repository(tmp_path / "models"), free_port()
+    reader, writer = os.pipe()
+    server = Server(models, tmp_path / "log", "--port", str(port), stderr=writer)
+    server.port = port
+    with server.process:
+        os.close(writer)
+        server.wait_until_ready()
+        path = "/" + "x" * 7000
+        with server.connect() as connection:
+            for _ in range(16):
+                connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode() * 50)
+                answers = b""
+                while answers.count(b"HTTP/1.1 404") < 50:
+                    answers += connection.recv(1 << 20)
+        assert server.metric("mnist_log_lines_dropped_total") > 0
+        server.process.terminate()
+        assert server.process.wait(20) == 0
+    with os.fdopen(reader) as log:
+        assert json.loads(log.readline())["message"] == "listening"
 
 
 def test_without_access_log_no_request_is_logged(tmp_path: Path) -> None:
@@ -16,6 +59,7 @@ def test_without_access_log_no_request_is_logged(tmp_path: Path) -> None:
         assert server.post("/predict", bytes(784), "application/octet-stream").status == 200
         assert server.get("/nothing").status == 404
         assert server.access() == []
+        wait_until(lambda: '"serving"' in server.stderr())
         (line,) = (line for line in server.lines() if line["message"] == "serving")
         assert (line["version"], line["architecture"]) == ("1", "tiny")
 
