@@ -36,19 +36,23 @@ def test_a_stalled_reader_of_the_log_costs_nobody_an_answer(tmp_path: Path) -> N
     reader, writer = os.pipe()
     server = Server(models, tmp_path / "log", "--port", str(port), stderr=writer)
     server.port = port
-    with server.process:
-        os.close(writer)
+    os.close(writer)
+    try:
         server.wait_until_ready()
-        path = "/" + "x" * 7000
+        target = "/" + "x" * 7000
         with server.connect() as connection:
             for _ in range(16):
-                connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode() * 50)
+                connection.sendall(
+                    f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() * 50
+                )
                 answers = b""
                 while answers.count(b"HTTP/1.1 404") < 50:
                     answers += connection.recv(1 << 20)
         assert server.metric("mnist_log_lines_dropped_total") > 0
-        server.process.terminate()
-        assert server.process.wait(20) == 0
+        assert server.stop() == 0
+    finally:
+        server.process.kill()
+        server.process.wait()
     with os.fdopen(reader) as log:
         assert json.loads(log.readline())["message"] == "listening"
 
