@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from service import __version__
 from service.access.guard import Access
-from service.api import evaluate, models, operations, pages, predict, read, v1
+from service.api import evaluate, explain, models, operations, pages, predict, read, v1
 from service.api.openapi import openapi_route
 from service.api.routing import EndpointRoute
 from service.api.v2 import admin, infer
@@ -27,12 +27,13 @@ from service.models.versions import Versions
 from service.observe.logs import STDERR, RequestLog, configure_logs
 from service.observe.metrics import Metrics
 from service.observe.traces import Tracer
+from service.reasons.training_images import FirstUse
 from service.settings import Settings, read_settings
 from service.types import Limits
 
 _ROUTERS = (
     *(predict.router, infer.router, admin.router, v1.router),
-    *(read.router, evaluate.router, models.router, operations.router, pages.router),
+    *(read.router, explain.router, evaluate.router, models.router, operations.router, pages.router),
 )
 """In the order in which FastAPI looks for a request's route: the busiest first."""
 
@@ -86,6 +87,7 @@ def build_core(settings: Settings, shared: Path | None) -> Core:
         log=RequestLog(as_json, settings.access_log),
         tracer=tracer,
         access=Access(settings, shared, metrics),
+        training_images=FirstUse(settings.data),
     )
 
 

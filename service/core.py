@@ -11,6 +11,7 @@ from service.models.versions import Versions
 from service.observe.logs import RequestLog
 from service.observe.metrics import Metrics
 from service.observe.traces import Tracer
+from service.reasons.training_images import FirstUse
 from service.settings import Settings
 from service.types import Limits
 
@@ -31,3 +32,4 @@ class Core:
     log: RequestLog
     tracer: Tracer | None
     """Exports the spans of sampled requests, if there is a collector."""
+    training_images: FirstUse

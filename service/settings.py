@@ -70,7 +70,8 @@ class Settings(BaseModel):
     )
     data: Path = Field(
         Path(__file__).resolve().parent.parent / "training" / "mnist",
-        description="folder with the MNIST test files, for /evaluate?dataset=mnist-test",
+        description="folder with MNIST's files: the test set for /evaluate?dataset=mnist-test, "
+        "the training images for /explain",
     )
     provider: Provider = Field(
         "auto", description="where the model runs; auto: CUDA if it works, else the CPU"

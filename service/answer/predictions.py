@@ -29,9 +29,9 @@ def predictions(
     version: str,
     answered: Sequence[bytes],
     doubts: Sequence[Sequence[str]],
-    seen: Sequence[dict[str, Any]] | None = None,
+    further: Sequence[dict[str, Any]] | None = None,
 ) -> bytes:
-    """Returns the JSON body, from each image's :func:`members`, doubts and, if any, ``seen``."""
+    """Returns the JSON body, from each image's :func:`members`, doubts and ``further`` members."""
     rows: list[bytes] = []
     for first in range(0, len(answered), PIECE_ROWS):
         if first:
@@ -43,10 +43,10 @@ def predictions(
             else b'%b,"doubtful":false,"doubts":[]' % one
             for one, doubt in zip(answered[piece], doubts[piece], strict=True)
         ]
-    if seen is not None:
+    if further is not None:
         rows = [
-            b'%b,"seen":%b' % (row, orjson.dumps(one, option=orjson.OPT_SERIALIZE_NUMPY))
-            for row, one in zip(rows, seen, strict=True)
+            b"%b,%b" % (row, orjson.dumps(one, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1])
+            for row, one in zip(rows, further, strict=True)
         ]
     joined = b"},{".join(rows)
     return b'{"model":"mnist","version":"%b","predictions":[{%b}]}' % (version.encode(), joined)

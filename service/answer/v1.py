@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import orjson
 
@@ -10,9 +12,12 @@ from service.types import Probabilities
 LABELS = tuple("0123456789")
 
 
-def predict(probabilities: Probabilities, *, row_form: bool) -> bytes:
+def predict(
+    probabilities: Probabilities, *, row_form: bool, **further: list[dict[str, Any]]
+) -> bytes:
     """Returns the body of a predict answer: 10 numbers for each image, under the form's key."""
-    answer = {"predictions" if row_form else "outputs": np.ascontiguousarray(probabilities)}
+    rows = np.ascontiguousarray(probabilities)
+    answer = {"predictions" if row_form else "outputs": rows, **further}
     return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
 
 

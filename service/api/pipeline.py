@@ -10,7 +10,8 @@ from service.api.request import Request
 from service.background.large_work import SMALL_ROWS, when_large
 from service.inference.batch import Result
 from service.models.loader import Loaded
-from service.types import Images
+from service.reasons.steps import Done, Steps, advance
+from service.types import Images, Probabilities
 
 T = TypeVar("T")
 
@@ -22,8 +23,8 @@ class Pipeline:
     """
 
     def __init__(self, request: Request, most_s: float | None = None) -> None:
-        self._request, self._core = request, request.core
-        self.deadline = request.deadline(most_s or self._core.settings.deadline_s)
+        self._request, self.core, self.caller = request, request.core, request.caller
+        self.deadline = request.deadline(most_s or self.core.settings.deadline_s)
         self.served: Loaded
         """The version that answers, once it is chosen."""
 
@@ -33,7 +34,7 @@ class Pipeline:
         The images are decoded by then, so that a slow sender keeps no version loaded.
         Raises NotFound, Unavailable or DeadlineExceeded.
         """
-        versions = self._core.versions
+        versions = self.core.versions
         if version is None:
             self.served = versions.serving or versions.champion  # the second one raises
         else:
@@ -76,6 +77,20 @@ class Pipeline:
         request.infer_s += result.infer_s
         request.inferred = perf_counter()
         return result
+
+    async def follow(self, steps: Steps[T]) -> T:
+        """Takes all steps of a question on threads, and asks the version that answers.
+
+        Its images wait in the queue as those of other requests. Raises as :meth:`infer`.
+        """
+        answer: Probabilities | None = None
+        while True:
+            step: Images | Done[T] = await when_large(
+                True, advance, steps, answer, until=self.deadline, caller=self.caller
+            )
+            if isinstance(step, Done):
+                return step.value
+            answer = (await self.infer(step)).probabilities
 
     async def answer(self, rows: int, build: Callable[..., T], *arguments: object) -> T:
         """What ``build`` returns, and counts the answer; many rows are built on a thread."""

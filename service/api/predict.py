@@ -26,6 +26,7 @@ from service.errors import Invalid
 from service.imaging.pipeline import Seen
 from service.inference.batch import Result, digits
 from service.models.loader import Loaded
+from service.reasons.explain import check_explained, why
 from service.types import Images, Limits
 
 _READERS: dict[str, Callable[[bytes, Limits], Images | Pictures]] = {
@@ -51,8 +52,7 @@ async def predict(
     The Content-Type decides how the body is read; the body may be compressed with gzip or deflate.
     The predictions have the order of the images.
     """
-    if include is not None and include != "seen":
-        raise Invalid(f"include={include[:40]!r} is unknown; include=seen is known")
+    wanted = frozenset[str]() if include is None else _included(include)
     core, pipeline = request.core, Pipeline(request)
     body = await request.content(core.settings.max_body_bytes)
     small = len(body) <= (SMALL_JSON_BYTES if body.startswith(b"{") else SMALL_BYTES)
@@ -69,11 +69,9 @@ async def predict(
         images = decoded
     await pipeline.choose(version)
     result = await pipeline.infer(images)
-    shown = None
-    if include is not None:
-        shown = await previews(images, seen, core.pictures, request.caller)
+    further = await _further(wanted, pipeline, result, seen) if wanted else None
     answer, found = await pipeline.answer(
-        result.rows, _answer, pipeline.served, result, seen, shown
+        result.rows, _answer, pipeline.served, result, seen, further
     )
     core.metrics.predicted(result.each(digits))
     core.metrics.doubted(found)
@@ -99,8 +97,32 @@ def decode(content_type: str | None, body: bytes, limits: Limits) -> Images | Pi
     raise unsupported(media_type, READS)
 
 
+def _included(include: str) -> frozenset[str]:
+    """What ``?include`` names. Raises Invalid for another name."""
+    if include not in ("seen", "why", "seen,why", "why,seen"):
+        known = "seen, why, and both with a comma between them are known"
+        raise Invalid(f"include={include[:40]!r} is unknown; {known}")
+    return frozenset(include.split(","))
+
+
+async def _further(
+    wanted: frozenset[str], pipeline: Pipeline, result: Result, seen: list[Seen] | None
+) -> list[dict[str, Any]]:
+    """The members that ``?include`` adds to each image's prediction."""
+    further: list[dict[str, Any]] = [{} for _ in range(result.rows)]
+    if "seen" in wanted:
+        shown = await previews(result.images, seen, pipeline.core.pictures, pipeline.caller)
+        further = [{"seen": one} for one in shown]
+    if "why" in wanted:
+        check_explained(result.rows)
+        pairs = zip(result.images, result.probabilities, strict=True)
+        for one, (image, probabilities) in zip(further, pairs, strict=True):
+            one["why"] = await pipeline.follow(why(image, probabilities))
+    return further
+
+
 def _answer(
-    served: Loaded, result: Result, seen: list[Seen] | None, shown: list[dict[str, Any]] | None
+    served: Loaded, result: Result, seen: list[Seen] | None, further: list[dict[str, Any]] | None
 ) -> tuple[bytes, list[tuple[str, ...]]]:
     """The body of the answer, and the doubts of each image."""
     if seen is None or all(one.polarity == "as given" for one in seen):
@@ -108,4 +130,4 @@ def _answer(
     else:
         known = picture_doubts(seen)
         found = doubts(result.images, result.probabilities, served.least_confidence, known)
-    return predictions(served.version, result.each(members), found, shown), found
+    return predictions(served.version, result.each(members), found, further), found

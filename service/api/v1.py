@@ -7,26 +7,34 @@ tensorflow/serving.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
 from fastapi import APIRouter
 
 from service.answer.v1 import classify, predict
+from service.api.explain import against_digit, explanations
 from service.api.pipeline import Pipeline
 from service.api.request import Reply, Request
 from service.api.routing import EndpointRoute, at_each, check_model, needs
 from service.api.schemas import protocols as shapes
 from service.api.schemas.bodies import V1_CLASSIFY, V1_PREDICT
-from service.api.schemas.parameters import Current, LabelPath, ModelPath, Timed, VersionPath
+from service.api.schemas.parameters import (
+    AgainstQuery,
+    Current,
+    LabelPath,
+    ModelPath,
+    Timed,
+    VersionPath,
+)
 from service.api.schemas.responses import BODY, errors
 from service.background.large_work import SMALL_JSON_BYTES
 from service.decode.v1 import SIGNATURE, from_classify, from_predict
 from service.errors import Invalid, MethodNotAllowed, NotFound
-from service.inference.batch import digits
+from service.inference.batch import Result, digits
 from service.models.repository import NAME
-from service.types import INPUT, OUTPUT, Images, Limits, Probabilities
+from service.types import INPUT, OUTPUT, Images, Limits
 
 CHAMPION = "champion"
 _MODEL = "/v1/models/{model}"
@@ -35,7 +43,7 @@ _PATHS = (_MODEL, _MODEL + "/versions/{version}", _MODEL + "/labels/{label}")
 _CLASSIFIES: dict[str, Any] = {"methods": ["POST"], "responses": errors(*BODY)}
 _Version = VersionPath | None
 _Label = LabelPath | None
-_Build = Callable[[Probabilities], bytes]
+_Build = Callable[..., bytes]
 """Makes the body of the answer."""
 router = APIRouter(route_class=EndpointRoute, tags=["v1"], dependencies=needs("predict"))
 at_each_path = partial(at_each, router, _PATHS)
@@ -55,13 +63,23 @@ async def v1_classify(request: Timed, model: ModelPath, version: _Version, label
     return await _answer(request, _asked(request, model, version, label), _read_classify)
 
 
+@at_each_path(":explain", response_model=shapes.Explained, openapi_extra=V1_PREDICT, **_CLASSIFIES)
+async def v1_explain(
+    request: Timed, model: ModelPath, version: _Version, label: _Label, against: AgainstQuery = None
+) -> Reply:
+    """Adds to the answer of `:predict` the reasons of each row, as `/explain` gives them."""
+    explain = partial(explanations, other=against_digit(against))
+    asked = _asked(request, model, version, label)
+    return await _answer(request, asked, _read_predict, explain)
+
+
 @at_each_path(":{verb}", response_model=None, **_CLASSIFIES)
 async def v1_other(
     request: Timed, model: ModelPath, version: _Version, label: _Label, verb: str
 ) -> Reply:
     """Rejects a method that the model has no signature for, such as the protocol's `regress`."""
     _asked(request, model, version, label)
-    raise Invalid(f"the model has no {verb[:40]!r}; it has 'predict' and 'classify'")
+    raise Invalid(f"the model has no {verb[:40]!r}; it has 'predict', 'classify' and 'explain'")
 
 
 @router.get("/v1/models", response_model=shapes.ModelNames, responses=errors())
@@ -123,7 +141,10 @@ def _asked(request: Request, model: str, version: str | None, label: str | None)
 
 
 async def _answer(
-    request: Request, version: str | None, read: Callable[[bytes, Limits], tuple[Images, _Build]]
+    request: Request,
+    version: str | None,
+    read: Callable[[bytes, Limits], tuple[Images, _Build]],
+    explain: Callable[[Pipeline, Result], Awaitable[list[dict[str, Any]]]] | None = None,
 ) -> Reply:
     core, pipeline = request.core, Pipeline(request)
     body = await request.content(core.settings.max_body_bytes)
@@ -131,6 +152,8 @@ async def _answer(
     images, build = await pipeline.decode(small, read, body, core.limits)
     await pipeline.choose(version)
     result = await pipeline.infer(images)
+    if explain is not None:
+        build = partial(build, explanations=await explain(pipeline, result))
     answer = await pipeline.answer(result.rows, build, result.probabilities)
     core.metrics.predicted(result.each(digits))
     # The protocol's answer has no place for the version.

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from service.answer.scores import ClassScore, Digit, Mistake, Share
+from service.api.schemas.reasons import Png, Why
 
 Box = Annotated[list[int], Field(min_length=4, max_length=4)]
 
@@ -14,10 +15,7 @@ Box = Annotated[list[int], Field(min_length=4, max_length=4)]
 class Seen(BaseModel):
     """What the model saw, with `?include=seen`."""
 
-    png: str = Field(
-        json_schema_extra={"contentEncoding": "base64", "contentMediaType": "image/png"},
-        description="the 28x28 image that the model read",
-    )
+    png: Png = Field(description="the 28x28 image that the model read")
     box: Box | None = Field(
         description="left, top, width and height of the digit in the upright picture's pixels; "
         "null for an image that is taken as given, and if no digit was found"
@@ -66,6 +64,7 @@ class Prediction(BaseModel):
         "a line; inverted: an array whose background is ink; the others as they say"
     )
     seen: Seen | None = Field(None, description="only with `?include=seen`")
+    why: Why | None = Field(None, description="only with `?include=why`")
 
 
 class Predictions(BaseModel):

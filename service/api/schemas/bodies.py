@@ -90,6 +90,7 @@ PREDICT_BODY = _body(
         "multipart/form-data": _form("picture files in the field `files`, answered all or none"),
     },
 )
+EXPLAIN_BODY = {**PREDICT_BODY, "description": f"One image.\n\n{PREDICT_BODY['description']}"}
 READ_BODY = _body(
     {"description": '`{"pictures": ["base64"]}`', **_only(pictures=_exactly(1, _IN_BASE64))},
     {"pictures": _A_PICTURE},

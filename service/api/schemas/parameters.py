@@ -34,7 +34,17 @@ VersionQuery = Annotated[
 ]
 IncludeQuery = Annotated[
     str | None,
-    Query(description="`seen` adds what the model saw.", json_schema_extra={"enum": ["seen"]}),
+    Query(
+        description="`seen` adds what the model saw, `why` what each pixel adds to the confidence.",
+        json_schema_extra={"enum": ["seen", "why", "seen,why", "why,seen"]},
+    ),
+]
+AgainstQuery = Annotated[
+    str | None,
+    Query(
+        description="The other digit of `otherwise`; by default the second likeliest.",
+        json_schema_extra={"enum": [str(digit) for digit in range(10)]},
+    ),
 ]
 DatasetQuery = Annotated[
     str | None,

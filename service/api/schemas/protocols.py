@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from service.api.schemas.reasons import Reasons
+
 _Row = list[float]
 
 
@@ -14,6 +16,12 @@ class Predicted(BaseModel):
 
     predictions: list[_Row] | None = None
     outputs: list[_Row] | None = None
+
+
+class Explained(Predicted):
+    """The answer of predict, with the reasons of each row (KServe's explain)."""
+
+    explanations: list[Reasons]
 
 
 class Classified(BaseModel):

@@ -1,0 +1,82 @@
+"""``POST /explain``: the reasons of one answer, and ``:explain`` of ``/v1`` for each row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from fastapi import APIRouter
+
+from service.api.pipeline import Pipeline
+from service.api.predict import decode
+from service.api.request import Reply
+from service.api.routing import OwnRoute, needs
+from service.api.schemas.bodies import EXPLAIN_BODY
+from service.api.schemas.parameters import AgainstQuery, Timed, VersionQuery
+from service.api.schemas.reasons import Explanation
+from service.api.schemas.responses import BODY, problems
+from service.background.large_work import SMALL_JSON_BYTES
+from service.decode.pictures import Pictures, preprocess_in_pool
+from service.errors import Invalid
+from service.inference.batch import Result, digits
+from service.reasons.explain import check_explained, explanation
+from service.types import Images
+
+router = APIRouter(route_class=OwnRoute, tags=["digits"], dependencies=needs("predict"))
+
+
+@router.post(
+    "/explain",
+    response_model=Explanation,
+    responses=problems(400, 422, *BODY),
+    openapi_extra={"requestBody": EXPLAIN_BODY},
+)
+async def explain(
+    request: Timed, version: VersionQuery = None, against: AgainstQuery = None
+) -> Reply:
+    """Gives the reasons of one answer, found by asking the version about changed images.
+
+    The body is one of `/predict` with one image.
+    """
+    other = against_digit(against)
+    core, pipeline = request.core, Pipeline(request)
+    body = await request.content(core.settings.max_body_bytes)
+    small = len(body) <= SMALL_JSON_BYTES
+    decoded = await pipeline.decode(
+        small, decode, request.field(b"content-type"), body, core.limits
+    )
+    count = len(decoded.bodies if isinstance(decoded, Pictures) else decoded)
+    if count != 1:
+        raise Invalid(f"{count} images; one is explained at a time")
+    images: Images
+    if isinstance(decoded, Pictures):
+        looking = preprocess_in_pool(
+            decoded, core.limits, core.pictures, request.caller, pipeline.deadline
+        )
+        images = np.array([one.image for one in await pipeline.timed(looking)])
+    else:
+        images = decoded
+    await pipeline.choose(version)
+    result = await pipeline.infer(images)
+    found = (await explanations(pipeline, result, other))[0]
+    answer = {"model": "mnist", "version": pipeline.served.version, **found}
+    reply = await pipeline.answer(1, Reply.json, answer)
+    core.metrics.predicted(result.each(digits))
+    return reply
+
+
+def against_digit(text: str | None) -> int | None:
+    """The digit that ``?against`` names. Raises Invalid if it names none."""
+    if text is not None and text not in tuple("0123456789"):
+        raise Invalid(f"against={text[:40]!r} is no digit; 0 to 9 are")
+    return None if text is None else int(text)
+
+
+async def explanations(
+    pipeline: Pipeline, result: Result, other: int | None
+) -> list[dict[str, Any]]:
+    """The reasons of each answer, one after the other. Raises TooLarge, and as ``infer``."""
+    check_explained(result.rows)
+    training = await pipeline.core.training_images.get(pipeline.deadline)
+    pairs = zip(result.images, result.probabilities, strict=True)
+    return [await pipeline.follow(explanation(*pair, other, training)) for pair in pairs]

@@ -1,0 +1,108 @@
+"""Builds the reasons of an answer: what ``?include=why`` adds, and the answer of ``/explain``."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Picture
+
+from service.errors import TooLarge
+from service.imaging.preview import encode_png
+from service.reasons.otherwise import search
+from service.reasons.patches import Image, cells, clusters
+from service.reasons.shapley import attribute
+from service.reasons.steps import Steps
+from service.reasons.training_images import TrainingImages
+
+_WHY_PATCHES, _WHY_ROWS = 8, 128
+_EXPLAIN_ROWS = 640
+_EXAMPLES, _NEAREST = 8, 5
+MOST_IMAGES = 64
+"""The images of a request that are explained: some four seconds of work."""
+_FOR, _AGAINST = (255, 140, 0), (0, 110, 255)
+
+
+def why(image: Image, probabilities: NDArray[np.float32]) -> Steps[dict[str, Any]]:
+    """What ``?include=why`` adds for an image (28, 28) with its ``probabilities`` (10,)."""
+    digit = int(probabilities.argmax())
+    patches = clusters(image, _WHY_PATCHES)
+    found = yield from attribute(image, digit, float(probabilities[digit]), patches, _WHY_ROWS)
+    return {
+        "attributions": found.values,
+        "base": found.base,
+        "method": found.method,
+        "png": _text(overlay(found.values)),
+    }
+
+
+def explanation(
+    image: Image,
+    probabilities: NDArray[np.float32],
+    against: int | None,
+    training: TrainingImages | None,
+) -> Steps[dict[str, Any]]:
+    """The members of ``/explain`` for an image (28, 28) with its ``probabilities`` (10,).
+
+    ``against`` is the other digit, None for the second likeliest. Without the ``training`` images
+    nothing is near, and nothing is otherwise.
+    """
+    digit = int(probabilities.argmax())
+    confidence = float(probabilities[digit])
+    found = yield from attribute(image, digit, confidence, cells(image), _EXPLAIN_ROWS)
+    other = int(probabilities.argsort(kind="stable")[-2]) if against is None else against
+    changed = None
+    if training is not None and other != digit:
+        examples = training.nearest(image, _EXAMPLES, other)
+        changed = yield from search(image, other, [each.image for each in examples])
+    return {
+        "digit": digit,
+        "confidence": probabilities[digit],
+        "attributions": found.values,
+        "standard_error": found.errors,
+        "base": found.base,
+        "method": found.method,
+        "otherwise": changed
+        and {
+            "digit": other,
+            "png": _text(encode_png(changed.image)),
+            "confidence": changed.confidence,
+            "changed": round(changed.changed, 2),
+        },
+        "nearest": [
+            {
+                "index": each.place,
+                "label": each.label,
+                "distance": round(each.distance, 4),
+                "png": _text(encode_png(each.image)),
+            }
+            for each in (training.nearest(image, _NEAREST) if training else ())
+        ],
+    }
+
+
+def check_explained(count: int) -> None:
+    """Raises :class:`TooLarge` if a request asks for the reasons of too many images."""
+    if count > MOST_IMAGES:
+        raise TooLarge(f"{count} images; at most {MOST_IMAGES} are explained in a request")
+
+
+def overlay(attributions: NDArray[np.float32]) -> bytes:
+    """Draws attributions (h, w) as a PNG to lay over the image.
+
+    Orange speaks for the digit, blue against it; the stronger, the less transparent.
+    """
+    strength = np.abs(attributions) / max(float(np.abs(attributions).max()), 1e-9)
+    pixels = np.zeros((*attributions.shape, 4), np.uint8)
+    pixels[..., :3] = np.where((attributions > 0)[..., None], _FOR, _AGAINST)
+    pixels[..., 3] = np.round(255 * strength)
+    file = io.BytesIO()
+    Picture.fromarray(pixels).save(file, "PNG", compress_level=1)
+    return file.getvalue()
+
+
+def _text(png: bytes) -> str:
+    return base64.b64encode(png).decode()

@@ -1,0 +1,39 @@
+"""Questions that ask a model in several steps, without knowing how it is run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Generic, TypeAlias, TypeVar
+
+from service.types import Images, Probabilities
+
+T = TypeVar("T")
+Steps: TypeAlias = Generator[Images, Probabilities, T]
+"""Yields images (n, 28, 28), is sent their probabilities (n, 10), and returns its result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[T]):
+    """The result of a question that needs no further step."""
+
+    value: T
+
+
+def advance(steps: Steps[T], answer: Probabilities | None) -> Images | Done[T]:
+    """Takes one step: returns the images to ask about next, or the result.
+
+    ``answer`` has the probabilities of the last images, None at the first step.
+    """
+    try:
+        return next(steps) if answer is None else steps.send(answer)
+    except StopIteration as end:
+        return Done(end.value)
+
+
+def finish(steps: Steps[T], ask: Callable[[Images], Probabilities]) -> T:
+    """Takes all steps with ``ask`` as the model, and returns the result."""
+    step = advance(steps, None)
+    while not isinstance(step, Done):
+        step = advance(steps, ask(step))
+    return step.value
