@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import helm_python
+import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
 
 from service import __version__
 from service.settings import read_settings
+from tests.deploy.definitions import validate_custom
 from tests.deploy.render import CHART, MANIFESTS, ROOT, VALUES, kubernetes_yaml, objects, render
 
 FULL = yaml.safe_load((ROOT / "tests/deploy/full.values.yaml").read_text())
@@ -89,6 +91,16 @@ def test_kubernetes_knows_every_field(version: str) -> None:
         for each in rendered:
             if each["kind"] not in CUSTOM:
                 kubernetes_validate.validate(each, version, strict=True)
+
+
+def test_the_definitions_of_custom_resources_know_every_field() -> None:
+    custom = [each for name in CASES for each in RENDERED[name] if each["kind"] in CUSTOM]
+    assert {each["kind"] for each in custom} == CUSTOM
+    for each in custom:
+        validate_custom(each)
+        with pytest.raises(jsonschema.ValidationError) as refused:
+            validate_custom(each | {"spec": each["spec"] | {"unheard": 1}})
+        assert "unheard" in refused.value.message
 
 
 @pytest.mark.parametrize("version", ["1.31", VERSIONS[-1]])
