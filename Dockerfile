@@ -63,11 +63,12 @@ COPY --from=train-libraries /opt/venv /opt/venv
 COPY --from=project /project /opt/venv
 CMD ["train"]
 
-# Answers 0 once the champion is loaded, checked and warmed, wherever MNIST_PORT puts the service.
+# Exits with 0 once the champion is loaded, checked and warmed, wherever MNIST_PORT puts the service and
+# whether or not it speaks TLS. Where clients need a certificate, which this has not, an open port is enough.
 FROM image AS service
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
-    CMD ["python", "-IS", "-c", "import os, urllib.request as http; http.urlopen('http://127.0.0.1:%s/health/ready' % os.environ.get('MNIST_PORT', 8000), timeout=2)"]
+    CMD ["python", "-IS", "-c", "import os, socket, ssl, urllib.request as http; e = os.environ; port = e.get('MNIST_PORT', 8000); socket.create_connection(('127.0.0.1', port), 2) if 'MNIST_TLS_CLIENT_CA' in e else http.urlopen('http%s://127.0.0.1:%s/health/ready' % ('s' * ('MNIST_TLS_CERT' in e), port), timeout=2, context=ssl._create_unverified_context())"]
 CMD ["serve"]
 
 FROM service AS gpu

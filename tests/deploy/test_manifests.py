@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,9 @@ import yaml
 from service import __version__
 from service.app import create_app
 from service.settings import Settings
+from tests.certificates import Authority
+from tests.server import serving
+from tests.tiny import tiny_repository
 from training.cli.flags import parse
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -84,6 +90,26 @@ def test_the_documented_line_for_cron_is_one_and_runs_a_service_that_compose_has
     *when, command = line.split(maxsplit=5)
     assert " ".join(when) == OBJECTS["CronJob"]["spec"]["schedule"]
     assert re.search(r"docker compose run -T --rm (\w+)$", command)[1] in COMPOSE["services"]  # type: ignore[index]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("files", [1, 2], ids=["TLS", "mutual TLS"])
+def test_the_health_check_of_the_image_finds_the_service(files: int, tmp_path: Path) -> None:
+    (line,) = re.findall(r"HEALTHCHECK .*\\\n +CMD (.*)", (ROOT / "Dockerfile").read_text())
+    _, *arguments = json.loads(line)
+    authority = Authority()
+    (tmp_path / "ca.crt").write_bytes(authority.certificate)
+    (tmp_path / "tls.pem").write_bytes(b"".join(authority.issue()))
+    given = {"MNIST_TLS_CERT": "tls.pem", "MNIST_TLS_CLIENT_CA": "ca.crt"}
+    environment = {name: str(tmp_path / file) for name, file in list(given.items())[:files]}
+    client = authority.client(tmp_path / "tls.pem")
+    models = tiny_repository(tmp_path / "models", versions=(1,), champion=1)
+    with serving(models, tmp_path / "log", environment=environment, tls=client) as service:
+        known = environment | {"MNIST_PORT": str(service.port)}
+        check = [sys.executable, *arguments]
+        assert subprocess.run(check, env=known, timeout=30, check=False).returncode == 0
+    gone = subprocess.run(check, env=known, timeout=30, check=False, stderr=subprocess.DEVNULL)
+    assert gone.returncode == 1
 
 
 @pytest.mark.parametrize("name", COMPOSE["services"])

@@ -26,6 +26,7 @@ from urllib.request import urlopen
 import pytest
 import yaml
 
+from tests.certificates import Authority
 from tests.deploy.test_alerts import ROOT, RULES, tool
 from tests.server import Server, free_port, serving, wait_until
 from tests.tiny import slow_model_bytes, tiny_repository, tiny_version
@@ -125,7 +126,11 @@ def configured(folder: Path, service: Server, alertmanager: str, url: str) -> No
     static["targets"] = [alertmanager]
     (static,) = prometheus["scrape_configs"][0]["static_configs"]
     static["targets"] = [f"127.0.0.1:{service.port}"]
-    prometheus["scrape_configs"][0]["authorization"] = {"credentials_file": str(folder / "key")}
+    prometheus["scrape_configs"][0] |= {
+        "scheme": "https",
+        "tls_config": {"ca_file": str(folder / "ca.crt")},
+        "authorization": {"credentials_file": str(folder / "key")},
+    }
     (folder / "prometheus.yml").write_text(yaml.safe_dump(prometheus))
     routing = yaml.safe_load((source / "alertmanager.yml").read_text())
     for route in (routing["route"], *routing["route"]["routes"]):
@@ -145,8 +150,13 @@ def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitored]:
     posted: list[dict[str, Any]] = []
     here, there = (f"127.0.0.1:{free_port()}" for _ in range(2))
     keys, key = with_keys(folder)
-    flags = ("--keys", str(keys), "--open", "predict")
-    with serving(models, folder / "serve.log", *flags) as service, webhook(posted) as url:
+    authority = Authority()
+    certificate, private = authority.issue(days=1)
+    (folder / "ca.crt").write_bytes(authority.certificate)
+    (folder / "tls.pem").write_bytes(certificate + private)
+    flags = ("--keys", str(keys), "--open", "predict", "--tls-cert", str(folder / "tls.pem"))
+    running_service = serving(models, folder / "serve.log", *flags, tls=authority.client())
+    with running_service as service, webhook(posted) as url:
         configured(folder, service, there, url)
         with (
             running(
@@ -184,13 +194,13 @@ def use(service: Server) -> None:
     assert service.post(f"/predict?version={SLOW}", 64 * image, raw, late).status == 504
 
 
-def told(monitored: Monitored, name: str) -> list[dict[str, Any]]:
-    """Returns the alerts of this name that reached the webhook as tickets."""
+def told(monitored: Monitored, name: str, receiver: str) -> list[dict[str, Any]]:
+    """Returns the alerts of this name that reached the webhook of a receiver."""
     return [
         alert
         for post in monitored.posted
         for alert in post["alerts"]
-        if post["receiver"] == "ticket" and alert["labels"]["alertname"] == name
+        if post["receiver"] == receiver and alert["labels"]["alertname"] == name
     ]
 
 
@@ -249,7 +259,7 @@ def test_an_alert_reaches_the_operator(monitored: Monitored) -> None:
     """The champion file names a damaged version: the service cannot load it, and says so."""
     (monitored.models / "mnist/champion").write_text(f"{DAMAGED}\n")
 
-    failed = partial(told, monitored, "MnistReloadFailed")
+    failed = partial(told, monitored, "MnistReloadFailed", "ticket")
     wait_until(failed, 60)
     address = f"127.0.0.1:{monitored.service.port}"
     assert failed()[0]["status"] == "firing"
@@ -258,7 +268,17 @@ def test_an_alert_reaches_the_operator(monitored: Monitored) -> None:
     assert monitored.service.post("/predict", bytes(784), "application/octet-stream").status == 200
 
 
-def test_a_key_that_expires_soon_is_announced(monitored: Monitored) -> None:
-    expires = partial(told, monitored, "MnistKeyExpires")
-    wait_until(expires, 60)
-    assert expires()[0]["annotations"]["summary"].startswith("A key expires in 1d 23h")
+@pytest.mark.parametrize(
+    ("alert", "receiver", "summary"),
+    [
+        ("MnistKeyExpires", "ticket", "A key expires in 1d 23h"),
+        ("MnistCertificateExpires", "ticket", "The certificate expires in 23h"),
+        ("MnistCertificateExpiresNow", "page", "The certificate expires in 23h"),
+    ],
+)
+def test_what_expires_soon_is_announced(
+    monitored: Monitored, alert: str, receiver: str, summary: str
+) -> None:
+    announced = partial(told, monitored, alert, receiver)
+    wait_until(announced, 60)
+    assert announced()[0]["annotations"]["summary"].startswith(summary)
