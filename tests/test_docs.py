@@ -40,6 +40,7 @@ RUN_ELSEWHERE = {
     "helm install": "tests/deploy/test_chart.py",
     "promtool test rules deploy/monitoring/alerts_test.yaml": "tests/deploy/test_alerts.py",
     "python -m tests.deploy.render": "tests/deploy/render.py",
+    'curl -H "traceparent: ': "tests/e2e/test_traces.py",
     "uvicorn service.app:create_app --factory": "tests/service/test_app.py",
     "hypercorn": "tests/service/test_app.py",
     "granian": "tests/service/test_app.py",
@@ -108,12 +109,16 @@ def test_every_example_prints_what_the_document_says(
 )
 def test_every_other_command_is_understood(line: str) -> None:
     program, *arguments = shlex.split(line)
+    environment = {}
+    while "=" in program:
+        name, _, environment[name] = program.partition("=")
+        program, *arguments = arguments
     if program == "train":
         parse([a.replace("/path/to/idx/files", str(ROOT / "training/mnist")) for a in arguments])
     elif program == "models":
         parse_command(arguments)
     elif program == "serve":
-        parse_settings(arguments, {})
+        parse_settings(arguments, environment)
     else:
         places = [place for known, place in RUN_ELSEWHERE.items() if line.startswith(known)]
         assert places, line
