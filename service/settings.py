@@ -181,8 +181,9 @@ def read_settings(
 
 def explain(error: ValidationError, spell: Callable[[str], str]) -> str:
     """Returns one line with every wrong value and its reason; ``spell`` turns a field to a name."""
+    faults = [(spell(str(e["loc"][0])), str(e["input"]), e["msg"]) for e in error.errors()]
     return "; ".join(
-        f"{spell(str(item['loc'][0]))}={item['input']}: {item['msg']}" for item in error.errors()
+        f"{name}={text if text.isprintable() else repr(text)}: {why}" for name, text, why in faults
     )
 
 

@@ -46,17 +46,16 @@ class Access:
         if sent is None:
             if scope in self.open:
                 return None
-            raise _refused(scope, _CHALLENGE, f"this needs a key with the scope {scope!r}")
+            raise self._refused(scope, _CHALLENGE, f"this needs a key with the scope {scope!r}")
         key = None if self.keys is None else self.keys.find(sent)
         if key is None:
             why = "the key is not known here, was revoked, or has expired"
-            raise _refused(scope, _CHALLENGE + b', error="invalid_token"', why)
+            raise self._refused(scope, _CHALLENGE + b', error="invalid_token"', why)
         if scope not in key.scopes and scope not in self.open:
             challenge = b'%b, error="insufficient_scope", scope="%b"'
             fields = ((b"www-authenticate", challenge % (_CHALLENGE, scope.encode())),)
-            raise Forbidden(
-                f"the key {key.name!r} lacks the scope {scope!r}; {_opens(scope)}", headers=fields
-            )
+            why = f"the key {key.name!r} lacks the scope {scope!r}; {self._opens(scope)}"
+            raise Forbidden(why, headers=fields)
         return key
 
     def check_sender(self, method: str, fields: Mapping[bytes, bytes], server: str) -> Headers:
@@ -73,13 +72,14 @@ class Access:
         if self.keys is not None:
             self.keys.look(again=True)
 
+    def _refused(self, scope: Scope, challenge: bytes, why: str) -> Unauthorized:
+        fields = ((b"www-authenticate", challenge),)
+        return Unauthorized(f"{why}; {self._opens(scope)}", headers=fields)
 
-def _refused(scope: Scope, challenge: bytes, why: str) -> Unauthorized:
-    return Unauthorized(f"{why}; {_opens(scope)}", headers=((b"www-authenticate", challenge),))
-
-
-def _opens(scope: Scope) -> str:
-    return (
-        f"`keys add NAME --scope {scope}` makes one that has it, and {PREFIX}OPEN={scope} opens "
-        "this to all"
-    )
+    def _opens(self, scope: Scope) -> str:
+        """What an operator can do to let a caller in."""
+        where = f" in a file that {PREFIX}KEYS names" if self.keys is None else ""
+        return (
+            f"`keys add NAME --scope {scope}` makes a key with it{where}, and {PREFIX}OPEN={scope} "
+            "lets everybody in"
+        )

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import re
 import secrets
 import stat
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,15 +13,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from service.settings import Scope
 
 MOST_BYTES = 1 << 20
-NAME = r"[A-Za-z][A-Za-z0-9._-]{0,63}"
-"""A key's name. It begins with a letter, so that no IP address is the name of a caller."""
-PREFIX = "mnist_"
-"""Keys begin so, that scanners of source code can tell one."""
-_PERMISSIONS_OF_OTHERS = 0o007
 
 
 class KeysError(Exception):
-    """The file of keys cannot be used; one line says why."""
+    """The file of keys cannot be used, or changed so; one line says why."""
 
 
 class Key(BaseModel):
@@ -33,7 +24,8 @@ class Key(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    name: str = Field(pattern=f"^{NAME}$")
+    name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9._-]{0,63}$")
+    """It begins with a letter, so that no IP address is the name of a caller."""
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     scopes: frozenset[Scope] = Field(min_length=1)
     rate: float | None = Field(None, gt=0, allow_inf_nan=False)
@@ -53,12 +45,6 @@ class _File(BaseModel):
     keys: list[Key]
 
 
-def new_key() -> tuple[str, str]:
-    """A new key of 256 random bits, and its SHA-256."""
-    key = PREFIX + secrets.token_urlsafe(32)
-    return key, hashlib.sha256(key.encode()).hexdigest()
-
-
 def parse_keys(content: bytes) -> dict[str, Key]:
     """The keys in the file's ``content``, by their names. Raises :class:`KeysError`."""
     try:
@@ -71,12 +57,6 @@ def parse_keys(content: bytes) -> dict[str, Key]:
     if len(keys) < len(listed) or len({key.sha256 for key in listed}) < len(listed):
         raise KeysError("it is damaged: two keys have the same name or SHA-256")
     return keys
-
-
-def format_keys(keys: Mapping[str, Key]) -> bytes:
-    """The content of a file with these keys."""
-    listed = [key.model_dump(mode="json") | {"scopes": sorted(key.scopes)} for key in keys.values()]
-    return json.dumps({"keys": listed}, indent=1).encode() + b"\n"
 
 
 Stamp = tuple[int, ...]
@@ -105,7 +85,7 @@ def _check(state: os.stat_result) -> None:
     mode = stat.S_IMODE(state.st_mode)
     if not stat.S_ISREG(state.st_mode):
         raise KeysError("it is not a file")
-    if mode & _PERMISSIONS_OF_OTHERS:
+    if mode & 0o007:
         raise KeysError(
             f"every user of the machine may use it (mode {mode:04o}); chmod o= it, or set the "
             "defaultMode of a Kubernetes Secret to 0440"
@@ -127,8 +107,3 @@ def write_file(path: Path, content: bytes, mode: int = 0o600) -> None:
         staged.replace(path)
     finally:
         staged.unlink(missing_ok=True)
-
-
-def is_name(text: str) -> bool:
-    """Whether a key can have this name."""
-    return re.fullmatch(NAME, text) is not None
