@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import signal
 import socket
+import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,7 +22,7 @@ from service.http.connection import Connection
 from service.http.door import FastDoor
 from service.observe.logs import LOGGER, configure_logs
 from service.observe.traces import require_opentelemetry
-from service.settings import Settings
+from service.settings import Settings, SettingsError
 
 BACKLOG = 2048
 ACCEPTS = 16
@@ -147,7 +148,11 @@ def _build(
     """Builds the application, in the process that serves it."""
     configure_logs(settings.log_format, settings.log_level, LOGGERS)
     keep_freed()
-    return FastDoor(create_app(settings, shared), tell_fault)
+    try:
+        return FastDoor(create_app(settings, shared), tell_fault)
+    except SettingsError as error:  # such as a file of keys that is damaged
+        tell_fault(str(error))
+        sys.exit(uvicorn.config.STARTUP_FAILURE)
 
 
 def handles(listener: socket.socket, workers: int) -> list[socket.socket]:

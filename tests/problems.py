@@ -12,12 +12,15 @@ from tests.server import Answer
 TIMING = re.compile(r"decode;dur=[0-9.]+, queue;dur=[0-9.]+, infer;dur=[0-9.]+, total;dur=[0-9.]+")
 KINDS = {
     400: "malformed",
+    401: "unauthorized",
+    403: "forbidden",
     404: "not-found",
     405: "method-not-allowed",
     408: "body-timeout",
     413: "too-large",
     414: "path-too-long",
     415: "unsupported-type",
+    421: "misdirected",
     422: "invalid",
     429: "queue-full",
     431: "headers-too-large",
@@ -27,7 +30,8 @@ KINDS = {
 
 
 def check_every_answer(answer: Answer) -> None:
-    """Checks what every answer has: a request id, the timing, a length."""
+    """Checks what every answer has: a request id, the timing, a length, a type to be believed."""
+    assert answer.headers["x-content-type-options"] == "nosniff"
     assert re.fullmatch(r"[A-Za-z0-9._-]{1,128}", answer.headers["x-request-id"])
     assert TIMING.fullmatch(answer.headers["server-timing"]), answer.headers["server-timing"]
     assert "content-length" in answer.headers

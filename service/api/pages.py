@@ -28,18 +28,16 @@ _FILES = {
     folder: {p.name: p for p in (_STATIC / folder).iterdir() if p.suffix in _MEDIA_TYPES}
     for folder in ("page", "docs")
 }
-_SAFETY = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    # Browsers ask each time, so that a page never runs with the modules of another release.
-    (b"cache-control", b"no-cache"),
-)
 _POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     b"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-# Swagger UI, the page of the API, writes styles into its elements, which the policy forbids.
-_HEADERS = {"page": (*_SAFETY, (b"content-security-policy", _POLICY)), "docs": _SAFETY}
+_HEADERS: Headers = (
+    (b"content-security-policy", _POLICY),
+    (b"referrer-policy", b"no-referrer"),
+    # Browsers ask each time, so that a page never runs with the modules of another release.
+    (b"cache-control", b"no-cache"),
+)
 router = APIRouter(route_class=EndpointRoute, tags=["page"], dependencies=needs(None))
 
 
@@ -80,7 +78,7 @@ def _file(request: Request, folder: str, name: str | None = None) -> Reply:
     if path is None:
         raise NotFound(f"the page has no file {(name or '')[:40]!r}")
     content, etag = _read(path)
-    headers: Headers = ((b"etag", etag), *_HEADERS[folder])
+    headers: Headers = ((b"etag", etag), *_HEADERS)
     known = (request.field(b"if-none-match") or "").encode("latin-1").split(b",")
     if any(tag.strip().removeprefix(b"W/") == etag for tag in known):
         return Reply(b"", 304, _MEDIA_TYPES[path.suffix], headers)

@@ -106,6 +106,7 @@ export function startDrawing(panel) {
   }
 
   sheet.addEventListener("change", follow);
+  document.addEventListener("key", () => sheet.isEmpty || reading.want());
   showStrokes(canvas, sheet);
   drawWithPointer(canvas, sheet);
   const keys = drawWithKeys(canvas, sheet, document.getElementById("pen"));
@@ -137,7 +138,7 @@ function listenForCommands(panel, sheet, keys, canvas) {
     });
   }
   document.addEventListener("keydown", (event) => {
-    if (panel.hidden || event.altKey || event.shiftKey) return;
+    if (panel.hidden || event.altKey || event.shiftKey || event.target.matches("input")) return;
     const isCommand = event.ctrlKey || event.metaKey;
     if (isCommand && event.key.toLowerCase() === "z") undo();
     else if (!isCommand && ["Escape", "Delete"].includes(event.key)) clear();

@@ -2,7 +2,7 @@
 
 import { confusionTable } from "./confusion.js";
 import { count, element, likely, percent } from "./element.js";
-import { evaluate, ServiceError, testImageAddress } from "./service.js";
+import { evaluate, ServiceError, showPicture, testImageAddress } from "./service.js";
 
 /** Brings the test view in `panel` to life. */
 export function startEvaluation(panel) {
@@ -39,6 +39,7 @@ export function startEvaluation(panel) {
   button.addEventListener("click", () => {
     if (!button.hasAttribute("aria-disabled")) run();
   });
+  document.addEventListener("key", () => error.textContent && run());
 }
 
 function shown(scores) {
@@ -79,12 +80,12 @@ function figure(name, value, meaning) {
 
 function mistake({ index, label, digit, confidence }) {
   const image = element("img", {
-    src: testImageAddress(index),
     alt: `Test image ${index}: a ${label} read as ${digit}`,
     width: 28,
     height: 28,
     loading: "lazy",
   });
+  showPicture(image, testImageAddress(index));
   const words = element(
     "span",
     { "aria-hidden": "true" },

@@ -26,6 +26,7 @@ export function takeFiles(panel, take, warn) {
     takeOne(event.dataTransfer.files, "What was dropped is no file.");
   });
   document.addEventListener("paste", (event) => {
+    if (event.target.matches("input")) return;
     takeOne(event.clipboardData.files, "There is no picture in the clipboard.");
   });
 

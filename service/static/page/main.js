@@ -3,10 +3,12 @@
 import { showTabs } from "./tabs.js";
 import { startDrawing } from "./draw.js";
 import { startEvaluation } from "./evaluation.js";
+import { startKey } from "./key.js";
 import { startModel } from "./model.js";
 
 const model = startModel(document.getElementById("model"));
 
+startKey(document.getElementById("key"));
 startDrawing(document.getElementById("draw"));
 startEvaluation(document.getElementById("test"));
 showTabs(document.querySelector("[role=tablist]"), { model: model.show });

@@ -1,6 +1,7 @@
 // The model view: which version serves, what its card says, and how it was trained.
 
 import { count, element, percent } from "./element.js";
+import { hasKey } from "./key.js";
 import { learning } from "./learning.js";
 import { card, cardAddress, models, ServiceError } from "./service.js";
 
@@ -21,6 +22,18 @@ export function startModel(panel) {
     }
   }
 
+  /** A link cannot send the key: what it leads to is asked for, and then opened. */
+  async function open(event) {
+    const link = event.target.closest("a");
+    if (!link || !hasKey()) return;
+    event.preventDefault();
+    const story = await card(link.getAttribute("href").split("/").at(-1));
+    const file = new Blob([JSON.stringify(story, null, 1)], { type: "application/json" });
+    location.assign(URL.createObjectURL(file));
+  }
+
+  place.addEventListener("click", open);
+  document.addEventListener("key", () => panel.hidden || show());
   return { show };
 }
 

@@ -1,6 +1,8 @@
 // Asks the service. Every failure becomes a ServiceError whose message is fit to be shown: the
 // service's own words where it gave any.
 
+import { hasKey, keyFields, wantedKey } from "./key.js";
+
 /** Beyond the service's own deadlines (10 s, for the test run 120 s) nothing comes any more. */
 const DEADLINE = 15_000;
 const EVALUATE_DEADLINE = 125_000;
@@ -51,18 +53,29 @@ function post(address, picture, signal) {
   return ask(address, { method: "POST", body: picture, headers: { "Content-Type": type }, signal });
 }
 
-async function ask(address, { signal, ...options } = {}, deadline = DEADLINE) {
+/** Lets `image` show a picture of the service, which an `img` cannot ask for with a key. */
+export async function showPicture(image, address) {
+  if (!hasKey()) return image.setAttribute("src", address);
+  const response = await fetch(address, { headers: keyFields() });
+  if (response.ok) image.src = URL.createObjectURL(await response.blob());
+}
+
+async function ask(address, { signal, headers, ...options } = {}, deadline = DEADLINE) {
   const signals = [signal, AbortSignal.timeout(deadline)].filter(Boolean);
   let response;
   let answer;
   try {
-    response = await fetch(address, { ...options, signal: AbortSignal.any(signals) });
+    response = await fetch(address, {
+      ...options,
+      headers: { ...headers, ...keyFields() },
+      signal: AbortSignal.any(signals),
+    });
     answer = await response.json();
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw unanswered(error, response);
   }
-  if (!response.ok) throw refused(response.status, answer.detail);
+  if (!response.ok) throw refused(response.status, wantedKey(response) ?? answer.detail);
   return answer;
 }
 
