@@ -23,6 +23,7 @@ from service.decode.pictures import warm
 from service.http.asgi import AsgiDoor
 from service.http.dispatch import Dispatcher
 from service.inference.admission import BodyBudget
+from service.inference.rates import Rates
 from service.models.versions import Versions
 from service.observe.logs import STDERR, RequestLog, configure_logs
 from service.observe.metrics import Metrics
@@ -68,6 +69,7 @@ def build_core(settings: Settings, shared: Path | None) -> Core:
         lost = partial(metrics.count, "spans_dropped")
         tracer = Tracer(settings.otlp_endpoint, settings.trace_share, __version__, lost)
     versions = Versions(settings, metrics)
+    has_rates = settings.rate > 0 or settings.keys is not None  # a key may have one of its own
     return Core(
         settings=settings,
         versions=versions,
@@ -88,6 +90,7 @@ def build_core(settings: Settings, shared: Path | None) -> Core:
         tracer=tracer,
         access=Access(settings, shared, metrics),
         training_images=FirstUse(settings.data),
+        rates=Rates(settings.rate, shared, settings.workers) if has_rates else None,
     )
 
 

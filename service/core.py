@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from service.access.guard import Access
 from service.background.fair_threads import FairThreads
 from service.inference.admission import BodyBudget
+from service.inference.rates import Rates
 from service.models.versions import Versions
 from service.observe.logs import RequestLog
 from service.observe.metrics import Metrics
@@ -33,3 +34,5 @@ class Core:
     tracer: Tracer | None
     """Exports the spans of sampled requests, if there is a collector."""
     training_images: FirstUse
+    rates: Rates | None
+    """None if no caller has a rate."""

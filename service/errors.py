@@ -125,9 +125,15 @@ class Misdirected(Fault):
 
 
 class QueueFull(Fault):
-    """The queue has no room; Retry-After estimates when it will."""
+    """The queue is full, or the caller's rate is spent; Retry-After says when to come back."""
 
     status, kind = 429, "queue-full"
+
+
+class RateSpent(QueueFull):
+    """The caller's rate is spent."""
+
+    kind = "rate-spent"
 
 
 class Unavailable(Fault):

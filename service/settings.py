@@ -102,6 +102,9 @@ class Settings(BaseModel):
         ge=1,
         description="most images in the queue; one caller gets 429 above four fifths of it",
     )
+    rate: float = Field(
+        0.0, ge=0, description="images a second that one caller may have classified; 0: no bound"
+    )
     max_loaded: int = Field(3, ge=1, le=64, description="versions in memory, the champion included")
     max_model_bytes: int = Field(
         256 * MIB, ge=1024, description="largest model file in bytes; a larger one is not read"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from math import ceil
 from time import perf_counter
 from typing import TypeVar
 
 from service.api.request import Request
 from service.background.large_work import SMALL_ROWS, when_large
+from service.errors import RateSpent
 from service.inference.batch import Result
 from service.models.loader import Loaded
 from service.reasons.steps import Done, Steps, advance
@@ -25,8 +27,31 @@ class Pipeline:
     def __init__(self, request: Request, most_s: float | None = None) -> None:
         self._request, self.core, self.caller = request, request.core, request.caller
         self.deadline = request.deadline(most_s or self.core.settings.deadline_s)
+        self._charged = self._classified = 0
+        if self.core.rates is not None:
+            self.charge(1)  # before its body is read
         self.served: Loaded
         """The version that answers, once it is chosen."""
+
+    def charge(self, images: int) -> None:
+        """Charges the caller's rate with ``images`` in all. Raises :class:`RateSpent`."""
+        rates, request, key = self.core.rates, self._request, self._request.key
+        if rates is None or images <= self._charged:
+            return
+        rate = rates.per_second if key is None or key.rate is None else key.rate
+        if not rate:
+            return
+        more, begun, own = images - self._charged, self._charged > 0, request.answer_headers
+        fields, wait_s = rates.charge(request.caller, more, rate, begun=begun)
+        request.answer_headers = (*(own[: -len(fields)] if begun else own), *fields)
+        self._charged = images
+        if wait_s:
+            self.core.metrics.rejected("rate")
+            after_s = ceil(wait_s)
+            raise RateSpent(
+                f"the rate of {rate:g} images a second is spent; try again in {after_s} s",
+                headers=((b"retry-after", b"%d" % after_s),),
+            )
 
     async def choose(self, version: str | None) -> None:
         """Chooses the version that answers: ``version``, or the champion of this moment.
@@ -69,6 +94,9 @@ class Pipeline:
     async def infer(self, images: Images) -> Result:
         """Classifies images (n, 28, 28) uint8. Raises QueueFull and DeadlineExceeded."""
         request, under_way = self._request, self._request.under_way
+        if self.core.rates is not None:
+            self._classified += len(images)
+            self.charge(self._classified)
         alone = under_way is not None and len(under_way) == 1
         result = await self.served.batcher.infer(
             images, self.deadline, alone=alone, caller=request.caller

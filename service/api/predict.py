@@ -60,6 +60,7 @@ async def predict(
     decoded = await pipeline.decode(small, decode, content_type, body, core.limits)
     seen: list[Seen] | None = None
     if isinstance(decoded, Pictures):
+        pipeline.charge(len(decoded.bodies))
         looking = preprocess_in_pool(
             decoded, core.limits, core.pictures, request.caller, pipeline.deadline
         )

@@ -39,6 +39,8 @@ class Reply:
     status: int = 200
     media_type: bytes = JSON_TYPE
     headers: Headers = ()
+    queue_full: bool = False
+    """Whether this is 429 because the service is busy, and not because a rate is spent."""
 
     @classmethod
     def json(cls, content: Any, status: int = 200) -> Reply:

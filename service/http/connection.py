@@ -17,7 +17,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from service.api.request import Headers, Reply, Request
-from service.errors import Fault, QueueFull
+from service.errors import Fault
 from service.http import heads
 from service.http.dispatch import head
 from service.http.exchange import BROKEN, GONE, LATE, LEFT, UNREAD_BYTES, ArrivingBody, Exchange
@@ -221,7 +221,7 @@ class Connection(Peer):
             return
         if self._waiting:
             self._run(self._waiting.popleft())
-        if reply.status == QueueFull.status:
+        if reply.queue_full:
             self._throttle.hold(transport)
         elif not self._waiting:
             transport.resume_reading()

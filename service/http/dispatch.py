@@ -17,7 +17,14 @@ from service.access.sites import preflight
 from service.api.request import Headers, Reply, Request
 from service.api.routing import EndpointRoute
 from service.core import Core
-from service.errors import PROBLEM_TYPE, DeadlineExceeded, Fault, MethodNotAllowed, NotFound
+from service.errors import (
+    PROBLEM_TYPE,
+    DeadlineExceeded,
+    Fault,
+    MethodNotAllowed,
+    NotFound,
+    QueueFull,
+)
 from service.models.repository import NAME
 from service.observe import traces
 from service.observe.logs import LOGGER
@@ -172,10 +179,12 @@ def _facts(request: Request, status: int, seconds: float, sent: int) -> dict[str
 
 def render(fault: Fault, path: str) -> Reply:
     """A fault as its answer: ``application/problem+json``, or ``{"error"}`` under /v1 and /v2."""
+    full = type(fault) is QueueFull
     if path.startswith(("/v1/", "/v2/")) or path in ("/v1", "/v2"):
         status = 400 if fault.status == 422 else fault.status
-        return Reply(orjson.dumps({"error": fault.detail}), status, headers=fault.headers)
-    return Reply(orjson.dumps(fault.problem()), fault.status, PROBLEM_TYPE, fault.headers)
+        body = orjson.dumps({"error": fault.detail})
+        return Reply(body, status, headers=fault.headers, queue_full=full)
+    return Reply(orjson.dumps(fault.problem()), fault.status, PROBLEM_TYPE, fault.headers, full)
 
 
 def head(request: Request, reply: Reply, fields: Headers, keep_alive: bool) -> tuple[bytes, float]:

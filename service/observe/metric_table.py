@@ -12,7 +12,7 @@ STATUSES = (
     *(200, 201, 204, 304, 400, 401, 403, 404, 405, 408, 409, 413, 414, 415, 421, 422, 429, 431),
     *(499, 500, 503, 504),
 )
-REJECTIONS = ("queue_full", "bodies_full", "deadline", "left")
+REJECTIONS = ("queue_full", "bodies_full", "rate", "deadline", "left")
 DOUBTS = ("blank", "not a digit", "several digits", "too small", "low contrast", "inverted")
 LOADS = ("loaded", "failed")
 # From 10 microseconds up, finest where a prediction lies.

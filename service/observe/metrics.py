@@ -157,7 +157,7 @@ class Metrics:
             data, process = path.read_bytes(), int(path.stem)
             if len(data) == _FILE_BYTES:
                 row = memoryview(data)[:_ROW_BYTES].cast("d")
-                info = _info(data[_ROW_BYTES:_INFO_END]) if _is_alive(process) else None
+                info = _info(data[_ROW_BYTES:_INFO_END]) if is_alive(process) else None
                 yield Worker(process, row, info, _exemplars(data[_INFO_END:]))
 
 
@@ -180,7 +180,8 @@ def _info(data: bytes) -> dict[str, Any] | None:
         return None  # the worker serves nothing yet, or is just writing something else
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether there is a process with this number."""
     try:
         os.kill(pid, 0)
     except OSError as error:
