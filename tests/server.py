@@ -120,13 +120,11 @@ class Server:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float = 30.0,
+        *,
+        source: str | None = None,
     ) -> Answer:
-        """Sends one request on a new connection."""
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout)
-        if self.tls is not None:
-            connection = http.client.HTTPSConnection(
-                self.host, self.port, timeout=timeout, context=self.tls
-            )
+        """Sends one request on a new connection, perhaps from another loopback address."""
+        connection = self.keep(source, timeout)
         try:
             connection.request(method, target, body, dict(headers or {}))
             response = connection.getresponse()
@@ -134,6 +132,15 @@ class Server:
             return Answer(response.status, fields, response.read())
         finally:
             connection.close()
+
+    def keep(self, source: str | None = None, timeout: float = 30.0) -> http.client.HTTPConnection:
+        """Returns a connection for several requests, perhaps from another loopback address."""
+        own = None if source is None else (source, 0)
+        if self.tls is not None:
+            return http.client.HTTPSConnection(
+                self.host, self.port, timeout=timeout, source_address=own, context=self.tls
+            )
+        return http.client.HTTPConnection(self.host, self.port, timeout, own)
 
     def get(self, target: str, headers: Mapping[str, str] | None = None) -> Answer:
         """Sends a GET."""

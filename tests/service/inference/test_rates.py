@@ -67,6 +67,7 @@ def test_the_busy_are_remembered_however_many_strangers_come() -> None:
 @pytest.mark.parametrize("images", [1, 7])
 def test_the_rate_is_exact_over_several_processes(tmp_path: Path, images: int) -> None:
     """Never more; and no less, but where the machine lets none of them run for a while."""
+    charged, allowed = 0, 0.0
     for attempt in range(5):
         folder = tmp_path / f"{attempt}"
         folder.mkdir()
