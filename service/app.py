@@ -17,6 +17,8 @@ from service.api.openapi import openapi_route
 from service.api.routing import EndpointRoute
 from service.api.v2 import admin, infer
 from service.background.fair_threads import FairThreads
+from service.background.memory import fitted, memory_limit, trim_when_idle
+from service.background.room import Room
 from service.background.threads import worker_threads
 from service.core import Core
 from service.decode.pictures import warm
@@ -48,7 +50,7 @@ def create_app(settings: Settings | None = None, shared: Path | None = None) -> 
     Raises :class:`service.settings.SettingsError`. The application's start raises
     :class:`service.models.versions.StartError` if no champion can be loaded.
     """
-    settings = read_settings() if settings is None else settings
+    settings = fitted(read_settings() if settings is None else settings, memory_limit())
     core = build_core(settings, shared)
     routes = [route for router in _ROUTERS for route in router.routes]
     routes.append(openapi_route(tuple(routes)))
@@ -85,6 +87,7 @@ def build_core(settings: Settings, shared: Path | None) -> Core:
             body_bytes=settings.max_body_bytes,
             picture_pixels=settings.max_picture_pixels,
             picture_side=settings.max_picture_side,
+            hold_pixels=Room(settings.max_picture_bytes).hold,
         ),
         log=RequestLog(as_json, settings.access_log),
         tracer=tracer,
@@ -100,7 +103,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     core: Core = app.state.core
     await core.versions.start()
     warm(core.pictures)
+    trimming = asyncio.create_task(trim_when_idle(lambda: not core.bodies.total))
     yield
+    trimming.cancel()
     await core.versions.stop()
     if core.tracer is not None:
         await asyncio.to_thread(core.tracer.close)

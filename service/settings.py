@@ -128,6 +128,11 @@ class Settings(BaseModel):
     max_picture_pixels: int = Field(
         64_000_000, ge=784, description="most pixels in a picture, by its header"
     )
+    max_picture_bytes: int = Field(
+        512 * MIB,
+        ge=MIB,
+        description="most bytes of pixels in memory; one picture that takes more gets 413",
+    )
     max_picture_side: int = Field(16_384, ge=28, description="longest side of a picture, in pixels")
 
     header_timeout_s: float = Field(

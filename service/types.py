@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +23,15 @@ Probabilities = NDArray[np.float32]
 """Shape (n, 10), each row sums to 1."""
 
 
+def unbounded(_amount: int, _what: str) -> AbstractContextManager[None]:
+    """Holds room for the pixels of a picture where nobody else needs any."""
+    return nullcontext()
+
+
+def free(_size: int) -> None:
+    """Charges nobody for bytes that a body becomes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """The largest request that an endpoint accepts; the defaults are those of ``/predict``."""
@@ -29,3 +40,7 @@ class Limits:
     body_bytes: int = 16 << 20
     picture_pixels: int = 64_000_000
     picture_side: int = 16_384
+    hold_pixels: Callable[[int, str], AbstractContextManager[None]] = unbounded
+    """Holds room for so many bytes of pixels, of what messages call a picture."""
+    charge: Callable[[int], None] = free
+    """Called with the size of each part that is inflated. Raises a fault if that is too much."""

@@ -61,7 +61,7 @@ async def evaluate(
         images, labels = await pipeline.decode(False, load_dataset, dataset, settings.data)
     else:
         most, size = settings.max_evaluate_images, settings.max_evaluate_body_bytes
-        limits = replace(request.core.limits, images=most, body_bytes=size)
+        limits = replace(request.core.limits, images=most, body_bytes=size, charge=request.charge)
         content_type = request.field(b"content-type")
         images, labels = await pipeline.decode(False, decode, content_type, body, limits)
     await pipeline.choose(version)

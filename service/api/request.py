@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from time import perf_counter
 from typing import Any, Protocol
@@ -27,6 +28,8 @@ JSON_TYPE = b"application/json"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _ID_PREFIX = os.urandom(6).hex().encode()
 _ids = count(1)
+_RELEASED = -1
+"""In the place of the bytes that a request holds, once it is answered."""
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -149,24 +152,30 @@ class Request:
         return self.started + min(milliseconds / 1000, most_s)
 
     async def content(self, limit: int) -> bytes:
-        """The whole body, decompressed. Raises TooLarge, Malformed or UnsupportedType."""
+        """The whole body, decompressed. Raises TooLarge, Malformed or UnsupportedType.
+
+        A large body is charged as it arrives, and as it is inflated; and once more for what it is
+        decoded to.
+        """
         size = int(self.fields.get(b"content-length", b"0"))
         if size > limit:
             raise too_large(limit)
-        self._hold(size)
+        if size > SMALL_BYTES:
+            self.core.bodies.check(size, self.caller)
         pieces = self.body.pieces
         if self.body.complete and len(pieces) == 1:
             body = pieces[0]
+            self._hold(len(body))
         else:
             body = await self.body.read(limit, self._hold)
         self.received = len(body)
         if len(body) > limit:
             raise too_large(limit)
         encoding = self.fields.get(b"content-encoding")
-        if encoding is None:
-            return body
-        body = await self._inflated(body, encoding.decode("latin-1"), limit)
-        self._hold(len(body))
+        if encoding is not None:
+            body = await self._inflated(body, encoding.decode("latin-1"), limit)
+        if self.held_bytes:
+            self.charge(len(body))
         return body
 
     async def _inflated(self, body: bytes, encoding: str, limit: int) -> bytes:
@@ -175,19 +184,29 @@ class Request:
             try:
                 return inflate(body, encoding, min(limit, SMALL_BYTES))
             except TooLarge:
-                pass  # too large to be inflated here
-        return await when_large(True, inflate, body, encoding, limit, caller=self.caller)
+                self.charge(SMALL_BYTES)  # too large to be inflated here
+        work = partial(inflate, body, encoding, limit, self.charge)
+        return await when_large(True, work, caller=self.caller)
+
+    def charge(self, more: int) -> None:
+        """Charges ``more`` bytes that a large body becomes; any thread may call it."""
+        bodies = self.core.bodies
+        with bodies.lock:
+            if self.held_bytes != _RELEASED:
+                bodies.take(more, self.caller, self.held_bytes)
+                self.held_bytes += more
 
     def release(self) -> None:
-        """Returns the bytes of a large body to the budget."""
-        self.core.bodies.give_back(self.held_bytes, self.caller)
-        self.held_bytes = 0
+        """Returns the bytes of a large body to the budget; a thread may still work on it."""
+        bodies = self.core.bodies
+        with bodies.lock:
+            bodies.give_back(self.held_bytes, self.caller)
+            self.held_bytes = _RELEASED
 
     def _hold(self, size: int) -> None:
         """Charges a large body that has grown to ``size`` bytes."""
         if size > SMALL_BYTES and size > self.held_bytes:
-            self.core.bodies.take(size - self.held_bytes, self.caller)
-            self.held_bytes = size
+            self.charge(size - self.held_bytes)
 
 
 async def compressed(request: Request, reply: Reply) -> Reply:

@@ -1,13 +1,101 @@
-"""One setting of glibc's allocator, for the workers of ``serve``."""
+"""The memory that this process may use: what it is, what follows from it, and how it goes back."""
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from service.settings import MIB, Settings
+
+_PARTS = {
+    "max_picture_bytes": 2,
+    "max_waiting_bytes": 8,
+    "max_model_bytes": 16,
+    "max_body_bytes": 20,
+    "max_evaluate_body_bytes": 20,
+    "queue_rows": 32 << 10,
+    "max_loaded": 128 * MIB,
+}
+"""By what a worker's memory is divided for each of these settings, whose default is the most."""
+_IDLE_SECONDS = 2.0
+_TRIM_BYTES = 8 * MIB
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+def fitted(settings: Settings, memory_bytes: int) -> Settings:
+    """Returns the settings with sizes that fit into the memory; those that are set stay."""
+    most = {name: Settings.model_fields[name].default for name in _PARTS}
+    share = memory_bytes // settings.workers
+    sizes = {
+        name: max(1, min(most[name], share // part))
+        for name, part in _PARTS.items()
+        if name not in settings.model_fields_set
+    }
+    return settings.model_copy(update=sizes)
+
+
+def memory_limit(proc: Path = Path("/proc/self")) -> int:
+    """Returns the bytes that this process may use: the least limit of its cgroups, or all."""
+    limits = [os.sysconf("SC_PHYS_PAGES") * _PAGE_BYTES]
+    with suppress(OSError):
+        for path in _limit_files(proc):
+            with suppress(OSError, ValueError):  # "max" is no number
+                limits.append(int(path.read_text()))
+    return min(limits)
+
+
+def _limit_files(proc: Path) -> Iterator[Path]:
+    """Yields the files with the limits (the kernel's admin-guide/cgroup-v2, and cgroup-v1)."""
+    groups = dict[str, str]()
+    for line in (proc / "cgroup").read_text().splitlines():
+        _, names, group = line.split(":", 2)
+        groups |= dict.fromkeys(names.split(","), group)
+    for line in (proc / "mountinfo").read_text().splitlines():
+        before, _, after = line.partition(" - ")
+        root, mount = before.split()[3:5]
+        kind, _, options = after.split()[:3]
+        if kind == "cgroup2":
+            found, name = groups.get(""), "memory.max"
+        elif kind == "cgroup" and "memory" in options.split(","):
+            found, name = groups.get("memory"), "memory.limit_in_bytes"
+        else:
+            continue
+        inside = Path(os.path.relpath(found or root, root))
+        if ".." in inside.parts:  # a container may see its own group as the top
+            inside = Path()
+        yield from (Path(mount) / each / name for each in (inside, *inside.parents))
 
 
 def keep_freed() -> None:
     """Keeps freed memory for the next bodies: 64 images as JSON run at 1.2 x the speed."""
-    set_option = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
+    set_option = _libc("mallopt")
     if set_option is not None:
         set_option(-1, 16 << 20)  # M_TRIM_THRESHOLD of glibc's malloc.h
         set_option(-3, 32 << 20)  # M_MMAP_THRESHOLD
+
+
+async def trim_when_idle(is_idle: Callable[[], bool]) -> None:
+    """Gives freed memory back to the system, for ever, when nothing large is under way."""
+    trim, kept = _libc("malloc_trim"), _resident()
+    while trim is not None:
+        await asyncio.sleep(_IDLE_SECONDS)
+        if is_idle() and _resident() > kept + _TRIM_BYTES:
+            await asyncio.to_thread(trim, 0)
+            kept = _resident()
+        else:
+            kept = min(kept, _resident())
+
+
+def _resident() -> int:
+    with suppress(OSError):  # only Linux has it
+        return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_BYTES
+    return 0
+
+
+def _libc(name: str) -> Any:
+    return getattr(ctypes.CDLL(None), name, None)  # only glibc has these

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from functools import lru_cache
 from io import BytesIO
 
@@ -10,9 +11,11 @@ from python_multipart.multipart import parse_options_header
 
 from service.background.large_work import give_way
 from service.errors import Malformed, TooLarge, UnsupportedType
+from service.types import free
 
-MOST_ENCODINGS = 4
 _PIECE_BYTES = 1 << 13  # one step of decompression, some 100 microseconds
+_STEP_BYTES = 1 << 20
+"""What one step adds at most; it is charged after it."""
 _ACCEPT_ENCODING = ((b"accept-encoding", b"gzip, deflate"),)
 _GZIP_MAGIC = b"\x1f\x8b"
 
@@ -28,45 +31,54 @@ def parse_content_type(value: bytes | str | None) -> tuple[str, dict[str, str]]:
     return media_type.decode("latin-1").strip(), named
 
 
-def inflate(body: bytes, content_encoding: str | None, limit_bytes: int) -> bytes:
-    """Undoes the Content-Encoding of a body: gzip, deflate, identity, or several in their order.
+def inflate(
+    body: bytes,
+    content_encoding: str | None,
+    limit_bytes: int,
+    charge: Callable[[int], None] = free,
+) -> bytes:
+    """Undoes the Content-Encoding of a body: gzip, deflate or identity, and one of them at most.
 
-    Raises as :func:`gunzip` does, and :class:`UnsupportedType` for another encoding.
+    One coding makes a body at most 1,032 times larger (RFC 1951); two would make it a million times
+    larger. Raises as :func:`gunzip` does, and :class:`UnsupportedType` for another encoding.
     """
     names = [name.strip().lower() for name in (content_encoding or "").split(",")]
     names = [name for name in names if name not in {"", "identity"}]
-    if len(names) > MOST_ENCODINGS:
-        raise UnsupportedType(f"more than {MOST_ENCODINGS} content encodings are not supported")
+    if len(names) > 1:
+        detail = "a body has one content encoding at most; send gzip or deflate"
+        raise UnsupportedType(detail, headers=_ACCEPT_ENCODING)
     for name in names:
         if name not in {"gzip", "x-gzip", "deflate"}:
             detail = f"unsupported content encoding {name[:40]!r}; send gzip or deflate"
             raise UnsupportedType(detail, headers=_ACCEPT_ENCODING)
-    for name in reversed(names):
-        body = _decompress(body, name.removeprefix("x-"), limit_bytes)
+        body = _decompress(body, name.removeprefix("x-"), limit_bytes, charge)
     return body
 
 
-def gunzip(data: bytes, limit_bytes: int) -> bytes:
+def gunzip(data: bytes, limit_bytes: int, charge: Callable[[int], None] = free) -> bytes:
     """Decompresses one gzip member (RFC 1952); returns data of another format unchanged.
 
     Raises :class:`Malformed` for damage or for data after the end, :class:`TooLarge` for more than
-    ``limit_bytes``. Memory never holds much more than that.
+    ``limit_bytes``, and what ``charge`` raises, which is called with each part's size.
     """
-    return _decompress(data, "gzip", limit_bytes) if data.startswith(_GZIP_MAGIC) else data
+    return _decompress(data, "gzip", limit_bytes, charge) if data.startswith(_GZIP_MAGIC) else data
 
 
-def _decompress(data: bytes, name: str, limit_bytes: int) -> bytes:
+def _decompress(data: bytes, name: str, limit_bytes: int, charge: Callable[[int], None]) -> bytes:
     if name == "gzip":
         window_bits = 31
     else:  # zlib's format (RFC 9110, section 8.4.1.2), or a bare stream, which some clients send
         is_zlib = len(data) >= 2 and data[0] & 15 == 8 and int.from_bytes(data[:2], "big") % 31 == 0
         window_bits = 15 if is_zlib else -15
     inflater, content, end = zlib.decompressobj(window_bits), BytesIO(), 0
-    while end < len(data) and not inflater.eof:
-        piece = memoryview(data)[end : end + _PIECE_BYTES]
-        end += len(piece)
+    while not inflater.eof and (inflater.unconsumed_tail or end < len(data)):
+        piece: bytes | memoryview = inflater.unconsumed_tail
+        if not piece:
+            piece = memoryview(data)[end : end + _PIECE_BYTES]
+            end += len(piece)
         try:
-            content.write(inflater.decompress(piece, limit_bytes + 1 - content.tell()))
+            step = min(_STEP_BYTES, limit_bytes + 1 - content.tell())
+            charge(content.write(inflater.decompress(piece, step)))
         except zlib.error:
             raise Malformed(f"the {name} data are damaged") from None
         if content.tell() > limit_bytes:

@@ -35,13 +35,12 @@ def parse_form(body: bytes, boundary: str, *, max_parts: int) -> list[tuple[str,
     if not boundary:
         raise Malformed("the Content-Type names no boundary")
     delimiter = b"\r\n--" + boundary.encode("latin-1", "replace")
-    form = b"\r\n" + body
-    start = form.find(delimiter)
+    start = 0 if body.startswith(delimiter[2:]) else body.find(delimiter)
     if start < 0:
         raise Malformed("the form lacks the boundary that the Content-Type names")
     parts: list[tuple[str, bytes]] = []
     headers: dict[bytes, bytes] = {}
-    name, value, data = bytearray(), bytearray(), bytearray()
+    name, value, data = bytearray(), bytearray(), list[bytes]()
 
     def begin_part() -> None:
         if len(parts) == max_parts:
@@ -56,7 +55,7 @@ def parse_form(body: bytes, boundary: str, *, max_parts: int) -> list[tuple[str,
         kind, options = parse_content_type(headers.get(b"content-disposition"))
         if kind != "form-data" or "name" not in options:
             raise Malformed(f"part {len(parts)} of the form has no name")
-        parts.append((options["name"], bytes(data)))
+        parts.append((options["name"], b"".join(data)))
         headers.clear()
         data.clear()
 
@@ -68,11 +67,11 @@ def parse_form(body: bytes, boundary: str, *, max_parts: int) -> list[tuple[str,
                 "on_header_field": lambda text, start, end: name.extend(text[start:end]),
                 "on_header_value": lambda text, start, end: value.extend(text[start:end]),
                 "on_header_end": end_header,
-                "on_part_data": lambda text, start, end: data.extend(text[start:end]),
+                "on_part_data": lambda text, start, end: data.append(text[start:end]),
                 "on_part_end": end_part,
             },
         )
-        parser.write(form[start:])
+        parser.write(body[start:])
     except FormParserError as error:
         raise Malformed(f"the form is damaged: {error}") from None
     if parser.state != MultipartState.END:

@@ -60,7 +60,7 @@ def from_form(body: bytes, boundary: str, limits: Limits) -> Labelled:
 
 def _from_npz(data: bytes, limits: Limits) -> Labelled:
     names = [name for pair in _DATASET_NAMES for name in pair]
-    arrays = read_npz(data, limits.body_bytes, names)
+    arrays = read_npz(data, limits.body_bytes, names, limits.charge)
     for images, labels in _DATASET_NAMES:
         if images in arrays and labels in arrays:
             read = images_from_array(arrays[images], images, limits)
@@ -70,7 +70,7 @@ def _from_npz(data: bytes, limits: Limits) -> Labelled:
 
 def _read_array(data: bytes, field: str, limits: Limits) -> NDArray[Any]:
     try:
-        data = gunzip(data, limits.body_bytes)
+        data = gunzip(data, limits.body_bytes, limits.charge)
         return read_npy(data) if data.startswith(MAGIC) else read_idx(data, limits.body_bytes)
     except Fault as fault:
         raise type(fault)(f"{field}: {fault.detail}", *fault.flaws) from None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import math
 import zipfile
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from service.decode.validation import Flaws, check_count, check_pixels, refuse
 from service.errors import Fault, Malformed, TooLarge
-from service.types import SIDE, Images, Labels, Limits
+from service.types import SIDE, Images, Labels, Limits, free
 
 MAGIC = b"\x93NUMPY"
 LARGEST_HEADER = 1024  # bytes; a header of five dimensions has 128
@@ -100,14 +100,20 @@ def _read_header(header: bytes) -> tuple[tuple[int, ...], Literal["C", "F"], np.
 
 
 def read_npz(
-    data: bytes, limit_bytes: int, names: Collection[str] | None = None
+    data: bytes,
+    limit_bytes: int,
+    names: Collection[str] | None = None,
+    charge: Callable[[int], None] = free,
 ) -> dict[str, NDArray[Any]]:
-    """Reads the arrays of an ``.npz`` by name, or those of ``names`` that it holds."""
+    """Reads the arrays of an ``.npz`` by name, or those of ``names`` that it holds.
+
+    Calls ``charge`` with the size of each before it inflates it.
+    """
     if data.count(b"PK\1\2") > LARGEST_DIRECTORY:
         raise TooLarge(f"the .npz holds more than {LARGEST_DIRECTORY} arrays")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            return _read_members(archive, limit_bytes, names)
+            return _read_members(archive, limit_bytes, names, charge)
     except Fault:
         raise
     except Exception as error:  # zipfile, zlib and struct fail in a dozen ways on damaged bytes
@@ -115,7 +121,10 @@ def read_npz(
 
 
 def _read_members(
-    archive: zipfile.ZipFile, limit_bytes: int, names: Collection[str] | None
+    archive: zipfile.ZipFile,
+    limit_bytes: int,
+    names: Collection[str] | None,
+    charge: Callable[[int], None],
 ) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {}
     left = limit_bytes
@@ -128,6 +137,7 @@ def _read_members(
         left -= member.file_size
         if left < 0:
             raise TooLarge(f"the .npz holds more than {limit_bytes:,} bytes of arrays")
+        charge(member.file_size)
         with archive.open(member) as file:
             arrays[name] = read_npy(file.read(member.file_size))
     return arrays

@@ -10,9 +10,7 @@ from __future__ import annotations
 import io
 import logging
 import re
-import threading
 import warnings
-from contextlib import nullcontext
 from dataclasses import dataclass
 from math import prod
 
@@ -57,8 +55,10 @@ _MOST_PIXELS = dict.fromkeys(("WebP", "BMP", "GIF", "TIFF"), 16_000_000)  # held
 _MOST_PIXELS["BMP with run lengths"] = 1_000_000  # Pillow decodes them in Python
 _MOST_SCANS, _MOST_SCANNED_PIXELS = 100, 400_000_000  # a progressive JPEG has some ten scans
 _DRAFT_SIDE = 1024  # a JPEG is decoded at 1/2, 1/4 or 1/8, but not below this shorter side
-_LARGEST_SIDE, _LARGE_PIXELS, _WEBP_COPIES = 4096, 16_000_000, 4
-_large_picture = threading.Lock()
+_LARGEST_SIDE = 4096
+_PIXEL_BYTES, _WEBP_PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2}, 12
+_REDUCED_BYTES = 4
+"""For each pixel of the reduced picture: what it takes until it is grey."""
 _SMALL_PNG_BYTES = 1 << 13
 _TRANSPOSED, _FROM_BELOW, _FROM_RIGHT = {5, 6, 7, 8}, {3, 4, 7, 8}, {2, 3, 6, 7}
 """Exif orientations whose first axis is the columns, whose rows begin at the bottom, and whose
@@ -120,15 +120,17 @@ def _decode(body: bytes, kind: str, limits: Limits) -> Picture:
         original = whole.size
         _check(whole, body, kind, limits)
         decoded = prod(_draft(whole, body) if kind == "JPEG" else original)
+        pixel_bytes = _PIXEL_BYTES.get(whole.mode, 4)
         if isinstance(whole, WebPImageFile):
-            exif, decoded = whole.info.get("exif", b""), decoded * _WEBP_COPIES
+            exif, pixel_bytes = whole.info.get("exif", b""), _WEBP_PIXEL_BYTES
+        needed = decoded * pixel_bytes + min(decoded, _LARGEST_SIDE**2) * _REDUCED_BYTES
         # Large pictures wait for each other: each takes up to half a gigabyte.
-        with _large_picture if decoded > _LARGE_PIXELS else nullcontext():
+        with limits.hold_pixels(needed, f"the picture of {original[0]}x{original[1]}"):
             whole.load()
             picture = shrink(whole, _LARGEST_SIDE)
             if picture is not whole:
                 whole.close()
-    grey = np.asarray(to_grey(picture))
+            grey = np.asarray(to_grey(picture))
     number = orientation(exif)  # Pillow itself applies the orientation of a TIFF
     if number in _TRANSPOSED:
         grey, original = grey.T, original[::-1]

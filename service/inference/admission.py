@@ -6,6 +6,7 @@ fills the rest is refused while the others are served.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 from service.errors import QueueFull
@@ -111,26 +112,41 @@ class Queue:
 
 
 class BodyBudget:
-    """Bounds the bytes of large bodies that this worker holds at once."""
+    """Bounds the bytes of large bodies that this worker holds at once; any thread may use it."""
 
     def __init__(self, limit_bytes: int, queue: Queue, metrics: Metrics) -> None:
         self._shares = Shares(limit_bytes)
         self._queue = queue
         self._metrics = metrics
+        self.lock = threading.RLock()
 
-    def take(self, size: int, caller: str = "") -> None:
-        """Charges ``size`` bytes; admits a lone body. Raises :class:`QueueFull` above the limit."""
+    @property
+    def total(self) -> int:
+        """The bytes that are held."""
+        return self._shares.total
+
+    def check(self, size: int, caller: str = "", own: int = 0) -> None:
+        """Raises :class:`QueueFull` if ``size`` more bytes would be above the limit now.
+
+        ``own`` are the bytes that the same body holds already: a lone body always fits.
+        """
         self._queue.check(caller)
         shares = self._shares
-        if not shares.fits(caller, size):
+        if shares.total > own and not shares.fits(caller, size):
             self._metrics.rejected("bodies_full")
             raise QueueFull(
                 f"bodies of {shares.total:,} bytes wait of at most {shares.limit:,}, "
                 f"{shares.held.get(caller, 0):,} of them yours",
                 headers=((b"retry-after", b"%d" % RETRY_SECONDS),),
             )
-        shares.add(caller, size)
+
+    def take(self, size: int, caller: str = "", own: int = 0) -> None:
+        """Charges ``size`` bytes more. Raises as :meth:`check` does."""
+        with self.lock:
+            self.check(size, caller, own)
+            self._shares.add(caller, size)
 
     def give_back(self, size: int, caller: str = "") -> None:
         """Returns ``size`` bytes after the answer."""
-        self._shares.add(caller, -size)
+        with self.lock:
+            self._shares.add(caller, -size)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import resource
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from http.client import HTTPConnection
 from pathlib import Path
+from time import sleep
 
 import pytest
 
+from service.background.memory import fitted, memory_limit
+from service.background.room import Room
+from service.errors import TooLarge
+from service.settings import Settings
 from tests.digits import images
 from tests.server import Server, serving
 from tests.tiny import tiny_repository
@@ -64,3 +71,100 @@ def test_connections_that_are_kept_hold_no_bodies_and_no_answers(tmp_path: Path)
         before = resident_bytes(server)
         ask(60)
         assert resident_bytes(server) - before < 15 * MIB, "an answer is 0.5 MB"
+
+
+MOUNTS = {
+    "v2": "30 23 0:26 {root} {mount} rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n",
+    "v1": "31 23 0:27 {root} {mount} rw - cgroup cgroup rw,memory\n",
+}
+LIMITS = {"v2": "memory.max", "v1": "memory.limit_in_bytes"}
+
+
+@pytest.fixture(params=["v1", "v2"])
+def version(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def processes(tmp_path: Path, version: str, group: str, root: str = "/") -> tuple[Path, Path]:
+    """What the kernel says of a process in ``group``; returns that, and the mounted hierarchy."""
+    proc, mount = tmp_path / "proc", tmp_path / "cgroup"
+    proc.mkdir()
+    mount.mkdir()
+    names = "" if version == "v2" else "cpu,memory"
+    (proc / "cgroup").write_text(f"9:devices:/\n4:{names}:{group}\n")
+    (proc / "mountinfo").write_text(MOUNTS[version].format(root=root, mount=mount))
+    return proc, mount
+
+
+def limit(mount: Path, group: str, version: str, text: str) -> None:
+    folder = mount / group
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / LIMITS[version]).write_text(f"{text}\n")
+
+
+ALL = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_the_least_limit_of_the_groups_around_a_process_counts(
+    tmp_path: Path, version: str
+) -> None:
+    proc, mount = processes(tmp_path, version, "/pods/a/b")
+    limit(mount, "pods/a/b", version, "max" if version == "v2" else "9223372036854771712")
+    assert memory_limit(proc) == ALL
+    limit(mount, "pods/a", version, str(600 * MIB))
+    assert memory_limit(proc) == 600 * MIB
+    limit(mount, "pods/a/b", version, str(500 * MIB))
+    limit(mount, "pods", version, str(700 * MIB))
+    assert memory_limit(proc) == 500 * MIB
+
+
+@pytest.mark.parametrize(("root", "group"), [("/pods/a", "/pods/a"), ("/pods/a", "/")])
+def test_a_container_sees_its_own_group_as_the_top(
+    tmp_path: Path, version: str, root: str, group: str
+) -> None:
+    proc, mount = processes(tmp_path, version, group, root)
+    limit(mount, ".", version, str(300 * MIB))
+    assert memory_limit(proc) == 300 * MIB
+
+
+def test_without_a_limit_the_memory_is_the_machine_s(tmp_path: Path) -> None:
+    assert memory_limit(tmp_path) == ALL
+
+
+def test_sizes_follow_from_the_memory_of_a_worker_up_to_their_defaults() -> None:
+    whole = Settings()
+    assert fitted(whole, 64 << 30) == whole
+    small = fitted(Settings(workers=2), 1 << 30)
+    assert small.max_picture_bytes == 256 * MIB
+    assert small.max_waiting_bytes == 64 * MIB
+    assert small.max_model_bytes == 32 * MIB
+    assert small.queue_rows == 16_384
+    assert small.max_loaded == 3
+    assert fitted(Settings(), 1 * MIB).max_loaded == 1
+
+
+def test_a_size_that_is_set_stays() -> None:
+    chosen = Settings(max_waiting_bytes=512 * MIB, max_loaded=9)
+    small = fitted(chosen, 100 * MIB)
+    assert (small.max_waiting_bytes, small.max_loaded) == (512 * MIB, 9)
+    assert small.max_picture_bytes == 50 * MIB
+
+
+def test_pictures_wait_for_room_and_one_that_never_fits_is_refused() -> None:
+    room = Room(1000)
+    held: list[int] = []
+
+    def decode(amount: int) -> None:
+        with room.hold(amount, "the picture"):
+            held.append(amount)
+            assert sum(held) <= 1000
+            sleep(0.02)
+            held.remove(amount)
+
+    with ThreadPoolExecutor(8) as threads:
+        for done in [threads.submit(decode, amount) for amount in (400, 1000, 300, 600) * 5]:
+            done.result()
+    with pytest.raises(TooLarge, match="the picture takes 1,001 bytes of memory; at most 1,000"):
+        room.hold(1001, "the picture").__enter__()
+    with room.hold(1000, "one"), room.hold(10, "a small one, which does not count"):
+        pass

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from service.api.request import Body, Request
+from service.app import build_core
 from service.errors import QueueFull
 from service.inference.admission import RETRY_SECONDS, BodyBudget, Queue
 from service.observe.metrics import Metrics
-from tests.server import Server, read_all, serving, wait_until
+from service.settings import Settings
+from tests.server import DOORS, Door, Server, read_all, serving, wait_until
 from tests.tiny import tiny_repository
 
 
@@ -83,22 +88,57 @@ def test_who_holds_much_is_refused_before_its_body_is_read_and_who_holds_little_
     budget.take(5000, "greedy")
 
 
-def test_a_service_gives_the_room_back_with_the_answer(tmp_path: Path) -> None:
-    """A body that is still arriving holds its room; once it is answered there is room again."""
+@pytest.mark.parametrize("door", DOORS)
+def test_a_body_holds_what_has_arrived_of_it_until_its_answer(tmp_path: Path, door: Door) -> None:
     images = bytes(range(200)) * 392
     head = (
         b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\n"
         b"Content-Length: %d\r\nConnection: close\r\n\r\n" % len(images)
     )
     models = tiny_repository(tmp_path)
-    with serving(models, tmp_path / "log", "--max-waiting-bytes", "100000") as server:
+    with serving(models, tmp_path / "log", "--max-waiting-bytes", "100000", door=door) as server:
         with server.connect() as slow:
             slow.sendall(head + images[:1000])
+            for _ in range(5):  # what was announced and does not come takes nobody's room
+                assert send(server, images) == 200
+            slow.sendall(images[1000:70_000])
             wait_until(lambda: send(server, images) == 429)
-            slow.sendall(images[1000:])
+            slow.sendall(images[70_000:])
             assert read_all(slow).startswith(b"HTTP/1.1 200 ")
         assert send(server, images) == 200
 
 
 def send(server: Server, images: bytes) -> int:
     return server.post("/predict", images, "application/octet-stream").status
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_body_that_is_inflated_holds_what_it_has_become(tmp_path: Path, door: Door) -> None:
+    """A lone body fits, however large; beside another one it is refused while it grows."""
+    bomb = gzip.compress(bytes(12 << 20))
+    field = {"Content-Encoding": "gzip"}
+    flags = ("--max-waiting-bytes", "1000000")
+    with serving(tiny_repository(tmp_path), tmp_path / "log", *flags, door=door) as server:
+
+        def ask() -> int:
+            return server.post("/predict", bomb, "application/octet-stream", field).status
+
+        assert ask() in {413, 422}
+        with server.connect() as slow:
+            slow.sendall(
+                b"POST /predict HTTP/1.1\r\nHost: localhost\r\n"
+                b"Content-Type: application/octet-stream\r\nContent-Length: 784000\r\n\r\n"
+            )
+            slow.sendall(bytes(500_000))
+            wait_until(lambda: ask() == 429)
+        wait_until(lambda: ask() in {413, 422})
+
+
+def test_what_a_thread_charges_after_the_answer_is_not_held() -> None:
+    """A caller may leave while a thread still inflates the body."""
+    core = build_core(Settings(), None)
+    request = Request(core, "POST", "/predict", {}, cast(Body, None))
+    request.charge(100_000)
+    request.release()
+    request.charge(100_000)
+    assert core.bodies.total == 0
