@@ -28,6 +28,7 @@ import yaml
 
 from tests.certificates import Authority
 from tests.deploy.test_alerts import ROOT, RULES, tool
+from tests.deploy.test_chart import RENDERED
 from tests.server import Server, free_port, serving, wait_until
 from tests.tiny import slow_model_bytes, tiny_repository, tiny_version
 
@@ -234,6 +235,16 @@ def test_every_query_of_the_dashboard_has_figures_of_the_running_service(
     queries = {name: substituted(query) for name, query in QUERIES.items()}
     assert len(queries) > 30
     wait_until(missing(monitored, queries), 60)
+
+
+def test_keda_scales_by_a_figure_of_the_running_service(monitored: Monitored) -> None:
+    """But for the labels of Kubernetes, which this Prometheus does not add."""
+    rendered = [each for manifests in RENDERED.values() for each in manifests]
+    (scaled,) = (each for each in rendered if each["kind"] == "ScaledObject")
+    query = scaled["spec"]["triggers"][0]["metadata"]["query"]
+    bare, changes = re.subn(r'\{namespace="default", pod=~"mnist[\w-]*-\.\*"\}', "", query)
+    assert changes == 1
+    wait_until(missing(monitored, {"keda": bare}), 60)
 
 
 def test_every_series_that_a_rule_reads_is_one_that_the_service_exposes(
