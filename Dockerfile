@@ -20,8 +20,8 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=igno
 RUN ["python", "-m", "venv", "--without-pip", "/opt/venv"]
 
 FROM pip AS serve-libraries
-COPY requirements/serve.txt requirements/
-RUN ["pip", "--python", "/opt/venv", "install", "--require-hashes", "-r", "requirements/serve.txt"]
+COPY requirements/image.txt requirements/
+RUN ["pip", "--python", "/opt/venv", "install", "--require-hashes", "-r", "requirements/image.txt"]
 
 FROM serve-libraries AS train-libraries
 COPY requirements/train.txt requirements/
@@ -66,7 +66,8 @@ CMD ["train"]
 # Exits with 0 once the champion is loaded, checked and warmed, wherever MNIST_PORT puts the service and
 # whether or not it speaks TLS. Where clients need a certificate, which this has not, an open port is enough.
 FROM image AS service
-EXPOSE 8000
+EXPOSE 8000 8001
+ENV MNIST_GRPC_PORT=8001
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
     CMD ["python", "-IS", "-c", "import os, socket, ssl, urllib.request as http; e = os.environ; port = e.get('MNIST_PORT', 8000); socket.create_connection(('127.0.0.1', port), 2) if 'MNIST_TLS_CLIENT_CA' in e else http.urlopen('http%s://127.0.0.1:%s/health/ready' % ('s' * ('MNIST_TLS_CERT' in e), port), timeout=2, context=ssl._create_unverified_context())"]
 CMD ["serve"]

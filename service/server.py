@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 
@@ -64,6 +65,8 @@ def run(settings: Settings) -> None:
     configure_logs(settings.log_format, settings.log_level, LOGGERS)
     if settings.otlp_endpoint:
         require_opentelemetry()
+    if settings.grpc_port and find_spec("grpc") is None:
+        raise ServeError("gRPC is not installed; run: pip install 'mnist-serve[grpc]'")
     _allow_all_files()
     listener = _listen(settings.host, settings.port)
     with listener:

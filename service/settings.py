@@ -63,6 +63,18 @@ class Settings(BaseModel):
         description="file with the authorities one of which must have signed a client's "
         "certificate, in PEM",
     )
+    grpc_port: int = Field(
+        0, ge=0, le=65535, description="port to listen on for gRPC (extra grpc); 0 for none"
+    )
+    grpc_keep_alive_s: int = Field(
+        60, ge=10, description="seconds after which a silent gRPC connection is pinged"
+    )
+    grpc_connection_age_s: float = Field(
+        0.0,
+        ge=0,
+        description="seconds after which a gRPC client must connect again, so that load spreads; "
+        "0 for never",
+    )
     workers: int = Field(1, ge=1, le=256, description="number of processes that share the port")
     models: Path = Field(
         Path("models"),

@@ -188,6 +188,12 @@ class Request:
         work = partial(inflate, body, encoding, limit, self.charge)
         return await when_large(True, work, caller=self.caller)
 
+    def receive(self, message: bytes) -> None:
+        """Charges a large message that arrived as a whole, as ``content`` does."""
+        self.received = len(message)
+        if len(message) > SMALL_BYTES:
+            self.charge(2 * len(message))
+
     def charge(self, more: int) -> None:
         """Charges ``more`` bytes that a large body becomes; any thread may call it."""
         bodies = self.core.bodies

@@ -8,7 +8,9 @@ Sources: ``inference_rest.md`` of kserve/open-inference-protocol; ``extension_bi
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,8 @@ MOST_CLASSES = 10
 DATATYPE = "UINT8"
 _SHARED_MEMORY = "shared_memory_region"
 _LEAD = re.compile(rb'"(data)"\s*:\s*\[')
+Numbers = Callable[[Any], NDArray[np.uint8]]
+"""Reads the ``data`` of a tensor as numbers (n,), or raises Invalid."""
 
 
 @dataclass(slots=True)
@@ -70,7 +74,17 @@ def _json_bytes(header_length: str, body_bytes: int) -> int:
 def _request(text: JsonText, tail: memoryview, limits: Limits) -> InferRequest:
     content = parse_json(text.rest)
     expect(dict, content, "body", "an object with inputs")
-    request = InferRequest(_input_images(content, text, tail, limits))
+    return from_content(content, tail, limits, partial(_numbers, text=text))
+
+
+def from_content(
+    content: dict[str, Any], tail: memoryview, limits: Limits, numbers: Numbers
+) -> InferRequest:
+    """Reads a request from the object that its JSON is, or that gRPC's message would be in JSON.
+
+    ``tail`` has the bytes of a binary tensor; ``numbers`` reads the ``data`` of another one.
+    """
+    request = InferRequest(_input_images(content, tail, limits, numbers))
     request.id = typed_field(content, "id", str, "a string", "request")
     parameters = parameters_of(content, "request")
     timeout_us = parameters.get("timeout", 0)
@@ -92,7 +106,7 @@ def _request(text: JsonText, tail: memoryview, limits: Limits) -> InferRequest:
 
 
 def _input_images(
-    content: dict[str, Any], text: JsonText, tail: memoryview, limits: Limits
+    content: dict[str, Any], tail: memoryview, limits: Limits, numbers_of: Numbers
 ) -> Images:
     """Reads the one input, from its ``data`` or from the ``tail`` of the body after the JSON."""
     tensor = _only_tensor(content, "inputs", INPUT)
@@ -115,7 +129,7 @@ def _input_images(
             raise Malformed(f"{len(tail):,} bytes follow the JSON, and belong to no tensor")
         if "data" not in tensor:
             raise refuse(INPUT, "has neither data nor a binary_data_size")
-        numbers = _numbers(tensor["data"], text)
+        numbers = numbers_of(tensor["data"])
         if len(numbers) != count * PIXELS:
             declared = f"shape [{count}, {SIDE}, {SIDE}] takes {count * PIXELS:,}"
             raise refuse(INPUT, f"data has {len(numbers):,} numbers; {declared}")
@@ -159,6 +173,16 @@ def _numbers(data: Any, text: JsonText) -> NDArray[np.uint8]:
             raise refuse(INPUT, f"data[{index}] {flaw}")
     mixed = "data mixes images of 28 rows and of 784 numbers"
     raise refuse(INPUT, _number_flaw(data, "data") or mixed)
+
+
+def whole_bytes(numbers: NDArray[Any], field: str) -> NDArray[np.uint8]:
+    """Returns numbers (n,) of any type as bytes; ``7.0`` is a whole number, ``7.5`` is refused."""
+    wrong = np.flatnonzero(~((numbers >= 0) & (numbers <= 255) & (numbers == np.floor(numbers))))
+    if len(wrong):
+        given = numbers[wrong[0]].item()
+        takes = f"{DATATYPE} takes whole numbers from 0 to 255"
+        raise refuse(INPUT, f"{field}[{wrong[0]}] is {given}; {takes}")
+    return numbers.astype(np.uint8)
 
 
 def _number_flaw(numbers: list[Any], place: str) -> str:

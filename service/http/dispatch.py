@@ -28,6 +28,7 @@ from service.errors import (
 from service.models.repository import NAME
 from service.observe import traces
 from service.observe.logs import LOGGER
+from service.rpc import methods
 
 _STATUS_LINES = {
     each.value: b"HTTP/1.1 %d %b\r\nx-content-type-options: nosniff\r\n"
@@ -45,14 +46,19 @@ _Target = tuple[EndpointRoute, dict[str, str]]
 
 
 class Dispatcher:
-    """Answers requests with the endpoints of ``routes``."""
+    """Answers requests with the endpoints of ``routes``, and records those of gRPC beside them."""
 
     def __init__(self, core: Core, routes: Iterable[EndpointRoute]) -> None:
         self.core, self._access = core, core.access
         self._routes = tuple(routes)
-        timed = (route.path for route in self._routes if route.timed)
-        core.metrics.add_endpoints((route.path for route in self._routes), timed)
-        self._audited = frozenset(r.path for r in self._routes if r.scope in AUDITED)
+        paths = [route.path for route in self._routes]
+        timed = [route.path for route in self._routes if route.timed]
+        if core.settings.grpc_port:
+            paths += methods.METHODS
+            timed += methods.TIMED
+        core.metrics.add_endpoints(paths, timed)
+        scopes = {route.path: route.scope for route in self._routes} | methods.METHODS
+        self._audited = frozenset(path for path, scope in scopes.items() if scope in AUDITED)
         self._direct: dict[str, dict[str, _Target]] = {}
         for route in self._routes:
             self._add_direct(route)

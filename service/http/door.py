@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
@@ -15,6 +16,9 @@ from service.http.throttle import Throttle
 from service.models.versions import StartError
 from service.observe.logs import LOGGER
 from service.tls import Tls, TlsError
+
+if TYPE_CHECKING:
+    from service.rpc.server import RpcServer
 
 
 class FastDoor:
@@ -40,6 +44,7 @@ class FastDoor:
             if self.tls is not None:
                 self.tls.start()
             await lifespan.__aenter__()
+            rpc = await self._start_rpc()
         except Exception as error:  # noqa: BLE001 - reported in one line, and in the log
             if isinstance(error, (StartError, TlsError)):
                 self._tell_start_fault(str(error))
@@ -48,11 +53,24 @@ class FastDoor:
                 self._tell_start_fault(f"the start failed: {type(error).__name__}")
             await send({"type": "lifespan.startup.failed"})
             return
-        drain_before_stopping(self.core.versions, self.core.settings.drain_delay_s)
+        close_rpc = None if rpc is None else rpc.stop
+        drain_before_stopping(self.core.versions, self.core.settings.drain_delay_s, close_rpc)
         await send({"type": "lifespan.startup.complete"})
         following = None if self.tls is None else asyncio.create_task(self.tls.follow())
         await receive()
         if following is not None:
             following.cancel()
+        if rpc is not None:
+            await rpc.stop()
         await lifespan.__aexit__(None, None, None)
         await send({"type": "lifespan.shutdown.complete"})
+
+    async def _start_rpc(self) -> RpcServer | None:
+        """Starts gRPC beside HTTP if a port is set for it."""
+        if not self.core.settings.grpc_port:
+            return None
+        from service.rpc.server import RpcServer
+
+        rpc = RpcServer(self.core, self.dispatcher.record, self.tls)
+        await rpc.start()
+        return rpc

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import threading
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -21,11 +22,13 @@ SETTLE_SECONDS = 0.25
 """Longer than an accepted connection takes to bring its first request."""
 
 
-def drain_before_stopping(versions: Versions, delay_s: float) -> None:
+def drain_before_stopping(
+    versions: Versions, delay_s: float, close_other: Callable[[], Awaitable[None]] | None
+) -> None:
     """From now on SIGTERM turns readiness to 503 and, ``delay_s`` seconds later, stops the server.
 
-    A second SIGTERM stops it at once. The function wraps the handler that uvicorn has set, and
-    must be called on the server's event loop.
+    ``close_other`` then closes what listens beside it. A second SIGTERM stops it at once. The
+    function wraps the handler that uvicorn has set, and must be called on the server's event loop.
     """
     if threading.current_thread() is not threading.main_thread():
         return
@@ -42,8 +45,11 @@ def drain_before_stopping(versions: Versions, delay_s: float) -> None:
         server = getattr(stop, "__self__", None)  # uvicorn's handler is a method of its server
         if isinstance(server, uvicorn.Server):
             await _close_listeners(server)
+        closed = None if close_other is None else asyncio.ensure_future(close_other())
         await asyncio.sleep(SETTLE_SECONDS)
         stop_now()
+        if closed is not None:
+            await closed
 
     def drain(number: int, frame: FrameType | None) -> None:
         if versions.draining:

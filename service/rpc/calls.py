@@ -1,0 +1,177 @@
+"""One call of gRPC: its request, its status code, its metrics and its log line."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from time import perf_counter
+from typing import Any, NoReturn
+from urllib.parse import unquote
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from service.api.request import Request
+from service.core import Core
+from service.errors import DeadlineExceeded, Fault, Malformed
+from service.observe.logs import LOGGER
+from service.rpc.messages import message
+from service.rpc.methods import METHODS
+
+Call = Callable[[Request, bytes], Awaitable[bytes]]
+"""Answers a serialised message with another one, or raises a fault."""
+Converse = Callable[[Request, AsyncIterator[bytes]], AsyncIterator[bytes]]
+"""Answers the messages of a stream with others."""
+Record = Callable[[Request, int, float, int], object]
+"""Counts and logs one request with the status that HTTP has for it and its answer's bytes."""
+
+_CODES = {
+    401: grpc.StatusCode.UNAUTHENTICATED,
+    403: grpc.StatusCode.PERMISSION_DENIED,
+    404: grpc.StatusCode.NOT_FOUND,
+    429: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    500: grpc.StatusCode.INTERNAL,
+    503: grpc.StatusCode.UNAVAILABLE,
+    504: grpc.StatusCode.DEADLINE_EXCEEDED,
+}
+_Status, _RetryInfo = message("google.rpc.Status"), message("google.rpc.RetryInfo")
+
+
+class Calls:
+    """The calls of one worker."""
+
+    def __init__(self, core: Core, record: Record) -> None:
+        self.core = core
+        self.closing = asyncio.Event()
+        """Set once no new call is accepted: streams end."""
+        self._record = record
+
+    def unary(self, path: str, call: Call) -> grpc.RpcMethodHandler:
+        """The handler of the method at ``path``, which takes and gives one message."""
+
+        async def handle(body: bytes, context: Any) -> bytes:
+            request, status, answer = self.request(path, context), 200, b""
+            try:
+                self.admit(request)
+                request.receive(body)
+                answer = await call(request, body)
+                return answer
+            except asyncio.CancelledError:
+                status = _left(context)
+                raise
+            except Exception as error:  # noqa: BLE001 - a bug too gets a code, and the log
+                fault = self.fault(error, request)
+                status = fault.status
+                await refuse(context, fault, request)
+            finally:
+                self.end(request, status, len(answer))
+
+        return grpc.unary_unary_rpc_method_handler(handle)
+
+    def stream(self, path: str, converse: Converse) -> grpc.RpcMethodHandler:
+        """The handler of the method at ``path``, which takes and gives any number of messages.
+
+        A stream that ends with a fault is counted; else ``converse`` counts what it answers.
+        """
+
+        async def answer(bodies: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
+            request = self.request(path, context)
+            try:
+                self.admit(request)
+                async for message in converse(request, bodies):
+                    yield message
+            except Exception as error:  # noqa: BLE001 - a bug too gets a code, and the log
+                fault = self.fault(error, request)
+                self.end(request, fault.status)
+                await refuse(context, fault, request)
+
+        return grpc.stream_stream_rpc_method_handler(answer)
+
+    def request(self, path: str, context: Any) -> Request:
+        """The request of a call; gRPC's deadline takes the place of the header."""
+        fields = {
+            name.encode(): value if isinstance(value, bytes) else value.encode()
+            for name, value in context.invocation_metadata()
+        }
+        remaining = context.time_remaining()
+        if remaining is not None:
+            fields[b"x-request-timeout-ms"] = b"%.3f" % max(1e3 * remaining, 1e-3)
+        return self.request_with(path, fields, _address(context))
+
+    def request_with(self, path: str, fields: dict[bytes, bytes], address: str) -> Request:
+        """A request with this metadata."""
+        request = Request(self.core, "POST", path, fields, NO_BODY, address=address)
+        request.route = path
+        return request
+
+    def admit(self, request: Request) -> None:
+        """Checks who asks. Raises Unauthorized or Forbidden."""
+        access, fields = self.core.access, request.fields
+        scope = METHODS[request.path]
+        if scope in access.checked:
+            assert scope is not None
+            sent = fields.get(b"authorization"), fields.get(b"x-api-key")
+            request.key = key = access.check(scope, *sent)
+            if key is not None:
+                request.caller = key.name
+
+    def end(self, request: Request, status: int, sent: int = 0) -> None:
+        """Counts and logs a call, and returns what it held."""
+        if request.held_bytes:
+            request.release()
+        self._record(request, status, perf_counter() - request.started, sent)
+
+    def fault(self, error: Exception, request: Request) -> Fault:
+        """What the caller gets to know of an error."""
+        if isinstance(error, Fault):
+            if isinstance(error, DeadlineExceeded):
+                self.core.metrics.rejected("deadline")
+            return error
+        if isinstance(error, DecodeError):
+            return Malformed("the bytes are no message of this method")
+        name = request.id.decode()
+        LOGGER.error("a call failed", exc_info=error, extra={"request_id": name})
+        return Fault(f"the service failed; its log has the reason: {name}")
+
+
+class Message:
+    """What a call has in place of a body that still arrives."""
+
+    complete = True
+
+    def __init__(self, *pieces: bytes) -> None:
+        self.pieces = list(pieces)
+
+    async def read(self, limit: int, hold: Callable[[int], None]) -> bytes:
+        """The whole message."""
+        return b"".join(self.pieces)
+
+
+NO_BODY = Message()
+
+
+async def refuse(context: Any, fault: Fault, request: Request) -> NoReturn:
+    """Ends the call with the code of the fault, and says when to try again."""
+    code = _CODES.get(fault.status, grpc.StatusCode.INVALID_ARGUMENT)
+    trailers: list[tuple[str, str | bytes]] = [("x-request-id", request.id.decode())]
+    wait = dict(fault.headers).get(b"retry-after")
+    if wait is not None:
+        details = _Status(code=code.value[0], message=fault.detail)
+        details.details.add().Pack(_RetryInfo(retry_delay={"seconds": int(wait)}))
+        trailers.append(("grpc-status-details-bin", details.SerializeToString()))
+    await context.abort(code, fault.detail, tuple(trailers))
+    raise AssertionError("abort raises")
+
+
+def _left(context: Any) -> int:
+    """The status of a call that gRPC cancelled: its deadline passed, or its caller left."""
+    remaining = context.time_remaining()
+    return 504 if remaining is not None and remaining <= 0 else 499
+
+
+def _address(context: Any) -> str:
+    """The peer's IP address, from gRPC's ``ipv4:1.2.3.4:5`` or ``ipv6:%5B::1%5D:5``."""
+    kind, _, rest = context.peer().partition(":")
+    if kind == "ipv6":
+        return unquote(rest).rpartition(":")[0].strip("[]")
+    return rest.rpartition(":")[0] if kind == "ipv4" else ""

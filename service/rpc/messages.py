@@ -1,0 +1,50 @@
+"""The messages and services of gRPC, from the compiled ``protocol/*.proto``.
+
+``python -m tests.write_protocol`` compiles them. The classes are made at run time, in a pool of
+their own: generated code demands a runtime at least as new as its compiler, and the default pool
+refuses a second file with the names that a client library of the same process has entered.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message_factory import GetMessageClass
+
+COMPILED = Path(__file__).with_name("protocol") / "protocol.binpb"
+
+
+def _pool() -> Any:
+    pool = DescriptorPool()
+    for file in FileDescriptorSet.FromString(COMPILED.read_bytes()).file:
+        pool.Add(file)
+    return pool
+
+
+POOL: Any = _pool()
+
+
+def message(name: str) -> Any:
+    """The class of the message with this full name."""
+    return GetMessageClass(POOL.FindMessageTypeByName(name))
+
+
+def parameters(owner: Any) -> dict[str, Any]:
+    """The parameters of a message, as JSON would have them."""
+    return {
+        name: getattr(value, value.WhichOneof("parameter_choice") or "bool_param")
+        for name, value in owner.parameters.items()
+    }
+
+
+def varint(number: int) -> bytes:
+    """A whole number as protobuf writes it: seven bits a byte, the lowest first."""
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)

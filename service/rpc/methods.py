@@ -1,0 +1,40 @@
+"""The methods of the gRPC services by their paths, and the scope that each needs.
+
+This module imports no gRPC: the metrics have the paths as their endpoints.
+"""
+
+from __future__ import annotations
+
+from service.settings import Scope
+
+INFERENCE, HEALTH = "inference.GRPCInferenceService", "grpc.health.v1.Health"
+REFLECTION = "grpc.reflection.v1.ServerReflection"
+SERVICES = (INFERENCE, HEALTH, REFLECTION)
+
+
+def _paths(service: str, scope: Scope | None, names: str) -> dict[str, Scope | None]:
+    return {f"/{service}/{name}": scope for name in names.split()}
+
+
+METHODS: dict[str, Scope | None] = {
+    **_paths(INFERENCE, None, "ServerLive ServerReady"),
+    **_paths(INFERENCE, "predict", "ServerMetadata ModelReady ModelMetadata ModelConfig"),
+    **_paths(INFERENCE, "predict", "ModelStatistics ModelInfer ModelStreamInfer"),
+    **_paths(INFERENCE, "admin", "RepositoryIndex RepositoryModelLoad RepositoryModelUnload"),
+    **_paths(HEALTH, None, "Check Watch"),
+    **_paths(REFLECTION, None, "ServerReflectionInfo"),
+}
+"""No scope: everybody may call it."""
+TIMED = tuple(f"/{INFERENCE}/{name}" for name in ("ModelInfer", "ModelStreamInfer"))
+"""The methods with a histogram of their own."""
+_SHARED_MEMORY = [
+    f"{kind}SharedMemory{what}"
+    for kind in ("System", "Cuda")
+    for what in ("Status", "Register", "Unregister")
+]
+REFUSED = {
+    **dict.fromkeys(_SHARED_MEMORY, "shared memory is not supported; send tensors in messages"),
+    "TraceSetting": "trace settings are not supported; a `traceparent` in the metadata is followed",
+    "LogSettings": "the log is set when the service starts: MNIST_LOG_LEVEL, MNIST_LOG_FORMAT",
+}
+"""The methods of Triton that the service does not have, and what it says about each."""
