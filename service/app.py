@@ -17,6 +17,7 @@ from service.api.openapi import openapi_route
 from service.api.routing import EndpointRoute
 from service.api.v2 import admin, infer
 from service.background.fair_threads import FairThreads
+from service.background.kept import Kept
 from service.background.memory import fitted, memory_limit, trim_when_idle
 from service.background.room import Room
 from service.background.threads import worker_threads
@@ -39,6 +40,7 @@ _ROUTERS = (
     *(read.router, explain.router, evaluate.router, models.router, operations.router, pages.router),
 )
 """In the order in which FastAPI looks for a request's route: the busiest first."""
+_MOST_EVALUATIONS = 64
 
 
 def create_app(settings: Settings | None = None, shared: Path | None = None) -> FastAPI:
@@ -94,6 +96,7 @@ def build_core(settings: Settings, shared: Path | None) -> Core:
         access=Access(settings, shared, metrics),
         training_images=FirstUse(settings.data),
         rates=Rates(settings.rate, shared, settings.workers) if has_rates else None,
+        evaluations=Kept(_MOST_EVALUATIONS),
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from service.access.guard import Access
 from service.background.fair_threads import FairThreads
+from service.background.kept import Kept
 from service.inference.admission import BodyBudget
 from service.inference.rates import Rates
 from service.models.versions import Versions
@@ -36,3 +37,4 @@ class Core:
     training_images: FirstUse
     rates: Rates | None
     """None if no caller has a rate."""
+    evaluations: Kept[bytes]

@@ -63,7 +63,7 @@ class Pipeline:
         if version is None:
             self.served = versions.serving or versions.champion  # the second one raises
         else:
-            self.served = await versions.version(version, self.deadline)
+            self.served = await versions.version(version, self.deadline, self.caller)
         self._request.version = self.served.version
 
     async def timed(self, decoding: Awaitable[T]) -> T:

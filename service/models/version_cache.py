@@ -2,28 +2,54 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from time import monotonic
 
 from service.models.loader import LASTING, Failure, Loaded
 from service.observe.metrics import Metrics
 
+_MOST_CALLERS = 1024
+_HALF_LIFE_S = 60.0
+
 
 class VersionCache:
-    """At most ``room`` loaded versions; it evicts the least recently used, never the champion."""
+    """At most ``room`` loaded versions; it evicts the least used, never the champion.
+
+    A version that more callers chose last stays longer; among equals, the one that was used more
+    of late. So a caller who goes through all versions evicts its own.
+    """
 
     def __init__(self, room: int, metrics: Metrics) -> None:
         self._room = room
         self._metrics = metrics
         self._loaded: OrderedDict[str, Loaded] = OrderedDict()
+        self._chosen: OrderedDict[str, str] = OrderedDict()
+        """The version that each caller chose last."""
+        self._uses: dict[str, tuple[float, float]] = {}
+        """How often each version was used, the older uses halved each minute, and when last."""
         self.failures: dict[str, Failure] = {}
         self.champion: Loaded | None = None
 
-    def find(self, version: str) -> Loaded | None:
-        """Returns the version if it is loaded, and marks it as used."""
+    def find(self, version: str, caller: str | None = None) -> Loaded | None:
+        """Returns the version if it is loaded, and marks it as used, by ``caller``."""
         loaded = self._loaded.get(version)
         if loaded is not None:
             self._loaded.move_to_end(version)
+            self._uses[version] = self._used(version) + 1.0, monotonic()
+            if caller is not None:
+                self.choose(version, caller)
         return loaded
+
+    def choose(self, version: str, caller: str) -> None:
+        """Notes that this is the version that the caller wants now."""
+        self._chosen[caller] = version
+        self._chosen.move_to_end(caller)
+        if len(self._chosen) > _MOST_CALLERS:
+            self._chosen.popitem(last=False)
+
+    def _used(self, version: str) -> float:
+        uses, when = self._uses.get(version, (0.0, 0.0))
+        return float(uses * 0.5 ** ((monotonic() - when) / _HALF_LIFE_S))
 
     def __contains__(self, version: str) -> bool:
         return version in self._loaded
@@ -71,6 +97,9 @@ class VersionCache:
         return {"version": version, "state": state, "reason": reason}
 
     def _evict(self) -> None:
-        for version in list(self._loaded):
-            if len(self._loaded) > self._room and self._loaded[version] is not self.champion:
-                del self._loaded[version]
+        others = [name for name, loaded in self._loaded.items() if loaded is not self.champion]
+        callers = Counter(self._chosen.values())
+        others.sort(key=lambda name: (callers[name], self._used(name)))
+        for version in others[: max(0, len(self._loaded) - self._room)]:
+            del self._loaded[version]
+            self._uses.pop(version, None)

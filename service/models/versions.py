@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from time import perf_counter
 from typing import Any
+from weakref import WeakValueDictionary
 
 from service.background.threads import DaemonThreads, Result
 from service.errors import DeadlineExceeded, Invalid, NotFound, Unavailable
@@ -52,6 +53,8 @@ class Versions:
         self._former: str | None = None
         """The champion before the one that serves."""
         self._starting = asyncio.Lock()
+        self._loading: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """Held by the caller who loads a version."""
         self._champion_fault: str | None = None
         self.serving: Loaded | None = None
         """The champion, once it is loaded."""
@@ -99,21 +102,28 @@ class Versions:
             raise Unavailable(reason, headers=_RETRY_AFTER)
         return self.serving
 
-    async def version(self, text: str | None, deadline: float | None = None) -> Loaded:
+    async def version(
+        self, text: str | None, deadline: float | None = None, caller: str = ""
+    ) -> Loaded:
         """Returns the champion, or the version named ``text``, and loads it if necessary.
 
-        Call it once the images are decoded, so that a slow sender does not keep a version loaded.
+        A caller loads one at a time. Call it once the images are decoded, so that a slow sender
+        does not keep a version loaded.
         Raises :class:`NotFound`, :class:`Unavailable` if it cannot be loaded, and
         :class:`DeadlineExceeded` at ``deadline``, on ``perf_counter``'s clock.
         """
         if text is None:
             return self.champion
-        loaded = self._cache.find(text)
+        loaded = self._cache.find(text, caller)
         if loaded is not None:
             return loaded
+        mine = self._loading.setdefault(caller, asyncio.Lock())
         try:
-            async with asyncio.timeout(None if deadline is None else deadline - perf_counter()):
-                return await self._load(text)
+            async with (
+                asyncio.timeout(None if deadline is None else deadline - perf_counter()),
+                mine,
+            ):
+                return await self._load(text, caller)
         except TimeoutError:
             late = f"the deadline passed before version {text} was loaded"
             raise DeadlineExceeded(late) from None
@@ -188,9 +198,10 @@ class Versions:
         except RepositoryError as error:
             raise Unavailable(str(error), headers=_RETRY_AFTER) from error
 
-    async def _load(self, text: str) -> Loaded:
+    async def _load(self, text: str, caller: str) -> Loaded:
         """Loads a version, unless it has just failed and its files are still the same."""
         number = await self._number(text)
+        self._cache.choose(text, caller)
         failure = self._cache.failures.get(text)
         if failure and not failure.holds(await self._reads.run(self._repository.stamp, number)):
             failure = None

@@ -409,6 +409,19 @@ def test_the_test_set_is_scored_without_a_body(server: Server) -> None:
     assert answer.json()["count"] == 10_000
 
 
+@pytest.mark.slow
+def test_a_version_is_scored_once_on_a_data_set_however_many_ask(server: Server) -> None:
+    target = "/evaluate?dataset=mnist-test&version=2"
+    before = server.metric("mnist_batch_size_sum")
+    with ThreadPoolExecutor(4) as callers:
+        answers = list(callers.map(lambda _: server.request("POST", target), range(4)))
+    answers.append(server.request("POST", target))
+    assert [answer.status for answer in answers] == [200] * 5
+    assert len({answer.body for answer in answers}) == 1
+    assert answers[0].json()["version"] == "2"
+    assert server.metric("mnist_batch_size_sum") - before <= 10_000
+
+
 def labelled(labels: Sequence[float]) -> tuple[bytes, str]:
     return json.dumps({"images": ONE.tolist(), "labels": labels}).encode(), JSON
 

@@ -281,12 +281,42 @@ async def test_more_than_the_bound_are_not_kept_and_the_champion_always_is(tmp_p
     async with started(worker) as versions:
         for version in ("2", "3", "2", "4", "5"):
             await versions.version(version)
-        states = ["serving", "available", "available", "loaded", "loaded"]
+        states = ["serving", "loaded", "available", "available", "loaded"]
         assert list((await worker.states()).values()) == states
         await versions.version("4")
         await versions.version("2")
         assert (await worker.states())["5"] == "available"
         assert (await worker.states())["4"] == "loaded"
+
+
+async def test_a_caller_who_goes_through_all_versions_evicts_its_own(tmp_path: Path) -> None:
+    root = tiny_repository(tmp_path / "models", versions=range(1, 8), champion=1)
+    worker = Worker(root, max_loaded=3)
+    async with started(worker) as versions:
+        first = await versions.version("2", None, "honest")
+        for _ in range(3):
+            for other in "34567":
+                await versions.version(other, None, "stranger")
+        assert await versions.version("2", None, "honest") is first
+        assert (await worker.states())["1"] == "serving"
+
+
+async def test_a_caller_loads_one_version_at_a_time_and_keeps_no_other_waiting(
+    tmp_path: Path,
+) -> None:
+    root = tiny_repository(tmp_path / "models", versions=range(1, 8), champion=1)
+    worker, order = Worker(root, max_loaded=8), list[str]()
+
+    async def load(version: str, caller: str) -> None:
+        await worker.versions.version(version, None, caller)
+        order.append(caller)
+
+    async with started(worker):
+        many = [asyncio.create_task(load(version, "stranger")) for version in "23456"]
+        await asyncio.sleep(0)
+        await load("7", "honest")
+        await asyncio.gather(*many)
+    assert order.index("honest") <= 2
 
 
 async def test_with_room_for_one_a_new_champion_still_takes_over(tmp_path: Path) -> None:
