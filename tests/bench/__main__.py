@@ -14,6 +14,7 @@ import statistics
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,9 @@ def measured(
     yield "rows", [summary(case, got) for case in chosen]
     yield "memory_mb", {each.name: round(each.memory_mb(), 1) for each in shown}
     by_name = {case.name: case.works[0] for case in cases()}
-    yield "log", log_cost(by_name["raw, 1 image"], running, rounds, seconds)
+    raw = by_name["raw, 1 image"]
+    for name, other in (("log", replace(raw, server="logging")), ("keys", with_key(raw))):
+        yield name, added_cost(raw, other, running, rounds, seconds)
     yield "poisson", poisson.rows(service, seconds) + poisson.rows(ort, seconds)
     yield "beside", beside.rows(service, rounds, seconds)
     crowded = {name: by_name[name] for name in ("JSON, 64 images", "raw, 1 image")}
@@ -115,12 +118,17 @@ def summary(case: Case, rounds: list[Round]) -> dict[str, Any]:
     }
 
 
-def log_cost(
-    work: Work, running: dict[str, servers.Server], rounds: int, seconds: int
+def with_key(work: Work) -> Work:
+    """The same work, for the server that wants a key."""
+    return replace(work, server="keys", headers=work.headers | {"X-API-Key": servers.KEY})
+
+
+def added_cost(
+    work: Work, other: Work, running: dict[str, servers.Server], rounds: int, seconds: int
 ) -> dict[str, float]:
-    """CPU microseconds a request, without and with a line in the log for each."""
+    """CPU microseconds a request, of the one work and of the other."""
     pairs = [
-        [load.measure(work, running[name], seconds)["cpu_us"] for name in ("serve", "logging")]
+        [load.measure(each, running[each.server], seconds)["cpu_us"] for each in (work, other)]
         for _ in range(rounds)
     ]
     figures = {

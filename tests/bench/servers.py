@@ -9,11 +9,18 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
+from service.access.edit import changed
+from service.access.keys import Key
+
 SERVER_CORE, LOAD_CORE = "0", "1"
-NAMES = ("serve", "asgi", "logging", "limit-ort", "limit", "tutorial")
-"""``serve`` and the ASGI door, ``serve`` with a log, and the references."""
+NAMES = ("serve", "asgi", "logging", "keys", "limit-ort", "limit", "tutorial")
+"""``serve`` and the ASGI door, ``serve`` with a log and with keys, and the references."""
+KEY = "mnist_bench"
+"""The key that ``keys`` wants; it has a rate that nobody reaches."""
 READY_WITHIN_S = 60.0
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
@@ -59,8 +66,9 @@ def start(name: str, models: Path, version: str) -> Server:
     environment = {**os.environ, "BENCH_MODEL": str(models / "mnist" / version / "model.onnx")}
     command = ["taskset", "-c", SERVER_CORE, sys.executable, "-m"]
     path = "/health/ready"
-    if name in ("serve", "logging"):
+    if name in ("serve", "logging", "keys"):
         command += ["service", "--models", str(models), "--provider", "cpu"]
+        command += ["--keys", str(_keys(models))] if name == "keys" else []
     elif name == "asgi":
         environment |= {"MNIST_MODELS": str(models), "MNIST_PROVIDER": "cpu"}
         environment |= {"MNIST_ACCESS_LOG": "false", "MNIST_LOG_LEVEL": "warning"}
@@ -82,6 +90,16 @@ def start(name: str, models: Path, version: str) -> Server:
         time.sleep(0.005)
     server.ready_s = time.perf_counter() - begin
     return server
+
+
+def _keys(folder: Path) -> Path:
+    """Writes a file of keys with :data:`KEY`."""
+    digest, now = sha256(KEY.encode()).hexdigest(), datetime.now(UTC)
+    with changed(folder / "keys", made=True) as keys:
+        keys["bench"] = Key(
+            name="bench", sha256=digest, scopes=frozenset({"predict"}), rate=1e9, added=now
+        )
+    return folder / "keys"
 
 
 def _answers(port: int, path: str) -> bool:

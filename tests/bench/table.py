@@ -38,7 +38,13 @@ def main() -> None:
 
 def render(report: dict[str, Any]) -> str:
     """All tables, with the line that says where the figures were measured."""
-    shown = (("rows", _cases), ("log", _log), ("poisson", _poisson), ("beside", _beside))
+    shown = (
+        ("rows", _cases),
+        ("log", _log),
+        ("keys", _keys),
+        ("poisson", _poisson),
+        ("beside", _beside),
+    )
     parts = [show(report) for name, show in (*shown, ("overload", _overload)) if name in report]
     where = f"{report['machine']}, Python {report['python']}, {report['load']}"
     parts.append(f"Version {report['version']} on one core, {where}; {report['when'][:10]}.")
@@ -68,6 +74,14 @@ def _log(report: dict[str, Any]) -> str:
     return (
         f"A line in the log for each request adds {log['added_us']:.0f} µs to the "
         f"{log['off_us']:.0f} µs of a raw one; the table is without."
+    )
+
+
+def _keys(report: dict[str, Any]) -> str:
+    keys = report["keys"]
+    return (
+        f"A key with a rate adds {keys['added_us']:.1f} µs to the {keys['off_us']:.0f} µs of a raw "
+        "request (<= 3)."
     )
 
 

@@ -286,6 +286,7 @@ def test_a_fault_of_the_service_gives_an_id_and_harms_no_other(
         check_every_answer(answer)
         assert "look-here" in answer.json()["detail"]
         assert "bounds" not in answer.body.decode()
+        wait_until(lambda: "a request failed" in process.stderr())
         (line,) = (x for x in process.lines() if x["message"] == "a request failed")
         assert line["request_id"] == "look-here"
         assert "out of data bounds" in line["traceback"]
@@ -489,7 +490,7 @@ def test_the_documents_need_no_internet(server: Server) -> None:
     page = server.get("/docs")
     assert page.headers["content-type"].startswith("text/html")
     links = re.findall(r'(?:href|src)="([^"]+)"', page.body.decode())
-    assert len(links) == 3
+    assert len(links) == 4
     for link in links:
         assert "//" not in link
         asset = server.get(f"/{link}")
