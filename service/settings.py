@@ -19,6 +19,8 @@ Scope = Literal["predict", "evaluate", "review", "admin", "metrics"]
 """What a caller may ask for; each endpoint needs one scope, or none."""
 
 PREFIX = "MNIST_"
+CLIENT_KEY = "MNIST_KEY"
+"""The variable with the key of a command that asks a service. It is no setting of the service."""
 MIB = 1 << 20
 
 # Kubernetes sets these for every Service in the namespace, with the Service's name in capitals:
@@ -210,7 +212,8 @@ def explain(error: ValidationError, spell: Callable[[str], str]) -> str:
 def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
     values = {}
     for name, value in environment.items():
-        if not name.startswith(PREFIX) or _KUBERNETES.fullmatch(f"{name}={value}"):
+        is_foreign = name == CLIENT_KEY or not name.startswith(PREFIX)
+        if is_foreign or _KUBERNETES.fullmatch(f"{name}={value}"):
             continue
         key = name.removeprefix(PREFIX).lower()
         if key not in Settings.model_fields:

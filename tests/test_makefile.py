@@ -7,6 +7,8 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -36,6 +38,18 @@ def test_the_tests_say_how_long_they_take_and_leave_the_campaign_out(tmp_path: P
     assert re.search(r"about \d+ minutes on two cores", told)
     assert '-m "(not campaign) and not alone" --numprocesses 2' in parallel
     assert '-m "(not campaign) and alone"' in alone
+
+
+@pytest.mark.parametrize(
+    ("arguments", "opens"),
+    [("ARGS=--port 1", True), ("ARGS=--host 0.0.0.0", False), ("MNIST_KEYS=keys", False)],
+)
+def test_serve_opens_everything_on_loopback_alone(
+    tmp_path: Path, arguments: str, opens: bool
+) -> None:
+    (tmp_path / ".serve").touch()
+    started = make("--dry-run", "serve", arguments, f"VENV={tmp_path}").stdout
+    assert ("--open predict,evaluate,review,admin,metrics" in started) == opens
 
 
 def test_a_wrong_python_is_refused_in_one_line(tmp_path: Path) -> None:

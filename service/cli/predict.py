@@ -17,6 +17,7 @@ from service.cli.output import in_one_line, print_text
 from service.cli.parser import VERSION, Parser, parse, version_number
 from service.errors import Fault, MissingRuntime
 from service.models.repository import RepositoryError
+from service.settings import CLIENT_KEY
 
 Answer = dict[str, Any]
 _TIMEOUT_S = 60.0
@@ -84,7 +85,8 @@ def _parser() -> Parser:
     text = "the model repository (default: MNIST_MODELS, or models, or the packaged champion)"
     default = os.environ.get("MNIST_MODELS") or None
     where.add_argument("--models", type=Path, default=default, metavar="DIR", help=text)
-    where.add_argument("--url", help="ask the service there, such as http://127.0.0.1:8000")
+    text = f"ask the service there, such as http://127.0.0.1:8000, with the key in {CLIENT_KEY}"
+    where.add_argument("--url", help=text)
     return parser
 
 
@@ -147,6 +149,8 @@ def _over_http(options: argparse.Namespace) -> Callable[[bytes], Answer]:
 
     def ask(body: bytes) -> Answer:
         headers = {"Content-Type": "image/*"}
+        if key := os.environ.get(CLIENT_KEY):
+            headers["Authorization"] = f"Bearer {key.strip()}"
         try:
             request = urllib.request.Request(address, body, headers)  # noqa: S310 - http, see above
             with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as reply:  # noqa: S310

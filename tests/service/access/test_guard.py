@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from fastapi.testclient import TestClient
 
 from service.api.routing import EndpointRoute
 from service.app import create_app
-from service.settings import Settings
+from service.settings import Settings, read_settings
 from tests.digits import images
 from tests.problems import check_every_answer, check_problem
 from tests.server import DOORS, Answer, Server, serving, wait_until
@@ -23,6 +25,7 @@ from tests.service.access.keys import add, bearer, run
 
 RAW = {"Content-Type": "application/octet-stream"}
 BODY = images(1).tobytes()
+SEVEN = Path(__file__).resolve().parents[2] / "pictures" / "seven.png"
 ORIGIN = "https://a.example"
 NEEDS = {
     "predict": ("POST /predict", "POST /read", "GET /models", "GET /v1/models/mnist", "GET /v2"),
@@ -254,6 +257,18 @@ def test_a_preflight_is_answered_for_named_origins_alone(keyed: Keyed) -> None:
     assert (refused.status, refused.headers["access-control-allow-origin"]) == (401, ORIGIN)
     for other in ({**asked, "Origin": "https://b.example"}, {"Origin": ORIGIN}):
         assert keyed.ask("OPTIONS /predict", other).status == 405
+
+
+def test_predict_sends_the_key_of_its_environment(keyed: Keyed) -> None:
+    url = f"http://{keyed.server.host}:{keyed.server.port}"
+    command = [sys.executable, "-m", "service.cli.predict", "--url", url, str(SEVEN)]
+    for key, code, told in ((keyed.keys["predict"], 0, ""), ("mnist_guessed", 1, "revoked")):
+        environment = {**os.environ, "MNIST_KEY": key}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stderr
+        assert told in done.stderr
+        assert key not in done.stderr
+    assert read_settings({}, {"MNIST_KEY": "mnist_any"}) == Settings()
 
 
 @pytest.mark.slow
