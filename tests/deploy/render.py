@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import helm_python
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -28,6 +27,8 @@ def render(values: dict[str, Any]) -> str:
 
     Raises ``helm_python.HelmError`` for values that the chart refuses.
     """
+    import helm_python  # which is not to be had for every machine
+
     with helm_python.Chart.load(CHART) as chart:
         chart.validate_schema(values)
         files = chart.render(values, name="mnist", namespace="default")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from service.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RULES = ROOT / "deploy/helm/mnist-serve/files/alerts.yaml"
@@ -54,6 +57,8 @@ def test_each_alert_has_a_case_that_fires_beside_series_that_must_not() -> None:
 def test_each_alert_says_how_urgent_it_is_and_what_to_do(alert: dict[str, Any]) -> None:
     assert alert["labels"]["severity"] in {"page", "ticket"}
     assert alert["annotations"].keys() == {"summary", "action"}
+    for setting in re.findall(r"MNIST_(\w+)", alert["annotations"]["action"]):
+        assert setting.lower() in Settings.model_fields
 
 
 def test_compose_has_a_valid_prometheus_and_alertmanager() -> None:
