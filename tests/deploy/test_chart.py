@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from service import __version__
-from service.settings import read_settings
+from service.settings import Settings, read_settings
 from tests.deploy.definitions import validate_custom
 from tests.deploy.render import CHART, MANIFESTS, ROOT, VALUES, kubernetes_yaml, objects, render
 
@@ -182,6 +182,10 @@ def test_the_service_accepts_the_settings_and_has_time_to_drain() -> None:
         (pod, *_) = pods(RENDERED[name])
         needed = settings.drain_delay_s + settings.drain_timeout_s
         assert pod["terminationGracePeriodSeconds"] >= needed + 5
+    for rendered in RENDERED.values():
+        (settings,) = (each["data"] for each in rendered if "MNIST_MODELS" in each.get("data", {}))
+        names = {each.removeprefix("MNIST_").lower() for each in settings}
+        assert names - {"admin_port"} <= Settings.model_fields.keys()
     (pod, *_) = pods(RENDERED["full"])
     assert pod["terminationGracePeriodSeconds"] >= 7.5 + 20 + 5
 

@@ -60,7 +60,8 @@ def test_each_service_finds_its_runtime_and_starts_with_valid_settings(
         each["name"]: each["value"] for each in [*CONTAINER["env"], *model.get("env", [])]
     }
     settings = read_settings({}, environment)
-    assert settings.port == CONTAINER["ports"][0]["containerPort"]
+    for port in model.get("ports", []):
+        assert port["containerPort"] == settings.grpc_port
     mounted = "/mnt/models" if "storageUri" in model else "/app/models"
     assert settings.models == Path(mounted)
     paths = create_app(Settings()).openapi()["paths"]
