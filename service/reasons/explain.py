@@ -19,7 +19,7 @@ from service.reasons.steps import Steps
 from service.reasons.training_images import TrainingImages
 
 _WHY_PATCHES, _WHY_ROWS = 8, 128
-_EXPLAIN_ROWS = 640
+EXPLAIN_ROWS = 640
 _EXAMPLES, _NEAREST = 8, 5
 MOST_IMAGES = 64
 """The images of a request that are explained: some four seconds of work."""
@@ -52,7 +52,7 @@ def explanation(
     """
     digit = int(probabilities.argmax())
     confidence = float(probabilities[digit])
-    found = yield from attribute(image, digit, confidence, cells(image), _EXPLAIN_ROWS)
+    found = yield from attribute(image, digit, confidence, cells(image), EXPLAIN_ROWS)
     other = int(probabilities.argsort(kind="stable")[-2]) if against is None else against
     changed = None
     if training is not None and other != digit:

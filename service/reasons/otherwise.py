@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,8 @@ from service.reasons.steps import Steps
 from service.types import SIDE, Images
 
 Masks = NDArray[np.bool_]
-LEAST = 0.5
-_ENOUGH = LEAST + 1e-4
-"""A batch may differ from the same image alone in the last bits."""
+_ENOUGH = 0.5001
+"""Confidence in the other digit: a batch may differ from the image alone in the last bits."""
 _SHIFT = 2
 _FAINT = 32
 """Differences up to this much are no strokes."""
@@ -135,17 +134,11 @@ def _way(image: Image, example: Image) -> _Way:
         component = connected_components(sign * difference > _FAINT).labels().astype(np.int64)
         name = (component * 2 + (sign > 0)) * SIDE * SIDE + square[:, None] * SIDE + square
         names = np.where(component >= 0, name, names)
-    _, pieces, ink = _large_pieces(names, np.abs(difference))
-    return _Way(image, difference, pieces, ink / 255, np.zeros(len(ink), bool))
-
-
-def _large_pieces(names: NDArray[np.int64], ink: NDArray[Any]) -> Any:
-    """The pieces that have enough ink, numbered without gaps."""
     known, inverse = np.unique(names, return_inverse=True)
-    sums = np.bincount(inverse.ravel(), ink.ravel())
-    large = (known >= 0) & (sums >= _SMALL)
-    numbers = np.where(large, np.cumsum(large) - 1, -1)
-    return known[large], numbers[inverse].reshape(names.shape), sums[large]
+    ink = np.bincount(inverse.ravel(), np.abs(difference).ravel())
+    large = (known >= 0) & (ink >= _SMALL)
+    pieces = np.where(large, np.cumsum(large) - 1, -1)[inverse].reshape(names.shape)
+    return _Way(image, difference, pieces, ink[large] / 255, np.zeros(large.sum(), bool))
 
 
 def _gain(confidence: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.types import SIDE, Images
+from service.types import SIDE
 
 Patches = NDArray[np.int64]
 """Shape (28, 28): the patch of each pixel with ink, from 0 without gaps; -1 for the others."""
@@ -48,7 +48,7 @@ def keep(image: NDArray[Any], patches: Patches, coalitions: NDArray[np.bool_]) -
     """Returns the image (28, 28) with the patches of each coalition (m, n) alone: (m, 28, 28)."""
     padded = np.zeros((len(coalitions), coalitions.shape[1] + 1), image.dtype)
     padded[:, :-1] = coalitions
-    kept: NDArray[Any] = padded[:, patches] * image
+    kept: NDArray[Any] = padded.take(patches, axis=1) * image  # C-contiguous, unlike [:, patches]
     return kept
 
 
@@ -68,8 +68,3 @@ def _numbered(image: Image, names: NDArray[np.int64]) -> Patches:
     patches = np.full(image.shape, -1)
     patches[image > 0] = np.unique(names, return_inverse=True)[1]
     return patches
-
-
-def blank() -> Images:
-    """Returns one image without ink, (1, 28, 28)."""
-    return np.zeros((1, SIDE, SIDE), np.uint8)

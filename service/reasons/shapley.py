@@ -8,7 +8,6 @@ else those of one patch and a sample of the others.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from math import comb
@@ -18,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.background.large_work import give_way
-from service.reasons.patches import Image, Patches, blank, footprints, keep
+from service.reasons.patches import Image, Patches, footprints, keep
 from service.reasons.steps import Steps
 from service.types import PIXELS, SIDE
 
 Values = NDArray[np.float64]
+_PIECE = 64
 _TRIES = 20
 """How often a coalition that was sampled already is sampled anew."""
 
@@ -49,8 +49,11 @@ def attribute(
         nothing = np.zeros((SIDE, SIDE), np.float32)
         return Attributions(nothing, nothing, confidence, "a blank image has no patches")
     chosen = plan(count, rows)
-    images = [blank(), *(keep(image, patches, part) for part in _pieces(chosen.half))]
-    images += [keep(image, patches, ~part) for part in _pieces(chosen.half)]
+    images = [np.zeros((1, SIDE, SIDE), np.uint8)]
+    for half in (chosen.half, ~chosen.half):
+        for first in range(0, len(half), _PIECE):
+            images.append(keep(image, patches, half[first : first + _PIECE]))
+            give_way()
     probabilities = yield np.concatenate(images)
     asked = probabilities[:, digit].astype(np.float64)
     inside, outside = np.split(asked[1:], 2)
@@ -127,10 +130,3 @@ def solve(
     scores = np.vstack([scores, -scores.sum(0)])[:, count:]  # those of one patch are no sample
     freedom = len(half) / max(1, len(half) - count)
     return values, np.sqrt((scores**2).sum(1) * freedom)
-
-
-def _pieces(half: NDArray[np.bool_]) -> Iterator[NDArray[np.bool_]]:
-    """The coalitions in pieces, after each of which the work gives way."""
-    for first in range(0, len(half), 64):
-        yield half[first : first + 64]
-        give_way()

@@ -28,9 +28,8 @@ from service.types import PIXELS, SIDE, Images
 Floats = NDArray[np.float32]
 _COMPONENTS, _PRESELECTED = 16, 256
 """Of the five nearest images, 99 % are among the preselected."""
-_CHUNK = 250
-_FIT, _ROUNDS = 1000, 20
-"""The principal components are those of this many images, the first."""
+_CHUNK, _ROUNDS = 500, 20
+"""The principal components are those of the first chunk."""
 
 
 class Neighbour(NamedTuple):
@@ -68,20 +67,19 @@ class TrainingImages:
         labels = read_idx((folder / "train-labels-idx1-ubyte.gz").read_bytes())
         inked = np.empty((len(labels), PIXELS // 8), np.uint8)
         places = np.empty((len(labels), _COMPONENTS), np.float32)
-        ink, waiting = bytearray(), list[tuple[slice, Floats]]()
-        mean = axes = np.zeros(0, np.float32)
+        ink, mean, axes = bytearray(), None, None
         for part, chunk in _chunks(folder / "train-images-idx3-ubyte.gz", len(labels)):
-            pixels = chunk.reshape(len(chunk), PIXELS)
+            pixels, halved = chunk.reshape(len(chunk), PIXELS), _halved(chunk)
+            give_way()
+            if mean is None or axes is None:
+                mean, axes = _principal(halved)
+            places[part] = np.einsum("ni,ij->nj", halved - mean, axes)
+            give_way()
             inked[part] = np.packbits(pixels > 0, axis=1)
             ink += pixels[pixels > 0].tobytes()
-            waiting.append((part, _halved(chunk)))
             give_way()
-            if not axes.size and (part.stop >= _FIT or part.stop == len(labels)):
-                mean, axes = _principal(np.concatenate([halved for _, halved in waiting]))
-            if axes.size:
-                for rows, halved in waiting:
-                    places[rows] = np.einsum("ni,ij->nj", halved - mean, axes)
-                waiting.clear()
+        if mean is None or axes is None:
+            raise ValueError(f"{folder} holds no training images")
         starts = np.zeros(len(labels) + 1, np.int32)
         np.cumsum(np.bitwise_count(inked).sum(1), out=starts[1:])
         pixels, squares = np.frombuffer(ink, np.uint8), np.square(places).sum(1)
@@ -95,7 +93,7 @@ class TrainingImages:
             distance[self._labels != label] = np.inf
         give_way()
         most = min(_PRESELECTED, len(distance) - 1)
-        near = np.argpartition(distance, most)[:most]
+        near = np.argpartition(distance, most)[: most + 1]
         images = self._images(near[np.isfinite(distance[near])])
         give_way()
         apart = images.reshape(-1, PIXELS).astype(np.float32) - image.reshape(PIXELS)

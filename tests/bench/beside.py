@@ -10,13 +10,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from tests.bench import load
 from tests.bench.cases import JSON, OCTETS, Work, first_images
 from tests.bench.servers import LOAD_CORE, Server
 
-LARGE = 4096
+LARGE, FLOOD = 4096, 8
 PIECE_BYTES = 1 << 16
 
 
@@ -24,15 +24,20 @@ def rows(server: Server, rounds: int, seconds: int) -> list[dict[str, object]]:
     """The median p50 and p99 of single raw requests: alone, and beside each kind of large one."""
     one = Work("serve", "/predict", first_images(1).tobytes(), OCTETS, 1, 1)
     images = json.dumps({"images": first_images(LARGE).tolist()}).encode()
+    digit = json.dumps({"images": first_images(1).tolist()}).encode()
+    flood = f"/explain, {FLOOD} callers (<= 3 x)"
     beside: dict[str, Callable[[http.client.HTTPConnection], None]] = {
         "nothing": lambda connection: None,
         f"/predict, {LARGE:,} images as JSON": lambda c: post(c, "/predict", images),
         "/evaluate, MNIST's test set": lambda c: post(c, "/evaluate?dataset=mnist-test", b""),
+        flood: lambda c: post(c, "/explain", digit),
     }
     found: dict[str, list[dict[str, float]]] = {name: [] for name in beside}
     for _ in range(rounds):
         for name, large in beside.items():
-            with repeated(server, large):
+            with ExitStack() as senders:
+                for _ in range(FLOOD if name == flood else 1):
+                    senders.enter_context(repeated(server, large))
                 found[name].append(load.measure(one, server, seconds))
     return [
         {

@@ -43,6 +43,7 @@ def test_it_prints_the_test_accuracy_and_the_weakest_figures(known: float | None
         reliability=(),
         robustness={"blur": 0.9962, "erosion": 0.9821, "noise": 0.9901},
         doubt={"threshold": 0.8, "digits": {"pass": 0.9943}, "kinds": KINDS},
+        reasons={},
     )
     first, *between, last = lines(("measure", measured))
     assert first == "Test accuracy: 0.9970"

@@ -1,4 +1,4 @@
-"""Measures an ONNX file on the test images, on damaged test images and on non-digits."""
+"""Measures an ONNX file on test images, damaged ones and non-digits, and its reasons."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from service.types import Images, Probabilities
 from training.data.loading import Dataset
 from training.export.verify import answers
 from training.measure import label_errors, robustness
+from training.measure.faithfulness import faithfulness
 
 IMAGE_SETS = 35
 """The test images twice, 9 corruptions, printed digits, 21 kinds of non-digits."""
@@ -27,6 +28,7 @@ class Measured:
     reliability: tuple[ReliabilityBin, ...]
     robustness: dict[str, float]
     doubt: dict[str, Any]
+    reasons: dict[str, Any]
 
     def as_parts(self) -> dict[str, dict[str, Any]]:
         """Returns the parts of the card by name."""
@@ -34,7 +36,8 @@ class Measured:
         if self.accuracy_without_label_errors is not None:
             test["accuracy_without_label_errors"] = self.accuracy_without_label_errors
         test["reliability"] = [asdict(each) for each in self.reliability]
-        return {"test": test, "robustness": self.robustness, "doubt": self.doubt}
+        own = {"robustness": self.robustness, "doubt": self.doubt, "reasons": self.reasons}
+        return {"test": test, **own}
 
 
 def measure(
@@ -72,6 +75,7 @@ def measure(
         reliability=reliability(probabilities, labels),
         robustness=robustness.accuracies(ask, images, labels),
         doubt=robustness.doubt(ask, held_out, images, trained=non_digits),
+        reasons=faithfulness(model if isinstance(model, bytes) else model.read_bytes(), images),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, Field
 
 from service.answer.scores import Digit, Share
 
@@ -13,7 +13,6 @@ Png = Annotated[
 ]
 _Row = Annotated[list[float], Field(min_length=28, max_length=28)]
 Pixels = Annotated[list[_Row], Field(min_length=28, max_length=28)]
-_METHOD = "Shapley values of 8 patches, from 128 coalitions"
 
 
 class _Attributed(BaseModel):
@@ -23,7 +22,7 @@ class _Attributed(BaseModel):
         description="what each pixel adds to the confidence; their sum is confidence - base"
     )
     base: Share = Field(description="the confidence of a blank image in this digit")
-    method: str = Field(examples=[_METHOD])
+    method: str = Field(examples=["Shapley values of 8 patches, from 128 coalitions"])
 
 
 class Why(_Attributed):
@@ -65,23 +64,8 @@ class Reasons(_Attributed):
     )
 
 
-_EXAMPLE: dict[str, JsonValue] = {
-    "model": "mnist",
-    "version": "5",
-    "digit": 7,
-    "confidence": 0.9998,
-    "attributions": [[0.0] * 28] * 28,
-    "standard_error": [[0.0] * 28] * 28,
-    "base": 0.09,
-    "method": _METHOD,
-    "otherwise": {"digit": 9, "png": "...", "confidence": 0.61, "changed": 11.3},
-    "nearest": [{"index": 123, "label": 7, "distance": 4.2, "png": "..."}],
-}
-
-
 class Explanation(Reasons):
     """The answer of `/explain`."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
     model: Literal["mnist"]
     version: str = Field(examples=["3"])

@@ -1,0 +1,108 @@
+"""Measures how faithful the reasons of an ONNX file are that the service gives for its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.inference.runtime import Runtime
+from service.reasons.explain import EXPLAIN_ROWS
+from service.reasons.patches import Image, Patches, cells, footprints, keep
+from service.reasons.shapley import attribute
+from service.reasons.steps import finish
+from service.types import PIXELS, SIDE, Images, Probabilities
+
+Map = NDArray[np.floating[Any]]
+"""What each pixel (28, 28) is worth."""
+_BATCH, _STEPS = 64, 20
+
+
+def faithfulness(model: bytes, images: Images) -> dict[str, Any]:
+    """Returns the figures of the first hundredth of the images (n, 28, 28), each a mean over them.
+
+    ``deletion`` and ``insertion`` are the areas under the digit's probability while its ink goes
+    from the image, or comes to a blank one, in the order of the attributions (Petsiuk et al. 2018):
+    little and much are good. ``occlusion`` has those of the simplest rival, which takes one patch
+    away at a time. ``randomised`` is the correlation with the attributions of the same network with
+    its weights shuffled (Adebayo et al. 2018): near 0, the weights decide.
+    """
+    ask = partial(in_batches, Runtime.load(model, provider="cpu"))
+    random = partial(in_batches, Runtime.load(with_shuffled_weights(model), provider="cpu"))
+    own, rival, alike = [], [], []
+    images = images[images.any((1, 2))][: max(1, len(images) // 100)]
+    if not len(images):
+        return {"images": 0}
+    for image, digit in zip(images, ask(images).argmax(1).tolist(), strict=True):
+        shapley, shuffled = (attributions(model, image, digit) for model in (ask, random))
+        own.append(curves(ask, image, digit, shapley))
+        rival.append(curves(ask, image, digit, occlusion(ask, image, digit, cells(image))))
+        alike.append(correlation(shapley[image > 0], shuffled[image > 0]))
+    names = "deletion", "insertion"
+    means = (dict(zip(names, np.mean(each, 0).tolist(), strict=True)) for each in (own, rival))
+    figures = {"images": len(images), **next(means), "occlusion": next(means)}
+    return {**figures, "randomised": float(np.mean(alike))}
+
+
+def in_batches(runtime: Runtime, images: Images) -> Probabilities:
+    """The probabilities (n, 10) of images (n, 28, 28), as the service runs many."""
+    starts = range(0, len(images), _BATCH)
+    return np.concatenate([runtime.run(images[first : first + _BATCH]) for first in starts])
+
+
+def attributions(ask: Callable[[Images], Probabilities], image: Image, digit: int) -> Map:
+    """The attributions of ``/explain`` for a digit."""
+    confidence = float(ask(image[None])[0, digit])
+    return finish(attribute(image, digit, confidence, cells(image), EXPLAIN_ROWS), ask).values
+
+
+def occlusion(
+    ask: Callable[[Images], Probabilities], image: Image, digit: int, patches: Patches
+) -> Map:
+    """What the digit's probability loses without each patch, spread as the attributions are."""
+    count = int(patches.max()) + 1
+    without = keep(image, patches, ~np.eye(count, dtype=bool))
+    whole, *left = ask(np.concatenate([image[None], without]))[:, digit].tolist()
+    lost = whole - np.array(left)
+    worth: Map = (lost @ footprints(image, patches).reshape(count, PIXELS)).reshape(SIDE, SIDE)
+    return worth
+
+
+def curves(
+    ask: Callable[[Images], Probabilities], image: Image, digit: int, worth: Map
+) -> tuple[float, float]:
+    """The areas under the curves of deletion and of insertion."""
+    pixels = np.flatnonzero(image)
+    order = pixels[np.argsort(-worth.ravel()[pixels], kind="stable")]
+    rank = np.full(PIXELS, PIXELS)
+    rank[order] = np.arange(len(order))
+    ends = np.linspace(0, len(order), _STEPS + 1).round()
+    inserted = (rank < ends[:, None]).reshape(-1, SIDE, SIDE)
+    asked = ask(np.concatenate([image * ~inserted, image * inserted]))[:, digit]
+    deletion, insertion = (float(np.trapezoid(p, dx=1 / _STEPS)) for p in np.split(asked, 2))
+    return deletion, insertion
+
+
+def correlation(one: Map, other: Map) -> float:
+    """Pearson's correlation; 0 if one of them is constant."""
+    if np.ptp(one) == 0 or np.ptp(other) == 0:
+        return 0.0
+    return float(np.corrcoef(one, other)[0, 1])
+
+
+def with_shuffled_weights(model: bytes) -> bytes:
+    """The model with the values of each matrix and kernel in random order."""
+    import onnx
+
+    graph = onnx.load_from_string(model)
+    random = np.random.default_rng(0)
+    for weights in graph.graph.initializer:
+        values = onnx.numpy_helper.to_array(weights)
+        if values.ndim > 1:
+            shuffled = random.permutation(values.ravel()).reshape(values.shape)
+            weights.CopyFrom(onnx.numpy_helper.from_array(shuffled, weights.name))
+    content: bytes = graph.SerializeToString()
+    return content
