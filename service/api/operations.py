@@ -32,6 +32,13 @@ async def ready(request: Current) -> Reply:
 
 
 @router.get(
+    "/monitoring/prometheus/metrics",  # where TensorFlow Serving has them
+    response_model=None,
+    response_class=PlainTextResponse,
+    responses=problems(),
+    dependencies=needs("metrics"),
+)
+@router.get(
     "/metrics",
     response_model=None,
     response_class=PlainTextResponse,

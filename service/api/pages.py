@@ -43,7 +43,10 @@ router = APIRouter(route_class=EndpointRoute, tags=["page"], dependencies=needs(
 
 @router.get("/", response_model=None, response_class=HTMLResponse, responses=problems())
 async def page(request: Current) -> Reply:
-    """The page to draw on."""
+    """The page to draw on; KServe's `{"status": "alive"}` for a client that takes no HTML."""
+    accept = request.field(b"accept")
+    if accept is not None and "text/html" not in accept and "*/*" not in accept:
+        return Reply.json({"status": "alive"})
     return _file(request, "page")
 
 

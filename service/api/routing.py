@@ -124,4 +124,4 @@ def _without(endpoint: Endpoint, names: set[str]) -> Endpoint:
 def check_model(name: str) -> None:
     """Raises :class:`NotFound` if a path of ``/v1`` or ``/v2`` names another model than ours."""
     if name != NAME:
-        raise NotFound(f"there is no model {name[:40]!r}; there is {NAME!r}")
+        raise NotFound(f"Request for unknown model: {name[:40]!r} is not found; there is {NAME!r}")

@@ -17,7 +17,7 @@ from service.answer.v1 import classify, predict
 from service.api.explain import against_digit, explanations
 from service.api.pipeline import Pipeline
 from service.api.request import Reply, Request
-from service.api.routing import EndpointRoute, at_each, check_model, needs
+from service.api.routing import EndpointRoute, at_each, needs
 from service.api.schemas import protocols as shapes
 from service.api.schemas.bodies import V1_CLASSIFY, V1_PREDICT
 from service.api.schemas.parameters import (
@@ -127,12 +127,19 @@ async def v1_status(request: Current, model: ModelPath, version: _Version, label
     else:
         states = (await versions.listing())["versions"]
         states.sort(key=lambda s: (s["state"] == "serving", int(s["version"])), reverse=True)
-    return Reply.json({"model_version_status": [_status(state) for state in states]})
+    answer: dict[str, Any] = {"model_version_status": [_status(state) for state in states]}
+    if version is None and label is None:  # KServe asks for the model so
+        answer |= {"name": NAME, "ready": versions.why_not_ready() is None}
+    return Reply.json(answer)
 
 
 def _asked(request: Request, model: str, version: str | None, label: str | None) -> str | None:
     """The version in the path, None for the champion; NotFound for another model or label."""
-    check_model(model)
+    if model != NAME:  # in the words of TensorFlow Serving
+        asked = f"Specific({model[:40]}, {version})" if version else f"Latest({model[:40]})"
+        is_status = request.method == "GET" and not request.path.endswith("/metadata")
+        status = f"Could not find any versions of model {model[:40]}"
+        raise NotFound(status if is_status else f"Servable not found for request: {asked}")
     if label is None:
         return version
     if label != CHAMPION:
@@ -148,7 +155,7 @@ async def _answer(
 ) -> Reply:
     core, pipeline = request.core, Pipeline(request)
     body = await request.content(core.settings.max_body_bytes)
-    small = len(body) <= SMALL_JSON_BYTES
+    small = len(body) <= SMALL_JSON_BYTES and b'"b64"' not in body  # that may be a picture
     images, build = await pipeline.decode(small, read, body, core.limits)
     await pipeline.choose(version)
     result = await pipeline.infer(images)
@@ -173,7 +180,7 @@ def _status(state: dict[str, Any]) -> dict[str, Any]:
     failed = state["state"] == "failed"
     return {
         "version": state["version"],
-        "state": "AVAILABLE" if state["state"] in {"serving", "loaded"} else "END",
+        "state": "END" if failed else "AVAILABLE",
         "status": {
             "error_code": "FAILED_PRECONDITION" if failed else "OK",
             "error_message": state["reason"] if failed else "",

@@ -156,10 +156,13 @@ def _numbers(data: Any, text: JsonText) -> NDArray[np.uint8]:
     if text.form is not None and data == []:
         parts = []
         for start, stop, plain in text.pieces():
-            if plain is None:
+            whole = plain
+            if whole is None:
+                whole = _written_as_floats(parse_json(b"[%b]" % text.body[start:stop]))
+            if whole is None:
                 place = f"between bytes {start:,} and {stop:,} of the body"
                 raise refuse(INPUT, f"data is not whole numbers from 0 to 255 {place}")
-            parts.append(plain.reshape(-1))
+            parts.append(whole.reshape(-1))
         return np.concatenate(parts)
     if not isinstance(data, list):
         raise refuse(INPUT, f"data is {name_of(data)}; a list is expected")
@@ -168,6 +171,9 @@ def _numbers(data: Any, text: JsonText) -> NDArray[np.uint8]:
     packed = pack_rows([data], len(data), booleans) if is_flat else pack_images(data, booleans)
     if packed is not None:
         return np.frombuffer(packed, np.uint8)
+    floats = None if booleans else _written_as_floats(data)
+    if floats is not None:
+        return floats
     for index, image in enumerate([] if is_flat else data):
         if flaw := shape_flaw(image):
             raise refuse(INPUT, f"data[{index}] {flaw}")
@@ -175,14 +181,29 @@ def _numbers(data: Any, text: JsonText) -> NDArray[np.uint8]:
     raise refuse(INPUT, _number_flaw(data, "data") or mixed)
 
 
+def _written_as_floats(data: list[Any]) -> NDArray[np.uint8] | None:
+    """Returns the whole numbers that some clients write as ``7.0``, flat; None for other values."""
+    try:
+        numbers = np.array(data)
+    except ValueError:  # lists of several lengths
+        return None
+    if numbers.dtype != np.float64 or not _are_bytes(numbers).all():
+        return None
+    return numbers.reshape(-1).astype(np.uint8)
+
+
 def whole_bytes(numbers: NDArray[Any], field: str) -> NDArray[np.uint8]:
     """Returns numbers (n,) of any type as bytes; ``7.0`` is a whole number, ``7.5`` is refused."""
-    wrong = np.flatnonzero(~((numbers >= 0) & (numbers <= 255) & (numbers == np.floor(numbers))))
+    wrong = np.flatnonzero(~_are_bytes(numbers))
     if len(wrong):
         given = numbers[wrong[0]].item()
         takes = f"{DATATYPE} takes whole numbers from 0 to 255"
         raise refuse(INPUT, f"{field}[{wrong[0]}] is {given}; {takes}")
     return numbers.astype(np.uint8)
+
+
+def _are_bytes(numbers: NDArray[Any]) -> NDArray[np.bool_]:
+    return (numbers >= 0) & (numbers <= 255) & (numbers == np.floor(numbers))
 
 
 def _number_flaw(numbers: list[Any], place: str) -> str:
@@ -193,7 +214,7 @@ def _number_flaw(numbers: list[Any], place: str) -> str:
         if is_nested:
             if flaw := _number_flaw(value, here):
                 return flaw
-        elif type(value) is not int or not 0 <= value <= 255:
+        elif type(value) not in {int, float} or not 0 <= value <= 255 or value % 1:
             given = _as_text(value) if type(value) in {int, float} else name_of(value)
             return f"{here} is {given}; {DATATYPE} takes whole numbers from 0 to 255"
     return ""

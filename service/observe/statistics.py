@@ -72,18 +72,22 @@ class Statistics:
                 **dict.fromkeys(("cache_hit", "cache_miss"), _duration(0, 0.0)),
             },
             "response_stats": {},
-            # Each request is decoded and answered alone: an execution has no share in either.
+            # Each request is decoded and answered alone: an execution has its images' share.
             "batch_stats": [
                 {
                     "batch_size": rows,
-                    "compute_input": _duration(count, 0.0),
+                    "compute_input": _duration(count, self._decode_s * self._share(rows, count)),
                     "compute_infer": _duration(count, seconds),
-                    "compute_output": _duration(count, 0.0),
+                    "compute_output": _duration(count, self._answer_s * self._share(rows, count)),
                 }
                 for rows, (count, seconds) in sorted(self._executions.items())
             ],
             "memory_usage": [],
         }
+
+    def _share(self, rows: int, executions: float) -> float:
+        """The share of all answered images that these executions had."""
+        return min(1.0, rows * executions / max(1, self._images))
 
 
 def _duration(count: float, seconds: float) -> dict[str, int]:

@@ -5,6 +5,7 @@ This module imports no gRPC: the metrics have the paths as their endpoints.
 
 from __future__ import annotations
 
+from service.api.v2.admin import ABSENT
 from service.settings import Scope
 
 INFERENCE, HEALTH = "inference.GRPCInferenceService", "grpc.health.v1.Health"
@@ -33,8 +34,8 @@ _SHARED_MEMORY = [
     for what in ("Status", "Register", "Unregister")
 ]
 REFUSED = {
-    **dict.fromkeys(_SHARED_MEMORY, "shared memory is not supported; send tensors in messages"),
-    "TraceSetting": "trace settings are not supported; a `traceparent` in the metadata is followed",
-    "LogSettings": "the log is set when the service starts: MNIST_LOG_LEVEL, MNIST_LOG_FORMAT",
+    **dict.fromkeys(_SHARED_MEMORY, ABSENT["sharedmemory"]),
+    "TraceSetting": ABSENT["trace"],
+    "LogSettings": ABSENT["logging"],
 }
 """The methods of Triton that the service does not have, and what it says about each."""

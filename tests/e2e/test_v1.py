@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import gzip
+import io
 import json
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.problems import check_error, check_ok
 from tests.server import Answer, Server, probabilities
@@ -111,9 +113,9 @@ def test_the_models_are_listed_by_name(server: Server) -> None:
             "'classify' and 'explain'",
         ),
         ("/v1/models/mnist/labels/champion:train", {}, 400, "the model has no 'train'"),
-        ("/v1/models/other:regress", {}, 404, "no model 'other'"),
-        ("/v1/models/other:predict", {"instances": ROWS}, 404, "no model 'other'"),
-        ("/v1/models/other/versions/2:predict", {"instances": ROWS}, 404, "no model 'other'"),
+        ("/v1/models/other:regress", {}, 404, "Servable not found for request: Latest(other)"),
+        ("/v1/models/other:predict", {"instances": ROWS}, 404, "request: Latest(other)"),
+        ("/v1/models/other/versions/2:predict", {"instances": ROWS}, 404, "Specific(other, 2)"),
         ("/v1/models/mnist/versions/9:predict", {"instances": ROWS}, 404, "no version '9'"),
         ("/v1/models/mnist/versions/x:predict", {"instances": ROWS}, 404, "no version 'x'"),
         ("/v1/models/mnist/labels/x:predict", {"instances": ROWS}, 404, "no label 'x'"),
@@ -140,3 +142,36 @@ def test_other_errors_have_the_format_too(server: Server) -> None:
     late = {"X-Request-Timeout-Ms": "0.001"}
     body = json.dumps({"instances": ROWS}).encode()
     check_error(server.post(PREDICT, body, headers=late), 504, "deadline")
+
+
+def test_images_may_have_a_channel_axis(server: Server) -> None:
+    with_channel = {"instances": IMAGES[..., None].tolist()}
+    expected = check_ok(post(server, PREDICT, instances=ROWS))
+    assert check_ok(post(server, PREDICT, **with_channel)) == expected
+    assert check_ok(post(server, PREDICT, instances=[{"image": r} for r in ROWS])) == expected
+
+
+def test_base64_may_hold_a_picture(server: Server) -> None:
+    """A grey picture of 28x28 with a dark border is taken bit for bit."""
+    framed = np.pad(IMAGES[:1, 4:-4, 4:-4], ((0, 0), (4, 4), (4, 4)))
+    out = io.BytesIO()
+    Image.fromarray(framed[0]).save(out, "PNG")
+    picture = {"b64": base64.b64encode(out.getvalue()).decode()}
+    expected = check_ok(post(server, PREDICT, instances=framed.tolist()))
+    assert check_ok(post(server, PREDICT, instances=[picture])) == expected
+    bad = {"b64": base64.b64encode(b"GIF89a").decode()}
+    check_error(post(server, PREDICT, instances=[bad]), 400, "784 raw bytes or a picture")
+
+
+def test_kserves_clients_find_what_they_ask_for(server: Server) -> None:
+    assert check_ok(server.get("/v1/models/mnist"))["ready"] is True
+    assert server.get("/", {"Accept": "application/json"}).json() == {"status": "alive"}
+    assert server.get("/", {"Accept": "text/html"}).body.startswith(b"<!doctype html>")
+    assert b"mnist_requests_total" in server.get("/monitoring/prometheus/metrics").body
+
+
+def test_unknown_models_are_told_in_tensorflow_servings_words(server: Server) -> None:
+    check_error(server.get("/v1/models/x"), 404, "Could not find any versions of model x")
+    check_error(
+        server.get("/v1/models/x/metadata"), 404, "Servable not found for request: Latest(x)"
+    )

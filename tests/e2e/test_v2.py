@@ -183,7 +183,7 @@ def test_the_most_likely_classes_are_named(server: Server) -> None:
         (INFER, content([1] * 2352), 400, "looks scaled to 0..1"),
         (INFER, content(parameters={"timeout": "1"}), 400, "timeout"),
         (INFER, content(outputs=[{"name": "x"}]), 400, 'there is no "x"'),
-        ("/v2/models/other/infer", content(), 404, "there is no model 'other'"),
+        ("/v2/models/other/infer", content(), 404, "unknown model: 'other' is not found"),
         ("/v2/models/mnist/versions/9/infer", content(), 404, "there is no version '9'"),
         ("/v2/models/mnist/versions/02/infer", content(), 404, "there is no version '02'"),
         ("/v2/models/mnist/versions/7/infer", content(), 503, "version 7 cannot be loaded"),
@@ -256,7 +256,8 @@ def test_the_configuration_has_what_the_load_generator_reads(server: Server, tai
     found = check_ok(server.get(f"/v2/models/mnist{tail}/config"))
     assert found["name"] == "mnist"
     assert found["max_batch_size"] == 4096
-    assert found["input"] == [{"name": "image", "data_type": "TYPE_UINT8", "dims": [28, 28]}]
+    tensor = {"name": "image", "data_type": "TYPE_UINT8", "dims": [28, 28]}
+    assert found["input"] == [tensor | {"format": "FORMAT_NONE"}]
     assert found["output"] == [{"name": "probabilities", "data_type": "TYPE_FP32", "dims": [10]}]
     assert found["dynamic_batching"]["max_queue_delay_microseconds"] == 0
     assert "sequence_batching" not in found
@@ -272,13 +273,8 @@ def index(server: Server, body: bytes = b"", path: str = "/v2/repository/index")
 @pytest.mark.slow
 def test_versions_are_listed_loaded_and_unloaded(protocol_models: Path, tmp_path: Path) -> None:
     with serving(protocol_models, tmp_path / "log", *EVERYTHING) as server:
-        assert index(server) == {
-            "1": ("UNAVAILABLE", "not loaded"),
-            "2": ("READY", ""),
-            "3": ("UNAVAILABLE", "not loaded"),
-            "7": ("UNAVAILABLE", "not loaded"),
-        }
-        check_error(server.get("/v2/models/mnist/versions/3/ready"), 503, "not loaded")
+        assert index(server) == dict.fromkeys("1237", ("READY", ""))  # each answers when asked
+        check_ok(server.get("/v2/models/mnist/versions/3/ready"))
         (idle,) = stats(server, "/v2/models/mnist/versions/3/stats")
         assert (idle["version"], idle["execution_count"]) == ("3", 0)
         assert len(stats(server, "/v2/models/mnist/stats")) == 1
@@ -290,7 +286,7 @@ def test_versions_are_listed_loaded_and_unloaded(protocol_models: Path, tmp_path
         assert "SHA-256" in found["7"][1]
         check_error(server.get("/v2/models/mnist/versions/7/ready"), 503, "SHA-256")
         for path in ("/v2/repository/index", "/v2/repository/local/index"):
-            assert index(server, b'{"ready":true}', path).keys() == {"2", "3"}
+            assert index(server, b'{"ready":true}', path).keys() == {"1", "2", "3"}
         check_error(server.post("/v2/repository/index", b'{"ready":1}'), 400, "ready")
 
         unload = "/v2/repository/models/mnist/unload"
@@ -302,10 +298,10 @@ def test_versions_are_listed_loaded_and_unloaded(protocol_models: Path, tmp_path
         check_error(post(server, unload, {"parameters": []}), 400, "parameters is a list")
         for path in (unload, "/v2/repository/local/models/mnist/unload"):
             check_ok(post(server, path, {"parameters": {"version": "3"}}))
-        assert index(server, b'{"ready":true}').keys() == {"2"}
+        assert len(stats(server, "/v2/models/mnist/stats")) == 1
         check_ok(post(server, "/v2/models/mnist/versions/3/infer", content()))
-        assert index(server, b'{"ready":true}').keys() == {"2", "3"}
-        check_error(server.post("/v2/repository/models/other/unload", b""), 404, "no model 'other'")
+        assert index(server, b'{"ready":true}').keys() == {"1", "2", "3"}
+        check_error(server.post("/v2/repository/models/other/unload", b""), 404, "model: 'other'")
 
 
 @pytest.mark.slow
@@ -325,7 +321,7 @@ def test_load_reads_the_champion_file_at_once(tmp_path: Path) -> None:
         (models / "mnist" / "champion").write_text("9\n")
         check_error(server.post(load, b"{}"), 503, "version 1 keeps serving: version 9")
         assert check_ok(post(server, INFER, content()))["model_version"] == "1"
-        check_error(server.post("/v2/repository/models/other/load", b""), 404, "no model 'other'")
+        check_error(server.post("/v2/repository/models/other/load", b""), 404, "model: 'other'")
         wait_until(lambda: "keeps serving" in server.stderr())
 
 
@@ -340,3 +336,20 @@ def test_during_the_drain_readiness_is_503_and_every_request_is_answered(
         check_error(server.get("/v2/models/mnist/ready"), 503, "draining")
         check_ok(server.get("/v2/health/live"))
         check_ok(post(server, INFER, content()))
+
+
+def test_whole_numbers_may_be_written_as_floats(server: Server) -> None:
+    """The protocol's own generated client writes all numbers so, in short and in long bodies."""
+    for images in (IMAGES, np.repeat(IMAGES, 60, axis=0)):
+        plain = content(images=images)
+        floats = content(images=images)
+        tensor = floats["inputs"][0]
+        tensor["data"] = np.array(tensor["data"], np.float64).reshape(-1).tolist()
+        expected = check_ok(post(server, INFER, plain))["outputs"]
+        assert check_ok(post(server, INFER, floats))["outputs"] == expected
+        tensor["data"][3] += 0.5
+        check_error(post(server, INFER, floats), 400, "whole numbers from 0 to 255")
+
+
+def test_the_models_are_listed(server: Server) -> None:
+    assert check_ok(server.get("/v2/models")) == {"models": ["mnist"]}

@@ -48,6 +48,8 @@ class VersionStatuses(BaseModel):
     """The states of the versions that the path names."""
 
     model_version_status: list[VersionStatus]
+    name: Literal["mnist"] | None = None
+    ready: bool | None = None
 
 
 class Signature(BaseModel):

@@ -27,7 +27,7 @@ from service.api.v2.infer import PATHS
 from service.decode.json_images import parse_json
 from service.decode.v2 import parameters_of, typed_field
 from service.decode.validation import name_of, refuse
-from service.errors import Unavailable
+from service.errors import NotFound, Unavailable
 from service.models.loader import Loaded
 from service.models.repository import NAME
 from service.models.versions import Versions
@@ -37,6 +37,16 @@ from service.types import INPUT, OUTPUT
 
 _BODY_BYTES = 1 << 20
 _REPOSITORIES = ("/v2/repository", "/v2/repository/{repository}")
+_ABSENT_AT = (
+    *("/v2/logging", "/v2/trace/setting", "/v2/models/{model}/trace/setting"),
+    *("/v2/{kind}sharedmemory/{action}", "/v2/{kind}sharedmemory/region/{region}/{action}"),
+)
+ABSENT = {
+    "sharedmemory": "shared memory is not supported; send tensors in messages",
+    "trace": "trace settings are not supported; the service follows a `traceparent`",
+    "logging": "the log is set when the service starts: MNIST_LOG_LEVEL, MNIST_LOG_FORMAT",
+}
+"""What the service says about extensions of Triton that it does not have."""
 EXTENSIONS = (
     *("binary_tensor_data", "classification", "model_configuration", "model_repository"),
     "statistics",
@@ -78,6 +88,25 @@ async def v2_server(request: Current) -> Reply:
     return Reply.json({"name": "mnist-serve", "version": __version__, "extensions": EXTENSIONS})
 
 
+@router.get("/v2/models", response_model=shapes.ModelNames, responses=errors())
+async def v2_models(request: Current) -> Reply:
+    """The names of the models."""
+    return Reply.json({"models": [NAME]})
+
+
+@at_each(router, _ABSENT_AT, methods=["GET"], response_model=None, responses=errors(404))
+@at_each(router, _ABSENT_AT, methods=["POST"], response_model=None, responses=errors(404))
+async def v2_absent(
+    request: Current,
+    model: ModelPath | None,
+    kind: str | None,
+    region: str | None,
+    action: str | None,
+) -> Reply:
+    """Extensions of Triton that the service does not have, and what to use instead."""
+    raise NotFound(next(why for part, why in ABSENT.items() if part in request.path))
+
+
 @router.get("/v2/models/stats", response_model=shapes.ModelStatistics, responses=errors())
 async def v2_all_statistics(request: Current) -> Reply:
     """What the loaded versions have done in this worker since they were loaded."""
@@ -108,9 +137,8 @@ async def v2_model_ready(request: Current, model: ModelPath, version: VersionPat
     await _check(versions, model, version)
     check_ready(request.core)
     state = None if version is None else await versions.state(version)
-    if state is not None and state["state"] not in {"serving", "loaded"}:
-        reason = state["reason"] or "not loaded; the service loads it when a request asks for it"
-        raise Unavailable(f"version {version}: {reason}")
+    if state is not None and state["state"] == "failed":
+        raise Unavailable(f"version {version}: {state['reason']}")
     return Reply.json({"name": NAME, "ready": True})
 
 
@@ -155,7 +183,9 @@ def configuration(settings: Settings, provider: str) -> dict[str, Any]:
         "backend": "onnxruntime",
         "default_model_filename": "model.onnx",
         "max_batch_size": settings.max_images,
-        "input": [{"name": INPUT, "data_type": "TYPE_UINT8", "dims": [28, 28]}],
+        "input": [
+            {"name": INPUT, "data_type": "TYPE_UINT8", "format": "FORMAT_NONE", "dims": [28, 28]}
+        ],
         "output": [{"name": OUTPUT, "data_type": "TYPE_FP32", "dims": [10]}],
         "dynamic_batching": {
             "preferred_batch_size": [settings.batch_rows],
@@ -217,10 +247,10 @@ async def _content(request: Request) -> dict[str, Any]:
 
 def _entry(state: dict[str, Any]) -> dict[str, str]:
     """The entry of a version in the repository's index."""
-    ready = state["state"] in {"serving", "loaded"}
+    ready = state["state"] != "failed"  # the service loads it when a request asks for it
     return {
         "name": NAME,
         "version": state["version"],
         "state": "READY" if ready else "UNAVAILABLE",
-        "reason": "" if ready else state["reason"] or "not loaded",
+        "reason": "" if ready else state["reason"] or "failed",
     }
