@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 import socket
 import sys
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,7 +22,7 @@ from service.app import create_app
 from service.background.memory import keep_freed
 from service.http.connection import Connection
 from service.http.door import FastDoor
-from service.observe.logs import LOGGER, configure_logs
+from service.observe.logs import LOGGER, configure_logs, reopen
 from service.observe.traces import require_opentelemetry
 from service.settings import Settings, SettingsError
 
@@ -52,6 +53,13 @@ class Supervisor(Multiprocess):
             listener.close()
         super().join_all()
 
+    def handle_hup(self) -> None:
+        """Has each worker take up keys, certificate and log anew; one that starts reads them."""
+        reopen()
+        for process in self.processes:
+            if process.pid is not None and process.is_ready(WORKER_SECONDS):
+                os.kill(process.pid, signal.SIGHUP)
+
     def keep_subprocess_alive(self) -> None:
         """Replaces the workers that died or hang."""
         for process in self.processes:
@@ -68,12 +76,13 @@ def run(settings: Settings) -> None:
     if settings.grpc_port and find_spec("grpc") is None:
         raise ServeError("gRPC is not installed; run: pip install 'mnist-serve[grpc]'")
     _allow_all_files()
-    listener = _listen(settings.host, settings.port)
-    with listener:
-        (_run_one if settings.workers == 1 else _run_many)(settings, listener)
+    with ExitStack() as opened:
+        ports = (settings.port, settings.admin_port) if settings.admin_port else (settings.port,)
+        listeners = [opened.enter_context(_listen(settings.host, port)) for port in ports]
+        (_run_one if settings.workers == 1 else _run_many)(settings, *listeners)
 
 
-def _run_one(settings: Settings, listener: socket.socket) -> None:
+def _run_one(settings: Settings, listener: socket.socket, *others: socket.socket) -> None:
     faults: list[str] = []
     server = uvicorn.Server(_config(settings, None, faults.append))
 
@@ -83,9 +92,10 @@ def _run_one(settings: Settings, listener: socket.socket) -> None:
     # For a signal before uvicorn handles signals, and for the one that it raises again at its end.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what it asks for is about to be done
     _announce(settings, listener)
     try:
-        server.run(handles(listener, 1))
+        server.run([*handles(listener, 1), *others])
     except SystemExit as stopped:
         raise ServeError("; ".join(faults)) from stopped
 
@@ -95,17 +105,20 @@ def _announce(settings: Settings, listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     scheme = "https" if settings.tls_cert else "http"
     shown = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
-    LOGGER.info("listening", extra={"url": shown, "workers": settings.workers})
+    extra = {"url": shown, "workers": settings.workers}
+    if settings.admin_port:
+        extra["admin_port"] = settings.admin_port
+    LOGGER.info("listening", extra=extra)
 
 
-def _run_many(settings: Settings, listener: socket.socket) -> None:
+def _run_many(settings: Settings, listener: socket.socket, *others: socket.socket) -> None:
     # In memory where possible: every request writes metrics.
     in_memory = Path("/dev/shm")  # noqa: S108 - only tempfile's private folders are made there
     where = in_memory if in_memory.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="mnist-serve-", dir=where) as folder:
         shared = Path(folder)
         fault = shared / "fault"
-        sockets = handles(listener, settings.workers)
+        sockets = [*handles(listener, settings.workers), *others]
         supervisor = Supervisor(_config(settings, shared, fault.write_text), sockets)
         _announce(settings, listener)
         supervisor.run()

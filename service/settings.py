@@ -54,6 +54,12 @@ class Settings(BaseModel):
 
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all interfaces")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 for any free port")
+    admin_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="port on which alone the scopes admin and metrics are answered; 0 for none",
+    )
     tls_cert: Path | None = Field(
         None, description="file with the certificate and its chain, in PEM: speak TLS alone"
     )

@@ -27,19 +27,23 @@ class Access:
         self.keys = None if settings.keys is None else KeyFile(settings.keys, kept, metrics)
         default = OPEN_WITHOUT_KEYS if self.keys is None else frozenset()
         self.open: frozenset[Scope] = default if settings.open is None else settings.open
-        self.checked = SCOPES - self.open if self.keys is None else SCOPES
+        self._admin_port = settings.admin_port
+        self._apart = frozenset[Scope](("admin", "metrics") if self._admin_port else ())
+        self.checked = (SCOPES - self.open if self.keys is None else SCOPES) | self._apart
         """The scopes whose requests :meth:`check` has to look at."""
         self.hosts, self._sites = Hosts(settings), Sites(settings)
 
     def check(
-        self, scope: Scope, authorization: bytes | None, x_api_key: bytes | None
+        self, scope: Scope, authorization: bytes | None, x_api_key: bytes | None, port: int = 0
     ) -> Key | None:
-        """The key with which a request comes; None if it has none and needs none.
+        """The key with which a request comes to a port; None if it has none and needs none.
 
         Raises :class:`Unauthorized`, or :class:`Forbidden` if the key lacks the scope.
         """
         if scope not in self.checked:
             return None
+        if scope in self._apart and port != self._admin_port:
+            raise Forbidden(f"the scope {scope!r} is for the port {PREFIX}ADMIN_PORT alone")
         sent = x_api_key
         if authorization is not None and authorization[:7].lower() == b"bearer ":
             sent = authorization[7:]

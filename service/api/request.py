@@ -71,16 +71,16 @@ class Request:
     ``address`` is the IP address of the peer, empty if the door does not know it. ``caller`` names
     whoever shares, rates and log lines are counted for: the key's name, if it came with a ``key``,
     else the address. ``server`` is where it arrived, if the door knows that and the settings do
-    not. ``under_way`` holds all requests of this worker that are not answered, if the door knows
-    them. ``answer_headers`` are fields that its answer has, also if that is a fault. ``received``
-    counts the bytes of the body, ``version`` names the version that answers, and ``inferred`` is
-    when its model had run.
+    not; ``port`` is the port, where the settings have several. ``under_way`` holds all requests of
+    this worker that are not answered, if the door knows them. ``answer_headers`` are fields that
+    its answer has, also if that is a fault. ``received`` counts the bytes of the body, ``version``
+    names the version that answers, and ``inferred`` is when its model had run.
     """
 
     __slots__ = (
         *("address", "answer_headers", "body", "caller", "core", "decode_s", "fields"),
-        *("held_bytes", "id", "infer_s", "inferred", "key", "method", "path", "query", "queue_s"),
-        *("received", "root_path", "route", "server", "started", "under_way", "version"),
+        *("held_bytes", "id", "infer_s", "inferred", "key", "method", "path", "port", "query"),
+        *("queue_s", "received", "root_path", "route", "server", "started", "under_way", "version"),
     )
 
     def __init__(
@@ -101,7 +101,7 @@ class Request:
         self.body, self.root_path = body, ""
         self.address = self.caller = address
         self.key: Key | None = None
-        self.server, self.under_way = "", under_way
+        self.server, self.port, self.under_way = "", 0, under_way
         self.answer_headers: Headers = ()
         self.route = OTHER
         self.decode_s = self.queue_s = self.infer_s = 0.0

@@ -45,7 +45,8 @@ class AsgiDoor:
             self._core, scope["method"], path, fields=fields, body=body, address=address
         )
         request.query, request.root_path = scope["query_string"], root_path
-        request.server = str((scope.get("server") or ("",))[0])
+        server, port = scope.get("server") or ("", 0)
+        request.server, request.port = str(server), port or 0
         if _is_named_by_middleware(scope["app"], fields.get(b"origin")):
             del fields[b"origin"]
             fields.pop(b"sec-fetch-site", None)

@@ -140,6 +140,8 @@ class Connection(Peer):
         request = Request(
             self._core, method, path, fields, body, query=query, address=peer, under_way=tasks
         )
+        if self._port:
+            request.port = self._port
         exchange = Exchange(request, body, keep_alive, is_old)
         self._arriving, self._part = exchange, _BODY
         self._clock.due = None

@@ -126,7 +126,7 @@ class Dispatcher:
         request.route = route.path
         if route.scope in access.checked:
             authorization, x_api_key = fields.get(b"authorization"), fields.get(b"x-api-key")
-            request.key = key = access.check(route.scope, authorization, x_api_key)
+            request.key = key = access.check(route.scope, authorization, x_api_key, request.port)
             if key is not None:
                 request.caller = key.name
         if request.query and (route.queries or route.only_known_parameters):

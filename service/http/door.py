@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import threading
 from collections.abc import Callable
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -14,7 +17,7 @@ from service.http.dispatch import Dispatcher
 from service.http.shutdown import drain_before_stopping
 from service.http.throttle import Throttle
 from service.models.versions import StartError
-from service.observe.logs import LOGGER
+from service.observe.logs import LOGGER, reopen
 from service.tls import Tls, TlsError
 
 if TYPE_CHECKING:
@@ -55,6 +58,7 @@ class FastDoor:
             return
         close_rpc = None if rpc is None else rpc.stop
         drain_before_stopping(self.core.versions, self.core.settings.drain_delay_s, close_rpc)
+        self._reload_at_hangup(asyncio.get_running_loop())
         await send({"type": "lifespan.startup.complete"})
         following = None if self.tls is None else asyncio.create_task(self.tls.follow())
         await receive()
@@ -74,3 +78,19 @@ class FastDoor:
         rpc = RpcServer(self.core, self.dispatcher.record, self.tls)
         await rpc.start()
         return rpc
+
+    def _reload_at_hangup(self, loop: asyncio.AbstractEventLoop) -> None:
+        """From now on SIGHUP takes up keys, certificate and log anew, but for what is wrong."""
+
+        def reload() -> None:
+            reopen()
+            self.core.access.reload()
+            if self.tls is not None:
+                self.tls.look(again=True)
+            LOGGER.info("took up keys, certificate and log anew")
+
+        def on_hangup(number: int, frame: FrameType | None) -> None:
+            loop.call_soon_threadsafe(loop.run_in_executor, None, reload)
+
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGHUP, on_hangup)

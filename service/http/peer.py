@@ -32,7 +32,7 @@ class Peer(asyncio.Protocol):
         self._core, self._settings = door.core, door.core.settings
         self._server = server_state
         self._loop = loop or asyncio.get_running_loop()
-        self._address = ""
+        self._address, self._port = "", 0
         self._clock = Timer(self._loop, self.late)
 
     def late(self) -> None:
@@ -44,6 +44,8 @@ class Peer(asyncio.Protocol):
         self.transport = transport  # type: ignore[assignment]
         self.write_timeout = WriteTimeout(self.transport, self._loop, self._settings.keep_alive_s)
         self._address = heads.peer_address(transport)
+        if self._settings.admin_port:
+            self._port = transport.get_extra_info("sockname")[1]
         self._server.connections.add(self)  # type: ignore[arg-type]
         self._clock.set(self._settings.header_timeout_s)
 

@@ -14,11 +14,15 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 
 import orjson
 
 LOGGER = logging.getLogger("mnist")
+_STDERR = Path("/proc/self/fd/2")
+_FILE = _STDERR.resolve() if _STDERR.is_file() else None
+"""The file that was standard error at the start; None if that was a pipe or a terminal."""
 PAUSE_SECONDS = 0.02
 """Lines of this time are written together: to wake a thread for each costs more than a line."""
 FLUSH_SECONDS = 2.0
@@ -194,6 +198,18 @@ class RequestLog:
         named = (f"{name}={value}" for name, value in rest.items())
         line = ascii(" ".join((*first, *named, request_id)))[1:-1]
         STDERR.put(f"{_clock(now)} info    {line}\n".encode())
+
+
+def reopen() -> None:
+    """Opens standard error's file anew, if it is one: a tool may have renamed it."""
+    if _FILE is None:
+        return
+    try:
+        fresh = os.open(_FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT, os.fstat(2).st_mode & 0o777)
+        os.dup2(fresh, 2)
+        os.close(fresh)
+    except OSError as error:
+        LOGGER.warning("the log goes on in the file of before", extra={"reason": str(error)})
 
 
 def _time(seconds: float) -> str:

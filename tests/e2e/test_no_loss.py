@@ -1,4 +1,4 @@
-"""A new champion, a restart, a reload of the workers or a stop loses no request."""
+"""A new champion, a restart or a stop loses no request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from tests.digits import images
-from tests.e2e.test_workers import children
 from tests.server import Server, free_port, serving, wait_until
 from tests.steady import Steady
 from tests.tiny import tiny_repository
@@ -107,20 +106,6 @@ def test_no_request_is_lost_by_a_restart(models: Path, workers: str) -> None:
     assert [each.fault for each in load.asked if each.fault] == []
     assert load.refused > 0
     assert all("raceback" not in server.stderr() for server in servers)
-
-
-def test_no_request_is_lost_while_the_workers_are_replaced_one_by_one(models: Path) -> None:
-    async def replace(load: Steady) -> None:
-        old = set(children(server))
-        server.process.send_signal(signal.SIGHUP)
-        await until(lambda: len(now := set(children(server))) == 2 and not now & old)
-        await answered(load, 100)
-
-    with serving(models, models.parent / "log", "--workers", "2") as server:
-        wait_until(lambda: server.metric("mnist_workers") == 2, 60)
-        load = under_load(server, models, replace)
-    assert [each.fault for each in load.asked if each.fault] == []
-    assert load.refused == 0
 
 
 def test_a_stop_resets_next_to_no_new_connection(models: Path) -> None:
