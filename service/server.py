@@ -152,6 +152,7 @@ def _config(
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        backlog=BACKLOG,
         timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=settings.drain_timeout_s,
         timeout_worker_healthcheck=WORKER_SECONDS,
@@ -188,10 +189,18 @@ def _allow_all_files() -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    """Binds a socket. uvicorn listens once a worker is ready: until then callers are refused.
+
+    A proxy goes on to another service then; in the backlog its request would wait for the start.
+    """
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
-        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if listener.family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind((host, port))
     except OSError as error:
+        listener.close()
         why = error.strerror or str(error)
         raise ServeError(f"cannot listen on {host} port {port}: {why}") from error
     listener.set_inheritable(True)

@@ -232,6 +232,15 @@ def free_port() -> int:
         return port
 
 
+def listens(host: str, port: int) -> bool:
+    """Whether anyone accepts connections there."""
+    try:
+        socket.create_connection((host, port), 5).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
 def as_environment(flags: Sequence[str]) -> dict[str, str]:
     """Converts flags of ``serve`` to environment variables."""
     found, names = dict[str, str](), list(flags)

@@ -13,6 +13,7 @@ import tomllib
 import venv
 import zipfile
 from pathlib import Path
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import pytest
@@ -20,7 +21,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from service import Classifier
-from tests.server import wait_until
+from tests.server import listens, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -212,6 +213,8 @@ def test_an_installed_wheel_answers_with_its_champion_in_an_empty_folder(
         (url,) = [line["url"] for line in lines if line["message"] == "listening"]
         (used,) = [line["models"] for line in lines if "packaged champion" in line["message"]]
         assert Path(used).is_relative_to(site)
+        place = urlsplit(url)
+        wait_until(lambda: listens(place.hostname or "", place.port or 0))
         headers = {"Content-Type": "image/png"}
         with urlopen(Request(f"{url}/predict", seven.read_bytes(), headers), timeout=30) as reply:
             (answer,) = json.load(reply)["predictions"]

@@ -1,0 +1,133 @@
+"""Two services behind nginx as it comes: restarts lose nothing and stall nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import statistics
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.digits import images
+from tests.server import Server, free_port, listens, wait_until
+from tests.steady import Kind, Steady, post
+from tests.tiny import tiny_repository
+
+RESTARTS = 6
+CONFIGURATION = """
+daemon off; pid {folder}/pid; error_log {folder}/error.log;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    upstream digits {{ server 127.0.0.1:{first}; server 127.0.0.1:{second}; }}
+    server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://digits; }} }}
+}}
+"""
+
+
+@contextmanager
+def nginx(folder: Path, first: int, second: int) -> Iterator[int]:
+    """Runs nginx in a folder of its own before two services, and yields its port."""
+    program = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/bin")
+    assert program, "apt-get install nginx"
+    port, configuration = free_port(), folder / "nginx.conf"
+    configuration.write_text(
+        CONFIGURATION.format(folder=folder, first=first, second=second, port=port)
+    )
+    running = subprocess.Popen([program, "-p", str(folder), "-c", str(configuration)])
+    try:
+        wait_until(lambda: running.poll() is None and listens("127.0.0.1", port))
+        yield port
+    finally:
+        running.terminate()
+        running.wait(30)
+
+
+def _version(head: bytes, body: bytes) -> str:
+    return body.partition(b'"version":"')[2].partition(b'"')[0].decode()
+
+
+@pytest.mark.campaign
+@pytest.mark.alone
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_restarts_behind_a_proxy_lose_nothing_and_stall_nobody(
+    tmp_path: Path, workers: str
+) -> None:
+    """50 requests a second, each service restarted three times while the other one answers.
+
+    nginx asks a service that refused it again after ten seconds. A restart takes less time, or the
+    service refuses again.
+    """
+    models = tiny_repository(tmp_path / "models")
+    ports = free_port(), free_port()
+    flags = ("--workers", workers, "--allowed-hosts", "digits")
+    kind = Kind(post("/predict", images(1).tobytes(), "application/octet-stream"), _version)
+
+    def start(number: int, turn: int) -> Server:
+        log = tmp_path / f"log-{number}-{turn}"
+        server = Server(models, log, "--port", str(ports[number]), *flags)
+        server.port = ports[number]
+        return server
+
+    def answered(server: Server) -> float:
+        try:
+            return server.metric("mnist_requests_total", endpoint="/predict", status="200")
+        except ConnectionRefusedError:
+            return 0.0
+
+    async def restart_in_turn(load: Steady) -> None:
+        for turn in range(1, RESTARTS + 1):
+            number = turn % 2
+            other = answered(servers[1 - number])
+            await asyncio.to_thread(
+                wait_until, lambda s=servers[1 - number], n=other: answered(s) > n + 20, 60
+            )
+            servers[number].process.send_signal(signal.SIGTERM)
+            assert await asyncio.to_thread(servers[number].process.wait, 60) == 0
+            servers[number] = start(number, turn)
+            await asyncio.to_thread(servers[number].wait_until_ready)
+            await asyncio.to_thread(wait_until, lambda s=servers[number]: answered(s) > 20, 90)
+        load.stopped = True
+
+    async def both(port: int) -> Steady:
+        load = Steady("127.0.0.1", port, [kind], 50, 8)
+        await asyncio.gather(load.run(), restart_in_turn(load))
+        return load
+
+    servers = [start(0, 0), start(1, 0)]
+    try:
+        for server in servers:
+            server.wait_until_ready()
+        with nginx(tmp_path, *ports) as port:
+            load = asyncio.run(both(port))
+    finally:
+        for server in servers:
+            if server.process.poll() is None:
+                server.stop()
+    assert [each.fault for each in load.asked if each.fault] == []
+    assert load.refused == 0
+    taken = [each.seconds for each in load.asked]
+    assert max(taken) < max(0.25, 100 * statistics.median(taken)), sorted(taken)[-20:]
+
+
+@pytest.mark.slow
+def test_a_service_that_starts_refuses_instead_of_letting_callers_wait(tmp_path: Path) -> None:
+    models, port = tiny_repository(tmp_path / "models"), free_port()
+    server = Server(models, tmp_path / "log", "--port", str(port), "--workers", "2")
+    server.port = port
+    refused = 0
+    try:
+        while not server.stderr().count('"message":"serving"'):
+            refused += not listens("127.0.0.1", port)
+        server.wait_until_ready()
+    finally:
+        server.stop()
+    assert refused > 0
