@@ -17,6 +17,7 @@ from time import perf_counter
 from typing import Any, Generic, TypeVar
 
 from service.background.fair_turns import FairTurns
+from service.background.threads import usable_cores
 from service.errors import DeadlineExceeded
 
 Result = TypeVar("Result")
@@ -26,8 +27,22 @@ _MOST_ASIDE = 28
 """Begun jobs that wait for their next turn, each on a thread of its own."""
 
 
+_CORES = usable_cores()
+
+
 class _Stopped(Exception):
     """The deadline of the work has passed, or its caller has left."""
+
+
+class _Process:
+    lock = threading.Lock()
+    running = 0
+    """The jobs that run now, of all FairThreads."""
+
+
+def crowding() -> float:
+    """Returns how many jobs run now for each core, at least 1."""
+    return max(1.0, _Process.running / _CORES)
 
 
 class _Here(threading.local):
@@ -79,7 +94,6 @@ class FairThreads:
         self._turns = FairTurns[Job[Any]]()
         self._awaited_since = 0.0
         """When the first of those came that wait."""
-        self._lock = threading.Lock()
 
     async def run(self, caller: str, work: Callable[[], Result], until: float = inf) -> Result:
         """Returns what ``work`` returns.
@@ -96,9 +110,10 @@ class FairThreads:
     def submit(self, caller: str, work: Callable[[], Result], until: float = inf) -> Job[Result]:
         """Begins ``work``, or lets it wait for its turn."""
         job = Job(self, caller, work, until)
-        with self._lock:
+        with _Process.lock:
             if self._free:
                 self._free -= 1
+                _Process.running += 1
                 self._go_on(job)
             else:
                 if not self._turns:
@@ -114,7 +129,7 @@ class FairThreads:
         turns = self._turns
         if not turns or now - job.since < TURN_SECONDS:
             return
-        with self._lock:
+        with _Process.lock:
             self._charge(job, now)
             if not turns or turns.had(turns.next_caller()) >= turns.had(job.caller):
                 return
@@ -156,7 +171,7 @@ class FairThreads:
             job.result.set_exception(error)
         finally:
             here.job = job.work = None
-            with self._lock:
+            with _Process.lock:
                 self._charge(job, perf_counter())
                 self._end()
 
@@ -173,3 +188,4 @@ class FairThreads:
             self._go_on(self._turns.take())
         else:
             self._free += 1
+            _Process.running -= 1

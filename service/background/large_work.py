@@ -1,9 +1,10 @@
 """Runs large work on threads, so that the event loop stays free for small requests.
 
 While small requests follow each other closely, a thread works for 0.1 ms at a time and then sleeps
-for twice as long. So the event loop gets the interpreter's lock, and most of a core that it shares
-with such a thread. Without the sleep, the scheduler would let the loop wait for milliseconds. The
-threads keep the loop's priority: another program could preempt a thread that holds the lock.
+for twice as long, or longer where more threads work than there are cores. So the event loop gets
+the interpreter's lock, and most of a core that it shares with such threads. Without the sleep, the
+scheduler would let the loop wait for milliseconds. The threads keep the loop's priority: another
+program could preempt a thread that holds the lock.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from math import inf
 from time import perf_counter, sleep
 from typing import TypeVar
 
-from service.background.fair_threads import FairThreads, here
+from service.background.fair_threads import FairThreads, crowding, here
 
 Result = TypeVar("Result")
 
@@ -28,7 +29,7 @@ SMALL_ROWS = 256
 _THREADS = 4
 _PIECE_SECONDS = 0.0001
 _REST = 2.0
-"""Seconds of sleep for each second of work."""
+"""Seconds of sleep for each second of work, where no more threads work than there are cores."""
 _LONGEST_REST = 0.01
 """Seconds of sleep at most, so that a stalled machine does not add a second stall."""
 _CLOSE_SECONDS = 0.005
@@ -73,7 +74,7 @@ def give_way() -> None:
         return
     job.check(now)
     if small_come(now):
-        sleep(min(_REST * (now - job.rested), _LONGEST_REST))
+        sleep(min(_REST * crowding() * (now - job.rested), _LONGEST_REST))
     job.threads.pass_on(job, now)
     job.rested = perf_counter()
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.report import markdown
+from tests.bench.shares import target_us
 
 SERVERS = ("serve", "asgi", "limit-ort", "limit", "tutorial")
 FIGURES = {"cpu_us": "CPU, µs a request", "images_s": "images/s", "p50_us": "p50, µs"}
@@ -44,6 +45,7 @@ def render(report: dict[str, Any]) -> str:
         ("keys", _keys),
         ("poisson", _poisson),
         ("beside", _beside),
+        ("shares", _shares),
     )
     parts = [show(report) for name, show in (*shown, ("overload", _overload)) if name in report]
     where = f"{report['machine']}, Python {report['python']}, {report['load']}"
@@ -107,6 +109,23 @@ def _beside(report: dict[str, Any]) -> str:
             [row["beside"], f"{row['p50_us']:,}", f"{row['p99_us']:,}", f"{to_alone:.2f} x"]
         )
     return markdown(["one caller beside", "p50, µs", "p99, µs", "to alone (<= 2 x)"], rows)
+
+
+def _shares(report: dict[str, Any]) -> str:
+    rows = [
+        [
+            row["beside"],
+            row["kind"],
+            *(f"{row[name] / 1e3:,.2f}" for name in ("alone_p99_us", "p99_us")),
+            f"{target_us(row) / 1e3:,.2f}",
+            f"{row['refused']} of {row['good'] + row['refused']}",
+            ", ".join(f"{count} x {status}" for status, count in sorted(row["offender"].items())),
+        ]
+        for row in report["shares"]
+    ]
+    head = ["fair shares: one caller beside another's", "its requests"]
+    figures = ["p99 alone, ms", "p99, ms", "target", "refused", "the other's answers"]
+    return markdown([*head, *figures], rows, left=2)
 
 
 def _overload(report: dict[str, Any]) -> str:

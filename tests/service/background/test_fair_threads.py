@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from functools import partial
-from time import perf_counter
+from time import perf_counter, thread_time
 
 import pytest
 
-from service.background.fair_threads import TURN_SECONDS, FairThreads
+from service.background.fair_threads import TURN_SECONDS, FairThreads, crowding
 from service.background.large_work import give_way
 from service.errors import DeadlineExceeded
 
@@ -62,15 +63,27 @@ async def test_it_does_not_make_way_for_the_same_callers_next_work() -> None:
 
 async def test_callers_get_equal_time_however_many_jobs_each_has() -> None:
     pool, spent = one_thread(), dict.fromkeys("ab", 0.0)
-    end = perf_counter() + 60 * TURN_SECONDS
+    end = perf_counter() + 100 * TURN_SECONDS
 
     def work(caller: str) -> None:
-        while (now := perf_counter()) < end:
+        begin = thread_time()
+        while perf_counter() < end:
             give_way()
-            spent[caller] += min(perf_counter() - now, TURN_SECONDS / 5)  # without its waits
+        spent[caller] += thread_time() - begin
 
     await asyncio.gather(*(pool.run(name, partial(work, name)) for name in "aaaaaaab"))
-    assert 0.5 < spent["a"] / spent["b"] < 2
+    assert 0.25 < spent["a"] / spent["b"] < 4  # by jobs it would be 7
+
+
+async def test_it_is_known_how_many_jobs_run_for_each_core() -> None:
+    pool, end = FairThreads("many", 3 * (os.cpu_count() or 1), "late"), threading.Event()
+    jobs = [asyncio.create_task(pool.run("a", end.wait)) for _ in range(3 * (os.cpu_count() or 1))]
+    await asyncio.sleep(0)
+    assert crowding() >= 3
+    end.set()
+    await asyncio.gather(*jobs)
+    await pool.run("a", lambda: None)
+    assert crowding() < 3
 
 
 async def test_more_callers_than_there_are_threads_all_come_to_their_end() -> None:
