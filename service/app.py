@@ -81,6 +81,7 @@ def build_core(settings: Settings, shared: Path | None) -> Core:
             "picture",
             worker_threads(settings.workers),
             "the deadline passed before the picture was decoded",
+            rest=0.5,  # one picture takes longer than a piece of other work
         ),
         metrics=metrics,
         bodies=BodyBudget(settings.max_waiting_bytes, versions.queue, metrics),

@@ -82,10 +82,12 @@ class Job(Generic[Result]):
 class FairThreads:
     """As many callers' jobs as there are ``slots`` run at a time.
 
-    ``late`` is what a caller reads whose work had not ended by its deadline.
+    ``late`` is what a caller reads whose work had not ended by its deadline. While small requests
+    come, the work sleeps ``rest`` seconds for each second of work.
     """
 
-    def __init__(self, name: str, slots: int, late: str) -> None:
+    def __init__(self, name: str, slots: int, late: str, rest: float = 2.0) -> None:
+        self.rest = rest
         self._most = slots + _MOST_ASIDE
         self._threads = ThreadPoolExecutor(self._most, name)
         self._late = late

@@ -28,8 +28,6 @@ SMALL_ROWS = 256
 
 _THREADS = 4
 _PIECE_SECONDS = 0.0001
-_REST = 2.0
-"""Seconds of sleep for each second of work, where no more threads work than there are cores."""
 _LONGEST_REST = 0.01
 """Seconds of sleep at most, so that a stalled machine does not add a second stall."""
 _CLOSE_SECONDS = 0.005
@@ -74,7 +72,7 @@ def give_way() -> None:
         return
     job.check(now)
     if small_come(now):
-        sleep(min(_REST * crowding() * (now - job.rested), _LONGEST_REST))
+        sleep(min(job.threads.rest * crowding() * (now - job.rested), _LONGEST_REST))
     job.threads.pass_on(job, now)
     job.rested = perf_counter()
 
