@@ -19,7 +19,7 @@ from service.background.large_work import SMALL_JSON_BYTES
 from service.decode.pictures import Pictures, preprocess_in_pool
 from service.errors import Invalid
 from service.inference.batch import Result, digits
-from service.reasons.explain import check_explained, explanation
+from service.reasons.explain import EXPLAIN_COST, check_explained, explanation
 from service.types import Images
 
 router = APIRouter(route_class=OwnRoute, tags=["digits"], dependencies=needs("predict"))
@@ -79,4 +79,5 @@ async def explanations(
     check_explained(result.rows)
     training = await pipeline.core.training_images.get(pipeline.deadline)
     pairs = zip(result.images, result.probabilities, strict=True)
-    return [await pipeline.follow(explanation(*pair, other, training)) for pair in pairs]
+    questions = (explanation(*pair, other, training) for pair in pairs)
+    return await pipeline.follow(questions, EXPLAIN_COST * result.rows)

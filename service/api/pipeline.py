@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from math import ceil
 from time import perf_counter
 from typing import TypeVar
@@ -106,11 +106,17 @@ class Pipeline:
         request.inferred = perf_counter()
         return result
 
-    async def follow(self, steps: Steps[T]) -> T:
-        """Takes all steps of a question on threads, and asks the version that answers.
+    async def follow(self, questions: Iterable[Steps[T]], cost: int) -> list[T]:
+        """Takes all steps of the questions on threads, and asks the version that answers.
 
-        Its images wait in the queue as those of other requests. Raises as :meth:`infer`.
+        Their images wait in the queue as those of other requests. The caller's rate is charged with
+        ``cost`` images before the first, so that nothing is refused half-way. Raises as
+        :meth:`infer`.
         """
+        self.charge(self._charged + cost)
+        return [await self._follow(steps) for steps in questions]
+
+    async def _follow(self, steps: Steps[T]) -> T:
         answer: Probabilities | None = None
         while True:
             step: Images | Done[T] = await when_large(
@@ -118,6 +124,7 @@ class Pipeline:
             )
             if isinstance(step, Done):
                 return step.value
+            self._charged += len(step)
             answer = (await self.infer(step)).probabilities
 
     async def answer(self, rows: int, build: Callable[..., T], *arguments: object) -> T:

@@ -26,7 +26,7 @@ from service.errors import Invalid
 from service.imaging.pipeline import Seen
 from service.inference.batch import Result, digits
 from service.models.loader import Loaded
-from service.reasons.explain import check_explained, why
+from service.reasons.explain import WHY_ROWS, check_explained, why
 from service.types import Images, Limits
 
 _READERS: dict[str, Callable[[bytes, Limits], Images | Pictures]] = {
@@ -117,8 +117,9 @@ async def _further(
     if "why" in wanted:
         check_explained(result.rows)
         pairs = zip(result.images, result.probabilities, strict=True)
-        for one, (image, probabilities) in zip(further, pairs, strict=True):
-            one["why"] = await pipeline.follow(why(image, probabilities))
+        reasons = await pipeline.follow((why(*pair) for pair in pairs), WHY_ROWS * result.rows)
+        for one, reason in zip(further, reasons, strict=True):
+            one["why"] = reason
     return further
 
 

@@ -18,8 +18,10 @@ from service.reasons.shapley import attribute
 from service.reasons.steps import Steps
 from service.reasons.training_images import TrainingImages
 
-_WHY_PATCHES, _WHY_ROWS = 8, 128
+_WHY_PATCHES, WHY_ROWS = 8, 128
 EXPLAIN_ROWS = 640
+EXPLAIN_COST = 1100
+"""The images of a whole explanation, in the mean; some 460 are of the search for another digit."""
 _EXAMPLES, _NEAREST = 8, 5
 MOST_IMAGES = 64
 """The images of a request that are explained: some four seconds of work."""
@@ -30,7 +32,7 @@ def why(image: Image, probabilities: NDArray[np.float32]) -> Steps[dict[str, Any
     """What ``?include=why`` adds for an image (28, 28) with its ``probabilities`` (10,)."""
     digit = int(probabilities.argmax())
     patches = clusters(image, _WHY_PATCHES)
-    found = yield from attribute(image, digit, float(probabilities[digit]), patches, _WHY_ROWS)
+    found = yield from attribute(image, digit, float(probabilities[digit]), patches, WHY_ROWS)
     return {
         "attributions": found.values,
         "base": found.base,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ import pytest
 from PIL import Image
 
 from tests.digits import as_json, as_picture
-from tests.server import Server
+from tests.server import Server, serving
+from tests.service.imaging.champion import MODELS
 from tests.service.reasons.mnist import digits
 
 OCTETS = "application/octet-stream"
@@ -154,3 +156,10 @@ def test_reasons_that_come_too_late_are_a_504(champion: Server) -> None:
     headers = {"X-Request-Timeout-Ms": "5"}
     answer = champion.post("/explain", SEVEN.tobytes(), OCTETS, headers)
     assert answer.status == 504
+
+
+def test_an_explanation_spends_the_rate_but_is_never_refused_half_way(tmp_path: Path) -> None:
+    with serving(MODELS, tmp_path / "log", "--rate", "50") as server:
+        assert server.post("/predict?include=why", SEVEN.tobytes() * 3, OCTETS).status == 200
+        refused = server.post("/explain", SEVEN.tobytes(), OCTETS)
+        assert (refused.status, int(refused.headers["retry-after"]) > 5) == (429, True)
