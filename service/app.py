@@ -72,7 +72,7 @@ def build_core(settings: Settings, shared: Path | None) -> Core:
     if settings.otlp_endpoint:
         lost = partial(metrics.count, "spans_dropped")
         tracer = Tracer(settings.otlp_endpoint, settings.trace_share, __version__, lost)
-    versions = Versions(settings, metrics)
+    versions = Versions(settings, metrics, shared)
     has_rates = settings.rate > 0 or settings.keys is not None  # a key may have one of its own
     return Core(
         settings=settings,

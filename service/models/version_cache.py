@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
+from collections.abc import Callable
+from os import getpid
 from time import monotonic
+from typing import Any
 
 from service.models.loader import LASTING, Failure, Loaded
 from service.observe.metrics import Metrics
@@ -29,6 +32,8 @@ class VersionCache:
         """How often each version was used, the older uses halved each minute, and when last."""
         self.failures: dict[str, Failure] = {}
         self.champion: Loaded | None = None
+        self.tell: Callable[..., object] = lambda verb, *arguments: None
+        """Tells the other workers what was chosen, by whom, and what had to make room."""
 
     def find(self, version: str, caller: str | None = None) -> Loaded | None:
         """Returns the version if it is loaded, and marks it as used, by ``caller``."""
@@ -41,7 +46,13 @@ class VersionCache:
         return loaded
 
     def choose(self, version: str, caller: str) -> None:
-        """Notes that this is the version that the caller wants now."""
+        """Notes that this is the version that the caller wants now, in all workers."""
+        if self._chosen.get(caller) != version:
+            self.tell("choose", version, caller)
+        self.note(version, caller)
+
+    def note(self, version: str, caller: str) -> None:
+        """Notes what a caller chose, in this worker."""
         self._chosen[caller] = version
         self._chosen.move_to_end(caller)
         if len(self._chosen) > _MOST_CALLERS:
@@ -96,6 +107,16 @@ class VersionCache:
             state, reason = "serving" if loaded is self.champion else "loaded", None
         return {"version": version, "state": state, "reason": reason}
 
+    def view(self) -> dict[str, Any]:
+        """Returns what other workers need to know: champion, states and statistics."""
+        loaded = {name: each.batcher.statistics for name, each in self._loaded.items()}
+        return {
+            "process": getpid(),
+            "champion": self.champion and self.champion.version,
+            "states": {name: self.state(name) for name in {*loaded, *self.failures}},
+            "statistics": {name: each.as_dict(name) for name, each in loaded.items()},
+        }
+
     def _evict(self) -> None:
         others = [name for name, loaded in self._loaded.items() if loaded is not self.champion]
         callers = Counter(self._chosen.values())
@@ -103,3 +124,4 @@ class VersionCache:
         for version in others[: max(0, len(self._loaded) - self._room)]:
             del self._loaded[version]
             self._uses.pop(version, None)
+            self.tell("drop", version)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 from weakref import WeakValueDictionary
@@ -13,10 +15,12 @@ from weakref import WeakValueDictionary
 from service.background.threads import DaemonThreads, Result
 from service.errors import DeadlineExceeded, Invalid, NotFound, Unavailable
 from service.inference.runtime import has_nvidia_device
+from service.models import workers
 from service.models.champion_watcher import ChampionFault, ChampionLate, ChampionWatcher
 from service.models.loader import Failure, Loaded, Loader, Loads
 from service.models.repository import Repository, RepositoryError, default_root, parse_version
 from service.models.version_cache import VersionCache
+from service.models.workers import View, Workers, joint_fault, joint_state
 from service.observe.logs import LOGGER
 from service.observe.metrics import Metrics
 from service.settings import Settings
@@ -31,14 +35,16 @@ class StartError(Exception):
 
 
 class Versions:
-    """The loaded versions of one worker. Call all methods on its event loop."""
+    """The loaded versions of a worker, joint with the others. Call all on its event loop."""
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, shared: Path | None = None) -> None:
         named = "models" in settings.model_fields_set
         root = settings.models if named else default_root()
         self._repository = Repository(root, settings.max_model_bytes)
         self._metrics = metrics
         self._cache = VersionCache(settings.max_loaded, metrics)
+        self._workers = Workers(shared, self._answer)
+        self._cache.tell = self._workers.tell
         self._loader = Loader(settings, metrics, self._repository, self._condemn)
         self.queue = self._loader.queue
         """The images that wait in this worker, for whichever version."""
@@ -75,6 +81,10 @@ class Versions:
                     raise StartError(str(fault)) from fault
             if not self.started:
                 self._report(None)
+                await self._workers.start()
+                for version in workers.joint_loaded(await self._workers.ask("view")):
+                    with suppress(Unavailable, NotFound):
+                        await self._load(version, "", together=False)
                 self._following = asyncio.create_task(self._watcher.follow(self._report))
 
     @property
@@ -86,6 +96,7 @@ class Versions:
         """Stops the watcher and the runner threads."""
         if self._following is not None:
             self._following.cancel()
+        self._workers.stop()
         self._loader.close()
 
     def why_not_ready(self) -> str | None:
@@ -145,37 +156,38 @@ class Versions:
             numbers = await self._reads.run(self._repository.versions)
         except RepositoryError:
             numbers = []  # then the champion file is unreadable too, and the fault below says why
-        champion = self.champion
-        names = {*map(str, numbers), *(each.version for each in self._cache.loaded)}
+        provider, views = asdict(self.champion.runtime.report), await self.views()
+        names = {*map(str, numbers), *(name for view in views for name in view["states"])}
         return {
             "name": "mnist",
-            "champion": champion.version,
-            "champion_fault": self._champion_fault,
-            "versions": [self._cache.state(name) for name in sorted(names, key=int)],
-            "provider": {**asdict(champion.runtime.report), "threads": self._loader.threads},
+            "champion": views[0]["champion"],
+            "champion_fault": joint_fault(views),
+            "versions": [joint_state(name, views) for name in sorted(names, key=int)],
+            "provider": {**provider, "threads": self._loader.threads},
         }
 
     async def state(self, text: str) -> dict[str, str | None]:
         """Returns one version's entry in the listing. Raises :class:`NotFound`."""
         if text not in self._cache:
             await self._number(text)
-        return self._cache.state(text)
-
-    @property
-    def loaded(self) -> list[Loaded]:
-        """The loaded versions, in the order of their numbers."""
-        return self._cache.loaded
+        return joint_state(text, await self.views())
 
     async def take_up_champion(self) -> None:
         """Serves the version that the champion file names now. Raises :class:`Unavailable`."""
+        views = [await self._look(), *await self._workers.ask("look", seconds=workers.LOOK_SECONDS)]
+        if fault := joint_fault(views):
+            kept = f"version {self.champion.version} keeps serving: {fault}"
+            raise Unavailable(kept, headers=_RETRY_AFTER)
+
+    async def _look(self) -> View:
+        """Takes up the champion in this worker alone."""
         try:
             while not await self._watcher.look(again=True):
                 pass
             self._report(None)
         except ChampionFault as fault:
             self._report(str(fault))
-            kept = f"version {self.champion.version} keeps serving: {fault}"
-            raise Unavailable(kept, headers=_RETRY_AFTER) from fault
+        return self._view()
 
     async def unload(self, text: str) -> None:
         """Evicts a version. Raises :class:`NotFound`, and :class:`Invalid` for the champion."""
@@ -184,6 +196,28 @@ class Versions:
         if text == self.champion.version:
             raise Invalid(f"version {text} is the champion, which is not unloaded; name another")
         self._cache.drop(text)
+        await self._workers.ask("drop", text)
+
+    async def views(self) -> list[View]:
+        """Returns the views of all workers, in the same order whichever of them asks."""
+        views = [self._view(), *await self._workers.ask("view")]
+        return sorted(views, key=lambda view: int(view["process"]))
+
+    def _view(self) -> View:
+        return {**self._cache.view(), "champion_fault": self._champion_fault}
+
+    async def _answer(self, verb: str, version: str, caller: str) -> View:
+        """Does what another worker asks for, in this worker alone, and returns the view."""
+        if verb in {"choose", "load"}:
+            self._cache.note(version, caller)
+        if verb == "load":
+            with suppress(Unavailable, NotFound):
+                await self._load(version, caller, together=False)
+        elif verb == "look":
+            await self._look()
+        elif verb == "drop" and self.serving and version != self.serving.version:
+            self._cache.drop(version)
+        return self._view()
 
     async def _number(self, text: str) -> int:
         number = parse_version(text)
@@ -198,8 +232,8 @@ class Versions:
         except RepositoryError as error:
             raise Unavailable(str(error), headers=_RETRY_AFTER) from error
 
-    async def _load(self, text: str, caller: str) -> Loaded:
-        """Loads a version, unless it has just failed and its files are still the same."""
+    async def _load(self, text: str, caller: str, *, together: bool = True) -> Loaded:
+        """Loads a version, here or in all workers, unless it has just failed with these files."""
         number = await self._number(text)
         self._cache.choose(text, caller)
         failure = self._cache.failures.get(text)
@@ -208,7 +242,11 @@ class Versions:
         # Another request may have loaded it meanwhile.
         result: Loaded | Failure | None = failure or self._cache.find(text)
         if result is None:
-            result = await asyncio.shield(self._by_number.of(text))
+            load = asyncio.shield(self._by_number.of(text))
+            if together:
+                ask = self._workers.ask("load", text, caller, workers.LOAD_SECONDS)
+                await asyncio.gather(load, ask)
+            result = await load
         if isinstance(result, Failure):
             reason = f"version {text} cannot be loaded: {result.reason}"
             raise Unavailable(reason, headers=_RETRY_AFTER)
@@ -218,6 +256,7 @@ class Versions:
         """Makes a loaded version the champion, from the next request on."""
         if self.serving is not None and self.serving is not champion:
             self._former = self.serving.version
+            self._workers.tell("look")
         self._cache.serve(champion)
         self.serving = champion
         report = champion.runtime.report

@@ -6,6 +6,7 @@ Source of the form: ``docs/protocol/extension_statistics.md`` of triton-inferenc
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from time import time
 from typing import Any
 
@@ -88,6 +89,30 @@ class Statistics:
     def _share(self, rows: int, executions: float) -> float:
         """The share of all answered images that these executions had."""
         return min(1.0, rows * executions / max(1, self._images))
+
+
+def joined(entries: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Returns one entry of ``model_stats`` for several workers' entries; the first one is whole."""
+    whole, *others = entries
+    for entry in filter(None, others):
+        whole["last_inference"] = max(whole["last_inference"], entry["last_inference"])
+        for name in ("inference_count", "execution_count"):
+            whole[name] += entry[name]
+        whole["inference_stats"] = _sum(whole["inference_stats"], entry["inference_stats"])
+        batches = {each["batch_size"]: each for each in whole["batch_stats"]}
+        for each in entry["batch_stats"]:
+            size = each.pop("batch_size")
+            batches[size] = _sum(batches.get(size, {}), each) | {"batch_size": size}
+        whole["batch_stats"] = [batches[size] for size in sorted(batches)]
+    return whole
+
+
+def _sum(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Returns the sums of durations by their names; ``other`` has all of them."""
+    return {
+        name: {key: value + one.get(name, {}).get(key, 0) for key, value in durations.items()}
+        for name, durations in other.items()
+    }
 
 
 def _duration(count: float, seconds: float) -> dict[str, int]:

@@ -30,6 +30,16 @@ def test_a_line_says_who_asked_for_what_and_what_it_weighed(server: Server) -> N
     assert "key" not in line
 
 
+def test_each_use_of_the_scope_admin_is_audited(server: Server) -> None:
+    body = b'{"parameters": {"version": "3"}}'
+    path = "/v2/repository/models/mnist/unload"
+    assert server.post(path, body, headers={"X-Request-ID": "gone"}).status == 200
+    wait_until(lambda: server.stderr().count('"gone"') == 2)
+    _, audit = (line for line in server.lines() if line.get("request_id") == "gone")
+    assert audit["message"] == "audit"
+    assert (audit["version"], audit["status"], audit["path"]) == ("3", 200, path)
+
+
 def test_a_stalled_reader_of_the_log_costs_nobody_an_answer(tmp_path: Path) -> None:
     """The lines of these requests are several times what a pipe and the queue hold."""
     models, port = tiny_repository(tmp_path / "models"), free_port()
@@ -59,10 +69,16 @@ def test_a_stalled_reader_of_the_log_costs_nobody_an_answer(tmp_path: Path) -> N
 
 def test_without_access_log_no_request_is_logged(tmp_path: Path) -> None:
     models = tiny_repository(tmp_path / "models")
-    with serving(models, tmp_path / "log", "--no-access-log") as server:
+    with serving(models, tmp_path / "log", "--no-access-log", "--open", "predict") as server:
         assert server.post("/predict", bytes(784), "application/octet-stream").status == 200
         assert server.get("/nothing").status == 404
         assert server.access() == []
+        refused = server.request("POST", "/v2/repository/models/mnist/load", b"{}")
+        wait_until(lambda: '"audit"' in server.stderr())
+        (audit,) = (line for line in server.lines() if line["message"] == "audit")
+        told = (audit["client"], audit["method"], audit["path"], audit["status"])
+        path = "/v2/repository/models/mnist/load"
+        assert told == ("127.0.0.1", "POST", path, refused.status)
         wait_until(lambda: '"serving"' in server.stderr())
         (line,) = (line for line in server.lines() if line["message"] == "serving")
         assert (line["version"], line["architecture"]) == ("1", "tiny")

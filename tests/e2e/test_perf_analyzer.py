@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server import Server, serving
+from tests.server import Server, serving, wait_until
 from tests.tiny import tiny_repository
 
 
@@ -30,8 +30,12 @@ def perf_analyzer() -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    root = tiny_repository(tmp_path_factory.mktemp("perf"), versions=(1, 2), champion=2)
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_repository(tmp_path_factory.mktemp("perf"), versions=(1, 2), champion=2)
+
+
+@pytest.fixture(scope="module")
+def server(root: Path) -> Iterator[Server]:
     with serving(root, root / "log", "--no-access-log") as server:
         yield server
 
@@ -48,6 +52,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     ],
 )
 def test_perf_analyzer_measures(perf_analyzer: Path, server: Server, arguments: str) -> None:
+    measure(perf_analyzer, server, arguments)
+
+
+@pytest.mark.campaign
+def test_perf_analyzer_measures_workers_as_one(perf_analyzer: Path, root: Path) -> None:
+    """At one connection: a worker may tell the statistics and another one do the work."""
+    with serving(root, root / "log-2", "--no-access-log", "--workers", "2") as server:
+        wait_until(lambda: server.metric("mnist_workers") == 2, 60)
+        for _ in range(3):
+            measure(perf_analyzer, server, "--concurrency-range 1")
+
+
+def measure(perf_analyzer: Path, server: Server, arguments: str) -> None:
     command = [str(perf_analyzer), "-m", "mnist", "-u", f"{server.host}:{server.port}"]
     # The test needs one measurement, so any spread of the times counts as stable.
     command += [*arguments.split(), "--measurement-interval", "500", "-s", "999"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +29,8 @@ def models(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(models: Path) -> Iterator[Server]:
-    with serving(models, models.parent / "log", "--workers", "2") as running:
+    flags = "--workers", "2", "--open", "predict,metrics,admin"
+    with serving(models, models.parent / "log", *flags) as running:
         wait_until(lambda: running.metric("mnist_workers") == 2, 60)
         yield running
 
@@ -53,12 +56,19 @@ class Caller:
         self.connection = http.client.HTTPConnection(server.host, server.port, timeout=20)
         self.worker = self.ask()
 
-    def ask(self) -> str:
+    def ask(self, query: str = "") -> str:
         """Classifies an image. Returns the worker's prefix of the request id."""
-        self.connection.request("POST", "/predict", images(1).tobytes(), {"Content-Type": RAW})
+        target, headers = f"/predict{query}", {"Content-Type": RAW}
+        self.connection.request("POST", target, images(1).tobytes(), headers)
         response = self.connection.getresponse()
         response.read()
+        assert response.status == 200
         return str(response.headers["X-Request-ID"]).partition("-")[0]
+
+    def get(self, target: str, body: str | None = None) -> Any:
+        """Returns the JSON of a GET, or of a POST if there is a body."""
+        self.connection.request("GET" if body is None else "POST", target, body)
+        return json.loads(self.connection.getresponse().read())
 
 
 @contextmanager
@@ -73,6 +83,67 @@ def callers_of_both(server: Server) -> Iterator[dict[str, Caller]]:
             found.setdefault(caller.worker, caller)
         assert len(found) == 2
         yield found
+
+
+def told(caller: Caller) -> dict[str, Any]:
+    """Returns what one worker says about the service: states, champion and statistics."""
+    (model,) = caller.get("/models")["models"]
+    return {
+        "champion": model["champion"],
+        "/models": {each["version"]: each["state"] for each in model["versions"]},
+        "/v1": [each["state"] for each in caller.get("/v1/models/mnist")["model_version_status"]],
+        "/v2": {e["version"]: e["state"] for e in caller.get("/v2/repository/index", "{}")},
+        "ready": "ready" in caller.get("/v2/models/mnist/versions/2/ready"),
+        "stats": caller.get("/v2/models/stats"),
+    }
+
+
+def counts(statistics: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    """Returns images and successful requests by version."""
+    return {
+        each["version"]: (each["inference_count"], each["inference_stats"]["success"]["count"])
+        for each in statistics["model_stats"]
+    }
+
+
+def test_all_workers_are_one_service(server: Server, models: Path) -> None:
+    with callers_of_both(server) as callers:
+        one, other = callers.values()
+        before = counts(told(one)["stats"])["1"][0]
+        for caller in (one, one, one, other):
+            caller.ask()
+        assert counts(told(one)["stats"]) == {"1": (before + 4, before + 4)}
+        assert told(one) == told(other)
+        # A version that one worker loads for a request is loaded in all.
+        one.ask("?version=2")
+        for caller in (one, other):
+            now = told(caller)
+            assert now["/models"] == {"1": "serving", "2": "loaded"}
+            assert now["/v2"] == {"1": "READY", "2": "READY"}
+            assert (now["/v1"], now["ready"]) == (["AVAILABLE", "AVAILABLE"], True)
+            assert counts(now["stats"])["2"] == (1, 1)
+        # What one unloads, all unload.
+        other.get("/v2/repository/models/mnist/unload", '{"parameters": {"version": "2"}}')
+        for caller in (one, other):
+            now = told(caller)
+            assert (now["/models"]["2"], now["ready"]) == ("available", False)
+            assert now["/v2"]["2"] == "UNAVAILABLE"
+        # The one that is asked to load awaits the others.
+        (models / "mnist" / "champion").write_text("2\n")
+        other.get("/v2/repository/models/mnist/load", "{}")
+        for caller in (one, other):
+            now = told(caller)
+            assert (now["champion"], now["/models"]) == ("2", {"1": "loaded", "2": "serving"})
+
+
+def test_a_worker_that_replaces_another_has_what_the_others_have(server: Server) -> None:
+    server.post("/predict?version=2", images(1).tobytes(), RAW)
+    victim = children(server)[0]
+    os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: len(children(server)) == 2 and victim not in children(server), 60)
+    with callers_of_both(server) as callers:
+        for caller in callers.values():
+            assert told(caller)["/models"] == {"1": "serving", "2": "loaded"}
 
 
 def classified(server: Server) -> float:

@@ -28,10 +28,9 @@ from service.decode.json_images import parse_json
 from service.decode.v2 import parameters_of, typed_field
 from service.decode.validation import name_of, refuse
 from service.errors import NotFound, Unavailable
-from service.models.loader import Loaded
 from service.models.repository import NAME
 from service.models.versions import Versions
-from service.observe.statistics import Statistics
+from service.models.workers import joint_statistics
 from service.settings import Settings
 from service.types import INPUT, OUTPUT
 
@@ -109,8 +108,8 @@ async def v2_absent(
 
 @router.get("/v2/models/stats", response_model=shapes.ModelStatistics, responses=errors())
 async def v2_all_statistics(request: Current) -> Reply:
-    """What the loaded versions have done in this worker since they were loaded."""
-    return Reply.json({"model_stats": statistics(request.core.versions.loaded, None)})
+    """What the loaded versions have done since they were loaded."""
+    return Reply.json({"model_stats": joint_statistics(None, await request.core.versions.views())})
 
 
 @at_each_model(response_model=shapes.ModelMetadata)
@@ -153,10 +152,10 @@ async def v2_config(request: Current, model: ModelPath, version: VersionPath | N
 
 @at_each_model("/stats", response_model=shapes.ModelStatistics)
 async def v2_statistics(request: Current, model: ModelPath, version: VersionPath | None) -> Reply:
-    """What the versions have done in this worker since they were loaded; zeros if they are not."""
+    """What the versions have done since they were loaded; zeros if they are not."""
     versions = request.core.versions
     await _check(versions, model, version)
-    return Reply.json({"model_stats": statistics(versions.loaded, version)})
+    return Reply.json({"model_stats": joint_statistics(version, await versions.views())})
 
 
 async def _check(versions: Versions, model: str, version: str | None) -> None:
@@ -164,14 +163,6 @@ async def _check(versions: Versions, model: str, version: str | None) -> None:
     check_model(model)
     if version is not None:
         await versions.state(version)
-
-
-def statistics(loaded: list[Loaded], version: str | None) -> list[dict[str, Any]]:
-    """The statistics of one version, loaded or not, or of all that are loaded."""
-    done = {each.version: each.batcher.statistics for each in loaded}
-    if version is not None:
-        done = {version: done.get(version, Statistics())}
-    return [statistics.as_dict(number) for number, statistics in done.items()]
 
 
 def configuration(settings: Settings, provider: str) -> dict[str, Any]:
@@ -222,6 +213,7 @@ async def v2_load(request: Current, repository: str | None, model: ModelPath) ->
         if name == "version":
             raise refuse(name, "is set by the champion file, which load reads")
     await request.core.versions.take_up_champion()
+    request.version = request.core.versions.champion.version
     return Reply.json({})
 
 
@@ -232,7 +224,8 @@ async def v2_unload(request: Current, repository: str | None, model: ModelPath) 
     asked = parameters_of(await _content(request), "request")
     version = typed_field(asked, "version", str, "a string", "request")
     versions = request.core.versions
-    await versions.unload(versions.champion.version if version is None else version)
+    request.version = versions.champion.version if version is None else version
+    await versions.unload(request.version)
     return Reply.json({})
 
 
