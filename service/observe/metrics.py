@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
+import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 OTHER = "other"
 
+_OF_VERSION = re.compile(r"/versions/{version}|/labels/{label}")
 _ROW_BYTES = 8192 * 8
 _INFO_BYTES = 1024
 _EXEMPLAR = Struct("<i16sdd")
@@ -54,14 +56,15 @@ class Metrics:
     def add_endpoints(self, endpoints: Iterable[str], timed: Iterable[str]) -> None:
         """Adds the metrics of each route's path; call it once, before any request.
 
-        Each of the ``timed`` endpoints has a histogram of its own.
+        Each of the ``timed`` endpoints has a histogram, with those that name a version or label.
         """
-        paths, own = sorted({*endpoints, OTHER}), sorted({*timed, OTHER})
-        requests, seconds = map(self._add, by_endpoint(paths, own))
+        paths, classify = sorted({*endpoints, OTHER}), set(timed)
+        own = {path: _OF_VERSION.sub("", path) if path in classify else OTHER for path in paths}
+        requests, seconds = map(self._add, by_endpoint(paths, sorted({*own.values()})))
         self._request_seconds = seconds
         self._request_slots = {
             path: (
-                seconds.slot[(path if path in own else OTHER,)],
+                seconds.slot[(own[path],)],
                 {s: requests.slot[(path, str(s))] for s in STATUSES},
             )
             for path in paths

@@ -118,6 +118,17 @@ def test_what_strangers_send_adds_no_label(metrics: Metrics) -> None:
     assert figure(metrics, "requests_total", endpoint=OTHER, status="404") == 101
 
 
+def test_paths_with_a_version_share_the_histogram_of_the_path_without() -> None:
+    metrics, tail = Metrics(), "/versions/{version}:predict"
+    paths = ["/v1/models/{model}:predict", "/v1/models/{model}" + tail, "/models"]
+    metrics.add_endpoints(paths, paths[:2])
+    for path in paths:
+        metrics.request(path, 200, 0.1)
+        assert figure(metrics, "requests_total", endpoint=path, status="200") == 1
+    assert figure(metrics, "request_seconds_count", endpoint=paths[0]) == 2
+    assert figure(metrics, "request_seconds_count", endpoint=OTHER) == 1
+
+
 def test_a_histogram_holds_its_buckets_its_count_and_its_sum(metrics: Metrics) -> None:
     values = [0.0, 0.00001, 0.000011, 0.3, 1.0, 100.0, 1000.0]
     for value in values:
