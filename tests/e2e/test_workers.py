@@ -93,7 +93,7 @@ def told(caller: Caller) -> dict[str, Any]:
         "/models": {each["version"]: each["state"] for each in model["versions"]},
         "/v1": [each["state"] for each in caller.get("/v1/models/mnist")["model_version_status"]],
         "/v2": {e["version"]: e["state"] for e in caller.get("/v2/repository/index", "{}")},
-        "ready": "ready" in caller.get("/v2/models/mnist/versions/2/ready"),
+        "ready": caller.get("/v2/models/mnist/versions/2/ready").get("ready", False),
         "stats": caller.get("/v2/models/stats"),
     }
 
