@@ -185,7 +185,7 @@ def test_the_service_accepts_the_settings_and_has_time_to_drain() -> None:
     for rendered in RENDERED.values():
         (settings,) = (each["data"] for each in rendered if "MNIST_MODELS" in each.get("data", {}))
         names = {each.removeprefix("MNIST_").lower() for each in settings}
-        assert names - {"admin_port"} <= Settings.model_fields.keys()
+        assert names <= Settings.model_fields.keys()
     (pod, *_) = pods(RENDERED["full"])
     assert pod["terminationGracePeriodSeconds"] >= 7.5 + 20 + 5
 
