@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 
 from service.background.fair_turns import FairTurns
 from service.background.threads import usable_cores
-from service.errors import DeadlineExceeded
+from service.errors import DeadlineExceeded, Fault
 
 Result = TypeVar("Result")
 
@@ -108,6 +108,7 @@ class FairThreads:
             return await asyncio.wrap_future(job.result)
         finally:
             job.work = None  # stops it; if it has not begun, this frees its body
+            del job  # an exception holds this frame, and must not hold itself through the job
 
     def submit(self, caller: str, work: Callable[[], Result], until: float = inf) -> Job[Result]:
         """Begins ``work``, or lets it wait for its turn."""
@@ -169,6 +170,10 @@ class FairThreads:
                 job.result.set_result(job.check(job.since)())
         except _Stopped:
             job.result.set_exception(DeadlineExceeded(self._late))
+        except Fault as fault:
+            # Its frames hold the memory of the work, and the executor's frame holds the fault.
+            fault.__traceback__ = fault.__context__ = fault.__cause__ = None
+            job.result.set_exception(fault)
         except BaseException as error:  # noqa: BLE001 - raised in the caller
             job.result.set_exception(error)
         finally:

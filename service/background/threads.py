@@ -29,21 +29,27 @@ class DaemonThreads:
         loop = asyncio.get_running_loop()
         result: asyncio.Future[Result] = loop.create_future()
 
-        def end(settle: Callable[..., None], outcome: object) -> None:
+        def end(result: asyncio.Future[Result], settle: str, outcome: object) -> None:
             self._free.release()
             if not result.done():
-                settle(outcome)
+                getattr(result, settle)(outcome)
 
-        def run() -> None:
+        def run(result: asyncio.Future[Result]) -> None:
             try:
-                outcome: tuple[Callable[..., None], object] = result.set_result, work(*arguments)
+                outcome: tuple[str, object] = "set_result", work(*arguments)
             except Exception as error:  # noqa: BLE001 - raised in the caller
-                outcome = result.set_exception, error
+                outcome = "set_exception", error
             with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(end, *outcome)
+                loop.call_soon_threadsafe(end, result, *outcome)
+            del result, outcome
 
-        threading.Thread(target=run, name=self._name, daemon=True).start()
-        return await result
+        threading.Thread(target=run, args=(result,), name=self._name, daemon=True).start()
+        try:
+            return await result
+        finally:
+            # An exception holds this frame and that of `run`. If they held it too, their memory
+            # would stay until the garbage collector comes, which is rarely.
+            del result
 
 
 def worker_threads(workers: int) -> int:

@@ -73,7 +73,8 @@ def _read_array(data: bytes, field: str, limits: Limits) -> NDArray[Any]:
         data = gunzip(data, limits.body_bytes, limits.charge)
         return read_npy(data) if data.startswith(MAGIC) else read_idx(data, limits.body_bytes)
     except Fault as fault:
-        raise type(fault)(f"{field}: {fault.detail}", *fault.flaws) from None
+        detail = f"{field}: {fault.detail}"
+        raise type(fault)(detail, *fault.flaws, headers=fault.headers) from None
 
 
 def _paired(images: Images, labels: Labels) -> Labelled:

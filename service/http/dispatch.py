@@ -72,6 +72,7 @@ class Dispatcher:
         except Fault as fault:
             if isinstance(fault, DeadlineExceeded):
                 self.core.metrics.rejected("deadline")
+            fault.__traceback__ = None  # its frames hold the body, and some of them the fault
             return render(fault, request.path)
         except Exception:  # noqa: BLE001 - a bug: the caller gets an id, the log the traceback
             name = request.id.decode()
