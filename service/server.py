@@ -95,7 +95,7 @@ def _run_one(settings: Settings, listener: socket.socket, *others: socket.socket
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what it asks for is about to be done
     _announce(settings, listener)
     try:
-        server.run([*handles(listener, 1), *others])
+        server.run([*others, *handles(listener, 1)])
     except SystemExit as stopped:
         raise ServeError("; ".join(faults)) from stopped
 
@@ -118,7 +118,7 @@ def _run_many(settings: Settings, listener: socket.socket, *others: socket.socke
     with tempfile.TemporaryDirectory(prefix="mnist-serve-", dir=where) as folder:
         shared = Path(folder)
         fault = shared / "fault"
-        sockets = [*handles(listener, settings.workers), *others]
+        sockets = [*others, *handles(listener, settings.workers)]
         supervisor = Supervisor(_config(settings, shared, fault.write_text), sockets)
         _announce(settings, listener)
         supervisor.run()

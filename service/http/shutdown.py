@@ -66,7 +66,8 @@ async def _close_listeners(server: uvicorn.Server) -> None:
     """Accepts the connections that wait, and then closes the listening sockets.
 
     The kernel resets connections that wait when the last descriptor of their socket is closed. So
-    that one is closed right after it has no more to accept.
+    that one is closed right after it has no more to accept. It is the last one of the callers'
+    port; the sockets of other ports come before.
     """
     *others, last = server.servers
     for other in others:

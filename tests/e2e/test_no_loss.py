@@ -144,9 +144,9 @@ def test_a_stop_resets_next_to_no_new_connection(models: Path) -> None:
         await asyncio.gather(*callers)
         return made, resets
 
-    for workers in ("1", "2"):
-        log = models.parent / f"log{workers}"
-        with serving(models, log, "--workers", workers, "--drain-delay-s", "0.3") as server:
+    for flags in (["--workers", "1", "--admin-port", str(free_port())], ["--workers", "2"]):
+        log = models.parent / f"log{flags[1]}"
+        with serving(models, log, *flags, "--drain-delay-s", "0.3") as server:
             made, resets = asyncio.run(knock(server))
         assert made > 100
         assert len(resets) <= 1, resets
