@@ -52,7 +52,7 @@ at_each_path = partial(at_each, router, _PATHS)
 @at_each_path(":predict", response_model=shapes.Predicted, openapi_extra=V1_PREDICT, **_CLASSIFIES)
 async def v1_predict(request: Timed, model: ModelPath, version: _Version, label: _Label) -> Reply:
     """Classifies images in row form (`instances`) or in column form (`inputs`)."""
-    return await _answer(request, _asked(request, model, version, label), _read_predict)
+    return await _answer(request, asked_version(request, model, version, label), _read_predict)
 
 
 @at_each_path(
@@ -60,7 +60,7 @@ async def v1_predict(request: Timed, model: ModelPath, version: _Version, label:
 )
 async def v1_classify(request: Timed, model: ModelPath, version: _Version, label: _Label) -> Reply:
     """For each example the labels "0" to "9" with their probabilities."""
-    return await _answer(request, _asked(request, model, version, label), _read_classify)
+    return await _answer(request, asked_version(request, model, version, label), _read_classify)
 
 
 @at_each_path(":explain", response_model=shapes.Explained, openapi_extra=V1_PREDICT, **_CLASSIFIES)
@@ -69,7 +69,7 @@ async def v1_explain(
 ) -> Reply:
     """Adds to the answer of `:predict` the reasons of each row, as `/explain` gives them."""
     explain = partial(explanations, other=against_digit(against))
-    asked = _asked(request, model, version, label)
+    asked = asked_version(request, model, version, label)
     return await _answer(request, asked, _read_predict, explain)
 
 
@@ -78,7 +78,7 @@ async def v1_other(
     request: Timed, model: ModelPath, version: _Version, label: _Label, verb: str
 ) -> Reply:
     """Rejects a method that the model has no signature for, such as the protocol's `regress`."""
-    _asked(request, model, version, label)
+    asked_version(request, model, version, label)
     raise Invalid(f"the model has no {verb[:40]!r}; it has 'predict', 'classify' and 'explain'")
 
 
@@ -95,7 +95,7 @@ async def v1_metadata(
     request: Current, model: ModelPath, version: _Version, label: _Label
 ) -> Reply:
     """The model's one signature, as the JSON of TensorFlow's SignatureDef."""
-    asked = _asked(request, model, version, label)
+    asked = asked_version(request, model, version, label)
     versions = request.core.versions
     if asked is not None:
         await versions.state(asked)
@@ -120,7 +120,7 @@ async def v1_status(request: Current, model: ModelPath, version: _Version, label
     """The state of each version, the champion's first: `AVAILABLE` if it is loaded."""
     if ":" in request.path:  # a GET of `...:predict` matches as a name, which never has a colon
         raise MethodNotAllowed("GET is not allowed here; POST is", headers=((b"allow", b"POST"),))
-    asked = _asked(request, model, version, label)
+    asked = asked_version(request, model, version, label)
     versions = request.core.versions
     if asked is not None:
         states = [await versions.state(asked)]
@@ -133,7 +133,9 @@ async def v1_status(request: Current, model: ModelPath, version: _Version, label
     return Reply.json(answer)
 
 
-def _asked(request: Request, model: str, version: str | None, label: str | None) -> str | None:
+def asked_version(
+    request: Request, model: str, version: str | None, label: str | None
+) -> str | None:
     """The version in the path, None for the champion; NotFound for another model or label."""
     if model != NAME:  # in the words of TensorFlow Serving
         asked = f"Specific({model[:40]}, {version})" if version else f"Latest({model[:40]})"

@@ -203,7 +203,8 @@ def whole_bytes(numbers: NDArray[Any], field: str) -> NDArray[np.uint8]:
 
 
 def _are_bytes(numbers: NDArray[Any]) -> NDArray[np.bool_]:
-    return (numbers >= 0) & (numbers <= 255) & (numbers == np.floor(numbers))
+    whole: NDArray[np.bool_] = numbers == np.floor(numbers)
+    return whole & (numbers >= 0) & (numbers <= 255)
 
 
 def _number_flaw(numbers: list[Any], place: str) -> str:

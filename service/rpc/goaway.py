@@ -15,7 +15,6 @@ import asyncio
 import fcntl
 import os
 import socket
-import termios
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +22,7 @@ from pathlib import Path
 GOAWAY = b"\0\0\x08\x07\0" + b"\0\0\0\0" + b"\x7f\xff\xff\xff" + b"\0\0\0\0"
 """Length, type 7, no flags, stream 0, the last stream, NO_ERROR."""
 LOOK_SECONDS = 0.02
+_SIOCOUTQNSD = 0x894B  # linux/sockios.h
 _OPEN_FILES = Path("/proc/self/fd")
 
 
@@ -57,7 +57,7 @@ def _sockets(port: int) -> Iterator[socket.socket]:
 
 
 def _unsent(connection: socket.socket) -> int:
-    """The bytes that the peer has not acknowledged: with none, no frame is half sent."""
+    """The bytes that wait in the kernel for their turn: with none, no frame is half written."""
     size = array.array("i", [0])
-    fcntl.ioctl(connection, termios.TIOCOUTQ, size)
+    fcntl.ioctl(connection, _SIOCOUTQNSD, size)
     return size[0]

@@ -10,7 +10,8 @@ from service.settings import Scope
 
 INFERENCE, HEALTH = "inference.GRPCInferenceService", "grpc.health.v1.Health"
 REFLECTION = "grpc.reflection.v1.ServerReflection"
-SERVICES = (INFERENCE, HEALTH, REFLECTION)
+PREDICTION, MODELS = "tensorflow.serving.PredictionService", "tensorflow.serving.ModelService"
+SERVICES = (INFERENCE, HEALTH, REFLECTION, PREDICTION, MODELS)
 
 
 def _paths(service: str, scope: Scope | None, names: str) -> dict[str, Scope | None]:
@@ -22,6 +23,8 @@ METHODS: dict[str, Scope | None] = {
     **_paths(INFERENCE, "predict", "ServerMetadata ModelReady ModelMetadata ModelConfig"),
     **_paths(INFERENCE, "predict", "ModelStatistics ModelInfer ModelStreamInfer"),
     **_paths(INFERENCE, "admin", "RepositoryIndex RepositoryModelLoad RepositoryModelUnload"),
+    **_paths(PREDICTION, "predict", "Predict Classify GetModelMetadata"),
+    **_paths(MODELS, "predict", "GetModelStatus"),
     **_paths(HEALTH, None, "Check Watch"),
     **_paths(REFLECTION, None, "ServerReflectionInfo"),
 }

@@ -9,7 +9,7 @@ import grpc
 from service.core import Core
 from service.models.versions import StartError
 from service.observe.logs import LOGGER
-from service.rpc import health, protocol_v2
+from service.rpc import health, protocol_v2, tensorflow_serving
 from service.rpc.calls import Call, Calls, Converse, Record
 from service.rpc.goaway import send_away
 from service.rpc.infer import Infer
@@ -21,8 +21,8 @@ from service.tls import Tls
 
 MOST_STREAMS = 1024
 """Calls of one connection at a time; a client waits with others."""
-AWAY_SECONDS = 2.0
-"""How long clients may take to leave before gRPC ends their connections."""
+END_SECONDS = 0.5
+"""What of the time to drain is for calls whose clients have not left until then."""
 LEAST_PING_MS = 10_000
 """A client that pings more often is told to go away."""
 
@@ -36,6 +36,7 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
             f"/{INFERENCE}/ModelInfer": infer,
             f"/{HEALTH}/Check": health.check,
             **protocol_v2.methods(),
+            **tensorflow_serving.methods(),
         }
         streams: dict[str, Converse] = {
             f"/{INFERENCE}/ModelStreamInfer": StreamInfer(calls, infer),
@@ -79,8 +80,10 @@ class RpcServer:
         """Tells the clients to go elsewhere, and waits for what runs."""
         if not self._calls.closing.is_set():
             self._calls.closing.set()
-            await send_away(self._settings.grpc_port, AWAY_SECONDS, is_plain=self._tls is None)
-        await self._server.stop(self._settings.drain_timeout_s)
+            seconds = self._settings.drain_timeout_s - END_SECONDS
+            await send_away(self._settings.grpc_port, seconds, is_plain=self._tls is None)
+        plain = self._tls is None
+        await self._server.stop(END_SECONDS if plain else self._settings.drain_timeout_s)
 
 
 def _credentials(tls: Tls) -> grpc.ServerCredentials:

@@ -33,6 +33,7 @@ class Server:
     port: int
     process: subprocess.Popen[bytes]
     ready_s: float
+    models: Path = Path()
 
     def cpu_s(self) -> float:
         """User and system seconds so far."""
@@ -57,17 +58,17 @@ def memory_mb(process: int) -> float:
     return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024 / 1e6
 
 
-def start(name: str, models: Path, version: str) -> Server:
+def start(name: str, models: Path, version: str, *flags: str) -> Server:
     """Starts a server by its name in the table and waits until it answers.
 
-    ``models`` holds ``version`` and names it champion.
+    ``models`` holds ``version`` and names it champion. ``flags`` are further ones of ``serve``.
     """
     port = _free_port()
     environment = {**os.environ, "BENCH_MODEL": str(models / "mnist" / version / "model.onnx")}
     command = ["taskset", "-c", SERVER_CORE, sys.executable, "-m"]
     path = "/health/ready"
     if name in ("serve", "logging", "keys"):
-        command += ["service", "--models", str(models), "--provider", "cpu"]
+        command += ["service", "--models", str(models), "--provider", "cpu", *flags]
         command += ["--keys", str(_keys(models))] if name == "keys" else []
     elif name == "asgi":
         environment |= {"MNIST_MODELS": str(models), "MNIST_PROVIDER": "cpu"}
@@ -82,7 +83,7 @@ def start(name: str, models: Path, version: str) -> Server:
     log = (models / f"{name}.log").open("wb") if name == "logging" else None
     begin = time.perf_counter()
     process = subprocess.Popen([*command, "--port", str(port)], env=environment, stderr=log)
-    server = Server(name, port, process, 0.0)
+    server = Server(name, port, process, 0.0, models)
     while not _answers(port, path):
         if process.poll() is not None or time.perf_counter() - begin > READY_WITHIN_S:
             server.stop()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.report import markdown
+from tests.bench.rpc import table as rpc_table
 from tests.bench.shares import target_us
 
 SERVERS = ("serve", "asgi", "limit-ort", "limit", "tutorial")
@@ -43,6 +44,7 @@ def render(report: dict[str, Any]) -> str:
         ("rows", _cases),
         ("log", _log),
         ("keys", _keys),
+        ("rpc", rpc_table),
         ("poisson", _poisson),
         ("beside", _beside),
         ("shares", _shares),

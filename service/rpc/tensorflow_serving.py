@@ -1,0 +1,157 @@
+"""TensorFlow Serving's gRPC: Predict, Classify, GetModelMetadata and GetModelStatus.
+
+Sources: ``tensorflow_serving/apis/*.proto`` of tensorflow/serving, and ``tensor.proto`` and
+``example.proto`` of tensorflow/tensorflow. Status and metadata are those of ``/v1``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import orjson
+from google.protobuf.json_format import ParseDict
+from numpy.typing import NDArray
+
+from service.answer.v1 import LABELS
+from service.api import v1
+from service.api.pipeline import Pipeline
+from service.api.request import Request
+from service.background.large_work import SMALL_BYTES
+from service.decode.npy import images_from_array
+from service.decode.v1 import SIGNATURE
+from service.decode.validation import refuse
+from service.inference.batch import Result, digits
+from service.models.repository import NAME
+from service.rpc.calls import Call
+from service.rpc.messages import message
+from service.rpc.methods import MODELS, PREDICTION
+from service.types import INPUT, OUTPUT, PIXELS, Images, Limits
+
+_API = "tensorflow.serving."
+_DTYPES: dict[int, tuple[str, str]] = {
+    1: ("<f4", "float_val"),
+    2: ("<f8", "double_val"),
+    3: ("<i4", "int_val"),
+    4: ("u1", "int_val"),
+    9: ("<i8", "int64_val"),
+}
+"""NumPy's type of a tensor's bytes, and the field that may have its numbers instead, by dtype."""
+
+
+def methods() -> dict[str, Call]:
+    """The calls by their paths."""
+    return {
+        f"/{PREDICTION}/Predict": _predict,
+        f"/{PREDICTION}/Classify": _classify,
+        f"/{PREDICTION}/GetModelMetadata": _metadata,
+        f"/{MODELS}/GetModelStatus": _status,
+    }
+
+
+async def _predict(request: Request, body: bytes) -> bytes:
+    asked = message(_API + "PredictRequest").FromString(body)
+    result, spec = await _infer(request, asked, _from_predict, len(body))
+    output = {"dtype": 1, "tensor_shape": {"dim": [{"size": result.rows}, {"size": 10}]}}
+    output["tensor_content"] = result.probabilities.astype("<f4").tobytes()
+    answer = message(_API + "PredictResponse")(outputs={OUTPUT: output}, model_spec=spec)
+    return bytes(answer.SerializeToString())
+
+
+async def _classify(request: Request, body: bytes) -> bytes:
+    asked = message(_API + "ClassificationRequest").FromString(body)
+    result, spec = await _infer(request, asked, _from_classify, len(body))
+    rows = [
+        {"classes": [{"label": n, "score": p} for n, p in zip(LABELS, row, strict=True)]}
+        for row in result.probabilities.tolist()
+    ]
+    kind = message(_API + "ClassificationResponse")
+    answer = kind(result={"classifications": rows}, model_spec=spec)
+    return bytes(answer.SerializeToString())
+
+
+async def _metadata(request: Request, body: bytes) -> bytes:
+    asked = message(_API + "GetModelMetadataRequest").FromString(body)
+    spec = asked.model_spec
+    reply = await v1.v1_metadata(request, spec.name, *_version(spec))
+    found = orjson.loads(reply.body)
+    signatures = ParseDict(found["metadata"]["signature_def"], message(_API + "SignatureDefMap")())
+    answer = message(_API + "GetModelMetadataResponse")()
+    ParseDict(found["model_spec"], answer.model_spec)
+    answer.metadata["signature_def"].Pack(signatures)
+    return bytes(answer.SerializeToString())
+
+
+async def _status(request: Request, body: bytes) -> bytes:
+    spec = message(_API + "GetModelStatusRequest").FromString(body).model_spec
+    request.method = "GET"  # the words of an unknown model are those of the status
+    found = orjson.loads((await v1.v1_status(request, spec.name, *_version(spec))).body)
+    for each in found["model_version_status"]:
+        each["status"]["error_code"] = 0 if each["status"]["error_code"] == "OK" else 9
+    kind = message(_API + "GetModelStatusResponse")
+    return bytes(ParseDict(found, kind(), ignore_unknown_fields=True).SerializeToString())
+
+
+async def _infer(
+    request: Request, asked: Any, read: Any, size: int
+) -> tuple[Result, dict[str, Any]]:
+    """The result of a request's images, and the ``model_spec`` of the answer."""
+    core, pipeline, spec = request.core, Pipeline(request), asked.model_spec
+    version = v1.asked_version(request, spec.name, *_version(spec))
+    if spec.signature_name not in (SIGNATURE, ""):
+        there_is = f'there is no {spec.signature_name[:40]!r}; the model has "{SIGNATURE}"'
+        raise refuse("signature_name", there_is)
+    images = await pipeline.decode(size <= SMALL_BYTES, read, asked, core.limits)
+    await pipeline.choose(version)
+    result = await pipeline.infer(images)
+    await pipeline.answer(result.rows, lambda: None)
+    core.metrics.predicted(result.each(digits))
+    number = int(pipeline.served.version)
+    name = {"name": NAME, "signature_name": SIGNATURE}
+    return result, name | {"version": {"value": number}}
+
+
+def _version(spec: Any) -> tuple[str | None, str | None]:
+    """The version and the label that the request names."""
+    version = str(spec.version.value) if spec.HasField("version") else None
+    return version, spec.version_label or None
+
+
+def _from_predict(asked: Any, limits: Limits) -> Images:
+    if set(asked.inputs) != {INPUT}:
+        raise refuse("inputs", f'one tensor, "{INPUT}", is expected')
+    return images_from_array(_array(asked.inputs[INPUT]), INPUT, limits)
+
+
+def _array(tensor: Any) -> NDArray[Any]:
+    if tensor.dtype not in _DTYPES:
+        raise refuse(INPUT, f"dtype {tensor.dtype} is not supported; the model has DT_UINT8")
+    kind, field = _DTYPES[tensor.dtype]
+    shape = [each.size for each in tensor.tensor_shape.dim]
+    listed = np.array(getattr(tensor, field))
+    try:
+        if tensor.tensor_content:
+            return np.frombuffer(tensor.tensor_content, kind).reshape(shape)
+        return listed.reshape(shape)
+    except ValueError:
+        given = len(tensor.tensor_content) or len(listed)
+        raise refuse(INPUT, f"{given:,} bytes or numbers do not make the shape {shape}") from None
+
+
+def _from_classify(asked: Any, limits: Limits) -> Images:
+    kind = asked.input.WhichOneof("kind")
+    examples = [] if kind is None else getattr(asked.input, kind).examples
+    rows = []
+    for index, example in enumerate(examples):
+        feature = example.features.feature[INPUT]
+        listed = feature.WhichOneof("kind")
+        values = [] if listed is None else getattr(feature, listed).value
+        if listed == "bytes_list":
+            values = np.frombuffer(b"".join(values), np.uint8)
+        if len(values) != PIXELS:
+            expected = f'the feature "{INPUT}" has {PIXELS} numbers or bytes'
+            raise refuse("examples", f"{index}: {len(values)} values; {expected}")
+        rows.append(np.array(values))
+    if not rows:
+        raise refuse("input", "a list of examples is expected")
+    return images_from_array(np.array(rows), "examples", limits)

@@ -1,0 +1,60 @@
+"""Keys and mutual TLS at the gRPC port, with the settings of HTTP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import grpc
+import pytest
+
+from tests.certificates import Authority
+from tests.digits import images
+from tests.server import Server, free_port
+from tests.service.access.keys import add
+from tests.service.rpc.test_inference import INFER, message
+
+LIVE = "/inference.GRPCInferenceService/ServerLive"
+LOAD = "/inference.GRPCInferenceService/RepositoryModelLoad"
+
+
+def test_keys_and_certificates_are_wanted(models: Path, tmp_path: Path) -> None:
+    authority, port = Authority(), free_port()
+    names = "tls.crt", "tls.key", "ca.crt"
+    cert, key, client_ca = (tmp_path / name for name in names)
+    client_ca.write_bytes(authority.certificate)
+    for path, content in zip((cert, key), authority.issue(), strict=True):
+        path.write_bytes(content)
+    known = add(tmp_path / "keys", "caller", "predict")
+    flags = ["--tls-cert", cert, "--tls-key", key, "--tls-client-ca", client_ca]
+    flags += ["--keys", tmp_path / "keys", "--grpc-port", port]
+    running = Server(models, tmp_path / "log", *map(str, flags))
+    own_certificate, own_key = authority.issue("client")
+    trusted = grpc.ssl_channel_credentials(authority.certificate, own_key, own_certificate)
+    stranger = grpc.ssl_channel_credentials(authority.certificate)
+    address = f"127.0.0.1:{port}"
+    body = message(images(1)).SerializeToString()
+    try:
+        with grpc.secure_channel(address, trusted) as channel:
+            channel.unary_unary(LIVE)(b"", wait_for_ready=True, timeout=60)
+            infer = channel.unary_unary(INFER)
+            for metadata in ((("authorization", f"Bearer {known}"),), (("x-api-key", known),)):
+                infer(body, timeout=30, metadata=metadata)
+            for path, metadata, code in (
+                (INFER, (), grpc.StatusCode.UNAUTHENTICATED),
+                (INFER, (("x-api-key", "wrong"),), grpc.StatusCode.UNAUTHENTICATED),
+                (LOAD, (("x-api-key", known),), grpc.StatusCode.PERMISSION_DENIED),
+            ):
+                with pytest.raises(grpc.RpcError) as caught:
+                    channel.unary_unary(path)(body, timeout=30, metadata=metadata)
+                assert caught.value.code() == code
+        with (
+            grpc.secure_channel(address, stranger) as channel,
+            pytest.raises(grpc.RpcError) as caught,
+        ):
+            channel.unary_unary(LIVE)(b"", timeout=30)
+        assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+        assert running.stop() == 0
+    finally:
+        running.process.kill()
+        running.process.wait()
+    assert known not in running.stderr()
