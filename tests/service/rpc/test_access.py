@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -39,13 +40,14 @@ def test_keys_and_certificates_are_wanted(models: Path, tmp_path: Path) -> None:
             infer = channel.unary_unary(INFER)
             for metadata in ((("authorization", f"Bearer {known}"),), (("x-api-key", known),)):
                 infer(body, timeout=30, metadata=metadata)
-            for path, metadata, code in (
+            refused: list[tuple[str, Any, grpc.StatusCode]] = [
                 (INFER, (), grpc.StatusCode.UNAUTHENTICATED),
                 (INFER, (("x-api-key", "wrong"),), grpc.StatusCode.UNAUTHENTICATED),
                 (LOAD, (("x-api-key", known),), grpc.StatusCode.PERMISSION_DENIED),
-            ):
+            ]
+            for path, wrong, code in refused:
                 with pytest.raises(grpc.RpcError) as caught:
-                    channel.unary_unary(path)(body, timeout=30, metadata=metadata)
+                    channel.unary_unary(path)(body, timeout=30, metadata=wrong)
                 assert caught.value.code() == code
         with (
             grpc.secure_channel(address, stranger) as channel,
