@@ -24,7 +24,9 @@ CLOSE_SECONDS = 3.0
 """How long a stop waits for the spans that are not exported."""
 _ROOM, _BATCH, _PAUSE_SECONDS = 2048, 256, 0.2
 _STEPS = ("decode", "queue", "infer")
-_TRACEPARENT = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+_IDS = rb"-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"
+_TRACEPARENT = re.compile(rb"00%b|(?!00|ff)[0-9a-f]{2}%b(-.*)?" % (_IDS, _IDS))
+_NO_TRACE, _NO_SPAN = "0" * 32, "0" * 16
 
 
 class Trace(NamedTuple):
@@ -48,12 +50,11 @@ class Span:
 
 def take_up(parent: bytes | None, tracer: Tracer | None) -> Trace | None:
     """Returns the trace of the field ``traceparent``, or a new one that the tracer samples."""
-    match = None if parent is None else _TRACEPARENT.fullmatch(parent)
-    if match is not None:
-        version, trace, span, flags, more = match.groups()
-        is_valid = version != b"ff" and not (more and version == b"00")
-        if is_valid and trace.strip(b"0") and span.strip(b"0"):
-            return Trace(trace.decode(), span.decode(), bool(int(flags, 16) & 1))
+    if parent is not None and _TRACEPARENT.fullmatch(parent):
+        text = parent.decode("latin-1")
+        ids = text[3:35], text[36:52], text[54] in "13579bdf"
+        if ids[0] != _NO_TRACE and ids[1] != _NO_SPAN:
+            return tuple.__new__(Trace, ids)  # a third of what Trace(*ids) takes
     if tracer is not None and random() < tracer.share:  # noqa: S311 - no secret
         return Trace(f"{getrandbits(128):032x}", "", sampled=True)
     return None
