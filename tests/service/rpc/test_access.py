@@ -45,9 +45,9 @@ def test_keys_and_certificates_are_wanted(models: Path, tmp_path: Path) -> None:
                 (INFER, (("x-api-key", "wrong"),), grpc.StatusCode.UNAUTHENTICATED),
                 (LOAD, (("x-api-key", known),), grpc.StatusCode.PERMISSION_DENIED),
             ]
-            for path, wrong, code in refused:
+            for method, wrong, code in refused:
                 with pytest.raises(grpc.RpcError) as caught:
-                    channel.unary_unary(path)(body, timeout=30, metadata=wrong)
+                    channel.unary_unary(method)(body, timeout=30, metadata=wrong)
                 assert caught.value.code() == code
         with (
             grpc.secure_channel(address, stranger) as channel,
