@@ -203,8 +203,9 @@ def whole_bytes(numbers: NDArray[Any], field: str) -> NDArray[np.uint8]:
 
 
 def _are_bytes(numbers: NDArray[Any]) -> NDArray[np.bool_]:
-    whole: NDArray[np.bool_] = numbers == np.floor(numbers)
-    return whole & (numbers >= 0) & (numbers <= 255)
+    whole = numbers == np.floor(numbers)
+    fits: NDArray[np.bool_] = whole & (numbers >= 0) & (numbers <= 255)
+    return fits
 
 
 def _number_flaw(numbers: list[Any], place: str) -> str:
