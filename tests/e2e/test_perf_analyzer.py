@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server import Server, serving, wait_until
+from tests.server import Server, free_port, serving, wait_until
 from tests.tiny import tiny_repository
 
 
@@ -75,3 +75,18 @@ def measure(perf_analyzer: Path, server: Server, arguments: str) -> None:
     assert counted is not None, told
     assert int(counted[1]) > 0
     assert re.search(r"queue \d+ usec \+ compute input \d+ usec \+ compute infer \d+ usec", told)
+
+
+@pytest.mark.campaign
+def test_perf_analyzer_measures_grpc(perf_analyzer: Path, root: Path) -> None:
+    port = free_port()
+    flags = "--no-access-log", "--grpc-port", str(port)
+    with serving(root, root / "log-grpc", *flags):
+        for arguments in ("-b 8", "--streaming --async"):
+            command = [str(perf_analyzer), "-m", "mnist", "-i", "grpc", "-u", f"127.0.0.1:{port}"]
+            command += ["--concurrency-range", "4", *arguments.split(), "-p", "500", "-s", "300"]
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+            assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+            found = re.search(r"Successful request count: (\d+)", done.stdout)
+            assert found, done.stdout[-2000:]
+            assert int(found[1]) > 0
