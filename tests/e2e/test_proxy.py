@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import perf_counter
 
 import pytest
 
@@ -90,8 +91,10 @@ def test_restarts_behind_a_proxy_lose_nothing_and_stall_nobody(
             await asyncio.to_thread(
                 wait_until, lambda s=servers[1 - number], n=other: answered(s) > n + 20, 60
             )
+            begin = perf_counter()
             servers[number].process.send_signal(signal.SIGTERM)
             assert await asyncio.to_thread(servers[number].process.wait, 60) == 0
+            stops.append((begin, perf_counter()))
             servers[number] = start(number, turn)
             await asyncio.to_thread(servers[number].wait_until_ready)
             await asyncio.to_thread(wait_until, lambda s=servers[number]: answered(s) > 20, 90)
@@ -102,6 +105,7 @@ def test_restarts_behind_a_proxy_lose_nothing_and_stall_nobody(
         await asyncio.gather(load.run(), restart_in_turn(load))
         return load
 
+    stops: list[tuple[float, float]] = []
     servers = [start(0, 0), start(1, 0)]
     try:
         for server in servers:
@@ -114,8 +118,11 @@ def test_restarts_behind_a_proxy_lose_nothing_and_stall_nobody(
                 server.stop()
     assert [each.fault for each in load.asked if each.fault] == []
     assert load.refused == 0
-    taken = [each.seconds for each in load.asked]
-    assert max(taken) < max(0.25, 100 * statistics.median(taken)), sorted(taken)[-20:]
+    most = max(0.25, 100 * statistics.median(each.seconds for each in load.asked))
+    slow = [each for each in load.asked if each.seconds > most]
+    # A busy machine stalls a request at any time. What is wrong with a stop, most stops show.
+    stalled = sum(any(begin <= each.due <= end for each in slow) for begin, end in stops)
+    assert stalled <= 1, (stops, slow)
 
 
 @pytest.mark.slow
