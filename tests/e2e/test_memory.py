@@ -1,7 +1,7 @@
 """In a cgroup of 512 MiB, hostile requests and versions leave the service alive, right and small.
 
 Where no cgroup can be made, the service gets the sizes that would follow from its limit, and the
-test itself samples what the service and the processes that it starts hold.
+test only samples what the service holds.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def limited_group() -> Iterator[Path | None]:
 
 
 class Watched:
-    """A service, and what it and the processes that it started have held at most."""
+    """A service, and what it has held at most."""
 
     def __init__(self, server: Server, root: Path) -> None:
         self.server, self.root = server, root
@@ -97,10 +97,8 @@ class Watched:
     def _watch(self) -> None:
         pid = self.server.process.pid
         while not self._done.wait(0.05):
-            with suppress(OSError, ValueError):
-                tasks = Path(f"/proc/{pid}/task").iterdir()
-                children = [c for t in tasks for c in (t / "children").read_text().split()]
-                self.peak = max(self.peak, sum(map(resident, [pid, *map(int, children)])))
+            with suppress(OSError, IndexError):
+                self.peak = max(self.peak, resident(pid))
 
     def check(self, hurt: Callable[[], object]) -> None:
         """The service survives what ``hurt`` does, answers right, and gives the memory back."""
