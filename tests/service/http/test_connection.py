@@ -86,7 +86,9 @@ def test_what_is_no_request_is_logged_and_counted_like_one(served: Server) -> No
     before = served.metric("mnist_requests_total", endpoint="other", status="400")
     (answer,) = parse_answers(served.exchange(b"GET / HTTP/1.1\r\nbroken\r\n\r\n"))
     assert served.metric("mnist_requests_total", endpoint="other", status="400") == before + 1
-    (line,) = (x for x in served.access() if x["request_id"] == answer.headers["x-request-id"])
+    name = answer.headers["x-request-id"]
+    wait_until(lambda: name in served.stderr())
+    (line,) = (x for x in served.access() if x["request_id"] == name)
     assert (line["method"], line["path"], line["status"]) == ("-", "/", 400)
 
 

@@ -7,7 +7,7 @@ import gzip
 import pytest
 
 from tests.problems import check_problem
-from tests.server import Server
+from tests.server import Server, wait_until
 from tests.service.http.test_connection import CHUNKED, LAST, LIVE, POST, answered, statuses
 
 GET = b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
@@ -124,7 +124,9 @@ def test_a_target_may_be_a_whole_url(served: Server, target: bytes, path: str) -
     (answer,) = answered(served, GET.replace(b"/health/live", target) + b"\r\n")
     assert answer.status == 200
     assert answer.headers["content-type"] == served.get(path).headers["content-type"]
-    assert any(line["path"] == path for line in served.access()[-2:])
+    name = answer.headers["x-request-id"]
+    wait_until(lambda: name in served.stderr())
+    assert [line["path"] for line in served.access() if line["request_id"] == name] == [path]
 
 
 @pytest.mark.parametrize(
