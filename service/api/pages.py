@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, PlainTextResponse
 
 from service.api.request import Headers, Reply, Request
-from service.api.routing import EndpointRoute, needs
+from service.api.routing import EndpointRoute, at_each, needs
 from service.api.schemas.parameters import Current
 from service.api.schemas.responses import problems
 from service.errors import NotFound
@@ -23,10 +23,14 @@ _MEDIA_TYPES = {
     ".svg": b"image/svg+xml",
 }
 _STATIC = Path(__file__).resolve().parents[1] / "static"
-# No path is built from a name: only the names that are in a folder at the start are served.
+# No path is built from a name: only the files that are there at the start are served.
 _FILES = {
-    folder: {p.name: p for p in (_STATIC / folder).iterdir() if p.suffix in _MEDIA_TYPES}
-    for folder in ("page", "docs")
+    whole: {
+        path.relative_to(_STATIC / whole).as_posix(): path
+        for path in (_STATIC / whole).rglob("*")
+        if path.suffix in _MEDIA_TYPES
+    }
+    for whole in ("page", "docs")
 }
 _POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -50,12 +54,17 @@ async def page(request: Current) -> Reply:
     return _file(request, "page")
 
 
-@router.get(
-    "/page/{name}", response_model=None, response_class=PlainTextResponse, responses=problems(404)
+@at_each(
+    router,
+    ("/page/{name}", "/page/{folder}/{name}"),
+    methods=["GET"],
+    response_model=None,
+    response_class=PlainTextResponse,
+    responses=problems(404),
 )
-async def page_file(request: Current, name: str) -> Reply:
+async def page_file(request: Current, folder: str | None, name: str) -> Reply:
     """A module, a stylesheet or the icon of the page."""
-    return _file(request, "page", name)
+    return _file(request, "page", name if folder is None else f"{folder}/{name}")
 
 
 @router.get("/docs", response_model=None, response_class=HTMLResponse, responses=problems())
@@ -72,12 +81,12 @@ async def docs_file(request: Current, name: str) -> Reply:
     return _file(request, "docs", name)
 
 
-def _file(request: Request, folder: str, name: str | None = None) -> Reply:
+def _file(request: Request, whole: str, name: str | None = None) -> Reply:
     """A part of a page, or the page itself; 304 if the caller's copy is current (RFC 9110, 13.1.2).
 
     Raises :class:`NotFound`.
     """
-    path = None if name == "index.html" else _FILES[folder].get(name or "index.html")
+    path = None if name == "index.html" else _FILES[whole].get(name or "index.html")
     if path is None:
         raise NotFound(f"the page has no file {(name or '')[:40]!r}")
     content, etag = _read(path)

@@ -15,7 +15,7 @@ from service.api.request import Reply
 from service.api.routing import OwnRoute, needs
 from service.api.schemas.answers import NumberRead
 from service.api.schemas.bodies import READ_BODY
-from service.api.schemas.parameters import Timed, VersionQuery
+from service.api.schemas.parameters import ReadIncludeQuery, Timed, VersionQuery
 from service.api.schemas.responses import BODY, problems
 from service.background.large_work import SMALL_JSON_BYTES
 from service.decode.content import parse_content_type
@@ -36,8 +36,12 @@ router = APIRouter(route_class=OwnRoute, tags=["digits"], dependencies=needs("pr
     responses=problems(400, 422, *BODY),
     openapi_extra={"requestBody": READ_BODY},
 )
-async def read(request: Timed, version: VersionQuery = None) -> Reply:
+async def read(
+    request: Timed, version: VersionQuery = None, include: ReadIncludeQuery = None
+) -> Reply:
     """Reads a whole number in one picture, in reading order, lines from top to bottom."""
+    if include not in (None, "probabilities"):
+        raise Invalid(f"include={include[:40]!r} is unknown; probabilities is known")
     core, pipeline = request.core, Pipeline(request)
     body = await request.content(core.settings.max_body_bytes)
     content_type = request.field(b"content-type")
@@ -60,7 +64,7 @@ async def read(request: Timed, version: VersionQuery = None) -> Reply:
     least = SURE_ENOUGH * pipeline.served.least_confidence
     lines = await run(lambda: pieces.read(probabilities, least))
     core.metrics.predicted([digit.digit for line in lines for digit in line])
-    return Reply.json(answer(lines))
+    return Reply.json(answer(lines, include is not None))
 
 
 async def _classified(pipeline: Pipeline, images: Images) -> Probabilities:

@@ -7,7 +7,7 @@ the groups of which the model is not sure, and appends the images of their piece
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import ceil, inf, sqrt
 
 import numpy as np
@@ -45,6 +45,8 @@ class Digit:
     digit: int
     confidence: float
     box: Box
+    probabilities: Probabilities = field(compare=False)
+    """Those of the ten digits, (10,)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,8 @@ class Number:
 
         def digit(one: Piece) -> Digit:
             box = self.view.in_original(one.box)
-            return Digit(int(digits[one.image]), float(confidence[one.image]), box)
+            at = one.image
+            return Digit(int(digits[at]), float(confidence[at]), box, probabilities[at])
 
         paths = (row.lattice.best_path(digits, confidence, weights) for row in self.rows)
         lines = ([one for one, _ in path if confidence[one.image] >= least] for path in paths)

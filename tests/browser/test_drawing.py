@@ -94,7 +94,7 @@ def test_all_ten_digits_are_read_from_strokes(open_page: Opener, hand: str) -> N
 
 def sure(said: str) -> int | None:
     """Returns the digit, if the page speaks only the digit and its confidence."""
-    found = re.fullmatch(r"(\d), \d+ % sure\.", said)
+    found = re.fullmatch(r"(\d), [0-9.]+ % sure\.", said)
     return int(found[1]) if found else None
 
 
@@ -249,7 +249,14 @@ def test_several_digits_are_read_as_a_whole_number(page: Page) -> None:
     said = answer(page)
     assert "There is more than one digit here." in said
     assert said.endswith("The whole number is 1 2.")
-    expect(page.locator("#number-text")).to_have_text("12")
+    digits = page.get_by_role("list", name="The digits read").get_by_role("button")
+    assert digits.all_inner_texts() == ["1", "2"]
+    for index, digit in enumerate((1, 2)):
+        digits.nth(index).focus()
+        expect(page.locator("#sure")).to_have_text(re.compile(rf"{digit}: [0-9.]+ % sure"))
+        assert highest_bar(page) == digit
+        assert box_of(page.locator(".box.chosen"))["width"] > 0
+    expect(page.locator(".box:visible")).to_have_count(2)
     page.get_by_role("button", name="Undo").click()
     assert answer(page).startswith("1, ")
-    expect(page.locator("#number-text")).to_be_hidden()
+    expect(digits).to_have_count(0)

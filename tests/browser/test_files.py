@@ -112,16 +112,21 @@ def test_a_doubt_is_shown_as_a_sentence(desktop: Page) -> None:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_file_shows_the_services_message(
+def test_a_hostile_file_shows_what_is_wrong_and_what_to_do(
     desktop: Page, witness: Witness, server: Server, name: str
 ) -> None:
     content, kind = HOSTILE[name]
     give(desktop, "drop", content, kind)
     error = desktop.get_by_role("alert").first
     expect(error).not_to_be_empty()
-    asked = kind if kind.startswith("image/") else "image/unknown"
-    problem = server.post("/predict", content, asked).json()
-    expect(error).to_have_text(problem["detail"])
+    if name == "huge":
+        told = "The picture is too large: 16 MB is the most. Choose a smaller one."
+    else:
+        asked = kind if kind.startswith("image/") else "image/unknown"
+        detail = server.post("/predict", content, asked).json()["detail"]
+        told = f"{detail[0].upper()}{detail[1:]}"
+    expect(error).to_contain_text(told)
+    expect(error).to_contain_text("Choose a")
     expect(desktop.locator("#sure")).to_have_text("Not read")
     # The browser logs every answer above 399.
     assert witness.complaints

@@ -82,6 +82,9 @@ class DigitRead(BaseModel):
     digit: Digit
     confidence: Share
     box: Box = Field(description="left, top, width and height in the upright picture's pixels")
+    probabilities: list[float] | None = Field(
+        None, description="for the digits 0 to 9; only with `?include=probabilities`"
+    )
 
 
 class NumberRead(BaseModel):

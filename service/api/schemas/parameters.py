@@ -39,6 +39,13 @@ IncludeQuery = Annotated[
         json_schema_extra={"enum": ["seen", "why", "seen,why", "why,seen"]},
     ),
 ]
+ReadIncludeQuery = Annotated[
+    str | None,
+    Query(
+        description="`probabilities` adds those of the ten digits to each digit.",
+        json_schema_extra={"enum": ["probabilities"]},
+    ),
+]
 AgainstQuery = Annotated[
     str | None,
     Query(

@@ -18,8 +18,8 @@ export function percent(share, digits = 1) {
 }
 
 /** A probability as a percentage: the model is never certain, though its float32 may end at 1. */
-export function likely(probability, digits = 1) {
-  return percent(Math.min(probability, 1 - Number.EPSILON), digits);
+export function likely(probability) {
+  return percent(Math.min(probability, 1 - Number.EPSILON));
 }
 
 /** A whole number with its thousands apart. */

@@ -1,10 +1,10 @@
 // Puts the page together: each part is a module of its own and knows nothing of the others.
 
 import { showTabs } from "./tabs.js";
-import { startDrawing } from "./draw.js";
-import { startEvaluation } from "./evaluation.js";
+import { startDrawing } from "./draw/draw.js";
+import { startEvaluation } from "./figures/evaluation.js";
 import { startKey } from "./key.js";
-import { startModel } from "./model.js";
+import { startModel } from "./figures/model.js";
 
 const model = startModel(document.getElementById("model"));
 

@@ -1,6 +1,6 @@
-// Asks the service. Every failure becomes a ServiceError whose message is fit to be shown: the
-// service's own words where it gave any.
+// Asks the service. Every failure becomes a ServiceError whose message is fit to be shown.
 
+import { inWords } from "./faults.js";
 import { hasKey, keyFields, wantedKey } from "./key.js";
 
 /** Beyond the service's own deadlines (10 s, for the test run 120 s) nothing comes any more. */
@@ -16,19 +16,33 @@ export class ServiceError extends Error {
   }
 }
 
-/** What is likely in a picture, with what the model saw of it. */
-export function predict(picture, signal) {
-  return post("predict?include=seen", picture, signal);
+/** What is likely in a picture, with what the model saw of it; `why` adds what spoke for it. */
+export function predict(picture, signal, { why = false, version = null } = {}) {
+  const which = version === null ? "" : `&version=${encodeURIComponent(version)}`;
+  return post(`predict?include=seen${why ? ",why" : ""}${which}`, picture, signal);
+}
+
+/** What is likely in each of several pictures. */
+export function predictEach(pictures, signal) {
+  const body = new FormData();
+  pictures.forEach((picture, index) => body.append("files", picture, `${index}.png`));
+  return ask("predict?include=seen", { method: "POST", body, signal });
 }
 
 /** The whole number in a picture. */
 export function read(picture, signal) {
-  return post("read", picture, signal);
+  return post("read?include=probabilities", picture, signal);
 }
 
-/** The serving model's scores on MNIST's test images. */
-export function evaluate() {
-  return ask("evaluate?dataset=mnist-test", { method: "POST" }, EVALUATE_DEADLINE);
+/** Why a picture is read as it is, and what would make it the digit `against`, if one is given. */
+export function explain(picture, against, signal) {
+  return post(against === null ? "explain" : `explain?against=${against}`, picture, signal);
+}
+
+/** A version's scores on MNIST's test images, the serving one's by default. */
+export function evaluate(version = null) {
+  const which = version === null ? "" : `&version=${encodeURIComponent(version)}`;
+  return ask(`evaluate?dataset=mnist-test${which}`, { method: "POST" }, EVALUATE_DEADLINE);
 }
 
 export function models() {
@@ -75,7 +89,7 @@ async function ask(address, { signal, headers, ...options } = {}, deadline = DEA
     if (error.name === "AbortError") throw error;
     throw unanswered(error, response);
   }
-  if (!response.ok) throw refused(response.status, wantedKey(response) ?? answer.detail);
+  if (!response.ok) throw refused(response.status, answer, wantedKey(response));
   return answer;
 }
 
@@ -85,6 +99,6 @@ function unanswered(error, response) {
   return new ServiceError("The service cannot be reached.", true);
 }
 
-function refused(status, detail = `The service answered ${status}.`) {
-  return new ServiceError(detail, PASSING.includes(status));
+function refused(status, problem, words = null) {
+  return new ServiceError(words ?? inWords(status, problem), PASSING.includes(status));
 }

@@ -16,7 +16,9 @@ from tests.problems import check_problem
 from tests.server import Server
 
 FOLDER = Path(__file__).resolve().parents[3] / "service" / "static" / "page"
-PARTS = sorted(path.name for path in FOLDER.iterdir() if path.name != "index.html")
+PARTS = sorted(
+    str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*.*") if path.name != "index.html"
+)
 CURVE = "/models/mnist/versions/2/training_curve.png"
 
 
@@ -44,7 +46,7 @@ def test_each_part_comes_as_it_lies_in_the_folder(server: Server, name: str) -> 
 
 
 def test_no_part_names_another_origin_or_an_inline_style(server: Server) -> None:
-    for path in FOLDER.iterdir():
+    for path in FOLDER.rglob("*.*"):
         text = path.read_text().replace("http://www.w3.org/2000/svg", "")
         assert not re.search(r"https?:|\bstyle=|\bon[a-z]+=\"|innerHTML", text), path.name
 
@@ -63,7 +65,17 @@ def test_a_part_that_is_known_is_not_sent_again(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["index.html", "nothing.js", "..%2fdocs%2fREADME.md", "%2e%2e/page.py", "main.js%00"]
+    "name",
+    [
+        "index.html",
+        "nothing.js",
+        "draw",
+        "draw/nothing.js",
+        "draw/../main.js",
+        "..%2fdocs%2fREADME.md",
+        "%2e%2e/page.py",
+        "main.js%00",
+    ],
 )
 def test_nothing_else_is_there(server: Server, name: str) -> None:
     check_problem(server.get(f"/page/{name}"), 404)

@@ -40,6 +40,15 @@ def test_a_number_is_read_with_the_place_of_each_digit(champion: Server) -> None
     assert all(0.5 < digit["confidence"] <= 1 for digit in read["digits"])
 
 
+def test_the_probabilities_of_each_digit_come_when_asked_for(champion: Server) -> None:
+    body = file_of(CHOSEN)
+    digits = champion.post("/read?include=probabilities", body, "image/png").json()["digits"]
+    for digit in digits:
+        assert max(digit["probabilities"]) == digit["confidence"]
+        assert digit["probabilities"].index(digit["confidence"]) == digit["digit"]
+    assert champion.post("/read?include=why", body, "image/png").status == 422
+
+
 def test_every_way_to_send_a_picture_reads_the_same(champion: Server) -> None:
     body = file_of(CHOSEN)
     sent = [

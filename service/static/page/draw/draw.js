@@ -1,34 +1,47 @@
 // The drawing view: every change of the sheet is asked about, and the answer shown beside it.
 
-import { Answer, spoken } from "./answer.js";
+import { Answer } from "../answer/answer.js";
+import { square } from "../answer/layer.js";
+import { Reasons } from "../answer/reasons.js";
+import { startReplay } from "../answer/replay.js";
+import { spoken } from "../answer/words.js";
+import { Latest } from "../latest.js";
+import { explain, predict, read, ServiceError } from "../service.js";
 import { showStrokes } from "./canvas.js";
+import { listenForCommands } from "./commands.js";
 import { takeFiles } from "./files.js";
 import { photograph } from "./ink.js";
-import { Latest } from "./latest.js";
 import { drawWithKeys, drawWithPointer } from "./pen.js";
 import { Picture } from "./picture.js";
-import { predict, read, ServiceError } from "./service.js";
 import { Sheet } from "./sheet.js";
 
-/** How long the pen rests before the number is read and the answer spoken, in milliseconds. */
+/** How long the pen rests before the answer is spoken and explained, in milliseconds. */
 const REST = 450;
 /** After how long without an answer the page says that it waits, in milliseconds. */
 const SLOW = 1000;
 /** How long until a service that is away is asked again, in milliseconds. */
 const RETRY = 2000;
 
-/** Brings the drawing view in `panel` to life. */
+/**
+ * Brings the drawing view in `panel` to life. Gives `lay(file)`, which puts a picture on the pad, and
+ * `current()`, the picture of what is on it, null for nothing.
+ */
 export function startDrawing(panel) {
   const canvas = document.getElementById("canvas");
   const sheet = new Sheet();
-  const answer = new Answer();
   const picture = new Picture({
     image: document.getElementById("picture"),
     unshown: document.getElementById("unshown"),
     frame: document.getElementById("box"),
+    layer: document.getElementById("drawn-why"),
   });
+  const answer = new Answer((index) => picture.choose(index));
   const reading = new Latest(readSheet);
   const finishing = new Latest(finish);
+  const reasons = new Reasons(document.getElementById("reasons"), {
+    toggled: () => sheet.isEmpty || follow(),
+    chosen: () => last && finishing.want(),
+  });
   const speech = document.getElementById("speech");
   let changedAt = null; // when the sheet first differed from what was last sent
   let last = null;
@@ -39,25 +52,45 @@ export function startDrawing(panel) {
     changedAt = null;
     const slow = setTimeout(() => signal.aborted || answer.wait(), SLOW);
     try {
+      const isDrawing = sheet.picture === null;
       const sent = sheet.picture ?? (await photograph(sheet.strokes));
       signal.throwIfAborted();
-      const [prediction] = (await predict(sent, signal)).predictions;
-      last = { sent, prediction };
+      const { predictions, version } = await predict(sent, signal, { why: reasons.isOpen });
+      const isNumber = predictions[0].doubts.includes("several digits");
+      const number = isNumber ? await read(sent, signal) : null;
+      last = { sent, isDrawing, prediction: predictions[0], number, version };
     } catch (error) {
       if (!(error instanceof ServiceError)) throw error;
       return fail(error);
     } finally {
       clearTimeout(slow);
     }
-    answer.show(last.prediction, performance.now() - since);
-    picture.mark(last.prediction.seen.box);
+    last.milliseconds = performance.now() - since;
+    await show(signal);
     afterwards(() => finishing.want(), REST);
+  }
+
+  async function show(signal) {
+    const { prediction, number } = last;
+    const boxes = number?.digits.length ? number.digits.map(({ box }) => box) : [prediction.seen.box];
+    picture.mark(boxes);
+    answer.show(last);
+    const where = prediction.why ? await square(prediction.seen) : null;
+    signal.throwIfAborted();
+    picture.lay(number ? null : prediction.why?.png, where);
   }
 
   function fail(error) {
     answer.fail(error.isPassing ? `${error.message} Trying again …` : error.message);
-    picture.mark(null);
+    last = null;
+    unmark();
     if (error.isPassing) afterwards(() => reading.want(), RETRY);
+  }
+
+  function unmark() {
+    picture.mark([]);
+    picture.lay(null);
+    reasons.empty();
   }
 
   /** Does something later, unless the sheet has changed by then or already has. */
@@ -66,26 +99,29 @@ export function startDrawing(panel) {
     if (changedAt === null) timer = setTimeout(act, milliseconds);
   }
 
-  /** What is worth doing only once the pen rests: the whole number, and words for the ear. */
+  /** What is worth doing only once the pen rests: words for the ear, and the further reasons. */
   async function finish(signal) {
-    const { sent, prediction } = last;
-    let number = "";
-    if (prediction.doubts.includes("several digits")) {
-      try {
-        number = (await read(sent, signal)).text;
-      } catch (error) {
-        if (!(error instanceof ServiceError)) throw error;
-      }
-      answer.showNumber(number);
+    const { sent, prediction, number } = last;
+    const words = spoken(prediction, number);
+    if (speech.textContent !== words) speech.textContent = words;
+    if (!reasons.isOpen) return;
+    if (number || prediction.doubts.includes("blank")) return reasons.empty();
+    try {
+      reasons.show(await explain(sent, reasons.against, signal), prediction.seen.png);
+    } catch (error) {
+      if (!(error instanceof ServiceError)) throw error;
+      reasons.empty(error.message);
+      if (error.isPassing) afterwards(() => finishing.want(), RETRY);
     }
-    speech.textContent = spoken(prediction, number);
   }
 
   function follow() {
     clearTimeout(timer);
     finishing.cancel();
+    replay.stop();
     speech.textContent = "";
     answer.forget();
+    reasons.fade(true);
     document.getElementById("undo").disabled = !sheet.canUndo;
     document.getElementById("clear").disabled = sheet.isEmpty;
     document.getElementById("invitation").hidden = !sheet.isEmpty;
@@ -97,8 +133,8 @@ export function startDrawing(panel) {
 
   function rest() {
     reading.cancel();
-    changedAt = null;
-    picture.mark(null);
+    changedAt = last = null;
+    unmark();
     answer.reset();
     afterwards(() => {
       speech.textContent = "The sheet is empty.";
@@ -107,7 +143,13 @@ export function startDrawing(panel) {
 
   sheet.addEventListener("change", follow);
   document.addEventListener("key", () => sheet.isEmpty || reading.want());
-  showStrokes(canvas, sheet);
+  const showOthers = showStrokes(canvas, sheet);
+  const paint = (strokes) => {
+    canvas.parentElement.classList.toggle("replaying", strokes !== null);
+    showOthers(strokes);
+  };
+  const restore = () => last && show(new AbortController().signal);
+  const replay = startReplay(sheet, answer, paint, restore);
   drawWithPointer(canvas, sheet);
   const keys = drawWithKeys(canvas, sheet, document.getElementById("pen"));
   takeFiles(
@@ -116,33 +158,5 @@ export function startDrawing(panel) {
     (message) => answer.warn(message),
   );
   listenForCommands(panel, sheet, keys, canvas);
-}
-
-/** Undo and clear, by button and by key. */
-function listenForCommands(panel, sheet, keys, canvas) {
-  function undo() {
-    keys.lift();
-    sheet.undo();
-  }
-
-  function clear() {
-    keys.lift();
-    sheet.clear();
-  }
-
-  for (const [name, command] of Object.entries({ undo, clear })) {
-    document.getElementById(name).addEventListener("click", (event) => {
-      command();
-      // A button that has nothing more to do would take the focus with it.
-      if (event.currentTarget.disabled) canvas.focus();
-    });
-  }
-  document.addEventListener("keydown", (event) => {
-    if (panel.hidden || event.altKey || event.shiftKey || event.target.matches("input")) return;
-    const isCommand = event.ctrlKey || event.metaKey;
-    if (isCommand && event.key.toLowerCase() === "z") undo();
-    else if (!isCommand && ["Escape", "Delete"].includes(event.key)) clear();
-    else return;
-    event.preventDefault();
-  });
+  return { lay: (file) => sheet.lay(file), current: () => last?.sent ?? null };
 }

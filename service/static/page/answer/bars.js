@@ -1,6 +1,6 @@
 // Ten bars, one for each digit.
 
-import { element, likely } from "./element.js";
+import { element, likely } from "../element.js";
 
 /** Fills `list` with ten bars; gives a function that moves them to ten probabilities or null. */
 export function makeBars(list) {
@@ -28,7 +28,7 @@ function makeBar(digit) {
 
   function move(probability, isMost) {
     fill.style.transform = `scaleY(${probability})`;
-    share.textContent = isMost ? String(Math.min(99, Math.floor(100 * probability))) : "";
+    share.textContent = isMost ? likely(probability) : "";
     words.textContent = `${digit}: ${likely(probability)}`;
     item.classList.toggle("most", isMost);
   }

@@ -1,9 +1,9 @@
 // The model view: which version serves, what its card says, and how it was trained.
 
-import { count, element, percent } from "./element.js";
-import { hasKey } from "./key.js";
+import { count, element, percent } from "../element.js";
+import { hasKey } from "../key.js";
 import { learning } from "./learning.js";
-import { card, cardAddress, models, ServiceError } from "./service.js";
+import { card, cardAddress, models, ServiceError } from "../service.js";
 
 /** The model view in `panel`; `show` asks anew, since versions change while the page is open. */
 export function startModel(panel) {

@@ -1,6 +1,6 @@
 // The confusion matrix as a table: rows are true digits, columns what was read.
 
-import { element } from "./element.js";
+import { element } from "../element.js";
 
 const DIGITS = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
 

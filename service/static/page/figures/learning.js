@@ -1,7 +1,7 @@
 // How a version learnt: loss and mistakes by epoch, drawn from the figures of its card.
 
 import { chart } from "./chart.js";
-import { element, percent } from "./element.js";
+import { element, percent } from "../element.js";
 
 /** A section about the `training` of a card that tells of epochs. */
 export function learning({ epochs, kept = [] }) {

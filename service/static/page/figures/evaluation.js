@@ -1,8 +1,8 @@
 // The test view: the serving model's scores on MNIST's test images.
 
 import { confusionTable } from "./confusion.js";
-import { count, element, likely, percent } from "./element.js";
-import { evaluate, ServiceError, showPicture, testImageAddress } from "./service.js";
+import { count, element, likely, percent } from "../element.js";
+import { evaluate, ServiceError, showPicture, testImageAddress } from "../service.js";
 
 /** Brings the test view in `panel` to life. */
 export function startEvaluation(panel) {
@@ -92,6 +92,6 @@ function mistake({ index, label, digit, confidence }) {
     `${label} → `,
     element("b", {}, String(digit)),
   );
-  const sure = element("span", { class: "quiet" }, likely(confidence, 0));
+  const sure = element("span", { class: "quiet" }, likely(confidence));
   return element("li", {}, image, words, sure);
 }
