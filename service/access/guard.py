@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
 
-from service.access.hosts import Hosts
 from service.access.key_file import KeyFile
 from service.access.keys import Key
-from service.access.sites import Headers, Sites
+from service.access.sites import Sites
 from service.errors import Forbidden, Unauthorized
 from service.observe.metrics import Metrics
 from service.settings import PREFIX, Scope, Settings
@@ -31,7 +29,7 @@ class Access:
         self._apart = frozenset[Scope](("admin", "metrics") if self._admin_port else ())
         self.checked = (SCOPES - self.open if self.keys is None else SCOPES) | self._apart
         """The scopes whose requests :meth:`check` has to look at."""
-        self.hosts, self._sites = Hosts(settings), Sites(settings)
+        self.sites = Sites(settings)
 
     def check(
         self, scope: Scope, authorization: bytes | None, x_api_key: bytes | None, port: int = 0
@@ -61,15 +59,6 @@ class Access:
             why = f"the key {key.name!r} lacks the scope {scope!r}; {self._opens(scope)}"
             raise Forbidden(why, headers=fields)
         return key
-
-    def check_sender(self, method: str, fields: Mapping[bytes, bytes], server: str) -> Headers:
-        """Checks the fields that browsers set; returns those that the answer must have.
-
-        Raises :class:`Misdirected` for a host of others, and :class:`Forbidden` for a request of
-        another site's page.
-        """
-        self.hosts.check(fields.get(b"host"), server)
-        return self._sites.check(method, fields)
 
     def reload(self) -> None:
         """Reads the file of keys again, whether it has changed or not."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from contextlib import suppress
 from hmac import compare_digest
 from pathlib import Path
 
-from service.access.keys import Key, KeysError, Stamp, parse_keys, read_file, write_file
+from service.access.keys import Key, KeysError, parse_keys, read_file, write_file
 from service.observe.logs import LOGGER
 from service.observe.metrics import Metrics
 from service.settings import PREFIX, SettingsError
@@ -29,15 +30,14 @@ class KeyFile:
 
     def __init__(self, path: Path, kept: Path | None, metrics: Metrics) -> None:
         self._path, self._kept, self._metrics = path, kept, metrics
-        self._stamp: Stamp | None = None
-        self._fault: str | None = None
+        self._content, self._fault = b"", ""
         self._looking = threading.Lock()
         self._keys: dict[bytes, tuple[bytes, Key]] = {}
         try:
-            self._take_up(None)
+            self._take_up(read_file(path))
         except KeysError as fault:
             try:
-                self._take(b"" if kept is None else read_file(kept)[1] or b"")
+                self._take(b"" if kept is None else read_file(kept))
             except KeysError:
                 raise SettingsError(f"{PREFIX}KEYS={path}: {fault}") from None
         threading.Thread(target=self._follow, name="keys", daemon=True).start()
@@ -56,34 +56,32 @@ class KeyFile:
         """Takes the file up if it has changed, or ``again``."""
         with self._looking:
             try:
-                self._take_up(None if again or self._fault else self._stamp)
+                content = read_file(self._path)
+                if again or self._fault or content != self._content:
+                    self._take_up(content)
             except KeysError as error:
-                reason = str(error)
-                if reason != self._fault:
+                if str(error) != self._fault:
                     text = "the file of keys cannot be used; the keys of before stay in force"
-                    LOGGER.error(text, extra={"file": str(self._path), "reason": reason})
-                self._fault = reason
+                    LOGGER.error(text, extra={"file": str(self._path), "reason": str(error)})
+                self._fault = str(error)
                 self._metrics.set("keys_fault", 1)
 
-    def _take_up(self, known: Stamp | None) -> None:
-        """Puts the keys of the file in force, unless its stamp is ``known``."""
-        stamp, content = read_file(self._path, known)
-        if content is None:
-            return
+    def _take_up(self, content: bytes) -> None:
+        """Puts the keys of the file in force, and keeps a copy. Raises :class:`KeysError`."""
         self._take(content)
-        self._stamp, self._fault = stamp, None
+        self._content, self._fault = content, ""
         self._metrics.set("keys_fault", 0)
         LOGGER.info("read the keys", extra={"file": str(self._path), "keys": len(self._keys)})
         if self._kept is not None:
-            write_file(self._kept, content)
+            with suppress(OSError):  # the keys are in force without the copy, too
+                write_file(self._kept, content)
 
     def _take(self, content: bytes) -> None:
-        """Puts the keys of a file in force. Raises :class:`KeysError`."""
-        digests = {bytes.fromhex(key.sha256): key for key in parse_keys(content).values()}
-        self._keys = {digest[:_SELECTOR]: (digest, key) for digest, key in digests.items()}
-        ends = [
-            key.expires.timestamp() for key in digests.values() if key.expires and not key.expired
-        ]
+        """Puts the keys that it lists in force. Raises :class:`KeysError`."""
+        keys = parse_keys(content).values()
+        digests = ((bytes.fromhex(key.sha256), key) for key in keys)
+        self._keys = {digest[:_SELECTOR]: (digest, key) for digest, key in digests}
+        ends = [key.expires.timestamp() for key in keys if key.expires and not key.expired]
         self._metrics.set("keys_expire_timestamp_seconds", min(ends, default=0))
 
     def _follow(self) -> None:

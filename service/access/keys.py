@@ -1,14 +1,17 @@
-"""The file of keys: its form, and how it is read. It holds no key, only the SHA-256 of each."""
+"""The file of keys: its form, how it is read and changed. It has only the SHA-256 of each key."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_serializer
 
 from service.settings import Scope
 
@@ -38,6 +41,10 @@ class Key(BaseModel):
         """Whether the key has expired."""
         return self.expires is not None and self.expires <= datetime.now(UTC)
 
+    @field_serializer("scopes")
+    def _sorted(self, scopes: frozenset[Scope]) -> list[Scope]:
+        return sorted(scopes)
+
 
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -59,41 +66,30 @@ def parse_keys(content: bytes) -> dict[str, Key]:
     return keys
 
 
-Stamp = tuple[int, ...]
-"""What differs between two states of a file: it changes with its content and its permissions."""
-
-
-def read_file(path: Path, known: Stamp | None = None) -> tuple[Stamp, bytes | None]:
-    """The stamp of the file of keys, and its content, or None if ``known`` is its stamp.
-
-    A symbolic link is followed anew each time. Raises :class:`KeysError`.
-    """
+def read_file(path: Path) -> bytes:
+    """The content of a file of keys. Raises :class:`KeysError`."""
     try:
-        # Without O_NONBLOCK, the open of a named pipe waits for its writer.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        with open(path, "rb", opener=_open_at_once) as file:
             state = os.fstat(file.fileno())
-            stamp = state.st_dev, state.st_ino, state.st_ctime_ns, state.st_mtime_ns, state.st_size
-            if stamp == known:
-                return stamp, None
-            _check(state)
-            return stamp, file.read(MOST_BYTES)
+            content = file.read(MOST_BYTES + 1) if stat.S_ISREG(state.st_mode) else b""
     except OSError as error:
         raise KeysError((error.strerror or str(error)).lower()) from None
-
-
-def _check(state: os.stat_result) -> None:
-    mode = stat.S_IMODE(state.st_mode)
     if not stat.S_ISREG(state.st_mode):
         raise KeysError("it is not a file")
-    if mode & 0o007:
+    if state.st_mode & 0o007:
         raise KeysError(
-            f"every user of the machine may use it (mode {mode:04o}); chmod o= it, or set the "
-            "defaultMode of a Kubernetes Secret to 0440"
+            f"every user of the machine may use it (mode {stat.S_IMODE(state.st_mode):04o}); "
+            "chmod o= it, or set the defaultMode of a Kubernetes Secret to 0440"
         )
-    if not state.st_size:
+    if not content:
         raise KeysError("it is empty; `keys add` makes a file of keys")
-    if state.st_size > MOST_BYTES:
+    if len(content) > MOST_BYTES:
         raise KeysError(f"it has {state.st_size} bytes; at most {MOST_BYTES} are read")
+    return content
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # the open of a named pipe would wait for a writer
 
 
 def write_file(path: Path, content: bytes, mode: int = 0o600) -> None:
@@ -107,3 +103,28 @@ def write_file(path: Path, content: bytes, mode: int = 0o600) -> None:
         staged.replace(path)
     finally:
         staged.unlink(missing_ok=True)
+
+
+@contextmanager
+def changed(path: Path) -> Iterator[dict[str, Key]]:
+    """Yields the keys to change, and then replaces or makes the file, unless the block raises.
+
+    The lock of the folder keeps others from changing the file meanwhile. A file that its group may
+    read stays so, with its owner and group, so that the service can go on to read it. Raises
+    :class:`KeysError` and OSError.
+    """
+    path = path.resolve()
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        state = path.stat() if path.exists() else None
+        keys = {} if state is None else parse_keys(read_file(path))
+        yield keys
+        mode = 0o600 if state is None else 0o600 | (state.st_mode & 0o040)
+        write_file(path, _File(keys=list(keys.values())).model_dump_json(indent=1).encode(), mode)
+        if state is not None:
+            with suppress(PermissionError):
+                os.chown(path, state.st_uid, state.st_gid)
+        os.fsync(folder)
+    finally:
+        os.close(folder)

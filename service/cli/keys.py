@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -28,27 +27,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         print_text(options.run(options, parser))
     except KeysError as error:
-        return _fail(f"{options.keys}: {error}")
+        print(f"keys: {options.keys}: {error}", file=sys.stderr)
     except BrokenPipeError:
-        return 1
+        pass
     except OSError as error:
-        return _fail(in_one_line(error))
-    return 0
+        print(f"keys: {in_one_line(error)}", file=sys.stderr)
+    else:
+        return 0
+    return 1
 
 
 def _add(options: argparse.Namespace, parser: Parser) -> str:
     """Adds a key and returns it."""
+    import hashlib
+    import secrets
+    from datetime import UTC, datetime
+
     from pydantic import ValidationError
 
-    from service.access.edit import changed, new_key
-    from service.access.keys import Key, KeysError
+    from service.access.keys import Key, KeysError, changed
     from service.settings import explain
 
-    key, sha256 = new_key()
+    key = f"mnist_{secrets.token_urlsafe(32)}"  # scanners of source code can tell it by its begin
     at_midnight = "T00:00Z" if options.expires and len(options.expires) == len("2030-12-31") else ""
     fields = {
         "name": options.name,
-        "sha256": sha256,
+        "sha256": hashlib.sha256(key.encode()).hexdigest(),
         "scopes": [scope.strip() for scope in options.scopes.split(",")],
         "rate": options.rate,
         "expires": options.expires and options.expires + at_midnight,
@@ -58,19 +62,16 @@ def _add(options: argparse.Namespace, parser: Parser) -> str:
         entry = Key.model_validate(fields, strict=False)
     except ValidationError as error:
         parser.error(explain(error, str))
-    with changed(options.keys, made=True) as keys:
+    with changed(options.keys) as keys:
         if entry.name in keys:
             raise KeysError(f"it has a key {entry.name}; `keys revoke {entry.name}` revokes it")
         keys[entry.name] = entry
-    if entry.expired:
-        print("keys: this key has expired already", file=sys.stderr)
     return key
 
 
 def _revoke(options: argparse.Namespace, parser: Parser) -> str:
     """Removes a key."""
-    from service.access.edit import changed
-    from service.access.keys import KeysError
+    from service.access.keys import KeysError, changed
 
     with changed(options.keys) as keys:
         if keys.pop(options.name, None) is None:
@@ -81,13 +82,13 @@ def _revoke(options: argparse.Namespace, parser: Parser) -> str:
 
 def _list(options: argparse.Namespace, parser: Parser) -> str:
     """Returns a table of the keys."""
-    from service.access.edit import read_keys
+    from service.access.keys import parse_keys, read_file
 
     rows = [("name", "scopes", "images/s", "expires", "added")]
-    for key in read_keys(options.keys).values():
-        ends = f"{key.expires:%Y-%m-%d %H:%M}" if key.expires else "-"
+    for key in parse_keys(read_file(options.keys)).values():
+        ends = f"{key.expires:%Y-%m-%d %H:%M}{' (expired)' * key.expired}" if key.expires else "-"
         rate = f"{key.rate:g}" if key.rate else "-"
-        scopes, ends = ",".join(sorted(key.scopes)), ends + " (expired)" * key.expired
+        scopes = ",".join(sorted(key.scopes))
         rows.append((key.name, scopes, rate, ends, f"{key.added:%Y-%m-%d}"))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(map(str.ljust, row, widths)) for row in rows)
@@ -101,7 +102,9 @@ def _parser() -> Parser:
         "running service follows it.",
     )
     add_version(parser)
-    _add_file(parser, os.environ.get(f"{PREFIX}KEYS") or None)
+    file = f"the file of keys (default: the value of {PREFIX}KEYS)"
+    default = os.environ.get(f"{PREFIX}KEYS") or None
+    parser.add_argument("--keys", type=Path, default=default, metavar="FILE", help=file)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     text = "make a key and print it, once: it is kept nowhere"
     add = commands.add_parser("add", help=text, description=f"{text.capitalize()}.")
@@ -116,32 +119,11 @@ def _parser() -> Parser:
     show = commands.add_parser("list", help=text, description=f"{text.capitalize()}.")
     text = "remove a key; a running service refuses it within two seconds"
     revoke = commands.add_parser("revoke", help=text, description=f"{text.capitalize()}.")
-    name = revoke.add_argument("name", metavar="NAME", help="the name of the key")
-    name.completer = _names  # type: ignore[attr-defined]  # argcomplete calls it
+    revoke.add_argument("name", metavar="NAME", help="the name of the key")
     for each, run in ((add, _add), (show, _list), (revoke, _revoke)):
-        _add_file(each, argparse.SUPPRESS)
         each.set_defaults(run=run)
+        each.add_argument("--keys", type=Path, default=argparse.SUPPRESS, metavar="FILE", help=file)
     return parser
-
-
-def _add_file(parser: argparse.ArgumentParser, default: str | None) -> None:
-    text = f"the file of keys (default: the value of {PREFIX}KEYS)"
-    parser.add_argument("--keys", type=Path, default=default, metavar="FILE", help=text)
-
-
-def _names(parsed_args: argparse.Namespace, **_: object) -> Iterator[str]:
-    from service.access.edit import read_keys
-    from service.access.keys import KeysError
-
-    try:
-        yield from read_keys(parsed_args.keys)
-    except (KeysError, TypeError):
-        return
-
-
-def _fail(why: str) -> int:
-    print(f"keys: {why}", file=sys.stderr)
-    return 1
 
 
 if __name__ == "__main__":

@@ -112,10 +112,10 @@ class Dispatcher:
         Raises Misdirected, Forbidden, NotFound, MethodNotAllowed, Unauthorized or Invalid.
         """
         access, fields = self._access, request.fields
-        hosts = access.hosts.known
+        hosts = access.sites.known
         is_strange = hosts is not None and fields.get(b"host") not in hosts
         if is_strange or b"origin" in fields or b"sec-fetch-site" in fields:
-            request.answer_headers = access.check_sender(request.method, fields, request.server)
+            request.answer_headers = access.sites.check(request.method, fields, request.server)
         method = "GET" if request.method == "HEAD" else request.method
         targets = self._direct.get(request.path)
         if targets is None:

@@ -13,8 +13,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
-from service.access.edit import changed
-from service.access.keys import Key
+from service.access.keys import Key, changed
 
 SERVER_CORE, LOAD_CORE = "0", "1"
 NAMES = ("serve", "asgi", "logging", "keys", "limit-ort", "limit", "tutorial")
@@ -96,7 +95,7 @@ def start(name: str, models: Path, version: str, *flags: str) -> Server:
 def _keys(folder: Path) -> Path:
     """Writes a file of keys with :data:`KEY`."""
     digest, now = sha256(KEY.encode()).hexdigest(), datetime.now(UTC)
-    with changed(folder / "keys", made=True) as keys:
+    with changed(folder / "keys") as keys:
         keys["bench"] = Key(
             name="bench", sha256=digest, scopes=frozenset({"predict"}), rate=1e9, added=now
         )

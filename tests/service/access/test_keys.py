@@ -12,11 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from service.access.edit import read_keys
-from service.access.keys import MOST_BYTES, KeysError, read_file
+from service.access.key_file import KeyFile
+from service.access.keys import MOST_BYTES, Key, KeysError, parse_keys, read_file
 from service.app import create_app
+from service.observe.metrics import Metrics
 from service.settings import Settings, SettingsError, read_settings
+from tests.server import wait_until
 from tests.service.access.keys import add, run
+
+
+def read_keys(file: Path) -> dict[str, Key]:
+    return parse_keys(read_file(file))
 
 
 @pytest.fixture
@@ -194,12 +200,18 @@ def test_unknown_scopes_hosts_and_origins_stop_the_start(name: str, value: str, 
     assert str(caught.value).startswith(text)
 
 
-def test_reading_a_file_again_costs_nothing_while_it_is_the_same(file: Path) -> None:
-    add(file, "lab", "predict")
-    stamp, content = read_file(file)
-    assert content is not None
-    assert read_file(file, stamp) == (stamp, None)
-    add(file, "other", "predict")
-    assert read_file(file, stamp)[1] is not None
-    with pytest.raises(KeysError):
-        read_file(file.parent)
+def test_a_folder_in_the_place_of_the_file_takes_no_descriptors(file: Path) -> None:
+    descriptors = Path("/proc/self/fd")
+    before = len(list(descriptors.iterdir()))
+    for _ in range(5):
+        with pytest.raises(KeysError, match="is a directory"):
+            read_file(file.parent)
+    assert len(list(descriptors.iterdir())) == before
+
+
+def test_the_file_is_followed_where_no_copy_can_be_kept(file: Path, tmp_path: Path) -> None:
+    one = add(file, "lab", "predict")
+    keys = KeyFile(file, tmp_path / "gone" / "copy", Metrics())
+    other = add(file, "other", "predict")
+    wait_until(lambda: keys.find(other.encode()) is not None)
+    assert keys.find(one.encode()) is not None
