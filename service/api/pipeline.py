@@ -89,7 +89,7 @@ class Pipeline:
 
     def has_room(self, rows: int) -> bool:
         """Whether the queue would admit ``rows`` images of this request's caller now."""
-        return self.served.batcher.queue.has_room(rows, self._request.caller)
+        return self.served.batcher.queue.fits(rows, self._request.caller)
 
     async def infer(self, images: Images) -> Result:
         """Classifies images (n, 28, 28) uint8. Raises QueueFull and DeadlineExceeded."""

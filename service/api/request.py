@@ -206,7 +206,7 @@ class Request:
         """Returns the bytes of a large body to the budget; a thread may still work on it."""
         bodies = self.core.bodies
         with bodies.lock:
-            bodies.give_back(self.held_bytes, self.caller)
+            bodies.add(-max(0, self.held_bytes), self.caller)
             self.held_bytes = _RELEASED
 
     def _hold(self, size: int) -> None:

@@ -114,14 +114,13 @@ class FairThreads:
         """Begins ``work``, or lets it wait for its turn."""
         job = Job(self, caller, work, until)
         with _Process.lock:
-            if self._free:
-                self._free -= 1
-                _Process.running += 1
-                self._go_on(job)
-            else:
+            if not self._free:
                 if not self._turns:
                     self._awaited_since = perf_counter()
                 self._turns.put(caller, job)
+            elif self._go_on(job):
+                self._free -= 1
+                _Process.running += 1
         return job
 
     def pass_on(self, job: Job[Any], now: float) -> None:
@@ -140,7 +139,8 @@ class FairThreads:
                 return
             job.turn.acquire()
             turns.put(job.caller, job, first=True)
-            self._go_on(turns.take())
+            while not self._go_on(turns.take()):
+                continue
         with job.turn:
             job.since = perf_counter()
 
@@ -148,18 +148,19 @@ class FairThreads:
         """Begins no further work."""
         self._threads.shutdown(wait=False)
 
-    def _go_on(self, job: Job[Any]) -> None:
-        """Gives a free slot to a job."""
+    def _go_on(self, job: Job[Any]) -> bool:
+        """Gives a free slot to a job; to none that has not begun once the service stops."""
         if job.begun:
             job.turn.release()
-            return
-        job.begun = True
-        self._begun += 1
+            return True
         try:
             self._threads.submit(self._run, job)
-        except RuntimeError:  # the service stops
+        except RuntimeError:
             job.result.cancel()
-            self._end()
+            return False
+        job.begun = True
+        self._begun += 1
+        return True
 
     def _run(self, job: Job[Any]) -> None:
         """Does a job, on a thread."""
@@ -191,8 +192,8 @@ class FairThreads:
     def _end(self) -> None:
         """Passes the slot of a job on that has ended."""
         self._begun -= 1
-        if self._turns:
-            self._go_on(self._turns.take())
-        else:
-            self._free += 1
-            _Process.running -= 1
+        while self._turns:
+            if self._go_on(self._turns.take()):
+                return
+        self._free += 1
+        _Process.running -= 1

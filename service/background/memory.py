@@ -6,7 +6,7 @@ import asyncio
 import ctypes
 import gc
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -42,36 +42,26 @@ def fitted(settings: Settings, memory_bytes: int) -> Settings:
     return settings.model_copy(update=sizes)
 
 
-def memory_limit(proc: Path = Path("/proc/self")) -> int:
-    """Returns the bytes that this process may use: the least limit of its cgroups, or all."""
+def memory_limit(
+    groups: Path = Path("/proc/self/cgroup"), mount: Path = Path("/sys/fs/cgroup")
+) -> int:
+    """Returns the bytes that this process may use: the least limit of its cgroups, or all.
+
+    A container may see its own group as the top, so the top counts too (the kernel's
+    admin-guide/cgroup-v2, and cgroup-v1).
+    """
     limits = [os.sysconf("SC_PHYS_PAGES") * _PAGE_BYTES]
     with suppress(OSError):
-        for path in _limit_files(proc):
-            with suppress(OSError, ValueError):  # "max" is no number
-                limits.append(int(path.read_text()))
+        for line in groups.read_text().splitlines():
+            _, names, group = line.split(":", 2)
+            if names and "memory" not in names.split(","):
+                continue
+            name = "memory/{}/memory.limit_in_bytes" if names else "{}/memory.max"
+            inside = Path(group.lstrip("/"))
+            for each in (inside, *inside.parents):
+                with suppress(OSError, ValueError):  # "max" is no number
+                    limits.append(int((mount / name.format(each)).read_text()))
     return min(limits)
-
-
-def _limit_files(proc: Path) -> Iterator[Path]:
-    """Yields the files with the limits (the kernel's admin-guide/cgroup-v2, and cgroup-v1)."""
-    groups = dict[str, str]()
-    for line in (proc / "cgroup").read_text().splitlines():
-        _, names, group = line.split(":", 2)
-        groups |= dict.fromkeys(names.split(","), group)
-    for line in (proc / "mountinfo").read_text().splitlines():
-        before, _, after = line.partition(" - ")
-        root, mount = before.split()[3:5]
-        kind, _, options = after.split()[:3]
-        if kind == "cgroup2":
-            found, name = groups.get(""), "memory.max"
-        elif kind == "cgroup" and "memory" in options.split(","):
-            found, name = groups.get("memory"), "memory.limit_in_bytes"
-        else:
-            continue
-        inside = Path(os.path.relpath(found or root, root))
-        if ".." in inside.parts:  # a container may see its own group as the top
-            inside = Path()
-        yield from (Path(mount) / each / name for each in (inside, *inside.parents))
 
 
 def keep_freed() -> None:

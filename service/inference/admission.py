@@ -28,35 +28,35 @@ class Shares:
         self.total = 0
         self.held: dict[str, int] = {}
 
-    def fits(self, caller: str, amount: int) -> bool:
+    def fits(self, amount: int, caller: str = "") -> bool:
         """Whether the caller may hold ``amount`` more; anything fits if nobody holds anything."""
         total = self.total
         return (
-            not total or total + amount <= _FOR_ALL * self.limit or self.is_little(caller, amount)
+            not total or total + amount <= _FOR_ALL * self.limit or self.is_little(amount, caller)
         )
 
-    def is_little(self, caller: str, more: int) -> bool:
+    def is_little(self, more: int, caller: str) -> bool:
         """Whether a caller who held ``more`` would hold little, so that nobody fills the bound.
 
         The less is free, the less is little (the dynamic threshold of Choudhury and Hahne 1998).
         """
         return self.held.get(caller, 0) + more <= (self.limit - self.total) // 2
 
-    def add(self, caller: str, amount: int) -> None:
+    def add(self, amount: int, caller: str) -> None:
         """Adds to what the caller holds, or takes a negative amount from it."""
         self.total += amount
         held = self.held.get(caller, 0) + amount
         if held:
             self.held[caller] = held
         else:
-            del self.held[caller]
+            self.held.pop(caller, None)
 
 
-class Queue:
+class Queue(Shares):
     """Counts the images that wait in this worker, for every version, and rejects above a limit."""
 
     def __init__(self, limit_rows: int, metrics: Metrics) -> None:
-        self._shares = Shares(limit_rows)
+        super().__init__(limit_rows)
         self._metrics = metrics
         self.on_room: Callable[[], object] | None = None
         """Called each time images leave the queue and at least a quarter of it is free."""
@@ -64,66 +64,52 @@ class Queue:
         self.rate = 10_000.0
         """Images per second, averaged over the last executions; a guess before the first."""
 
-    @property
-    def total(self) -> int:
-        """The images that wait."""
-        return self._shares.total
-
     def admit(self, rows: int, caller: str = "") -> None:
         """Adds ``rows`` images. Raises :class:`QueueFull` above the limit."""
-        if not self._shares.fits(caller, rows):
+        if not self.fits(rows, caller):
             self._full = True
             self._reject(rows, caller)
-        self._shares.add(caller, rows)
+        self.add(rows, caller)
         self._metrics.queued(self.total)
-
-    def has_room(self, rows: int, caller: str = "") -> bool:
-        """Whether the queue would admit ``rows`` images now; an empty one admits any request."""
-        return self._shares.fits(caller, rows)
 
     def check(self, caller: str = "") -> None:
         """Raises :class:`QueueFull` after a rejection, until a quarter of the queue is free.
 
         A caller who holds little is not meant.
         """
-        if self._full and not self._shares.is_little(caller, 1):
+        if self._full and not self.is_little(1, caller):
             self._reject(0, caller)
 
     def leave(self, rows: int, caller: str = "") -> None:
         """Removes ``rows`` images: they were executed, timed out, or their caller left."""
-        shares = self._shares
-        shares.add(caller, -rows)
-        self._metrics.queued(shares.total)
-        if shares.total <= 0.75 * shares.limit:
+        self.add(-rows, caller)
+        self._metrics.queued(self.total)
+        if self.total <= 0.75 * self.limit:
             self._full = False
             if self.on_room is not None:
                 self.on_room()
 
     def _reject(self, rows: int, caller: str) -> None:
         self._metrics.rejected("queue_full")
-        shares = self._shares
-        total, limit = shares.total, shares.limit
-        wait_s = max(RETRY_SECONDS, round((total + rows - limit) / self.rate + 0.5))
+        wait_s = max(RETRY_SECONDS, round((self.total + rows - self.limit) / self.rate + 0.5))
         raise QueueFull(
-            f"{total:,} images wait of at most {limit:,}, {shares.held.get(caller, 0):,} of them "
-            f"yours; try again in {wait_s} s",
+            f"{self.total:,} images wait of at most {self.limit:,}, {self.held.get(caller, 0):,} "
+            f"of them yours; try again in {wait_s} s",
             headers=((b"retry-after", b"%d" % wait_s),),
         )
 
 
-class BodyBudget:
-    """Bounds the bytes of large bodies that this worker holds at once; any thread may use it."""
+class BodyBudget(Shares):
+    """Bounds the bytes of large bodies that this worker holds at once.
+
+    Threads charge what they inflate: whoever calls :meth:`take` or :meth:`add` holds the ``lock``.
+    """
 
     def __init__(self, limit_bytes: int, queue: Queue, metrics: Metrics) -> None:
-        self._shares = Shares(limit_bytes)
+        super().__init__(limit_bytes)
         self._queue = queue
         self._metrics = metrics
-        self.lock = threading.RLock()
-
-    @property
-    def total(self) -> int:
-        """The bytes that are held."""
-        return self._shares.total
+        self.lock = threading.Lock()
 
     def check(self, size: int, caller: str = "", own: int = 0) -> None:
         """Raises :class:`QueueFull` if ``size`` more bytes would be above the limit now.
@@ -131,22 +117,15 @@ class BodyBudget:
         ``own`` are the bytes that the same body holds already: a lone body always fits.
         """
         self._queue.check(caller)
-        shares = self._shares
-        if shares.total > own and not shares.fits(caller, size):
+        if self.total > own and not self.fits(size, caller):
             self._metrics.rejected("bodies_full")
             raise QueueFull(
-                f"bodies of {shares.total:,} bytes wait of at most {shares.limit:,}, "
-                f"{shares.held.get(caller, 0):,} of them yours",
+                f"bodies of {self.total:,} bytes wait of at most {self.limit:,}, "
+                f"{self.held.get(caller, 0):,} of them yours",
                 headers=((b"retry-after", b"%d" % RETRY_SECONDS),),
             )
 
     def take(self, size: int, caller: str = "", own: int = 0) -> None:
         """Charges ``size`` bytes more. Raises as :meth:`check` does."""
-        with self.lock:
-            self.check(size, caller, own)
-            self._shares.add(caller, size)
-
-    def give_back(self, size: int, caller: str = "") -> None:
-        """Returns ``size`` bytes after the answer."""
-        with self.lock:
-            self._shares.add(caller, -size)
+        self.check(size, caller, own)
+        self.add(size, caller)

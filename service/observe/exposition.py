@@ -12,7 +12,7 @@ from prometheus_client import ProcessCollector, core
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric as Family
 
-from service.observe.metric_types import PREFIX, Metric
+from service.observe.metric_table import PREFIX, Metric
 
 Exemplars = dict[int, list[Any]]
 """By the slot of their bucket: a sampled trace's id, the value, and when it was seen."""
@@ -100,7 +100,7 @@ def _gauge(metric: Metric, living: Sequence[Worker]) -> Family:
         if metric.over == "sum":
             family.add_metric(labels, sum(values))
         elif known := [value for value in values if value]:
-            family.add_metric(labels, min(known) if metric.over == "least" else max(known))
+            family.add_metric(labels, min(known))
     return family
 
 

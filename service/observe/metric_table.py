@@ -6,8 +6,13 @@ that every request adds to.
 
 from __future__ import annotations
 
-from service.observe.metric_types import Metric
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Literal
 
+PREFIX = "mnist_"
+Kind = Literal["counter", "gauge", "histogram"]
 STATUSES = (
     *(200, 201, 204, 304, 400, 401, 403, 404, 405, 408, 409, 413, 414, 415, 421, 422, 429, 431),
     *(499, 500, 503, 504),
@@ -18,6 +23,33 @@ LOADS = ("loaded", "failed")
 # From 10 microseconds up, finest where a prediction lies.
 SECONDS = (1e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.5, 1.0, 10.0, 100.0)
 ROWS = (1, 4, 16, 64, 256, 1024, 4096)
+
+
+@dataclass(slots=True)
+class Metric:
+    """A Prometheus metric, with one or several slots for each combination of label values.
+
+    ``labels`` has all values of each label. A counter and a gauge have one slot each. A histogram
+    has a slot for each bucket, for the overflow, and for the sum. ``over`` says how the exposition
+    joins a gauge's values of the living workers; ``least`` ignores a gauge that was never set.
+    """
+
+    kind: Kind
+    name: str
+    text: str
+    labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    bounds: Sequence[float] = ()
+    over: Literal["sum", "least"] = "sum"
+    slot: dict[tuple[str, ...], int] = field(init=False)
+    first: int = field(init=False)
+
+    def place(self, first: int) -> int:
+        """Gives the metric the slots from ``first`` on, and returns the next free one."""
+        self.first = first
+        width = len(self.bounds) + 2 if self.kind == "histogram" else 1
+        rows = list(product(*self.labels.values()))
+        self.slot = {row: first + i * width for i, row in enumerate(rows)}
+        return first + len(rows) * width
 
 
 def table() -> list[Metric]:

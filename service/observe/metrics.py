@@ -19,8 +19,7 @@ from struct import Struct
 from time import time
 from typing import TYPE_CHECKING, Any
 
-from service.observe.metric_table import STATUSES, by_endpoint, table
-from service.observe.metric_types import Metric
+from service.observe.metric_table import STATUSES, Metric, by_endpoint, table
 
 if TYPE_CHECKING:
     from service.observe.exposition import Exemplars, Worker

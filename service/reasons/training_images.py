@@ -6,21 +6,21 @@ components of its 14 x 14 form, which preselect. The distance is that of the pix
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from service.background.kept import Kept
 from service.background.large_work import give_way, when_large
 from service.decode.idx import read_idx
-from service.errors import DeadlineExceeded, Fault
+from service.errors import Fault
 from service.observe.logs import LOGGER
 from service.reasons.patches import Image
 from service.types import PIXELS, SIDE, Images
@@ -118,8 +118,7 @@ class FirstUse:
     """The training images in ``folder``, loaded when somebody first asks for them."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._loading: asyncio.Task[TrainingImages | None] | None = None
+        self._folder, self._kept = folder, Kept[TrainingImages | None](1)
 
     async def get(self, deadline: float) -> TrainingImages | None:
         """Returns the index; None, and a line in the log, if the files cannot be read.
@@ -127,14 +126,7 @@ class FirstUse:
         Raises :class:`DeadlineExceeded` at ``deadline``, on ``perf_counter``'s clock; the loading
         goes on.
         """
-        loading, loop = self._loading, asyncio.get_running_loop()
-        if loading is None or (not loading.done() and loading.get_loop() is not loop):
-            loading = self._loading = loop.create_task(when_large(True, self._load))
-        if not loading.done():
-            await asyncio.wait((loading,), timeout=deadline - perf_counter())
-        if not loading.done():
-            raise DeadlineExceeded("the index of the training images is being built; ask again")
-        return loading.result()
+        return await self._kept.get("", partial(when_large, True, self._load), deadline)
 
     def _load(self) -> TrainingImages | None:
         try:

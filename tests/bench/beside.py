@@ -1,23 +1,53 @@
-"""Whether large requests hold single ones up: the latency of one caller, alone and beside them."""
+"""Whether one caller's large requests hold up single ones: its own, and those of another caller.
+
+The other caller, who asks for far too much, has an address and a process of its own. It may be
+refused; the honest caller may not.
+"""
 
 from __future__ import annotations
 
 import http.client
+import io
 import json
+import multiprocessing
 import os
+import shutil
 import statistics
+import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
 
-from tests.bench import load
-from tests.bench.cases import JSON, OCTETS, Work, first_images
+import numpy as np
+from PIL import Image
+
+from tests.bench import load, servers
+from tests.bench.cases import JSON, OCTETS, PNG, Work, first_images
 from tests.bench.servers import LOAD_CORE, Server
 
 LARGE, FLOOD = 4096, 8
 PIECE_BYTES = 1 << 16
+OFFENDER = "127.0.0.2"
+VERSIONS = ("2", "3", "4", "5", "6")
+PAUSE_MS = 2.0
+TARGET, PNG_TARGET_MS = 3.0, 100.0
+
+
+@dataclass(frozen=True)
+class Offence:
+    """What an offender sends over and over, and on how many connections."""
+
+    name: str
+    connections: int
+    targets: tuple[str, ...]
+    body: bytes = b""
+    media_type: str = OCTETS
 
 
 def rows(server: Server, rounds: int, seconds: int) -> list[dict[str, object]]:
@@ -88,3 +118,135 @@ def post(connection: http.client.HTTPConnection, target: str, body: bytes) -> No
     answer.read()
     if answer.status != 200:
         raise SystemExit(f"bench: {target}: status {answer.status}")
+
+
+def shares(models: Path, version: str, seconds: int) -> list[dict[str, object]]:
+    """For each kind of single request and each offence: the latency, alone and beside it."""
+    found: list[dict[str, object]] = []
+    one = first_images(1)
+    raw = Work("serve", "/predict", one.tobytes(), OCTETS, 1, 1)
+    text = replace(raw, body=json.dumps({"images": one.tolist()}).encode(), media_type=JSON)
+    works = {"raw": raw, "JSON": text, "PNG": replace(raw, body=_picture(), media_type=PNG)}
+    with _several_versions(models, version) as server:
+        alone = {kind: _measured(work, server, seconds)["p99_us"] for kind, work in works.items()}
+        for offence in _offences():
+            for kind, work in works.items():
+                with _committed(offence, server) as statuses:
+                    time.sleep(1)
+                    got = _measured(work, server, seconds + 1)
+                found.append(
+                    {
+                        "beside": offence.name,
+                        "kind": kind,
+                        "alone_p99_us": round(alone[kind]),
+                        "p99_us": round(got["p99_us"]),
+                        "good": int(got["good"]),
+                        "refused": int(got["refused"] + got["late"]),
+                        "offender": dict(statuses),
+                    }
+                )
+    return found
+
+
+def target_us(row: dict[str, object]) -> float:
+    """The most that the row's p99 may be."""
+    least = 1e3 * PNG_TARGET_MS if row["kind"] == "PNG" else 0.0
+    return max(least, TARGET * float(str(row["alone_p99_us"])))
+
+
+def _measured(work: Work, server: Server, seconds: int) -> dict[str, float]:
+    return load.measure(work, server, seconds, pause_ms=PAUSE_MS)
+
+
+def _offences() -> list[Offence]:
+    images = json.dumps({"images": first_images(LARGE).tolist()}).encode()
+    form, kind = _form([_picture()] * LARGE)
+    each = tuple(f"/predict?version={version}" for version in VERSIONS)
+    return [
+        Offence("5 connections of 4,096 images as JSON", 5, ("/predict",), images, JSON),
+        Offence("3 forms of 4,096 PNGs", 3, ("/predict",), form, kind),
+        Offence("5 loops of /evaluate", 5, ("/evaluate?dataset=mnist-test",)),
+        Offence("5 loops over ?version=", 5, each, first_images(1).tobytes()),
+    ]
+
+
+@contextmanager
+def _several_versions(models: Path, version: str) -> Iterator[Server]:
+    """``serve`` with its champion, and copies of it under other numbers."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        root = Path(folder) / "mnist"
+        for name in (version, *VERSIONS):
+            shutil.copytree(models / "mnist" / version, root / name)
+            card = json.loads((root / name / "card.json").read_text())
+            (root / name / "card.json").write_text(json.dumps(card | {"version": name}))
+        (root / "champion").write_text(f"{version}\n")
+        server = servers.start("serve", Path(folder), version)
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+@contextmanager
+def _committed(offence: Offence, server: Server) -> Iterator[Counter[int]]:
+    """Commits the offence meanwhile; afterwards the counter has the statuses of its answers."""
+    statuses = Counter[int]()
+    mine, its = multiprocessing.Pipe()
+    spawn = multiprocessing.get_context("spawn")
+    process = spawn.Process(target=_offend, args=(offence, server.port, its))
+    process.start()
+    mine.recv()
+    try:
+        yield statuses
+    finally:
+        mine.send("stop")
+        statuses.update(mine.recv())
+        process.join()
+
+
+def _offend(offence: Offence, port: int, control: Connection) -> None:
+    """The offender's process; it makes way on its core for the load, whose waits are measured."""
+    os.sched_setaffinity(0, {int(LOAD_CORE)})
+    os.nice(19)
+    statuses, stop = Counter[int](), threading.Event()
+
+    def run(first: int) -> None:
+        number = first
+        while not stop.is_set():
+            connection = http.client.HTTPConnection("127.0.0.1", port, 120, (OFFENDER, 0))
+            try:
+                while not stop.is_set():
+                    target = offence.targets[number % len(offence.targets)]
+                    number += 1
+                    headers = {"Content-Type": offence.media_type}
+                    connection.request("POST", target, offence.body, headers)
+                    answer = connection.getresponse()
+                    answer.read()
+                    statuses[answer.status] += 1
+            except (OSError, http.client.HTTPException):
+                statuses[0] += 1  # refused in the middle of its body
+            finally:
+                connection.close()
+
+    threads = [threading.Thread(target=run, args=(n,)) for n in range(offence.connections)]
+    for thread in threads:
+        thread.start()
+    control.send("begun")
+    control.recv()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    control.send(statuses)
+
+
+def _picture() -> bytes:
+    """A digit of 84 x 84 pixels, which is searched for and normalised."""
+    out = io.BytesIO()
+    Image.fromarray(np.kron(first_images(1)[0], np.ones((3, 3), np.uint8))).save(out, "PNG")
+    return out.getvalue()
+
+
+def _form(pictures: list[bytes]) -> tuple[bytes, str]:
+    head = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n'
+    body = b"".join(head + picture + b"\r\n" for picture in pictures) + b"--b--\r\n"
+    return body, "multipart/form-data; boundary=b"

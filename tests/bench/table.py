@@ -13,9 +13,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tests.bench.beside import target_us
 from tests.bench.report import markdown
 from tests.bench.rpc import table as rpc_table
-from tests.bench.shares import target_us
 
 SERVERS = ("serve", "asgi", "limit-ort", "limit", "tutorial")
 FIGURES = {"cpu_us": "CPU, µs a request", "images_s": "images/s", "p50_us": "p50, µs"}

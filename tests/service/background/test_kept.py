@@ -52,13 +52,13 @@ async def test_the_run_goes_on_if_who_asked_first_leaves_or_is_late() -> None:
     assert await second == 1
 
 
-async def test_a_failure_is_told_to_all_who_wait_and_is_not_kept() -> None:
-    kept, work = Kept[int](2), Work()
-    work.fault = ValueError("not now")
-    asking = [asyncio.create_task(kept.get("a", work, LATER)) for _ in range(2)]
+async def test_a_failure_is_that_of_its_caller_alone_and_the_work_of_the_next_begins() -> None:
+    kept, spent, work = Kept[int](2), Work(), Work()
+    spent.fault = ValueError("the rate of this caller is spent")
+    asking = [asyncio.create_task(kept.get("a", each, LATER)) for each in (spent, work, work)]
     await asyncio.sleep(0)
+    spent.end.set()
     work.end.set()
     ends = await asyncio.gather(*asking, return_exceptions=True)
-    assert [type(end) for end in ends] == [ValueError, ValueError]
-    work.fault = None
-    assert await kept.get("a", work, LATER) == 2
+    assert [type(ends[0]), *ends[1:]] == [ValueError, 1, 1]
+    assert await kept.get("a", spent, LATER) == 1

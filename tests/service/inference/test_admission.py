@@ -27,7 +27,7 @@ def test_bodies_over_the_limit_are_refused_until_others_are_gone(first: int, sec
         budget.take(second)
     assert dict(refused.value.headers) == {b"retry-after": b"%d" % RETRY_SECONDS}
     assert b'mnist_rejected_total{reason="bodies_full"} 1.0' in metrics.exposition()
-    budget.give_back(first)
+    budget.add(-first, "")
     budget.take(second)
 
 
@@ -49,7 +49,7 @@ def test_none_is_let_in_from_when_the_queue_was_full_until_a_quarter_is_free() -
 
 def test_one_caller_fills_four_fifths_and_the_rest_is_for_those_who_hold_little() -> None:
     queue = Queue(1000, Metrics())
-    while queue.has_room(10, "greedy"):
+    while queue.fits(10, "greedy"):
         queue.admit(10, "greedy")
     with pytest.raises(QueueFull):
         queue.admit(10, "greedy")
@@ -64,7 +64,7 @@ def test_one_caller_fills_four_fifths_and_the_rest_is_for_those_who_hold_little(
 def test_not_even_many_callers_together_go_over_the_bound() -> None:
     queue = Queue(1000, Metrics())
     for caller in map(str, range(2000)):
-        while queue.has_room(7, caller):
+        while queue.fits(7, caller):
             queue.admit(7, caller)
     assert queue.total <= 1000
 
@@ -83,7 +83,7 @@ def test_who_holds_much_is_refused_before_its_body_is_read_and_who_holds_little_
     with pytest.raises(QueueFull):
         budget.take(300, "other")
     for caller, size in (("other", 600), ("honest", 100)):
-        budget.give_back(size, caller)
+        budget.add(-size, caller)
     queue.leave(800, "greedy")
     budget.take(5000, "greedy")
 

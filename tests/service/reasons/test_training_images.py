@@ -84,6 +84,6 @@ async def test_files_that_cannot_be_read_leave_the_service_without_them(
 @pytest.mark.anyio
 async def test_a_question_that_cannot_wait_is_refused_while_the_index_is_built() -> None:
     use = FirstUse(DATA)
-    with pytest.raises(DeadlineExceeded, match="being built"):
+    with pytest.raises(DeadlineExceeded):
         await use.get(perf_counter())
     assert isinstance(await use.get(perf_counter() + 60), TrainingImages)
