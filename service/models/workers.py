@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from service.observe.metrics import is_alive
 from service.observe.statistics import Statistics, joined
 
 View = dict[str, Any]
@@ -35,6 +36,9 @@ class Workers:
     async def start(self) -> None:
         """Answers the others from now on."""
         if self._folder is not None:
+            for path in self._folder.glob("*.sock"):
+                if not is_alive(int(path.stem)):
+                    path.unlink(missing_ok=True)
             own = self._folder / f"{os.getpid()}.sock"
             self._server = await asyncio.start_unix_server(self._serve, own)
 

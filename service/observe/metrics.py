@@ -1,8 +1,8 @@
 """The service's metrics: counters and histograms that cost a request a few microseconds.
 
-Every worker adds to its own row of float64 slots, in a file that all workers map into memory. A
-scrape sums the rows, also those of dead workers. The code fixes the layout of a row, so no label
-can grow without bound; ``metric_table`` has the metrics.
+Every worker adds to its own row of float64 slots, in a file that it maps into memory. A scrape sums
+the rows, also those of dead workers, with which new workers go on. The code fixes the layout of a
+row, so no label can grow without bound; ``metric_table`` has the metrics.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from struct import Struct
@@ -51,6 +52,10 @@ class Metrics:
         self._shared = shared
         self._memory = _open_row(shared)
         self._row = memoryview(self._memory)[:_ROW_BYTES].cast("d")
+        for metric in known.values():
+            if metric.kind == "gauge":
+                for slot in metric.slot.values():
+                    self._row[slot] = 0.0
 
     def add_endpoints(self, endpoints: Iterable[str], timed: Iterable[str]) -> None:
         """Adds the metrics of each route's path; call it once, before any request.
@@ -155,8 +160,7 @@ class Metrics:
             info, exemplars = _info(memory[_ROW_BYTES:_INFO_END]), _exemplars(memory[_INFO_END:])
             yield Worker(os.getpid(), self._row, info, exemplars)
             return
-        for path in sorted(self._shared.glob("*.row")):
-            data, process = path.read_bytes(), int(path.stem)
+        for process, data in _rows(self._shared):
             if len(data) == _FILE_BYTES:
                 row = memoryview(data)[:_ROW_BYTES].cast("d")
                 info = _info(data[_ROW_BYTES:_INFO_END]) if is_alive(process) else None
@@ -166,9 +170,24 @@ class Metrics:
 def _open_row(shared: Path | None) -> mmap.mmap:
     if shared is None:
         return mmap.mmap(-1, _FILE_BYTES)
-    with (shared / f"{os.getpid()}.row").open("w+b") as file:
+    own = shared / f"{os.getpid()}.row"
+    for path in shared.glob("*.row"):
+        if not is_alive(int(path.stem)):
+            with suppress(FileNotFoundError):  # another new worker was faster
+                path.rename(own)
+                break
+    with own.open("a+b") as file:
         file.truncate(_FILE_BYTES)
-        return mmap.mmap(file.fileno(), _FILE_BYTES)
+        memory = mmap.mmap(file.fileno(), _FILE_BYTES)
+    memory[_ROW_BYTES:_INFO_END] = bytes(_INFO_BYTES)
+    return memory
+
+
+def _rows(shared: Path) -> list[tuple[int, bytes]]:
+    """Returns the processes and their files, once none is renamed meanwhile."""
+    while True:
+        with suppress(FileNotFoundError):
+            return [(int(path.stem), path.read_bytes()) for path in sorted(shared.glob("*.row"))]
 
 
 def _exemplars(data: bytes) -> Exemplars:

@@ -217,6 +217,18 @@ def test_the_sums_are_right_over_workers_living_and_dead(tmp_path: Path) -> None
             process.communicate()
 
 
+def test_workers_that_die_again_and_again_leave_one_row_with_all_counts(tmp_path: Path) -> None:
+    for _ in range(3):
+        worker(tmp_path, ENDPOINTS).communicate()
+    here = Metrics(tmp_path)
+    here.add_endpoints(ENDPOINTS, ENDPOINTS)
+    assert [path.stem for path in tmp_path.iterdir()] == [str(os.getpid())]
+    assert figure(here, "requests_total", endpoint="/predict", status="200") == 9
+    assert figure(here, "workers") == 0
+    here.serving("1", "tiny", "cpu", fallback=False)
+    assert (figure(here, "workers"), figure(here, "queue_rows")) == (1, 0)
+
+
 def test_the_layout_is_the_same_in_every_process_whatever_the_order_of_routes(
     tmp_path: Path,
 ) -> None:
@@ -260,9 +272,7 @@ def test_a_bucket_shows_a_sampled_trace_in_openmetrics(tmp_path: Path) -> None:
     assert b"trace_id" not in metrics.exposition()
 
 
-def test_the_least_or_the_most_of_a_gauge_ignores_workers_that_never_set_it(
-    tmp_path: Path,
-) -> None:
+def test_the_least_of_a_gauge_ignores_workers_that_never_set_it() -> None:
     cases = {"sum": 10.0, "least": 3.0}
     for over, joint in cases.items():
         metric = Declared("gauge", "x", "X.", over=over)  # type: ignore[arg-type]
