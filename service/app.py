@@ -77,12 +77,8 @@ def build_core(settings: Settings, shared: Path | None) -> Core:
     return Core(
         settings=settings,
         versions=versions,
-        pictures=FairThreads(
-            "picture",
-            worker_threads(settings.workers),
-            "the deadline passed before the picture was decoded",
-            rest=0.5,  # one picture takes longer than a piece of other work
-        ),
+        # It rests less, since one picture takes longer than a piece of other work.
+        pictures=FairThreads("picture", worker_threads(settings.workers), rest=0.5),
         metrics=metrics,
         bodies=BodyBudget(settings.max_waiting_bytes, versions.queue, metrics),
         limits=Limits(

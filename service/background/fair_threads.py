@@ -82,15 +82,13 @@ class Job(Generic[Result]):
 class FairThreads:
     """As many callers' jobs as there are ``slots`` run at a time.
 
-    ``late`` is what a caller reads whose work had not ended by its deadline. While small requests
-    come, the work sleeps ``rest`` seconds for each second of work.
+    While small requests come, the work sleeps ``rest`` seconds for each second of work.
     """
 
-    def __init__(self, name: str, slots: int, late: str, rest: float = 2.0) -> None:
+    def __init__(self, name: str, slots: int, rest: float = 2.0) -> None:
         self.rest = rest
         self._most = slots + _MOST_ASIDE
         self._threads = ThreadPoolExecutor(self._most, name)
-        self._late = late
         self._free = slots
         self._begun = 0
         self._turns = FairTurns[Job[Any]]()
@@ -170,7 +168,9 @@ class FairThreads:
             if job.result.set_running_or_notify_cancel():
                 job.result.set_result(job.check(job.since)())
         except _Stopped:
-            job.result.set_exception(DeadlineExceeded(self._late))
+            job.result.set_exception(
+                DeadlineExceeded("the deadline passed before the work was done")
+            )
         except Fault as fault:
             # Its frames hold the memory of the work, and the executor's frame holds the fault.
             fault.__traceback__ = fault.__context__ = fault.__cause__ = None

@@ -33,7 +33,7 @@ _LONGEST_REST = 0.01
 _CLOSE_SECONDS = 0.005
 """Small requests that come within this time follow each other closely."""
 
-_threads = FairThreads("large", _THREADS, "the deadline passed before the body was decoded")
+_threads = FairThreads("large", _THREADS)
 
 
 class _Small:

@@ -78,8 +78,7 @@ class Loader:
         self._metrics = metrics
         self._repository = repository
         self.threads = worker_threads(settings.workers)
-        late = "the deadline passed before the images were classified"
-        self._runners = FairThreads("runner", self.threads, late)
+        self._runners = FairThreads("runner", self.threads)
         self.queue = Queue(settings.queue_rows, metrics)
         self._condemn = condemn
         self._watchdog = Watchdog(settings.deadline_s)

@@ -32,8 +32,8 @@ class VersionCache:
         """How often each version was used, the older uses halved each minute, and when last."""
         self.failures: dict[str, Failure] = {}
         self.champion: Loaded | None = None
-        self.tell: Callable[..., object] = lambda verb, *arguments: None
-        """Tells the other workers what was chosen, by whom, and what had to make room."""
+        self.tell: Callable[[str, str], object] = lambda verb, version: None
+        """Tells the other workers what had to make room."""
 
     def find(self, version: str, caller: str | None = None) -> Loaded | None:
         """Returns the version if it is loaded, and marks it as used, by ``caller``."""
@@ -46,13 +46,7 @@ class VersionCache:
         return loaded
 
     def choose(self, version: str, caller: str) -> None:
-        """Notes that this is the version that the caller wants now, in all workers."""
-        if self._chosen.get(caller) != version:
-            self.tell("choose", version, caller)
-        self.note(version, caller)
-
-    def note(self, version: str, caller: str) -> None:
-        """Notes what a caller chose, in this worker."""
+        """Notes that this is the version that the caller wants now."""
         self._chosen[caller] = version
         self._chosen.move_to_end(caller)
         if len(self._chosen) > _MOST_CALLERS:

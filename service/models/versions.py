@@ -208,8 +208,6 @@ class Versions:
 
     async def _answer(self, verb: str, version: str, caller: str) -> View:
         """Does what another worker asks for, in this worker alone, and returns the view."""
-        if verb in {"choose", "load"}:
-            self._cache.note(version, caller)
         if verb == "load":
             with suppress(Unavailable, NotFound):
                 await self._load(version, caller, together=False)

@@ -58,10 +58,10 @@ class Workers:
         answers = await asyncio.gather(*(_exchange(path, line, seconds) for path in others))
         return [answer for answer in answers if answer is not None]
 
-    def tell(self, verb: str, version: str = "", caller: str = "") -> None:
+    def tell(self, verb: str, version: str = "") -> None:
         """Asks, and does not wait for the answers."""
         if self._server is not None:
-            task = asyncio.get_running_loop().create_task(self.ask(verb, version, caller))
+            task = asyncio.get_running_loop().create_task(self.ask(verb, version))
             self._told.add(task)
             task.add_done_callback(self._told.discard)
 

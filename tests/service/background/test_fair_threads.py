@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 
 def one_thread() -> FairThreads:
-    return FairThreads("one", 1, "late")
+    return FairThreads("one", 1)
 
 
 def long_until(event: threading.Event, seconds: float = 60) -> bool:
@@ -76,7 +76,7 @@ async def test_callers_get_equal_time_however_many_jobs_each_has() -> None:
 
 
 async def test_it_is_known_how_many_jobs_run_for_each_core() -> None:
-    pool, end = FairThreads("many", 3 * (os.cpu_count() or 1), "late"), threading.Event()
+    pool, end = FairThreads("many", 3 * (os.cpu_count() or 1)), threading.Event()
     jobs = [asyncio.create_task(pool.run("a", end.wait)) for _ in range(3 * (os.cpu_count() or 1))]
     await asyncio.sleep(0)
     assert crowding() >= 3

@@ -96,5 +96,5 @@ def test_all_other_pictures_are_left_to_a_thread(pictures: Pictures) -> None:
 
 
 def test_the_picture_that_warms_the_pool_holds_a_digit() -> None:
-    seen = warm(FairThreads("picture", 1, "late")).result(30)
+    seen = warm(FairThreads("picture", 1)).result(30)
     assert (seen.polarity, seen.box is None) == ("dark on light", False)

@@ -35,7 +35,7 @@ class Bench:
         self.metrics = Metrics()
         queue = Queue(limit_rows, self.metrics)
         sizes = (batch_rows, batch_rows, threads)
-        runners = FairThreads("runner", threads, "late")
+        runners = FairThreads("runner", threads)
         self.batcher = Batcher(self.runtime, queue, self.metrics, runners, *sizes)
 
     def infer(
