@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from time import perf_counter
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import unquote
 
 import grpc
@@ -43,28 +43,29 @@ class Calls:
     def __init__(self, core: Core, record: Record) -> None:
         self.core = core
         self.closing = asyncio.Event()
-        """Set once no new call is accepted: streams end."""
+        """Set when the service stops: streams end."""
         self._record = record
 
     def unary(self, path: str, call: Call) -> grpc.RpcMethodHandler:
         """The handler of the method at ``path``, which takes and gives one message."""
 
         async def handle(body: bytes, context: Any) -> bytes:
-            request, status, answer = self.request(path, context), 200, b""
+            request, status, answer = self._asked(path, context), 200, b""
             try:
-                self.admit(request)
+                self._admit(request)
                 request.receive(body)
                 answer = await call(request, body)
-                return answer
             except asyncio.CancelledError:
-                status = _left(context)
+                remaining = context.time_remaining()
+                status = 499 if remaining is None or remaining > 0 else 504
                 raise
             except Exception as error:  # noqa: BLE001 - a bug too gets a code, and the log
                 fault = self.fault(error, request)
                 status = fault.status
-                await refuse(context, fault, request)
+                await _abort(context, fault, request)
             finally:
                 self.end(request, status, len(answer))
+            return answer
 
         return grpc.unary_unary_rpc_method_handler(handle)
 
@@ -75,45 +76,23 @@ class Calls:
         """
 
         async def answer(bodies: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
-            request = self.request(path, context)
+            request = self._asked(path, context)
             try:
-                self.admit(request)
+                self._admit(request)
                 async for message in converse(request, bodies):
                     yield message
             except Exception as error:  # noqa: BLE001 - a bug too gets a code, and the log
                 fault = self.fault(error, request)
                 self.end(request, fault.status)
-                await refuse(context, fault, request)
+                await _abort(context, fault, request)
 
         return grpc.stream_stream_rpc_method_handler(answer)
 
-    def request(self, path: str, context: Any) -> Request:
-        """The request of a call; gRPC's deadline takes the place of the header."""
-        fields = {
-            name.encode(): value if isinstance(value, bytes) else value.encode()
-            for name, value in context.invocation_metadata()
-        }
-        remaining = context.time_remaining()
-        if remaining is not None:
-            fields[b"x-request-timeout-ms"] = b"%.3f" % max(1e3 * remaining, 1e-3)
-        return self.request_with(path, fields, _address(context))
-
-    def request_with(self, path: str, fields: dict[bytes, bytes], address: str) -> Request:
+    def request(self, path: str, fields: dict[bytes, bytes], address: str) -> Request:
         """A request with this metadata."""
-        request = Request(self.core, "POST", path, fields, NO_BODY, address=address)
+        request = Request(self.core, "POST", path, fields, Message(), address=address)
         request.route = path
         return request
-
-    def admit(self, request: Request) -> None:
-        """Checks who asks. Raises Unauthorized or Forbidden."""
-        access, fields = self.core.access, request.fields
-        scope = METHODS[request.path]
-        if scope in access.checked:
-            assert scope is not None
-            sent = fields.get(b"authorization"), fields.get(b"x-api-key")
-            request.key = key = access.check(scope, *sent)
-            if key is not None:
-                request.caller = key.name
 
     def end(self, request: Request, status: int, sent: int = 0) -> None:
         """Counts and logs a call, and returns what it held."""
@@ -133,24 +112,43 @@ class Calls:
         LOGGER.error("a call failed", exc_info=error, extra={"request_id": name})
         return Fault(f"the service failed; its log has the reason: {name}")
 
+    def _asked(self, path: str, context: Any) -> Request:
+        """The request of a call; gRPC's deadline takes the place of the header."""
+        fields = {
+            name.encode(): value if isinstance(value, bytes) else value.encode()
+            for name, value in context.invocation_metadata()
+        }
+        remaining = context.time_remaining()
+        if remaining is not None:
+            fields[b"x-request-timeout-ms"] = b"%.3f" % max(1e3 * remaining, 1e-3)
+        # The peer is "ipv4:1.2.3.4:5" or "ipv6:%5B::1%5D:5".
+        address = unquote(context.peer().partition(":")[2]).rpartition(":")[0].strip("[]")
+        return self.request(path, fields, address)
+
+    def _admit(self, request: Request) -> None:
+        """Checks who asks. Raises Unauthorized or Forbidden."""
+        access, fields, scope = self.core.access, request.fields, METHODS[request.path]
+        if scope is not None and scope in access.checked:
+            sent = fields.get(b"authorization"), fields.get(b"x-api-key")
+            request.key = key = access.check(scope, *sent)
+            if key is not None:
+                request.caller = key.name
+
 
 class Message:
     """What a call has in place of a body that still arrives."""
 
     complete = True
 
-    def __init__(self, *pieces: bytes) -> None:
-        self.pieces = list(pieces)
+    def __init__(self, content: bytes = b"") -> None:
+        self.pieces = [content]
 
     async def read(self, limit: int, hold: Callable[[int], None]) -> bytes:
         """The whole message."""
-        return b"".join(self.pieces)
+        return self.pieces[0]
 
 
-NO_BODY = Message()
-
-
-async def refuse(context: Any, fault: Fault, request: Request) -> NoReturn:
+async def _abort(context: Any, fault: Fault, request: Request) -> None:
     """Ends the call with the code of the fault, and says when to try again."""
     code = _CODES.get(fault.status, grpc.StatusCode.INVALID_ARGUMENT)
     trailers: list[tuple[str, str | bytes]] = [("x-request-id", request.id.decode())]
@@ -160,18 +158,3 @@ async def refuse(context: Any, fault: Fault, request: Request) -> NoReturn:
         details.details.add().Pack(_RetryInfo(retry_delay={"seconds": int(wait)}))
         trailers.append(("grpc-status-details-bin", details.SerializeToString()))
     await context.abort(code, fault.detail, tuple(trailers))
-    raise AssertionError("abort raises")
-
-
-def _left(context: Any) -> int:
-    """The status of a call that gRPC cancelled: its deadline passed, or its caller left."""
-    remaining = context.time_remaining()
-    return 504 if remaining is not None and remaining <= 0 else 499
-
-
-def _address(context: Any) -> str:
-    """The peer's IP address, from gRPC's ``ipv4:1.2.3.4:5`` or ``ipv6:%5B::1%5D:5``."""
-    kind, _, rest = context.peer().partition(":")
-    if kind == "ipv6":
-        return unquote(rest).rpartition(":")[0].strip("[]")
-    return rest.rpartition(":")[0] if kind == "ipv4" else ""

@@ -18,26 +18,32 @@ from service.rpc.calls import Call, Message
 from service.rpc.messages import POOL, message, parameters
 from service.rpc.methods import INFERENCE
 
+_Endpoint = Callable[..., Awaitable[Reply]]
 _Ask = Callable[[Request, Any], Awaitable[Reply]]
 
 
-def _asked(endpoint: Callable[..., Awaitable[Reply]]) -> _Ask:
-    """Asks an endpoint of a model or of one of its versions."""
+def _server(endpoint: _Endpoint) -> _Ask:
+    return lambda request, asked: endpoint(request)
+
+
+def _model(endpoint: _Endpoint) -> _Ask:
+    """Asks an endpoint of the model or of one of its versions."""
     return lambda request, asked: endpoint(request, asked.name, asked.version or None)
 
 
+def _change(endpoint: _Endpoint) -> _Ask:
+    def ask(request: Request, asked: Any) -> Awaitable[Reply]:
+        content = {"parameters": parameters(asked)}
+        request.body = Message(orjson.dumps(content, default=bytes.hex))
+        return endpoint(request, None, asked.model_name)
+
+    return ask
+
+
 def _statistics(request: Request, asked: Any) -> Awaitable[Reply]:
-    if not asked.name:
-        return admin.v2_all_statistics(request)
-    return admin.v2_statistics(request, asked.name, asked.version or None)
-
-
-def _load(request: Request, asked: Any) -> Awaitable[Reply]:
-    return admin.v2_load(_with_parameters(request, asked), None, asked.model_name)
-
-
-def _unload(request: Request, asked: Any) -> Awaitable[Reply]:
-    return admin.v2_unload(_with_parameters(request, asked), None, asked.model_name)
+    if asked.name:
+        return admin.v2_statistics(request, asked.name, asked.version or None)
+    return admin.v2_all_statistics(request)
 
 
 def _index(request: Request, asked: Any) -> Awaitable[Reply]:
@@ -45,36 +51,11 @@ def _index(request: Request, asked: Any) -> Awaitable[Reply]:
     return admin.v2_index(request, None)
 
 
-def _with_parameters(request: Request, asked: Any) -> Request:
-    request.body = Message(orjson.dumps({"parameters": parameters(asked)}, default=bytes.hex))
-    return request
-
-
-_ENDPOINTS: dict[str, tuple[_Ask, str]] = {
-    "ServerLive": (lambda request, asked: admin.v2_live(request), ""),
-    "ServerReady": (lambda request, asked: admin.v2_ready(request), ""),
-    "ServerMetadata": (lambda request, asked: admin.v2_server(request), ""),
-    "ModelReady": (_asked(admin.v2_model_ready), ""),
-    "ModelMetadata": (_asked(admin.v2_metadata), ""),
-    "ModelConfig": (_asked(admin.v2_config), "config"),
-    "ModelStatistics": (_statistics, ""),
-    "RepositoryIndex": (_index, "models"),
-    "RepositoryModelLoad": (_load, ""),
-    "RepositoryModelUnload": (_unload, ""),
-}
-"""The endpoint of each method, and the field that has the whole of its answer."""
-
-
-def methods() -> dict[str, Call]:
-    """The calls by their paths."""
-    return {f"/{INFERENCE}/{name}": _call(name, *asked) for name, asked in _ENDPOINTS.items()}
-
-
-def _call(name: str, ask: _Ask, field: str) -> Call:
+def _call(name: str, ask: _Ask, field: str = "") -> Call:
+    """Calls the method ``name``; the endpoint's answer is the whole answer, or its ``field``."""
     described = POOL.FindServiceByName(INFERENCE).FindMethodByName(name)
-    asked_kind, answer_kind = map(
-        message, (described.input_type.full_name, described.output_type.full_name)
-    )
+    asked_kind = message(described.input_type.full_name)
+    answer_kind = message(described.output_type.full_name)
 
     async def call(request: Request, body: bytes) -> bytes:
         asked = asked_kind.FromString(body)
@@ -84,10 +65,25 @@ def _call(name: str, ask: _Ask, field: str) -> Call:
             if not name.endswith("Ready"):
                 raise
             answer = {"ready": False}
-        answer = {field: answer} if field else answer
-        parsed: bytes = ParseDict(
-            answer, answer_kind(), ignore_unknown_fields=True
-        ).SerializeToString()
-        return parsed
+        parsed = ParseDict({field: answer} if field else answer, answer_kind(), True)
+        return bytes(parsed.SerializeToString())
 
     return call
+
+
+METHODS = {
+    f"/{INFERENCE}/{name}": _call(name, *how)
+    for name, *how in (
+        ("ServerLive", _server(admin.v2_live)),
+        ("ServerReady", _server(admin.v2_ready)),
+        ("ServerMetadata", _server(admin.v2_server)),
+        ("ModelReady", _model(admin.v2_model_ready)),
+        ("ModelMetadata", _model(admin.v2_metadata)),
+        ("ModelConfig", _model(admin.v2_config), "config"),
+        ("ModelStatistics", _statistics),
+        ("RepositoryIndex", _index, "models"),
+        ("RepositoryModelLoad", _change(admin.v2_load)),
+        ("RepositoryModelUnload", _change(admin.v2_unload)),
+    )
+}
+"""The calls by their paths."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import grpc
@@ -9,20 +10,17 @@ import grpc
 from service.core import Core
 from service.models.versions import StartError
 from service.observe.logs import LOGGER
-from service.rpc import health, protocol_v2, tensorflow_serving
+from service.rpc import probes, protocol_v2, tensorflow_serving
 from service.rpc.calls import Call, Calls, Converse, Record
 from service.rpc.goaway import send_away
 from service.rpc.infer import Infer
 from service.rpc.methods import HEALTH, INFERENCE, REFLECTION, REFUSED
-from service.rpc.reflection import reflect
 from service.rpc.stream_infer import StreamInfer
 from service.settings import Settings
 from service.tls import Tls
 
 MOST_STREAMS = 1024
 """Calls of one connection at a time; a client waits with others."""
-END_SECONDS = 0.5
-"""What of the time to drain is for calls whose clients have not left until then."""
 LEAST_PING_MS = 10_000
 """A client that pings more often is told to go away."""
 
@@ -34,14 +32,14 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
         infer = Infer(calls.core.limits)
         unary: dict[str, Call] = {
             f"/{INFERENCE}/ModelInfer": infer,
-            f"/{HEALTH}/Check": health.check,
-            **protocol_v2.methods(),
-            **tensorflow_serving.methods(),
+            f"/{HEALTH}/Check": probes.check,
+            **protocol_v2.METHODS,
+            **tensorflow_serving.METHODS,
         }
         streams: dict[str, Converse] = {
             f"/{INFERENCE}/ModelStreamInfer": StreamInfer(calls, infer),
-            f"/{HEALTH}/Watch": health.Watch(calls),
-            f"/{REFLECTION}/ServerReflectionInfo": reflect,
+            f"/{HEALTH}/Watch": probes.Watch(calls),
+            f"/{REFLECTION}/ServerReflectionInfo": probes.reflect,
         }
         self._handlers = {
             **{path: calls.unary(path, call) for path, call in unary.items()},
@@ -61,6 +59,7 @@ class RpcServer:
         self._calls, self._settings, self._tls = Calls(core, record), core.settings, tls
         self._server = grpc.aio.server(options=_options(core.settings))
         self._server.add_generic_rpc_handlers([Handlers(self._calls)])
+        self._stopping: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Listens and answers. Raises :class:`StartError` if the port is taken."""
@@ -77,13 +76,16 @@ class RpcServer:
         LOGGER.info("listening for gRPC", extra={"address": address})
 
     async def stop(self) -> None:
-        """Tells the clients to go elsewhere, and waits for what runs."""
-        if not self._calls.closing.is_set():
-            self._calls.closing.set()
-            seconds = self._settings.drain_timeout_s - END_SECONDS
-            await send_away(self._settings.grpc_port, seconds, is_plain=self._tls is None)
-        plain = self._tls is None
-        await self._server.stop(END_SECONDS if plain else self._settings.drain_timeout_s)
+        """Tells the clients to go elsewhere, and waits for what runs; so does a second call."""
+        if self._stopping is None:
+            self._stopping = asyncio.create_task(self._stop())
+        await self._stopping
+
+    async def _stop(self) -> None:
+        self._calls.closing.set()
+        if self._tls is None:
+            await send_away(self._settings.grpc_port)
+        await self._server.stop(self._settings.drain_timeout_s)
 
 
 def _credentials(tls: Tls) -> grpc.ServerCredentials:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
 
 from google.protobuf.message import DecodeError
 
@@ -16,8 +15,6 @@ from service.rpc.messages import message, varint
 
 MOST_UNDER_WAY = 32
 """Messages of one stream that are read and not answered; more stay with the sender."""
-IDLE_SECONDS = 0.3
-"""How long a stream must be silent to be ended at a stop."""
 _RESPONSE = b"\x12"
 """The tag of field 2, the result of a message."""
 _Asked = message("inference.ModelInferRequest")
@@ -33,56 +30,43 @@ class StreamInfer:
     async def __call__(
         self, request: Request, bodies: AsyncIterator[bytes]
     ) -> AsyncIterator[bytes]:
-        """Answers each message; a fault is the answer to its message alone."""
+        """Answers each message; a fault is the answer to its message alone.
+
+        When the service stops, it answers what it has read, and raises Unavailable.
+        """
         request.fields.pop(b"x-request-timeout-ms", None)  # gRPC's deadline is the whole stream's
         answers = asyncio.Queue[asyncio.Task[bytes] | None]()
-        room = asyncio.Semaphore(MOST_UNDER_WAY)
-        started = set[asyncio.Task[bytes]]()
+        room = asyncio.Semaphore(MOST_UNDER_WAY - 1)
 
         async def read() -> None:
             try:
-                while True:
+                async for body in bodies:
+                    answers.put_nowait(asyncio.create_task(self._one(request, body)))
                     await room.acquire()
-                    body = await self._next(bodies)
-                    if body is None:
-                        return
-                    answer = asyncio.create_task(self._one(request, body))
-                    started.add(answer)
-                    answer.add_done_callback(started.discard)
-                    answers.put_nowait(answer)
             finally:
                 answers.put_nowait(None)
 
         reading = asyncio.create_task(read())
+        closing = asyncio.create_task(self._calls.closing.wait())
+        closing.add_done_callback(lambda _: reading.cancel())
         try:
             while (answer := await answers.get()) is not None:
                 yield await answer
                 room.release()
-            await reading
-        finally:
-            for task in (reading, *started):
-                task.cancel()
-
-    async def _next(self, bodies: AsyncIterator[bytes]) -> bytes | None:
-        """The next message, None after the last. Raises Unavailable at a stop, if none arrives."""
-        arriving = asyncio.ensure_future(anext(bodies, None))
-        closing = asyncio.ensure_future(self._calls.closing.wait())
-        try:
-            await asyncio.wait((arriving, closing), return_when=asyncio.FIRST_COMPLETED)
-            if not arriving.done():
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(asyncio.shield(arriving), IDLE_SECONDS)
-            if not arriving.done():
+            await asyncio.wait((reading,))
+            if reading.cancelled():
                 raise Unavailable("the service stops; open another stream")
-            return arriving.result()
+            reading.result()
         finally:
             closing.cancel()
-            arriving.cancel()
+            while not answers.empty():
+                if (unanswered := answers.get_nowait()) is not None:
+                    unanswered.cancel()
 
     async def _one(self, stream: Request, body: bytes) -> bytes:
         """The answer to one message: its result, or its error."""
         calls, status, answer = self._calls, 200, b""
-        request = calls.request_with(stream.path, stream.fields, stream.address)
+        request = calls.request(stream.path, stream.fields, stream.address)
         request.caller, request.key = stream.caller, stream.key
         try:
             request.receive(body)

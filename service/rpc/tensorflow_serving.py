@@ -39,16 +39,6 @@ _DTYPES: dict[int, tuple[str, str]] = {
 """NumPy's type of a tensor's bytes, and the field that may have its numbers instead, by dtype."""
 
 
-def methods() -> dict[str, Call]:
-    """The calls by their paths."""
-    return {
-        f"/{PREDICTION}/Predict": _predict,
-        f"/{PREDICTION}/Classify": _classify,
-        f"/{PREDICTION}/GetModelMetadata": _metadata,
-        f"/{MODELS}/GetModelStatus": _status,
-    }
-
-
 async def _predict(request: Request, body: bytes) -> bytes:
     asked = message(_API + "PredictRequest").FromString(body)
     result, spec = await _infer(request, asked, _from_predict, len(body))
@@ -127,31 +117,37 @@ def _array(tensor: Any) -> NDArray[Any]:
     if tensor.dtype not in _DTYPES:
         raise refuse(INPUT, f"dtype {tensor.dtype} is not supported; the model has DT_UINT8")
     kind, field = _DTYPES[tensor.dtype]
-    shape = [each.size for each in tensor.tensor_shape.dim]
-    listed = np.array(getattr(tensor, field))
+    content, shape = tensor.tensor_content, [each.size for each in tensor.tensor_shape.dim]
     try:
-        if tensor.tensor_content:
-            return np.frombuffer(tensor.tensor_content, kind).reshape(shape)
-        return listed.reshape(shape)
+        numbers = np.frombuffer(content, kind) if content else np.array(getattr(tensor, field))
+        return numbers.reshape(shape)
     except ValueError:
-        given = len(tensor.tensor_content) or len(listed)
-        raise refuse(INPUT, f"{given:,} bytes or numbers do not make the shape {shape}") from None
+        raise refuse(INPUT, f"the content does not make the shape {shape}") from None
 
 
 def _from_classify(asked: Any, limits: Limits) -> Images:
     kind = asked.input.WhichOneof("kind")
-    examples = [] if kind is None else getattr(asked.input, kind).examples
-    rows = []
-    for index, example in enumerate(examples):
-        feature = example.features.feature[INPUT]
-        listed = feature.WhichOneof("kind")
-        values = [] if listed is None else getattr(feature, listed).value
-        if listed == "bytes_list":
-            values = np.frombuffer(b"".join(values), np.uint8)
-        if len(values) != PIXELS:
-            expected = f'the feature "{INPUT}" has {PIXELS} numbers or bytes'
-            raise refuse("examples", f"{index}: {len(values)} values; {expected}")
-        rows.append(np.array(values))
-    if not rows:
+    examples = getattr(asked.input, kind).examples if kind else ()
+    if not examples:
         raise refuse("input", "a list of examples is expected")
+    rows = [_row(index, each.features.feature[INPUT]) for index, each in enumerate(examples)]
     return images_from_array(np.array(rows), "examples", limits)
+
+
+def _row(index: int, feature: Any) -> NDArray[Any]:
+    kind = feature.WhichOneof("kind")
+    values = getattr(feature, kind).value if kind else ()
+    row = np.frombuffer(b"".join(values), "u1") if kind == "bytes_list" else np.array(values)
+    if len(row) != PIXELS:
+        expected = f'the feature "{INPUT}" has {PIXELS} numbers or bytes'
+        raise refuse("examples", f"{index}: {len(row)} values; {expected}")
+    return row
+
+
+METHODS: dict[str, Call] = {
+    f"/{PREDICTION}/Predict": _predict,
+    f"/{PREDICTION}/Classify": _classify,
+    f"/{PREDICTION}/GetModelMetadata": _metadata,
+    f"/{MODELS}/GetModelStatus": _status,
+}
+"""The calls by their paths."""

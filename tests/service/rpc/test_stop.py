@@ -18,7 +18,7 @@ from tritonclient.grpc import service_pb2 as pb
 from service.rpc.messages import message
 from tests.digits import images
 from tests.server import Server, free_port, serving, wait_until
-from tests.service.conftest import BRITTLE
+from tests.service.conftest import BRITTLE, SLOW
 from tests.service.rpc.test_inference import INFER
 from tests.service.rpc.test_inference import message as infer_message
 
@@ -62,14 +62,20 @@ class Callers:
 def test_no_call_is_lost_while_one_of_two_services_stops(models: Path, tmp_path: Path) -> None:
     """A client that knows both addresses goes on at the other one, call for call."""
     ports = free_port(), free_port()
-    flags = "--drain-delay-s", "0.3"
+    flags = "--drain-delay-s", "0.3", "--deadline-s", "60", "--drain-timeout-s", "60"
     both = [serve(models, tmp_path / str(n), port, *flags) for n, port in enumerate(ports)]
     target = "ipv4:" + ",".join(f"127.0.0.1:{port}" for port in ports)
     try:
         with grpc.insecure_channel(target) as channel:
             callers = Callers(channel, 8)
             wait_until(lambda: min(callers.answered) > 20, 30)
-            assert both[0].stop() == 0
+            with grpc.insecure_channel(f"127.0.0.1:{ports[0]}") as other:
+                slow = infer_message(images(150), version=SLOW).SerializeToString()
+                long = [other.unary_unary(INFER).future(slow, timeout=60) for _ in range(24)]
+                wait_until(lambda: both[0].metric("mnist_queue_rows") > 0, 30)
+                both[0].process.send_signal(signal.SIGTERM)
+                assert [call.code() for call in long] == [grpc.StatusCode.OK] * len(long)
+            assert both[0].process.wait(60) == 0
             before = sum(callers.answered)
             wait_until(lambda: sum(callers.answered) > before + 200, 30)
             callers.end()
