@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
+
+import numpy as np
 
 from service.types import Images, Probabilities
 
@@ -29,6 +31,19 @@ def advance(steps: Steps[T], answer: Probabilities | None) -> Images | Done[T]:
         return next(steps) if answer is None else steps.send(answer)
     except StopIteration as end:
         return Done(end.value)
+
+
+def together(questions: Sequence[Steps[T]]) -> Steps[list[T]]:
+    """Takes the steps of all questions side by side; their images are asked about at once."""
+    states = [advance(question, None) for question in questions]
+    while asked := [each for each in states if not isinstance(each, Done)]:
+        ends = np.cumsum([len(images) for images in asked])[:-1]
+        answers = iter(np.split((yield np.concatenate(asked)), ends))
+        states = [
+            state if isinstance(state, Done) else advance(question, next(answers))
+            for question, state in zip(questions, states, strict=True)
+        ]
+    return [state.value for state in states if isinstance(state, Done)]
 
 
 def finish(steps: Steps[T], ask: Callable[[Images], Probabilities]) -> T:

@@ -1,16 +1,14 @@
 """Finds the training images that are nearest to an image, by their pixels.
 
-The index holds every image in some 19 MB: which pixels have ink and how much, and 16 principal
-components of its 14 x 14 form, which preselect. The distance is that of the pixels themselves.
+The index holds every image in some 17 MB: compressed, and as 5 x 5 squares of its middle, which
+preselect. The distance is that of the pixels themselves.
 """
 
 from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,11 +23,10 @@ from service.observe.logs import LOGGER
 from service.reasons.patches import Image
 from service.types import PIXELS, SIDE, Images
 
-Floats = NDArray[np.float32]
-_COMPONENTS, _PRESELECTED = 16, 256
-"""Of the five nearest images, 99 % are among the preselected."""
-_CHUNK, _ROUNDS = 500, 20
-"""The principal components are those of the first chunk."""
+_PRESELECTED = 256
+"""Of the five nearest images, 97 % are among the preselected."""
+_CHUNK = 8
+"""Images that are read at a time: all of them take 47 MB."""
 
 
 class Neighbour(NamedTuple):
@@ -47,16 +44,12 @@ class TrainingImages:
     """The index; any number of threads may ask it."""
 
     _labels: NDArray[np.uint8]
-    _inked: NDArray[np.uint8]
-    """Which pixels have ink, a bit each, (n, 98)."""
-    _ink: NDArray[np.uint8]
-    """Those pixels of all images, one after the other."""
-    _starts: NDArray[np.int32]
-    _mean: Floats
-    _axes: Floats
-    _places: Floats
-    """The images' principal components, (n, 16)."""
-    _squares: Floats
+    _packed: list[bytes]
+    """Each image, compressed."""
+    _squares: NDArray[np.uint8]
+    """Each image's squares, (n, 25)."""
+    _lengths: NDArray[np.float32]
+    """The squared Euclidean lengths of these rows."""
 
     @classmethod
     def load(cls, folder: Path) -> TrainingImages:
@@ -65,53 +58,45 @@ class TrainingImages:
         Raises OSError, EOFError, zlib.error, ValueError or a Fault if it cannot.
         """
         labels = read_idx((folder / "train-labels-idx1-ubyte.gz").read_bytes())
-        inked = np.empty((len(labels), PIXELS // 8), np.uint8)
-        places = np.empty((len(labels), _COMPONENTS), np.float32)
-        ink, mean, axes = bytearray(), None, None
-        for part, chunk in _chunks(folder / "train-images-idx3-ubyte.gz", len(labels)):
-            pixels, halved = chunk.reshape(len(chunk), PIXELS), _halved(chunk)
-            give_way()
-            if mean is None or axes is None:
-                mean, axes = _principal(halved)
-            places[part] = np.einsum("ni,ij->nj", halved - mean, axes)
-            give_way()
-            inked[part] = np.packbits(pixels > 0, axis=1)
-            ink += pixels[pixels > 0].tobytes()
-            give_way()
-        if mean is None or axes is None:
-            raise ValueError(f"{folder} holds no training images")
-        starts = np.zeros(len(labels) + 1, np.int32)
-        np.cumsum(np.bitwise_count(inked).sum(1), out=starts[1:])
-        pixels, squares = np.frombuffer(ink, np.uint8), np.square(places).sum(1)
-        return cls(labels, inked, pixels, starts, mean, axes, places, squares)
+        path = folder / "train-images-idx3-ubyte.gz"
+        packed: list[bytes] = []
+        squares = np.empty((len(labels), 25), np.uint8)
+        with gzip.open(path) as file:
+            header = np.frombuffer(file.read(16), ">u4").tolist()
+            if header != [0x803, len(labels), SIDE, SIDE] or not len(labels):
+                raise ValueError(f"{path} does not hold an image of 28 x 28 pixels for each label")
+            for first in range(0, len(labels), _CHUNK):
+                count = min(_CHUNK, len(labels) - first)
+                content = file.read(count * PIXELS)
+                images = np.frombuffer(content, np.uint8).reshape(count, SIDE, SIDE)
+                squares[first : first + count] = _squares(images)
+                packed += [zlib.compress(image.tobytes(), 1) for image in images]
+                give_way()
+        return cls(labels, packed, squares, np.square(squares, dtype=np.float32).sum(1))
 
     def nearest(self, image: Image, count: int, label: int | None = None) -> list[Neighbour]:
         """Returns the ``count`` nearest training images, or those of one ``label``."""
-        place = np.einsum("i,ij->j", _halved(image[None])[0] - self._mean, self._axes)
-        distance = self._squares - np.einsum("ni,i->n", self._places, 2 * place)
+        squares = self._squares.astype(np.float32)
+        give_way()
+        distance = self._lengths - 2 * np.einsum("ni,i->n", squares, _squares(image[None])[0])
         if label is not None:
             distance[self._labels != label] = np.inf
         give_way()
-        most = min(_PRESELECTED, len(distance) - 1)
-        near = np.argpartition(distance, most)[: most + 1]
-        images = self._images(near[np.isfinite(distance[near])])
+        most = min(_PRESELECTED, len(distance)) - 1
+        places = np.argpartition(distance, most)[: most + 1]
+        places = places[np.isfinite(distance[places])]
+        images = self._images(places)
         give_way()
-        apart = images.reshape(-1, PIXELS).astype(np.float32) - image.reshape(PIXELS)
-        exact = np.sqrt(np.square(apart).sum(1)) / 255
+        exact = np.sqrt(np.square(images.astype(np.float32) - image).sum((1, 2))) / 255
         return [
-            Neighbour(int(near[i]), int(self._labels[near[i]]), float(exact[i]), images[i])
+            Neighbour(int(places[i]), int(self._labels[places[i]]), float(exact[i]), images[i])
             for i in exact.argsort(kind="stable")[:count].tolist()
         ]
 
     def _images(self, places: NDArray[np.int64]) -> Images:
         """The images (n, 28, 28) at these places of the training set."""
-        images = np.zeros((len(places), PIXELS), np.uint8)
-        ends = zip(self._starts[places].tolist(), self._starts[places + 1].tolist(), strict=True)
-        ink = [self._ink[start:end] for start, end in ends]
-        if ink:
-            inked = np.unpackbits(self._inked[places], axis=1)
-            images[inked > 0] = np.concatenate(ink)
-        return images.reshape(-1, SIDE, SIDE)
+        content = b"".join([zlib.decompress(self._packed[place]) for place in places.tolist()])
+        return np.frombuffer(content, np.uint8).reshape(-1, SIDE, SIDE)
 
 
 class FirstUse:
@@ -126,45 +111,18 @@ class FirstUse:
         Raises :class:`DeadlineExceeded` at ``deadline``, on ``perf_counter``'s clock; the loading
         goes on.
         """
-        return await self._kept.get("", partial(when_large, True, self._load), deadline)
+        return await self._kept.get("", self._load, deadline)
 
-    def _load(self) -> TrainingImages | None:
+    async def _load(self) -> TrainingImages | None:
         try:
-            return TrainingImages.load(self._folder)
+            return await when_large(True, TrainingImages.load, self._folder)
         except (OSError, EOFError, zlib.error, ValueError, Fault) as error:
             LOGGER.warning("explanations lack the training images: %s", error)
             return None
 
 
-def _chunks(path: Path, count: int) -> Iterator[tuple[slice, Images]]:
-    """The ``count`` images of an IDX file, a few at a time: all of them take 47 MB."""
-    with gzip.open(path) as file:
-        if np.frombuffer(file.read(16), ">u4").tolist() != [0x803, count, SIDE, SIDE]:
-            raise ValueError(f"{path} does not hold {count} images of 28 x 28 pixels")
-        for first in range(0, count, _CHUNK):
-            part = slice(first, min(first + _CHUNK, count))
-            chunk = np.frombuffer(file.read((part.stop - first) * PIXELS), np.uint8)
-            yield part, chunk.reshape(part.stop - first, SIDE, SIDE)
-
-
-def _halved(images: Images) -> Floats:
-    """Images (n, 28, 28) at half their size, as rows (n, 196) of sums of four pixels."""
-    rows = images[:, ::2].astype(np.uint16) + images[:, 1::2]
-    halved = rows[:, :, ::2] + rows[:, :, 1::2]
-    return halved.reshape(len(images), -1).astype(np.float32)
-
-
-def _principal(rows: Floats) -> tuple[Floats, Floats]:
-    """The mean of rows (n, 196), and their principal components (196, m), by orthogonal iteration.
-
-    ``einsum`` keeps to one thread. The threads of a BLAS would wait in loops for each other, on the
-    cores of the requests.
-    """
-    mean = rows.mean(0, dtype=np.float32)
-    centred = rows - mean
-    covariance = np.einsum("ni,nj->ij", centred, centred)
-    axes = np.eye(len(mean), dtype=np.float32)[:, np.argsort(-covariance.diagonal())[:_COMPONENTS]]
-    for _ in range(_ROUNDS):
-        axes = np.linalg.qr(np.einsum("ij,jk->ik", covariance, axes))[0]
-        give_way()
-    return mean, axes
+def _squares(images: Images) -> NDArray[np.uint8]:
+    """The mean of each square of 4 x 4 pixels in the middle of images (n, 28, 28), as (n, 25)."""
+    middle = images[:, 4:24, 4:24].reshape(-1, 5, 4, 5, 4)
+    means: NDArray[np.uint16] = middle.sum((2, 4), dtype=np.uint16) // 16
+    return means.astype(np.uint8).reshape(-1, 25)

@@ -24,8 +24,15 @@ from service.reasons.shapley import attribute
 from service.reasons.steps import Steps, finish
 from tests.service.imaging.champion import MODELS
 from tests.service.reasons.mnist import digits, training_images
-from tests.service.reasons.oracles import ask, change, from_orders, least_blend, per_patch
-from training.measure.faithfulness import faithfulness
+from tests.service.reasons.oracles import (
+    ask,
+    by_occlusion,
+    change,
+    from_orders,
+    least_blend,
+    per_patch,
+)
+from training.measure.faithfulness import curves, faithfulness
 
 T = TypeVar("T")
 SHOWN = (0, 1, 4, 9, 18)
@@ -47,6 +54,8 @@ def main() -> None:
     version = (MODELS / "mnist/champion").read_text().strip()
     model = (MODELS / "mnist" / version / "model.onnx").read_bytes()
     print(f"  {faithfulness(model, digits(100 * options.digits))}")
+    rivals = [rival(image) for image in digits(options.digits)]
+    print("  by occlusion: deletion {:.3f}, insertion {:.3f}".format(*np.mean(rivals, 0)))
     print("otherwise, to the second likeliest digit")
     changes = [changed(image) for image in images]
     ink = [one for one, _ in changes]
@@ -67,6 +76,12 @@ def alike(image: Image) -> float:
     steps = attribute(image, digit, float(whole[digit]), patches, EXPLAIN_ROWS)
     values = per_patch(finish(steps, ask).values, patches)
     return float(np.corrcoef(values, from_orders(image, patches, 400))[0, 1])
+
+
+def rival(image: Image) -> tuple[float, float]:
+    """The areas under the curves of deletion and insertion, by occlusion."""
+    digit = int(ask(image[None])[0].argmax())
+    return curves(ask, image, digit, by_occlusion(image, digit))
 
 
 def changed(image: Image) -> tuple[float, float]:

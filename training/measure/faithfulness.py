@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from service.inference.runtime import Runtime
 from service.reasons.explain import EXPLAIN_ROWS
-from service.reasons.patches import Image, Patches, cells, footprints, keep
+from service.reasons.patches import Image, cells
 from service.reasons.shapley import attribute
 from service.reasons.steps import finish
 from service.types import PIXELS, SIDE, Images, Probabilities
@@ -26,25 +26,22 @@ def faithfulness(model: bytes, images: Images) -> dict[str, Any]:
 
     ``deletion`` and ``insertion`` are the areas under the digit's probability while its ink goes
     from the image, or comes to a blank one, in the order of the attributions (Petsiuk et al. 2018):
-    little and much are good. ``occlusion`` has those of the simplest rival, which takes one patch
-    away at a time. ``randomised`` is the correlation with the attributions of the same network with
-    its weights shuffled (Adebayo et al. 2018): near 0, the weights decide.
+    little and much are good. ``randomised`` is the correlation with the attributions of the same
+    network with its weights shuffled (Adebayo et al. 2018): near 0, the weights decide.
     """
     ask = partial(in_batches, Runtime.load(model, provider="cpu"))
     random = partial(in_batches, Runtime.load(with_shuffled_weights(model), provider="cpu"))
-    own, rival, alike = [], [], []
     images = images[images.any((1, 2))][: max(1, len(images) // 100)]
     if not len(images):
         return {"images": 0}
+    figures = []
     for image, digit in zip(images, ask(images).argmax(1).tolist(), strict=True):
-        shapley, shuffled = (attributions(model, image, digit) for model in (ask, random))
-        own.append(curves(ask, image, digit, shapley))
-        rival.append(curves(ask, image, digit, occlusion(ask, image, digit, cells(image))))
-        alike.append(correlation(shapley[image > 0], shuffled[image > 0]))
-    names = "deletion", "insertion"
-    means = (dict(zip(names, np.mean(each, 0).tolist(), strict=True)) for each in (own, rival))
-    figures = {"images": len(images), **next(means), "occlusion": next(means)}
-    return {**figures, "randomised": float(np.mean(alike))}
+        own, shuffled = (attributions(model, image, digit) for model in (ask, random))
+        alike = correlation(own[image > 0], shuffled[image > 0])
+        figures.append((*curves(ask, image, digit, own), alike))
+    names = "deletion", "insertion", "randomised"
+    means = np.mean(figures, 0).tolist()
+    return {"images": len(images), **dict(zip(names, means, strict=True))}
 
 
 def in_batches(runtime: Runtime, images: Images) -> Probabilities:
@@ -57,18 +54,6 @@ def attributions(ask: Callable[[Images], Probabilities], image: Image, digit: in
     """The attributions of ``/explain`` for a digit."""
     confidence = float(ask(image[None])[0, digit])
     return finish(attribute(image, digit, confidence, cells(image), EXPLAIN_ROWS), ask).values
-
-
-def occlusion(
-    ask: Callable[[Images], Probabilities], image: Image, digit: int, patches: Patches
-) -> Map:
-    """What the digit's probability loses without each patch, spread as the attributions are."""
-    count = int(patches.max()) + 1
-    without = keep(image, patches, ~np.eye(count, dtype=bool))
-    whole, *left = ask(np.concatenate([image[None], without]))[:, digit].tolist()
-    lost = whole - np.array(left)
-    worth: Map = (lost @ footprints(image, patches).reshape(count, PIXELS)).reshape(SIDE, SIDE)
-    return worth
 
 
 def curves(

@@ -1,4 +1,4 @@
-"""What reasons are compared with: brute force, and blends with training images."""
+"""What reasons are compared with: brute force, occlusion, and blends with training images."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.reasons.otherwise import Otherwise, search
-from service.reasons.patches import Image, Patches, keep
+from service.reasons.patches import Image, Patches, cells, footprints, keep
 from service.reasons.steps import finish
 from service.types import Images, Probabilities
 from tests.service.imaging.champion import champion
@@ -42,8 +42,17 @@ def from_orders(image: Image, patches: Patches, pairs: int) -> NDArray[np.float6
     return total / (pairs // 8 * 16)
 
 
+def by_occlusion(image: Image, digit: int) -> NDArray[np.float64]:
+    """What the probability loses without each patch, spread over it as the attributions are."""
+    patches = cells(image)
+    without = keep(image, patches, ~np.eye(int(patches.max()) + 1, dtype=bool))
+    whole, *left = ask(np.concatenate([image[None], without]))[:, digit].tolist()
+    worth: NDArray[np.float64] = np.tensordot(whole - np.array(left), footprints(image, patches), 1)
+    return worth
+
+
 def change(image: Image, digit: int) -> Otherwise | None:
-    examples = [each.image for each in training_images().nearest(image, 8, digit)]
+    examples = [each.image for each in training_images().nearest(image, 7, digit)]
     return finish(search(image, digit, examples), ask)
 
 
