@@ -55,7 +55,7 @@ class Scores:
     """The scores of a model on ``count`` images.
 
     ``loss`` is the mean cross-entropy in nats. The rows of ``confusion_matrix`` (10 x 10) are the
-    true digits. ``mistakes`` are up to 20, most confident first.
+    true digits. ``mistakes`` are some, most confident first.
     """
 
     count: int
@@ -71,7 +71,11 @@ class Scores:
         return asdict(self)
 
 
-def score(probabilities: Probabilities, labels: NDArray[np.integer[Any]]) -> Scores:
+def score(
+    probabilities: Probabilities,
+    labels: NDArray[np.integer[Any]],
+    most_mistakes: int = MOST_MISTAKES,
+) -> Scores:
     """Scores ``probabilities`` (n, 10) against ``labels`` (n,), 0..9; ValueError for others."""
     count = len(labels)
     if probabilities.shape != (count, DIGITS) or labels.ndim != 1:
@@ -95,7 +99,7 @@ def score(probabilities: Probabilities, labels: NDArray[np.integer[Any]]) -> Sco
     hits, support = confusion.diagonal().tolist(), confusion.sum(axis=1).tolist()
     predicted = confusion.sum(axis=0).tolist()
     wrong = np.flatnonzero(~correct)
-    worst = wrong[np.argsort(-confidence[wrong], kind="stable")[:MOST_MISTAKES]].tolist()
+    worst = wrong[np.argsort(-confidence[wrong], kind="stable")[:most_mistakes]].tolist()
     return Scores(
         count=count,
         accuracy=float(correct.mean()) if count else None,

@@ -14,13 +14,13 @@ import numpy as np
 from fastapi import APIRouter, Response
 from fastapi import Path as PathParameter
 
-from service.answer.scores import score
+from service.answer.scores import MOST_MISTAKES, score
 from service.api.pipeline import Pipeline
 from service.api.request import Reply, unsupported
 from service.api.routing import OwnRoute, needs
 from service.api.schemas.answers import Evaluation
 from service.api.schemas.bodies import EVALUATE_BODY
-from service.api.schemas.parameters import Current, DatasetQuery, Timed, VersionQuery
+from service.api.schemas.parameters import Current, DatasetQuery, MistakesQuery, Timed, VersionQuery
 from service.api.schemas.responses import BODY, PNG, problems
 from service.background.large_work import give_way
 from service.decode import idx, labelled
@@ -34,6 +34,8 @@ MNIST_TEST = "mnist-test"
 READS = f"application/json, multipart/form-data, or name a data set: ?dataset={MNIST_TEST}"
 _SLICE_EXECUTIONS = 4
 """Batches of ``batch_rows`` queued at a time, so that an evaluation never fills the queue."""
+_LISTED = 1000
+"""The most mistakes that ``?mistakes`` lists."""
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 _CACHE = (b"cache-control", b"public, max-age=3600")
 router = APIRouter(route_class=OwnRoute, tags=["digits"], dependencies=needs("evaluate"))
@@ -46,31 +48,43 @@ router = APIRouter(route_class=OwnRoute, tags=["digits"], dependencies=needs("ev
     openapi_extra={"requestBody": EVALUATE_BODY},
 )
 async def evaluate(
-    request: Timed, version: VersionQuery = None, dataset: DatasetQuery = None
+    request: Timed,
+    version: VersionQuery = None,
+    dataset: DatasetQuery = None,
+    mistakes: MistakesQuery = None,
 ) -> Reply:
     """Scores labelled images.
 
     Either `?dataset=mnist-test`, the MNIST test set that the service holds, or a body with
     images and labels.
     """
-    settings = request.core.settings
+    settings, most = request.core.settings, _most_mistakes(mistakes)
     pipeline = Pipeline(request, settings.evaluate_deadline_s)
     body = await request.content(settings.max_evaluate_body_bytes)
     if dataset is not None:
         if body:
             raise Invalid("with ?dataset there is no body; send either")
-        return await _of_dataset(pipeline, version, dataset, settings)
-    most, size = settings.max_evaluate_images, settings.max_evaluate_body_bytes
-    limits = replace(request.core.limits, images=most, body_bytes=size, charge=request.charge)
+        return await _of_dataset(pipeline, version, dataset, settings, most)
+    count, size = settings.max_evaluate_images, settings.max_evaluate_body_bytes
+    limits = replace(request.core.limits, images=count, body_bytes=size, charge=request.charge)
     content_type = request.field(b"content-type")
     images, labels = await pipeline.decode(False, decode, content_type, body, limits)
     pipeline.charge(len(images))
     await pipeline.choose(version)
-    return await _scored(pipeline, images, labels, settings)
+    return await _scored(pipeline, images, labels, settings, most)
+
+
+def _most_mistakes(text: str | None) -> int:
+    """How many mistakes ``?mistakes`` asks for. Raises Invalid."""
+    if text is None:
+        return MOST_MISTAKES
+    if not _INDEX.fullmatch(text) or int(text) > _LISTED:
+        raise Invalid(f"mistakes={text[:40]!r} is no number from 0 to {_LISTED}")
+    return int(text)
 
 
 async def _of_dataset(
-    pipeline: Pipeline, version: str | None, dataset: str, settings: Settings
+    pipeline: Pipeline, version: str | None, dataset: str, settings: Settings, most: int
 ) -> Reply:
     """The score on a data set, worked out once for each version: neither of the two changes."""
     check_dataset(dataset)
@@ -82,18 +96,20 @@ async def _of_dataset(
         pipeline.deadline = perf_counter() + settings.evaluate_deadline_s
         images, labels = await pipeline.decode(False, load_dataset, dataset, settings.data)
         pipeline.charge(len(images))
-        return (await _scored(pipeline, images, labels, settings)).body
+        return (await _scored(pipeline, images, labels, settings, most)).body
 
-    key = served.version, served.card.get("sha256"), dataset
+    key = served.version, served.card.get("sha256"), dataset, most
     return Reply(await pipeline.core.evaluations.get(key, work, deadline))
 
 
-async def _scored(pipeline: Pipeline, images: Images, labels: Labels, settings: Settings) -> Reply:
+async def _scored(
+    pipeline: Pipeline, images: Images, labels: Labels, settings: Settings, most: int
+) -> Reply:
     rows = _SLICE_EXECUTIONS * settings.batch_rows
     slices = [images[first : first + rows] for first in range(0, len(images), rows)]
     probabilities = np.concatenate([await _infer(pipeline, each) for each in slices])
     served = pipeline.served.version
-    return await pipeline.answer(len(images), _answer, served, probabilities, labels)
+    return await pipeline.answer(len(images), _answer, served, probabilities, labels, most)
 
 
 def decode(content_type: str | None, body: bytes, limits: Limits) -> tuple[Images, Labels]:
@@ -160,7 +176,7 @@ async def _infer(pipeline: Pipeline, images: Images) -> Probabilities:
     return (await pipeline.infer(images)).probabilities
 
 
-def _answer(version: str, probabilities: Probabilities, labels: Labels) -> Reply:
-    scores = score(probabilities, labels)
+def _answer(version: str, probabilities: Probabilities, labels: Labels, most: int) -> Reply:
+    scores = score(probabilities, labels, most)
     give_way()
     return Reply.json({"model": "mnist", "version": version, **scores.as_dict()})

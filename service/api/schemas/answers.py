@@ -106,7 +106,7 @@ class Evaluation(BaseModel):
     calibration_error: float | None = Field(description="expected calibration error in 15 bins")
     per_class: list[ClassScore]
     confusion_matrix: list[list[int]] = Field(description="10 x 10, rows are the true digits")
-    mistakes: list[Mistake] = Field(description="up to 20, the most confident first")
+    mistakes: list[Mistake] = Field(description="the most confident first, up to 20 or `?mistakes`")
 
 
 class VersionState(BaseModel):

@@ -60,6 +60,13 @@ DatasetQuery = Annotated[
         json_schema_extra={"enum": ["mnist-test"]},
     ),
 ]
+MistakesQuery = Annotated[
+    str | None,
+    Query(
+        description="How many mistakes the answer lists at most, 0 to 1000; 20 by default.",
+        json_schema_extra={"type": "integer", "minimum": 0, "maximum": 1000},
+    ),
+]
 ModelPath = Annotated[
     str, Path(description="The name of the one model.", json_schema_extra={"enum": [NAME]})
 ]

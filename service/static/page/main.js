@@ -6,9 +6,18 @@ import { startEvaluation } from "./figures/evaluation.js";
 import { startKey } from "./key.js";
 import { startModel } from "./figures/model.js";
 
-const model = startModel(document.getElementById("model"));
-
 startKey(document.getElementById("key"));
-startDrawing(document.getElementById("draw"));
-startEvaluation(document.getElementById("test"));
-showTabs(document.querySelector("[role=tablist]"), { model: model.show });
+const drawing = startDrawing(document.getElementById("draw"));
+
+/** Shows a picture on the pad. */
+function open(file) {
+  document.getElementById("tab-draw").click();
+  drawing.lay(file);
+  document.getElementById("canvas").focus({ preventScroll: true });
+  scrollTo(0, 0);
+}
+
+showTabs(document.querySelector("[role=tablist]"), {
+  test: startEvaluation(document.getElementById("test"), open),
+  model: startModel(document.getElementById("model"), { current: drawing.current, open }),
+});

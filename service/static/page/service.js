@@ -6,6 +6,8 @@ import { hasKey, keyFields, wantedKey } from "./key.js";
 /** Beyond the service's own deadlines (10 s, for the test run 120 s) nothing comes any more. */
 const DEADLINE = 15_000;
 const EVALUATE_DEADLINE = 125_000;
+/** How many mistakes of a version are listed: all, but of a very bad one. */
+const MISTAKES = 1000;
 const PASSING = [429, 503, 504];
 
 export class ServiceError extends Error {
@@ -42,7 +44,7 @@ export function explain(picture, against, signal) {
 /** A version's scores on MNIST's test images, the serving one's by default. */
 export function evaluate(version = null) {
   const which = version === null ? "" : `&version=${encodeURIComponent(version)}`;
-  return ask(`evaluate?dataset=mnist-test${which}`, { method: "POST" }, EVALUATE_DEADLINE);
+  return ask(`evaluate?dataset=mnist-test&mistakes=${MISTAKES}${which}`, { method: "POST" }, EVALUATE_DEADLINE);
 }
 
 export function models() {
@@ -50,11 +52,23 @@ export function models() {
 }
 
 export function card(version) {
-  return ask(cardAddress(version));
+  return ask(`models/mnist/versions/${encodeURIComponent(version)}`);
 }
 
-export function cardAddress(version) {
-  return `models/mnist/versions/${encodeURIComponent(version)}`;
+/** A test image, as a file. */
+export function testImage(index) {
+  return ask(testImageAddress(index), {}, DEADLINE, (response) => response.blob());
+}
+
+/** How long the model takes for one image by the service's own clock, in milliseconds. */
+export function inferTime(version) {
+  const address = `predict?version=${encodeURIComponent(version)}`;
+  const headers = { "Content-Type": "application/octet-stream" };
+  const options = { method: "POST", body: new Uint8Array(784).fill(128, 300, 420), headers };
+  return ask(address, options, DEADLINE, async (response) => {
+    await response.arrayBuffer();
+    return Number(/infer;dur=([0-9.]+)/.exec(response.headers.get("Server-Timing"))?.[1]);
+  });
 }
 
 export function testImageAddress(index) {
@@ -74,7 +88,8 @@ export async function showPicture(image, address) {
   if (response.ok) image.src = URL.createObjectURL(await response.blob());
 }
 
-async function ask(address, { signal, headers, ...options } = {}, deadline = DEADLINE) {
+/** Asks for `address`; `take` gets what is wanted out of the response, by default its JSON. */
+async function ask(address, { signal, headers, ...options } = {}, deadline = DEADLINE, take = null) {
   const signals = [signal, AbortSignal.timeout(deadline)].filter(Boolean);
   let response;
   let answer;
@@ -84,7 +99,7 @@ async function ask(address, { signal, headers, ...options } = {}, deadline = DEA
       headers: { ...headers, ...keyFields() },
       signal: AbortSignal.any(signals),
     });
-    answer = await response.json();
+    answer = await (take && response.ok ? take(response) : response.json());
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw unanswered(error, response);

@@ -408,6 +408,14 @@ def test_the_test_set_is_scored_without_a_body(server: Server) -> None:
     answer = server.request("POST", "/evaluate?dataset=mnist-test")
     assert answer.status == 200
     assert answer.json()["count"] == 10_000
+    assert len(answer.json()["mistakes"]) == 20
+    for most in (0, 40):
+        listed = server.request("POST", f"/evaluate?dataset=mnist-test&mistakes={most}").json()
+        assert listed["mistakes"][:20] == answer.json()["mistakes"][:most]
+        assert len(listed["mistakes"]) == most
+    for bad in ("1001", "-1", "all"):
+        refused = server.request("POST", f"/evaluate?dataset=mnist-test&mistakes={bad}")
+        check_problem(refused, 422)
 
 
 @pytest.mark.slow

@@ -4,8 +4,11 @@ import { element } from "../element.js";
 
 const DIGITS = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
 
-/** The table of a 10 x 10 matrix of counts; mistakes are shaded, the more the darker. */
-export function confusionTable(matrix) {
+/**
+ * The table of a 10 x 10 matrix of counts; mistakes are shaded, the more the darker. With `open`,
+ * each of them is a button that calls `open(label, digit)`.
+ */
+export function confusionTable(matrix, open = null) {
   const mistakes = matrix.flatMap((row, label) => row.filter((_, digit) => digit !== label));
   const most = Math.max(1, ...mistakes);
   const head = element(
@@ -19,23 +22,33 @@ export function confusionTable(matrix) {
       "tr",
       {},
       element("th", { scope: "row" }, String(label)),
-      ...matrix[label].map((number, digit) => cell(number, digit === label, most)),
+      ...matrix[label].map((number, digit) => cell({ number, label, digit, most, open })),
     ),
   );
   return element(
     "table",
     { class: "confusion" },
-    element("caption", {}, "Rows: the true digit. Columns: what was read. Mistakes are shaded."),
+    element(
+      "caption",
+      {},
+      "Rows: the true digit. Columns: what was read. Mistakes are shaded",
+      open ? ", and open their images." : ".",
+    ),
     element("thead", {}, head),
     element("tbody", {}, ...rows),
   );
 }
 
-function cell(number, isRight, most) {
-  const kind = isRight ? "right" : number ? "wrong" : "none";
+function cell({ number, label, digit, most, open }) {
+  const kind = label === digit ? "right" : number ? "wrong" : "none";
   // A zero is for the ear alone: ninety of them would hide the few mistakes there are.
-  const text = kind === "none" ? element("span", { class: "unseen" }, "0") : String(number);
-  const made = element("td", { class: kind }, text);
+  let content = kind === "none" ? element("span", { class: "unseen" }, "0") : String(number);
+  if (kind === "wrong" && open) {
+    const words = `${number} read as ${digit}, but a ${label}`;
+    content = element("button", { "aria-label": words }, String(number));
+    content.addEventListener("click", () => open(label, digit));
+  }
+  const made = element("td", { class: kind }, content);
   if (kind === "wrong")
     made.style.setProperty("--shade", `${Math.round(8 + (36 * number) / most)}%`);
   return made;

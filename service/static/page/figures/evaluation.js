@@ -1,48 +1,52 @@
 // The test view: the serving model's scores on MNIST's test images.
 
+import { count, element, percent } from "../element.js";
+import { follow } from "../follow.js";
+import { evaluate } from "../service.js";
 import { confusionTable } from "./confusion.js";
-import { count, element, likely, percent } from "../element.js";
-import { evaluate, ServiceError, showPicture, testImageAddress } from "../service.js";
+import { imageList } from "./images.js";
 
-/** Brings the test view in `panel` to life. */
-export function startEvaluation(panel) {
-  const button = document.getElementById("evaluate");
+/** The images that are shown before a cell of the matrix is chosen. */
+const WORST = 20;
+
+/**
+ * The test view in `panel`, which runs by itself: the service keeps the answer of a version. What is
+ * opened goes to `open(file)`. Gives what is to be called when the view appears.
+ */
+export function startEvaluation(panel, open) {
   const state = document.getElementById("evaluation-state");
   const error = document.getElementById("test-error");
+  const again = document.getElementById("test-again");
   const place = document.getElementById("evaluation");
+  let shownVersion = null;
 
-  async function run() {
-    button.setAttribute("aria-disabled", "true");
-    panel.setAttribute("aria-busy", "true");
+  async function show({ champion }) {
+    again.hidden = true;
     error.textContent = "";
+    if (champion === shownVersion) return;
+    panel.setAttribute("aria-busy", "true");
     state.textContent = "Reading 10,000 images";
-    const start = performance.now();
-    try {
-      const scores = await evaluate();
-      place.replaceChildren(...shown(scores));
-      place.hidden = false;
-      const seconds = ((performance.now() - start) / 1000).toFixed(1);
-      state.textContent =
-        `Version ${scores.version} read ${percent(scores.accuracy, 2)} of ` +
-        `${count(scores.count)} images right, in ${seconds} seconds.`;
-      button.textContent = "Run it again";
-    } catch (fault) {
-      if (!(fault instanceof ServiceError)) throw fault;
-      state.textContent = "";
-      error.textContent = fault.message;
-    }
-    button.removeAttribute("aria-disabled");
-    panel.removeAttribute("aria-busy");
+    const scores = await evaluate().finally(() => panel.removeAttribute("aria-busy"));
+    place.replaceChildren(...shown(scores, open, fail));
+    place.hidden = false;
+    shownVersion = champion;
+    state.textContent =
+      `Version ${scores.version} read ${percent(scores.accuracy, 2)} of ` +
+      `${count(scores.count)} images right.`;
   }
 
-  // Not `disabled`: the focus would be lost while it runs.
-  button.addEventListener("click", () => {
-    if (!button.hasAttribute("aria-disabled")) run();
-  });
-  document.addEventListener("key", () => error.textContent && run());
+  function fail(message) {
+    if (!shownVersion) state.textContent = "";
+    if (error.textContent !== message) error.textContent = message;
+    again.hidden = false;
+  }
+
+  const look = follow(panel, show, fail);
+  again.addEventListener("click", look);
+  return look;
 }
 
-function shown(scores) {
+function shown(scores, open, fail) {
   const wrong = Math.round(scores.count * (1 - scores.accuracy));
   const figures = element(
     "dl",
@@ -52,20 +56,31 @@ function shown(scores) {
     figure("Loss", scores.loss.toFixed(4), "mean cross-entropy, in nats"),
     figure("Calibration error", percent(scores.calibration_error, 2), "confidence against truth"),
   );
+  const images = element("section", { "aria-live": "polite" });
+
+  function showImages(title, words, mistakes) {
+    images.replaceChildren(
+      element("h2", {}, title),
+      element("p", { class: "quiet" }, words),
+      imageList(mistakes, open, fail),
+    );
+  }
+
+  function openCell(label, digit) {
+    const those = scores.mistakes.filter((one) => one.label === label && one.digit === digit);
+    showImages(`${label} read as ${digit}`, "Choose one to open it on the pad.", those);
+    images.scrollIntoView({ block: "nearest" });
+  }
+
+  const words = `Those it was most sure of first. Choose one to open it on the pad. "label?" marks labels that are known to be wrong or ambiguous.`;
+  showImages("Worst mistakes", words, scores.mistakes.slice(0, WORST));
   const confusion = element(
     "section",
     {},
     element("h2", {}, "Confusion matrix"),
-    confusionTable(scores.confusion_matrix),
+    confusionTable(scores.confusion_matrix, openCell),
   );
-  const mistakes = element(
-    "section",
-    {},
-    element("h2", {}, "Worst mistakes"),
-    element("p", { class: "quiet" }, "Those it was most sure of first."),
-    element("ul", { class: "mistakes" }, ...scores.mistakes.map(mistake)),
-  );
-  return [figures, element("div", { class: "side-by-side" }, confusion, mistakes)];
+  return [figures, element("div", { class: "side-by-side" }, confusion, images)];
 }
 
 function figure(name, value, meaning) {
@@ -76,22 +91,4 @@ function figure(name, value, meaning) {
     element("dd", { class: "value" }, value),
     element("dd", { class: "quiet" }, meaning),
   );
-}
-
-function mistake({ index, label, digit, confidence }) {
-  const image = element("img", {
-    alt: `Test image ${index}: a ${label} read as ${digit}`,
-    width: 28,
-    height: 28,
-    loading: "lazy",
-  });
-  showPicture(image, testImageAddress(index));
-  const words = element(
-    "span",
-    { "aria-hidden": "true" },
-    `${label} → `,
-    element("b", {}, String(digit)),
-  );
-  const sure = element("span", { class: "quiet" }, likely(confidence));
-  return element("li", {}, image, words, sure);
 }

@@ -1,54 +1,65 @@
-// The model view: which version serves, what its card says, and how it was trained.
+// The model view: which version serves, what its card says, all versions, and two compared.
 
 import { count, element, percent } from "../element.js";
-import { hasKey } from "../key.js";
+import { follow } from "../follow.js";
+import { card, ServiceError } from "../service.js";
+import { openCard } from "./card.js";
+import { comparison } from "./compare.js";
 import { learning } from "./learning.js";
-import { card, cardAddress, models, ServiceError } from "../service.js";
+import { versionsSection } from "./versions.js";
 
-/** The model view in `panel`; `show` asks anew, since versions change while the page is open. */
-export function startModel(panel) {
+/** Of more versions only the latest have their figures in the table. */
+const MOST_CARDS = 30;
+
+/** The model view in `panel`, kept up to date; gives what is to be called when it appears. */
+export function startModel(panel, pad) {
   const error = panel.querySelector("#model-error");
   const place = panel.querySelector("#card");
+  document.getElementById("reading-back").addEventListener("click", (event) => {
+    event.target.closest("dialog").close();
+  });
 
-  async function show() {
-    try {
-      const [model] = (await models()).models;
-      place.replaceChildren(...shown(model, await card(model.champion)));
-      error.textContent = "";
-    } catch (fault) {
-      if (!(fault instanceof ServiceError)) throw fault;
-      place.replaceChildren();
-      error.textContent = fault.message;
-    }
+  async function show(model) {
+    const cards = await cardsOf(model);
+    place.replaceChildren(...shown(model, cards, pad));
+    error.textContent = "";
   }
 
-  /** A link cannot send the key: what it leads to is asked for, and then opened. */
-  async function open(event) {
-    const link = event.target.closest("a");
-    if (!link || !hasKey()) return;
-    event.preventDefault();
-    const story = await card(link.getAttribute("href").split("/").at(-1));
-    const file = new Blob([JSON.stringify(story, null, 1)], { type: "application/json" });
-    location.assign(URL.createObjectURL(file));
+  function fail(message) {
+    place.replaceChildren();
+    if (error.textContent !== message) error.textContent = message;
   }
 
-  place.addEventListener("click", open);
-  document.addEventListener("key", () => panel.hidden || show());
-  return { show };
+  return follow(panel, show, fail);
 }
 
-function shown(model, story) {
+/** The cards by version: the champion's, and those of others that can be read. */
+async function cardsOf({ champion, versions }) {
+  const cards = new Map([[champion, await card(champion)]]);
+  for (const { version } of versions.slice(-MOST_CARDS)) {
+    if (cards.has(version)) continue;
+    try {
+      cards.set(version, await card(version));
+    } catch (error) {
+      if (!(error instanceof ServiceError) || error.isPassing) throw error;
+    }
+  }
+  return cards;
+}
+
+function shown(model, cards, pad) {
+  const story = cards.get(model.champion);
   const title = element(
     "div",
     { class: "lead" },
     element("h2", {}, `Version ${model.champion} serves`),
     element("p", {}, onWhat(model.provider)),
   );
-  const parts = [
-    title,
-    element("div", { class: "side-by-side" }, keyFigures(story), versions(model)),
-  ];
   if (model.champion_fault) title.append(element("p", { class: "note" }, model.champion_fault));
+  const others = model.versions.filter(({ state }) => state !== "failed").map(({ version }) => version);
+  const order = [model.champion, ...others.toReversed().filter((one) => one !== model.champion)];
+  const parts = [title, keyFigures(story), versionsSection(model, cards, openCard)];
+  if (order.length > 1) parts.push(comparison(order, pad));
   if (story.training?.epochs?.length) parts.push(learning(story.training));
   return parts;
 }
@@ -75,6 +86,8 @@ function keyFigures(story) {
     ["Proof", verification?.passed && `same digit on all ${count(verification.images)} images`],
     ["SHA-256", story.sha256 && element("code", {}, `${story.sha256.slice(0, 16)}…`)],
   ];
+  const whole = element("button", {}, "Read the whole card");
+  whole.addEventListener("click", () => openCard(story));
   return element(
     "section",
     {},
@@ -85,7 +98,7 @@ function keyFigures(story) {
       element("caption", { class: "unseen" }, "Key figures of the serving version"),
       element("tbody", {}, ...rows.filter(([, value]) => value).map(row)),
     ),
-    element("p", {}, element("a", { href: cardAddress(story.version) }, "The whole card, as JSON")),
+    element("p", {}, whole),
   );
 }
 
@@ -103,23 +116,4 @@ function effort({ epochs, cpu_seconds: seconds }) {
 
 function row([name, value]) {
   return element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, value));
-}
-
-function versions(model) {
-  const rows = model.versions
-    .toReversed()
-    .map(({ version, state, reason }) =>
-      row([element("a", { href: cardAddress(version) }, `Version ${version}`), reason ?? state]),
-    );
-  return element(
-    "section",
-    {},
-    element("h2", {}, "All versions"),
-    element(
-      "table",
-      { class: "rows" },
-      element("caption", { class: "unseen" }, "Published versions and their state"),
-      element("tbody", {}, ...rows),
-    ),
-  );
 }
