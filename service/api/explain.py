@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from fastapi import APIRouter
 
 from service.api.pipeline import Pipeline
-from service.api.predict import decode
+from service.api.predict import read_images
 from service.api.request import Reply
 from service.api.routing import OwnRoute, needs
 from service.api.schemas.bodies import EXPLAIN_BODY
 from service.api.schemas.parameters import AgainstQuery, Timed, VersionQuery
 from service.api.schemas.reasons import Explanation
 from service.api.schemas.responses import BODY, problems
-from service.background.large_work import SMALL_JSON_BYTES
-from service.decode.pictures import Pictures, preprocess_in_pool
 from service.errors import Invalid
 from service.inference.batch import Result, digits
 from service.reasons.explain import EXPLAIN_COST, check_explained, explanation
-from service.types import Images
 
 router = APIRouter(route_class=OwnRoute, tags=["digits"], dependencies=needs("predict"))
 
@@ -39,29 +35,14 @@ async def explain(
     The body is one of `/predict` with one image.
     """
     other = against_digit(against)
-    core, pipeline = request.core, Pipeline(request)
-    body = await request.content(core.settings.max_body_bytes)
-    small = len(body) <= SMALL_JSON_BYTES
-    decoded = await pipeline.decode(
-        small, decode, request.field(b"content-type"), body, core.limits
-    )
-    count = len(decoded.bodies if isinstance(decoded, Pictures) else decoded)
-    if count != 1:
-        raise Invalid(f"{count} images; one is explained at a time")
-    images: Images
-    if isinstance(decoded, Pictures):
-        looking = preprocess_in_pool(
-            decoded, core.limits, core.pictures, request.caller, pipeline.deadline
-        )
-        images = np.array([one.image for one in await pipeline.timed(looking)])
-    else:
-        images = decoded
+    pipeline = Pipeline(request)
+    images, _ = await read_images(request, pipeline, only_one=True)
     await pipeline.choose(version)
     result = await pipeline.infer(images)
     found = (await explanations(pipeline, result, other))[0]
     answer = {"model": "mnist", "version": pipeline.served.version, **found}
     reply = await pipeline.answer(1, Reply.json, answer)
-    core.metrics.predicted(result.each(digits))
+    request.core.metrics.predicted(result.each(digits))
     return reply
 
 

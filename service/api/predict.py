@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from service.answer.predictions import members, predictions
 from service.answer.quality import doubts
 from service.api.pipeline import Pipeline
-from service.api.request import Reply, unsupported
+from service.api.request import Reply, Request, unsupported
 from service.api.routing import OwnRoute, needs
 from service.api.schemas.answers import Predictions
 from service.api.schemas.bodies import PREDICT_BODY
@@ -54,20 +54,7 @@ async def predict(
     """
     wanted = frozenset[str]() if include is None else _included(include)
     core, pipeline = request.core, Pipeline(request)
-    body = await request.content(core.settings.max_body_bytes)
-    small = len(body) <= (SMALL_JSON_BYTES if body.startswith(b"{") else SMALL_BYTES)
-    content_type = request.field(b"content-type")
-    decoded = await pipeline.decode(small, decode, content_type, body, core.limits)
-    seen: list[Seen] | None = None
-    if isinstance(decoded, Pictures):
-        pipeline.charge(len(decoded.bodies))
-        looking = preprocess_in_pool(
-            decoded, core.limits, core.pictures, request.caller, pipeline.deadline
-        )
-        seen = await pipeline.timed(looking)
-        images: Images = np.array([one.image for one in seen])
-    else:
-        images = decoded
+    images, seen = await read_images(request, pipeline)
     await pipeline.choose(version)
     result = await pipeline.infer(images)
     further = await _further(wanted, pipeline, result, seen) if wanted else None
@@ -77,6 +64,31 @@ async def predict(
     core.metrics.predicted(result.each(digits))
     core.metrics.doubted(found)
     return Reply(answer)
+
+
+async def read_images(
+    request: Request, pipeline: Pipeline, *, only_one: bool = False
+) -> tuple[Images, list[Seen] | None]:
+    """The images (n, 28, 28) in the body, and what was seen in each if they came as pictures.
+
+    Raises as :func:`decode`, and Invalid unless ``only_one`` image is there.
+    """
+    core = request.core
+    body = await request.content(core.settings.max_body_bytes)
+    small = len(body) <= (SMALL_JSON_BYTES if body.startswith(b"{") else SMALL_BYTES)
+    content_type = request.field(b"content-type")
+    decoded = await pipeline.decode(small, decode, content_type, body, core.limits)
+    count = len(decoded.bodies if isinstance(decoded, Pictures) else decoded)
+    if only_one and count != 1:
+        raise Invalid(f"{count} images; one is explained at a time")
+    if not isinstance(decoded, Pictures):
+        return decoded, None
+    pipeline.charge(count)
+    looking = preprocess_in_pool(
+        decoded, core.limits, core.pictures, request.caller, pipeline.deadline
+    )
+    seen = await pipeline.timed(looking)
+    return np.array([one.image for one in seen]), seen
 
 
 def decode(content_type: str | None, body: bytes, limits: Limits) -> Images | Pictures:

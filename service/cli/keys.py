@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -106,8 +106,16 @@ def _parser() -> Parser:
     default = os.environ.get(f"{PREFIX}KEYS") or None
     parser.add_argument("--keys", type=Path, default=default, metavar="FILE", help=file)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    text = "make a key and print it, once: it is kept nowhere"
-    add = commands.add_parser("add", help=text, description=f"{text.capitalize()}.")
+
+    def command(name: str, run: Callable[[argparse.Namespace, Parser], str], text: str) -> Parser:
+        added: Parser = commands.add_parser(name, help=text, description=f"{text.capitalize()}.")
+        added.set_defaults(run=run)
+        added.add_argument(
+            "--keys", type=Path, default=argparse.SUPPRESS, metavar="FILE", help=file
+        )
+        return added
+
+    add = command("add", _add, "make a key and print it, once: it is kept nowhere")
     add.add_argument("name", metavar="NAME", help="who will use it; the log shows this name")
     text = f"what it opens, with commas between: {SCOPES}"
     add.add_argument("--scope", dest="scopes", required=True, metavar="SCOPE,...", help=text)
@@ -115,14 +123,9 @@ def _parser() -> Parser:
     add.add_argument("--rate", metavar="IMAGES_PER_S", help=text)
     text = "when it expires: the begin of a day in UTC, such as 2030-12-31, or 2030-12-31T18:00Z"
     add.add_argument("--expires", metavar="DATE", help=text)
-    text = "list the keys: name, scopes, rate, when each expires and was added"
-    show = commands.add_parser("list", help=text, description=f"{text.capitalize()}.")
+    command("list", _list, "list the keys: name, scopes, rate, when each expires and was added")
     text = "remove a key; a running service refuses it within two seconds"
-    revoke = commands.add_parser("revoke", help=text, description=f"{text.capitalize()}.")
-    revoke.add_argument("name", metavar="NAME", help="the name of the key")
-    for each, run in ((add, _add), (show, _list), (revoke, _revoke)):
-        each.set_defaults(run=run)
-        each.add_argument("--keys", type=Path, default=argparse.SUPPRESS, metavar="FILE", help=file)
+    command("revoke", _revoke, text).add_argument("name", metavar="NAME", help="of the key")
     return parser
 
 

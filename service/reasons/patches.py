@@ -18,9 +18,9 @@ _CELL = 4
 _ROUNDS = 5
 
 
-def cells(image: Image, side: int = _CELL) -> Patches:
-    """Returns the squares of ``side`` pixels that have ink; by default of a grid of 7 x 7."""
-    row = np.arange(SIDE) // side
+def cells(image: Image) -> Patches:
+    """Returns the squares of a grid of 7 x 7 that have ink."""
+    row = np.arange(SIDE) // _CELL
     return _numbered(image, (row[:, None] * SIDE + row)[image > 0])
 
 

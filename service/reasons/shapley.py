@@ -8,7 +8,6 @@ else those of one patch and a sample of the others.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from math import comb
 from typing import NamedTuple
@@ -27,8 +26,7 @@ _TRIES = 20
 """How often a coalition that was sampled already is sampled anew."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attributions:
+class Attributions(NamedTuple):
     """What each pixel (28, 28) adds to a digit's probability, with its standard error.
 
     They sum to the image's probability minus ``base``, the probability of a blank image.
@@ -48,43 +46,37 @@ def attribute(
     if not count:
         nothing = np.zeros((SIDE, SIDE), np.float32)
         return Attributions(nothing, nothing, confidence, "a blank image has no patches")
-    chosen = plan(count, rows)
+    half, weights = plan(count, rows)
     images = [np.zeros((1, SIDE, SIDE), np.uint8)]
-    for half in (chosen.half, ~chosen.half):
+    for coalitions in (half, ~half):
         for first in range(0, len(half), _PIECE):
-            images.append(keep(image, patches, half[first : first + _PIECE]))
+            images.append(keep(image, patches, coalitions[first : first + _PIECE]))
             give_way()
     probabilities = yield np.concatenate(images)
     asked = probabilities[:, digit].astype(np.float64)
     inside, outside = np.split(asked[1:], 2)
-    values, errors = solve(chosen, inside, outside, float(asked[0]), confidence)
+    base = float(asked[0])
+    values, errors = solve(half, weights, inside - outside, confidence - base)
     spread = footprints(image, patches).reshape(count, PIXELS)
-    asked_for = "all" if chosen.exact else f"{2 * len(chosen.half)}"
+    asked_for = "all" if 2**count - 2 <= rows else f"{2 * len(half)}"
     method = f"Shapley values of {count} patches, from {asked_for} coalitions"
     pixels, of_pixels = (np.vstack([values, errors]) @ spread).reshape(2, SIDE, SIDE)
-    return Attributions(
-        pixels.astype(np.float32), of_pixels.astype(np.float32), float(asked[0]), method
-    )
-
-
-class Plan(NamedTuple):
-    """The coalitions to ask about: one of each pair (m, n), the pairs' weights (m,)."""
-
-    half: NDArray[np.bool_]
-    weights: Values
-    exact: bool
-    """Whether it has all pairs; else the first n are those of one patch, the others a sample."""
+    return Attributions(pixels.astype(np.float32), of_pixels.astype(np.float32), base, method)
 
 
 @lru_cache(maxsize=128)
-def plan(count: int, rows: int) -> Plan:
-    """Returns the same plan every time, so that the same image has the same attributions."""
+def plan(count: int, rows: int) -> tuple[NDArray[np.bool_], Values]:
+    """The coalitions to ask about: one of each pair (m, n), and the pairs' weights (m,).
+
+    If they are not all, the first n are those of one patch, the others a sample. It is the same
+    every time, so that the same image has the same attributions.
+    """
     if 2**count - 2 <= rows:
         numbers = np.arange(1, 2 ** (count - 1))
         half = (numbers[:, None] >> np.arange(count) & 1).astype(bool)
         sizes = half.sum(1).tolist()
         weights = [(count - 1) / (comb(count, s) * s * (count - s)) for s in sizes]
-        return Plan(half, np.array(weights, np.float64), True)
+        return half, np.array(weights, np.float64)
     random = np.random.default_rng(count)
     further = rows // 2 - count
     sizes = np.arange(2, count // 2 + 1)
@@ -102,29 +94,26 @@ def plan(count: int, rows: int) -> Plan:
         seen.add(coalition.tobytes())
         chosen.append(coalition)
     weights = [1 / count] * count + [mass.sum() / further] * further
-    return Plan(np.array(chosen), np.array(weights, np.float64), False)
+    return np.array(chosen), np.array(weights, np.float64)
 
 
 def solve(
-    chosen: Plan, inside: Values, outside: Values, base: float, whole: float
+    half: NDArray[np.bool_], weights: Values, gains: Values, total: float
 ) -> tuple[Values, Values]:
-    """Returns the Shapley values (n,) and their standard errors.
+    """Returns the Shapley values (n,), which sum to ``total``, and their standard errors.
 
-    ``inside`` and ``outside`` (m,) are the values of the coalitions and of their complements,
-    ``base`` and ``whole`` those of no patch and of all. The Shapley values sum to ``whole - base``.
-    The errors are those of the regression's residuals (White 1980).
+    ``gains`` (m,) are the values of the coalitions minus those of their complements. The errors are
+    those of the regression's residuals (White 1980); they are 0 if all pairs were asked about.
     """
-    half, weights, exact = chosen
     count = half.shape[1]
-    total = whole - base
     last = half[:, -1:]
     x = half[:, :-1].astype(np.float64) - last
-    y = (inside - outside - total * (2.0 * last[:, 0] - 1)) / 2
+    y = (gains - total * (2.0 * last[:, 0] - 1)) / 2
     give_way()
     inverse = np.linalg.inv(x.T @ (x * weights[:, None]))
     phi = inverse @ (x.T @ (weights * y))
     values = np.append(phi, total - phi.sum())
-    if exact:
+    if len(half) == 2 ** (count - 1) - 1:
         return values, np.zeros(count)
     scores = inverse @ (x * (weights * (y - x @ phi))[:, None]).T
     scores = np.vstack([scores, -scores.sum(0)])[:, count:]  # those of one patch are no sample
