@@ -6,6 +6,7 @@ before them is read once, and its plan is kept by its bytes.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,26 +25,23 @@ from service.rpc.gathering import Gathering
 from service.rpc.messages import message, parameters, varint
 from service.types import INPUT, OUTPUT, PIXELS, SIDE, Images, Limits, Probabilities
 
-_Request, _Response = (
-    message("inference.ModelInferRequest"),
-    message("inference.ModelInferResponse"),
-)
+_Request = message("inference.ModelInferRequest")
+_Response = message("inference.ModelInferResponse")
 _RAW_INPUT, _RAW_OUTPUT = b"\x3a", b"\x32"
 """The tags of fields 7 and 6, the raw contents: a length and bytes follow."""
 _GATHERED_ROWS = 8
 """A call with more images is not executed faster beside others."""
 _MOST_PLANS, _MOST_PLAN_BYTES = 256, 512
+_NONE = np.empty((0, SIDE, SIDE), np.uint8)
 
 
+@dataclass(slots=True)
 class Plan:
     """What a message says but for its pixels, and the beginning of its answers by version."""
 
-    __slots__ = ("asked", "heads", "version")
-
-    def __init__(self, message: Any, asked: InferRequest) -> None:
-        self.version: str | None = message.model_version or None
-        self.asked = asked
-        self.heads = dict[str, bytes]()
+    asked: InferRequest
+    version: str | None
+    heads: dict[str, bytes] = field(default_factory=dict)
 
 
 class Infer:
@@ -114,18 +112,18 @@ def _read_whole(body: bytes, limits: Limits) -> tuple[Images, Plan]:
         content["outputs"] = [
             {"name": each.name, "parameters": parameters(each)} for each in message.outputs
         ]
-    raw, tail = message.raw_input_contents, memoryview(b"")
+    raw = list(message.raw_input_contents)
     if raw and len(raw) != len(message.inputs):
         raise refuse("raw_input_contents", "one for each of the inputs is expected, or none")
-    for tensor, data in zip(content["inputs"], raw, strict=False):
-        tensor["parameters"]["binary_data_size"] = len(data)
-        tail = memoryview(data)
-    if not raw:
-        for tensor, sent in zip(content["inputs"], message.inputs, strict=True):
+    for index, (tensor, sent) in enumerate(zip(content["inputs"], message.inputs, strict=True)):
+        if raw:
+            tensor["parameters"]["binary_data_size"] = len(raw[index])
+        else:
             tensor["data"] = sent.contents
+    tail = memoryview(raw[-1] if raw else b"")
     asked = from_content(content, tail, limits, _numbers)
     images, asked.images = asked.images, _NONE
-    return images, Plan(message, asked)
+    return images, Plan(asked, message.model_version or None)
 
 
 def _tensor(tensor: Any) -> dict[str, Any]:
@@ -143,9 +141,6 @@ def _numbers(contents: Any) -> NDArray[np.uint8]:
     if len(lists) > 1 or any(name in ("bool_contents", "bytes_contents") for name, _ in lists):
         raise refuse(INPUT, "contents: one list of numbers is expected, such as uint_contents")
     return whole_bytes(np.array(lists[0][1] if lists else []), lists[0][0] if lists else "contents")
-
-
-_NONE = np.empty((0, SIDE, SIDE), np.uint8)
 
 
 def _answer(version: str, probabilities: Probabilities, plan: Plan) -> bytes:

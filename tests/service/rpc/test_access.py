@@ -1,4 +1,4 @@
-"""Keys and mutual TLS at the gRPC port, with the settings of HTTP."""
+"""Keys, rates and mutual TLS at the gRPC port, with the settings of HTTP."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import Any
 import grpc
 import pytest
 
+from service.rpc.messages import message as kind
 from tests.certificates import Authority
 from tests.digits import images
-from tests.server import Server, free_port
+from tests.server import Server, free_port, serving
 from tests.service.access.keys import add
 from tests.service.rpc.test_inference import INFER, message
 
+Status, RetryInfo = kind("google.rpc.Status"), kind("google.rpc.RetryInfo")
 LIVE = "/inference.GRPCInferenceService/ServerLive"
 LOAD = "/inference.GRPCInferenceService/RepositoryModelLoad"
 
@@ -60,3 +62,29 @@ def test_keys_and_certificates_are_wanted(models: Path, tmp_path: Path) -> None:
         running.process.kill()
         running.process.wait()
     assert known not in running.stderr()
+
+
+def test_a_spent_rate_says_when_to_try_again(models: Path, tmp_path: Path) -> None:
+    """For the key that spent it, by gRPC's RetryInfo; another key goes on."""
+    port = free_port()
+    file = tmp_path / "keys"
+    spender = add(file, "spender", "predict", "--rate", "1")
+    other = add(file, "other", "predict", "--rate", "1000")
+    flags = ["--keys", str(file), "--grpc-port", str(port)]
+    body = message(images(15)).SerializeToString()
+    with (
+        serving(models, tmp_path / "log", *flags) as running,
+        grpc.insecure_channel(f"127.0.0.1:{port}") as channel,
+    ):
+        running.wait_until_ready()
+        infer = channel.unary_unary(INFER)
+        calls = [infer.future(body, metadata=(("x-api-key", spender),)) for _ in range(50)]
+        refused = next(call for call in calls if call.code() != grpc.StatusCode.OK)
+        assert refused.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        trailers = dict(refused.trailing_metadata())
+        status = Status.FromString(trailers["grpc-status-details-bin"])
+        assert status.code == grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
+        told = RetryInfo()
+        assert status.details[0].Unpack(told)
+        assert told.retry_delay.seconds >= 1
+        infer(body, timeout=30, metadata=(("x-api-key", other),))

@@ -22,10 +22,12 @@ def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
 
 
 @pytest.mark.campaign
-def test_spoilt_messages_get_a_code(channel: grpc.Channel) -> None:
+def test_spoilt_messages_get_a_code_and_leave_nothing(rpc: Server, channel: grpc.Channel) -> None:
     random, good = np.random.default_rng(0), message(images(1)).SerializeToString()
-    codes = set()
-    for _ in range(2000):
+    codes, resident = set(), []
+    for number in range(6000):
+        if number % 3000 == 2999:
+            resident.append(rpc.metric("process_resident_memory_bytes"))
         spoilt = bytearray(good[: random.integers(1, len(good) + 1)])
         for place in random.integers(0, min(60, len(spoilt)), 3):
             spoilt[place] = random.integers(256)
@@ -34,6 +36,7 @@ def test_spoilt_messages_get_a_code(channel: grpc.Channel) -> None:
         except grpc.RpcError as error:
             codes.add(error.code())
     assert codes <= {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND}
+    assert resident[1] - resident[0] < 8e6
 
 
 @pytest.mark.campaign

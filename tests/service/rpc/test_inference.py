@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import queue
 from collections.abc import Callable
 from typing import Any
@@ -10,11 +11,13 @@ import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
+from tritonclient.grpc import aio
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.utils import InferenceServerException
 
 from tests.digits import Images, images
 from tests.server import Server, probabilities, wait_until
+from tests.service.conftest import SLOW
 
 INFER = "/inference.GRPCInferenceService/ModelInfer"
 Client = Any
@@ -271,3 +274,26 @@ def test_each_call_is_counted_and_logged_by_its_method(rpc: Server, channel: grp
     wait_until(lambda: "call-7" in rpc.stderr().rpartition("\n")[0])
     (line,) = (each for each in rpc.access() if each["request_id"] == "call-7")
     assert (line["path"], line["status"]) == (INFER, 200)
+
+
+def test_a_cancelled_call_leaves_the_queue(rpc: Server, channel: grpc.Channel) -> None:
+    body, call = message(images(150), version=SLOW).SerializeToString(), channel.unary_unary(INFER)
+    executed = rpc.metric("mnist_batch_size_sum")
+    calls = [call.future(body, timeout=60) for _ in range(30)]
+    wait_until(lambda: rpc.metric("mnist_queue_rows") >= 2000, 30)
+    for each in calls:
+        each.cancel()
+    wait_until(lambda: rpc.metric("mnist_queue_rows") == 0, 30)
+    assert rpc.metric("mnist_batch_size_sum") - executed < 150 * len(calls)
+
+
+def test_the_asyncio_client_runs(rpc: Server, rpc_port: int) -> None:
+    array = images(2, seed=8)
+
+    async def ask() -> Any:
+        async with aio.InferenceServerClient(f"127.0.0.1:{rpc_port}") as client:
+            assert await client.is_model_ready("mnist")
+            return await client.infer("mnist", tensor(array), "2")
+
+    answer = asyncio.run(ask()).as_numpy("probabilities")
+    assert np.array_equal(answer, probabilities(rpc, array))
