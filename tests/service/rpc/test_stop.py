@@ -119,6 +119,7 @@ def test_health_follows_the_drain_and_silent_streams_end(models: Path, tmp_path:
         silent.set()
 
 
+@pytest.mark.campaign
 def test_several_workers_share_the_port(models: Path, tmp_path: Path) -> None:
     port = free_port()
     flags = "--workers", "2", "--grpc-port", str(port)
