@@ -16,7 +16,7 @@ from service.api.schemas.reasons import Explanation
 from service.api.schemas.responses import BODY, problems
 from service.errors import Invalid
 from service.inference.batch import Result, digits
-from service.reasons.explain import EXPLAIN_COST, check_explained, explanation
+from service.reasons.explain import EXPLAIN_COST, explanation
 
 router = APIRouter(route_class=OwnRoute, tags=["digits"], dependencies=needs("predict"))
 
@@ -56,8 +56,7 @@ def against_digit(text: str | None) -> int | None:
 async def explanations(
     pipeline: Pipeline, result: Result, other: int | None
 ) -> list[dict[str, Any]]:
-    """The reasons of each answer, one after the other. Raises TooLarge, and as ``infer``."""
-    check_explained(result.rows)
+    """The reasons of each answer, one after the other. Raises as ``infer``."""
     training = await pipeline.core.training_images.get(pipeline.deadline)
     pairs = zip(result.images, result.probabilities, strict=True)
     questions = (explanation(*pair, other, training) for pair in pairs)

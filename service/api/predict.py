@@ -55,6 +55,8 @@ async def predict(
     wanted = frozenset[str]() if include is None else _included(include)
     core, pipeline = request.core, Pipeline(request)
     images, seen = await read_images(request, pipeline)
+    if "why" in wanted:
+        check_explained(len(images))
     await pipeline.choose(version)
     result = await pipeline.infer(images)
     further = await _further(wanted, pipeline, result, seen) if wanted else None
@@ -127,7 +129,6 @@ async def _further(
         shown = await previews(result.images, seen, pipeline.core.pictures, pipeline.caller)
         further = [{"seen": one} for one in shown]
     if "why" in wanted:
-        check_explained(result.rows)
         pairs = zip(result.images, result.probabilities, strict=True)
         reasons = await pipeline.follow((why(*pair) for pair in pairs), WHY_ROWS * result.rows)
         for one, reason in zip(further, reasons, strict=True):

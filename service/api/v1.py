@@ -34,6 +34,7 @@ from service.decode.v1 import SIGNATURE, from_classify, from_predict
 from service.errors import Invalid, MethodNotAllowed, NotFound
 from service.inference.batch import Result, digits
 from service.models.repository import NAME
+from service.reasons.explain import check_explained
 from service.types import INPUT, OUTPUT, Images, Limits
 
 CHAMPION = "champion"
@@ -159,6 +160,8 @@ async def _answer(
     body = await request.content(core.settings.max_body_bytes)
     small = len(body) <= SMALL_JSON_BYTES and b'"b64"' not in body  # that may be a picture
     images, build = await pipeline.decode(small, read, body, core.limits)
+    if explain is not None:
+        check_explained(len(images))
     await pipeline.choose(version)
     result = await pipeline.infer(images)
     if explain is not None:

@@ -152,6 +152,14 @@ def test_v1_refuses_an_other_that_is_no_digit_and_too_many_rows(server: Server) 
     assert (wrong.status, wrong.json()["error"]) == (400, "against='x' is no digit; 0 to 9 are")
 
 
+def test_too_many_images_are_refused_before_they_are_classified(server: Server) -> None:
+    before = server.metric("mnist_batch_size_count")
+    body = json.dumps({"instances": [SEVEN.tolist()] * 65}).encode()
+    assert server.post("/v1/models/mnist:explain", body).status == 413
+    assert server.post("/predict?include=why", SEVEN.tobytes() * 65, OCTETS).status == 413
+    assert server.metric("mnist_batch_size_count") == before
+
+
 def test_reasons_that_come_too_late_are_a_504(champion: Server) -> None:
     headers = {"X-Request-Timeout-Ms": "5"}
     answer = champion.post("/explain", SEVEN.tobytes(), OCTETS, headers)
