@@ -31,14 +31,13 @@ METHODS: dict[str, Scope | None] = {
 """No scope: everybody may call it."""
 TIMED = tuple(f"/{INFERENCE}/{name}" for name in ("ModelInfer", "ModelStreamInfer"))
 """The methods with a histogram of their own."""
-_SHARED_MEMORY = [
-    f"{kind}SharedMemory{what}"
-    for kind in ("System", "Cuda")
-    for what in ("Status", "Register", "Unregister")
-]
 REFUSED = {
-    **dict.fromkeys(_SHARED_MEMORY, ABSENT["sharedmemory"]),
     "TraceSetting": ABSENT["trace"],
     "LogSettings": ABSENT["logging"],
+    **{
+        f"{kind}SharedMemory{what}": ABSENT["sharedmemory"]
+        for kind in ("System", "Cuda")
+        for what in ("Status", "Register", "Unregister")
+    },
 }
 """The methods of Triton that the service does not have, and what it says about each."""

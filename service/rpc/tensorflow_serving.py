@@ -28,7 +28,6 @@ from service.rpc.messages import message
 from service.rpc.methods import MODELS, PREDICTION
 from service.types import INPUT, OUTPUT, PIXELS, Images, Limits
 
-_API = "tensorflow.serving."
 _DTYPES: dict[int, tuple[str, str]] = {
     1: ("<f4", "float_val"),
     2: ("<f8", "double_val"),
@@ -40,46 +39,45 @@ _DTYPES: dict[int, tuple[str, str]] = {
 
 
 async def _predict(request: Request, body: bytes) -> bytes:
-    asked = message(_API + "PredictRequest").FromString(body)
+    asked = _kind("PredictRequest").FromString(body)
     result, spec = await _infer(request, asked, _from_predict, len(body))
     output = {"dtype": 1, "tensor_shape": {"dim": [{"size": result.rows}, {"size": 10}]}}
     output["tensor_content"] = result.probabilities.astype("<f4").tobytes()
-    answer = message(_API + "PredictResponse")(outputs={OUTPUT: output}, model_spec=spec)
+    answer = _kind("PredictResponse")(outputs={OUTPUT: output}, model_spec=spec)
     return bytes(answer.SerializeToString())
 
 
 async def _classify(request: Request, body: bytes) -> bytes:
-    asked = message(_API + "ClassificationRequest").FromString(body)
+    asked = _kind("ClassificationRequest").FromString(body)
     result, spec = await _infer(request, asked, _from_classify, len(body))
     rows = [
         {"classes": [{"label": n, "score": p} for n, p in zip(LABELS, row, strict=True)]}
         for row in result.probabilities.tolist()
     ]
-    kind = message(_API + "ClassificationResponse")
-    answer = kind(result={"classifications": rows}, model_spec=spec)
+    answer = _kind("ClassificationResponse")(result={"classifications": rows}, model_spec=spec)
     return bytes(answer.SerializeToString())
 
 
 async def _metadata(request: Request, body: bytes) -> bytes:
-    asked = message(_API + "GetModelMetadataRequest").FromString(body)
+    asked = _kind("GetModelMetadataRequest").FromString(body)
     spec = asked.model_spec
     reply = await v1.v1_metadata(request, spec.name, *_version(spec))
     found = orjson.loads(reply.body)
-    signatures = ParseDict(found["metadata"]["signature_def"], message(_API + "SignatureDefMap")())
-    answer = message(_API + "GetModelMetadataResponse")()
+    signatures = ParseDict(found["metadata"]["signature_def"], _kind("SignatureDefMap")())
+    answer = _kind("GetModelMetadataResponse")()
     ParseDict(found["model_spec"], answer.model_spec)
     answer.metadata["signature_def"].Pack(signatures)
     return bytes(answer.SerializeToString())
 
 
 async def _status(request: Request, body: bytes) -> bytes:
-    spec = message(_API + "GetModelStatusRequest").FromString(body).model_spec
+    spec = _kind("GetModelStatusRequest").FromString(body).model_spec
     request.method = "GET"  # the words of an unknown model are those of the status
     found = orjson.loads((await v1.v1_status(request, spec.name, *_version(spec))).body)
     for each in found["model_version_status"]:
         each["status"]["error_code"] = 0 if each["status"]["error_code"] == "OK" else 9
-    kind = message(_API + "GetModelStatusResponse")
-    return bytes(ParseDict(found, kind(), ignore_unknown_fields=True).SerializeToString())
+    answer = ParseDict(found, _kind("GetModelStatusResponse")(), ignore_unknown_fields=True)
+    return bytes(answer.SerializeToString())
 
 
 async def _infer(
@@ -96,9 +94,12 @@ async def _infer(
     result = await pipeline.infer(images)
     await pipeline.answer(result.rows, lambda: None)
     core.metrics.predicted(result.each(digits))
-    number = int(pipeline.served.version)
-    name = {"name": NAME, "signature_name": SIGNATURE}
-    return result, name | {"version": {"value": number}}
+    number = {"value": int(pipeline.served.version)}
+    return result, {"name": NAME, "signature_name": SIGNATURE, "version": number}
+
+
+def _kind(name: str) -> Any:
+    return message(f"tensorflow.serving.{name}")
 
 
 def _version(spec: Any) -> tuple[str | None, str | None]:
