@@ -23,6 +23,7 @@ from service.decode.content import inflate
 from service.errors import Invalid, TooLarge, UnsupportedType
 from service.inference.admission import SMALL_BYTES
 from service.observe.metrics import OTHER
+from service.settings import MIB
 
 JSON_TYPE = b"application/json"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
@@ -57,8 +58,8 @@ class Body(Protocol):
     pieces: list[bytes]
     complete: bool
 
-    async def read(self, limit: int, hold: Callable[[int], None]) -> bytes:
-        """Waits for the whole body and returns it.
+    async def read(self, limit: int, hold: Callable[[int], None]) -> list[bytes]:
+        """Waits for the whole body and returns it in parts.
 
         Calls ``hold`` with the size each time the body grows. Raises :class:`TooLarge` as soon as
         the body has more than ``limit`` bytes, and :class:`BodyTimeout`.
@@ -167,7 +168,11 @@ class Request:
             body = pieces[0]
             self._hold(len(body))
         else:
-            body = await self.body.read(limit, self._hold)
+            parts = await self.body.read(limit, self._hold)
+            # On a thread, bytes.join lets the event loop run meanwhile: from 1 MiB on.
+            size = sum(map(len, parts))
+            body = await when_large(size >= MIB, b"".join, parts, caller=self.caller)
+            del parts
         self.received = len(body)
         if len(body) > limit:
             raise too_large(limit)

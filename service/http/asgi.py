@@ -99,7 +99,7 @@ class _Body:
         self.pieces: list[bytes] = []
         self.complete = False
 
-    async def read(self, limit: int, hold: Callable[[int], None]) -> bytes:
+    async def read(self, limit: int, hold: Callable[[int], None]) -> list[bytes]:
         """The whole body. Raises TooLarge, BodyTimeout, or Malformed if the caller has left."""
         size = 0
         try:
@@ -117,4 +117,5 @@ class _Body:
                     self.complete = not message.get("more_body", False)
         except TimeoutError:
             raise BodyTimeout("the body did not arrive in time") from None
-        return self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
+        pieces, self.pieces = self.pieces, []
+        return pieces

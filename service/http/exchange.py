@@ -15,6 +15,8 @@ LEFT = 499
 """The status in log and metrics if the caller left before the answer, as in nginx."""
 UNREAD_BYTES = 65_536
 """The connection stops reading when this much of a body waits to be used."""
+_PART_BYTES = 1 << 17
+"""A body is collected in parts of at least this size."""
 
 # Why a request is cancelled before its answer.
 GONE = Unavailable("the caller has left")
@@ -42,24 +44,28 @@ class ArrivingBody:
         if self.more is not None and not self.more.done():
             self.more.set_result(None)
 
-    async def read(self, limit: int, hold: Callable[[int], None]) -> bytes:
+    async def read(self, limit: int, hold: Callable[[int], None]) -> list[bytes]:
         """Waits for the whole body. Raises TooLarge, or what ``hold`` raises, as it grows.
 
-        Joins the pieces as they arrive: to join all of them at the end takes milliseconds.
+        Joins small pieces, which take more memory than their bytes. It joins no more than that:
+        a large body that grows is copied again and again, for milliseconds.
         """
         if self.continue_expected:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        whole = BytesIO()
+        parts, part = list[bytes](), BytesIO()
         size = 0
         while True:
-            whole.writelines(self.pieces)
+            part.writelines(self.pieces)
+            if part.tell() > _PART_BYTES:
+                parts.append(part.getvalue())
+                part = BytesIO()
             size += self.size
             if size > limit:
                 raise too_large(limit)
             hold(size)
             self.pieces, self.size = [], 0
             if self.complete:
-                return whole.getvalue()
+                return [*parts, part.getvalue()]
             self.transport.resume_reading()
             self.more = asyncio.get_running_loop().create_future()
             await self.more

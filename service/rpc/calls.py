@@ -143,9 +143,9 @@ class Message:
     def __init__(self, content: bytes = b"") -> None:
         self.pieces = [content]
 
-    async def read(self, limit: int, hold: Callable[[int], None]) -> bytes:
+    async def read(self, limit: int, hold: Callable[[int], None]) -> list[bytes]:
         """The whole message."""
-        return self.pieces[0]
+        return self.pieces
 
 
 async def _abort(context: Any, fault: Fault, request: Request) -> None:

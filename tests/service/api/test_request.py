@@ -21,7 +21,7 @@ class Arrived:
     pieces: list[bytes]
     complete: bool = field(default=True, init=False)
 
-    async def read(self, limit: int, hold: Callable[[int], None]) -> bytes:
+    async def read(self, limit: int, hold: Callable[[int], None]) -> list[bytes]:
         raise AssertionError("a body that has arrived needs no reading")
 
 
