@@ -18,8 +18,7 @@ from service.api.routing import EndpointRoute
 from service.api.v2 import admin, infer
 from service.background.fair_threads import FairThreads
 from service.background.kept import Kept
-from service.background.memory import fitted, memory_limit, trim_when_idle
-from service.background.room import Room
+from service.background.memory import Room, fitted, memory_limit, trim_when_idle
 from service.background.threads import worker_threads
 from service.core import Core
 from service.decode.pictures import warm

@@ -1,4 +1,4 @@
-"""The memory that this process may use: what it is, what follows from it, and how it goes back."""
+"""The memory that this process may use: what follows from it, who gets it, and how it goes back."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import asyncio
 import ctypes
 import gc
 import os
-from collections.abc import Callable
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import sleep
 from typing import Any
 
+from service.background.large_work import give_way
+from service.errors import TooLarge
 from service.settings import MIB, Settings
 
 _PARTS = {
@@ -28,6 +32,9 @@ _TRIM_BYTES = 4 * MIB
 _TRIMS = 3
 """How often it is trimmed: the threads of callers who left free their memory a little later."""
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_SMALL = 1 / 64
+"""The part of a room below which nothing is counted, so that small work never waits."""
+_PAUSE_SECONDS = 0.005
 
 
 def fitted(settings: Settings, memory_bytes: int) -> Settings:
@@ -99,3 +106,39 @@ def _resident() -> int:
 
 def _libc(name: str) -> Any:
     return getattr(ctypes.CDLL(None), name, None)  # only glibc has these
+
+
+class Room:
+    """Bytes that threads share: each waits until there is room for what it needs."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._free = size
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def hold(self, amount: int, what: str) -> Iterator[None]:
+        """Holds ``amount`` bytes. Raises :class:`TooLarge` if there is never room for them.
+
+        While it waits, other callers' work goes on, and late or abandoned work stops.
+        """
+        if amount > self._size:
+            most = f"at most {self._size:,} are there for all pictures"
+            raise TooLarge(f"{what} takes {amount:,} bytes of memory; {most}")
+        if amount < _SMALL * self._size:
+            amount = 0
+        while not self._take(amount):
+            sleep(_PAUSE_SECONDS)
+            give_way()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._free += amount
+
+    def _take(self, amount: int) -> bool:
+        with self._lock:
+            if amount > self._free:
+                return False
+            self._free -= amount
+            return True

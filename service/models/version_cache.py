@@ -67,10 +67,10 @@ class VersionCache:
     def enter(self, version: str, result: Loaded | Failure) -> None:
         """Adds a loaded version, or the failure to load it."""
         if isinstance(result, Failure):
-            self._metrics.loaded("failed")
+            self._metrics.count("model_loads", "failed")
             self.failures[version] = result
         else:
-            self._metrics.loaded("loaded")
+            self._metrics.count("model_loads", "loaded")
             self.failures.pop(version, None)
             self._loaded.setdefault(version, result)
             self._evict()

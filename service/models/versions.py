@@ -295,4 +295,4 @@ class Versions:
             state = f"version {serving.version} keeps serving" if serving else "nothing serves yet"
             LOGGER.error("%s: %s", state, fault)
         self._champion_fault = fault
-        self._metrics.champion_fault(fault is not None)
+        self._metrics.set("champion_fault", fault is not None)

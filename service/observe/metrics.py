@@ -121,19 +121,11 @@ class Metrics:
         for doubt in chain.from_iterable(doubts):
             self.count("doubts", doubt)
 
-    def loaded(self, result: str) -> None:
-        """Counts one load of a version; ``result`` is one of ``LOADS``."""
-        self.count("model_loads", result)
-
     def serving(self, version: str, architecture: str, provider: str, fallback: bool) -> None:
         """Sets what this worker serves, for ``model_info`` and ``provider_fallback``."""
         info = {"version": version, "architecture": architecture[:100], "provider": provider}
         text = json.dumps(info | {"fallback": fallback}, ensure_ascii=False).encode()
         self._memory[_ROW_BYTES:_INFO_END] = text.ljust(_INFO_BYTES, b"\0")
-
-    def champion_fault(self, there_is: bool) -> None:
-        """Sets whether this worker cannot serve the version that the champion file names."""
-        self.set("champion_fault", there_is)
 
     def exposition(self, accept: str = "") -> bytes:
         """Returns the metrics of all workers in the format that the field ``accept`` asks for."""

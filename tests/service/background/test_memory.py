@@ -15,8 +15,7 @@ from time import sleep
 
 import pytest
 
-from service.background.memory import fitted, memory_limit
-from service.background.room import Room
+from service.background.memory import Room, fitted, memory_limit
 from service.errors import TooLarge
 from service.settings import Settings
 from tests.digits import images

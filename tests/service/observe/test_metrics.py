@@ -153,7 +153,7 @@ def test_runs_digits_doubts_rejections_and_loads_are_counted(metrics: Metrics) -
     metrics.predicted([0, 9, 9])
     metrics.doubted([("several digits",), ()])
     metrics.rejected("deadline")
-    metrics.loaded("failed")
+    metrics.count("model_loads", "failed")
     for name, labels, value in [
         ("batch_size_sum", {}, 19),
         ("batch_size_bucket", {"le": "4.0"}, 1),
