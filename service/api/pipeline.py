@@ -136,10 +136,10 @@ class Pipeline:
         request, now = self._request, perf_counter()
         self.served.batcher.statistics.answered(
             rows,
-            total_s=now - request.started,
-            decode_s=request.decode_s,
-            queue_s=request.queue_s,
-            infer_s=request.infer_s,
-            answer_s=now - request.inferred,
+            now - request.started,
+            request.decode_s,
+            request.queue_s,
+            request.infer_s,
+            now - request.inferred,
         )
         return built

@@ -10,16 +10,17 @@ from collections.abc import Iterable
 from time import time
 from typing import Any
 
+_STEPS = ("success", "compute_input", "queue", "compute_infer", "compute_output")
+
 
 class Statistics:
     """Counts, and sums in seconds; only the worker's event loop adds to them."""
 
     def __init__(self) -> None:
         self._executions = defaultdict[int, list[float]](lambda: [0.0, 0.0])
-        self._last = 0.0
+        self._last = self._failed_s = 0.0
         self._images = self._requests = self._failures = 0
-        self._failed_s = self._total_s = self._decode_s = 0.0
-        self._queue_s = self._infer_s = self._answer_s = 0.0
+        self._steps = dict.fromkeys(_STEPS, 0.0)
 
     def ran(self, rows: int, seconds: float) -> None:
         """Counts one execution of the model on ``rows`` images."""
@@ -27,25 +28,16 @@ class Statistics:
         execution[0] += 1.0
         execution[1] += seconds
 
-    def answered(
-        self,
-        rows: int,
-        *,
-        total_s: float,
-        decode_s: float,
-        queue_s: float,
-        infer_s: float,
-        answer_s: float,
-    ) -> None:
-        """Counts one answered request for ``rows`` images, and the seconds that its steps took."""
+    def answered(self, rows: int, *seconds: float) -> None:
+        """Counts one answered request for ``rows`` images, and the seconds of each of ``_STEPS``.
+
+        These are the whole request, decoding, waiting, executing, and building the answer.
+        """
         self._requests += 1
         self._images += rows
         self._last = time()
-        self._total_s += total_s
-        self._decode_s += decode_s
-        self._queue_s += queue_s
-        self._infer_s += infer_s
-        self._answer_s += answer_s
+        for step, took in zip(_STEPS, seconds, strict=True):
+            self._steps[step] += took
 
     def failed(self, seconds: float) -> None:
         """Counts one request that the queue admitted and the model did not answer."""
@@ -54,13 +46,7 @@ class Statistics:
 
     def as_dict(self, version: str) -> dict[str, Any]:
         """Returns the entry of ``model_stats`` for the version."""
-        steps = {
-            "success": self._total_s,
-            "compute_input": self._decode_s,
-            "queue": self._queue_s,
-            "compute_infer": self._infer_s,
-            "compute_output": self._answer_s,
-        }
+        decode_s, answer_s = self._steps["compute_input"], self._steps["compute_output"]
         return {
             "name": "mnist",
             "version": version,
@@ -68,7 +54,7 @@ class Statistics:
             "inference_count": self._images,
             "execution_count": int(sum(count for count, _ in self._executions.values())),
             "inference_stats": {
-                **{step: _duration(self._requests, total) for step, total in steps.items()},
+                **{step: _duration(self._requests, total) for step, total in self._steps.items()},
                 "fail": _duration(self._failures, self._failed_s),
                 **dict.fromkeys(("cache_hit", "cache_miss"), _duration(0, 0.0)),
             },
@@ -77,9 +63,9 @@ class Statistics:
             "batch_stats": [
                 {
                     "batch_size": rows,
-                    "compute_input": _duration(count, self._decode_s * self._share(rows, count)),
+                    "compute_input": _duration(count, decode_s * self._share(rows, count)),
                     "compute_infer": _duration(count, seconds),
-                    "compute_output": _duration(count, self._answer_s * self._share(rows, count)),
+                    "compute_output": _duration(count, answer_s * self._share(rows, count)),
                 }
                 for rows, (count, seconds) in sorted(self._executions.items())
             ],

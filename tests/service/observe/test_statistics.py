@@ -21,9 +21,7 @@ def test_requests_runs_and_failures_are_counted_apart() -> None:
     statistics.ran(5, 0.5)
     statistics.ran(1, 0.125)
     for rows in (3, 2, 5, 1):
-        statistics.answered(
-            rows, total_s=2, decode_s=0.5, queue_s=0.25, infer_s=0.125, answer_s=0.0625
-        )
+        statistics.answered(rows, 2, 0.5, 0.25, 0.125, 0.0625)
     statistics.failed(0.75)
     entry = statistics.as_dict("3")
     assert (entry["inference_count"], entry["execution_count"]) == (11, 3)
