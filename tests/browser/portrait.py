@@ -1,39 +1,87 @@
-"""Takes the README's picture of the page: ``python -m tests.browser.portrait``."""
+"""Takes the page's pictures for README and docs/page.md: ``python -m tests.browser.portrait``."""
 
 from __future__ import annotations
 
 import io
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 from tests.browser.conftest import FLAGS, ROOT
 from tests.browser.hand import DIGITS, answer, draw, slanted
 from tests.server import serving
 
-PICTURE = ROOT / "tests" / "pictures" / "page.png"
+
+def portrait(page: Page) -> None:
+    draw(page, DIGITS[3], slanted)
+    answer(page)
+
+
+def reasons(page: Page) -> None:
+    draw(page, DIGITS[4], slanted)
+    page.get_by_role("button", name="Why?").click()
+    page.get_by_label("What would make it").select_option("9")
+    page.get_by_text("it is read as a 9").wait_for()
+    page.wait_for_timeout(2000)  # the film
+
+
+def number(page: Page) -> None:
+    draw(page, DIGITS[4], lambda x, y: (0.6 * x - 0.05, 0.2 + 0.6 * y))
+    draw(page, DIGITS[2], lambda x, y: (0.6 * x + 0.4, 0.2 + 0.6 * y))
+    answer(page)
+
+
+def test_images(page: Page) -> None:
+    page.get_by_role("tab", name="Test").click()
+    page.get_by_role("button", name="read as 4, but a 9").click()
+
+
+def comparison(page: Page) -> None:
+    draw(page, DIGITS[4], slanted)
+    answer(page)
+    page.get_by_role("tab", name="Model").click()
+    page.get_by_role("button", name="Measure the latency").click()
+    page.get_by_text("asked in turn").wait_for()
+    page.get_by_role("button", name="Compare").click()
+    page.get_by_text("Compared version").wait_for()
+    page.get_by_text("Only version 5 misreads").click()
+    page.get_by_role("heading", name="All versions").evaluate("it => it.scrollIntoView()")
+
+
+# Each with the height of the window and the colour scheme.
+PICTURES: dict[str, tuple[Callable[[Page], None], int, Literal["light", "dark"]]] = {
+    "tests/pictures/page.png": (portrait, 720, "light"),
+    "docs/page-why.png": (reasons, 1180, "light"),
+    "docs/page-number.png": (number, 720, "dark"),
+    "docs/page-test.png": (test_images, 960, "dark"),
+    "docs/page-model.png": (comparison, 1180, "light"),
+}
 
 
 def main() -> None:
-    """Draws a digit on the page of the committed champion and saves a screenshot."""
+    """Shows each view of the page of the committed champion and saves a screenshot."""
     with (
         tempfile.TemporaryDirectory() as folder,
         serving(ROOT / "models", Path(folder) / "serve.log") as server,
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-        page = browser.new_page(viewport={"width": 1120, "height": 720})
-        page.goto(f"http://{server.host}:{server.port}/")
-        draw(page, DIGITS[3], slanted)
-        answer(page)
-        # The time of the answer differs each time, and would change the file.
-        page.locator("#time").evaluate("time => { time.textContent = ''; }")
-        image = Image.open(io.BytesIO(page.screenshot()))
+        for name, (show, height, scheme) in PICTURES.items():
+            size = ViewportSize(width=1120, height=height)
+            page = browser.new_page(viewport=size, color_scheme=scheme)
+            page.goto(f"http://{server.host}:{server.port}/")
+            show(page)
+            # The time of the answer differs each time, and would change the file.
+            page.locator("#time").evaluate("time => { time.textContent = ''; }")
+            image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+            image.quantize(128, kmeans=1).save(ROOT / name, optimize=True)
+            page.close()
         browser.close()
-    image.convert("RGB").quantize(64).save(PICTURE, optimize=True)
 
 
 if __name__ == "__main__":

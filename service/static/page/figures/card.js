@@ -49,7 +49,7 @@ function part(object, level = 3) {
 
 function section(name, value, level) {
   let content;
-  if (name === "confusion_matrix") content = [confusionTable(value)];
+  if (name === "confusion_matrix") content = [scrolling(name, confusionTable(value))];
   else if (Array.isArray(value)) content = [list(name, value)];
   else content = part(value, level + 1);
   return element("section", {}, element(`h${level}`, {}, title(name)), ...content);
@@ -68,8 +68,12 @@ function list(name, items) {
     element("thead", {}, element("tr", {}, ...head)),
     element("tbody", {}, ...rows),
   );
+  return element("details", {}, element("summary", {}, `${items.length} rows`), scrolling(name, table));
+}
+
+function scrolling(name, table) {
   const place = { class: "scrolls", tabindex: 0, role: "region", "aria-label": title(name) };
-  return element("details", {}, element("summary", {}, `${items.length} rows`), element("div", place, table));
+  return element("div", place, table);
 }
 
 function isNested(value) {

@@ -3,8 +3,9 @@
 import { count, element, percent } from "../element.js";
 import { inferTime, ServiceError } from "../service.js";
 
-/** How often each version is asked to find how fast it is; the first time loads it. */
-const ROUNDS = 8;
+/** How often each version is asked to find how fast it is; at first it is loaded and warms up. */
+const TIMES = 11;
+const WARMING = 4;
 const HEADS = ["Version", "Made", "Network", "Accuracy", "Robustness", "Size", "Latency"];
 
 /** A section with all versions of `model`; `cards` are theirs by version, `open` opens one. */
@@ -41,20 +42,18 @@ export function versionsSection(model, cards, open) {
 }
 
 async function measure(versions, times) {
-  const found = new Map(versions.map(({ version }) => [version, []]));
   try {
-    for (let round = 0; round < ROUNDS; round += 1) {
-      for (const { version } of versions) found.get(version).push(await inferTime(version));
+    for (const { version } of versions) {
+      const found = [];
+      while (found.length < TIMES) found.push(await inferTime(version));
+      const later = found.slice(WARMING).sort((one, other) => one - other);
+      times.get(version).textContent = `${later[later.length >> 1].toFixed(2)} ms`;
     }
   } catch (error) {
     if (!(error instanceof ServiceError)) throw error;
     return error.message;
   }
-  for (const [version, each] of found) {
-    const later = each.slice(1).sort((one, other) => one - other);
-    times.get(version).textContent = `${later[later.length >> 1].toFixed(2)} ms`;
-  }
-  return `The model's time for one image, the median of ${ROUNDS - 1}, asked in turn on this service now.`;
+  return `The model's time for one image, the median of ${TIMES - WARMING}, asked in turn on this service now.`;
 }
 
 function row({ version, state, reason }, story, time, open) {
