@@ -99,7 +99,7 @@ def _on_circle(angles: Floats) -> Floats:
 
 def _zigzag(random: np.random.Generator) -> Floats:
     """Returns the points (n, 2) of one long zigzag, with sharp or rounded corners."""
-    knots = int(random.integers(7, 16))
+    knots = int(random.integers(6, 16))
     points = CANVAS / 2 + random.normal(0, (random.uniform(12, 22), 17), (knots, 2))
     points = points.clip(MARGIN, CANVAS - MARGIN)
     return points if random.random() < 0.5 else path(points, 12 * knots, 5)
