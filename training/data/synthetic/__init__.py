@@ -4,13 +4,10 @@ The sources are the fonts of matplotlib and Pillow, strokes, random numbers and 
 Equal seeds give equal images. The target of a non-digit is the same probability for every digit,
 so that a low confidence marks a non-digit and the network needs no second output.
 
-No kind of non-digit looks like a digit: a circle would be a 0, a single line a 1. Scribbles and
-filled outlines that came out like a digit of MNIST are left out.
+No kind of non-digit looks like a digit: a circle would be a 0, a single line a 1.
 """
 
 from __future__ import annotations
-
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +15,6 @@ from numpy.typing import NDArray
 from service.types import Images
 from training.data.synthetic import collages, fields, lines, outlines, strokes
 from training.data.synthetic.fonts import FONTS, LETTERS, SYMBOLS, WITH_SYMBOLS, glyphs
-from training.data.synthetic.likeness import unlike
 
 DIGITS = "0123456789"
 SHARES = {
@@ -63,11 +59,9 @@ def _draw(digits: Images, random: np.random.Generator, counts: dict[str, int]) -
         "letters": letters[random.integers(0, len(letters), counts["letters"])],
         "written letters": strokes.letters(strokes.WRITTEN, counts["written letters"], random),
         "symbols": symbols[random.integers(0, len(symbols), counts["symbols"])],
-        "scribbles": unlike(digits, partial(lines.scribbles, random=random), counts["scribbles"]),
+        "scribbles": lines.scribbles(counts["scribbles"], random),
         "shapes": lines.shapes(counts["shapes"], random),
-        "filled outlines": unlike(
-            digits, partial(outlines.filled_outlines, random=random), counts["filled outlines"]
-        ),
+        "filled outlines": outlines.filled_outlines(counts["filled outlines"], random),
         "two digits": collages.two(digits, counts["two digits"], random),
         "textures": fields.textures(counts["textures"], random),
         "noise": fields.noise(counts["noise"], random),
