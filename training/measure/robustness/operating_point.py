@@ -1,7 +1,7 @@
 """Chooses the threshold of doubt: the confidence below which an answer is "not a digit".
 
 The threshold is the highest confidence at which the held-out digits show, with a known risk, that
-at most 1 % of all digits lie below it. That accounts for the size of the held-out set: a fixed
+at most 0.6 % of all digits lie below it. That accounts for the size of the held-out set: a fixed
 quantile of a small set would be a matter of chance.
 """
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from service.answer.quality import LEAST_CONFIDENCE
 
-DIGITS_BELOW = 0.01
+DIGITS_BELOW = 0.006
 """The largest share of all digits that may lie below the threshold."""
 RISK = 0.05
 """The probability that more lie below it, because the held-out digits were easy."""
@@ -39,7 +39,7 @@ def choose(confidences: NDArray[np.floating]) -> tuple[float, dict[str, Any] | N
 
 
 def most_below(count: int) -> int | None:
-    """Returns how many of ``count`` digits may lie below the threshold, 36 of 4,800.
+    """Returns how many of ``count`` digits may lie below the threshold, 19 of 4,800.
 
     If a share of :data:`DIGITS_BELOW` of all digits lay below it, so few would with a probability
     of at most :data:`RISK`: the one-sided bound of Clopper and Pearson (1934). None if even 0 is
