@@ -133,7 +133,7 @@ def test_two_versions_are_compared_on_the_drawing_and_on_the_test_set(
     desktop.get_by_role("tab", name="Model").click()
     desktop.get_by_label("The other version").select_option("1")
     desktop.get_by_role("button", name="Compare").click()
-    expect(desktop.get_by_text("Compared version 5 with version 1.")).to_be_visible()
+    expect(desktop.get_by_text("Compared version 6 with version 1.")).to_be_visible()
     expect(desktop.get_by_role("heading", name="Version 1 on your drawing")).to_be_visible()
     wrong = [
         {
@@ -145,7 +145,7 @@ def test_two_versions_are_compared_on_the_drawing_and_on_the_test_set(
         for version in (5, 1)
     ]
     told = {
-        "Only version 5 misreads": wrong[0] - wrong[1],
+        "Only version 6 misreads": wrong[0] - wrong[1],
         "Only version 1 misreads": wrong[1] - wrong[0],
         "Both misread": wrong[0] & wrong[1],
     }
@@ -185,7 +185,7 @@ def test_a_promotion_is_shown_while_the_page_is_open(chromium: Browser, tmp_path
     with serving(tmp_path / "models", tmp_path / "log") as server:
         page = chromium.new_context(**DESKTOP).new_page()
         page.goto(f"http://{server.host}:{server.port}/#model")
-        expect(page.get_by_role("heading", name="Version 5 serves")).to_be_visible()
+        expect(page.get_by_role("heading", name="Version 6 serves")).to_be_visible()
         (tmp_path / "new").write_text("3\n")
         (tmp_path / "new").rename(tmp_path / "models/mnist/champion")
         start = time.monotonic()

@@ -30,7 +30,7 @@ def digits() -> loading.Dataset:
 
 @pytest.fixture(scope="module")
 def few_drawings() -> Iterator[None]:
-    """A fit draws 200 written digits and 200 non-digits instead of 30,000 in all, which takes 16 s."""
+    """A fit draws 200 written digits and 200 non-digits instead of 30,000: that takes 16 s."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("written_digits", "non_digits"):
             patch.setattr(synthetic, name, partial(getattr(synthetic, name), count=200))

@@ -16,6 +16,7 @@ from service.numbers.row import row_of
 from service.numbers.split import cuts
 from service.types import Images
 from tests.corpus import strings
+from tests.pace import slowness
 from tests.service.imaging.champion import champion
 from tests.service.imaging.composed import as_picture, composed, text_of
 
@@ -222,7 +223,7 @@ def test_a_row_of_sixteen_digits_takes_less_than_80_ms() -> None:
         start = thread_time()
         read(grey)
         times.append(thread_time() - start)
-    assert min(times) < 0.08
+    assert min(times) < 0.08 * slowness()
 
 
 def test_a_sheet_of_64_digits_is_read() -> None:
@@ -233,9 +234,8 @@ def test_a_sheet_of_64_digits_is_read() -> None:
     for place, strip in enumerate(strips):
         field = sheet[40 * place : 40 * place + 60, : strip.shape[1]]
         np.maximum(field, strip, out=field)
-    text, expected = read(as_picture(sheet).grey), "\n".join(map(text_of, lines))
-    assert len(text) == len(expected)
-    assert sum(one != other for one, other in zip(text, expected, strict=True)) <= 1
+    text = read(as_picture(sheet).grey).split("\n")
+    assert sum(one != text_of(line) for one, line in zip(text, lines, strict=True)) <= 1
 
 
 def test_a_digit_below_the_least_confidence_is_left_out() -> None:

@@ -17,7 +17,7 @@ from training.measure.robustness.corruptions import CORRUPTIONS
 
 REPOSITORY = Repository(Path(__file__).parents[3] / "models")
 MLP = REPOSITORY.read_model(1)
-DATASET = few(400, 300)
+DATASET = few(600, 300)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_the_threshold_is_chosen_on_held_out_images_and_applied_to_the_others(
     threshold = doubt["threshold"]
     runtime = Runtime.load(MLP, provider="cpu")
     sure = runtime.run(DATASET.test_images).max(axis=1)
-    assert doubt["chosen_on"]["images"] == 400
+    assert doubt["chosen_on"]["images"] == 600
     assert doubt["digits"]["pass"] == np.mean(sure >= threshold)
     assert doubt["digits"]["undoubted"] <= doubt["digits"]["pass"]
     kinds = non_digits.new(DATASET.test_images)
