@@ -62,21 +62,32 @@ def test_the_change_to_a_chosen_digit_is_a_film(desktop: Page) -> None:
 def test_the_change_is_shown_at_once_under_reduced_motion(open_page: Opener) -> None:
     page = open_page(DESKTOP, reduced_motion="reduce")
     explained(page)
-    picture = "canvas => canvas.toDataURL()"
-    first = page.locator("#otherwise").evaluate(picture)
-    page.wait_for_timeout(500)
-    assert page.locator("#otherwise").evaluate(picture) == first
+    pictures = page.locator("#otherwise").evaluate(
+        """async (canvas) => {
+          const opaque = () => canvas.getContext("2d").getImageData(0, 0, 1, 1).data[3];
+          while (!opaque()) await new Promise(requestAnimationFrame);
+          const first = canvas.toDataURL();
+          await new Promise((done) => setTimeout(done, 500));
+          return [first, canvas.toDataURL()];
+        }"""
+    )
+    assert pictures[0] == pictures[1]
     expect(page.get_by_role("button", name="Show the change again")).to_be_hidden()
 
 
 def test_a_replay_shows_the_answer_from_stroke_to_stroke(desktop: Page) -> None:
     draw(desktop, DIGITS[4])
     answer(desktop)
+    desktop.evaluate(
+        """() => new MutationObserver(([change]) => {
+          window.replayed ??= change.target.classList.contains("replaying");
+        }).observe(document.getElementById("pad"), {attributeFilter: ["class"]})"""
+    )
     desktop.get_by_role("button", name="Replay").click()
     moments = desktop.locator("#moments img")
     expect(moments.last).to_have_attribute("alt", re.compile(r"4, [0-9.]+ % sure"))
     assert moments.count() >= 4
-    expect(desktop.locator("#pad.replaying")).to_have_count(1)
+    desktop.wait_for_function("window.replayed")
     expect(desktop.locator("#pad.replaying")).to_have_count(0)
     expect(desktop.locator("#digit")).to_have_text("4")
     draw(desktop, [[(0.2, 0.8), (0.25, 0.85)]])
