@@ -38,7 +38,8 @@ def number(page: Page) -> None:
 
 def test_images(page: Page) -> None:
     page.get_by_role("tab", name="Test").click()
-    page.get_by_role("button", name="but a 9").first.click()
+    page.get_by_role("button", name="read as 4, but a 9").click()
+    page.wait_for_timeout(1000)  # the images
 
 
 def comparison(page: Page) -> None:
