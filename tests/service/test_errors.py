@@ -24,9 +24,11 @@ def test_every_fault_has_a_status_that_http_and_the_metrics_know(fault: type[Fau
     assert fault.status in STATUSES
 
 
-def test_no_two_faults_share_a_status_or_a_kind() -> None:
-    assert len({fault.status for fault in FAULTS}) == len(FAULTS)
+def test_no_two_faults_share_a_kind_and_only_those_with_retry_after_a_status() -> None:
     assert len({fault.kind for fault in FAULTS}) == len(FAULTS)
+    others = [fault for fault in FAULTS if fault is not errors.RateSpent]
+    assert len({fault.status for fault in others}) == len(others)
+    assert errors.RateSpent.status == QueueFull.status == 429
 
 
 def test_a_fault_is_rendered_as_a_problem_with_its_flaws_and_headers() -> None:
