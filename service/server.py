@@ -22,7 +22,7 @@ from service.app import create_app
 from service.background.memory import keep_freed
 from service.http.connection import Connection
 from service.http.door import FastDoor
-from service.observe.logs import LOGGER, configure_logs, reopen
+from service.observe.logs import LOGGER, STDERR, configure_logs, reopen
 from service.observe.traces import require_opentelemetry
 from service.settings import Settings, SettingsError
 
@@ -77,6 +77,7 @@ def run(settings: Settings) -> None:
         raise ServeError("gRPC is not installed; run: pip install 'mnist-serve[grpc]'")
     _allow_all_files()
     with ExitStack() as opened:
+        opened.callback(STDERR.flush)  # before the line that says why the start failed
         ports = (settings.port, settings.admin_port) if settings.admin_port else (settings.port,)
         listeners = [opened.enter_context(_listen(settings.host, port)) for port in ports]
         (_run_one if settings.workers == 1 else _run_many)(settings, *listeners)
