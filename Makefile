@@ -68,8 +68,8 @@ lock: $(VENV)/.dev ## resolve pyproject.toml into the hashed locks; ARGS=--upgra
 	$(LOCK) --extra dev --output-file requirements/dev.txt
 	$(LOCK) --extra train --constraint requirements/dev.txt --output-file requirements/train.txt
 	$(LOCK) --extra cpu --constraint requirements/dev.txt --output-file requirements/serve.txt
-	$(LOCK) --extra cpu --extra grpc --constraint requirements/dev.txt --output-file requirements/image.txt
-	$(LOCK) --extra gpu --extra grpc --constraint requirements/image.txt --output-file requirements/gpu.txt
+	$(LOCK) --extra cpu --extra grpc --extra postgres --constraint requirements/dev.txt --output-file requirements/image.txt
+	$(LOCK) --extra gpu --extra grpc --extra postgres --constraint requirements/image.txt --output-file requirements/gpu.txt
 	$(LOCK:pyproject.toml=) --group sbom --output-file requirements/sbom.txt
 	$(LOCK:linux=x86_64-manylinux_2_38) --extra perf --constraint requirements/dev.txt --output-file requirements/perf.txt
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from service.access.guard import Access
 from service.background.fair_threads import FairThreads
 from service.background.kept import Kept
 from service.inference.admission import BodyBudget
+from service.inference.batch import Result
 from service.inference.rates import Rates
+from service.models.loader import Loaded
 from service.models.versions import Versions
 from service.observe.logs import RequestLog
 from service.observe.metrics import Metrics
@@ -16,6 +20,23 @@ from service.observe.traces import Tracer
 from service.reasons.training_images import FirstUse
 from service.settings import Settings
 from service.types import Limits
+
+
+class Follower(Protocol):
+    """Learns of each answer of each protocol, on the event loop, just before it is sent."""
+
+    def answered(
+        self,
+        request_id: bytes,
+        caller: str,
+        served: Loaded,
+        result: Result,
+        doubts: Sequence[Sequence[str]] | None,
+    ) -> None:
+        """Takes note of a request's images; returns within microseconds and raises nothing.
+
+        ``doubts`` are those of each image, None in protocols that do not tell any.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +59,5 @@ class Core:
     rates: Rates | None
     """None if no caller has a rate."""
     evaluations: Kept[bytes]
+    followers: tuple[Follower, ...] = ()
+    """Who learns of each answer, in this order."""

@@ -15,7 +15,7 @@ from service.api.schemas.parameters import AgainstQuery, Timed, VersionQuery
 from service.api.schemas.reasons import Explanation
 from service.api.schemas.responses import BODY, problems
 from service.errors import Invalid
-from service.inference.batch import Result, digits
+from service.inference.batch import Result
 from service.reasons.explain import EXPLAIN_COST, explanation
 
 router = APIRouter(route_class=OwnRoute, tags=["digits"], dependencies=needs("predict"))
@@ -42,7 +42,7 @@ async def explain(
     found = (await explanations(pipeline, result, other))[0]
     answer = {"model": "mnist", "version": pipeline.served.version, **found}
     reply = await pipeline.answer(1, Reply.json, answer)
-    request.core.metrics.predicted(result.each(digits))
+    pipeline.follow_up(result)
     return reply
 
 

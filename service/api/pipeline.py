@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from math import ceil
 from time import perf_counter
 from typing import TypeVar
@@ -10,7 +10,7 @@ from typing import TypeVar
 from service.api.request import Request
 from service.background.large_work import SMALL_ROWS, when_large
 from service.errors import RateSpent
-from service.inference.batch import Result
+from service.inference.batch import Result, digits
 from service.models.loader import Loaded
 from service.reasons.steps import Done, Steps, advance
 from service.types import Images, Probabilities
@@ -126,6 +126,18 @@ class Pipeline:
                 return step.value
             self._charged += len(step)
             answer = (await self.infer(step)).probabilities
+
+    def follow_up(self, result: Result, doubts: Sequence[Sequence[str]] | None = None) -> None:
+        """Counts the answered images, and shows them to all who follow the answers.
+
+        ``doubts`` are those of each image, where the answer has them.
+        """
+        core = self.core
+        core.metrics.predicted(result.each(digits))
+        if doubts is not None:
+            core.metrics.doubted(doubts)
+        for follower in core.followers:
+            follower.answered(self._request.id, self._request.caller, self.served, result, doubts)
 
     async def answer(self, rows: int, build: Callable[..., T], *arguments: object) -> T:
         """What ``build`` returns, and counts the answer; many rows are built on a thread."""

@@ -24,7 +24,7 @@ from service.decode.form import from_form
 from service.decode.pictures import Pictures, picture_doubts, preprocess_in_pool, previews
 from service.errors import Invalid
 from service.imaging.pipeline import Seen
-from service.inference.batch import Result, digits
+from service.inference.batch import Result
 from service.models.loader import Loaded
 from service.reasons.explain import WHY_ROWS, check_explained, why
 from service.types import Images, Limits
@@ -53,7 +53,7 @@ async def predict(
     The predictions have the order of the images.
     """
     wanted = frozenset[str]() if include is None else _included(include)
-    core, pipeline = request.core, Pipeline(request)
+    pipeline = Pipeline(request)
     images, seen = await read_images(request, pipeline)
     if "why" in wanted:
         check_explained(len(images))
@@ -63,8 +63,7 @@ async def predict(
     answer, found = await pipeline.answer(
         result.rows, _answer, pipeline.served, result, seen, further
     )
-    core.metrics.predicted(result.each(digits))
-    core.metrics.doubted(found)
+    pipeline.follow_up(result, found)
     return Reply(answer)
 
 

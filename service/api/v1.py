@@ -32,7 +32,7 @@ from service.api.schemas.responses import BODY, errors
 from service.background.large_work import SMALL_JSON_BYTES
 from service.decode.v1 import SIGNATURE, from_classify, from_predict
 from service.errors import Invalid, MethodNotAllowed, NotFound
-from service.inference.batch import Result, digits
+from service.inference.batch import Result
 from service.models.repository import NAME
 from service.reasons.explain import check_explained
 from service.types import INPUT, OUTPUT, Images, Limits
@@ -167,7 +167,7 @@ async def _answer(
     if explain is not None:
         build = partial(build, explanations=await explain(pipeline, result))
     answer = await pipeline.answer(result.rows, build, result.probabilities)
-    core.metrics.predicted(result.each(digits))
+    pipeline.follow_up(result)
     # The protocol's answer has no place for the version.
     return Reply(answer, headers=((b"x-model-version", pipeline.served.version.encode()),))
 

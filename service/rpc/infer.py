@@ -20,7 +20,6 @@ from service.api.routing import check_model
 from service.background.large_work import SMALL_BYTES
 from service.decode.v2 import InferRequest, from_content, whole_bytes
 from service.decode.validation import check_pixels, refuse
-from service.inference.batch import digits
 from service.rpc.gathering import Gathering
 from service.rpc.messages import message, parameters, varint
 from service.types import INPUT, OUTPUT, PIXELS, SIDE, Images, Limits, Probabilities
@@ -57,7 +56,7 @@ class Infer:
 
         ``body`` is a serialised message, and so is the answer.
         """
-        core, pipeline = request.core, Pipeline(request)
+        pipeline = Pipeline(request)
         images, plan = await pipeline.decode(len(body) <= SMALL_BYTES, self._read, body)
         timeout_s = plan.asked.timeout_s
         if timeout_s is not None:
@@ -68,7 +67,7 @@ class Infer:
         result = await pipeline.infer(images)
         version = pipeline.served.version
         answer = await pipeline.answer(result.rows, _answer, version, result.probabilities, plan)
-        core.metrics.predicted(result.each(digits))
+        pipeline.follow_up(result)
         return answer
 
     def _read(self, body: bytes) -> tuple[Images, Plan]:

@@ -21,7 +21,7 @@ from service.background.large_work import SMALL_BYTES
 from service.decode.npy import images_from_array
 from service.decode.v1 import SIGNATURE
 from service.decode.validation import refuse
-from service.inference.batch import Result, digits
+from service.inference.batch import Result
 from service.models.repository import NAME
 from service.rpc.calls import Call
 from service.rpc.messages import message
@@ -93,7 +93,7 @@ async def _infer(
     await pipeline.choose(version)
     result = await pipeline.infer(images)
     await pipeline.answer(result.rows, lambda: None)
-    core.metrics.predicted(result.each(digits))
+    pipeline.follow_up(result)
     number = {"value": int(pipeline.served.version)}
     return result, {"name": NAME, "signature_name": SIGNATURE, "version": number}
 

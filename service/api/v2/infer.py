@@ -15,7 +15,6 @@ from service.api.schemas.protocols import InferResponse
 from service.api.schemas.responses import BODY, errors
 from service.background.large_work import SMALL_BYTES, SMALL_JSON_BYTES
 from service.decode.v2 import from_infer
-from service.inference.batch import digits
 
 OCTETS = b"application/octet-stream"
 PATHS = ("/v2/models/{model}", "/v2/models/{model}/versions/{version}")
@@ -56,7 +55,7 @@ async def v2_infer(
     answer, json_bytes = await pipeline.answer(
         result.rows, inference, pipeline.served.version, result.probabilities, asked
     )
-    core.metrics.predicted(result.each(digits))
+    pipeline.follow_up(result)
     reply = Reply(answer)
     if json_bytes is not None:
         reply.media_type = OCTETS
