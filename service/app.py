@@ -32,6 +32,7 @@ from service.observe.metrics import Metrics
 from service.observe.traces import Tracer
 from service.reasons.training_images import FirstUse
 from service.settings import Settings, read_settings
+from service.store.store import store_of
 from service.types import Limits
 
 _ROUTERS = (
@@ -93,6 +94,7 @@ def build_core(settings: Settings, shared: Path | None) -> Core:
         training_images=FirstUse(settings.data),
         rates=Rates(settings.rate, shared, settings.workers) if has_rates else None,
         evaluations=Kept(_MOST_EVALUATIONS),
+        store=store_of(settings, metrics),
     )
 
 
@@ -106,6 +108,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
     trimming.cancel()
     await core.versions.stop()
+    if core.store is not None:
+        await asyncio.to_thread(core.store.close)
     if core.tracer is not None:
         await asyncio.to_thread(core.tracer.close)
     await asyncio.to_thread(STDERR.flush)

@@ -19,6 +19,7 @@ from service.observe.metrics import Metrics
 from service.observe.traces import Tracer
 from service.reasons.training_images import FirstUse
 from service.settings import Settings
+from service.store.store import Store
 from service.types import Limits
 
 
@@ -59,5 +60,7 @@ class Core:
     rates: Rates | None
     """None if no caller has a rate."""
     evaluations: Kept[bytes]
+    store: Store | None = None
+    """What is kept of use, if anything is."""
     followers: tuple[Follower, ...] = ()
     """Who learns of each answer, in this order."""

@@ -39,8 +39,17 @@ def _split(value: Any) -> Any:
     return tuple(part for each in value.lower().split(",") if (part := each.strip()))
 
 
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
 _Host = Annotated[str, Field(pattern=r"^(\*|(\*\.)?[\w.-]+|\[[0-9a-f:.]+\])$")]
+_Store = Annotated[str, Field(pattern=r"^(none|sqlite:///[^?]+|postgresql\+psycopg://.+)$")]
+_PASSWORD = re.compile(r"(?<=://)[^/@]*@")
 _Origin = Annotated[str, Field(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^/?#\s]+)$")]
+
+
+_Share = Annotated[float, Field(gt=0, le=1)]
 
 
 class SettingsError(Exception):
@@ -112,6 +121,25 @@ class Settings(BaseModel):
     )
     cors_origins: Annotated[tuple[_Origin, ...], BeforeValidator(_split)] = Field(
         (), description="origins whose pages may use the service, such as https://example.org"
+    )
+
+    store: _Store | None = Field(
+        None,
+        description="where feedback and captured answers are kept: sqlite:///FILE, "
+        "postgresql+psycopg://USER:PASSWORD@HOST/DATABASE (extra postgres) or none; unless set, "
+        "learning.sqlite in the folder of the models, where that can be written",
+    )
+    capture: Annotated[Literal["off", "doubtful"] | _Share, BeforeValidator(_lower)] = Field(
+        "off",
+        description="answers that are kept for review: off, doubtful (those in doubt), or a share "
+        "of the requests such as 0.01",
+    )
+    capture_days: float = Field(30.0, gt=0, description="days after which a kept answer is deleted")
+    capture_rows: int = Field(
+        100_000,
+        ge=1,
+        description="most answers that are kept, the newest; also the most labels by feedback, "
+        "four fifths of them from one caller",
     )
 
     batch_rows: int = Field(
@@ -209,7 +237,10 @@ def read_settings(
 
 def explain(error: ValidationError, spell: Callable[[str], str]) -> str:
     """Returns one line with every wrong value and its reason; ``spell`` turns a field to a name."""
-    faults = [(spell(str(e["loc"][0])), str(e["input"]), e["msg"]) for e in error.errors()]
+    faults = [
+        (spell(str(e["loc"][0])), _PASSWORD.sub("...@", str(e["input"])), e["msg"])
+        for e in error.errors()
+    ]
     return "; ".join(
         f"{name}={text if text.isprintable() else repr(text)}: {why}" for name, text, why in faults
     )

@@ -65,6 +65,11 @@ def table() -> list[Metric]:
         Metric("counter", "model_condemned", "Versions that failed callers and no longer answer."),
         Metric("counter", "log_lines_dropped", "Log lines that found no room."),
         Metric("counter", "spans_dropped", "Sampled requests whose spans were not exported."),
+        Metric("counter", "captured", "Answered images that were kept for review."),
+        Metric("counter", "capture_dropped", "Images to be kept that were not."),
+        Metric("counter", "store_dropped", "Pieces of work that the store did not do."),
+        Metric("counter", "labels", "Labels kept.", {"source": ("feedback", "review")}),
+        Metric("gauge", "store_fault", "Workers whose store is away."),
         Metric("gauge", "queue_rows", "Images waiting now."),
         Metric(
             "gauge",

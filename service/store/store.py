@@ -1,0 +1,229 @@
+"""The store: a database of its own, which may be away without harm to any answer.
+
+SQLAlchemy is imported at the first use: a service that keeps nothing does without its memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from service.background.threads import DaemonThreads
+from service.errors import Unavailable
+from service.observe.logs import LOGGER
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+    from service.observe.metrics import Metrics
+    from service.settings import Settings
+
+T = TypeVar("T")
+SQLITE = "sqlite:///"
+FILE = "learning.sqlite"
+"""The store's name beside the repository."""
+DELETED = "deleted"
+"""The flag in ``connection.info`` of work that deleted what must not stay in any file."""
+_MOST_WAITING = 256
+_MOST_AT_ONCE = 4
+_RUN_S = 5.0
+"""How long a caller waits for the store before it counts as away."""
+_LOCKED_MS = 2000
+_REST_S = 1.0
+"""How long nobody tries a store that was away."""
+_CLOSE_S = 2.0
+_PRAGMAS = (
+    f"busy_timeout={_LOCKED_MS}",
+    "auto_vacuum=INCREMENTAL",
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "secure_delete=ON",
+    "foreign_keys=ON",
+)
+
+
+class Store:
+    """One database, shared with other threads, workers and commands.
+
+    ``url`` is SQLAlchemy's, of SQLite or PostgreSQL. Pieces of work take a connection in a
+    transaction of its own. They may run twice, if the first try fails.
+    """
+
+    def __init__(self, url: str, metrics: Metrics | None = None) -> None:
+        self.url, self._metrics = url, metrics
+        self._engine: Engine | None = None
+        self._opening = threading.Lock()
+        self._work = deque["Callable[[Connection], object]"]()
+        self._come = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._closing = False
+        self._askers = DaemonThreads("store", _MOST_AT_ONCE)
+        self._fault: str | None = None
+        self._rests_until = 0.0
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A connection in a transaction, which is on disk once the block has ended.
+
+        Raises :class:`sqlalchemy.exc.SQLAlchemyError`, OSError, ImportError or Unavailable.
+        """
+        with self._opened().begin() as connection:
+            yield connection
+
+    def later(self, work: Callable[[Connection], object]) -> None:
+        """Has the store's thread do the work soon; drops and counts it if too much waits."""
+        with self._come:
+            if len(self._work) >= _MOST_WAITING or self._closing:
+                self._dropped()
+                return
+            self._work.append(work)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._do_all, name="store", daemon=True)
+                self._thread.start()
+            self._come.notify()
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        """What the work returns, once it is on disk; raises what it raises.
+
+        Raises :class:`Unavailable` if the store is away. The work may still be done then.
+        """
+        try:
+            return await asyncio.wait_for(self._askers.run(self._try, work), _RUN_S)
+        except TimeoutError:
+            raise Unavailable("the store does not answer; try again later") from None
+
+    def close(self) -> None:
+        """Does what waits, for two seconds at most, and lets go of the database."""
+        with self._come:
+            self._closing = True
+            self._come.notify()
+        if self._thread is not None:
+            self._thread.join(_CLOSE_S)
+        if self._engine is not None:
+            self._engine.dispose()
+
+    def _do_all(self) -> None:
+        while True:
+            with self._come:
+                self._come.wait_for(lambda: self._work or self._closing)
+                if not self._work:
+                    return
+                work = self._work.popleft()
+            try:
+                self._try(work)
+            except Unavailable:
+                self._dropped()
+            except Exception:  # noqa: BLE001 - a bug in one piece of work must not end the thread
+                LOGGER.exception("work for the store failed")
+                self._dropped()
+
+    def _try(self, work: Callable[[Connection], T]) -> T:
+        """Does the work in a transaction. Raises :class:`Unavailable`, and what the work raises."""
+        if monotonic() < self._rests_until:
+            raise Unavailable("the store is away; try again later")
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            try:
+                done = self._do(work)
+            except SQLAlchemyError:  # such as a connection that was cut meanwhile
+                done = self._do(work)
+        except (SQLAlchemyError, OSError, ImportError) as error:
+            self._rests_until = monotonic() + _REST_S
+            self._tell(str(getattr(error, "orig", error)).partition("\n")[0] or repr(error))
+            raise Unavailable("the store is away; try again later") from None
+        self._tell(None)
+        return done
+
+    def _do(self, work: Callable[[Connection], T]) -> T:
+        with self.begin() as connection:
+            done = work(connection)
+            deleted = connection.info.pop(DELETED, False)
+        if deleted and self.url.startswith(SQLITE):
+            self._sweep()
+        return done
+
+    def _sweep(self) -> None:
+        """Leaves nothing of deleted rows in the files of SQLite; PostgreSQL has its autovacuum."""
+        connection = self._opened().raw_connection()
+        try:
+            for pragma in ("incremental_vacuum", "wal_checkpoint(TRUNCATE)"):
+                connection.cursor().execute(f"PRAGMA {pragma}").fetchall()
+        finally:
+            connection.close()
+
+    def _tell(self, fault: str | None) -> None:
+        """Logs a line where the store comes or goes, and keeps the metric of it."""
+        before, self._fault = self._fault, fault
+        if (before is None) == (fault is None):
+            return
+        if fault is None:
+            LOGGER.info("the store is back")
+        else:
+            LOGGER.error("the store is away; answers go on", extra={"reason": fault})
+        if self._metrics is not None:
+            self._metrics.set("store_fault", float(fault is not None))
+
+    def _dropped(self) -> None:
+        if self._metrics is not None:
+            self._metrics.count("store_dropped")
+
+    def _opened(self) -> Engine:
+        with self._opening:
+            if self._engine is None:
+                self._engine = _open(self.url)
+            return self._engine
+
+
+def _open(url: str) -> Engine:
+    """Connects, and makes or upgrades the tables."""
+    from sqlalchemy import create_engine, event
+
+    from service.store.tables import upgrade
+
+    if not url.startswith(SQLITE):
+        connect = {"connect_timeout": 3, "application_name": "mnist-serve"}
+        engine = create_engine(url, connect_args=connect, pool_timeout=_RUN_S)
+    else:
+        with suppress(FileExistsError):  # what people sent is for its owner alone
+            os.close(os.open(file_of(url), os.O_CREAT | os.O_EXCL, 0o600))
+        engine = create_engine(url)
+
+        @event.listens_for(engine, "connect")
+        def connected(connection: Any, _record: object) -> None:
+            connection.isolation_level = None  # SQLAlchemy begins, see below
+            for pragma in _PRAGMAS:
+                connection.execute(f"PRAGMA {pragma}")
+
+        @event.listens_for(engine, "begin")
+        def begin(connection: Connection) -> None:
+            # With a plain BEGIN, one who reads and then writes fails if another wrote meanwhile.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    try:
+        with engine.begin() as connection:
+            upgrade(connection)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def file_of(url: str) -> Path:
+    """The file of a URL of SQLite."""
+    return Path(url.removeprefix(SQLITE).partition("?")[0])
+
+
+def store_of(settings: Settings, metrics: Metrics) -> Store | None:
+    """The store that the settings name; None if they name none, or nothing can be written."""
+    url = settings.store
+    if url is None:
+        url = f"{SQLITE}{settings.models / FILE}" if os.access(settings.models, os.W_OK) else "none"
+    return None if url == "none" else Store(url, metrics)
