@@ -154,7 +154,7 @@ class Run:
         verification = self.write_model(path, classifier)
         on_step = partial(report.bar, "measure", text="damaged digits and non-digits")
         measured = measure(
-            path, dataset, held_out[0], non_digits=config.non_digits > 0, on_step=on_step
+            path, dataset, held_out, non_digits=config.non_digits > 0, on_step=on_step
         )
         report.measure(measured)
 

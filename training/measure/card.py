@@ -24,6 +24,8 @@ in UTC, durations seconds, missing figures null:
     robustness     {corruption: accuracy} on damaged test images and on printed digits
     doubt          the threshold of doubt and what it catches (measure.robustness.doubt); the
                    service reads score and threshold. For imports see onnx_import.pipeline
+    reference      its answers on held-out digits, counted (service.drift.reference), with which
+                   GET /drift compares those in use; absent from old cards
     reasons        how faithful its reasons are (measure.faithfulness); absent from old cards
     verification   figures of the verification of model.onnx (export.verify.Verification); for
                    int8, parent: those of the float32 file that it was made from
@@ -52,7 +54,8 @@ from training.provenance import installed, now
 CREATORS = ("mnist-serve", "keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "numpy")
 PARTS = (
     *("architecture", "parameters", "opset", "ir_version", "data", "settings", "training"),
-    *("validation", "test", "verification", "robustness", "doubt", "reasons", "imported"),
+    *("validation", "test", "verification", "robustness", "doubt", "reasons"),
+    *("reference", "imported"),
 )
 STORY = (
     *("name", "created", "creator", "architecture", "parameters", "data", "settings"),

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from service.answer.scores import ReliabilityBin, Scores, reliability, score
-from service.types import Images, Probabilities
+from service.drift.reference import Reference
+from service.types import Images, Labels, Probabilities
 from training.data.loading import Dataset
 from training.export.verify import answers
 from training.measure import label_errors, robustness
@@ -29,6 +30,8 @@ class Measured:
     robustness: dict[str, float]
     doubt: dict[str, Any]
     reasons: dict[str, Any]
+    reference: Reference | None = None
+    """None if nothing was held out."""
 
     def as_parts(self) -> dict[str, dict[str, Any]]:
         """Returns the parts of the card by name."""
@@ -37,25 +40,28 @@ class Measured:
             test["accuracy_without_label_errors"] = self.accuracy_without_label_errors
         test["reliability"] = [asdict(each) for each in self.reliability]
         own = {"robustness": self.robustness, "doubt": self.doubt, "reasons": self.reasons}
+        if self.reference is not None:
+            own["reference"] = self.reference.as_dict()
         return {"test": test, **own}
 
 
 def measure(
     model: Path | bytes,
     dataset: Dataset,
-    held_out: Images,
+    held_out: tuple[Images, Labels],
     *,
     non_digits: bool,
     on_step: Callable[[int, int], None] | None = None,
 ) -> Measured:
     """Runs the verified ONNX file ``model``, or its bytes, on every set of images.
 
-    The digits ``held_out`` (n, 28, 28), which no fit has seen, set the threshold of doubt.
+    The digits ``held_out`` (n, 28, 28), which no fit has seen, set the threshold of doubt and are
+    the reference of answers in use.
     ``non_digits`` says whether the training data had non-digits. Calls ``on_step`` after each set
     of images with the sets done and their number. Raises :class:`VerificationFailed` if the file
     does not load or run.
     """
-    total = IMAGE_SETS + (len(held_out) > 0)
+    total = IMAGE_SETS + (len(held_out[0]) > 0)
     done = 0
 
     def ask(images: Images) -> Probabilities:
@@ -69,14 +75,26 @@ def measure(
     images, labels = dataset.test_images, dataset.test_labels
     probabilities = ask(images)
     digits = probabilities.argmax(axis=1)
+    doubt = robustness.doubt(ask, held_out[0], images, trained=non_digits)
     return Measured(
         test=score(probabilities, labels),
         accuracy_without_label_errors=label_errors.accuracy_without(digits, labels),
         reliability=reliability(probabilities, labels),
         robustness=robustness.accuracies(ask, images, labels),
-        doubt=robustness.doubt(ask, held_out, images, trained=non_digits),
+        doubt=doubt,
         reasons=faithfulness(model if isinstance(model, bytes) else model.read_bytes(), images),
+        reference=reference(model, *held_out, doubt["threshold"]),
     )
+
+
+def reference(
+    model: Path | bytes, images: Images, labels: Labels, threshold: float
+) -> Reference | None:
+    """Returns what an ONNX file answers to held-out digits, for comparison with answers in use.
+
+    ``threshold`` is the least confidence without doubt. Returns None without images.
+    """
+    return Reference.of(answers(model, images), labels, threshold) if len(images) else None
 
 
 def worst_kinds(robustness: Mapping[str, float], doubt: Mapping[str, Any]) -> str:

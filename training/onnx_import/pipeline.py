@@ -83,8 +83,7 @@ def measure_import(
     count = TIMES * len(dataset.test_images) + MORE
     if count / LARGEST_BATCH * batch_ms > 1000 * LONGEST_MEASURE_S:
         return {}
-    digits, _ = samples(dataset)
-    return measure(model, dataset, digits, non_digits=False).as_parts()
+    return measure(model, dataset, samples(dataset), non_digits=False).as_parts()
 
 
 def samples(dataset: Dataset) -> tuple[Images, Labels]:

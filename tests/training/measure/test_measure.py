@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from service.answer.quality import LEAST_CONFIDENCE, least_confidence
+from service.drift.reference import Reference
 from service.inference.runtime import Runtime
 from service.models.repository import Repository
 from tests.training.digits import few
@@ -25,7 +26,7 @@ def measured() -> Measured:
     """The figures; every set of images was a step, and the last step was the total."""
     steps: list[tuple[int, int]] = []
     figures = measure(
-        *(MLP, DATASET, DATASET.train_images),
+        *(MLP, DATASET, (DATASET.train_images, DATASET.train_labels)),
         non_digits=True,
         on_step=lambda *step: steps.append(step),
     )
@@ -68,8 +69,26 @@ def test_the_service_reads_the_threshold_and_the_card_is_plain(measured: Measure
     assert "accuracy_without_label_errors" not in card["test"]
 
 
+def test_the_reference_is_of_the_held_out_digits_and_reads_back(measured: Measured) -> None:
+    card = json.loads(json.dumps(measured.as_parts(), allow_nan=False))
+    probabilities = Runtime.load(MLP, provider="cpu").run(DATASET.train_images)
+    right = probabilities.argmax(axis=1) == DATASET.train_labels
+    doubtful = probabilities.max(axis=1) < measured.doubt["threshold"]
+    read = Reference.from_card(card)
+    assert read is not None
+    assert read.count == 600
+    assert read.right == right.sum()
+    assert read.doubtful.sum() == doubtful.sum()
+    assert read.bins.sum() == (~doubtful).sum()
+    assert read.as_dict() == card["reference"]
+    assert len(json.dumps(card["reference"])) < 4000
+
+
 def test_the_card_says_if_nothing_was_held_out_and_training_had_no_non_digits() -> None:
-    doubt = measure(MLP, DATASET, DATASET.train_images[:0], non_digits=False).doubt
+    nothing = DATASET.train_images[:0], DATASET.train_labels[:0]
+    figures = measure(MLP, DATASET, nothing, non_digits=False)
+    doubt = figures.doubt
+    assert "reference" not in figures.as_parts()
     assert (doubt["threshold"], doubt["chosen_on"]) == (LEAST_CONFIDENCE, None)
     assert {kind["trained"] for kind in doubt["kinds"].values()} == {False}
 
@@ -81,7 +100,8 @@ def test_for_mnist_there_is_the_accuracy_without_wrong_labels(
     for name in list(CORRUPTIONS)[2:]:
         monkeypatch.delitem(CORRUPTIONS, name)
     whole = few(400, 10_000)
-    figures = measure(MLP, whole, whole.train_images, non_digits=False)
+    held_out = whole.train_images, whole.train_labels
+    figures = measure(MLP, whole, held_out, non_digits=False)
     digits = Runtime.load(MLP, provider="cpu").run(whole.test_images).argmax(axis=1)
     right = digits == whole.test_labels
     known = right.sum() - right[list(LABELS)].sum()

@@ -1,0 +1,1 @@
+"""Notices when the answers in use are no longer those that a version gave on held-out digits."""
