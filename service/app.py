@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from service import __version__
 from service.access.guard import Access
 from service.api import evaluate, explain, models, operations, pages, predict, read, v1
+from service.api.learning import feedback, review
 from service.api.openapi import openapi_route
 from service.api.routing import EndpointRoute
 from service.api.v2 import admin, infer
@@ -32,12 +33,14 @@ from service.observe.metrics import Metrics
 from service.observe.traces import Tracer
 from service.reasons.training_images import FirstUse
 from service.settings import Settings, read_settings
+from service.store.capture import Capture, clear_regularly
 from service.store.store import store_of
 from service.types import Limits
 
 _ROUTERS = (
     *(predict.router, infer.router, admin.router, v1.router),
     *(read.router, explain.router, evaluate.router, models.router, operations.router, pages.router),
+    *(feedback.router, review.router),
 )
 """In the order in which FastAPI looks for a request's route: the busiest first."""
 _MOST_EVALUATIONS = 64
@@ -73,6 +76,9 @@ def build_core(settings: Settings, shared: Path | None) -> Core:
         lost = partial(metrics.count, "spans_dropped")
         tracer = Tracer(settings.otlp_endpoint, settings.trace_share, __version__, lost)
     versions = Versions(settings, metrics, shared)
+    store, capture = store_of(settings, metrics), None
+    if store is not None and settings.capture != "off":
+        capture = Capture(store, settings, metrics)
     has_rates = settings.rate > 0 or settings.keys is not None  # a key may have one of its own
     return Core(
         settings=settings,
@@ -94,7 +100,8 @@ def build_core(settings: Settings, shared: Path | None) -> Core:
         training_images=FirstUse(settings.data),
         rates=Rates(settings.rate, shared, settings.workers) if has_rates else None,
         evaluations=Kept(_MOST_EVALUATIONS),
-        store=store_of(settings, metrics),
+        store=store,
+        followers=() if capture is None else (capture,),
     )
 
 
@@ -105,10 +112,17 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await core.versions.start()
     warm(core.pictures)
     trimming = asyncio.create_task(trim_when_idle(lambda: not core.bodies.total))
+    clearing = None
+    if core.store is not None:
+        clearing = asyncio.create_task(clear_regularly(core.store, core.settings))
     yield
     trimming.cancel()
     await core.versions.stop()
-    if core.store is not None:
+    if core.store is not None and clearing is not None:
+        clearing.cancel()
+        for each in core.followers:
+            if isinstance(each, Capture):
+                each.flush()
         await asyncio.to_thread(core.store.close)
     if core.tracer is not None:
         await asyncio.to_thread(core.tracer.close)

@@ -135,7 +135,7 @@ class Store:
                 done = self._do(work)
             except SQLAlchemyError:  # such as a connection that was cut meanwhile
                 done = self._do(work)
-        except (SQLAlchemyError, OSError, ImportError) as error:
+        except (SQLAlchemyError, OSError, ImportError, Unavailable) as error:
             self._rests_until = monotonic() + _REST_S
             self._tell(str(getattr(error, "orig", error)).partition("\n")[0] or repr(error))
             raise Unavailable("the store is away; try again later") from None

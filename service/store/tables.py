@@ -24,8 +24,8 @@ from sqlalchemy import (
 from service.errors import Unavailable
 
 METADATA = MetaData()
-_UPGRADING = 0x6D6E697374
-"""The number of PostgreSQL's lock under which one process at a time makes or upgrades tables."""
+_LOCK = 0x6D6E697374
+"""The number of PostgreSQL's lock for what one process at a time does."""
 
 
 def _number() -> Column[int]:
@@ -116,8 +116,7 @@ def upgrade(connection: Connection) -> None:
 
     Raises :class:`Unavailable` for tables of a newer form than this one.
     """
-    if connection.dialect.name == "postgresql":
-        connection.execute(text(f"SELECT pg_advisory_xact_lock({_UPGRADING})"))
+    one_at_a_time(connection)
     _SCHEMA.create(connection, checkfirst=True)
     found = connection.execute(select(_SCHEMA.c.version)).scalar()
     newest = len(UPGRADES) + 1
@@ -130,3 +129,9 @@ def upgrade(connection: Connection) -> None:
         for step in UPGRADES[found - 1 :]:
             step(connection)
         connection.execute(_SCHEMA.update().values(version=newest))
+
+
+def one_at_a_time(connection: Connection) -> None:
+    """Lets no two transactions go on from here at once; those of SQLite never do."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))

@@ -55,10 +55,8 @@ _PICTURE = _bytes(
 )
 _ONE = np.zeros((SIDE, SIDE), np.uint8)
 _ONE[4:24, 12:15] = 255
-_A_PICTURE = {
-    "summary": "picture files in base64",
-    "value": {"pictures": [base64.b64encode(encode_png(_ONE)).decode()]},
-}
+_PNG = base64.b64encode(encode_png(_ONE)).decode()
+_A_PICTURE = {"summary": "picture files in base64", "value": {"pictures": [_PNG]}}
 _AN_IMAGE = {"summary": "images of 784 pixels", "value": {"images": [_ONE.ravel().tolist()]}}
 
 
@@ -107,6 +105,33 @@ EVALUATE_BODY = {
         "application/json": {"schema": _only(images=_IMAGES, labels=_LABELS)},
         "multipart/form-data": {"schema": _EVALUATED},
     },
+}
+
+_DIGIT = {"type": ["integer", "null"], "minimum": 0, "maximum": 9, "description": "null: no digit"}
+_OF_ANSWER = _object(
+    *("digit", "request_id"),
+    digit=_DIGIT,
+    request_id={"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
+    index={"type": "integer", "minimum": 0, "default": 0},
+)
+FEEDBACK_BODY = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {
+                "oneOf": [
+                    {**_OF_ANSWER, "additionalProperties": False},
+                    _only(digit=_DIGIT, image=_IMAGES["items"]),
+                    _only(digit=_DIGIT, picture=_IN_BASE64),
+                ]
+            },
+            "examples": {"of an image": {"value": {"digit": 1, "picture": _PNG}}},
+        }
+    },
+}
+REVIEW_BODY = {
+    "required": True,
+    "content": {"application/json": {"schema": _only(digit=_DIGIT)}},
 }
 
 _EXAMPLES = _list_of(

@@ -67,6 +67,15 @@ MistakesQuery = Annotated[
         json_schema_extra={"type": "integer", "minimum": 0, "maximum": 1000},
     ),
 ]
+CountQuery = Annotated[
+    str | None,
+    Query(
+        description="How many images, 1 to 100; 20 by default.",
+        json_schema_extra={"type": "integer", "minimum": 1, "maximum": 100},
+    ),
+]
+LabelIdPath = Annotated[str, Path(description="The id of a label.")]
+ImageIdPath = Annotated[str, Path(description="The id of an image, from `/review`.")]
 ModelPath = Annotated[
     str, Path(description="The name of the one model.", json_schema_extra={"enum": [NAME]})
 ]

@@ -1,0 +1,1 @@
+"""The endpoints by which the service learns from its use."""

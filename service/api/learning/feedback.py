@@ -1,0 +1,172 @@
+"""``/feedback``: what callers say that their images show, and the export of it for training."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+from fastapi import APIRouter, Response
+
+from service.api.pipeline import Pipeline
+from service.api.request import Reply, Request, unsupported
+from service.api.routing import OwnRoute, needs
+from service.api.schemas.bodies import FEEDBACK_BODY
+from service.api.schemas.learning import Label
+from service.api.schemas.parameters import Current, LabelIdPath, Timed
+from service.api.schemas.responses import BODY, Responses, problems
+from service.background.large_work import SMALL_JSON_BYTES
+from service.decode.content import parse_content_type
+from service.decode.feedback import Feedback, from_json
+from service.decode.pictures import Pictures, preprocess_in_pool
+from service.errors import Forbidden, NotFound, Unauthorized
+from service.store.capture import WAIT_S
+from service.store.store import Store
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+KEPT = problems(400, 422, *BODY) | {200: {"model": Label, "description": "It was kept before."}}
+_FILE: Responses = {200: {"description": "The file.", "content": {"application/octet-stream": {}}}}
+_NAMED = (b"content-disposition", b'attachment; filename="feedback.npz"')
+router = APIRouter(route_class=OwnRoute, tags=["learning"], dependencies=needs("predict"))
+
+
+@router.post(
+    "/feedback",
+    response_model=Label,
+    status_code=201,
+    responses=KEPT,
+    openapi_extra={"requestBody": FEEDBACK_BODY},
+)
+async def feedback(request: Timed) -> Reply:
+    """Keeps what an image shows: of an answer that was captured, or of an image in the body.
+
+    It is on disk once this answers. The same again gets the same id with 200; another digit from
+    the same caller replaces the one before.
+    """
+    from service.store.images import keep_images
+    from service.store.labels import answered_image, check_room, put_label
+
+    core, caller, store = request.core, request.caller, kept(request)
+    pipeline = Pipeline(request)
+    body = await json_body(request)
+    small = len(body) <= SMALL_JSON_BYTES
+    said = await pipeline.decode(small, from_json, body, core.limits)
+    image = await _image(pipeline, said)
+
+    def work(connection: Connection) -> tuple[str, bool]:
+        if image is not None:
+            name: str | None = keep_images(connection, [image])[0]
+        else:
+            name = answered_image(connection, said.request_id, said.index, caller)
+        if name is None:
+            raise NotFound(_why_not_kept(request))
+        check_room(connection, caller, core.settings.capture_rows)
+        return put_label(connection, name, said.digit, caller, "feedback")
+
+    try:
+        name, is_new = await store.run(work)
+    except NotFound:
+        if image is not None or core.settings.capture == "off":
+            raise
+        await asyncio.sleep(2 * WAIT_S)  # the answer may be on its way to the store
+        name, is_new = await store.run(work)
+    return labelled(request, name, said.digit, is_new, "feedback")
+
+
+@router.delete("/feedback/{label}", response_model=Label, responses=problems(404, 422, 503))
+async def take_back(request: Current, label: LabelIdPath) -> Reply:
+    """Deletes a label of the caller's, and with the scope `review` anybody's.
+
+    The image goes with it, unless other labels or answers are about it.
+    """
+    from service.store.labels import take_back
+
+    owner = None if _may_review(request) else request.caller
+    found = await kept(request).run(lambda connection: take_back(connection, label, owner))
+    if found is None:
+        raise NotFound(f"you gave no label with the id {label[:40]!r}")
+    return Reply.json({"id": found.id, "digit": found.digit})
+
+
+@router.get(
+    "/feedback/export",
+    response_model=None,
+    response_class=Response,
+    responses=problems(404, 422, 503) | _FILE,
+    dependencies=needs("review"),
+)
+async def export(request: Current) -> Reply:
+    """All images whose labels agree, as an `.npz` file.
+
+    `images` (n, 28, 28), `labels` (n,) from 0 to 9 or -1 for no digit, and `ids` (n,), those of
+    the labels.
+    """
+    content = await kept(request).run(_export)
+    return Reply(content, media_type=b"application/octet-stream", headers=(_NAMED,))
+
+
+def _export(connection: Connection) -> bytes:
+    from service.store.labelled import labelled
+
+    found, file = labelled(connection), io.BytesIO()
+    ids = np.array(found.labels, "U32")
+    np.savez_compressed(file, images=found.images, labels=found.digits, ids=ids)
+    return file.getvalue()
+
+
+def kept(request: Request) -> Store:
+    """The store. Raises :class:`NotFound` if the service has none."""
+    store = request.core.store
+    if store is None:
+        raise NotFound("this service keeps nothing; MNIST_STORE names where it could")
+    return store
+
+
+async def json_body(request: Request) -> bytes:
+    """The body. Raises UnsupportedType unless it is declared as JSON, TooLarge and Malformed."""
+    media_type = parse_content_type(request.field(b"content-type"))[0]
+    if media_type != "application/json":
+        raise unsupported(media_type, "application/json")
+    return await request.content(request.core.settings.max_body_bytes)
+
+
+def labelled(request: Request, name: str, digit: int | None, is_new: bool, source: str) -> Reply:
+    """The answer to a label that is kept."""
+    if is_new:
+        request.core.metrics.count("labels", source)
+    return Reply.json({"id": name, "digit": digit}, 201 if is_new else 200)
+
+
+async def _image(pipeline: Pipeline, said: Feedback) -> bytes | None:
+    """The pixels of the image in the body, if there is one."""
+    if not isinstance(said.images, Pictures):
+        return None if said.images is None else said.images.tobytes()
+    core = pipeline.core
+    looking = preprocess_in_pool(
+        said.images, core.limits, core.pictures, pipeline.caller, pipeline.deadline
+    )
+    return (await pipeline.timed(looking))[0].image.tobytes()
+
+
+def _why_not_kept(request: Request) -> str:
+    settings = request.core.settings
+    if settings.capture == "off":
+        return "no answers are kept here (MNIST_CAPTURE=off); send the image instead of the id"
+    which = "those in doubt" if settings.capture == "doubtful" else f"{settings.capture:.3g} of all"
+    return (
+        f"no answer to you with this id and index is kept: {which} are, for "
+        f"{settings.capture_days:g} days; send the image instead of the id"
+    )
+
+
+def _may_review(request: Request) -> bool:
+    fields = request.fields
+    sent = fields.get(b"authorization"), fields.get(b"x-api-key")
+    try:
+        request.core.access.check("review", *sent, request.port)
+    except (Forbidden, Unauthorized):
+        return False
+    return True

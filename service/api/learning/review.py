@@ -1,0 +1,89 @@
+"""``/review``: shows a person the images whose label would teach most, and takes the labels."""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime
+from functools import partial
+from time import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from fastapi import APIRouter
+
+from service.api.learning.feedback import KEPT, json_body, kept, labelled
+from service.api.request import Reply
+from service.api.routing import OwnRoute, needs
+from service.api.schemas.bodies import REVIEW_BODY
+from service.api.schemas.learning import Label, Review
+from service.api.schemas.parameters import CountQuery, Current, ImageIdPath
+from service.api.schemas.responses import problems
+from service.decode.feedback import digit_of
+from service.decode.json_images import parse_object
+from service.errors import Invalid, NotFound
+from service.imaging.preview import encode_png
+from service.types import SIDE
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from service.store.review import Item
+
+_USUAL, _MOST = 20, 100
+router = APIRouter(route_class=OwnRoute, tags=["learning"], dependencies=needs("review"))
+
+
+@router.get("/review", response_model=Review, responses=problems(404, 422, 503))
+async def review(request: Current, count: CountQuery = None) -> Reply:
+    """The images whose label would teach most, first those on which two versions disagree.
+
+    For five minutes nobody else gets them.
+    """
+    from service.store.review import next_items
+
+    if count is not None and not (
+        count.isascii() and count.isdigit() and 0 < int(count[:4]) <= _MOST
+    ):
+        raise Invalid(f"count={count[:40]!r} is no number from 1 to {_MOST}")
+    asked = _USUAL if count is None else int(count)
+    caller, now = request.caller, time()
+    work = partial(next_items, caller=caller, count=asked, now=now)
+    waiting, items = await kept(request).run(work)
+    return Reply.json({"waiting": waiting, "items": [_shown(item) for item in items]})
+
+
+@router.post(
+    "/review/{image}",
+    response_model=Label,
+    status_code=201,
+    responses=KEPT,
+    openapi_extra={"requestBody": REVIEW_BODY},
+)
+async def label(request: Current, image: ImageIdPath) -> Reply:
+    """Keeps a reviewer's label. Its `id` is that of `DELETE /feedback/{id}`, which undoes it."""
+    from service.store.labels import is_kept, put_label
+
+    store = kept(request)
+    digit = digit_of(parse_object(await json_body(request), "digit"))
+
+    def work(connection: Connection) -> tuple[str, bool]:
+        if not is_kept(connection, image):
+            raise NotFound(f"no image with the id {image[:40]!r} is kept")
+        return put_label(connection, image, digit, request.caller, "review")
+
+    name, is_new = await store.run(work)
+    return labelled(request, name, digit, is_new, "review")
+
+
+def _shown(item: Item) -> dict[str, Any]:
+    pixels = np.frombuffer(item.pixels, np.uint8).reshape(SIDE, SIDE)
+    when = None if item.at is None else datetime.fromtimestamp(item.at, UTC)
+    return {
+        "id": item.image,
+        "png": base64.b64encode(encode_png(pixels)).decode(),
+        "digit": item.digit,
+        "confidence": item.confidence,
+        "version": item.version,
+        "reason": item.reason,
+        "when": None if when is None else f"{when:%Y-%m-%dT%H:%M:%SZ}",
+    }

@@ -1,0 +1,91 @@
+"""What people say that an image shows: one label for each image and caller."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from time import time
+from typing import Literal
+
+from sqlalchemy import Connection, Row, case, delete, func, select
+
+from service.errors import NotFound, QueueFull
+from service.store.images import drop_unused, insert
+from service.store.tables import ANSWERS, ASKED, IMAGES, LABELS, LEASES
+
+Source = Literal["feedback", "review"]
+_FULL = ((b"retry-after", b"3600"),)
+
+
+def answered_image(
+    connection: Connection, request_id: str, position: int, caller: str
+) -> str | None:
+    """The image of a kept answer to this caller, None if there is none.
+
+    Raises :class:`NotFound` if the caller used one id for several images: a label on the wrong one
+    would be worse than none.
+    """
+    same = ANSWERS.c.request_id == request_id, ANSWERS.c.position == position
+    query = select(ANSWERS.c.image).where(*same, ANSWERS.c.caller == caller).distinct()
+    found = connection.scalars(query).all()
+    if len(found) > 1:
+        raise NotFound(f"you used this id for {len(found)} images; send the image instead")
+    return found[0] if found else None
+
+
+def is_kept(connection: Connection, image: str) -> bool:
+    """Whether there is an image of this id."""
+    is_name = len(image) == 64 and image.isalnum()  # PostgreSQL raises for a NUL
+    return (
+        is_name and connection.scalar(select(IMAGES.c.id).where(IMAGES.c.id == image)) is not None
+    )
+
+
+def put_label(
+    connection: Connection, image: str, digit: int | None, caller: str, source: Source
+) -> tuple[str, bool]:
+    """Keeps what a caller says about an image, instead of what that caller said before.
+
+    Returns the label's id, which is the same each time, and whether it is new.
+    """
+    name = sha256(f"{image} {caller}".encode()).hexdigest()[:32]
+    before = connection.execute(select(LABELS).where(LABELS.c.id == name)).one_or_none()
+    if before is None or (before.digit, before.source) != (digit, source):
+        said = {"digit": digit, "source": source, "labelled_at": time()}
+        row = {"id": name, "image": image, "caller": caller, **said}
+        put = insert(connection, LABELS).on_conflict_do_update(index_elements=["id"], set_=said)
+        connection.execute(put, row)
+    if source == "review":
+        for table in (ASKED, LEASES):
+            connection.execute(delete(table).where(table.c.image == image))
+    return name, before is None
+
+
+def check_room(connection: Connection, caller: str, most: int) -> None:
+    """Raises :class:`QueueFull` if people gave too many labels by feedback, or one caller did."""
+    own = func.sum(case((LABELS.c.caller == caller, 1), else_=0))
+    query = select(func.count(), own).where(LABELS.c.source == "feedback")
+    labels, of_caller = connection.execute(query).one()
+    if labels >= most or (of_caller or 0) > most * 4 // 5:
+        raise QueueFull(
+            f"{labels:,} labels are kept, {of_caller or 0:,} of them yours; MNIST_CAPTURE_ROWS "
+            f"allows {most:,}, and one caller four fifths of them; delete some",
+            headers=_FULL,
+        )
+
+
+def take_back(
+    connection: Connection, name: str, caller: str | None
+) -> Row[tuple[object, ...]] | None:
+    """Deletes a label, and the image and the caller's answers about it unless others need them.
+
+    ``caller`` must be who gave it; None may delete any. Returns the label, None if there is none.
+    """
+    query = delete(LABELS).where(LABELS.c.id == name).returning(LABELS)
+    if caller is not None:
+        query = query.where(LABELS.c.caller == caller)
+    label = connection.execute(query).one_or_none()
+    if label is not None:
+        same = ANSWERS.c.image == label.image, ANSWERS.c.caller == label.caller
+        connection.execute(delete(ANSWERS).where(*same))
+        drop_unused(connection, [label.image])
+    return label
