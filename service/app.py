@@ -98,6 +98,7 @@ def build_core(settings: Settings, shared: Path | None) -> Core:
         tracer=tracer,
         access=Access(settings, shared, metrics),
         training_images=FirstUse(settings.data),
+        layers=Kept(1),
         rates=Rates(settings.rate, shared, settings.workers) if has_rates else None,
         evaluations=Kept(_MOST_EVALUATIONS),
         store=store,

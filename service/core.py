@@ -17,6 +17,7 @@ from service.models.versions import Versions
 from service.observe.logs import RequestLog
 from service.observe.metrics import Metrics
 from service.observe.traces import Tracer
+from service.reasons.layers import Layers
 from service.reasons.training_images import FirstUse
 from service.settings import Settings
 from service.store.store import Store
@@ -62,5 +63,7 @@ class Core:
     evaluations: Kept[bytes]
     store: Store | None = None
     """What is kept of use, if anything is."""
+    layers: Kept[Layers]
+    """By the hash of the version's file."""
     followers: tuple[Follower, ...] = ()
     """Who learns of each answer, in this order."""

@@ -1,4 +1,4 @@
-"""``POST /explain``: the reasons of one answer, and ``:explain`` of ``/v1`` for each row."""
+"""``POST /explain`` and ``/layers``: the reasons of one answer, also by ``:explain`` of ``/v1``."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from service.api.request import Reply
 from service.api.routing import OwnRoute, needs
 from service.api.schemas.bodies import EXPLAIN_BODY
 from service.api.schemas.parameters import AgainstQuery, Timed, VersionQuery
-from service.api.schemas.reasons import Explanation
+from service.api.schemas.reasons import Explanation, FeatureMaps
 from service.api.schemas.responses import BODY, problems
-from service.errors import Invalid
+from service.background.large_work import when_large
+from service.errors import Invalid, Unavailable
 from service.inference.batch import Result
+from service.inference.runtime import RuntimeLoadError
 from service.reasons.explain import EXPLAIN_COST, explanation
+from service.reasons.layers import Layers
 
 router = APIRouter(route_class=OwnRoute, tags=["digits"], dependencies=needs("predict"))
 
@@ -44,6 +47,34 @@ async def explain(
     reply = await pipeline.answer(1, Reply.json, answer)
     pipeline.follow_up(result)
     return reply
+
+
+@router.post(
+    "/layers",
+    response_model=FeatureMaps,
+    responses=problems(400, 422, *BODY),
+    openapi_extra={"requestBody": EXPLAIN_BODY},
+)
+async def layers(request: Timed, version: VersionQuery = None) -> Reply:
+    """Shows what each convolution of a version makes of one image; none for a net without any.
+
+    The body is one of `/predict` with one image. It is not counted as an answer.
+    """
+    pipeline = Pipeline(request)
+    images, _ = await read_images(request, pipeline, only_one=True)
+    await pipeline.choose(version)
+    core, served, until = request.core, pipeline.served, pipeline.deadline
+
+    async def load() -> Layers:
+        model = await core.versions.model(served.version)
+        return await when_large(True, Layers, model, caller=request.caller)
+
+    try:
+        asked = await core.layers.get(served.card["sha256"], load, until)
+        found = await when_large(True, asked.ask, images[0], until=until, caller=request.caller)
+    except RuntimeLoadError as error:
+        raise Unavailable(f"version {served.version} cannot show its layers: {error}") from None
+    return Reply.json({"model": "mnist", "version": served.version, **found})
 
 
 def against_digit(text: str | None) -> int | None:

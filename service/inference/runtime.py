@@ -90,7 +90,7 @@ class Runtime:
         ``image`` uint8 [batch, 28, 28] or another output than ``probabilities`` float32
         [batch, 10], or if ``provider="cuda"`` does not work here.
         """
-        session, fallback = _open(model, provider)
+        session, fallback = open_session(model, provider)
         _check_ends(session)
         nodes = Counter[str]()
         for item in session.get_provider_graph_assignment_info():
@@ -173,7 +173,10 @@ def has_nvidia_device() -> bool:
     return any(Path(path).exists() for path in _NVIDIA)
 
 
-def _open(model: Path | bytes, provider: Provider) -> tuple[ort.InferenceSession, str | None]:
+def open_session(
+    model: Path | bytes, provider: Provider
+) -> tuple[ort.InferenceSession, str | None]:
+    """Loads a model with any outputs; and why ``auto`` did not get CUDA. Raises as ``load``."""
     source = model if isinstance(model, bytes) else str(model)
     wanted: list[Any] = [CPU]
     missing = None

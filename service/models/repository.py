@@ -97,10 +97,6 @@ class Repository:
         """Returns the version's folder, which may not exist."""
         return self.folder / str(version)
 
-    def model_path(self, version: int) -> Path:
-        """Returns the version's ONNX file, which may not exist."""
-        return self.path(version) / "model.onnx"
-
     def champion(self) -> int:
         """Returns the number in the ``champion`` file. Raises :class:`NoChampion` without one."""
         path = self.folder / "champion"

@@ -27,7 +27,6 @@ from service.settings import Settings
 
 _LOADS_BY_NUMBER, _LOADS_OF_CHAMPION, _READS = 2, 3, 4
 """How many of each run at a time."""
-_RETRY_AFTER = ((b"retry-after", b"1"),)
 
 
 class StartError(Exception):
@@ -109,8 +108,7 @@ class Versions:
     def champion(self) -> Loaded:
         """The version that serves. Raises :class:`Unavailable` before the first is loaded."""
         if self.serving is None:
-            reason = self._champion_fault or "no champion is loaded"
-            raise Unavailable(reason, headers=_RETRY_AFTER)
+            raise Unavailable(self._champion_fault or "no champion is loaded")
         return self.serving
 
     async def version(
@@ -142,6 +140,10 @@ class Versions:
     async def card(self, text: str) -> dict[str, Any]:
         """Returns the card of any version. Raises :class:`NotFound`."""
         return await self._read(self._repository.card, text)
+
+    async def model(self, text: str) -> bytes:
+        """Returns the file of any version. Raises :class:`NotFound`."""
+        return await self._read(self._repository.read_model, text)
 
     async def picture(self, text: str, name: str) -> bytes:
         """Returns the PNG file ``name`` of any version. Raises :class:`NotFound`."""
@@ -176,8 +178,7 @@ class Versions:
         """Serves the version that the champion file names now. Raises :class:`Unavailable`."""
         views = [await self._look(), *await self._workers.ask("look", seconds=workers.LOOK_SECONDS)]
         if fault := joint_fault(views):
-            kept = f"version {self.champion.version} keeps serving: {fault}"
-            raise Unavailable(kept, headers=_RETRY_AFTER)
+            raise Unavailable(f"version {self.champion.version} keeps serving: {fault}")
 
     async def _look(self) -> View:
         """Takes up the champion in this worker alone."""
@@ -228,7 +229,7 @@ class Versions:
         try:
             return await self._reads.run(read, number, *arguments)
         except RepositoryError as error:
-            raise Unavailable(str(error), headers=_RETRY_AFTER) from error
+            raise Unavailable(str(error)) from error
 
     async def _load(self, text: str, caller: str, *, together: bool = True) -> Loaded:
         """Loads a version, here or in all workers, unless it has just failed with these files."""
@@ -246,8 +247,7 @@ class Versions:
                 await asyncio.gather(load, ask)
             result = await load
         if isinstance(result, Failure):
-            reason = f"version {text} cannot be loaded: {result.reason}"
-            raise Unavailable(reason, headers=_RETRY_AFTER)
+            raise Unavailable(f"version {text} cannot be loaded: {result.reason}")
         return result
 
     def _serve(self, champion: Loaded) -> None:

@@ -78,7 +78,9 @@ class Watched:
         self.server, self.root = server, root
         self.peak = 0
         repository = Repository(MODELS)
-        champion = Runtime.load(repository.model_path(repository.champion()), provider="cpu")
+        champion = Runtime.load(
+            repository.path(repository.champion()) / "model.onnx", provider="cpu"
+        )
         self._right = champion.run(ONE).tobytes()
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)

@@ -63,7 +63,7 @@ def write_folder(folder: Path, dataset: Dataset, *, zipped: bool = False) -> Pat
 def champion() -> Runtime:
     """The committed champion."""
     repository = Repository(Path(__file__).parents[2] / "models")
-    return Runtime.load(repository.model_path(repository.champion()), provider="cpu")
+    return Runtime.load(repository.path(repository.champion()) / "model.onnx", provider="cpu")
 
 
 def python(*words: object, **options: Any) -> tuple[int, list[str], str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -69,3 +69,18 @@ class Explanation(Reasons):
 
     model: Literal["mnist"]
     version: str = Field(examples=["3"])
+
+
+class FeatureMaps(BaseModel):
+    """The answer of `/layers`."""
+
+    model: Literal["mnist"]
+    version: str = Field(examples=["3"])
+    digit: Digit
+    confidence: Share
+    layers: list[dict[str, Any]] = Field(
+        description="of each convolution, after its activation: `maps`, how many of them are "
+        "`shown` in the `png`, one below the other, their `height` and `width`, the values that "
+        "are black (`low`) and white (`high`), how many `levels` they have, and the `rounding` of "
+        "int8 layers"
+    )

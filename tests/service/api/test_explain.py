@@ -134,6 +134,9 @@ def test_a_blank_image_has_no_reasons(server: Server) -> None:
         ("/explain", b"", 400, "empty"),
         ("/explain?version=99", SEVEN.tobytes(), 404, "there is no version '99'"),
         ("/predict?include=why", SEVEN.tobytes() * 65, 413, "at most 64 are explained"),
+        ("/layers", SEVEN.tobytes() * 2, 422, "2 images; one is explained at a time"),
+        ("/layers", b"", 400, "empty"),
+        ("/layers?version=99", SEVEN.tobytes(), 404, "there is no version '99'"),
         ("/explain?include=seen", SEVEN.tobytes(), 422, "unknown query parameter 'include'"),
     ],
 )
@@ -171,3 +174,23 @@ def test_an_explanation_spends_the_rate_but_is_never_refused_half_way(tmp_path: 
         assert server.post("/predict?include=why", SEVEN.tobytes() * 3, OCTETS).status == 200
         refused = server.post("/explain", SEVEN.tobytes(), OCTETS)
         assert (refused.status, int(refused.headers["retry-after"]) > 5) == (429, True)
+
+
+def test_layers_shows_the_maps_of_one_image_and_counts_no_answer(champion: Server) -> None:
+    plain = champion.post("/predict", SEVEN.tobytes(), OCTETS).json()["predictions"][0]
+    before = champion.metric("mnist_batch_size_count")
+    answer = champion.post("/layers", as_picture(SEVEN), "image/png")
+    found = answer.json()
+    assert (found["model"], found["digit"], found["confidence"]) == (
+        *("mnist", 7),
+        plain["confidence"],
+    )
+    assert len(found["layers"]) == 6
+    for layer in found["layers"]:
+        assert layer["png"]
+        assert picture(layer["png"]).shape == (layer["shown"] * layer["height"], layer["width"])
+        assert layer["rounding"]["scale"] > 0
+    assert len(answer.body) < 40_000
+    assert champion.metric("mnist_batch_size_count") == before
+    assert champion.post("/layers?version=1", SEVEN.tobytes(), OCTETS).json()["layers"] == []
+    assert champion.post("/layers", SEVEN.tobytes(), OCTETS).json() == found

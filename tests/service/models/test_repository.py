@@ -106,7 +106,7 @@ def test_a_pipe_or_folder_in_a_files_place_is_refused_at_once(
 def test_a_damaged_or_missing_model_is_not_returned(
     repository: Repository, damage: Callable[[Path], object], told: str
 ) -> None:
-    damage(repository.model_path(2))
+    damage(repository.path(2) / "model.onnx")
     with pytest.raises(RepositoryError, match=rf"^version 2: model.onnx .*{told}"):
         repository.read_model(2)
 
@@ -165,7 +165,7 @@ def test_a_versions_stamp_changes_with_its_files(repository: Repository) -> None
     assert repository.stamp(99) is None
     stamps = [repository.stamp(2)]
     assert repository.stamp(2) == stamps[0]
-    path = repository.model_path(2)
+    path = repository.path(2) / "model.onnx"
     content = path.read_bytes()
     for change in (
         lambda: path.write_bytes(content[:-1]),
