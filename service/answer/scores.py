@@ -117,6 +117,17 @@ def score(
     )
 
 
+def least_sure(
+    probabilities: Probabilities, labels: NDArray[np.integer[Any]], most: int
+) -> list[Mistake]:
+    """The images that were read right, in the form of mistakes, least confident first."""
+    right = np.flatnonzero(probabilities.argmax(axis=1) == labels)
+    confidence = probabilities[right, labels[right]]
+    first = confidence.argsort(kind="stable")[:most]
+    rows = zip(right[first].tolist(), labels[right[first]].tolist(), confidence[first], strict=True)
+    return [Mistake(index, digit, digit, float(str(sure))) for index, digit, sure in rows]
+
+
 def reliability(
     probabilities: Probabilities, labels: NDArray[np.integer[Any]]
 ) -> tuple[ReliabilityBin, ...]:

@@ -14,7 +14,7 @@ import numpy as np
 from fastapi import APIRouter, Response
 from fastapi import Path as PathParameter
 
-from service.answer.scores import MOST_MISTAKES, score
+from service.answer.scores import MOST_MISTAKES, least_sure, score
 from service.api.pipeline import Pipeline
 from service.api.request import Reply, unsupported
 from service.api.routing import OwnRoute, needs
@@ -35,7 +35,7 @@ READS = f"application/json, multipart/form-data, or name a data set: ?dataset={M
 _SLICE_EXECUTIONS = 4
 """Batches of ``batch_rows`` queued at a time, so that an evaluation never fills the queue."""
 _LISTED = 1000
-"""The most mistakes that ``?mistakes`` lists."""
+"""The most images of either kind that ``?mistakes`` lists."""
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 _CACHE = (b"cache-control", b"public, max-age=3600")
 router = APIRouter(route_class=OwnRoute, tags=["digits"], dependencies=needs("evaluate"))
@@ -179,4 +179,6 @@ async def _infer(pipeline: Pipeline, images: Images) -> Probabilities:
 def _answer(version: str, probabilities: Probabilities, labels: Labels, most: int) -> Reply:
     scores = score(probabilities, labels, most)
     give_way()
-    return Reply.json({"model": "mnist", "version": version, **scores.as_dict()})
+    right = least_sure(probabilities, labels, most)
+    found = {"model": "mnist", "version": version, **scores.as_dict(), "least_sure": right}
+    return Reply.json(found)

@@ -107,6 +107,7 @@ class Evaluation(BaseModel):
     per_class: list[ClassScore]
     confusion_matrix: list[list[int]] = Field(description="10 x 10, rows are the true digits")
     mistakes: list[Mistake] = Field(description="the most confident first, up to 20 or `?mistakes`")
+    least_sure: list[Mistake] = Field(description="as many that were read right, least sure first")
 
 
 class VersionState(BaseModel):

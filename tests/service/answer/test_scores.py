@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.answer.scores import BINS, Mistake, ReliabilityBin, reliability, score
+from service.answer.scores import BINS, Mistake, ReliabilityBin, least_sure, reliability, score
 
 
 def random_case(n: int = 2000, seed: int = 3) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -108,6 +108,20 @@ def test_what_would_divide_by_zero_is_null() -> None:
     scores = score(np.zeros((0, 10), np.float32), np.zeros(0, np.int64))
     assert scores.count == 0
     assert {scores.accuracy, scores.loss, scores.calibration_error} == {None}
+
+
+def test_what_was_read_right_is_listed_least_sure_first() -> None:
+    probabilities, labels = random_case()
+    found = least_sure(probabilities, labels, 30)
+    right = [
+        (max(row), index, label)
+        for index, (row, label) in enumerate(zip(probabilities.tolist(), labels, strict=True))
+        if row.index(max(row)) == label
+    ]
+    wanted = [(index, label, label) for _, index, label in sorted(right)[:30]]
+    assert [(one.index, one.label, one.digit) for one in found] == wanted
+    assert len(least_sure(probabilities, labels, 3000)) == len(right)
+    assert least_sure(probabilities[:0], labels[:0], 5) == []
 
 
 def test_mistakes_are_the_20_most_confident_and_equals_keep_their_order() -> None:

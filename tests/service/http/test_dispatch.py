@@ -412,7 +412,7 @@ def test_the_test_set_is_scored_without_a_body(server: Server) -> None:
     for most in (0, 40):
         listed = server.request("POST", f"/evaluate?dataset=mnist-test&mistakes={most}").json()
         assert listed["mistakes"][:20] == answer.json()["mistakes"][:most]
-        assert len(listed["mistakes"]) == most
+        assert len(listed["mistakes"]) == len(listed["least_sure"]) == most
     for bad in ("1001", "-1", "all"):
         refused = server.request("POST", f"/evaluate?dataset=mnist-test&mistakes={bad}")
         check_problem(refused, 422)
