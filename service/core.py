@@ -61,9 +61,9 @@ class Core:
     rates: Rates | None
     """None if no caller has a rate."""
     evaluations: Kept[bytes]
-    store: Store | None = None
-    """What is kept of use, if anything is."""
     layers: Kept[Layers]
     """By the hash of the version's file."""
+    store: Store | None = None
+    """What is kept of use, if anything is."""
     followers: tuple[Follower, ...] = ()
     """Who learns of each answer, in this order."""

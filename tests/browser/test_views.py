@@ -125,6 +125,32 @@ def test_a_cell_opens_its_images_and_an_image_opens_on_the_pad(
     expect(desktop.locator("#seen-words")).to_contain_text("Taken as it is")
 
 
+def test_a_cell_on_the_diagonal_opens_what_was_read_right_least_sure_first(
+    desktop: Page, server: Server
+) -> None:
+    scores = server.request("POST", "/evaluate?dataset=mnist-test&mistakes=1000").json()
+    count = scores["confusion_matrix"][5][5]
+    right = [one for one in scores["least_sure"] if one["label"] == 5][:100]
+    desktop.get_by_role("tab", name="Test").click()
+    desktop.get_by_role("button", name=f"{count} read right as 5").click()
+    words = f"The {len(right)} of {count} that it was least sure of."
+    expect(desktop.get_by_text(words)).to_be_visible()
+    expect(desktop.locator(".mistakes img")).to_have_count(len(right))
+    expect(desktop.locator(".mistakes img").first).to_have_attribute(
+        "alt", re.compile(f"Test image {right[0]['index']}: a 5 read as 5")
+    )
+
+
+def test_the_description_of_the_api_leaves_the_drawing_alone(desktop: Page) -> None:
+    draw(desktop, DIGITS[7])
+    answer(desktop)
+    with desktop.context.expect_page() as opened:
+        desktop.get_by_role("link", name="API in a new tab").click()
+    assert opened.value.url.endswith("/docs")
+    opened.value.close()
+    expect(desktop.locator("#digit")).to_have_text("7")
+
+
 def test_two_versions_are_compared_on_the_drawing_and_on_the_test_set(
     desktop: Page, server: Server
 ) -> None:

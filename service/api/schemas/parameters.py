@@ -63,7 +63,7 @@ DatasetQuery = Annotated[
 MistakesQuery = Annotated[
     str | None,
     Query(
-        description="How many mistakes are listed at most, and right images; 0 to 1000, 20 by default.",
+        description="Most mistakes that are listed, and right images: 0 to 1000, by default 20.",
         json_schema_extra={"type": "integer", "minimum": 0, "maximum": 1000},
     ),
 ]

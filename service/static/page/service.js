@@ -6,7 +6,7 @@ import { hasKey, keyFields, wantedKey } from "./key.js";
 /** Beyond the service's own deadlines (10 s, for the test run 120 s) nothing comes any more. */
 const DEADLINE = 15_000;
 const EVALUATE_DEADLINE = 125_000;
-/** How many mistakes of a version are listed: all, but of a very bad one. */
+/** How many mistakes of a version are listed, and right images: of mistakes all, but of a very bad one. */
 const MISTAKES = 1000;
 const PASSING = [429, 503, 504];
 
@@ -39,6 +39,11 @@ export function read(picture, signal) {
 /** Why a picture is read as it is, and what would make it the digit `against`, if one is given. */
 export function explain(picture, against, signal) {
   return post(against === null ? "explain" : `explain?against=${against}`, picture, signal);
+}
+
+/** What each convolution makes of a picture. */
+export function layers(picture, signal) {
+  return post("layers", picture, signal);
 }
 
 /** A version's scores on MNIST's test images, the serving one's by default. */

@@ -2,11 +2,12 @@
 
 import { Answer } from "../answer/answer.js";
 import { square } from "../answer/layer.js";
+import { Network } from "../answer/network.js";
 import { Reasons } from "../answer/reasons.js";
 import { startReplay } from "../answer/replay.js";
 import { spoken } from "../answer/words.js";
 import { Latest } from "../latest.js";
-import { explain, predict, read, ServiceError } from "../service.js";
+import { explain, layers, predict, read, ServiceError } from "../service.js";
 import { showStrokes } from "./canvas.js";
 import { listenForCommands } from "./commands.js";
 import { takeFiles } from "./files.js";
@@ -42,6 +43,7 @@ export function startDrawing(panel) {
     toggled: () => sheet.isEmpty || follow(),
     chosen: () => last && finishing.want(),
   });
+  const network = new Network(document.getElementById("network"), () => sheet.isEmpty || follow());
   const speech = document.getElementById("speech");
   let changedAt = null; // when the sheet first differed from what was last sent
   let last = null;
@@ -67,6 +69,7 @@ export function startDrawing(panel) {
     }
     last.milliseconds = performance.now() - since;
     await show(signal);
+    if (network.isOpen) await showLayers(last.sent, signal);
     afterwards(() => finishing.want(), REST);
   }
 
@@ -80,6 +83,15 @@ export function startDrawing(panel) {
     picture.lay(number ? null : prediction.why?.png, where);
   }
 
+  async function showLayers(sent, signal) {
+    try {
+      await network.show(await layers(sent, signal));
+    } catch (error) {
+      if (!(error instanceof ServiceError)) throw error;
+      network.empty(error.message);
+    }
+  }
+
   function fail(error) {
     answer.fail(error.isPassing ? `${error.message} Trying again …` : error.message);
     last = null;
@@ -91,6 +103,7 @@ export function startDrawing(panel) {
     picture.mark([]);
     picture.lay(null);
     reasons.empty();
+    network.empty();
   }
 
   /** Does something later, unless the sheet has changed by then or already has. */

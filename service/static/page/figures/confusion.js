@@ -6,7 +6,7 @@ const DIGITS = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
 
 /**
  * The table of a 10 x 10 matrix of counts; mistakes are shaded, the more the darker. With `open`,
- * each of them is a button that calls `open(label, digit)`.
+ * each cell that has images is a button that calls `open(label, digit)`.
  */
 export function confusionTable(matrix, open = null) {
   const mistakes = matrix.flatMap((row, label) => row.filter((_, digit) => digit !== label));
@@ -31,8 +31,8 @@ export function confusionTable(matrix, open = null) {
     element(
       "caption",
       {},
-      "Rows: the true digit. Columns: what was read. Mistakes are shaded",
-      open ? ", and open their images." : ".",
+      "Rows: the true digit. Columns: what was read. Mistakes are shaded.",
+      open ? " Each cell opens its images." : "",
     ),
     element("thead", {}, head),
     element("tbody", {}, ...rows),
@@ -43,8 +43,8 @@ function cell({ number, label, digit, most, open }) {
   const kind = label === digit ? "right" : number ? "wrong" : "none";
   // A zero is for the ear alone: ninety of them would hide the few mistakes there are.
   let content = kind === "none" ? element("span", { class: "unseen" }, "0") : String(number);
-  if (kind === "wrong" && open) {
-    const words = `${number} read as ${digit}, but a ${label}`;
+  if (number && open) {
+    const words = kind === "right" ? `${number} read right as ${digit}` : `${number} read as ${digit}, but a ${label}`;
     content = element("button", { "aria-label": words }, String(number));
     content.addEventListener("click", () => open(label, digit));
   }

@@ -8,6 +8,8 @@ import { imageList } from "./images.js";
 
 /** The images that are shown before a cell of the matrix is chosen. */
 const WORST = 20;
+/** The images of a cell that are shown at most. */
+const MOST = 100;
 
 /**
  * The test view in `panel`, which runs by itself: the service keeps the answer of a version. What is
@@ -67,8 +69,11 @@ function shown(scores, open, fail) {
   }
 
   function openCell(label, digit) {
-    const those = scores.mistakes.filter((one) => one.label === label && one.digit === digit);
-    showImages(`${label} read as ${digit}`, "Choose one to open it on the pad.", those);
+    const listed = label === digit ? scores.least_sure : scores.mistakes;
+    const those = listed.filter((one) => one.label === label && one.digit === digit).slice(0, MOST);
+    const all = scores.confusion_matrix[label][digit];
+    const which = label === digit ? `The ${those.length} of ${all} that it was least sure of. ` : "";
+    showImages(`${label} read as ${digit}`, `${which}Choose one to open it on the pad.`, those);
     images.scrollIntoView({ block: "nearest" });
   }
 
