@@ -23,7 +23,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from service.errors import Fault, Invalid, Malformed, TooLarge, UnsupportedType
 from service.imaging.grey import shrink, to_grey
 from service.imaging.sanitise import CountedFile, check_tiff_compression, orientation, sanitise
-from service.types import Limits
+from service.types import PIXELS, SIDE, Limits
 
 # Pillow logs and warns about oddities in files without bound. Real damage raises an exception.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -60,6 +60,9 @@ _PIXEL_BYTES, _WEBP_PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2
 _REDUCED_BYTES = 4
 """For each pixel of the reduced picture: what it takes until it is grey."""
 _SMALL_PNG_BYTES = 1 << 13
+_SMALL_GREY = bytes.fromhex("89504e470d0a1a0a0000000d494844520000001c0000001c080000000057668048")
+_PNG_END = bytes.fromhex("0000000049454e44ae426082")
+"""The signature and header of a grey PNG of 28x28, and a PNG's last chunk."""
 _TRANSPOSED, _FROM_BELOW, _FROM_RIGHT = {5, 6, 7, 8}, {3, 4, 7, 8}, {2, 3, 6, 7}
 """Exif orientations whose first axis is the columns, whose rows begin at the bottom, and whose
 columns begin at the right."""
@@ -81,6 +84,8 @@ def open_picture(body: bytes, limits: Limits) -> Picture:
     """
     if not body:
         raise Malformed("the picture is empty")
+    if body.startswith(_SMALL_GREY) and (grey := _small_grey(body)) is not None:
+        return Picture(grey, (SIDE, SIDE))
     kind = _format_of(body)
     try:
         return _decode(body, kind, limits)
@@ -102,6 +107,23 @@ def is_small_png(body: bytes) -> bool:
     """Whether the bytes are a PNG of 28x28 by their header, of at most 8 KiB."""
     is_28x28 = body[16:24] == b"\0\0\0\x1c\0\0\0\x1c"
     return is_28x28 and body[:8] == b"\x89PNG\r\n\x1a\n" and len(body) <= _SMALL_PNG_BYTES
+
+
+def _small_grey(body: bytes) -> NDArray[np.uint8] | None:
+    """The pixels of a grey PNG of 28x28 in one IDAT chunk; None for what Pillow has to judge.
+
+    Without Pillow's Python, which takes ten times as long as its decoder.
+    """
+    data = body[41:-16]
+    if len(body) < 57 or body[33:41] != b"%bIDAT" % len(data).to_bytes(4) or body[-12:] != _PNG_END:
+        return None
+    pixels, decoder = _imaging.new("L", (SIDE, SIDE)), _imaging.zip_decoder("L", "L")
+    decoder.setimage(pixels, (0, 0, SIDE, SIDE))
+    if decoder.decode(data) != (-1, 0):
+        return None
+    encoder = _imaging.raw_encoder("L", "L", 0, 1)
+    encoder.setimage(pixels, (0, 0, SIDE, SIDE))
+    return np.frombuffer(encoder.encode(PIXELS)[2], np.uint8).reshape(SIDE, SIDE)
 
 
 def _format_of(body: bytes) -> str:
