@@ -12,6 +12,9 @@ from service.background.large_work import give_way
 from service.inference.batch import PIECE_ROWS, BatchResult, digits
 from service.types import Probabilities
 
+_ANSWER = b'{"model":"mnist","version":"%b","predictions":[{%b}]}'
+_SURE = b',"doubtful":false,"doubts":[]'
+
 
 def members(batch: BatchResult) -> list[bytes]:
     """Returns each image's JSON members ``digit``, ``confidence`` and ``probabilities``."""
@@ -32,15 +35,16 @@ def predictions(
     further: Sequence[dict[str, Any]] | None = None,
 ) -> bytes:
     """Returns the JSON body, from each image's :func:`members`, doubts and ``further`` members."""
+    if further is None and not any(doubts):
+        joined = (_SURE + b"},{").join(answered) + _SURE
+        return _ANSWER % (version.encode(), joined)
     rows: list[bytes] = []
     for first in range(0, len(answered), PIECE_ROWS):
         if first:
             give_way()
         piece = slice(first, first + PIECE_ROWS)
         rows += [
-            b'%b,"doubtful":true,"doubts":%b' % (one, orjson.dumps(doubt))
-            if doubt
-            else b'%b,"doubtful":false,"doubts":[]' % one
+            b'%b,"doubtful":true,"doubts":%b' % (one, orjson.dumps(doubt)) if doubt else one + _SURE
             for one, doubt in zip(answered[piece], doubts[piece], strict=True)
         ]
     if further is not None:
@@ -48,8 +52,7 @@ def predictions(
             b"%b,%b" % (row, orjson.dumps(one, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1])
             for row, one in zip(rows, further, strict=True)
         ]
-    joined = b"},{".join(rows)
-    return b'{"model":"mnist","version":"%b","predictions":[{%b}]}' % (version.encode(), joined)
+    return _ANSWER % (version.encode(), b"},{".join(rows))
 
 
 def _numbers(array: Probabilities) -> bytes:

@@ -78,11 +78,13 @@ class Request:
     names the version that answers, and ``inferred`` is when its model had run.
     """
 
-    __slots__ = (
-        *("address", "answer_headers", "body", "caller", "core", "decode_s", "fields"),
-        *("held_bytes", "id", "infer_s", "inferred", "key", "method", "path", "port", "query"),
-        *("queue_s", "received", "root_path", "route", "server", "started", "under_way", "version"),
-    )
+    root_path = server = version = ""
+    port = held_bytes = received = 0
+    decode_s = queue_s = infer_s = inferred = 0.0
+    key: Key | None = None
+    under_way: Sized | None = None
+    answer_headers: Headers = ()
+    route = OTHER
 
     def __init__(
         self,
@@ -94,20 +96,10 @@ class Request:
         *,
         query: bytes = b"",
         address: str = "",
-        under_way: Sized | None = None,
     ) -> None:
         self.started = perf_counter()
-        self.core = core
-        self.method, self.path, self.query, self.fields = method, path, query, fields
-        self.body, self.root_path = body, ""
-        self.address = self.caller = address
-        self.key: Key | None = None
-        self.server, self.port, self.under_way = "", 0, under_way
-        self.answer_headers: Headers = ()
-        self.route = OTHER
-        self.decode_s = self.queue_s = self.infer_s = 0.0
-        self.held_bytes = self.received = 0
-        self.inferred, self.version = 0.0, ""
+        self.core, self.method, self.path, self.fields = core, method, path, fields
+        self.body, self.query, self.address, self.caller = body, query, address, address
         sent = fields.get(b"x-request-id")
         if sent is not None and _REQUEST_ID.fullmatch(sent):
             self.id = sent

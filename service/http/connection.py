@@ -20,7 +20,7 @@ from service.api.request import Headers, Reply, Request
 from service.errors import Fault
 from service.http import heads
 from service.http.dispatch import head
-from service.http.exchange import BROKEN, GONE, LATE, LEFT, UNREAD_BYTES, ArrivingBody, Exchange
+from service.http.exchange import BROKEN, LATE, LEFT, UNREAD_BYTES, ArrivingBody, Exchange
 from service.http.peer import Peer
 
 _NOTHING, _HEAD, _BODY = range(3)
@@ -48,23 +48,14 @@ class Connection(Peer):
         self._kept = b""
         self._rejection: Fault | None = None
         self._arriving: Exchange | None = None
-        self._running: Exchange | None = None
         self._waiting: deque[Exchange] = deque()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Cancels the request of the caller who has left."""
-        self._server.connections.discard(self)
-        self._clock.end()
-        if self._running is not None:
-            self._running.cancel(GONE)
-        self.write_timeout.end()
 
     def shutdown(self) -> None:
         """Closes after the answer to the running request; uvicorn calls this at a stop."""
-        if self._running is None:
+        if self.running is None:
             self.write_timeout.close()
         else:
-            self._running.keep_alive = False
+            self.running.keep_alive = False
 
     def data_received(self, data: bytes) -> None:
         """Feeds the parser, and starts the timeout of whatever must arrive next."""
@@ -133,22 +124,24 @@ class Connection(Peer):
             self._host = fields.get(b"host")
             target = self._dispatcher.paths.get(url) or heads.path_and_query(url)
         path, query = target
-        is_old = b"connection" in fields and parser.get_http_version() == "1.0"
-        keep_alive = parser.should_keep_alive() and not (is_old and b"transfer-encoding" in fields)
-        body = ArrivingBody(self.transport, fields.get(b"expect", b"").lower() == b"100-continue")
-        method, peer, tasks = parser.get_method().decode(), self._address, self._server.tasks
-        request = Request(
-            self._core, method, path, fields, body, query=query, address=peer, under_way=tasks
-        )
-        if self._port:
-            request.port = self._port
-        exchange = Exchange(request, body, keep_alive, is_old)
+        body = ArrivingBody(self.transport)
+        if b"expect" in fields:
+            body.continue_expected = fields[b"expect"].lower() == b"100-continue"
+        method = parser.get_method().decode()
+        peer = self._address
+        request = Request(self._core, method, path, fields, body, query=query, address=peer)
+        request.under_way, request.port = self._server.tasks, self._port
+        exchange = Exchange(request, body, parser.should_keep_alive())
+        if b"connection" in fields and parser.get_http_version() == "1.0":
+            exchange.is_old = True
+            exchange.keep_alive = exchange.keep_alive and b"transfer-encoding" not in fields
         self._arriving, self._part = exchange, _BODY
         self._clock.due = None
-        if self._running is None:
-            self._run(exchange)
+        if self.running is None:
+            self.run(exchange)
         else:  # pipelined: it runs after the requests before it
             self.transport.pause_reading()
+            exchange.waited = True
             self._waiting.append(exchange)
 
     def on_body(self, piece: bytes) -> None:
@@ -179,14 +172,16 @@ class Connection(Peer):
         exchange.body.complete = True
         if exchange.body.more is not None:
             exchange.body.wake()
-        if self._running is None and not exchange.keep_alive:
+        if self.running is None and not exchange.keep_alive:
             self.write_timeout.close()
-        elif self._running is exchange:  # reading goes on, to notice a caller who leaves
+        elif self.running is exchange:  # reading goes on, to notice a caller who leaves
             self.transport.resume_reading()
 
-    async def _answer(self, exchange: Exchange) -> None:
+    async def answer(self, exchange: Exchange) -> None:
         """Waits for the reply and writes it, also after a cancellation."""
         try:
+            if exchange.waited:  # other connections have their turn
+                await asyncio.sleep(0)
             reply = await self._dispatcher.answer(exchange.request)
             status = reply.status
         except asyncio.CancelledError:
@@ -204,9 +199,8 @@ class Connection(Peer):
         transport, request = self.transport, exchange.request
         if self._core.versions.draining:
             exchange.keep_alive = False
-        exchange.answered, self._running = True, None
-        if exchange.task is not None:
-            self._server.tasks.discard(exchange.task)
+        exchange.answered, self.running = True, None
+        self._server.tasks.discard(self.task)
         self._server.total_requests += 1
         exchange.body.pieces = []
         always: Headers = self._server.default_headers
@@ -222,17 +216,12 @@ class Connection(Peer):
             self._close_after(exchange)
             return
         if self._waiting:
-            self._run(self._waiting.popleft())
+            self.run(self._waiting.popleft())
         if reply.queue_full:
             self._throttle.hold(transport)
         elif not self._waiting:
             transport.resume_reading()
         self._wait_for_peer()
-
-    def _run(self, exchange: Exchange) -> None:
-        self._running = exchange
-        exchange.task = task = self._loop.create_task(self._answer(exchange))
-        self._server.tasks.add(task)
 
     def _close_after(self, exchange: Exchange) -> None:
         """Closes once the rest of the body has arrived or timed out."""
@@ -247,9 +236,9 @@ class Connection(Peer):
     def _wait_for_peer(self) -> None:
         """Starts the timeout of what must arrive next; there is none while a request runs."""
         settings, part, clock = self._settings, self._part, self._clock
-        if self._running is None:
+        if self.running is None:
             seconds = (settings.keep_alive_s, settings.header_timeout_s, heads.LINGER_SECONDS)[part]
-        elif part == _BODY and self._running is self._arriving:
+        elif part == _BODY and self.running is self._arriving:
             seconds = settings.body_timeout_s
         else:
             clock.due = None
@@ -260,9 +249,9 @@ class Connection(Peer):
 
     def late(self) -> None:
         """Gives up what has not arrived in time."""
-        if self._running is not None:
-            self._running.keep_alive = False
-            self._running.cancel(LATE)
+        if self.running is not None:
+            self.running.keep_alive = False
+            self.cancel(self.running, LATE)
         elif self._part == _HEAD:
             self.reject(heads.HEAD_LATE, self._url, self._fields)
         else:
@@ -275,10 +264,10 @@ class Connection(Peer):
 
     def _broken(self, fault: Fault) -> None:
         """Ends the connection at bytes that cannot be parsed, after the answers before them."""
-        running, part = self._running, self._part
+        running, part = self.running, self._part
         if running is not None and part == _BODY and running is self._arriving:
             running.keep_alive = False
-            running.cancel(BROKEN if fault is heads.NO_REQUEST else fault)
+            self.cancel(running, BROKEN if fault is heads.NO_REQUEST else fault)
         elif running is not None:
             self.transport.pause_reading()
             if part == _BODY:

@@ -35,6 +35,8 @@ _STATUS_LINES = {
     % (each, each.phrase.encode())
     for each in HTTPStatus
 }
+_TIMING = b"decode;dur=%.3f, queue;dur=%.3f, infer;dur=%.3f, total;dur=%.3f"
+_HEAD = b"%b%bx-request-id: %b\r\nserver-timing: " + _TIMING + b"\r\n"
 ENCODED_SLASH = "%2F"
 """In a decoded path: it was encoded, so it is no part of any endpoint's path."""
 
@@ -200,23 +202,23 @@ def head(request: Request, reply: Reply, fields: Headers, keep_alive: bool) -> t
     ``fields`` are those of every answer. The values are the service's own: no line breaks.
     """
     seconds = perf_counter() - request.started
-    lines = _STATUS_LINES[reply.status]
+    kind = b""
     if reply.status != 304:  # RFC 9110, 8.6: it would be the length of the answer that is not sent
-        lines += b"content-type: %b\r\ncontent-length: %d\r\n" % (reply.media_type, len(reply.body))
-    lines += b"x-request-id: %b\r\nserver-timing: %b\r\n" % (request.id, timing(request, seconds))
-    for field in (*fields, *request.answer_headers, *reply.headers):
+        kind = b"content-type: %b\r\ncontent-length: %d\r\n" % (reply.media_type, len(reply.body))
+    spent = request.decode_s * 1e3, request.queue_s * 1e3, request.infer_s * 1e3, seconds * 1e3
+    lines = _HEAD % (_STATUS_LINES[reply.status], kind, request.id, *spent)
+    for field in fields:
         lines += b"%b: %b\r\n" % field
+    if request.answer_headers or reply.headers:
+        for field in (*request.answer_headers, *reply.headers):
+            lines += b"%b: %b\r\n" % field
     return lines + (b"\r\n" if keep_alive else b"connection: close\r\n\r\n"), seconds
 
 
 def timing(request: Request, seconds: float) -> bytes:
     """The value of ``Server-Timing`` (W3C), in milliseconds."""
-    return b"decode;dur=%.3f, queue;dur=%.3f, infer;dur=%.3f, total;dur=%.3f" % (
-        request.decode_s * 1e3,
-        request.queue_s * 1e3,
-        request.infer_s * 1e3,
-        seconds * 1e3,
-    )
+    spent = request.decode_s * 1e3, request.queue_s * 1e3, request.infer_s * 1e3, seconds * 1e3
+    return _TIMING % spent
 
 
 async def _no_endpoint(request: Request, targets: dict[str, _Target]) -> Reply:

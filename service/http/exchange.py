@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from io import BytesIO
 
 from service.api.request import Reply, Request, too_large
@@ -25,19 +24,19 @@ BROKEN = Malformed("the body breaks off in the middle of its transfer encoding")
 _STOPPED = Unavailable("the service stopped before the answer")
 
 
-@dataclass(slots=True)
 class ArrivingBody:
     """The pieces of a body that have arrived and are not used yet."""
 
-    transport: asyncio.Transport
-    continue_expected: bool = False
-    """Whether the caller waits for ``100 Continue`` before it sends the body (RFC 9110, 10.1.1)."""
-    pieces: list[bytes] = field(default_factory=list)
-    size: int = 0
+    size = 0
     """Bytes in ``pieces``."""
-    complete: bool = False
+    complete = False
     more: asyncio.Future[None] | None = None
     """The wait for another piece."""
+
+    def __init__(self, transport: asyncio.Transport, continue_expected: bool = False) -> None:
+        self.transport, self.pieces = transport, list[bytes]()
+        self.continue_expected = continue_expected
+        """Whether the caller waits for ``100 Continue`` before it sends (RFC 9110, 10.1.1)."""
 
     def wake(self) -> None:
         """Ends the wait for another piece."""
@@ -71,28 +70,19 @@ class ArrivingBody:
             await self.more
 
 
-@dataclass(slots=True, eq=False)
 class Exchange:
     """One request of a connection."""
 
-    request: Request
-    body: ArrivingBody
-    keep_alive: bool
-    is_old: bool = False
+    is_old = False
     """Whether the caller speaks HTTP/1.0 and must be told that its connection stays open."""
-    task: asyncio.Task[None] | None = None
+    waited = False
+    """Whether it came before the answer to the one before it."""
     ending: Fault | None = None
     """Why this door cancelled the request; None if it did not."""
-    answered: bool = False
+    answered = False
 
-    def cancel(self, ending: Fault) -> None:
-        """Cancels the request before its answer."""
-        if self.ending is not None:
-            return
-        self.ending = ending
-        if self.task is not None:
-            # Not at once: a task that is cancelled before its first step never gets to answer.
-            asyncio.get_running_loop().call_soon(self.task.cancel)
+    def __init__(self, request: Request, body: ArrivingBody, keep_alive: bool) -> None:
+        self.request, self.body, self.keep_alive = request, body, keep_alive
 
     def cancelled(self) -> tuple[Reply, int]:
         """The reply of a cancelled request, and the status that the log and the metrics show."""

@@ -225,10 +225,11 @@ class Batcher:
     def _next_requests(self) -> list[_Waiting]:
         """The requests whose turn it is and that fit into one batch; none that left or is late."""
         requests: list[_Waiting] = []
+        left: dict[str, int] = {}
         room, now = self.inline_rows, perf_counter()
         while self._waiting and (rows := len(self._waiting.first().images)) <= room:
             waiting = self._waiting.take(rows)
-            self.queue.leave(rows, waiting.caller)
+            left[waiting.caller] = left.get(waiting.caller, 0) + rows
             if waiting.answer.done():
                 self.metrics.rejected("left")
             elif now > waiting.deadline:
@@ -236,6 +237,8 @@ class Batcher:
             else:
                 requests.append(waiting)
                 room -= rows
+        for caller, rows in left.items():
+            self.queue.leave(rows, caller)
         return requests
 
     async def _infer_large(self, images: Images, deadline: float, caller: str) -> Result:

@@ -112,13 +112,14 @@ class Metrics:
 
     def predicted(self, digits: Sequence[int]) -> None:
         """Counts answered digits."""
-        first, row, each = self._predictions.first, self._row, bytes(digits)
+        first, row = self._predictions.first, self._row
+        each = digits if len(digits) == 1 else bytes(digits)
         for digit in set(each):
             row[first + digit] += each.count(digit)
 
     def doubted(self, doubts: Iterable[Iterable[str]]) -> None:
         """Counts the doubts of each image; each is one of ``DOUBTS``."""
-        for doubt in chain.from_iterable(doubts):
+        for doubt in chain.from_iterable(filter(None, doubts)):
             self.count("doubts", doubt)
 
     def serving(self, version: str, architecture: str, provider: str, fallback: bool) -> None:
