@@ -80,13 +80,22 @@ class Classifier:
             rows, known = np.array([one.image for one in seen]), picture_doubts(seen)
         else:
             rows = images_from_array(np.asarray(items), "images", Limits(images=1 << 62))
-        probabilities = self._probabilities(rows)
-        found = doubts(rows, probabilities, self._least_confidence, known)
+        probabilities, found = self.answer(rows, known)
         body = predictions(self.version, members(BatchResult(rows, probabilities)), found)
         return [
             Prediction(**one | {name: tuple(one[name]) for name in ("probabilities", "doubts")})
             for one in orjson.loads(body)["predictions"]
         ]
+
+    def answer(
+        self, images: Images, known: Sequence[tuple[str, ...] | None] | None = None
+    ) -> tuple[Probabilities, list[tuple[str, ...]]]:
+        """Returns the probabilities (n, 10) and the doubts of images (n, 28, 28).
+
+        ``known`` are the doubts that the pictures of some images gave, None for the others.
+        """
+        probabilities = self._probabilities(images)
+        return probabilities, doubts(images, probabilities, self._least_confidence, known)
 
     def read(self, picture: Picture) -> list[list[Digit]]:
         """Returns the digits of a number in a picture, line by line; raises as :meth:`predict`."""

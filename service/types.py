@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 SIDE = 28
 PIXELS = SIDE * SIDE
 
+PICTURES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"))
+"""The endings of the picture files that the commands look for in folders."""
+
 INPUT, OUTPUT = "image", "probabilities"
 """The names of the input and the output of every model file."""
 

@@ -22,7 +22,6 @@ from service.settings import CLIENT_KEY
 Answer = dict[str, Any]
 _TIMEOUT_S = 60.0
 _MOST_BYTES = 1 << 28  # no picture within the limits is larger; a device can be endless
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 _ESCAPES = {code: repr(chr(code))[1:-1] for code in (*range(32), *range(127, 160))}
 """What is printed for a file name's line ends and terminal control characters."""
 _WRONG_ADDRESS = (401, 403, 404, 405)  # the service rejects the address, and so every file
@@ -92,9 +91,11 @@ def _parser() -> Parser:
 
 def _in(name: str) -> list[str]:
     """Returns the pictures in a folder, at any depth, sorted; or the name, if there are none."""
+    from service.types import PICTURES
+
     tree = os.walk("" if name == "-" else name)
     found = (Path(folder, file) for folder, _, files in tree for file in files)
-    pictures = sorted(path for path in found if path.suffix.lower() in _SUFFIXES)
+    pictures = sorted(path for path in found if path.suffix.lower() in PICTURES)
     return [str(path) for path in pictures if path.is_file()] or [name]
 
 

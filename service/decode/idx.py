@@ -24,6 +24,19 @@ def read_idx(data: bytes, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> NDArray[np.
     Raises :class:`Malformed`, and :class:`TooLarge` for more than ``limit_bytes`` decompressed.
     """
     data = gunzip(data, limit_bytes)
+    start, shape = idx_header(data)
+    expected = math.prod(shape)
+    if len(data) - start != expected:
+        problem = "is cut short" if len(data) - start < expected else "has data after its end"
+        raise Malformed(
+            f"the IDX file {problem}: its sizes {list(shape)} declare {expected:,} bytes, "
+            f"it has {len(data) - start:,}"
+        )
+    return np.frombuffer(data, np.uint8, expected, start).reshape(shape)
+
+
+def idx_header(data: bytes) -> tuple[int, tuple[int, ...]]:
+    """Returns where the data of an IDX file begin, and their shape. Raises :class:`Malformed`."""
     if len(data) < 4:
         raise Malformed("the IDX file is cut short: it ends in its magic number")
     if data[:2] != b"\0\0" or not 1 <= data[3] <= MOST_DIMENSIONS:
@@ -33,12 +46,4 @@ def read_idx(data: bytes, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> NDArray[np.
     start = 4 + 4 * data[3]
     if len(data) < start:
         raise Malformed("the IDX file is cut short: it ends in its sizes")
-    shape = tuple(int(size) for size in np.frombuffer(data, ">u4", data[3], 4))
-    expected = math.prod(shape)
-    if len(data) - start != expected:
-        problem = "is cut short" if len(data) - start < expected else "has data after its end"
-        raise Malformed(
-            f"the IDX file {problem}: its sizes {list(shape)} declare {expected:,} bytes, "
-            f"it has {len(data) - start:,}"
-        )
-    return np.frombuffer(data, np.uint8, expected, start).reshape(shape)
+    return start, tuple(int(size) for size in np.frombuffer(data, ">u4", data[3], 4))

@@ -61,15 +61,7 @@ def labels_from_array(array: NDArray[Any]) -> Labels:
 
 def read_npy(data: bytes) -> NDArray[Any]:
     """Reads the array in ``.npy`` bytes, of an integer or float type, without a copy."""
-    if not data.startswith(MAGIC) or data[6:8] not in _VERSIONS:
-        raise Malformed("not an .npy array: it does not begin as version 1, 2 or 3 of the format")
-    start = 8 + _VERSIONS[data[6:8]]
-    start += int.from_bytes(data[8:start], "little")
-    if start > LARGEST_HEADER:
-        raise Malformed(f"the .npy header is longer than {LARGEST_HEADER:,} bytes")
-    if len(data) < start:
-        raise Malformed("the .npy array ends in its header")
-    shape, order, dtype = _read_header(data[:start])
+    start, shape, order, dtype = npy_header(data)
     size = math.prod(shape)
     expected = size * dtype.itemsize
     if len(data) - start != expected:
@@ -79,6 +71,21 @@ def read_npy(data: bytes) -> NDArray[Any]:
             f"it has {len(data) - start:,}"
         )
     return np.frombuffer(data, dtype, size, start).reshape(shape, order=order)
+
+
+def npy_header(
+    data: bytes,
+) -> tuple[int, tuple[int, ...], Literal["C", "F"], np.dtype[Any]]:
+    """Returns where the data of an ``.npy`` begin, the shape, the memory order and the type."""
+    if not data.startswith(MAGIC) or data[6:8] not in _VERSIONS:
+        raise Malformed("not an .npy array: it does not begin as version 1, 2 or 3 of the format")
+    start = 8 + _VERSIONS[data[6:8]]
+    start += int.from_bytes(data[8:start], "little")
+    if start > LARGEST_HEADER:
+        raise Malformed(f"the .npy header is longer than {LARGEST_HEADER:,} bytes")
+    if len(data) < start:
+        raise Malformed("the .npy array ends in its header")
+    return start, *_read_header(data[:start])
 
 
 @lru_cache(maxsize=64)  # a client sends the same header again and again

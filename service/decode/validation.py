@@ -37,27 +37,27 @@ class Flaws:
     def __init__(self, field: str, noun: str = "image") -> None:
         self.field = field
         self.noun = noun
-        self._found: list[tuple[int, str]] = []
+        self.found: list[tuple[int, str]] = []
 
     def __len__(self) -> int:
-        return len(self._found)
+        return len(self.found)
 
     def add(self, index: int, message: str) -> None:
         """Records one faulty item; ``index`` counts from 0."""
-        self._found.append((index, message))
+        self.found.append((index, message))
 
     def raise_any(self, kind: type[Fault] = Invalid) -> None:
         """Raises ``kind`` if an item is faulty. The fault lists the first 20 such items."""
-        if not self._found:
+        if not self.found:
             return
-        self._found.sort()
-        index, message = self._found[0]
+        self.found.sort()
+        index, message = self.found[0]
         detail = f"{self.noun} {index}: {message}"
         if len(self) > 1:
             detail = f"{len(self):,} {self.noun}s are faulty, the first is {detail}"
         if len(self) > LISTED:
             detail += f" (the first {LISTED} are listed)"
-        raise kind(detail, *(Flaw(i, self.field, text) for i, text in self._found[:LISTED]))
+        raise kind(detail, *(Flaw(i, self.field, text) for i, text in self.found[:LISTED]))
 
 
 def refuse(field: str, message: str) -> Invalid:

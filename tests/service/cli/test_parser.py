@@ -14,7 +14,10 @@ from service import __version__
 from tests.tiny import tiny_repository
 
 HERE = Path(__file__).parents[3]
-MODULES = ("service", "service.cli.keys", "service.cli.predict", "training", "training.cli.models")
+MODULES = (
+    *("service", "service.cli.keys", "service.cli.predict", "service.cli.score"),
+    *("training", "training.cli.models"),
+)
 # What each shell does for a line and TAB. zsh's own completion system needs a terminal.
 SHELLS = {
     "bash": """
@@ -41,6 +44,8 @@ COMPLETED = {
     "serve --provider c": "cpu cuda",
     "train --arch": "--architecture",
     "predict --js": "--json",
+    "score --eng": "--engine",
+    "score --engine r": "ray",
     "keys re": "revoke",
     "keys add lab --sc": "--scope",
 }
@@ -59,7 +64,7 @@ def test_a_shell_completes_the_commands(tmp_path: Path, shell: str) -> None:
     """With the console scripts of this environment, turned on by the documented line."""
     if not shutil.which(shell):
         pytest.skip(f"{shell} is not installed")
-    turn_on = 'eval "$(register-python-argcomplete serve predict train models keys)"'
+    turn_on = 'eval "$(register-python-argcomplete serve predict score train models keys)"'
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
