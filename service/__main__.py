@@ -1,7 +1,5 @@
 """The ``serve`` command."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 

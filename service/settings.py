@@ -224,10 +224,7 @@ class Settings(BaseModel):
 def read_settings(
     flags: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None
 ) -> Settings:
-    """Returns the settings of the ``environment`` (default: the process's) and of valid ``flags``.
-
-    Flags win. Raises :class:`SettingsError` for an unknown ``MNIST_`` variable or a wrong value.
-    """
+    """Returns the settings of valid ``flags``, which win, and of the ``environment``; or raises."""
     variables = _from_environment(os.environ if environment is None else environment)
     try:
         return Settings(**{**variables, **(flags or {})})

@@ -18,7 +18,7 @@ import yaml
 
 from service.models.repository import NAME, Repository
 from service.settings import PREFIX, Settings
-from training.measure.label_errors import LABELS
+from training.measure.measure import LABELS
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = (

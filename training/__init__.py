@@ -5,8 +5,6 @@ imports from ``service`` what both need (file formats, scores, the runtime), so 
 measures a model here is the code that serves it.
 """
 
-from __future__ import annotations
-
 import os
 
 # Keras and TensorFlow read these once, when they are imported, which happens later and on demand.

@@ -3,19 +3,13 @@
 Slow imports happen inside the functions, after the handlers for Ctrl-C and SIGTERM are in place.
 """
 
-from __future__ import annotations
-
 import sys
 
 from training.interrupt import Stopped, held, stoppable
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command.
-
-    Returns the exit status: 0 on success, 1 on a failure that one line explains, 2 on wrong usage,
-    and as a shell does 130 after Ctrl-C and 143 after SIGTERM.
-    """
+    """Runs the command; returns 0, 1 after a failure, 130 after Ctrl-C, 143 after SIGTERM."""
     try:
         with stoppable():
             return _train(arguments)

@@ -139,10 +139,7 @@ class Config(BaseModel):
     def from_recipe(cls, recipe: str | Path, **flags: Any) -> Self:
         """Reads a recipe by name or path; ``flags`` override it.
 
-        With ``architecture="mlp"`` in the flags it drops the recipe's ``filters`` and ``weights``.
-
-        Raises :class:`TrainingError` for a recipe that does not exist or is no TOML, an unknown
-        name, or a value out of range.
+        An mlp drops the recipe's ``filters`` and ``weights``. Raises :class:`TrainingError`.
         """
         path = recipe_path(recipe)
         try:

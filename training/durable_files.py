@@ -5,8 +5,6 @@ A file or folder that a process is still writing has a hidden name that begins w
 ends, so that :func:`sweep` removes only what dead processes left behind.
 """
 
-from __future__ import annotations
-
 import fcntl
 import os
 import secrets
@@ -52,10 +50,7 @@ def sync(path: Path) -> None:
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Replaces a file's content in one step; the caller holds the lock of its folder.
-
-    Raises OSError on failure; the file then has its old content.
-    """
+    """Replaces a file's content in one step or raises OSError; the caller holds the lock."""
     staged = path.with_name(f"{STAGING_PREFIX}{path.name}-{secrets.token_hex(8)}")
     try:
         staged.write_bytes(content)
@@ -76,10 +71,7 @@ def sweep(folder: Path) -> None:
 
 @contextmanager
 def abandoned(path: Path) -> Iterator[bool]:
-    """Yields whether no process uses this file or folder; the block then holds its lock.
-
-    Raises OSError if the path cannot be opened.
-    """
+    """Yields whether no process uses this file or folder; the block then holds its lock."""
     with opened(path) as (descriptor, locked):
         age_s = time.time() - os.fstat(descriptor).st_mtime
         yield bool(locked) or (locked is None and age_s > ABANDONED_AFTER_S)

@@ -1,7 +1,5 @@
 """The exception that ``train`` and ``models`` report in one line, without a traceback."""
 
-from __future__ import annotations
-
 
 class TrainingError(Exception):
     """The run cannot go on. The text is one line that says what is wrong, and where."""

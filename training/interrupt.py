@@ -1,7 +1,5 @@
 """Turns Ctrl-C and SIGTERM into an exception that ends a run cleanly."""
 
-from __future__ import annotations
-
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

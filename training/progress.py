@@ -20,10 +20,7 @@ NAME_WIDTH = 10
 
 
 class Progress:
-    """Writes to ``stream``; the end of its ``with`` block erases the bar.
-
-    Every method raises :class:`TrainingError` when the stream is closed or full.
-    """
+    """Writes to ``stream``; raises :class:`TrainingError` when it is closed or full."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -60,10 +57,7 @@ class Progress:
         self.bar(name, 0, None, text)
 
     def bar(self, name: str, done: int, total: int | None, text: str) -> None:
-        """Shows on a terminal that ``done`` of ``total`` steps are done; redraws 10 times a second.
-
-        The bar has no end where ``total`` is None.
-        """
+        """Shows on a terminal how far it is, 10 times a second; no ``total`` is no end."""
         is_due = self._bar is None or time.monotonic() - self._drawn_at >= REDRAW_S
         if not self._is_terminal or not is_due:
             return

@@ -1,7 +1,5 @@
 """When and with which packages a run ran. Times are ISO 8601, UTC, to the second."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime

@@ -10,8 +10,7 @@ from service.answer.scores import Scores
 from training.config import Config, Options
 from training.data.loading import MNIST, Dataset, Split
 from training.export.verify import Verification
-from training.measure.label_errors import LABELS
-from training.measure.measure import Measured, worst_kinds
+from training.measure.measure import LABELS, Measured, worst_kinds
 from training.network.history import Epoch, History, kept_in_words
 from training.progress import Progress
 from training.registry.gate import Decision
@@ -36,10 +35,7 @@ class Report(Progress):
         self.stage("data", f"{counts} test images ({source})")
 
     def model(self, config: Config, parameters: int, seconds_before: float) -> None:
-        """Describes the network and, if there are two, the stages of the fit.
-
-        ``seconds_before`` is how long the run that this one continues has fitted.
-        """
+        """Describes the network and the stages of the fit, which took ``seconds_before`` so far."""
         self._clock = seconds_before
         self._about = "at most" if config.early_stopping else "about"
         self.stage("model", f"{config.architecture}, {parameters:,} parameters")

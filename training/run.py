@@ -19,8 +19,7 @@ from training.export.verify import LessAccurate, Verification, verify, verify_in
 from training.interrupt import finish_first
 from training.measure import card
 from training.measure.measure import measure
-from training.network import interrupted_runs
-from training.network.checkpoint import Checkpoint, State
+from training.network.checkpoint import Checkpoint, State, kept, summary
 from training.network.history import Epoch, History
 from training.network.load_tensorflow import load_tensorflow
 from training.registry.gate import Decision
@@ -33,11 +32,7 @@ if TYPE_CHECKING:
 
 
 def train(options: Options, report: Report) -> None:
-    """Runs every step and reports each to ``report``.
-
-    Raises :class:`TrainingError` or :class:`RepositoryError`, whose text says in one line why the
-    run ended, and :class:`Stopped` if a signal arrived.
-    """
+    """Runs and reports every step; raises TrainingError, RepositoryError or :class:`Stopped`."""
     dataset = load(options.data)
     parts = split(dataset, options.config.validation_fraction, options.config.seed)
     report.data(dataset, parts)
@@ -73,8 +68,8 @@ class Run:
     def interrupted(self) -> State | None:
         """Returns the state to resume from; None if the run starts from the beginning."""
         checkpoint, say = self.checkpoint, partial(self.report.stage, "resume")
-        if others := interrupted_runs.kept(self.options.checkpoints):
-            say(interrupted_runs.summary(others))
+        if others := kept(self.options.checkpoints):
+            say(summary(others))
         if not self.options.resume:
             if checkpoint.exists():
                 say("a run like this was interrupted; --resume would continue it")
@@ -126,7 +121,7 @@ class Run:
         options, report = self.options, self.report
         if not options.tensorboard:
             return report.epoch
-        from training.network.tensorboard import Logs
+        from training.network.recorder import Logs
 
         name = f"{Path(options.recipe).stem}-{self.checkpoint.folder.name[:8]}"
         logs = Logs(options.tensorboard / name, state.history.epochs if state else ())

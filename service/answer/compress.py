@@ -1,7 +1,5 @@
 """Compresses an answer for a caller who accepts that (RFC 9110, section 12.5.3)."""
 
-from __future__ import annotations
-
 import zlib
 
 LEAST_BYTES = 1024

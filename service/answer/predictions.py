@@ -1,7 +1,5 @@
 """Builds the answer of ``/predict``; a serialiser converts only the numbers, of a batch at once."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +8,7 @@ import orjson
 
 from service.background.large_work import give_way
 from service.inference.batch import PIECE_ROWS, BatchResult, digits
+from service.numbers.number import Digit
 from service.types import Probabilities
 
 _ANSWER = b'{"model":"mnist","version":"%b","predictions":[{%b}]}'
@@ -57,3 +56,16 @@ def predictions(
 
 def _numbers(array: Probabilities) -> bytes:
     return orjson.dumps(array, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
+
+
+def answer(lines: Sequence[Sequence[Digit]], probabilities: bool = False) -> dict[str, object]:
+    """Returns the JSON values of the answer for lines of digits from top to bottom."""
+    return {
+        "text": "\n".join("".join(str(digit.digit) for digit in line) for line in lines),
+        "digits": [
+            {"digit": one.digit, "confidence": np.float32(one.confidence), "box": list(one.box)}
+            | ({"probabilities": one.probabilities} if probabilities else {})
+            for line in lines
+            for one in line
+        ],
+    }

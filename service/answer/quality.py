@@ -1,7 +1,5 @@
 """Finds the reasons to doubt an answer: the model's probability, and the ink of the image."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from struct import iter_unpack

@@ -1,7 +1,5 @@
 """Builds the answers of TensorFlow Serving's REST interface from a request's probabilities."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Builds the answers of v2 inference; a serialiser converts only numbers and the caller's text."""
 
-from __future__ import annotations
-
 import struct
 
 import numpy as np
@@ -40,11 +38,7 @@ def inference(
 
 
 def classification(probabilities: Probabilities, classes: int) -> list[str]:
-    """Returns each row's most probable digits, best first, as ``value:index:label``.
-
-    The lower of two equally probable digits comes first. Source: ``extension_classification.md`` of
-    triton-inference-server/server.
-    """
+    """Returns each row's most probable digits, best and lowest first, as ``value:index:label``."""
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :classes]
     return [
         f"{row[digit]!s}:{digit}:{digit}"

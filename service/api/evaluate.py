@@ -129,10 +129,7 @@ def check_dataset(name: str) -> None:
 
 
 def load_dataset(name: str, folder: Path) -> tuple[Images, Labels]:
-    """The images (n, 28, 28) uint8 and labels (n,) of a data set that the service holds.
-
-    Raises :class:`NotFound` for another name, and if its files cannot be read.
-    """
+    """The images (n, 28, 28) and labels (n,) of a data set that the service holds; or NotFound."""
     check_dataset(name)
     arrays = []
     for stem in ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"):

@@ -82,10 +82,7 @@ async def docs_file(request: Current, name: str) -> Reply:
 
 
 def _file(request: Request, whole: str, name: str | None = None) -> Reply:
-    """A part of a page, or the page itself; 304 if the caller's copy is current (RFC 9110, 13.1.2).
-
-    Raises :class:`NotFound`.
-    """
+    """A part of a page; 304 if the caller's copy is current (RFC 9110, 13.1.2); or NotFound."""
     path = None if name == "index.html" else _FILES[whole].get(name or "index.html")
     if path is None:
         raise NotFound(f"the page has no file {(name or '')[:40]!r}")

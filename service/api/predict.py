@@ -70,10 +70,7 @@ async def predict(
 async def read_images(
     request: Request, pipeline: Pipeline, *, only_one: bool = False
 ) -> tuple[Images, list[Seen] | None]:
-    """The images (n, 28, 28) in the body, and what was seen in each if they came as pictures.
-
-    Raises as :func:`decode`, and Invalid unless ``only_one`` image is there.
-    """
+    """The images (n, 28, 28) in the body, and what was seen in each if they came as pictures."""
     core = request.core
     body = await request.content(core.settings.max_body_bytes)
     small = len(body) <= (SMALL_JSON_BYTES if body.startswith(b"{") else SMALL_BYTES)
@@ -93,10 +90,7 @@ async def read_images(
 
 
 def decode(content_type: str | None, body: bytes, limits: Limits) -> Images | Pictures:
-    """The images (n, 28, 28) uint8, or the picture files, in a body of the given Content-Type.
-
-    Raises Malformed, Invalid, TooLarge or UnsupportedType.
-    """
+    """The images (n, 28, 28), or the picture files, in a body of the given Content-Type."""
     read = _READERS.get(content_type or "")
     if read is not None:
         return read(body, limits)

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 from fastapi import APIRouter
 
-from service.answer.numbers import answer
+from service.answer.predictions import answer
 from service.answer.quality import SURE_ENOUGH
 from service.api.pipeline import Pipeline
 from service.api.predict import decode

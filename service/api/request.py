@@ -112,11 +112,7 @@ class Request:
         return None if value is None else value.decode("latin-1")
 
     def parameters(self, known: Sequence[str], *, only_known: bool) -> dict[str, str]:
-        """The query's ``known`` parameters.
-
-        Raises :class:`Invalid` for a parameter that is sent twice and, with ``only_known``, for
-        an unknown one.
-        """
+        """The query's ``known`` parameters, each at most once; Invalid for unknown ones."""
         found: dict[str, str] = {}
         for name, value in parse_qsl(self.query.decode("latin-1"), keep_blank_values=True):
             if name in found:
@@ -129,10 +125,7 @@ class Request:
         return found
 
     def deadline(self, most_s: float) -> float:
-        """When the answer is due, on ``perf_counter``'s clock.
-
-        This is ``most_s`` seconds after the start, or ``X-Request-Timeout-Ms`` if that is less.
-        """
+        """When the answer is due, on ``perf_counter``'s clock: in ``most_s`` seconds or less."""
         text = self.fields.get(b"x-request-timeout-ms")
         if text is None:
             return self.started + most_s
@@ -145,11 +138,7 @@ class Request:
         return self.started + min(milliseconds / 1000, most_s)
 
     async def content(self, limit: int) -> bytes:
-        """The whole body, decompressed. Raises TooLarge, Malformed or UnsupportedType.
-
-        A large body is charged as it arrives, and as it is inflated; and once more for what it is
-        decoded to.
-        """
+        """The whole body, decompressed, charged as it arrives, is inflated and is decoded."""
         size = int(self.fields.get(b"content-length", b"0"))
         if size > limit:
             raise too_large(limit)

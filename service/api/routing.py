@@ -91,10 +91,7 @@ def needs(scope: AccessScope | None) -> list[Depends]:
 def at_each(
     router: APIRouter, paths: Sequence[str], tail: str = "", **options: Any
 ) -> Callable[[Endpoint], Endpoint]:
-    """Adds an endpoint at each of the paths, with ``tail`` appended, as ``router.api_route`` does.
-
-    It is called with None for each parameter that a path lacks and another one has.
-    """
+    """Adds an endpoint at each path plus ``tail``; it gets None for what a path lacks."""
     names = {path: set(_PARAMETER.findall(path)) for path in paths}
     every = set[str]().union(*names.values())
 

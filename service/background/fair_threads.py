@@ -9,16 +9,94 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from heapq import heappop, heappush, heapreplace
+from itertools import count
 from math import inf
 from time import perf_counter
 from typing import Any, Generic, TypeVar
 
-from service.background.fair_turns import FairTurns
 from service.background.threads import usable_cores
 from service.errors import DeadlineExceeded, Fault
+
+Item = TypeVar("Item")
+
+_MOST_REMEMBERED = 1024
+
+
+class FairTurns(Generic[Item]):
+    """Items that wait, in the order of each caller; whoever has had the least work comes next.
+
+    This is start-time fair queuing (Goyal, Vin and Cheng 1996), charged once the work is known. A
+    caller who comes back after a pause begins where the others are: nobody saves up work.
+    """
+
+    def __init__(self) -> None:
+        self._queues: dict[str, deque[Item]] = {}
+        self._order: list[tuple[float, int, str]] = []
+        """A heap of the callers with items; an entry may tell less than its caller has had."""
+        self._numbers = count()
+        self._had: dict[str, float] = {}
+        self._now = 0.0
+        """What a caller has had who has just come."""
+
+    def __bool__(self) -> bool:
+        return bool(self._queues)
+
+    def put(self, caller: str, item: Item, *, first: bool = False) -> None:
+        """Adds an item after the caller's others, or before them."""
+        queue = self._queues.get(caller)
+        if queue is None:
+            queue = self._queues[caller] = deque()
+            heappush(self._order, (self.had(caller), next(self._numbers), caller))
+        if first:
+            queue.appendleft(item)
+        else:
+            queue.append(item)
+
+    def first(self) -> Item:
+        """Returns the item that comes next."""
+        return self._queues[self.next_caller()][0]
+
+    def take(self, work: float = 0.0) -> Item:
+        """Removes the item that comes next, and charges its caller with ``work``."""
+        caller = self.next_caller()
+        queue = self._queues[caller]
+        self._now = max(self._now, self._order[0][0])
+        item = queue.popleft()
+        if len(self._order) > 1:  # alone, a caller keeps nobody waiting
+            self.charge(caller, work)
+        if not queue:
+            del self._queues[caller]
+            heappop(self._order)
+            if not self._order:
+                self._had.clear()
+                self._now = 0.0
+        return item
+
+    def charge(self, caller: str, work: float) -> None:
+        """Counts ``work`` that the caller has had."""
+        if len(self._had) >= _MOST_REMEMBERED:  # who waits comes before all who come from now on
+            self._now = max(self._had.values())
+            self._had.clear()
+        self._had[caller] = self.had(caller) + work
+
+    def had(self, caller: str) -> float:
+        """Returns what the caller has had, on the scale of all."""
+        return max(self._had.get(caller, 0.0), self._now)
+
+    def next_caller(self) -> str:
+        """Returns whose turn it is; somebody must wait."""
+        while True:
+            before, _, caller = self._order[0]
+            had = self._had.get(caller, before)
+            if had <= before:
+                return caller
+            heapreplace(self._order, (had, next(self._numbers), caller))
+
 
 Result = TypeVar("Result")
 
@@ -80,10 +158,7 @@ class Job(Generic[Result]):
 
 
 class FairThreads:
-    """As many callers' jobs as there are ``slots`` run at a time.
-
-    While small requests come, the work sleeps ``rest`` seconds for each second of work.
-    """
+    """``slots`` callers' jobs at a time, which sleep ``rest`` s a second while small ones come."""
 
     def __init__(self, name: str, slots: int, rest: float = 2.0) -> None:
         self.rest = rest
@@ -96,11 +171,7 @@ class FairThreads:
         """When the first of those came that wait."""
 
     async def run(self, caller: str, work: Callable[[], Result], until: float = inf) -> Result:
-        """Returns what ``work`` returns.
-
-        Stops it if this is cancelled, and at ``until``, on ``perf_counter``'s clock: then raises
-        :class:`DeadlineExceeded`.
-        """
+        """Returns what ``work`` returns; stops it at ``until`` (perf_counter) or if cancelled."""
         job = self.submit(caller, work, until)
         try:
             return await asyncio.wrap_future(job.result)
@@ -122,10 +193,7 @@ class FairThreads:
         return job
 
     def pass_on(self, job: Job[Any], now: float) -> None:
-        """Ends the turn of a running job if a caller waits who has had less; returns at its next.
-
-        Called by the job's own thread.
-        """
+        """Ends a running job's turn, on its thread, if a caller waits who has had less."""
         turns = self._turns
         if not turns or now - job.since < TURN_SECONDS:
             return

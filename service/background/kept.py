@@ -1,7 +1,5 @@
 """Results that never change: each is worked out once, and whoever asks meanwhile waits for it."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Hashable

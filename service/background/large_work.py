@@ -7,8 +7,6 @@ scheduler would let the loop wait for milliseconds. The threads keep the loop's 
 program could preempt a thread that holds the lock.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from math import inf
@@ -51,11 +49,7 @@ async def when_large(
     until: float = inf,
     caller: str = "",
 ) -> Result:
-    """Returns what ``work`` returns for the arguments; a thread does it if it is large.
-
-    Callers get the threads in turn. Stops the work if this is cancelled, and at ``until``, on
-    ``perf_counter``'s clock: it then raises :class:`DeadlineExceeded`.
-    """
+    """Returns what ``work`` returns; a thread does it if it is large, until ``until`` at most."""
     if not is_large:
         return work(*arguments)
     return await _threads.run(caller, partial(work, *arguments), until)

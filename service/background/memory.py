@@ -1,7 +1,5 @@
 """The memory that this process may use: what follows from it, who gets it, and how it goes back."""
 
-from __future__ import annotations
-
 import asyncio
 import ctypes
 import gc
@@ -72,10 +70,7 @@ def memory_limit(
 
 
 def keep_freed() -> None:
-    """Keeps freed memory for the next bodies: 64 images as JSON run at 1.2 x the speed.
-
-    Garbage collection no longer looks at what is there now, so that it takes a millisecond.
-    """
+    """Keeps freed memory for the next bodies (JSON: 1.2 x the speed), and freezes the garbage."""
     gc.freeze()
     set_option = _libc("mallopt")
     if set_option is not None:
@@ -118,10 +113,7 @@ class Room:
 
     @contextmanager
     def hold(self, amount: int, what: str) -> Iterator[None]:
-        """Holds ``amount`` bytes. Raises :class:`TooLarge` if there is never room for them.
-
-        While it waits, other callers' work goes on, and late or abandoned work stops.
-        """
+        """Holds ``amount`` bytes, giving way while it waits; TooLarge if there is never room."""
         if amount > self._size:
             most = f"at most {self._size:,} are there for all pictures"
             raise TooLarge(f"{what} takes {amount:,} bytes of memory; {most}")

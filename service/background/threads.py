@@ -14,10 +14,7 @@ Result = TypeVar("Result")
 
 
 class DaemonThreads:
-    """Runs calls that a hanging disk may block for ever, at most ``most`` at a time.
-
-    They are daemon threads: at its exit Python waits for the threads of an executor, not for these.
-    """
+    """Runs at most ``most`` calls that a disk may block for ever; no exit waits for them."""
 
     def __init__(self, name: str, most: int) -> None:
         self._name = name

@@ -8,10 +8,7 @@ import sys
 
 
 def print_text(text: str) -> None:
-    """Prints and flushes ``text``. Escapes the characters that the output cannot encode.
-
-    Raises OSError if the output is closed or full, BrokenPipeError if its reader has gone.
-    """
+    """Prints and flushes ``text``, escaped for the output; OSError if that is closed or full."""
     if sys.stdout is None:
         raise OSError(errno.EBADF, "it is closed", "standard output")
     try:

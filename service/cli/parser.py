@@ -51,10 +51,7 @@ def version_number(text: str) -> int:
 
 
 def parse(parser: Parser, arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Parses the command line. If a shell asks for completions, prints them and exits instead.
-
-    A shell asks after ``eval "$(register-python-argcomplete serve predict score ...)"``.
-    """
+    """Parses the command line, or prints completions for ``register-python-argcomplete``."""
     if "_ARGCOMPLETE" in os.environ:
         import argcomplete
 

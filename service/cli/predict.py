@@ -119,7 +119,7 @@ def _in_process(options: argparse.Namespace) -> Callable[[bytes], Answer]:
     try:  # imported here, so that --help and a usage error take no time
         import orjson
 
-        from service.answer import numbers
+        from service.answer import predictions
         from service.classifier import Classifier
         from service.inference.runtime import RuntimeLoadError
     except MissingRuntime as error:
@@ -134,7 +134,7 @@ def _in_process(options: argparse.Namespace) -> Callable[[bytes], Answer]:
             found = classifier.read(body) if options.numbers else classifier.predict(body)[0]
         except Fault as fault:
             raise FileError(fault.detail) from None
-        content = numbers.answer(found) if isinstance(found, list) else found
+        content = predictions.answer(found) if isinstance(found, list) else found
         answer: Answer = orjson.loads(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY))
         return answer
 

@@ -1,7 +1,5 @@
 """Reads the two headers that describe a body: its type, and how it was compressed."""
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Callable
 from functools import lru_cache
@@ -22,10 +20,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 
 @lru_cache(maxsize=64)  # clients send few values, again and again
 def parse_content_type(value: bytes | str | None) -> tuple[str, dict[str, str]]:
-    """Returns the media type and the parameters of a Content-Type (RFC 9110, section 8.3).
-
-    The media type and the parameters' names are in lower case. Without a header: ``("", {})``.
-    """
+    """Returns the media type, or "", and the parameters of a Content-Type, in lower case."""
     media_type, parameters = parse_options_header(value)
     named = {name.decode("latin-1"): text.decode("latin-1") for name, text in parameters.items()}
     return media_type.decode("latin-1").strip(), named
@@ -37,10 +32,9 @@ def inflate(
     limit_bytes: int,
     charge: Callable[[int], None] = free,
 ) -> bytes:
-    """Undoes the Content-Encoding of a body: gzip, deflate or identity, and one of them at most.
+    """Undoes the Content-Encoding of a body: gzip, deflate or identity.
 
-    One coding makes a body at most 1,032 times larger (RFC 1951); two would make it a million times
-    larger. Raises as :func:`gunzip` does, and :class:`UnsupportedType` for another encoding.
+    One coding makes it at most 1,032 times larger (RFC 1951); two, a million times: refused.
     """
     names = [name.strip().lower() for name in (content_encoding or "").split(",")]
     names = [name for name in names if name not in {"", "identity"}]

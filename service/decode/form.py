@@ -28,10 +28,7 @@ def from_form(body: bytes, boundary: str, limits: Limits) -> Pictures:
 
 
 def parse_form(body: bytes, boundary: str, *, max_parts: int) -> list[tuple[str, bytes]]:
-    """Returns the name and the data of each part of a form, in their order.
-
-    Ignores text before the first boundary (RFC 2046, section 5.1.1).
-    """
+    """Returns name and data of each part of a form; ignores text before the first boundary."""
     if not boundary:
         raise Malformed("the Content-Type names no boundary")
     delimiter = b"\r\n--" + boundary.encode("latin-1", "replace")

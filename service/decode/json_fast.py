@@ -8,8 +8,6 @@ finds the last digit of each number, every bracket and every comma, and compares
 list of images must have there. A JSON parser reads the other pieces, with the same result.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -160,10 +160,7 @@ def images_from_list(
 def _from_items(
     items: list[Any], text: bytes, first: int, flaws: Flaws, unwrap: Unwrap | None
 ) -> Images:
-    """Reads images, the first of which has the number ``first``; returns none if there are flaws.
-
-    ``text`` holds the text of the items.
-    """
+    """Reads images from ``first`` on, or none if there are flaws; ``text`` is their JSON."""
     if unwrap is not None:
         items = unwrap(items, first, flaws)
         if flaws:
@@ -193,10 +190,7 @@ def _from_items(
 
 
 def pack_images(images: list[Any], booleans: bool) -> bytes | None:
-    """Packs images of whole numbers into bytes: all 28 lists of 28, or all lists or bytes of 784.
-
-    ``booleans`` and the result are as for :func:`pack_rows`.
-    """
+    """Packs images of whole numbers, 28 lists of 28 or 784 each, as :func:`pack_rows` does."""
     try:
         if set(map(len, images)) == {SIDE}:
             return pack_rows(list(chain.from_iterable(images)), SIDE, booleans)
@@ -206,10 +200,7 @@ def pack_images(images: list[Any], booleans: bool) -> bytes | None:
 
 
 def pack_rows(rows: list[Any], width: int, booleans: bool) -> bytes | None:
-    """Packs lists of ``width`` whole numbers from 0 to 255; returns None for anything else.
-
-    ``booleans`` says whether they may hold true or false, which Python counts among the numbers.
-    """
+    """Packs lists of ``width`` whole numbers 0 to 255, else None; ``booleans`` may be in them."""
     try:
         kinds = set(map(type, rows))
         if kinds not in _ROWS or set(map(len, rows)) != {width}:

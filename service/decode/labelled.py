@@ -1,7 +1,5 @@
 """Reads images with their labels for ``/evaluate``: JSON, or files in a form."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -39,11 +37,7 @@ def from_json(body: bytes, limits: Limits) -> Labelled:
 
 
 def from_form(body: bytes, boundary: str, limits: Limits) -> Labelled:
-    """Reads the images and labels of a form: ``images`` and ``labels``, or one ``dataset``.
-
-    ``images`` and ``labels`` are ``.npy`` or IDX, plain or gzip; ``dataset`` is an ``.npz`` with
-    ``images`` and ``labels``, or ``x_test`` and ``y_test``.
-    """
+    """Reads ``images`` and ``labels`` (``.npy`` or IDX, gzip or not), or one ``dataset`` (npz)."""
     fields: dict[str, bytes] = {}
     for name, data in parse_form(body, boundary, max_parts=_MOST_PARTS):
         if name in fields:

@@ -4,8 +4,6 @@ Parsing a request only extracts the files. Preprocessing them takes longer, so t
 a thread instead of the event loop.
 """
 
-from __future__ import annotations
-
 import base64
 import math
 import re
@@ -45,10 +43,7 @@ class Pictures:
     noun: str = "picture"
 
     def preprocess_small(self, limits: Limits) -> list[Seen] | None:
-        """Preprocesses one PNG in MNIST's form, which takes some 30 microseconds.
-
-        Returns None for any other picture. Raises the same as :meth:`preprocess`.
-        """
+        """Preprocesses one PNG in MNIST's form, in some 30 us; None for any other."""
         if len(self.bodies) != 1 or self.field is not None or not is_small_png(self.bodies[0]):
             return None
         seen = as_given(open_picture(self.bodies[0], limits))
@@ -89,11 +84,7 @@ class Pictures:
 
 
 def from_base64(value: Any, field: str, limits: Limits) -> Pictures:
-    """Decodes a JSON list of base64 strings (RFC 4648, section 4), each with or without a data URI.
-
-    Raises :class:`Invalid` if ``value`` is no list of strings, :class:`Malformed` for invalid
-    base64, :class:`TooLarge` for too many pictures.
-    """
+    """Decodes a JSON list of base64 strings (RFC 4648, section 4), with a data URI or not."""
     expect(list, value, field, "a list of base64 strings")
     check_count(len(value), limits, field, "picture")
     flaws = Flaws(field, "picture")
@@ -127,10 +118,7 @@ def picture_doubts(seen: Sequence[Seen]) -> list[tuple[str, ...] | None]:
 async def preprocess_in_pool(
     pictures: Pictures, limits: Limits, pool: FairThreads, caller: str, deadline: float
 ) -> list[Seen]:
-    """Preprocesses a small PNG at once, and all other pictures in the pool.
-
-    Raises the same as :meth:`Pictures.preprocess`.
-    """
+    """Preprocesses a small PNG at once, and all other pictures in the pool."""
     seen = pictures.preprocess_small(limits)
     if seen is not None:
         return seen

@@ -76,10 +76,7 @@ def _unwrap(
     limits: Limits,
     context: dict[str, Any] | None = None,
 ) -> list[Any]:
-    """Takes each image out of ``{"image": ...}`` and ``{"b64": ...}``, under the ``context``.
-
-    Other values stay as they are; the next step reports those that are not images.
-    """
+    """Takes each image out of ``{"image": ...}`` and ``{"b64": ...}``; others stay as they are."""
     if set(map(type, items)) == {list}:
         return [_without_channel(item) for item in items]
     images: list[Any] = []

@@ -5,8 +5,6 @@ Sources: ``inference_rest.md`` of kserve/open-inference-protocol; ``extension_bi
 ``extension_classification.md`` and ``extension_parameters.md`` of triton-inference-server/server.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -80,10 +78,7 @@ def _request(text: JsonText, tail: memoryview, limits: Limits) -> InferRequest:
 def from_content(
     content: dict[str, Any], tail: memoryview, limits: Limits, numbers: Numbers
 ) -> InferRequest:
-    """Reads a request from the object that its JSON is, or that gRPC's message would be in JSON.
-
-    ``tail`` has the bytes of a binary tensor; ``numbers`` reads the ``data`` of another one.
-    """
+    """Reads a request's object; ``tail`` is its binary data, ``numbers`` reads its ``data``."""
     request = InferRequest(_input_images(content, tail, limits, numbers))
     request.id = typed_field(content, "id", str, "a string", "request")
     parameters = parameters_of(content, "request")

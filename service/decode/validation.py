@@ -80,11 +80,7 @@ def check_count(count: int, limits: Limits, field: str, noun: str = "image") -> 
 
 
 def check_pixels(array: NDArray[Any], field: str) -> Images:
-    """Rounds images (n, 28, 28) of any integer or float type to ``uint8``.
-
-    Raises :class:`Invalid`, which names the images that hold NaN or values outside 0..255, and
-    those scaled to 0..1. An all-zero image passes.
-    """
+    """Rounds images (n, 28, 28) of any type to ``uint8``; Invalid for values no pixel has."""
     flaws = Flaws(field)
     images = round_pixels(array, range(len(array)), flaws)
     flaws.raise_any()
@@ -92,10 +88,7 @@ def check_pixels(array: NDArray[Any], field: str) -> Images:
 
 
 def round_pixels(array: NDArray[Any], numbers: Sequence[int], flaws: Flaws) -> Images:
-    """Rounds images as :func:`check_pixels` does, and adds the faulty ones to ``flaws``.
-
-    ``numbers`` are their numbers in the request. Returns no images once there are flaws.
-    """
+    """Rounds images as :func:`check_pixels`, but adds to ``flaws``; no images if there are any."""
     rows = array.reshape(len(array), -1)
     high = rows.max(axis=1)
     is_bytes = array.dtype == np.uint8

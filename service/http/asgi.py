@@ -65,10 +65,7 @@ class AsgiDoor:
         await send({"type": "http.response.body", "body": content})
 
     async def _started(self, request: Request) -> Reply:
-        """Starts the service for a first request without a lifespan before it.
-
-        A mounted application and httpx's transport send no lifespan events.
-        """
+        """Starts the service if no lifespan did: mounted, or through httpx's transport."""
         try:
             await self._core.versions.start()
         except StartError as error:

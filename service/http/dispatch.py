@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from service.access.sites import preflight
+from service.access.guard import preflight
 from service.api.request import Headers, Reply, Request
 from service.api.routing import EndpointRoute
 from service.core import Core

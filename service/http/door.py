@@ -25,10 +25,7 @@ if TYPE_CHECKING:
 
 
 class FastDoor:
-    """The faster door onto the endpoints of ``app``.
-
-    ``tell_start_fault`` is called with one line if the service cannot start.
-    """
+    """The faster door onto ``app``; tells ``tell_start_fault`` why the service cannot start."""
 
     def __init__(self, app: FastAPI, tell_start_fault: Callable[[str], object]) -> None:
         self._app = app

@@ -8,11 +8,7 @@ from collections.abc import Callable
 
 
 class Timer:
-    """Calls ``ring`` at the time ``due``, on the loop's clock.
-
-    A caller may set ``due`` to None or to a later time directly: the loop's timer checks it when it
-    fires. An earlier time needs :meth:`set`.
-    """
+    """Calls ``ring`` at ``due`` on the loop's clock; set it to None or later directly."""
 
     __slots__ = ("_handle", "_loop", "_ring", "due", "fires_at")
 

@@ -4,8 +4,6 @@ Many operations of Pillow and NumPy hold the GIL, so these work on bands of a fe
 copies the whole of a large picture.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

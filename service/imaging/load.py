@@ -77,11 +77,7 @@ class Picture:
 
 
 def open_picture(body: bytes, limits: Limits) -> Picture:
-    """Decodes one picture file.
-
-    Raises :class:`Malformed` for a damaged file and for other bytes, :class:`UnsupportedType` for
-    another picture format, :class:`TooLarge` for a size over the limits, before it decodes pixels.
-    """
+    """Decodes one picture file; Malformed, UnsupportedType or, before any pixel, TooLarge."""
     if not body:
         raise Malformed("the picture is empty")
     if body.startswith(_SMALL_GREY) and (grey := _small_grey(body)) is not None:

@@ -5,16 +5,18 @@ and frames score low. The digit is the best component with its fragments nearby,
 a 5 or the parts of a stroke with gaps.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.imaging.components import Box, Components, Ints, Mask, connected_components
-from service.imaging.frames import border_share, frame_components, solid_components
-from service.imaging.ruled_lines import remove_ruled_lines
+from service.imaging.frames import (
+    border_share,
+    frame_components,
+    remove_ruled_lines,
+    solid_components,
+)
 from service.imaging.threshold import Grey, Ink, dilate, histogram, noise, otsu_threshold
 
 Floats = NDArray[np.float64]
@@ -55,11 +57,7 @@ class TextureError(Exception):
 
 
 def find_digit(ink: Ink, gradient: Grey, expected: Box | None = None) -> Candidate | None:
-    """Returns the digit in ``ink``, None if there is none.
-
-    ``gradient`` (h, w) comes from :func:`gradient_of`, ``expected`` is where the digit should be.
-    Raises :class:`TextureError` if even the boldest ink is a texture.
-    """
+    """Returns the digit in ``ink``, None if there is none; TextureError if all is a texture."""
     best: Candidate | None = None
     steps = thresholds(ink)
     for threshold in steps:

@@ -5,8 +5,6 @@ to the middle of 28x28. Part of the grey of a blurred picture stays, because it 
 stroke is. Strokes far thinner or thicker than MNIST's are first brought into its range.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter

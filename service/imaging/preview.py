@@ -1,7 +1,5 @@
 """Show a caller what the model saw: the 28x28 image and how it was extracted."""
 
-from __future__ import annotations
-
 import base64
 import io
 from typing import Any

@@ -4,8 +4,6 @@ Pillow parses chunks, segments, blocks and tags in Python, one by one, and conve
 them. 16 MiB can hold a million empty chunks, or texts and colour profiles that unpack to gigabytes.
 """
 
-from __future__ import annotations
-
 import io
 import re
 import struct
@@ -52,10 +50,9 @@ class CountedFile(io.BytesIO):
 
 
 def sanitise(body: bytes, kind: str) -> tuple[bytes, bytes]:
-    """Returns the file, of a PNG or JPEG without its metadata, and the Exif data of these two.
+    """Returns the file, a PNG or JPEG without its metadata, and the Exif data of these two.
 
-    Raises :class:`Malformed` for too many parts, and for a file that is cut short between them;
-    :class:`UnsupportedType` for a lossless, hierarchical or arithmetic-coded JPEG.
+    Raises Malformed for too many or cut parts, UnsupportedType for a rare JPEG.
     """
     if kind in {"PNG", "JPEG"}:
         return _strip_png(body) if kind == "PNG" else _strip_jpeg(body)
@@ -149,11 +146,7 @@ def orientation(exif: bytes) -> int:
 
 
 def check_tiff_compression(name: str, tags: Mapping[int, Any], body: bytes) -> None:
-    """Checks an opened TIFF file with the compression ``name``, in Pillow's terms, and ``tags``.
-
-    Raises :class:`UnsupportedType` for a rare compression, :class:`Malformed` for a strip or tile
-    that is a JPEG of several scans: each scan would cost a pass over all pixels.
-    """
+    """Checks a TIFF's compression ``name``; a JPEG of several scans costs a pass each."""
     if name not in _COMPRESSIONS:
         known = "uncompressed, CCITT, LZW, JPEG, Deflate or PackBits"
         raise UnsupportedType(f"TIFF pictures must be {known}")

@@ -5,8 +5,6 @@ with the light. A morphological closing (Serra 1982) estimates it: the closing r
 narrow as a stroke, and follows the hard edge of a shadow.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
+from weakref import WeakSet
 
 import numpy as np
 
@@ -84,12 +85,7 @@ class Runtime:
 
     @classmethod
     def load(cls, model: Path | bytes, *, provider: Provider = "auto") -> Runtime:
-        """Loads a model file, or its bytes.
-
-        Raises :class:`RuntimeLoadError` if ONNX Runtime rejects it, if it has another input than
-        ``image`` uint8 [batch, 28, 28] or another output than ``probabilities`` float32
-        [batch, 10], or if ``provider="cuda"`` does not work here.
-        """
+        """Loads a model file or its bytes; RuntimeLoadError for another interface or provider."""
         session, fallback = open_session(model, provider)
         _check_ends(session)
         nodes = Counter[str]()
@@ -232,3 +228,50 @@ def _check_ends(session: ort.InferenceSession) -> None:
 
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:300]
+
+
+_LOOKS = 40
+"""How often a run is seen before it is ended. Looks are counted instead of seconds, so that nobody
+blames a run for the time in which the whole process was stopped."""
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.01, 0.25
+
+
+class Watchdog:
+    """A thread that ends runs of more than ``limit_s``; the event loop may be inside of one."""
+
+    def __init__(self, limit_s: float) -> None:
+        self._pause = min(max(limit_s / _LOOKS, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+        self._looks = round(limit_s / self._pause)
+        self._runtimes = WeakSet[Runtime]()
+        self._adding = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._closed = threading.Event()
+        self._seen: dict[tuple[int, int, float], int] = {}
+
+    def watch(self, runtime: Runtime) -> None:
+        """Watches the runs of this model for as long as it is loaded."""
+        with self._adding:
+            self._runtimes.add(runtime)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+                self._thread.start()
+
+    def close(self) -> None:
+        """Ends the thread."""
+        self._closed.set()
+
+    def _watch(self) -> None:
+        while not self._closed.wait(self._pause):
+            self._look()
+
+    def _look(self) -> None:
+        with self._adding:
+            runtimes = list(self._runtimes)
+        seen: dict[tuple[int, int, float], int] = {}
+        for runtime in runtimes:
+            for begun in runtime.begun.copy().items():
+                key = (id(runtime), *begun)
+                seen[key] = self._seen.get(key, 0) + 1
+                if seen[key] > self._looks:
+                    runtime.end()
+        self._seen = seen

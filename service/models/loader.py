@@ -17,8 +17,7 @@ from service.background.fair_threads import FairThreads
 from service.background.threads import DaemonThreads, worker_threads
 from service.inference.admission import Queue
 from service.inference.batch import INLINE_SECONDS, Batcher, BatchResult
-from service.inference.runtime import Runtime, RuntimeLoadError
-from service.inference.watchdog import Watchdog
+from service.inference.runtime import Runtime, RuntimeLoadError, Watchdog
 from service.models.proof import ProofError, prove, samples
 from service.models.repository import Repository, RepositoryError, Stamp
 from service.observe.metrics import Metrics
@@ -32,10 +31,7 @@ _TIMED_ROWS, _TIMED_RUNS, _TIMED_SECONDS = 16, 10, 0.1
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a version failed, the stamp of its files at that time, and when it failed.
-
-    One that failed its proof, or its callers, will fail again: its ``when`` is ``LASTING``.
-    """
+    """Why a version failed, its files' stamp, and when: ``LASTING`` if it will fail again."""
 
     reason: str
     stamp: Stamp | None = None
@@ -62,10 +58,7 @@ class Loaded:
 
 
 class Loader:
-    """Loads the versions of one worker, which share its queue and its runner threads.
-
-    Calls ``condemn``, from any thread, with a version that must not answer again, and the reason.
-    """
+    """Loads a worker's versions, which share queue and runners; ``condemn`` gets those to drop."""
 
     def __init__(
         self,

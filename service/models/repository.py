@@ -67,10 +67,7 @@ def default_root() -> Path:
 
 
 class Repository:
-    """The model repository under ``root``. Each method reads the disk anew.
-
-    A version whose model file has more than ``model_bytes`` is not read.
-    """
+    """The repository under ``root``, read anew each time; a model has ``model_bytes`` at most."""
 
     def __init__(self, root: Path, model_bytes: int = MODEL_BYTES_LIMIT) -> None:
         self.root = root

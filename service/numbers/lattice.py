@@ -10,8 +10,6 @@ leave out a group, such as a letter or a dash, at a price for its size.
 ``python -m tests.corpus.fit`` fits the weights to strings of training images.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise

@@ -29,10 +29,7 @@ class Worker:
 
 
 def exposition(metrics: Sequence[Metric], workers: Sequence[Worker], accept: str = "") -> bytes:
-    """Returns the text: counts summed over all ``workers``, gauges over the living ones.
-
-    The header field ``accept`` may ask for OpenMetrics, which alone has exemplars.
-    """
+    """Returns the text: counts of all ``workers``, gauges of the living; ``accept`` is a header."""
     return choose_encoder(accept)[0](_Collector(metrics, workers))
 
 

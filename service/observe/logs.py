@@ -34,11 +34,7 @@ _REPEATED = ("startup failed. Exiting.", "stopping the parent process.", "HTTP r
 
 
 class LineQueue:
-    """Lines on their way to a file descriptor: at most ``room`` bytes, further lines are dropped.
-
-    ``dropped`` is called with the number of lines; what ``told`` returns for it is written once
-    there is room again.
-    """
+    """Lines for a file descriptor, ``room`` bytes at most; ``dropped`` counts those lost."""
 
     def __init__(self, descriptor: int, room: int = 4 << 20) -> None:
         self._descriptor, self._room = descriptor, room

@@ -58,10 +58,7 @@ class Metrics:
                     self._row[slot] = 0.0
 
     def add_endpoints(self, endpoints: Iterable[str], timed: Iterable[str]) -> None:
-        """Adds the metrics of each route's path; call it once, before any request.
-
-        Each of the ``timed`` endpoints has a histogram, with those that name a version or label.
-        """
+        """Adds each route's metrics once; the ``timed`` ones have histograms of their own."""
         paths, classify = sorted({*endpoints, OTHER}), set(timed)
         own = {path: _OF_VERSION.sub("", path) if path in classify else OTHER for path in paths}
         requests, seconds = map(self._add, by_endpoint(paths, sorted({*own.values()})))

@@ -1,7 +1,5 @@
 """Builds the reasons of an answer: what ``?include=why`` adds, and the answer of ``/explain``."""
 
-from __future__ import annotations
-
 import base64
 import io
 from typing import Any
@@ -13,8 +11,7 @@ from PIL import Image as Picture
 from service.errors import TooLarge
 from service.imaging.preview import encode_png
 from service.reasons.otherwise import search
-from service.reasons.patches import Image, cells, clusters
-from service.reasons.shapley import attribute
+from service.reasons.shapley import Image, attribute, cells, clusters
 from service.reasons.steps import Steps
 from service.reasons.training_images import TrainingImages
 
@@ -93,10 +90,7 @@ def check_explained(count: int) -> None:
 
 
 def overlay(attributions: NDArray[np.float32]) -> bytes:
-    """Draws attributions (h, w) as a PNG to lay over the image.
-
-    Orange speaks for the digit, blue against it; the stronger, the less transparent.
-    """
+    """Draws attributions (h, w) as a PNG overlay: orange for the digit, blue against it."""
     strength = np.abs(attributions) / max(float(np.abs(attributions).max()), 1e-9)
     pixels = np.zeros((*attributions.shape, 4), np.uint8)
     pixels[..., :3] = np.where((attributions > 0)[..., None], _FOR, _AGAINST)

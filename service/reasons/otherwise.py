@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from service.background.large_work import give_way
 from service.imaging.components import connected_components
-from service.reasons.patches import Image, Patches, keep
+from service.reasons.shapley import Image, Patches, keep
 from service.reasons.steps import Steps, together
 from service.types import SIDE
 
@@ -99,10 +99,7 @@ def _pieces(image: Image, example: Image) -> tuple[NDArray[Any], Patches]:
 
 
 def _gain(confidence: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What each piece does for the other digit, in logits: put in alone, and taken out alone.
-
-    ``confidence`` is that without any piece, with each alone, with all, and without each.
-    """
+    """What each piece does for the other digit, in logits: put in alone, and taken out alone."""
     bounded = np.clip(confidence, 1e-6, 1 - 1e-6)
     added, taken = np.split(np.log(bounded / (1 - bounded)), 2)
     gain: NDArray[np.float64] = added[1:] - added[0] + taken[0] - taken[1:]

@@ -1,7 +1,5 @@
 """Questions that ask a model in several steps, without knowing how it is run."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
@@ -23,10 +21,7 @@ class Done(Generic[T]):
 
 
 def advance(steps: Steps[T], answer: Probabilities | None) -> Images | Done[T]:
-    """Takes one step: returns the images to ask about next, or the result.
-
-    ``answer`` has the probabilities of the last images, None at the first step.
-    """
+    """Takes one step with the last ``answer``: returns the images to ask about, or the result."""
     try:
         return next(steps) if answer is None else steps.send(answer)
     except StopIteration as end:

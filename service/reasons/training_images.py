@@ -20,7 +20,7 @@ from service.background.large_work import give_way, when_large
 from service.decode.idx import read_idx
 from service.errors import Fault
 from service.observe.logs import LOGGER
-from service.reasons.patches import Image
+from service.reasons.shapley import Image
 from service.types import PIXELS, SIDE, Images
 
 _PRESELECTED = 256
@@ -53,10 +53,7 @@ class TrainingImages:
 
     @classmethod
     def load(cls, folder: Path) -> TrainingImages:
-        """Reads MNIST's training files in ``folder``, in about a second.
-
-        Raises OSError, EOFError, zlib.error, ValueError or a Fault if it cannot.
-        """
+        """Reads MNIST's training files in ``folder``, in about a second, or raises."""
         labels = read_idx((folder / "train-labels-idx1-ubyte.gz").read_bytes())
         path = folder / "train-images-idx3-ubyte.gz"
         packed: list[bytes] = []
@@ -106,11 +103,7 @@ class FirstUse:
         self._folder, self._kept = folder, Kept[TrainingImages | None](1)
 
     async def get(self, deadline: float) -> TrainingImages | None:
-        """Returns the index; None, and a line in the log, if the files cannot be read.
-
-        Raises :class:`DeadlineExceeded` at ``deadline``, on ``perf_counter``'s clock; the loading
-        goes on.
-        """
+        """Returns the index; None if it cannot be read; DeadlineExceeded at ``deadline``."""
         return await self._kept.get("", self._load, deadline)
 
     async def _load(self) -> TrainingImages | None:

@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image as Picture
 
 from service.reasons.explain import EXPLAIN_ROWS, explanation, overlay, why
-from service.reasons.patches import Image, cells
-from service.reasons.shapley import attribute
+from service.reasons.shapley import Image, attribute, cells
 from service.reasons.steps import Steps, finish
 from tests.service.imaging.champion import MODELS
 from tests.service.reasons.mnist import digits, training_images

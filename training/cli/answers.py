@@ -12,8 +12,8 @@ from service.models.repository import Repository, RepositoryError
 from training.cli import tables
 from training.cli.tables import Report
 from training.errors import TrainingError
-from training.measure.spread import spread
-from training.network import checkpoint, interrupted_runs
+from training.measure.compare import spread
+from training.network import checkpoint
 from training.registry import operations
 from training.registry.promote import promote_past_gate
 
@@ -43,9 +43,9 @@ def answer(options: Namespace) -> Answer:
 
 
 def _list(repository: Repository, _: Namespace) -> Answer:
-    runs = interrupted_runs.kept(checkpoint.place(repository.root))
+    runs = checkpoint.kept(checkpoint.place(repository.root))
     report = operations.listed(repository) | {"stopped": [run.as_dict() for run in runs]}
-    return Answer.of(report, tables.versions, *([interrupted_runs.summary(runs)] if runs else []))
+    return Answer.of(report, tables.versions, *([checkpoint.summary(runs)] if runs else []))
 
 
 def _promote(repository: Repository, options: Namespace) -> Answer:
@@ -72,9 +72,9 @@ def _rollback(repository: Repository, options: Namespace) -> Answer:
 def _prune(repository: Repository, options: Namespace) -> Answer:
     if options.keep:
         return Answer.of(operations.prune(repository, options.keep), tables.pruned)
-    runs, folder = interrupted_runs.remove(options.checkpoints), options.checkpoints
+    runs, folder = checkpoint.remove(options.checkpoints), options.checkpoints
     count = "1 checkpoint" if len(runs) == 1 else f"{len(runs)} checkpoints"
-    removed = f"removed {count}, {interrupted_runs.mebibytes(runs)},"
+    removed = f"removed {count}, {checkpoint.mebibytes(runs)},"
     line = f"{removed if runs else tables.NOTHING} in {folder}"
     return Answer({"removed": [run.as_dict() for run in runs]}, [line])
 

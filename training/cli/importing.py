@@ -34,11 +34,7 @@ MOST_FORMS = 5  # that the summary lists, best first
 def import_file(
     repository: Repository, path: Path, options: Options, data: Path | None
 ) -> dict[str, Any]:
-    """Imports the model at ``path`` and publishes it as a version; returns the version's card.
-
-    Shows the steps on a terminal. Raises :class:`TrainingError`, whose text says in one line why
-    the import or the publishing is not possible.
-    """
+    """Imports the model at ``path`` and publishes it; returns the version's card."""
     with Steps(sys.stderr) as steps:
         model, facts = import_in_child(path, options, data, steps.show)
     settings = {name: value for name, value in asdict(options).items() if value is not None}

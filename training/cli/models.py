@@ -16,10 +16,7 @@ from training.interrupt import Stopped, held, stoppable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command. Returns 0 on success, 1 after a failure that one line explains.
-
-    Wrong usage exits with status 2. Ctrl-C and SIGTERM return 130 and 143, as in a shell.
-    """
+    """Runs the command; returns 0, 1 after a failure, 130 after Ctrl-C, 143 after SIGTERM."""
     try:
         with stoppable():
             return _run(arguments)

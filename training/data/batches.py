@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from service.types import Images, Labels
 from training.config import Config
-from training.data import augment, corrupt, synthetic
+from training.data import augment, synthetic
 from training.data.loading import Split
 
 EVALUATION_BATCH = 1000
@@ -73,10 +73,10 @@ def validation_batches(split: Split) -> tf.data.Dataset | None:
 def _corrupted(batch: Any, config: Config, seed: Any) -> Any:
     if not config.corruption:
         return batch
-    rows = _rows(config, config.corruption / len(corrupt.KINDS))
+    rows = _rows(config, config.corruption / len(augment.KINDS))
     # The last batch of an epoch can be smaller.
-    rows = tf.minimum(rows, tf.shape(batch)[0] // len(corrupt.KINDS))
-    pixels = corrupt.corrupt(tf.cast(batch, tf.float32), rows, seed)
+    rows = tf.minimum(rows, tf.shape(batch)[0] // len(augment.KINDS))
+    pixels = augment.corrupt(tf.cast(batch, tf.float32), rows, seed)
     return tf.cast(tf.round(tf.clip_by_value(pixels, 0.0, 255.0)), tf.uint8)
 
 

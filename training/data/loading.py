@@ -70,11 +70,7 @@ class Split:
 
 
 def load(source: Path | None = None) -> Dataset:
-    """Loads the package's MNIST, a folder of IDX files (plain or gzip) or an ``.npz``.
-
-    Raises :class:`DataError` if a file is missing or damaged, or the numbers of images and labels
-    differ.
-    """
+    """Loads the package's MNIST, a folder of IDX files or an ``.npz``; or raises DataError."""
     try:
         if source is None:
             return _load_folder(MNIST, MNIST_SHA256)
@@ -90,10 +86,7 @@ def load(source: Path | None = None) -> Dataset:
 
 
 def split(dataset: Dataset, fraction: float, seed: int) -> Split:
-    """Holds out a random ``fraction`` of the training images for validation.
-
-    Raises :class:`DataError` if one of the two parts would be empty.
-    """
+    """Holds out a random ``fraction`` of the training images; raises DataError if none are left."""
     images, labels = dataset.train_images, dataset.train_labels
     held_out = round(len(images) * fraction)
     if held_out == len(images) or (fraction > 0 and held_out == 0):

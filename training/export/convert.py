@@ -34,8 +34,7 @@ STANDARD = {"", "ai.onnx"}  # two spellings of one operator set
 def export(model: keras.Model, path: Path) -> None:
     """Writes ``model``, ``image`` (n, 28, 28) uint8 -> probabilities (n, 10), to ``path``.
 
-    Raises :class:`TrainingError` if the exporter does not support a layer or writes a malformed
-    file, and OSError if the disk is full.
+    Raises :class:`TrainingError` if that cannot be exported, and OSError if the disk is full.
     """
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / "keras.onnx"
@@ -52,10 +51,9 @@ def export(model: keras.Model, path: Path) -> None:
 
 
 def repair(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Returns a copy with the names of the service, a dynamic batch axis and explicit versions.
+    """Returns a copy with the service's names, a dynamic batch axis and explicit versions.
 
-    Raises :class:`TrainingError` if the model has more than one input or output, or operators
-    outside the standard set.
+    Raises :class:`TrainingError` for several inputs or outputs, or other operator sets.
     """
     repaired = deepcopy(model)
     graph = repaired.graph

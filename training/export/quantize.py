@@ -6,8 +6,6 @@ order of integer sums does not matter: an image has the same result alone and in
 bit.
 """
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 from typing import Any

@@ -140,10 +140,7 @@ def check(model: Path | bytes, test_images: Images | None = None) -> Probabiliti
 
 
 def answers(model: Path | bytes, images: Images) -> Probabilities:
-    """Returns a file's probabilities (n, 10) float32 for images (n, 28, 28) uint8, n > 0.
-
-    Raises :class:`VerificationFailed` if the file does not load or run.
-    """
+    """Returns a file's probabilities (n, 10) for images (n, 28, 28), n > 0, or raises."""
     return _run(_load(model), images, LARGEST_BATCH)[0]
 
 
@@ -161,10 +158,7 @@ def _measure(
     labels: NDArray[np.integer[Any]],
     tolerance: float | None,
 ) -> Verification:
-    """Runs ``images``, the probes last, at every batch size and compares with ``wanted``.
-
-    Raises :class:`VerificationFailed` if there is a ``tolerance`` and a row exceeds it.
-    """
+    """Runs ``images``, the probes last, at every batch size and compares with ``wanted``."""
     runtime = _load(model)
     count = len(labels)
     alone = np.empty_like(wanted)

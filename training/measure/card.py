@@ -40,8 +40,6 @@ A short form is in the ``metadata_props`` of model.onnx, so that a copy of the f
 it comes from.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import platform

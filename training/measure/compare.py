@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from math import exp, lgamma, log, log1p
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from service.models.repository import Repository
+from training.errors import TrainingError
+from training.measure.card import flat, part
 
 Digits = NDArray[np.integer[Any]]
 
@@ -18,11 +24,7 @@ LEVEL = 0.05
 
 
 def compare(first: Digits, second: Digits, labels: Digits) -> dict[str, Any]:
-    """Compares the answers of two versions, digits of shape (n,), with labels (n,); n > 0.
-
-    Returns JSON values: accuracies from 0 to 1, counts of images, the p-value of :func:`mcnemar`,
-    and as ``changes`` the images on which only one version is right.
-    """
+    """Compares digits (n,) of two versions with labels (n,), n > 0; returns JSON values."""
     first_right, second_right = first == labels, second == labels
     only_first = int((first_right & ~second_right).sum())
     only_second = int((second_right & ~first_right).sum())
@@ -78,3 +80,37 @@ def not_worse(won: int, lost: int, count: int, margin: float) -> float:
         ways = lgamma(discordant + 1) - lgamma(count_lost + 1) - lgamma(rest + 1)
         total += exp(ways + count_lost * log(loses) + rest * log1p(-loses))
     return min(1.0, total)
+
+
+PARTS = ("training", "test", "robustness", "doubt")
+SEED = "seed"
+
+
+def spread(repository: Repository, versions: Sequence[int]) -> dict[str, Any]:
+    """Returns mean, deviation (n - 1) and values of every figure; raises :class:`TrainingError`."""
+    if len(set(versions)) < 2:
+        raise TrainingError("a spread needs two versions or more")
+    cards = [repository.card(version) for version in versions]
+    for version, card in zip(versions, cards, strict=True):
+        first, own = part(cards[0], "settings"), part(card, "settings")
+        names = sorted({*first, *own} - {SEED})
+        if others := [name for name in names if first.get(name) != own.get(name)]:
+            raise TrainingError(
+                f"versions {versions[0]} and {version} differ in {', '.join(others)}: "
+                "a spread needs runs that differ only in their seed"
+            )
+    figures = [_figures(card) for card in cards]
+    report: dict[str, dict[str, Any]] = {}
+    for name in figures[0]:
+        values = [found[name] for found in figures if name in found]
+        if len(values) == len(cards):
+            mean, deviation = statistics.fmean(values), statistics.stdev(values)
+            report[name] = {"mean": mean, "deviation": deviation, "values": values}
+    seeds = [part(card, "settings").get(SEED) for card in cards]
+    return {"versions": list(map(str, versions)), "seeds": seeds, "figures": report}
+
+
+def _figures(card: Mapping[str, Any]) -> dict[str, float]:
+    """Returns every number by its path in the card, without lists and booleans."""
+    parts = flat({name: card.get(name) for name in PARTS})
+    return {name: float(value) for name, value in parts if type(value) in (int, float)}

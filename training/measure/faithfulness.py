@@ -1,7 +1,5 @@
 """Measures how faithful the reasons of an ONNX file are that the service gives for its answers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -11,8 +9,7 @@ from numpy.typing import NDArray
 
 from service.inference.runtime import Runtime
 from service.reasons.explain import EXPLAIN_ROWS
-from service.reasons.patches import Image, cells
-from service.reasons.shapley import attribute
+from service.reasons.shapley import Image, attribute, cells
 from service.reasons.steps import finish
 from service.types import PIXELS, SIDE, Images, Probabilities
 

@@ -4,8 +4,6 @@ Each function takes parts of a card (see ``training.measure.card``) and a path. 
 leaves pyplot's global state alone, and writes equal bytes for equal figures.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -9,15 +9,14 @@ Every run has its own folder, by default a hidden one in the model repository::
 A run removes its folder when it has published. Nothing here reads pickle.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json
+import shlex
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,10 +25,10 @@ from numpy.typing import NDArray
 
 from service.models.repository import NAME
 from training.config import Config
-from training.durable_files import opened, replace, sweep
+from training.durable_files import abandoned, opened, replace, sweep
 from training.errors import TrainingError
 from training.network.history import History
-from training.provenance import installed
+from training.provenance import as_text, installed
 
 FOLDER = ".checkpoints"
 RUN, STATE = "run.json", "checkpoint.npz"
@@ -58,11 +57,7 @@ class State:
 
 
 class Checkpoint:
-    """The checkpoint of one run; its ``with`` block removes the folder if no state is in it.
-
-    ``data`` maps the run's data files to their SHA-256. Calls ``warn`` with one line if a state
-    cannot be stored.
-    """
+    """The checkpoint of one run; ``data`` maps its files to SHA-256; removes an empty folder."""
 
     def __init__(
         self, root: Path, config: Config, data: Mapping[str, str], warn: Callable[[str], None]
@@ -79,10 +74,7 @@ class Checkpoint:
         self.folder = root / hashlib.sha256(self._identity).hexdigest()[:16]
 
     def __enter__(self) -> Self:
-        """Makes and locks the folder.
-
-        Raises :class:`TrainingError` if that fails, or another process runs the same training.
-        """
+        """Makes and locks the folder; raises :class:`TrainingError` if that fails."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             _, locked = self._held.enter_context(opened(self.folder))
@@ -110,11 +102,7 @@ class Checkpoint:
         return (self.folder / STATE).exists()
 
     def load(self) -> State | None:
-        """Returns the state of the interrupted run; None if there is no interrupted run.
-
-        Raises :class:`TrainingError` if the file is damaged, or if there are only interrupted runs
-        with other settings, data or packages; the text names the differences.
-        """
+        """Returns the state of the interrupted run, None if there is none; else raises."""
         path = self.folder / STATE
         try:
             with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
@@ -197,3 +185,59 @@ def _unpacked(arrays: Mapping[str, NDArray[Any]]) -> State:
         names = (f"{part}.{index}" for index in range(head["counts"][part]))
         getattr(state, part).extend(arrays[name] for name in names)
     return state
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The checkpoint of one run that no process works on."""
+
+    folder: Path
+    size_bytes: int
+    written: float
+    """The time of the last checkpoint, in seconds since 1970."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns plain JSON values."""
+        return {**asdict(self), "folder": str(self.folder), "written": as_text(self.written)}
+
+
+def kept(root: Path) -> list[Kept]:
+    """Returns the checkpoints of interrupted runs under ``root``, the oldest first."""
+    found = []
+    for path in root.glob(f"*/{STATE}"):
+        with suppress(OSError), abandoned(path.parent) as free:
+            if free:
+                size = sum(file.stat().st_size for file in path.parent.iterdir())
+                found.append(Kept(path.parent, size, path.stat().st_mtime))
+    return sorted(found, key=lambda each: each.written)
+
+
+def remove(root: Path) -> list[Kept]:
+    """Removes the checkpoints of runs that no process continues, and returns them."""
+    removed = []
+    for each in kept(root):
+        try:
+            with abandoned(each.folder) as free:
+                if free:
+                    shutil.rmtree(each.folder)
+                    removed.append(each)
+        except OSError as error:
+            raise TrainingError(f"{each.folder} cannot be removed: {error.strerror}") from error
+    with suppress(OSError):
+        root.rmdir()  # succeeds if the folder is empty
+    return removed
+
+
+def summary(runs: Sequence[Kept]) -> str:
+    """Returns one line: how much is where, since when, and the command that removes it."""
+    root, since = runs[0].folder.parent, as_text(runs[0].written)
+    count = "1 interrupted run" if len(runs) == 1 else f"{len(runs)} interrupted runs"
+    return (
+        f"{count} left {mebibytes(runs)} in {root}, the oldest since {since}; "
+        f"to remove: models prune --checkpoints {shlex.quote(str(root))}"
+    )
+
+
+def mebibytes(runs: Sequence[Kept]) -> str:
+    """Returns the size of all of them together."""
+    return f"{sum(each.size_bytes for each in runs) / (1 << 20):.1f} MiB"

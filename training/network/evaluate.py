@@ -1,7 +1,5 @@
 """Scores a Keras network on labelled images, and calibrates its probabilities."""
 
-from __future__ import annotations
-
 import keras
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +15,7 @@ TEMPERATURES = np.exp(np.linspace(np.log(0.25), np.log(4), 400))
 
 
 def probabilities(network: keras.Model, images: Images) -> NDArray[np.float32]:
-    """Classifies images (n, 28, 28) uint8: returns (n, 10) float32, each row sums to 1.
-
-    ``network`` ends in a softmax, see ``architectures.with_probabilities``.
-    """
+    """Classifies images (n, 28, 28) by a network that ends in a softmax: (n, 10) float32."""
     if not len(images):  # Keras raises on an empty batch
         return np.empty((0, 10), np.float32)
     answer: NDArray[np.float32] = network.predict(images, batch_size=BATCH, verbose=0)

@@ -4,8 +4,6 @@
 for every epoch the order and the augmentation. On one machine, equal seeds give equal weights.
 """
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 
@@ -16,7 +14,7 @@ from training.config import Config, Precision
 from training.data.batches import training_batches, validation_batches
 from training.data.loading import Split
 from training.network import objective
-from training.network.batch_norm import refresh
+from training.network.architectures import refresh
 from training.network.checkpoint import Arrays, Checkpoint, State
 from training.network.history import History
 from training.network.recorder import OnBatch, OnEpoch, Recorder
@@ -42,14 +40,9 @@ def fit(
     checkpoint: Checkpoint | None = None,
     state: State | None = None,
 ) -> History:
-    """Trains ``model`` in place.
+    """Trains ``model`` in place, from ``state`` on if there is one, as if it had not stopped.
 
-    Calls ``on_batch`` after each step with epoch, epochs, step, steps and the mean loss so far, and
-    ``on_epoch`` after each epoch with its figures and the number of epochs. Saves the state after
-    every epoch in ``checkpoint``. With a ``state`` from :meth:`Checkpoint.load` the fit continues
-    there, and ends with the same weights as a run without interruption.
-
-    Raises :class:`TrainingError` if the loss is not finite, or the state is of another network.
+    Calls ``on_batch`` with epoch, epochs, step, steps and mean loss; raises :class:`TrainingError`.
     """
     recorder = Recorder(config, checkpoint, state, on_batch, on_epoch)
     if config.clean_epochs and not recorder.state.clean:

@@ -1,7 +1,5 @@
 """The figures of a fit, epoch by epoch."""
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field

@@ -1,7 +1,5 @@
 """Loads TensorFlow on demand and without its messages, or says what to install."""
 
-from __future__ import annotations
-
 import os
 import sys
 import tempfile

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,39 @@ from keras import ops
 
 from training.config import Config
 from training.network.architectures import CLASSES
-from training.network.muon import Muon
+
+
+class Muon(keras.optimizers.Muon):  # type: ignore[misc]
+    """Muon on the kernels of hidden layers; Adam on vectors, the first layer and ``logits``.
+
+    It makes the momentum's matrix orthogonal (https://kellerjordan.github.io/posts/muon). Keras'
+    Muon leaves kernels of convolutions to Adam; here each is (height * width * inputs, outputs).
+    """
+
+    def __init__(self, learning_rate: Any, weight_decay: float | None) -> None:
+        super().__init__(
+            learning_rate,
+            weight_decay=weight_decay,
+            adam_weight_decay=weight_decay,
+            exclude_layers=["logits"],
+        )
+        self.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+
+    def _should_use_adamw(self, variable: Any) -> bool:
+        if len(variable.shape) == 4:
+            return bool(variable.shape[-2] == 1)
+        return bool(super()._should_use_adamw(variable))
+
+    def zeropower_via_newtonschulz5(self, x: Any, steps: int) -> Any:
+        """Returns the orthogonal matrix nearest to a kernel, in the kernel's shape."""
+        matrix = ops.reshape(x, (-1, x.shape[-1]))
+        return ops.reshape(super().zeropower_via_newtonschulz5(matrix, steps), x.shape)
+
+    def lr_adjust(self, x: Any) -> Any:
+        """Scales the update so that learning rates of Adam fit (Liu et al. 2025)."""
+        outputs = x.shape[-1]
+        return x * (math.sqrt(max(outputs, math.prod(x.shape) // outputs)) * self.rms_rate)
+
 
 NO_DIGIT = 0.11  # above the largest probability in the target of a non-digit, 0.1
 
@@ -39,10 +72,7 @@ def optimizer(config: Config, steps: int) -> keras.optimizers.Optimizer:
 
 
 def schedule(config: Config, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    """Returns the learning rate over ``steps`` steps.
-
-    One-cycle: Smith and Topin 2017, "Super-Convergence", https://arxiv.org/abs/1708.07120.
-    """
+    """Returns the learning rate; one-cycle is https://arxiv.org/abs/1708.07120."""
     top, schedules = config.learning_rate, keras.optimizers.schedules
     match config.schedule:
         case "constant":

@@ -11,8 +11,8 @@ from typing import Any
 
 from training.data.loading import DataError, load
 from training.errors import TrainingError
+from training.onnx_import.formats import one_line
 from training.onnx_import.options import Options
-from training.onnx_import.original import one_line
 from training.onnx_import.pipeline import import_model, measure_import
 from training.onnx_import.read import printable
 from training.onnx_import.sandbox import Limits

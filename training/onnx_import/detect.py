@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 from service.answer.scores import DIGITS, SMALLEST_PROBABILITY
 from service.types import Images, Labels
 from training.errors import TrainingError
-from training.onnx_import.formats import Pixels, Shape, recognise, to_probabilities
+from training.onnx_import.formats import Original, Pixels, Shape, recognise, to_probabilities
 from training.onnx_import.options import INKS, LIGHT, RAW, SCALES, Answer, Options, scale_of
-from training.onnx_import.original import Original
 from training.onnx_import.read import printable
 
 # No form fits a model that classifies fewer digits than this right.
@@ -72,10 +71,9 @@ def detect(
     options: Options,
     progress: Callable[[float], None],
 ) -> list[Form]:
-    """Measures every form of input and output; returns the best one first, the others by accuracy.
+    """Measures every form of input and output; returns the best one first, then by accuracy.
 
-    Calls ``progress`` with the fraction of the work that is done. Raises :class:`TrainingError`
-    if the model does not run, or is right on fewer than :data:`LEAST_ACCURACY` of the images.
+    Raises :class:`TrainingError` if it does not run or is right on too few images.
     """
     scales = [scale_of(options.scale)] if options.scale else list(SCALES)
     if np.issubdtype(original.dtype, np.integer):
@@ -153,10 +151,9 @@ def shifted(images: Images, seed: int = 0) -> Images:
 
 
 def running(original: Original, shapes: Sequence[Shape]) -> list[Shape]:
-    """Returns the shapes for which the model runs and returns ten numbers an image.
+    """Returns the shapes for which the model returns ten numbers an image.
 
     Some files declare a free batch axis but take one image only: a batch of 1 is the second try.
-    Raises :class:`TrainingError` if there is no such shape.
     """
     single = [Shape(shape.layout, 1) for shape in shapes if shape.batch is None]
     found: dict[str, Shape] = {}

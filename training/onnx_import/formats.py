@@ -4,18 +4,18 @@ Each conversion stands here twice, for arrays and as ONNX nodes, so that detecti
 wrapped model computes.
 """
 
-from __future__ import annotations
-
+import re
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper
 
 from service.types import Images, Probabilities
 from training.errors import TrainingError
-from training.onnx_import.graphs import Chain
+from training.onnx_import.graphs import Chain, opset
 from training.onnx_import.options import DARK, LAYOUTS, Answer, Scale
 
 TYPES = {
@@ -93,10 +93,7 @@ def _factor_and_offset(mean: float, deviation: float) -> tuple[np.float32, np.fl
 
 
 def shapes(model: ModelProto, layout: str | None = None) -> list[Shape]:
-    """Returns the shapes of images that fit the model's input; a length not above 0 is any length.
-
-    Raises :class:`TrainingError` if none fits, or not the ``layout`` that the user set.
-    """
+    """Returns the shapes of images that fit the model's input; :class:`TrainingError` for none."""
     kind = model.graph.input[0].type.tensor_type
     declared = [dim.dim_value if dim.dim_value > 0 else None for dim in kind.shape.dim]
     fitting = [
@@ -117,10 +114,7 @@ def shapes(model: ModelProto, layout: str | None = None) -> list[Shape]:
 
 
 def recognise(values: NDArray[Any]) -> Answer:
-    """Returns what rows of ten numbers (n, 10) are.
-
-    ``scores`` are numbers from 0 to 1 that do not sum to 1: the outputs of ten sigmoids.
-    """
+    """Returns what rows (n, 10) are; ten sigmoids give ``scores``, which do not sum to 1."""
     lowest, highest = float(values.min()), float(values.max())
     if lowest >= -NEAR and highest <= 1 + NEAR:
         sums = values.sum(axis=1)
@@ -152,3 +146,60 @@ def add_answer_nodes(chain: Chain, answer: Answer) -> None:
         chain.add("LpNormalization", chain.end, axis=1, p=1)
     else:
         chain.add("Softmax", chain.end)
+
+
+BATCH = 64
+# ONNX Runtime's messages begin with a place in its source.
+PLACE = re.compile(r"/onnxruntime_src/.*?\) (?=[A-Z])")
+
+
+class Original:
+    """An ONNX Runtime session. Raises :class:`TrainingError` if the model does not load."""
+
+    def __init__(self, model: ModelProto) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        try:
+            self._session = ort.InferenceSession(
+                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime raises many kinds
+            versions = f"opset {opset(model)}, IR version {model.ir_version}"
+            why = f"ONNX Runtime {ort.__version__} cannot load it ({versions}): {one_line(error)}"
+            raise TrainingError(why) from error
+        self.input = model.graph.input[0].name
+        self.dtype = np.dtype(TYPES[model.graph.input[0].type.tensor_type.elem_type])
+        self.outputs = [value.name for value in model.graph.output]
+
+    def run(self, images: Images, pixels: Pixels, shape: Shape) -> dict[str, NDArray[Any]]:
+        """Runs images (n, 28, 28) uint8; returns each output's values (n, values), by name."""
+        size = shape.batch or BATCH
+        starts = range(0, len(images), size)
+        parts = [self._run(images[at : at + size], pixels, shape) for at in starts]
+        return {
+            name: np.concatenate([part[name] for part in parts])
+            for name in self.outputs
+            if all(name in part for part in parts)
+        }
+
+    def _run(self, images: Images, pixels: Pixels, shape: Shape) -> dict[str, NDArray[Any]]:
+        count = len(images)
+        missing = (shape.batch or count) - count
+        images = np.pad(images, ((0, missing), (0, 0), (0, 0)))
+        fed = pixels.array(images).astype(self.dtype).reshape(-1, *LAYOUTS[shape.layout])
+        try:
+            values = self._session.run(self.outputs, {self.input: fed})
+        except Exception as error:  # ONNX Runtime raises many kinds
+            raise TrainingError(f"it does not run: {one_line(error)}") from error
+        return {
+            name: value.reshape(len(images), -1)[:count]
+            for name, value in zip(self.outputs, values, strict=True)
+            if value.size and value.size % len(images) == 0
+        }
+
+
+def one_line(error: BaseException) -> str:
+    """Returns an exception's text on one line, without the place in ONNX Runtime's source."""
+    text = " ".join(str(error).split()).removeprefix("[ONNXRuntimeError] : ")
+    return PLACE.sub("", text)[:500]

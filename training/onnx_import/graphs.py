@@ -1,7 +1,5 @@
 """Walks through ONNX graphs, removes what no output needs, and builds chains of nodes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -37,10 +35,7 @@ def reads(node: NodeProto) -> set[str]:
 
 
 def keep_needed(graph: GraphProto) -> None:
-    """Removes the nodes, weights and inputs that none of the graph's outputs needs.
-
-    Removes weights from the inputs too: before IR version 4, files listed them there.
-    """
+    """Removes what no output needs, and weights from the inputs (before IR version 4)."""
     needed = {value.name for value in graph.output}
     nodes: list[NodeProto] = []
     for node in reversed(graph.node):
@@ -60,10 +55,7 @@ def replace(field: Any, values: Sequence[Any]) -> None:
 
 
 class Chain:
-    """Builds nodes one after the other, with the constants that they need.
-
-    ``end`` is the name of the last node's output. Every other name begins with ``prefix``.
-    """
+    """Builds nodes, and their constants, one after the other; ``end`` is the last output's name."""
 
     def __init__(self, start: str, prefix: str) -> None:
         self.end, self.prefix = start, prefix

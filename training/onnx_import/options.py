@@ -1,7 +1,5 @@
 """Names what ``models import`` detects, and holds what the user sets instead. Needs no onnx."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -47,10 +45,7 @@ class Options:
 
 
 def scale_of(text: str) -> Scale:
-    """Returns the scale named ``text``, or the one of ``MEAN,DEVIATION`` of pixels from 0 to 1.
-
-    Raises ValueError if ``text`` is neither a name nor two finite numbers, the second above 0.
-    """
+    """Returns the scale of this name, or of MEAN,DEVIATION; ValueError for anything else."""
     for scale in SCALES:
         if scale.name == text:
             return scale

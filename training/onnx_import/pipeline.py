@@ -19,10 +19,9 @@ from training.export.verify import LARGEST_BATCH, VerificationFailed, answers, v
 from training.measure.measure import measure
 from training.onnx_import import simplify
 from training.onnx_import.detect import SECOND, Form, detect, shifted
-from training.onnx_import.formats import shapes, to_probabilities
+from training.onnx_import.formats import Original, shapes, to_probabilities
 from training.onnx_import.graphs import opset
 from training.onnx_import.options import Options
-from training.onnx_import.original import Original
 from training.onnx_import.read import Source, printable, read
 from training.onnx_import.wrap import wrap
 
@@ -41,10 +40,7 @@ TIMES, MORE = 12, 17_000
 def import_model(
     path: Path, options: Options, dataset: Dataset, report: Report
 ) -> tuple[bytes, dict[str, Any]]:
-    """Reads, simplifies, wraps and verifies a model; returns it and the facts for its card.
-
-    Raises :class:`TrainingError`, whose text says in one line why the import is not possible.
-    """
+    """Reads, simplifies, wraps and verifies a model; returns it and the facts for its card."""
     report("load", 0)
     source = read(path)
     exposed = simplify.expose(source.model, options.output)

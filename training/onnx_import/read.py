@@ -5,8 +5,6 @@ machine. The loader of onnx opens only regular files in the model's folder, and 
 (https://onnx.ai/onnx/repo-docs/ExternalData.html).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -36,11 +34,7 @@ class Source:
 
 
 def read(path: Path, limit: int = MODEL_BYTES_LIMIT) -> Source:
-    """Reads the model at ``path`` with its external data.
-
-    Raises :class:`TrainingError` if the file is missing, is no ONNX model, names data outside its
-    folder, or has more than ``limit`` bytes with its external data.
-    """
+    """Reads the model at ``path`` with its external data, or raises :class:`TrainingError`."""
     content = _content(path, limit)
     model = _parse(content)
     size = len(content)

@@ -4,8 +4,6 @@ A graph may loop forever, ask for more memory than there is, or crash a library 
 child writes no file. The parent receives JSON, and the bytes of a model that already ran.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import signal
@@ -49,9 +47,7 @@ def import_in_child(
 ) -> tuple[bytes, dict[str, Any]]:
     """Returns the imported model's bytes and the facts for its card.
 
-    ``data`` is where the labelled images are, None for MNIST. Calls ``report`` with the step that
-    runs and the fraction of it that is done. Raises :class:`TrainingError` if the import is not
-    possible, or a limit ended the child.
+    Calls ``report`` with the step and the fraction of it done; raises :class:`TrainingError`.
     """
     if find_spec("onnx") is None:
         raise TrainingError(

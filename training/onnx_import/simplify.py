@@ -3,8 +3,6 @@
 The functions return changed copies.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from copy import deepcopy
 
@@ -58,10 +56,7 @@ def expose(model: ModelProto, output: str | None = None) -> ModelProto:
 
 
 def standardise(model: ModelProto, output: str) -> ModelProto:
-    """Returns a copy that computes this output only, in standard operators.
-
-    Raises :class:`TrainingError` if it needs others.
-    """
+    """Returns a copy that computes this output only, in standard operators, or raises."""
     copy = _with_outputs(model, [value for value in model.graph.output if value.name == output])
     _replace_scikit(copy.graph)
     foreign: set[str] = set()

@@ -1,7 +1,5 @@
 """Adds nodes to a model: ``image`` uint8 [batch, 28, 28] in, ``probabilities`` [batch, 10] out."""
 
-from __future__ import annotations
-
 import numpy as np
 import onnx
 from onnx import GraphProto, ModelProto, TensorProto, helper, numpy_helper

@@ -62,11 +62,7 @@ def verify(repository: Repository, version: int, data: Path | None) -> Report:
 
 
 def rollback(repository: Repository, steps: int) -> Report:
-    """Makes the champion of ``steps`` changes ago champion again; skips removed versions.
-
-    Raises :class:`TrainingError` if there is no such version, it does not serve, or a file cannot
-    be written.
-    """
+    """Makes the champion of ``steps`` changes ago champion again; skips removed versions."""
     with locked(repository.root):
         champion = repository.champion()
         history = journal.champions(repository.journal(), champion)

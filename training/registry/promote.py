@@ -65,10 +65,7 @@ def promote_past_gate(
     force: bool,
     command: str,
 ) -> Decision:
-    """Promotes a published version if it passes the gate. Does nothing if it is champion.
-
-    Raises :class:`RepositoryError` if its card cannot be read, and as :func:`promote` does.
-    """
+    """Promotes a published version if it passes the gate and is not champion."""
     with locked(root):
         repository = Repository(root)
         card = repository.card(version)

@@ -41,10 +41,7 @@ class PublishError(TrainingError):
 
 @contextmanager
 def locked(root: Path) -> Iterator[None]:
-    """Keeps other processes from publishing and promoting in the repository under ``root``.
-
-    Creates the repository's folder if it is missing. A process cannot take the lock twice.
-    """
+    """Keeps others from publishing and promoting under ``root``, which it creates if missing."""
     folder = root / NAME
     with ExitStack() as held:
         try:
@@ -60,10 +57,7 @@ def locked(root: Path) -> Iterator[None]:
 
 @contextmanager
 def staging(root: Path) -> Iterator[Path]:
-    """Yields an empty folder for a version's files, and removes it unless it was published.
-
-    Raises :class:`PublishError` if a file cannot be written, here or in the ``with`` block.
-    """
+    """Yields an empty folder for a version's files, and removes it unless it was published."""
     folder = root / NAME / f"{STAGING_PREFIX}{secrets.token_hex(8)}"
     with ExitStack() as held:
         held.callback(shutil.rmtree, folder, ignore_errors=True)

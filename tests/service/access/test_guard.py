@@ -15,7 +15,7 @@ from time import process_time
 import pytest
 from fastapi.testclient import TestClient
 
-from service.access.sites import Sites
+from service.access.guard import Sites
 from service.api.routing import EndpointRoute
 from service.app import create_app
 from service.errors import Misdirected

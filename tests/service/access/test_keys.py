@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from service.access.key_file import KeyFile
-from service.access.keys import MOST_BYTES, Key, KeysError, parse_keys, read_file
+from service.access.keys import MOST_BYTES, Key, KeyFile, KeysError, parse_keys, read_file
 from service.app import create_app
 from service.observe.metrics import Metrics
 from service.settings import Settings, SettingsError, read_settings

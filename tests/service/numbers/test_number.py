@@ -12,8 +12,7 @@ from service.imaging.components import Box, bounding_box
 from service.imaging.load import Picture
 from service.numbers.lines import lines_in
 from service.numbers.number import Number, segment
-from service.numbers.row import row_of
-from service.numbers.split import cuts
+from service.numbers.row import cuts, row_of
 from service.types import Images
 from tests.corpus import strings
 from tests.pace import slowness

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.reasons.otherwise import Otherwise, search
-from service.reasons.patches import Image, Patches, cells, footprints, keep
+from service.reasons.shapley import Image, Patches, cells, footprints, keep
 from service.reasons.steps import finish
 from service.types import Images, Probabilities
 from tests.service.imaging.champion import champion

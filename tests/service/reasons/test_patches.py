@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from service.reasons.patches import cells, clusters, footprints, keep
+from service.reasons.shapley import cells, clusters, footprints, keep
 from service.types import Images
 from tests.service.reasons.mnist import digits
 

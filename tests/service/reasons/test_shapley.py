@@ -10,8 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from service.reasons.explain import EXPLAIN_ROWS
-from service.reasons.patches import Image, Patches, cells, clusters, keep
-from service.reasons.shapley import Attributions, attribute
+from service.reasons.shapley import Attributions, Image, Patches, attribute, cells, clusters, keep
 from service.reasons.steps import finish
 from service.types import Images, Probabilities
 from tests.service.reasons.mnist import digits

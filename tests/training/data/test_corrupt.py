@@ -13,9 +13,9 @@ DIGITS = few().train_images.astype(np.float32)
 
 
 def apply(kind: str, images: NDArray[np.float32] = DIGITS) -> Any:
-    from training.data import corrupt
+    from training.data import augment
 
-    return np.asarray(getattr(corrupt, kind)(images, SEED))
+    return np.asarray(getattr(augment, kind)(images, SEED))
 
 
 def ink(images: NDArray[np.float32]) -> Any:
@@ -23,9 +23,9 @@ def ink(images: NDArray[np.float32]) -> Any:
 
 
 def test_every_kind_keeps_the_shape_changes_every_image_and_is_repeatable() -> None:
-    from training.data import corrupt
+    from training.data import augment
 
-    for kind in corrupt.KINDS:
+    for kind in augment.KINDS:
         changed, again = np.asarray(kind(DIGITS, SEED)), np.asarray(kind(DIGITS, SEED))
         assert changed.shape == DIGITS.shape
         assert changed.dtype == np.float32

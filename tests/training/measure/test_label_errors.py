@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from tests.training.digits import few, mnist
-from training.measure.label_errors import LABELS, accuracy_without
+from training.measure.measure import LABELS, accuracy_without
 
 
 def test_they_are_fifteen_labels_of_the_test_set() -> None:

@@ -11,8 +11,7 @@ from service.drift.reference import Reference
 from service.inference.runtime import Runtime
 from service.models.repository import Repository
 from tests.training.digits import few
-from training.measure.label_errors import LABELS
-from training.measure.measure import Measured, measure
+from training.measure.measure import LABELS, Measured, measure
 from training.measure.robustness import non_digits
 from training.measure.robustness.corruptions import CORRUPTIONS
 

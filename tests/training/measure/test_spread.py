@@ -10,7 +10,7 @@ from service.models.repository import Repository
 from tests.tiny import tiny_model_bytes
 from training.cli.models import main
 from training.errors import TrainingError
-from training.measure.spread import spread
+from training.measure.compare import spread
 from training.registry.promote import release
 from training.registry.publish import staging
 

@@ -10,7 +10,7 @@ def layers() -> tuple[Any, Any]:
     """Ours and Keras', with the same weights."""
     import keras
 
-    from training.network.batch_norm import MOMENTUM, FusedBatchNormalization
+    from training.network.architectures import MOMENTUM, FusedBatchNormalization
 
     ours, theirs = FusedBatchNormalization(), keras.layers.BatchNormalization(momentum=MOMENTUM)
     for layer in (ours, theirs):
@@ -36,7 +36,7 @@ def test_it_computes_what_keras_computes(training: bool) -> None:
 def test_refreshed_averages_are_the_mean_over_the_batches() -> None:
     import keras
 
-    from training.network.batch_norm import FusedBatchNormalization, refresh
+    from training.network.architectures import FusedBatchNormalization, refresh
 
     image = keras.Input((5, 5, 3))
     layer = FusedBatchNormalization()

@@ -10,8 +10,7 @@ from tests.tiny import tiny_repository
 from tests.training.network.test_checkpoint import checkpoint, state, stopped
 from training.cli import models
 from training.config import Config
-from training.network.checkpoint import place
-from training.network.interrupted_runs import kept, remove, summary
+from training.network.checkpoint import kept, place, remove, summary
 
 THEN = 1_790_000_000  # 2026-09-21T14:13:20Z
 

@@ -30,7 +30,7 @@ def curves(folder: Path) -> dict[str, dict[int, float]]:
 
 
 def write(folder: Path, before: Iterable[Epoch] = ()) -> Any:
-    from training.network.tensorboard import Logs
+    from training.network.recorder import Logs
 
     return Logs(folder, before)
 

@@ -13,11 +13,7 @@ NEAR, FAR = 5, 9  # pixels from the middle
 
 
 def two(digits: Images, count: int, random: np.random.Generator) -> Images:
-    """Draws two of ``digits`` (n, 28, 28) side by side, (count, 28, 28).
-
-    Half of the pairs keep their size and are cropped to the field. The other half is scaled to
-    MNIST's normal form, like a number that nobody has split into digits.
-    """
+    """Draws two of ``digits`` (n, 28, 28) side by side: cropped, or in normal form, in turn."""
     pictures = []
     for index in range(count):
         pair = digits[random.integers(0, len(digits), 2)]

@@ -94,10 +94,7 @@ LEAST_WIDTH = 0.6
 
 
 def written_digits(count: int, random: np.random.Generator) -> tuple[Images, NDArray[np.int64]]:
-    """Draws digits (count, 28, 28), all designs equally often, and returns the labels (count,) too.
-
-    The pen is up to a quarter of the digit's height wide.
-    """
+    """Draws digits (count, 28, 28), all designs equally often; returns the labels (count,) too."""
     names = random.choice(list(DIGITS), count)
     pictures = []
     for name in names:

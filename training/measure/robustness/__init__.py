@@ -3,8 +3,6 @@
 Every figure is a share of images, 0 to 1, and repeatable: the images come from a fixed seed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

@@ -1,9 +1,7 @@
 """Corruptions of the test images, each with a fixed strength.
 
-``training.data.corrupt``, for training images, draws a random strength for every image.
+``training.data.augment``, for training images, draws a random strength for every image.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial

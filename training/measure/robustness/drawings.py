@@ -1,7 +1,5 @@
 """Draws non-digits that training lacks: other shapes, doodles, faces, hatchings, three digits."""
 
-from __future__ import annotations
-
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -44,10 +42,7 @@ def doodles(count: int, random: np.random.Generator) -> Images:
 
 
 def faces(count: int, random: np.random.Generator) -> Images:
-    """Draws round faces, clocks with three hands, and letters in a ring, (count, 28, 28).
-
-    Training draws such outlines with other lines in them.
-    """
+    """Draws round faces, clocks with three hands, and letters in a ring, (count, 28, 28)."""
     letter = ImageFont.load_default(40)
     pictures = []
     for index in range(count):

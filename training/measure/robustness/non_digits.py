@@ -4,8 +4,6 @@ The fonts are those of matplotlib, so that the images are the same everywhere. N
 like a digit.
 """
 
-from __future__ import annotations
-
 import string
 
 import numpy as np

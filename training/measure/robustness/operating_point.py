@@ -5,8 +5,6 @@ at most 0.6 % of all digits lie below it. That accounts for the size of the held
 quantile of a small set would be a matter of chance.
 """
 
-from __future__ import annotations
-
 from math import exp, lgamma, log, log1p
 from typing import Any
 

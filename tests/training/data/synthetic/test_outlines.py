@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.data.synthetic import outlines
+from training.data.synthetic import lines
 
 
 def test_a_ring_holds_more_than_the_dot_or_the_slash_of_a_zero() -> None:
     """The middle of every picture has ink of more than one place."""
-    pictures = outlines.filled_outlines(200, np.random.default_rng(0))
+    pictures = lines.filled_outlines(200, np.random.default_rng(0))
     assert pictures.shape == (200, 28, 28)
     rows, columns = np.mgrid[:28, :28] - 13.5
     middle = np.hypot(rows, columns) < 6
@@ -19,7 +19,7 @@ def test_a_ring_holds_more_than_the_dot_or_the_slash_of_a_zero() -> None:
 @pytest.mark.parametrize("power", [2, 4])
 def test_an_outline_goes_round_the_middle(power: float) -> None:
     radii = np.array([30.0, 40.0])
-    points = outlines.ring(radii, power, np.random.default_rng(1)) - outlines.MIDDLE
+    points = lines.ring(radii, power, np.random.default_rng(1)) - lines.MIDDLE
     assert points.shape == (60, 2)
     assert (np.abs(points / radii).max(axis=0) > 0.85).all()
     turned = np.unwrap(np.arctan2(points[:, 1], points[:, 0]))
