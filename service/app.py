@@ -25,8 +25,7 @@ from service.core import Core
 from service.decode.pictures import warm
 from service.http.asgi import AsgiDoor
 from service.http.dispatch import Dispatcher
-from service.inference.admission import BodyBudget
-from service.inference.rates import Rates
+from service.inference.admission import BodyBudget, Rates
 from service.models.versions import Versions
 from service.observe.logs import STDERR, RequestLog, configure_logs
 from service.observe.metrics import Metrics

@@ -9,9 +9,8 @@ from typing import Protocol
 from service.access.guard import Access
 from service.background.fair_threads import FairThreads
 from service.background.kept import Kept
-from service.inference.admission import BodyBudget
+from service.inference.admission import BodyBudget, Rates
 from service.inference.batch import Result
-from service.inference.rates import Rates
 from service.models.loader import Loaded
 from service.models.versions import Versions
 from service.observe.logs import RequestLog

@@ -11,7 +11,7 @@ from training.config import Config, Options
 from training.data.loading import MNIST, Dataset, Split
 from training.export.verify import Verification
 from training.measure.measure import LABELS, Measured, worst_kinds
-from training.network.history import Epoch, History, kept_in_words
+from training.network.checkpoint import Epoch, History, kept_in_words
 from training.progress import Progress
 from training.registry.gate import Decision
 

@@ -19,8 +19,7 @@ from training.export.verify import LessAccurate, Verification, verify, verify_in
 from training.interrupt import finish_first
 from training.measure import card
 from training.measure.measure import measure
-from training.network.checkpoint import Checkpoint, State, kept, summary
-from training.network.history import Epoch, History
+from training.network.checkpoint import Checkpoint, Epoch, History, State, kept, summary
 from training.network.load_tensorflow import load_tensorflow
 from training.registry.gate import Decision
 from training.registry.promote import NOT_WANTED, promote_past_gate, release

@@ -13,8 +13,7 @@ from service.http import heads
 from service.http.dispatch import head, render
 from service.http.door import FastDoor
 from service.http.exchange import GONE, ArrivingBody, Exchange
-from service.http.timer import Timer
-from service.http.write_timeout import WriteTimeout
+from service.http.timer import Timer, WriteTimeout
 
 
 class Peer(asyncio.Protocol):

@@ -13,7 +13,7 @@ from training.cli.flags import parse
 from training.cli.subcommands import parse_command
 from training.config import Config
 from training.measure.measure import Measured
-from training.network.history import Epoch
+from training.network.checkpoint import Epoch
 from training.registry.gate import Decision
 from training.report import Report
 

@@ -1,43 +1,7 @@
 """Writes a version's card: its origin, its data, its settings and every measured figure.
 
-``card.json`` is one JSON object. Versions are strings, hashes hexadecimal SHA-256, times ISO 8601
-in UTC, durations seconds, missing figures null:
-
-    name           mnist
-    version        "3"; publishing adds it and the next two
-    sha256         of model.onnx
-    size_bytes     of model.onnx
-    created        time of writing
-    creator        {package: version}, with python
-    architecture   mlp, cnn, valid_cnn; imported
-    parameters     number of weights
-    opset, ir_version   of model.onnx
-    data           {files: {name: sha256}, training_images, validation_images, test_images}
-    settings       every setting of the run, so that it can be repeated
-    training       {recipe, epochs: [per epoch], clean_epochs, best_epoch, kept: [{epoch, share}],
-                   seconds, cpu_seconds, run, temperature}; see network.history, and for the
-                   temperature, which divides the logits, network.evaluate
-    validation     {count, accuracy, loss} on the validation images, or null
-    test           the answer of POST /evaluate on the test images; for MNIST also
-                   accuracy_without_label_errors (measure.label_errors); reliability: the bins of
-                   the calibration error (service.answer.scores.ReliabilityBin)
-    robustness     {corruption: accuracy} on damaged test images and on printed digits
-    doubt          the threshold of doubt and what it catches (measure.robustness.doubt); the
-                   service reads score and threshold. For imports see onnx_import.pipeline
-    reference      its answers on held-out digits, counted (service.drift.reference), with which
-                   GET /drift compares those in use; absent from old cards
-    reasons        how faithful its reasons are (measure.faithfulness); absent from old cards
-    verification   figures of the verification of model.onnx (export.verify.Verification); for
-                   int8, parent: those of the float32 file that it was made from
-    imported       only for an imported version: {file, sha256, size_bytes, external_data,
-                   producer, opset, ir_version} of the original file; {found}: the format of its
-                   input; {measured}: its accuracy on training images in each format that was
-                   tried; {original}: the comparison with the original file
-    promotion      {promoted, reason, previous}: the gate's decision at publication; the journal
-                   has the champions since
-
-A short form is in the ``metadata_props`` of model.onnx, so that a copy of the file still says where
-it comes from.
+docs/training.md describes each part. A short form is in the ``metadata_props`` of model.onnx, so
+that a copy of the file still says where it comes from.
 """
 
 import json

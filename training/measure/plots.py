@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from service.types import Images
-from training.network.history import kept_in_words
+from training.network.checkpoint import kept_in_words
 
 TRAINING, VALIDATION = "#4878a8", "#c44e30"
 FAINT = "#e8e8e8"

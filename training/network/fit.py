@@ -15,8 +15,7 @@ from training.data.batches import training_batches, validation_batches
 from training.data.loading import Split
 from training.network import objective
 from training.network.architectures import refresh
-from training.network.checkpoint import Arrays, Checkpoint, State
-from training.network.history import History
+from training.network.checkpoint import Arrays, Checkpoint, History, State
 from training.network.recorder import OnBatch, OnEpoch, Recorder
 
 REFRESH_BATCHES = 60

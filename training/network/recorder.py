@@ -13,8 +13,7 @@ from keras import ops
 from training.config import Config
 from training.errors import TrainingError
 from training.interrupt import raise_swallowed
-from training.network.checkpoint import Arrays, Checkpoint, State
-from training.network.history import Epoch
+from training.network.checkpoint import Arrays, Checkpoint, Epoch, State
 
 OnBatch = Callable[[int, int, int, int, float], None]
 OnEpoch = Callable[[Epoch, int], None]

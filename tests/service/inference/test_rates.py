@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from service.inference.rates import Rates
+from service.inference.admission import Rates
 
 HAMMER = """
 import json, sys, time
 from pathlib import Path
-from service.inference.rates import Rates
+from service.inference.admission import Rates
 rates, images = Rates(0, Path(sys.argv[1]), 3), int(sys.argv[2])
 print("ready", flush=True)
 sys.stdin.readline()
@@ -100,7 +100,7 @@ def hammered(folder: Path, images: int) -> tuple[float, int]:
 
 def test_a_worker_that_starts_anew_takes_the_place_of_one_that_ended(tmp_path: Path) -> None:
     code = (
-        "from pathlib import Path; import sys; from service.inference.rates import Rates;"
+        "from pathlib import Path; import sys; from service.inference.admission import Rates;"
         "Rates(0, Path(sys.argv[1]), 1).charge('a', 10, 1.0, begun=True)"
     )
     for _ in range(4):

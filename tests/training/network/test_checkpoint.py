@@ -12,8 +12,7 @@ import pytest
 
 from training.config import Config
 from training.errors import TrainingError
-from training.network.checkpoint import RUN, STATE, Checkpoint, State, place
-from training.network.history import Epoch, History
+from training.network.checkpoint import RUN, STATE, Checkpoint, Epoch, History, State, place
 
 DATA = {"train.gz": "ab", "test.gz": "cd"}
 

@@ -12,8 +12,7 @@ import pytest
 from tests.training.network.test_fit import STAGES, fingerprint, parts, run, small
 from training.config import Config, Optimizer
 from training.errors import TrainingError
-from training.network.checkpoint import STATE, Checkpoint
-from training.network.history import Epoch, History
+from training.network.checkpoint import STATE, Checkpoint, Epoch, History
 
 pytestmark = pytest.mark.usefixtures("few_drawings")
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from training.errors import TrainingError
-from training.network.history import Epoch
+from training.network.checkpoint import Epoch
 
 EPOCHS = [Epoch(n, 1 / n, 1 - 0.1 / n, 2 / n, 1 - 0.2 / n, 0.01 / n, n, n) for n in (1, 2, 3)]
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.types import Images
-from training.data.synthetic import collages, fields, lines, strokes
+from training.data.synthetic import fields, lines, strokes
 from training.data.synthetic.fonts import FONTS, LETTERS, SYMBOLS, WITH_SYMBOLS, glyphs
 
 DIGITS = "0123456789"
@@ -62,7 +62,7 @@ def _draw(digits: Images, random: np.random.Generator, counts: dict[str, int]) -
         "scribbles": lines.scribbles(counts["scribbles"], random),
         "shapes": lines.shapes(counts["shapes"], random),
         "filled outlines": lines.filled_outlines(counts["filled outlines"], random),
-        "two digits": collages.two(digits, counts["two digits"], random),
+        "two digits": fields.two(digits, counts["two digits"], random),
         "textures": fields.textures(counts["textures"], random),
         "noise": fields.noise(counts["noise"], random),
         "flat fields": fields.flat(counts["flat fields"], random),

@@ -4,13 +4,15 @@ Every figure is a share of images, 0 to 1, and repeatable: the images come from 
 """
 
 from collections.abc import Callable, Mapping
+from math import exp, lgamma, log, log1p
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from service.answer.quality import doubts
+from service.answer.quality import LEAST_CONFIDENCE, doubts
 from service.types import Images, Labels, Probabilities
-from training.measure.robustness import non_digits, operating_point
+from training.measure.robustness import non_digits
 from training.measure.robustness.corruptions import CORRUPTIONS
 from training.measure.robustness.non_digits import printed_digits
 
@@ -32,18 +34,13 @@ def accuracies(answers: Answers, images: Images, labels: Labels) -> dict[str, fl
 def doubt(answers: Answers, held_out: Images, images: Images, *, trained: bool) -> dict[str, Any]:
     """Chooses the threshold of doubt, and measures how many digits pass and non-digits do not.
 
-    It chooses the threshold on ``held_out`` digits (n, 28, 28) and measures with the test images
-    (n, 28, 28). ``trained`` says whether the training data had non-digits.
-
-    Returns ``score`` and ``threshold``, which the service reads; ``chosen_on``, the number of
-    held-out images and the share below the threshold, or None if there were too few; ``digits``,
-    the share of test digits that ``pass`` the threshold, and that raise no doubt at all
-    (``undoubted``: the service also checks the ink); ``kinds``, for each kind of non-digit whether
-    the network was ``trained`` on it, the area under the ROC curve of digits against it
-    (``auroc``), and the shares ``caught`` below the threshold and ``doubted`` at all.
+    It chooses on ``held_out`` digits (n, 28, 28) and measures with the test images. ``trained``
+    says whether the training data had non-digits. Returns the card's ``doubt``: of the digits, and
+    of each kind of non-digits, the shares below the threshold (``caught``, or ``pass`` above it)
+    and those that raise any doubt (the service also checks the ink), and ``auroc``.
     """
     sure = answers(held_out).max(axis=1) if len(held_out) else np.empty(0, np.float32)
-    threshold, chosen_on = operating_point.choose(sure)
+    threshold, chosen_on = choose(sure)
     digits = answers(images)
     count = min(MOST_OF_A_KIND, len(images))
     known = non_digits.known(images[:count])
@@ -52,7 +49,7 @@ def doubt(answers: Answers, held_out: Images, images: Images, *, trained: bool) 
         theirs = answers(pictures)
         kinds[name] = {
             "trained": trained and name in known,
-            "auroc": operating_point.auroc(digits.max(axis=1), theirs.max(axis=1)),
+            "auroc": auroc(digits.max(axis=1), theirs.max(axis=1)),
             "caught": float(np.mean(theirs.max(axis=1) < threshold)),
             "doubted": _doubted(pictures, theirs, threshold),
         }
@@ -75,3 +72,55 @@ def _accuracy(probabilities: Probabilities, labels: Labels) -> float:
 def _doubted(images: Images, probabilities: Probabilities, threshold: float) -> float:
     """Returns the share of images for which the service reports any doubt."""
     return float(np.mean([bool(found) for found in doubts(images, probabilities, threshold)]))
+
+
+DIGITS_BELOW = 0.006
+"""The largest share of all digits that may lie below the threshold."""
+RISK = 0.05
+"""The probability that more lie below it, because the held-out digits were easy."""
+LOWEST, HIGHEST = 0.5, 0.99
+"""The threshold's range: an answer below 0.5 is always in doubt, one above 0.99 never."""
+
+
+def choose(confidences: NDArray[np.floating]) -> tuple[float, dict[str, Any] | None]:
+    """Returns the threshold for the largest probabilities (n,) of held-out digits.
+
+    Also returns their number and the share of them below the threshold. With too few digits it
+    returns the service's own threshold and None.
+    """
+    most = most_below(len(confidences))
+    if most is None:
+        return LEAST_CONFIDENCE, None
+    quantile = float(np.sort(confidences)[most])
+    threshold = min(max(int(quantile * 1e4) / 1e4, LOWEST), HIGHEST)
+    share = float(np.mean(confidences < threshold))
+    return threshold, {"images": len(confidences), "share_below": share}
+
+
+def most_below(count: int) -> int | None:
+    """Returns how many of ``count`` digits may lie below the threshold, 19 of 4,800.
+
+    If a share of :data:`DIGITS_BELOW` of all digits lay below it, so few would with a probability
+    of at most :data:`RISK`: the one-sided bound of Clopper and Pearson (1934). None if even 0 is
+    more probable than that.
+    """
+    total, most = 0.0, None
+    for below in range(count):
+        ways = lgamma(count + 1) - lgamma(below + 1) - lgamma(count - below + 1)
+        rest = count - below
+        total += exp(ways + below * log(DIGITS_BELOW) + rest * log1p(-DIGITS_BELOW))
+        if total > RISK:
+            break
+        most = below
+    return most
+
+
+def auroc(digits: NDArray[np.floating], others: NDArray[np.floating]) -> float:
+    """Returns the probability that a digit's confidence exceeds a non-digit's; ties count half.
+
+    That is the area under the receiver operating characteristic (Hanley and McNeil 1982).
+    """
+    ordered = np.sort(others)
+    below = np.searchsorted(ordered, digits, side="left")
+    up_to = np.searchsorted(ordered, digits, side="right")
+    return float(np.mean(below + up_to) / 2 / len(others))

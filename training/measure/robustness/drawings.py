@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from service.types import Images
-from training.data.synthetic.collages import side_by_side
+from training.data.synthetic.fields import side_by_side
 from training.data.synthetic.fonts import normal_form
 from training.data.synthetic.lines import CANVAS, Floats, shrunk
 

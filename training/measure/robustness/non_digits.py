@@ -17,31 +17,6 @@ from training.measure.robustness.corruptions import moved, turned
 
 SEED = 7
 MOST_MOVED, MOST_TURNED = 2, 10  # pixels, degrees
-# Other designs than in training, and letters that training lacks: K, M, T, X, e, f, k, w.
-STROKES: strokes.Designs = {
-    "A": ("0,10 5,0 10,10", "2,6 8,6"),
-    "C": ("9,1 5,0 1,2 0,5 1,8 5,10 9,9",),
-    "E": ("9,0 0,0 0,10 9,10", "0,5 7,5"),
-    "F": ("9,0 0,0 0,10", "0,5 7,5"),
-    "H": ("0,0 0,10", "9,0 9,10", "0,5 9,5"),
-    "K": ("0,0 0,10", "9,0 0,6", "3,4 9,10"),
-    "M": ("0,10 1,0 5,7 9,0 10,10",),
-    "N": ("0,10 0,0 9,10 9,0",),
-    "P": ("0,10 0,0 6,0 8,2 6,5 0,5",),
-    "R": ("0,10 0,0 6,0 8,2 6,5 0,5", "4,5 9,10"),
-    "T": ("0,0 10,0", "5,0 5,10"),
-    "V": ("0,0 5,10 10,0",),
-    "W": ("0,0 3,10 5,4 7,10 10,0",),
-    "X": ("0,0 9,10", "9,0 0,10"),
-    "a": ("8,3 4,2 0,5 1,9 4,10 8,7", "8,2 8,9 10,10"),
-    "d": ("8,6 5,4 1,6 1,9 4,10 8,8", "8,0 8,10"),
-    "e": ("1,7 8,6 7,3 3,3 1,6 2,9 5,10 9,9",),
-    "f": ("8,1 5,0 4,3 4,10", "1,4 8,4"),
-    "k": ("1,0 1,10", "7,4 1,7", "3,6 8,10"),
-    "m": ("0,10 0,4", "0,5 3,4 4,6 4,10", "4,6 7,4 9,6 9,10"),
-    "n": ("1,10 1,4", "1,6 4,4 7,5 8,10"),
-    "w": ("0,4 2,10 5,5 8,10 10,4",),
-}
 # Without what looks like a Latin or Greek capital, or like a 0 (o), 3 (ze, e), 4 (che, tse, shcha:
 # an open 4), 6 (be, the soft sign), 7 (pe) or 8 (ve). Em and te resemble letters in training.
 CYRILLIC = "ДЖИЙШЫЮЯджийлмтшюя"
@@ -69,7 +44,7 @@ def new(digits: Images) -> dict[str, Images]:
     plain = "".join(sorted(set(string.ascii_letters) & set(fonts.LETTERS)))
     return {
         "letters of new fonts": _glyphs(plain, fonts.FONTS_HELD_OUT, count, random),
-        "letters as strokes": strokes.letters(STROKES, count, random),
+        "letters as strokes": strokes.letters(strokes.DESIGNS["never-trained"], count, random),
         "Cyrillic letters": _glyphs(CYRILLIC, fonts.WITH_SYMBOLS, count, random),
         "other symbols": _glyphs(SYMBOLS, fonts.WITH_SYMBOLS, count, random),
         "stars, crosses, arrows": drawings.shapes(count, random),

@@ -1,5 +1,5 @@
 // The images of MNIST's test set whose labels are known to be wrong or ambiguous, by index.
-// The source is named in training/measure/label_errors.py.
+// The source is named in training/measure/measure.py.
 
 const LABEL_ERRORS = new Set([
   947, 1621, 1901, 2130, 2462, 2597, 2654, 3520, 3558, 5937, 6651, 6783, 8527, 9679, 9729,

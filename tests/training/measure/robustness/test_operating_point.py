@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from service.answer.quality import LEAST_CONFIDENCE
-from training.measure.robustness import operating_point
-from training.measure.robustness.operating_point import auroc, choose, most_below
+from training.measure import robustness
+from training.measure.robustness import auroc, choose, most_below
 
 RANDOM = np.random.default_rng(0)
 
@@ -38,7 +38,7 @@ def test_as_many_as_the_bound_allows_are_below_the_threshold() -> None:
 
 @pytest.mark.parametrize(
     ("confidence", "threshold"),
-    [(1.0, operating_point.HIGHEST), (0.3, operating_point.LOWEST), (0.75, 0.75)],
+    [(1.0, robustness.HIGHEST), (0.3, robustness.LOWEST), (0.75, 0.75)],
 )
 def test_the_threshold_stays_in_its_range_or_is_the_services_own(
     confidence: float, threshold: float
