@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from service.imaging.preview import encode_png
 from service.inference.runtime import RuntimeLoadError, open_session
-from service.reasons.patches import Image
+from service.reasons.shapley import Image
 from service.types import INPUT, OUTPUT
 
 _MOST_LAYERS, _MOST_MAPS, _MOST_SIDE = 32, 64, 56

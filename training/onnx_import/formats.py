@@ -1,4 +1,4 @@
-"""What classifiers expect and return: shapes, pixels, outputs to turn into probabilities; runs them.
+"""What classifiers expect and return: shapes, pixels, outputs; and a session that runs them.
 
 Each conversion stands here twice, for arrays and as ONNX nodes, so that detection measures what the
 wrapped model computes.
