@@ -61,8 +61,8 @@ def labelled(connection: Connection) -> Labelled:
 def contradicted(rows: Iterable[Row[tuple[object, ...]]]) -> set[str]:
     """The callers whose labels others contradict too often to be used.
 
-    Each label is held against what most others say about the image: its reviewers if there are
-    other ones, else, for a label that came as feedback, the others who gave feedback.
+    Each label is held against what other reviewers say about the image, if any do; one that came as
+    feedback also against two others or more who gave feedback. Where these differ, nobody is wrong.
     """
     by_image: dict[str, list[Row[tuple[object, ...]]]] = defaultdict(list)
     for row in rows:
@@ -71,12 +71,12 @@ def contradicted(rows: Iterable[Row[tuple[object, ...]]]) -> set[str]:
     for about in by_image.values():
         for row in about if len(about) > 1 else ():
             others = [each for each in about if each.caller != row.caller]
-            reviews = [each.digit for each in others if each.source == "review"]
-            said = Counter(reviews or [each.digit for each in others if row.source == "feedback"])
-            best = said.most_common(2)
-            if best and (len(best) == 1 or best[0][1] > best[1][1]):
+            said = [each.digit for each in others if each.source == "review"]
+            if not said and row.source == "feedback" and len(others) > 1:
+                said = [each.digit for each in others]
+            if len(set(said)) == 1:
                 judged[row.caller] += 1
-                wrong[row.caller] += best[0][0] != row.digit
+                wrong[row.caller] += said[0] != row.digit
     return {
         caller
         for caller, count in judged.items()

@@ -34,10 +34,13 @@ def answered_image(
 
 def is_kept(connection: Connection, image: str) -> bool:
     """Whether there is an image of this id."""
-    is_name = len(image) == 64 and image.isalnum()  # PostgreSQL raises for a NUL
-    return (
-        is_name and connection.scalar(select(IMAGES.c.id).where(IMAGES.c.id == image)) is not None
-    )
+    query = select(IMAGES.c.id).where(IMAGES.c.id == image)
+    return is_id(image) and connection.scalar(query) is not None
+
+
+def is_id(name: str) -> bool:
+    """Whether this can be an id of an image or a label; PostgreSQL raises for a NUL."""
+    return name.isascii() and name.isalnum()
 
 
 def put_label(
@@ -83,7 +86,7 @@ def take_back(
     query = delete(LABELS).where(LABELS.c.id == name).returning(LABELS)
     if caller is not None:
         query = query.where(LABELS.c.caller == caller)
-    label = connection.execute(query).one_or_none()
+    label = connection.execute(query).one_or_none() if is_id(name) else None
     if label is not None:
         same = ANSWERS.c.image == label.image, ANSWERS.c.caller == label.caller
         connection.execute(delete(ANSWERS).where(*same))

@@ -120,7 +120,7 @@ def _coarse(rows: Sequence[_Row]) -> Any:
     """The images as points of 49 means, each of 4 x 4 pixels; shape (n, 49)."""
     pixels = np.frombuffer(b"".join(row.pixels for row in rows), np.uint8)
     means = pixels.reshape(-1, SIDE // 4, 4, SIDE // 4, 4).mean(axis=(2, 4), dtype=np.float32)
-    return means.reshape(len(rows), -1)
+    return means.reshape(-1, (SIDE // 4) ** 2)
 
 
 def _items(connection: Connection, chosen: dict[str, str]) -> list[Item]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.postgres import postgres, programs
 from tests.server import EVERYTHING, Server, serving
 from tests.service.imaging.champion import MODELS
 from tests.tiny import brittle_model_bytes, slow_model_bytes, tiny_repository, tiny_version
@@ -67,3 +68,21 @@ def champion(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def anyio_backend() -> str:
     """What runs the tests that are coroutines."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def new_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
+    """Makes a database in a private PostgreSQL and returns its URL."""
+    if programs() is None:
+        pytest.skip("PostgreSQL is not installed")
+    with postgres(tmp_path_factory.mktemp("postgres")) as new:
+        yield new
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a new store, of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'learning.sqlite'}"
+    url: str = request.getfixturevalue("new_database")()
+    return url
