@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from service.decode.json_fast import JsonText
 from service.decode.json_images import images_from_list, parse_object
@@ -16,13 +15,12 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _WAYS = ("request_id", "image", "picture")
 
 
-@dataclass(frozen=True, slots=True)
-class Feedback:
-    """A digit, None for no digit, of an image or of the answer to image ``index`` of a request."""
+class Feedback(NamedTuple):
+    """A digit, None for no digit, of one image or of the answer to an image of a request."""
 
     digit: int | None
     request_id: str
-    index: int
+    position: int
     images: Images | Pictures | None
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import partial
 from time import monotonic, time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import numpy as np
@@ -29,24 +28,12 @@ _MOST_WAITING = 2048
 _MOST_OF_ONE = 256
 """Images of one request, the first ones, so that a large one is no more than an eighth of these."""
 _FIRST_CLEARING_S, _CLEARING_S = 60.0, 600.0
-_DAY_S = 86_400.0
-_JUMP_S = 3600.0
+_DAY_S, _JUMP_S = 86_400.0, 3600.0
 _CLOCKS_S = time() - monotonic()
-
-
-@dataclass(frozen=True, slots=True)
-class _Taken:
-    """Images of one answered request; ``positions`` are theirs in it."""
-
-    request_id: str
-    caller: str
-    version: str
-    positions: list[int]
-    images: Images
-    probabilities: Probabilities
-    doubts: Sequence[Sequence[str]] | None
-    least: float
-    at: float
+_Doubts = Sequence[Sequence[str]] | None
+_Taken = tuple[dict[str, Any], list[int], Images, Probabilities, _Doubts, float]
+"""What the rows of one request share, its images' positions, they, their answers and doubts, and
+below which confidence that version is in doubt."""
 
 
 class Capture:
@@ -64,44 +51,32 @@ class Capture:
         self._images = 0
 
     def answered(
-        self,
-        request_id: bytes,
-        caller: str,
-        served: Loaded,
-        result: Result,
-        doubts: Sequence[Sequence[str]] | None,
+        self, request_id: bytes, caller: str, served: Loaded, result: Result, doubts: _Doubts
     ) -> None:
         """Takes what is to be kept of a request; under a microsecond for most, which is nothing."""
+        least = served.least_confidence
         if self._below:
             if crc32(request_id) >= self._below:
                 return
             positions = list(range(result.rows))
         elif doubts is None:  # a protocol that tells no doubts
-            largest = result.probabilities.max(axis=1)
-            positions = (largest < served.least_confidence).nonzero()[0].tolist()
+            positions = (result.probabilities.max(axis=1) < least).nonzero()[0].tolist()
         else:
             positions = [index for index, each in enumerate(doubts) if each]
-        del positions[_MOST_OF_ONE:]
         if not positions:
             return
+        del positions[_MOST_OF_ONE:]
         if self._images + len(positions) > _MOST_WAITING:
             self._metrics.count("capture_dropped", by=len(positions))
             return
         if not self._waiting:
             asyncio.get_running_loop().call_later(WAIT_S, self.flush)
         self._images += len(positions)
-        taken = _Taken(
-            request_id.decode(),
-            caller,
-            served.version,
-            positions,
-            result.images[positions],
-            result.probabilities[positions],
-            None if doubts is None else [doubts[index] for index in positions],
-            served.least_confidence,
-            time(),
-        )
-        self._waiting.append(taken)
+        facts = {"request_id": request_id.decode(), "caller": caller, "answered_at": time()}
+        facts["version"] = served.version
+        images, probabilities = result.images[positions], result.probabilities[positions]
+        found = None if doubts is None else [doubts[index] for index in positions]
+        self._waiting.append((facts, positions, images, probabilities, found, least))
 
     def flush(self) -> None:
         """Passes what was taken to the store's thread."""
@@ -113,37 +88,22 @@ class Capture:
         from service.store.images import keep_images
         from service.store.tables import ANSWERS
 
-        names = iter(
-            keep_images(connection, [image.tobytes() for t in taken for image in t.images])
-        )
-        rows = [row | {"image": next(names)} for each in taken for row in _rows(each)]
-        connection.execute(ANSWERS.insert(), rows)
+        names = keep_images(connection, (image.tobytes() for each in taken for image in each[2]))
+        rows = [row for each in taken for row in _rows(each)]
+        pairs = zip(rows, names, strict=True)
+        connection.execute(ANSWERS.insert(), [row | {"image": name} for row, name in pairs])
         clear(connection, self._rows)
         self._metrics.count("captured", by=len(rows))
 
 
-def _rows(taken: _Taken) -> list[dict[str, object]]:
+def _rows(taken: _Taken) -> Iterator[dict[str, Any]]:
     """The rows of the table of answers, but for their images."""
-    found = taken.doubts
-    if found is None:
-        found = find_doubts(taken.images, taken.probabilities, taken.least)
-    ranked = np.sort(taken.probabilities, axis=1).astype(float)
-    columns = (taken.positions, taken.probabilities.argmax(axis=1).tolist(), ranked[:, -1].tolist())
-    margins = (ranked[:, -1] - ranked[:, -2]).tolist()
-    return [
-        {
-            "request_id": taken.request_id,
-            "position": position,
-            "answered_at": taken.at,
-            "caller": taken.caller,
-            "digit": digit,
-            "confidence": confidence,
-            "margin": margin,
-            "doubts": ",".join(why),
-            "version": taken.version,
-        }
-        for position, digit, confidence, margin, why in zip(*columns, margins, found, strict=True)
-    ]
+    facts, positions, images, probabilities, doubts, least = taken
+    found = find_doubts(images, probabilities, least) if doubts is None else doubts
+    ranked, digits = np.sort(probabilities, axis=1).astype(float), probabilities.argmax(axis=1)
+    for position, digit, row, why in zip(positions, digits, ranked, found, strict=True):
+        said = {"position": position, "digit": int(digit), "doubts": ",".join(why)}
+        yield facts | said | {"confidence": float(row[-1]), "margin": float(row[-1] - row[-2])}
 
 
 def clear(connection: Connection, rows: int, before: float = 0.0) -> None:
@@ -157,17 +117,15 @@ def clear(connection: Connection, rows: int, before: float = 0.0) -> None:
     from service.store.tables import ANSWERS, DISAGREEMENTS
 
     for table, at in ((ANSWERS, ANSWERS.c.answered_at), (DISAGREEMENTS, DISAGREEMENTS.c.seen_at)):
-        number = table.c.id
-        first, last = connection.execute(select(func.min(number), func.max(number))).one()
-        if first is None:
+        first, last = connection.execute(select(func.min(table.c.id), func.max(table.c.id))).one()
+        if first is None or (last - first < rows and not before):
             continue
-        # A fiftieth more than must go, so that this deletes rarely, and many at once.
-        keeps = last - rows + rows // 50 if last - first >= rows else first - 1
-        old = or_(number <= keeps, at < before) if before else number <= keeps
-        if keeps >= first or before:
-            gone = connection.scalars(delete(table).where(old).returning(table.c.image)).all()
-            if gone:
-                drop_unused(connection, gone)
+        # If any must go, a fiftieth goes, so that this deletes rarely, and many at once.
+        old = table.c.id <= (last - rows + rows // 50 if last - first >= rows else -1)
+        query = delete(table).where(or_(old, at < before) if before else old)
+        gone = connection.scalars(query.returning(table.c.image)).all()
+        if gone:
+            drop_unused(connection, gone)
 
 
 async def clear_regularly(store: Store, settings: Settings) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,10 @@ from service.store.tables import IMAGES, LABELS
 from service.types import SIDE, Images
 
 NO_DIGIT = -1
-LEAST_JUDGED = 5
-"""A caller is judged once others have labelled this many of the caller's images."""
-MOST_CONTRADICTED = 0.25
-"""The largest share of those that others may contradict."""
+LEAST_JUDGED, MOST_CONTRADICTED = 5, 0.25
+"""A caller is judged by so many labels or more, and distrusted if others contradict a larger share
+of them."""
+_Row = Row[tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +31,9 @@ class Labelled:
     ids: list[str]
     """Of the images: the SHA-256 of their pixels."""
     labels: list[str]
-    """The ids of the oldest label of each image."""
+    """The ids of the oldest label of each image; ``callers`` gave it at ``labelled_at``."""
     callers: list[str]
-    """Who gave that label."""
     labelled_at: NDArray[np.float64]
-    """When, in seconds since 1970."""
 
 
 def labelled(connection: Connection) -> Labelled:
@@ -42,43 +41,38 @@ def labelled(connection: Connection) -> Labelled:
     query = select(LABELS, IMAGES.c.pixels).join(IMAGES, IMAGES.c.id == LABELS.c.image)
     rows = connection.execute(query.order_by(LABELS.c.labelled_at, LABELS.c.id)).all()
     distrusted = contradicted(rows)
-    by_image: dict[str, list[Row[tuple[object, ...]]]] = defaultdict(list)
-    for row in rows:
-        if row.caller not in distrusted:
-            by_image[row.image].append(row)
-    used = [each[0] for each in by_image.values() if len({row.digit for row in each}) == 1]
-    pixels = b"".join(row.pixels for row in used)
+    groups = _by_image(row for row in rows if row.caller not in distrusted)
+    used = [each[0] for each in groups if len({row.digit for row in each}) == 1]
     return Labelled(
-        images=np.frombuffer(pixels, np.uint8).reshape(-1, SIDE, SIDE),
-        digits=np.array([NO_DIGIT if row.digit is None else row.digit for row in used], np.int64),
-        ids=[row.image for row in used],
-        labels=[row.id for row in used],
-        callers=[row.caller for row in used],
-        labelled_at=np.array([row.labelled_at for row in used], np.float64),
+        np.frombuffer(b"".join(row.pixels for row in used), np.uint8).reshape(-1, SIDE, SIDE),
+        np.array([NO_DIGIT if row.digit is None else row.digit for row in used], np.int64),
+        *([row.image for row in used], [row.id for row in used], [row.caller for row in used]),
+        np.array([row.labelled_at for row in used], np.float64),
     )
 
 
-def contradicted(rows: Iterable[Row[tuple[object, ...]]]) -> set[str]:
+def contradicted(rows: Iterable[_Row]) -> set[str]:
     """The callers whose labels others contradict too often to be used.
 
     Each label is held against what other reviewers say about the image, if any do; one that came as
     feedback also against two others or more who gave feedback. Where these differ, nobody is wrong.
     """
-    by_image: dict[str, list[Row[tuple[object, ...]]]] = defaultdict(list)
-    for row in rows:
-        by_image[row.image].append(row)
     judged, wrong = Counter[str](), Counter[str]()
-    for about in by_image.values():
+    for about in _by_image(rows):
         for row in about if len(about) > 1 else ():
             others = [each for each in about if each.caller != row.caller]
-            said = [each.digit for each in others if each.source == "review"]
+            said = {each.digit for each in others if each.source == "review"}
             if not said and row.source == "feedback" and len(others) > 1:
-                said = [each.digit for each in others]
-            if len(set(said)) == 1:
+                said = {each.digit for each in others}
+            if len(said) == 1:
                 judged[row.caller] += 1
-                wrong[row.caller] += said[0] != row.digit
-    return {
-        caller
-        for caller, count in judged.items()
-        if count >= LEAST_JUDGED and wrong[caller] > MOST_CONTRADICTED * count
-    }
+                wrong[row.caller] += row.digit not in said
+    often = (caller for caller, count in judged.items() if count >= LEAST_JUDGED)
+    return {caller for caller in often if wrong[caller] > MOST_CONTRADICTED * judged[caller]}
+
+
+def _by_image(rows: Iterable[_Row]) -> Collection[list[_Row]]:
+    groups: dict[str, list[_Row]] = defaultdict(list)
+    for row in rows:
+        groups[row.image].append(row)
+    return groups.values()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 from time import time
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, case, delete, func, select
 
@@ -13,34 +13,28 @@ from service.store.images import drop_unused, insert
 from service.store.tables import ANSWERS, ASKED, IMAGES, LABELS, LEASES
 
 Source = Literal["feedback", "review"]
-_FULL = ((b"retry-after", b"3600"),)
 
 
-def answered_image(
-    connection: Connection, request_id: str, position: int, caller: str
-) -> str | None:
-    """The image of a kept answer to this caller, None if there is none.
+def answered_image(connection: Connection, request_id: str, position: int, caller: str) -> str:
+    """The image of a kept answer to this caller.
 
-    Raises :class:`NotFound` if the caller used one id for several images: a label on the wrong one
-    would be worse than none.
+    Raises :class:`NotFound`, also if the caller used one id for several images: a label on the
+    wrong one would be worse than none.
     """
     same = ANSWERS.c.request_id == request_id, ANSWERS.c.position == position
     query = select(ANSWERS.c.image).where(*same, ANSWERS.c.caller == caller).distinct()
     found = connection.scalars(query).all()
+    if not found:
+        raise NotFound("no answer to you with this id and index is kept")
     if len(found) > 1:
-        raise NotFound(f"you used this id for {len(found)} images; send the image instead")
-    return found[0] if found else None
+        raise NotFound(f"you used this id for {len(found)} images")
+    return str(found[0])
 
 
 def is_kept(connection: Connection, image: str) -> bool:
     """Whether there is an image of this id."""
     query = select(IMAGES.c.id).where(IMAGES.c.id == image)
-    return is_id(image) and connection.scalar(query) is not None
-
-
-def is_id(name: str) -> bool:
-    """Whether this can be an id of an image or a label; PostgreSQL raises for a NUL."""
-    return name.isascii() and name.isalnum()
+    return _is_id(image) and connection.scalar(query) is not None
 
 
 def put_label(
@@ -54,9 +48,8 @@ def put_label(
     before = connection.execute(select(LABELS).where(LABELS.c.id == name)).one_or_none()
     if before is None or (before.digit, before.source) != (digit, source):
         said = {"digit": digit, "source": source, "labelled_at": time()}
-        row = {"id": name, "image": image, "caller": caller, **said}
         put = insert(connection, LABELS).on_conflict_do_update(index_elements=["id"], set_=said)
-        connection.execute(put, row)
+        connection.execute(put, {"id": name, "image": image, "caller": caller, **said})
     if source == "review":
         for table in (ASKED, LEASES):
             connection.execute(delete(table).where(table.c.image == image))
@@ -64,21 +57,17 @@ def put_label(
 
 
 def check_room(connection: Connection, caller: str, most: int) -> None:
-    """Raises :class:`QueueFull` if people gave too many labels by feedback, or one caller did."""
-    own = func.sum(case((LABELS.c.caller == caller, 1), else_=0))
+    """Raises :class:`QueueFull` if there are too many labels by feedback, or by one caller."""
+    own = func.coalesce(func.sum(case((LABELS.c.caller == caller, 1), else_=0)), 0)
     query = select(func.count(), own).where(LABELS.c.source == "feedback")
     labels, of_caller = connection.execute(query).one()
-    if labels >= most or (of_caller or 0) > most * 4 // 5:
-        raise QueueFull(
-            f"{labels:,} labels are kept, {of_caller or 0:,} of them yours; MNIST_CAPTURE_ROWS "
-            f"allows {most:,}, and one caller four fifths of them; delete some",
-            headers=_FULL,
-        )
+    if labels >= most or of_caller > most * 4 // 5:
+        why = f"{labels:,} labels are kept, {of_caller:,} of them yours; MNIST_CAPTURE_ROWS allows"
+        full = f"{why} {most:,}, and one caller four fifths of them; delete some"
+        raise QueueFull(full, headers=((b"retry-after", b"3600"),))
 
 
-def take_back(
-    connection: Connection, name: str, caller: str | None
-) -> Row[tuple[object, ...]] | None:
+def take_back(connection: Connection, name: str, caller: str | None) -> Row[tuple[Any, ...]] | None:
     """Deletes a label, and the image and the caller's answers about it unless others need them.
 
     ``caller`` must be who gave it; None may delete any. Returns the label, None if there is none.
@@ -86,9 +75,14 @@ def take_back(
     query = delete(LABELS).where(LABELS.c.id == name).returning(LABELS)
     if caller is not None:
         query = query.where(LABELS.c.caller == caller)
-    label = connection.execute(query).one_or_none() if is_id(name) else None
+    label = connection.execute(query).one_or_none() if _is_id(name) else None
     if label is not None:
         same = ANSWERS.c.image == label.image, ANSWERS.c.caller == label.caller
         connection.execute(delete(ANSWERS).where(*same))
         drop_unused(connection, [label.image])
     return label
+
+
+def _is_id(name: str) -> bool:
+    """Whether this can be an id of an image or a label; PostgreSQL raises for a NUL."""
+    return name.isascii() and name.isalnum()

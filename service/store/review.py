@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, Row, delete, exists, func, or_, select
 
 from service.store.images import insert
-from service.store.tables import (
-    ANSWERS,
-    ASKED,
-    DISAGREEMENTS,
-    IMAGES,
-    LABELS,
-    LEASES,
-    one_at_a_time,
-)
+from service.store.tables import ANSWERS, ASKED, DISAGREEMENTS, IMAGES, LABELS, LEASES, lock
 from service.types import SIDE
 
 LEASE_S = 300.0
@@ -28,19 +19,9 @@ NARROW = 0.9
 _LOOKED_AT = 1000
 """Answers among which the best are sought, those of the smallest margin."""
 _Row = Row[tuple[Any, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """An image for review; digit, confidence and version are of the newest answer about it."""
-
-    image: str
-    pixels: bytes
-    digit: int | None
-    confidence: float | None
-    version: str | None
-    reason: str
-    at: float | None
+Item = dict[str, Any]
+"""An image for review: ``id``, ``pixels``, ``reason``, and of the newest answer about it, if it is
+kept, ``digit``, ``confidence``, ``version`` and ``at``."""
 
 
 def next_items(
@@ -51,27 +32,23 @@ def next_items(
     They are the caller's for :data:`LEASE_S` seconds. Those that are already come last, so that
     one who asks again gets others, and those that were skipped when nothing else is left.
     """
-    one_at_a_time(connection)
+    lock(connection)
     over = or_(LEASES.c.until <= now, LEASES.c.until > now + LEASE_S)  # the clock was put back
     connection.execute(delete(LEASES).where(over))
     own = set(connection.scalars(select(LEASES.c.image).where(LEASES.c.caller == caller)))
-    reasons = dict[str, str]()
-    shown = dict[str, str]()
+    fresh, shown = dict[str, str](), dict[str, str]()
     for image, reason in _in_order(connection, caller, count):
-        (shown if image in own else reasons).setdefault(image, reason)
-        if len(reasons) == count:
+        (shown if image in own else fresh).setdefault(image, reason)
+        if len(fresh) == count:
             break
-    chosen = dict([*reasons.items(), *shown.items()][:count])
-    put = insert(connection, LEASES)
-    put = put.on_conflict_do_update(
-        index_elements=["image"], set_={"caller": put.excluded.caller, "until": put.excluded.until}
-    )
-    leases = [{"image": i, "caller": caller, "until": now + LEASE_S} for i in sorted(chosen)]
-    if leases:
-        connection.execute(put, leases)
-    unlabelled = select(func.count()).select_from(IMAGES).where(_unlabelled(IMAGES.c.id))
+    chosen = dict([*fresh.items(), *shown.items()][:count])
+    lease = {"caller": caller, "until": now + LEASE_S}
+    put = insert(connection, LEASES).on_conflict_do_update(index_elements=["image"], set_=lease)
+    if chosen:
+        connection.execute(put, [lease | {"image": image} for image in chosen])
+    images = select(func.count()).select_from(IMAGES).where(_unlabelled(IMAGES.c.id))
     asked = select(func.count()).select_from(ASKED)
-    waiting = (connection.scalar(unlabelled) or 0) + (connection.scalar(asked) or 0)
+    waiting = (connection.scalar(images) or 0) + (connection.scalar(asked) or 0)
     return waiting, _items(connection, chosen)
 
 
@@ -81,8 +58,8 @@ def _in_order(connection: Connection, caller: str, count: int) -> Iterator[tuple
     def free(image: Any) -> Any:
         return ~exists().where(LEASES.c.image == image, LEASES.c.caller != caller)
 
-    asked = select(ASKED.c.image, ASKED.c.reason).where(free(ASKED.c.image))
-    yield from map(tuple, connection.execute(asked.limit(_LOOKED_AT)).all())
+    for row in connection.execute(select(ASKED).where(free(ASKED.c.image)).limit(_LOOKED_AT)):
+        yield row.image, row.reason
     both = DISAGREEMENTS.c
     differ = select(DISAGREEMENTS).where(_unlabelled(both.image), free(both.image))
     for row in connection.execute(differ.order_by(both.seen_at.desc()).limit(_LOOKED_AT)):
@@ -90,26 +67,23 @@ def _in_order(connection: Connection, caller: str, count: int) -> Iterator[tuple
     query = select(ANSWERS, IMAGES.c.pixels).join(IMAGES, IMAGES.c.id == ANSWERS.c.image)
     query = query.where(_unlabelled(ANSWERS.c.image), free(ANSWERS.c.image))
     rows = connection.execute(query.order_by(ANSWERS.c.margin).limit(_LOOKED_AT)).all()
-    narrow = [row for row in rows if row.margin < NARROW]
-    for row in narrow:
-        yield row.image, f"the margin is {row.margin:.2f}"
-    doubted = [row for row in rows[len(narrow) :] if row.doubts]
-    for row in doubted:
-        yield row.image, f"in doubt: {row.doubts}"
-    rest = [row for row in rows[len(narrow) :] if not row.doubts]
-    for row in _varied(rest, [*narrow, *doubted], count):
+    first = [row for row in rows if row.margin < NARROW]
+    first += [row for row in rows[len(first) :] if row.doubts]
+    for row in first:
+        narrow = f"the margin is {row.margin:.2f}"
+        yield row.image, narrow if row.margin < NARROW else f"in doubt: {row.doubts}"
+    rest = [row for row in rows if row.margin >= NARROW and not row.doubts]
+    for row in _varied(rest, first, 2 * count):
         yield row.image, "unlike the others"
 
 
 def _varied(rows: Sequence[_Row], known: Sequence[_Row], count: int) -> Iterator[_Row]:
     """Each time the row whose image is farthest from all before it (Gonzalez, 1985)."""
-    if not rows:
-        return
     points = _coarse(rows)
     nearest = np.full(len(points), np.inf, np.float32)
     for point in _coarse(known):
         nearest = np.minimum(nearest, ((points - point) ** 2).sum(axis=1))
-    for _ in range(min(len(rows), 2 * count)):
+    for _ in range(min(len(rows), count)):
         index = int(nearest.argmax())
         yield rows[index]
         nearest = np.minimum(nearest, ((points - points[index]) ** 2).sum(axis=1))
@@ -125,21 +99,18 @@ def _coarse(rows: Sequence[_Row]) -> Any:
 
 def _items(connection: Connection, chosen: dict[str, str]) -> list[Item]:
     """The images with the facts of the newest answer about each."""
-    pixels = select(IMAGES).where(IMAGES.c.id.in_(chosen))
-    images = {row.id: row.pixels for row in connection.execute(pixels)}
-    facts = dict[str, Item]()
-    differ = select(DISAGREEMENTS).where(DISAGREEMENTS.c.image.in_(chosen))
-    for row in connection.execute(differ.order_by(DISAGREEMENTS.c.id)):
-        said = row.champion_digit, None, row.champion, chosen[row.image], row.seen_at
-        facts[row.image] = Item(row.image, images[row.image], *said)
-    answers = select(ANSWERS).where(ANSWERS.c.image.in_(chosen)).order_by(ANSWERS.c.id)
-    for row in connection.execute(answers):
-        said = row.digit, row.confidence, row.version, chosen[row.image], row.answered_at
-        facts[row.image] = Item(row.image, images[row.image], *said)
-    return [
-        facts.get(image) or Item(image, images[image], None, None, None, reason, None)
-        for image, reason in chosen.items()
-    ]
+    rows = connection.execute(select(IMAGES).where(IMAGES.c.id.in_(chosen)))
+    nothing = dict.fromkeys(("digit", "confidence", "version", "at"))
+    items = {row.id: {**row._mapping, **nothing, "reason": chosen[row.id]} for row in rows}
+    both, facts = DISAGREEMENTS.c, ANSWERS.c
+    differ = select(both.image, both.champion_digit.label("digit"), both.champion.label("version"))
+    differ = differ.add_columns(both.seen_at.label("at")).order_by(both.id)
+    said = select(facts.image, facts.digit, facts.confidence, facts.version)
+    said = said.add_columns(facts.answered_at.label("at")).order_by(facts.id)
+    for query, image in ((differ, both.image), (said, facts.image)):
+        for row in connection.execute(query.where(image.in_(chosen))):
+            items[row.image] |= row._mapping
+    return [items[image] for image in chosen]
 
 
 def _unlabelled(image: Any) -> Any:

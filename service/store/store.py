@@ -10,7 +10,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -31,21 +31,15 @@ FILE = "learning.sqlite"
 """The store's name beside the repository."""
 DELETED = "deleted"
 """The flag in ``connection.info`` of work that deleted what must not stay in any file."""
-_MOST_WAITING = 256
-_MOST_AT_ONCE = 4
-_RUN_S = 5.0
-"""How long a caller waits for the store before it counts as away."""
-_LOCKED_MS = 2000
+_MOST_WAITING, _MOST_AT_ONCE = 256, 4
+_RUN_S, _CLOSE_S = 5.0, 2.0
+"""How long a caller waits before the store counts as away, and a stop for what waits."""
 _REST_S = 1.0
 """How long nobody tries a store that was away."""
-_CLOSE_S = 2.0
+_LOCKED_MS = 2000
 _PRAGMAS = (
-    f"busy_timeout={_LOCKED_MS}",
-    "auto_vacuum=INCREMENTAL",
-    "journal_mode=WAL",
-    "synchronous=FULL",
-    "secure_delete=ON",
-    "foreign_keys=ON",
+    *(f"busy_timeout={_LOCKED_MS}", "auto_vacuum=INCREMENTAL", "journal_mode=WAL"),
+    *("synchronous=FULL", "secure_delete=ON", "foreign_keys=ON"),
 )
 
 
@@ -59,14 +53,11 @@ class Store:
     def __init__(self, url: str, metrics: Metrics | None = None) -> None:
         self.url, self._metrics = url, metrics
         self._engine: Engine | None = None
-        self._opening = threading.Lock()
+        self._opening, self._come = threading.Lock(), threading.Condition()
         self._work = deque["Callable[[Connection], object]"]()
-        self._come = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._closing = False
         self._askers = DaemonThreads("store", _MOST_AT_ONCE)
-        self._fault: str | None = None
-        self._rests_until = 0.0
+        self._closing, self._is_away, self._rests_until = False, False, 0.0
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -118,18 +109,17 @@ class Store:
                 work = self._work.popleft()
             try:
                 self._try(work)
-            except Unavailable:
-                self._dropped()
-            except Exception:  # noqa: BLE001 - a bug in one piece of work must not end the thread
-                LOGGER.exception("work for the store failed")
+            except Exception as error:  # noqa: BLE001 - one piece of work must not end the thread
+                if not isinstance(error, Unavailable):
+                    LOGGER.exception("work for the store failed")
                 self._dropped()
 
     def _try(self, work: Callable[[Connection], T]) -> T:
         """Does the work in a transaction. Raises :class:`Unavailable`, and what the work raises."""
-        if monotonic() < self._rests_until:
-            raise Unavailable("the store is away; try again later")
         from sqlalchemy.exc import SQLAlchemyError
 
+        if monotonic() < self._rests_until:
+            raise Unavailable("the store is away; try again later")
         try:
             try:
                 done = self._do(work)
@@ -146,30 +136,23 @@ class Store:
         with self.begin() as connection:
             done = work(connection)
             deleted = connection.info.pop(DELETED, False)
-        if deleted and self.url.startswith(SQLITE):
-            self._sweep()
+        if deleted and self.url.startswith(SQLITE):  # PostgreSQL has its autovacuum
+            with closing(self._opened().raw_connection()) as raw:
+                for pragma in ("incremental_vacuum", "wal_checkpoint(TRUNCATE)"):
+                    raw.cursor().execute(f"PRAGMA {pragma}").fetchall()
         return done
-
-    def _sweep(self) -> None:
-        """Leaves nothing of deleted rows in the files of SQLite; PostgreSQL has its autovacuum."""
-        connection = self._opened().raw_connection()
-        try:
-            for pragma in ("incremental_vacuum", "wal_checkpoint(TRUNCATE)"):
-                connection.cursor().execute(f"PRAGMA {pragma}").fetchall()
-        finally:
-            connection.close()
 
     def _tell(self, fault: str | None) -> None:
         """Logs a line where the store comes or goes, and keeps the metric of it."""
-        before, self._fault = self._fault, fault
-        if (before is None) == (fault is None):
+        before, self._is_away = self._is_away, fault is not None
+        if before == self._is_away:
             return
         if fault is None:
             LOGGER.info("the store is back")
         else:
             LOGGER.error("the store is away; answers go on", extra={"reason": fault})
         if self._metrics is not None:
-            self._metrics.set("store_fault", float(fault is not None))
+            self._metrics.set("store_fault", float(self._is_away))
 
     def _dropped(self) -> None:
         if self._metrics is not None:
@@ -218,7 +201,7 @@ def _open(url: str) -> Engine:
 
 def file_of(url: str) -> Path:
     """The file of a URL of SQLite."""
-    return Path(url.removeprefix(SQLITE).partition("?")[0])
+    return Path(url.removeprefix(SQLITE))
 
 
 def store_of(settings: Settings, metrics: Metrics) -> Store | None:

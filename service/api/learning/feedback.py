@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +19,7 @@ from service.api.schemas.parameters import Current, LabelIdPath, Timed
 from service.api.schemas.responses import BODY, Responses, problems
 from service.background.large_work import SMALL_JSON_BYTES
 from service.decode.content import parse_content_type
-from service.decode.feedback import Feedback, from_json
+from service.decode.feedback import from_json
 from service.decode.pictures import Pictures, preprocess_in_pool
 from service.errors import Forbidden, NotFound, Unauthorized
 from service.store.capture import WAIT_S
@@ -53,27 +54,30 @@ async def feedback(request: Timed) -> Reply:
     pipeline = Pipeline(request)
     body = await json_body(request)
     small = len(body) <= SMALL_JSON_BYTES
-    said = await pipeline.decode(small, from_json, body, core.limits)
-    image = await _image(pipeline, said)
+    digit, request_id, position, images = await pipeline.decode(small, from_json, body, core.limits)
+    if isinstance(images, Pictures):
+        until = pipeline.deadline
+        looking = preprocess_in_pool(images, core.limits, core.pictures, caller, until)
+        images = (await pipeline.timed(looking))[0].image
 
     def work(connection: Connection) -> tuple[str, bool]:
-        if image is not None:
-            name: str | None = keep_images(connection, [image])[0]
+        if images is None:
+            image = answered_image(connection, request_id, position, caller)
         else:
-            name = answered_image(connection, said.request_id, said.index, caller)
-        if name is None:
-            raise NotFound(_why_not_kept(request))
+            (image,) = keep_images(connection, [images.tobytes()])
         check_room(connection, caller, core.settings.capture_rows)
-        return put_label(connection, name, said.digit, caller, "feedback")
+        return put_label(connection, image, digit, caller, "feedback")
 
     try:
-        name, is_new = await store.run(work)
-    except NotFound:
-        if image is not None or core.settings.capture == "off":
-            raise
-        await asyncio.sleep(2 * WAIT_S)  # the answer may be on its way to the store
-        name, is_new = await store.run(work)
-    return labelled(request, name, said.digit, is_new, "feedback")
+        return labelled(request, digit, await store.run(work), "feedback")
+    except NotFound as fault:
+        kind = core.settings.capture
+        if kind != "off":
+            await asyncio.sleep(2 * WAIT_S)  # the answer may be on its way to the store
+            with suppress(NotFound):
+                return labelled(request, digit, await store.run(work), "feedback")
+        which = f"MNIST_CAPTURE is {kind}, for {core.settings.capture_days:g} days"
+        raise NotFound(f"{fault.detail} ({which}); send the image instead of the id") from None
 
 
 @router.delete("/feedback/{label}", response_model=Label, responses=problems(404, 422, 503))
@@ -84,7 +88,12 @@ async def take_back(request: Current, label: LabelIdPath) -> Reply:
     """
     from service.store.labels import take_back
 
-    owner = None if _may_review(request) else request.caller
+    owner, fields = None, request.fields
+    try:
+        sent = fields.get(b"authorization"), fields.get(b"x-api-key")
+        request.core.access.check("review", *sent, request.port)
+    except (Forbidden, Unauthorized):
+        owner = request.caller
     found = await kept(request).run(lambda connection: take_back(connection, label, owner))
     if found is None:
         raise NotFound(f"you gave no label with the id {label[:40]!r}")
@@ -104,17 +113,17 @@ async def export(request: Current) -> Reply:
     `images` (n, 28, 28), `labels` (n,) from 0 to 9 or -1 for no digit, and `ids` (n,), those of
     the labels.
     """
-    content = await kept(request).run(_export)
+
+    def work(connection: Connection) -> bytes:
+        from service.store.labelled import labelled
+
+        found, file = labelled(connection), io.BytesIO()
+        ids = np.array(found.labels, "U32")
+        np.savez_compressed(file, images=found.images, labels=found.digits, ids=ids)
+        return file.getvalue()
+
+    content = await kept(request).run(work)
     return Reply(content, media_type=b"application/octet-stream", headers=(_NAMED,))
-
-
-def _export(connection: Connection) -> bytes:
-    from service.store.labelled import labelled
-
-    found, file = labelled(connection), io.BytesIO()
-    ids = np.array(found.labels, "U32")
-    np.savez_compressed(file, images=found.images, labels=found.digits, ids=ids)
-    return file.getvalue()
 
 
 def kept(request: Request) -> Store:
@@ -133,40 +142,8 @@ async def json_body(request: Request) -> bytes:
     return await request.content(request.core.settings.max_body_bytes)
 
 
-def labelled(request: Request, name: str, digit: int | None, is_new: bool, source: str) -> Reply:
-    """The answer to a label that is kept."""
-    if is_new:
+def labelled(request: Request, digit: int | None, put: tuple[str, bool], source: str) -> Reply:
+    """The answer to a label that is kept; ``put`` has its id, and whether it is new."""
+    if put[1]:
         request.core.metrics.count("labels", source)
-    return Reply.json({"id": name, "digit": digit}, 201 if is_new else 200)
-
-
-async def _image(pipeline: Pipeline, said: Feedback) -> bytes | None:
-    """The pixels of the image in the body, if there is one."""
-    if not isinstance(said.images, Pictures):
-        return None if said.images is None else said.images.tobytes()
-    core = pipeline.core
-    looking = preprocess_in_pool(
-        said.images, core.limits, core.pictures, pipeline.caller, pipeline.deadline
-    )
-    return (await pipeline.timed(looking))[0].image.tobytes()
-
-
-def _why_not_kept(request: Request) -> str:
-    settings = request.core.settings
-    if settings.capture == "off":
-        return "no answers are kept here (MNIST_CAPTURE=off); send the image instead of the id"
-    which = "those in doubt" if settings.capture == "doubtful" else f"{settings.capture:.3g} of all"
-    return (
-        f"no answer to you with this id and index is kept: {which} are, for "
-        f"{settings.capture_days:g} days; send the image instead of the id"
-    )
-
-
-def _may_review(request: Request) -> bool:
-    fields = request.fields
-    sent = fields.get(b"authorization"), fields.get(b"x-api-key")
-    try:
-        request.core.access.check("review", *sent, request.port)
-    except (Forbidden, Unauthorized):
-        return False
-    return True
+    return Reply.json({"id": put[0], "digit": digit}, 201 if put[1] else 200)

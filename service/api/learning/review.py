@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from datetime import UTC, datetime
 from functools import partial
 from time import time
@@ -29,25 +30,21 @@ if TYPE_CHECKING:
 
     from service.store.review import Item
 
-_USUAL, _MOST = 20, 100
+_COUNT = re.compile("[1-9][0-9]?|100")
 router = APIRouter(route_class=OwnRoute, tags=["learning"], dependencies=needs("review"))
 
 
 @router.get("/review", response_model=Review, responses=problems(404, 422, 503))
-async def review(request: Current, count: CountQuery = None) -> Reply:
+async def review(request: Current, count: CountQuery = "20") -> Reply:
     """The images whose label would teach most, first those on which two versions disagree.
 
     For five minutes nobody else gets them.
     """
     from service.store.review import next_items
 
-    if count is not None and not (
-        count.isascii() and count.isdigit() and 0 < int(count[:4]) <= _MOST
-    ):
-        raise Invalid(f"count={count[:40]!r} is no number from 1 to {_MOST}")
-    asked = _USUAL if count is None else int(count)
-    caller, now = request.caller, time()
-    work = partial(next_items, caller=caller, count=asked, now=now)
+    if not _COUNT.fullmatch(count):
+        raise Invalid(f"count={count[:40]!r} is no number from 1 to 100")
+    work = partial(next_items, caller=request.caller, count=int(count), now=time())
     waiting, items = await kept(request).run(work)
     return Reply.json({"waiting": waiting, "items": [_shown(item) for item in items]})
 
@@ -71,19 +68,12 @@ async def label(request: Current, image: ImageIdPath) -> Reply:
             raise NotFound(f"no image with the id {image[:40]!r} is kept")
         return put_label(connection, image, digit, request.caller, "review")
 
-    name, is_new = await store.run(work)
-    return labelled(request, name, digit, is_new, "review")
+    return labelled(request, digit, await store.run(work), "review")
 
 
 def _shown(item: Item) -> dict[str, Any]:
-    pixels = np.frombuffer(item.pixels, np.uint8).reshape(SIDE, SIDE)
-    when = None if item.at is None else datetime.fromtimestamp(item.at, UTC)
-    return {
-        "id": item.image,
-        "png": base64.b64encode(encode_png(pixels)).decode(),
-        "digit": item.digit,
-        "confidence": item.confidence,
-        "version": item.version,
-        "reason": item.reason,
-        "when": None if when is None else f"{when:%Y-%m-%dT%H:%M:%SZ}",
-    }
+    png = encode_png(np.frombuffer(item["pixels"], np.uint8).reshape(SIDE, SIDE))
+    at = item["at"] and datetime.fromtimestamp(item["at"], UTC)
+    facts = {name: item[name] for name in ("id", "digit", "confidence", "version", "reason")}
+    when = at and f"{at:%Y-%m-%dT%H:%M:%SZ}"
+    return facts | {"png": base64.b64encode(png).decode(), "when": when}

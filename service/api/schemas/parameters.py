@@ -68,7 +68,7 @@ MistakesQuery = Annotated[
     ),
 ]
 CountQuery = Annotated[
-    str | None,
+    str,
     Query(
         description="How many images, 1 to 100; 20 by default.",
         json_schema_extra={"type": "integer", "minimum": 1, "maximum": 100},

@@ -36,7 +36,7 @@ def answer(store: Store, margin: float, doubts: str = "", seed: int | None = Non
 
 def shown(store: Store, caller: str = "rita", count: int = 20, now: float = NOW) -> list[str]:
     with store.begin() as connection:
-        return [item.image for item in next_items(connection, caller, count, now)[1]]
+        return [item["id"] for item in next_items(connection, caller, count, now)[1]]
 
 
 def test_disagreements_come_first_then_margins_doubts_and_variety(store: Store) -> None:
@@ -50,12 +50,12 @@ def test_disagreements_come_first_then_margins_doubts_and_variety(store: Store) 
         connection.execute(DISAGREEMENTS.insert(), row)
         connection.execute(ASKED.insert(), {"image": asked, "reason": "the label is odd"})
         waiting, items = next_items(connection, "rita", 20, NOW)
-    assert [item.image for item in items] == [asked, disputed, narrow, wide, doubted, sure]
-    assert items[1].reason == "versions disagree: 3, 8"
-    assert items[2].reason == "the margin is 0.10"
-    assert items[4].reason == "in doubt: low contrast"
+    assert [item["id"] for item in items] == [asked, disputed, narrow, wide, doubted, sure]
+    assert items[1]["reason"] == "versions disagree: 3, 8"
+    assert items[2]["reason"] == "the margin is 0.10"
+    assert items[4]["reason"] == "in doubt: low contrast"
     assert waiting == 7  # the one that is asked for, once more
-    assert items[0].confidence == 0.5
+    assert items[0]["confidence"] == 0.5
 
 
 def test_what_is_left_is_varied(store: Store) -> None:

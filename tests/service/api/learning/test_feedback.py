@@ -261,7 +261,9 @@ def test_by_default_nothing_is_kept_but_feedback(tmp_path: Path) -> None:
         own = server.post("/predict", some().tobytes(), "application/octet-stream")
         assert not file.exists()
         said = {"digit": 1, "request_id": own.headers["x-request-id"]}
-        check_problem(server.post("/feedback", json.dumps(said).encode()), 404, "MNIST_CAPTURE=off")
+        check_problem(
+            server.post("/feedback", json.dumps(said).encode()), 404, "MNIST_CAPTURE is off"
+        )
         assert check_ok(server.get("/review")) == {"waiting": 0, "items": []}
         kept(server.post("/feedback", json.dumps({"digit": 1, "image": [0] * 784}).encode()))
     assert file.stat().st_mode & 0o777 == 0o600
