@@ -68,7 +68,7 @@ def check_room(connection: Connection, caller: str, most: int) -> None:
 
 
 def take_back(connection: Connection, name: str, caller: str | None) -> Row[tuple[Any, ...]] | None:
-    """Deletes a label, and the image and the caller's answers about it unless others need them.
+    """Deletes a label, and the image unless others need it; with feedback the caller's answers too.
 
     ``caller`` must be who gave it; None may delete any. Returns the label, None if there is none.
     """
@@ -77,8 +77,10 @@ def take_back(connection: Connection, name: str, caller: str | None) -> Row[tupl
         query = query.where(LABELS.c.caller == caller)
     label = connection.execute(query).one_or_none() if _is_id(name) else None
     if label is not None:
-        same = ANSWERS.c.image == label.image, ANSWERS.c.caller == label.caller
-        connection.execute(delete(ANSWERS).where(*same))
+        # A reviewer who goes back an image needs it still, whoever asked about it.
+        if label.source == "feedback":
+            same = ANSWERS.c.image == label.image, ANSWERS.c.caller == label.caller
+            connection.execute(delete(ANSWERS).where(*same))
         drop_unused(connection, [label.image])
     return label
 

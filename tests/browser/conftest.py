@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
-from tests.server import Server, serving
+from tests.server import EVERYTHING, Server, serving
 
 ROOT = Path(__file__).resolve().parents[2]
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1200, "height": 800}}
@@ -39,8 +39,9 @@ expect.set_options(timeout=1000 * PATIENCE_S)
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    log = tmp_path_factory.mktemp("page") / "serve.log"
-    with serving(ROOT / "models", log, "--deadline-s", str(PATIENCE_S)) as running:
+    folder = tmp_path_factory.mktemp("page")
+    flags = ("--deadline-s", str(PATIENCE_S), "--store", f"sqlite:///{folder}/store.db")
+    with serving(ROOT / "models", folder / "serve.log", *flags, *EVERYTHING) as running:
         yield running
 
 

@@ -14,7 +14,7 @@ from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 from tests.browser.conftest import FLAGS, ROOT
 from tests.browser.hand import DIGITS, answer, draw, slanted
-from tests.server import serving
+from tests.server import EVERYTHING, serving
 
 
 def portrait(page: Page) -> None:
@@ -42,6 +42,22 @@ def test_images(page: Page) -> None:
     page.wait_for_timeout(1000)  # the images
 
 
+def review(page: Page) -> None:
+    """Shows a digit in doubt: the robot's hand draws two that are hard to read."""
+    for strokes in (DIGITS[4], [DIGITS[9][0], [(0.64, 0.5), (0.5, 0.8)]]):
+        draw(page, strokes, slanted)
+        answer(page)
+        page.keyboard.press("Escape")
+    page.wait_for_timeout(1000)  # the answers are kept
+    page.get_by_role("tab", name="Review").click()
+    page.locator("#reviewed").wait_for()
+    page.wait_for_timeout(300)
+    # The time differs each time, and would change the file.
+    page.locator("#review-reason").evaluate(
+        "it => { it.textContent = it.textContent.replace(/, [A-Z].*[AP]M/, ''); }"
+    )
+
+
 def comparison(page: Page) -> None:
     draw(page, DIGITS[4], slanted)
     answer(page)
@@ -60,6 +76,7 @@ PICTURES: dict[str, tuple[Callable[[Page], None], int, Literal["light", "dark"]]
     "docs/page-why.png": (reasons, 1180, "light"),
     "docs/page-number.png": (number, 720, "dark"),
     "docs/page-test.png": (test_images, 960, "dark"),
+    "docs/page-review.png": (review, 720, "light"),
     "docs/page-model.png": (comparison, 1180, "light"),
 }
 
@@ -68,7 +85,10 @@ def main() -> None:
     """Shows each view of the page of the committed champion and saves a screenshot."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        serving(ROOT / "models", Path(folder) / "serve.log") as server,
+        serving(
+            *(ROOT / "models", Path(folder) / "serve.log", "--capture", "1", *EVERYTHING),
+            *("--store", f"sqlite:///{folder}/store.db"),
+        ) as server,
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)

@@ -140,7 +140,7 @@ def test_every_control_and_image_has_a_name(open_page: Opener, screen: str) -> N
     show_everything(page)
     session = page.context.new_cdp_session(page)
     roles = set()
-    for tab in ("Draw", "Test", "Model"):
+    for tab in ("Draw", "Test", "Review", "Model"):
         page.get_by_role("tab", name=tab).click()
         page.wait_for_load_state("networkidle")
         for node in session.send("Accessibility.getFullAXTree")["nodes"]:
@@ -176,7 +176,7 @@ def test_every_text_contrasts_with_its_background(
 
     check()
     show_everything(page)
-    for tab in ("Test", "Model", "Draw"):
+    for tab in ("Test", "Review", "Model", "Draw"):
         page.get_by_role("tab", name=tab).click()
         check()
     draw(page, DIGITS[1], lambda x, y: (x - 0.3, y))

@@ -33,7 +33,7 @@ def test_no_view_is_wider_than_the_screen(
     size = {"100%": "16px", "200%": "32px"}[letters]
     assert page.evaluate("getComputedStyle(document.body).fontSize") == size
     show_everything(page)
-    for tab in ("Draw", "Test", "Model"):
+    for tab in ("Draw", "Test", "Review", "Model"):
         page.get_by_role("tab", name=tab).click()
         assert page.evaluate("document.documentElement.scrollWidth") == width
 
@@ -48,7 +48,7 @@ def test_every_control_is_large_enough_to_hit(open_page: Opener, screen: str) ->
     """24 CSS pixels (WCAG 2.2, 2.5.8), and 44 for the drawing tools."""
     page = open_page(SCREENS[screen])
     show_everything(page)
-    for tab in ("Draw", "Test", "Model"):
+    for tab in ("Draw", "Test", "Review", "Model"):
         page.get_by_role("tab", name=tab).click()
         controls = page.locator("button:visible, a:visible").all()
         assert controls

@@ -5,6 +5,7 @@ import { startDrawing } from "./draw/draw.js";
 import { startEvaluation } from "./figures/evaluation.js";
 import { startKey } from "./key.js";
 import { startModel } from "./figures/model.js";
+import { startReview } from "./labels/review.js";
 
 startKey(document.getElementById("key"));
 const drawing = startDrawing(document.getElementById("draw"));
@@ -19,5 +20,6 @@ function open(file) {
 
 showTabs(document.querySelector("[role=tablist]"), {
   test: startEvaluation(document.getElementById("test"), open),
+  review: startReview(document.getElementById("review")),
   model: startModel(document.getElementById("model"), { current: drawing.current, open }),
 });

@@ -11,10 +11,11 @@ const MISTAKES = 1000;
 const PASSING = [429, 503, 504];
 
 export class ServiceError extends Error {
-  /** `isPassing`: the same may be answered if it is asked again. */
-  constructor(message, isPassing) {
+  /** `isPassing`: the same may be answered if it is asked again; `status` is null without an answer. */
+  constructor(message, isPassing, status = null) {
     super(message);
     this.isPassing = isPassing;
+    this.status = status;
   }
 }
 
@@ -44,6 +45,26 @@ export function explain(picture, against, signal) {
 /** What each convolution makes of a picture. */
 export function layers(picture, signal) {
   return post("layers", picture, signal);
+}
+
+/** Says that an image, 784 grey values, shows a digit, or none where that is null; gives the label. */
+export function giveFeedback(image, digit) {
+  return send("feedback", { digit, image });
+}
+
+/** Takes back a label of this caller's. */
+export function takeBack(label) {
+  return ask(`feedback/${encodeURIComponent(label)}`, { method: "DELETE" });
+}
+
+/** The images whose labels would teach most: {waiting, items}. */
+export function review(count) {
+  return ask(`review?count=${count}`);
+}
+
+/** Says what an image of the review shows; gives the label. */
+export function labelReviewed(image, digit) {
+  return send(`review/${encodeURIComponent(image)}`, { digit });
 }
 
 /** A version's scores on MNIST's test images, the serving one's by default. */
@@ -86,6 +107,11 @@ function post(address, picture, signal) {
   return ask(address, { method: "POST", body: picture, headers: { "Content-Type": type }, signal });
 }
 
+function send(address, content) {
+  const headers = { "Content-Type": "application/json" };
+  return ask(address, { method: "POST", body: JSON.stringify(content), headers });
+}
+
 /** Lets `image` show a picture of the service, which an `img` cannot ask for with a key. */
 export async function showPicture(image, address) {
   if (!hasKey()) return image.setAttribute("src", address);
@@ -120,5 +146,5 @@ function unanswered(error, response) {
 }
 
 function refused(status, problem, words = null) {
-  return new ServiceError(words ?? inWords(status, problem), PASSING.includes(status));
+  return new ServiceError(words ?? inWords(status, problem), PASSING.includes(status), status);
 }

@@ -6,6 +6,7 @@ import { Network } from "../answer/network.js";
 import { Reasons } from "../answer/reasons.js";
 import { startReplay } from "../answer/replay.js";
 import { spoken } from "../answer/words.js";
+import { Feedback } from "../labels/feedback.js";
 import { Latest } from "../latest.js";
 import { explain, layers, predict, read, ServiceError } from "../service.js";
 import { showStrokes } from "./canvas.js";
@@ -44,6 +45,7 @@ export function startDrawing(panel) {
     chosen: () => last && finishing.want(),
   });
   const network = new Network(document.getElementById("network"), () => sheet.isEmpty || follow());
+  const feedback = new Feedback(document.getElementById("feedback"));
   const speech = document.getElementById("speech");
   let changedAt = null; // when the sheet first differed from what was last sent
   let last = null;
@@ -78,6 +80,7 @@ export function startDrawing(panel) {
     const boxes = number?.digits.length ? number.digits.map(({ box }) => box) : [prediction.seen.box];
     picture.mark(boxes);
     answer.show(last);
+    feedback.about(number || prediction.doubts.includes("blank") ? null : prediction);
     const where = prediction.why ? await square(prediction.seen) : null;
     signal.throwIfAborted();
     picture.lay(number ? null : prediction.why?.png, where);
@@ -104,6 +107,7 @@ export function startDrawing(panel) {
     picture.lay(null);
     reasons.empty();
     network.empty();
+    feedback.about(null);
   }
 
   /** Does something later, unless the sheet has changed by then or already has. */
