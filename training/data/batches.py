@@ -15,6 +15,7 @@ from training.data.loading import Split
 
 EVALUATION_BATCH = 1000
 CLASSES = 10
+FEWEST_NON_DIGITS, MOST_NON_DIGITS = 2_000, 60_000  # drawn; a long fit shows each twice
 # Printed digits vary more in size than MNIST's, which all fill 20 pixels; non-digits vary more.
 PRINTED = Config(shift=2.8, rotation=10, scale=0.25, shear=12)
 WRITTEN = Config(shift=2.25, rotation=10, scale=0.15, shear=8, elastic=0.4)
@@ -97,7 +98,9 @@ def _others(images: Images, config: Config) -> list[Callable[[Any], tuple[Any, A
         truth = tf.one_hot(digits, CLASSES)
         drawn.append(_drawing(pictures, truth, _rows(config, config.written), WRITTEN, 3000))
     if config.non_digits:
-        pictures = synthetic.non_digits(images, config.seed)
+        shown = round(config.epochs * len(images) * config.non_digits)
+        count = min(max(shown, FEWEST_NON_DIGITS), MOST_NON_DIGITS)
+        pictures = synthetic.non_digits(images, config.seed, count)
         even = tf.fill((len(pictures), CLASSES), 1 / CLASSES)
         drawn.append(_drawing(pictures, even, _rows(config, config.non_digits), NON_DIGITS, 2000))
     return drawn

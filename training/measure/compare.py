@@ -74,12 +74,22 @@ def not_worse(won: int, lost: int, count: int, margin: float) -> float:
     loses = 0.5 + margin * count / (2 * discordant) if discordant else 1.0
     if loses >= 1:  # even if all of them were lost, it would not be worse by the margin
         return 0.0
-    total = 0.0
-    for count_lost in range(lost + 1):
-        rest = discordant - count_lost
-        ways = lgamma(discordant + 1) - lgamma(count_lost + 1) - lgamma(rest + 1)
-        total += exp(ways + count_lost * log(loses) + rest * log1p(-loses))
-    return min(1.0, total)
+    return at_most(lost, discordant, loses)
+
+
+def worse(won: int, lost: int) -> float:
+    """Returns the one-sided p-value of McNemar's exact test that a version is worse."""
+    return at_most(won, won + lost, 0.5)
+
+
+def at_most(count: int, total: int, share: float) -> float:
+    """Returns the probability that a binomial of ``total`` trials is at most ``count``."""
+    below = 0.0
+    for hits in range(count + 1):
+        rest = total - hits
+        ways = lgamma(total + 1) - lgamma(hits + 1) - lgamma(rest + 1)
+        below += exp(ways + hits * log(share) + rest * log1p(-share))
+    return min(1.0, below)
 
 
 PARTS = ("training", "test", "robustness", "doubt")

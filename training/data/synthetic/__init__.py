@@ -18,15 +18,15 @@ from training.data.synthetic.fonts import FONTS, LETTERS, SYMBOLS, WITH_SYMBOLS,
 
 DIGITS = "0123456789"
 SHARES = {
-    "letters": 0.14,
-    "written letters": 0.12,
-    "symbols": 0.08,
-    "scribbles": 0.34,
+    "letters": 0.12,
+    "written letters": 0.11,
+    "symbols": 0.07,
+    "scribbles": 0.4,
     "shapes": 0.05,
     "filled outlines": 0.1,
-    "two digits": 0.11,
-    "textures": 0.03,
-    "noise": 0.02,
+    "two digits": 0.1,
+    "textures": 0.025,
+    "noise": 0.015,
     "flat fields": 0.01,
 }
 """The share of each kind of non-digit in training, chosen on validation images."""
@@ -42,7 +42,7 @@ def written_digits(seed: int, count: int = 10_000) -> tuple[Images, NDArray[np.i
     return strokes.written_digits(count, np.random.default_rng(seed))
 
 
-def non_digits(digits: Images, seed: int, count: int = 20_000) -> Images:
+def non_digits(digits: Images, seed: int, count: int) -> Images:
     """Returns all kinds by their shares, (count, 28, 28); pairs ``digits`` (n, 28, 28)."""
     counts = {kind: round(share * count) for kind, share in SHARES.items()}
     return np.concatenate(list(_draw(digits, np.random.default_rng(seed), counts).values()))

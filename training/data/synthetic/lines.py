@@ -19,7 +19,7 @@ MARGIN = 12  # pixels of the canvas
 
 
 def scribbles(count: int, random: np.random.Generator) -> Images:
-    """Draws three to six random strokes, or one long zigzag, (count, 28, 28).
+    """Draws one long zigzag, or for a third of them three to six random strokes, (count, 28, 28).
 
     One or two strokes could be a 1, a 4 or a 7, and so could more that are cut by the border.
     """
@@ -27,10 +27,10 @@ def scribbles(count: int, random: np.random.Generator) -> Images:
     for index in range(count):
         picture = Image.new("L", (CANVAS, CANVAS))
         draw = ImageDraw.Draw(picture)
-        several = bool(index % 2)
+        several = index % 3 == 0
         for _ in range(random.integers(3, 7) if several else 1):
             course = _stroke(random) if several else _zigzag(random)
-            width = int(random.integers(5, 15) if several else random.integers(2, 8))
+            width = int(random.integers(5, 15) if several else random.integers(2, 11))
             draw.line([tuple(point) for point in course], fill=255, width=width, joint="curve")
         soft = picture.filter(ImageFilter.GaussianBlur(2))
         pictures.append(shrunk(soft) if several else normal_form(picture))
@@ -105,7 +105,7 @@ def _zigzag(random: np.random.Generator) -> Floats:
     knots = int(random.integers(6, 16))
     points = CANVAS / 2 + random.normal(0, (random.uniform(12, 22), 17), (knots, 2))
     points = points.clip(MARGIN, CANVAS - MARGIN)
-    return points if random.random() < 0.5 else path(points, 12 * knots, 5)
+    return points if random.random() < 0.7 else path(points, 12 * knots, 5)
 
 
 def _stroke(random: np.random.Generator) -> Floats:

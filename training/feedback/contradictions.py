@@ -1,0 +1,117 @@
+"""Finds labels that the rest of the data contradict: confident learning, by image and by labeller.
+
+Northcutt, Jiang and Chuang 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels",
+https://arxiv.org/abs/1911.00068. It needs the probabilities of a classifier that has not seen the
+label. Those of the champion alone would contradict every label that could teach it something. So
+ridge regression on random features (Rahimi and Recht 2007) of the *other* labelled images corrects
+them: where several images of a hand have the same label, that label is believed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.types import SIDE, Images, Probabilities
+from training.measure.compare import at_most
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.integer[Any]]
+Flags = NDArray[np.bool_]
+
+NO_DIGIT = 10  # the column of what is no digit
+FEATURES, SHARPNESS, RIDGE = 512, 4.0, 2.0
+LEAST_CONFIDENT = 0.5
+TOLERATED = 0.1
+"""The share of contradicted labels up to which the rest of a labeller's labels are believed."""
+LEVEL = 0.01
+"""The probability at most that a labeller is refused whose true share is the tolerated one."""
+
+
+def contradicted(
+    images: Images, labels: Ints, labellers: Ints, probabilities: Probabilities
+) -> tuple[Flags, Ints, list[int]]:
+    """Returns which labels to set aside (n,), the digits expected instead (n,), -1 for no digit,
+    and the labellers of whom nothing is believed.
+
+    ``labels`` (n,) are -1 for no digit, ``labellers`` (n,) numbers, -1 where two or more people
+    agree, which is always believed. ``probabilities`` (n, 10) are the champion's.
+    """
+    given = np.where(labels < 0, NO_DIGIT, labels)
+    known = _with_no_digit(probabilities)
+    features = _features(images)
+    wanted = np.eye(NO_DIGIT + 1)[given] - known
+    refused: list[int] = []
+    while True:
+        believed = ~np.isin(labellers, refused)
+        scores = {
+            labeller: _score(known, features, wanted, given, believed, labellers == labeller)
+            for labeller in np.unique(labellers[believed & (labellers >= 0)]).tolist()
+        }
+        # The worst first: his labels count against honest ones.
+        worst = min(scores, key=scores.__getitem__, default=None)
+        if worst is None or scores[worst] > LEVEL:
+            break
+        refused.append(worst)
+    seen = features[believed]
+    inverse = np.linalg.inv(seen.T @ seen + RIDGE * np.eye(FEATURES))
+    spread = features @ inverse
+    fitted = spread @ (seen.T @ wanted[believed])
+    # Leave-one-out without another fit: what an image's own label adds to its value is taken away.
+    own = (np.sum(spread * features, axis=1) * believed)[:, np.newaxis]
+    doubtful, expected = _issues(known + (fitted - own * wanted) / (1 - own), given)
+    doubtful = (doubtful & (labellers >= 0)) | ~believed
+    return doubtful, np.where(expected == NO_DIGIT, -1, expected), refused
+
+
+def _score(
+    known: Floats, features: Floats, wanted: Floats, given: Ints, believed: Flags, own: Flags
+) -> float:
+    """Returns how probable so few uncontradicted labels of a labeller are at the tolerated share.
+
+    Neither the champion nor the labels of the others that are believed have seen his labels.
+    """
+    others = features[believed & ~own]
+    inner = others.T @ others + RIDGE * np.eye(FEATURES)
+    solved = np.linalg.solve(inner, others.T @ wanted[believed & ~own])
+    against, _ = _issues((known + features @ solved)[own], given[own])
+    return at_most(int((~against).sum()), len(against), 1 - TOLERATED)
+
+
+def _with_no_digit(probabilities: Probabilities) -> Floats:
+    """Returns rows of eleven: the flatter the ten, the more probably there is no digit."""
+    ten = probabilities.astype(np.float64)
+    none = (1 - ten.max(axis=1, keepdims=True)) / 0.9
+    return np.hstack([ten * (1 - none), none])
+
+
+def _features(images: Images) -> Floats:
+    """Returns random Fourier features (n, FEATURES) of the images, halved in size and of length 1.
+
+    Their inner products approximate a Gaussian kernel: near 1 for like images, near 0 for others.
+    """
+    half = images.reshape(-1, SIDE // 2, 2, SIDE // 2, 2).mean(axis=(2, 4)).reshape(len(images), -1)
+    half = half / np.maximum(np.linalg.norm(half, axis=1, keepdims=True), 1)
+    random = np.random.default_rng(0)
+    ways = random.normal(0, np.sqrt(2 * SHARPNESS), (half.shape[1], FEATURES))
+    turned: Floats = np.cos(half @ ways + random.uniform(0, 2 * np.pi, FEATURES))
+    return turned * np.sqrt(2 / FEATURES)
+
+
+def _issues(probabilities: Floats, given: Ints) -> tuple[Flags, Ints]:
+    """Returns where a class other than the ``given`` one is confidently expected, and which is.
+
+    A class is confident at an image if its probability is at least the mean one of the images with
+    its label.
+    """
+    rows = probabilities.clip(0, 1)
+    rows /= rows.sum(axis=1, keepdims=True)
+    own = rows[np.arange(len(rows)), given]
+    least = np.full(rows.shape[1], own.mean())
+    for label in np.unique(given):
+        least[label] = own[given == label].mean()
+    confident = np.where(rows >= np.maximum(least, LEAST_CONFIDENT), rows, 0)
+    best = confident.argmax(axis=1)
+    return (confident.max(axis=1) > 0) & (best != given), best
