@@ -100,9 +100,15 @@ class Config(BaseModel):
     non_digits: Share = 0.0
     """letters, signs, drawings, pairs of digits and noise added to each step, as a share of the
     batch; their target is the same probability for every digit"""
+    feedback_share: Share = 0.1
+    """with --feedback: labelled images added to each step, as a share of the batch"""
+    feedback_weight: Annotated[float, Field(gt=0, le=100)] = 1.0
+    """with --feedback: weight of a labelled image in the loss"""
+    feedback_held_out: ShareBelowOne = 0.3
+    """share of the labelled images that is not learnt from, for the gate"""
     clean_epochs: Annotated[int, Field(ge=0, le=10_000)] = 0
     """epochs before the others, at twice the learning rate and without wild, corruption, printed,
-    written and non_digits"""
+    written, non_digits and feedback_share"""
     clean_share: Share = 0.0
     """share of the weights after the clean epochs in the final weights"""
 
@@ -170,6 +176,11 @@ class Options:
     promote: bool
     force: bool
     margin: float
+    store: str
+    """URL of the store with what people labelled; "none" for none."""
+    feedback: bool
+    """Whether to learn from it."""
+    seed_given: bool
 
 
 def recipe_names() -> list[str]:

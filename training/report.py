@@ -10,11 +10,13 @@ from service.answer.scores import Scores
 from training.config import Config, Options
 from training.data.loading import MNIST, Dataset, Split
 from training.export.verify import Verification
+from training.feedback.field import NOTHING, Field
 from training.measure.measure import LABELS, Measured, worst_kinds
 from training.network.checkpoint import Epoch, History, kept_in_words
 from training.progress import Progress
 from training.registry.gate import Decision
 
+MOST_LISTED = 20  # labels set aside
 RECENT = 3  # epochs from which the time left is estimated
 
 
@@ -33,6 +35,23 @@ class Report(Progress):
         train, validation = len(parts.train_images), len(parts.validation_images)
         counts = f"{train:,} training, {validation:,} validation and {len(dataset.test_images):,}"
         self.stage("data", f"{counts} test images ({source})")
+
+    def feedback(self, field: Field) -> None:
+        """Counts what people labelled, and lists what is set aside and who is not believed."""
+        told = field.describe()
+        if told["sha256"] == NOTHING:
+            return
+        self.stage(
+            "feedback",
+            f"{told['learnt']:,} labelled images to learn, {told['held_out']:,} held out, "
+            f"{told['set_aside']:,} set aside for review",
+        )
+        for labeller in field.refused:
+            self.stage("feedback", f"{labeller}: contradicted too often, so nothing is learnt")
+        for each in field.set_aside[:MOST_LISTED]:
+            self.stage("feedback", f"image {each.image[:12]} {each} ({each.labeller})")
+        if (more := len(field.set_aside) - MOST_LISTED) > 0:
+            self.stage("feedback", f"and {more:,} more")
 
     def model(self, config: Config, parameters: int, seconds_before: float) -> None:
         """Describes the network and the stages of the fit, which took ``seconds_before`` so far."""

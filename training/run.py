@@ -7,15 +7,17 @@ repository unchanged.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from service.models.repository import NAME, Repository
+from service.models.repository import NAME, Repository, RepositoryError
 from training.config import Options
 from training.data.loading import Dataset, Split, load, split
-from training.export.verify import LessAccurate, Verification, verify, verify_int8
+from training.errors import TrainingError
+from training.export.verify import LessAccurate, Verification, answers, verify, verify_int8
+from training.feedback.field import Field, collect, seed_of, unchanged
 from training.interrupt import finish_first
 from training.measure import card
 from training.measure.measure import measure
@@ -32,13 +34,24 @@ if TYPE_CHECKING:
 
 def train(options: Options, report: Report) -> None:
     """Runs and reports every step; raises TrainingError, RepositoryError or :class:`Stopped`."""
-    dataset = load(options.data)
+    dataset, repository = load(options.data), Repository(options.models)
+    field = _field(options, repository, report)
+    if options.feedback:
+        champion = unchanged(repository, field, dataset.hashes, options.config)
+        if champion:
+            report.stage("feedback", f"nothing is new since champion {champion}, so it stays")
+            return
+        if not options.seed_given:
+            seed = seed_of(repository, field, options.config)
+            options = replace(options, config=options.config.model_copy(update={"seed": seed}))
     parts = split(dataset, options.config.validation_fraction, options.config.seed)
+    parts = replace(parts, labelled=field.learnt if options.feedback else None)
     report.data(dataset, parts)
 
+    learnt = {"feedback": field.sha256} if options.feedback else {}
     warn = partial(report.stage, "resume")
-    checkpoint = Checkpoint(options.checkpoints, options.config, dataset.hashes, warn)
-    run = Run(options, dataset, parts, checkpoint, report)
+    checkpoint = Checkpoint(options.checkpoints, options.config, dataset.hashes | learnt, warn)
+    run = Run(options, dataset, field, parts, checkpoint, report)
     with checkpoint, staging(options.models) as folder:
         state = run.interrupted()
         if state and run.was_published(state.history.run):
@@ -47,11 +60,30 @@ def train(options: Options, report: Report) -> None:
         story = run.write_version(folder, network, history)
         finish_first()
         test = (dataset.test_images, dataset.test_labels) if options.promote else None
-        margin, force = options.margin, options.force
-        version, decision = release(folder, options.models, story, test, margin=margin, force=force)
+        version, decision = release(
+            *(folder, options.models, story, test, field.held_out),
+            margin=options.margin,
+            force=options.force,
+        )
         checkpoint.remove()
         report.stage("publish", f"version {version} in {options.models / NAME / str(version)}")
         report.promote(version, decision, options)
+
+
+def _field(options: Options, repository: Repository, report: Report) -> Field:
+    """Returns what people labelled; without --feedback only the gate uses it, if it can be read."""
+    if options.store == "none":
+        return Field()
+    share, ask = options.config.feedback_held_out, options.feedback
+    try:
+        field = collect(options.store, repository, share, ask=ask)
+    except (TrainingError, RepositoryError) as error:
+        if options.feedback:
+            raise
+        report.stage("feedback", f"{error}; the gate does without it")
+        return Field()
+    report.feedback(field)
+    return field
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +92,7 @@ class Run:
 
     options: Options
     dataset: Dataset
+    field: Field
     parts: Split
     checkpoint: Checkpoint
     report: Report
@@ -90,9 +123,11 @@ class Run:
         report.stage("resume", f"the run had published version {version} before it was interrupted")
         decision = Decision(False, NOT_WANTED)
         if options.promote:
-            data, margin, force = options.data, options.margin, options.force
             decision = promote_past_gate(
-                options.models, version, data, margin=margin, force=force, command="train"
+                *(options.models, version, options.data, self.field.held_out),
+                margin=options.margin,
+                force=options.force,
+                command="train",
             )
         self.checkpoint.remove()
         report.promote(version, decision, options)
@@ -170,10 +205,23 @@ class Run:
             validation=validation if scores.count else None,
             verification=verification.as_dict(),
             **measured.as_parts(),
+            **({"feedback": self.learnt_from(path)} if self.options.feedback else {}),
         )
         convert.stamp(path, card.story(story))
         plots.draw(story, dataset.test_images, folder)
         return story
+
+    def learnt_from(self, path: Path) -> dict[str, Any]:
+        """Returns what the card says of the labelled images, with accuracies on those held out."""
+        field, told = self.field, self.field.describe()
+        if field.held_out:
+            told["accuracy"] = field.accuracy(answers(path, field.held_out[0]))
+            self.report.stage(
+                "feedback",
+                f"held-out labelled images: {told['accuracy']:.4f} right, by the champion "
+                f"{told['champion_accuracy']:.4f}",
+            )
+        return told
 
     def write_model(self, path: Path, classifier: keras.Model) -> Verification:
         """Writes the ONNX file to publish, and verifies it: in float32 and, if set, in int8.

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from service import __version__
 from service.models.repository import parse_version
+from service.store.store import FILE, SQLITE
 
 VERSION = f"mnist-serve {__version__}"
 
@@ -33,6 +34,11 @@ def add_version(parser: argparse.ArgumentParser) -> None:
 def default_models() -> Path:
     """Returns the model repository if no flag names one."""
     return Path(os.environ.get("MNIST_MODELS") or "models")
+
+
+def default_store(models: Path) -> str:
+    """Returns the URL of the store of a service on this repository, "none" for none."""
+    return os.environ.get("MNIST_STORE") or f"{SQLITE}{models / FILE}"
 
 
 def add_models(parser: argparse._ActionsContainer, *, inherited: bool = False) -> None:

@@ -34,6 +34,8 @@ class Labelled:
     """The ids of the oldest label of each image; ``callers`` gave it at ``labelled_at``."""
     callers: list[str]
     labelled_at: NDArray[np.float64]
+    agreed: NDArray[np.bool_]
+    """Whether two or more callers gave it."""
 
 
 def labelled(connection: Connection) -> Labelled:
@@ -41,13 +43,15 @@ def labelled(connection: Connection) -> Labelled:
     query = select(LABELS, IMAGES.c.pixels).join(IMAGES, IMAGES.c.id == LABELS.c.image)
     rows = connection.execute(query.order_by(LABELS.c.labelled_at, LABELS.c.id)).all()
     distrusted = contradicted(rows)
-    groups = _by_image(row for row in rows if row.caller not in distrusted)
-    used = [each[0] for each in groups if len({row.digit for row in each}) == 1]
+    trusted = _by_image(row for row in rows if row.caller not in distrusted)
+    groups = [each for each in trusted if len({row.digit for row in each}) == 1]
+    used = [each[0] for each in groups]
     return Labelled(
         np.frombuffer(b"".join(row.pixels for row in used), np.uint8).reshape(-1, SIDE, SIDE),
         np.array([NO_DIGIT if row.digit is None else row.digit for row in used], np.int64),
         *([row.image for row in used], [row.id for row in used], [row.caller for row in used]),
         np.array([row.labelled_at for row in used], np.float64),
+        np.array([len(each) > 1 for each in groups], np.bool_),
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.training.digits import few
 from training.cli.flags import parse
+from training.feedback.field import Field
 from training.network.checkpoint import Checkpoint
 from training.report import Report
 
@@ -30,7 +31,7 @@ def test_the_run_keeps_the_float32_file_if_int8_loses_too_many_digits(tmp_path: 
     path, told = tmp_path / "model.onnx", io.StringIO()
     options, parts = replace(parse([]), config=config), split(dataset, 0.1, 0)
     checkpoint = Checkpoint(tmp_path, config, {}, print)
-    steps = run.Run(options, dataset, parts, checkpoint, Report(told))
+    steps = run.Run(options, dataset, Field(), parts, checkpoint, Report(told))
     found = steps.write_model(path, classifier)
     assert (found.parent, found.accuracy) == (None, 1.0)
     lines = told.getvalue().splitlines()

@@ -7,11 +7,14 @@ from argparse import Namespace
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from service.cli.parser import default_models
+from service.cli.parser import default_models, default_store
 from service.models.repository import Repository, RepositoryError
 from training.cli import tables
 from training.cli.tables import Report
+from training.config import Config
 from training.errors import TrainingError
+from training.feedback.field import collect
+from training.measure.card import part
 from training.measure.compare import spread
 from training.network import checkpoint
 from training.registry import operations
@@ -50,8 +53,16 @@ def _list(repository: Repository, _: Namespace) -> Answer:
 
 def _promote(repository: Repository, options: Namespace) -> Answer:
     version, margin, force = options.version, options.margin, options.force
+    store, field = default_store(repository.root), None
+    if store != "none" and not force:
+        card = repository.card(version)
+        share = part(card, "settings").get("feedback_held_out", Config().feedback_held_out)
+        field = collect(store, repository, share).held_out
     decision = promote_past_gate(
-        repository.root, version, options.data, margin=margin, force=force, command="models promote"
+        *(repository.root, version, options.data, field),
+        margin=margin,
+        force=force,
+        command="models promote",
     )
     if not decision.promoted:
         raise TrainingError(

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from service.cli.parser import Parser, add_models, add_version
+from service.cli.parser import Parser, add_models, add_version, default_store
 from service.cli.parser import parse as parse_line
 from training.config import Config, Options, recipe_names
 from training.errors import TrainingError
@@ -25,6 +25,9 @@ def parse(arguments: list[str] | None = None) -> Options:
     settings = {name: found.pop(name) for name in Config.model_fields if name in found}
     default = DEFAULT_RECIPE.get(settings.get("architecture", ""), "default")
     found["recipe"] = found["recipe"] or default
+    url = found.pop("feedback")
+    found["store"] = url or default_store(found["models"])
+    found |= {"feedback": url is not None, "seed_given": "seed" in settings}
     found["checkpoints"] = found["checkpoints"] or checkpoint.place(found["models"])
     try:
         config = Config.from_recipe(found["recipe"], **settings)
@@ -32,6 +35,8 @@ def parse(arguments: list[str] | None = None) -> Options:
         parser.error(str(error))
     if not 0 < found["margin"] <= 1:
         parser.error("--margin: a share above 0 and up to 1 is expected, such as 0.002")
+    if found["feedback"] and found["store"] == "none":
+        parser.error("--feedback: no store is named; give its URL, or set MNIST_STORE")
     return Options(config=config, **found)
 
 
@@ -70,6 +75,10 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
     text = "a folder of IDX files, plain or gzip, or an .npz (default: the MNIST of the package)"
     parser.add_argument("--data", type=Path, metavar="PATH", help=text)
     add_models(parser)
+    text = (
+        "learn from what people labelled too: the URL of the service's store (default: MNIST_STORE)"
+    )
+    parser.add_argument("--feedback", nargs="?", const="", metavar="URL", help=text)
     text = "continue an interrupted run with the same settings and data after its last whole epoch"
     parser.add_argument("--resume", action="store_true", help=text)
     text = (

@@ -6,35 +6,37 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
-from service.types import Images, Labels
+from service.types import Images
 from training.config import Config
 from training.data import augment, synthetic
 from training.data.loading import Split
 
 EVALUATION_BATCH = 1000
 CLASSES = 10
-FEWEST_NON_DIGITS, MOST_NON_DIGITS = 2_000, 60_000  # drawn; a long fit shows each twice
+FEWEST_NON_DIGITS, MOST_NON_DIGITS = 1_000, 60_000  # drawn; a long fit shows each twice
 # Printed digits vary more in size than MNIST's, which all fill 20 pixels; non-digits vary more.
 PRINTED = Config(shift=2.8, rotation=10, scale=0.25, shear=12)
 WRITTEN = Config(shift=2.25, rotation=10, scale=0.15, shear=8, elastic=0.4)
 NON_DIGITS = Config(shift=2.8, rotation=19, scale=0.14, shear=12, elastic=0.4)
 
 
-def training_batches(
-    images: Images, labels: Labels, config: Config, first_epoch: int = 0
-) -> tf.data.Dataset:
+def training_batches(split: Split, config: Config, first_epoch: int = 0) -> tf.data.Dataset:
     """Returns endless batches, shuffled every epoch: images (b, 28, 28) uint8, targets (b, 10).
 
     Order and augmentation depend only on the seed, the epoch and the step, so that a resumed run
     sees the batches that it would have seen. Each batch holds ``batch_size`` images of MNIST, then
-    printed digits, written digits and non-digits.
+    printed digits, written digits, non-digits and what people labelled. A third part, weights (b,),
+    is there if what they labelled weighs more or less than the rest.
     """
-    all_images, all_labels = tf.constant(images), tf.constant(labels)
+    images = split.train_images
+    all_images, all_labels = tf.constant(images), tf.constant(split.train_labels)
     count = len(images)
     steps = math.ceil(count / config.batch_size)
-    others = _others(images, config)
+    others = _others(split, config)
+    weighs = bool(split.labelled and config.feedback_share) and config.feedback_weight != 1
 
     def epoch_of(epoch: Any) -> tf.data.Dataset:
         order = tf.random.experimental.stateless_shuffle(
@@ -42,7 +44,7 @@ def training_batches(
         )
         return tf.data.Dataset.from_tensor_slices(order).batch(config.batch_size)
 
-    def batch_of(step: Any, indices: Any) -> tuple[Any, Any]:
+    def batch_of(step: Any, indices: Any) -> tuple[Any, ...]:
         """Returns the augmented and corrupted images of one step, and their targets (n, 10)."""
         seed = tf.stack((config.seed, step))
         batch = tf.gather(all_images, indices)
@@ -52,7 +54,11 @@ def training_batches(
         batch = _corrupted(batch, config, seed)
         parts = [(batch, targets), *(other(seed) for other in others)]
         images, targets = (tf.concat(part, axis=0) for part in zip(*parts, strict=True))
-        return images, targets
+        if not weighs:
+            return images, targets
+        last = _rows(config, config.feedback_share)
+        weights = tf.ones(tf.shape(images)[0] - last), tf.fill((last,), config.feedback_weight)
+        return images, targets, tf.concat(weights, axis=0)
 
     return (
         tf.data.Dataset.counter(first_epoch)
@@ -86,8 +92,9 @@ def _rows(config: Config, share: float) -> int:
     return max(1, round(config.batch_size * share))
 
 
-def _others(images: Images, config: Config) -> list[Callable[[Any], tuple[Any, Any]]]:
-    """Returns the functions that draw printed digits, written digits and non-digits of a step."""
+def _others(split: Split, config: Config) -> list[Callable[[Any], tuple[Any, Any]]]:
+    """Returns the functions that draw what a step adds to the digits of MNIST."""
+    images = split.train_images
     drawn: list[Callable[[Any], tuple[Any, Any]]] = []
     if config.printed:
         pictures, digits = synthetic.printed_digits()
@@ -103,6 +110,11 @@ def _others(images: Images, config: Config) -> list[Callable[[Any], tuple[Any, A
         pictures = synthetic.non_digits(images, config.seed, count)
         even = tf.fill((len(pictures), CLASSES), 1 / CLASSES)
         drawn.append(_drawing(pictures, even, _rows(config, config.non_digits), NON_DIGITS, 2000))
+    if split.labelled and config.feedback_share:
+        pictures, digits = split.labelled
+        truth = np.where(digits[:, np.newaxis] < 0, 1 / CLASSES, np.eye(CLASSES)[digits])
+        rows = _rows(config, config.feedback_share)
+        drawn.append(_drawing(pictures, truth.astype(np.float32), rows, WRITTEN, 4000))
     return drawn
 
 

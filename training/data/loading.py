@@ -67,6 +67,8 @@ class Split:
     train_labels: Labels
     validation_images: Images
     validation_labels: Labels
+    labelled: tuple[Images, Labels] | None = None
+    """What people labelled in use, (m, 28, 28) and (m,), -1 for no digit; a fit mixes it in."""
 
 
 def load(source: Path | None = None) -> Dataset:

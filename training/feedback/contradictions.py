@@ -9,6 +9,7 @@ them: where several images of a hand have the same label, that label is believed
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ Flags = NDArray[np.bool_]
 NO_DIGIT = 10  # the column of what is no digit
 FEATURES, SHARPNESS, RIDGE = 512, 4.0, 2.0
 LEAST_CONFIDENT = 0.5
+FEWEST_JUDGED = 3
 TOLERATED = 0.1
 """The share of contradicted labels up to which the rest of a labeller's labels are believed."""
 LEVEL = 0.01
@@ -33,51 +35,62 @@ LEVEL = 0.01
 def contradicted(
     images: Images, labels: Ints, labellers: Ints, probabilities: Probabilities
 ) -> tuple[Flags, Ints, list[int]]:
-    """Returns which labels to set aside (n,), the digits expected instead (n,), -1 for no digit,
-    and the labellers of whom nothing is believed.
+    """Finds the labels to set aside: returns which (n,), and the digits expected instead (n,).
 
-    ``labels`` (n,) are -1 for no digit, ``labellers`` (n,) numbers, -1 where two or more people
-    agree, which is always believed. ``probabilities`` (n, 10) are the champion's.
+    Also returns the labellers of whom nothing is believed. ``labels`` (n,) and the expected digits
+    are -1 for no digit. ``labellers`` (n,) are numbers, -1 where two or more people agree, which is
+    always believed. ``probabilities`` (n, 10) are the champion's.
     """
     given = np.where(labels < 0, NO_DIGIT, labels)
     known = _with_no_digit(probabilities)
-    features = _features(images)
-    wanted = np.eye(NO_DIGIT + 1)[given] - known
+    rest = _Rest(_features(images), known, np.eye(NO_DIGIT + 1)[given] - known)
     refused: list[int] = []
     while True:
         believed = ~np.isin(labellers, refused)
-        scores = {
-            labeller: _score(known, features, wanted, given, believed, labellers == labeller)
-            for labeller in np.unique(labellers[believed & (labellers >= 0)]).tolist()
-        }
+        names, counts = np.unique(labellers[believed & (labellers >= 0)], return_counts=True)
+        scores: dict[int, float] = {}
+        for labeller in names[counts >= FEWEST_JUDGED].tolist():
+            # Neither the champion nor the labels of the others have seen his labels.
+            own = labellers == labeller
+            against, _ = _issues(rest.expects(believed & ~own, own), given[own])
+            scores[labeller] = at_most(int((~against).sum()), len(against), 1 - TOLERATED)
         # The worst first: his labels count against honest ones.
         worst = min(scores, key=scores.__getitem__, default=None)
         if worst is None or scores[worst] > LEVEL:
             break
         refused.append(worst)
-    seen = features[believed]
-    inverse = np.linalg.inv(seen.T @ seen + RIDGE * np.eye(FEATURES))
-    spread = features @ inverse
-    fitted = spread @ (seen.T @ wanted[believed])
-    # Leave-one-out without another fit: what an image's own label adds to its value is taken away.
-    own = (np.sum(spread * features, axis=1) * believed)[:, np.newaxis]
-    doubtful, expected = _issues(known + (fitted - own * wanted) / (1 - own), given)
+    doubtful, expected = _issues(rest.expects_each(believed), given)
     doubtful = (doubtful & (labellers >= 0)) | ~believed
     return doubtful, np.where(expected == NO_DIGIT, -1, expected), refused
 
 
-def _score(
-    known: Floats, features: Floats, wanted: Floats, given: Ints, believed: Flags, own: Flags
-) -> float:
-    """Returns how probable so few uncontradicted labels of a labeller are at the tolerated share.
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """What the champion and the other labels expect: its answers, corrected by ridge regression."""
 
-    Neither the champion nor the labels of the others that are believed have seen his labels.
-    """
-    others = features[believed & ~own]
-    inner = others.T @ others + RIDGE * np.eye(FEATURES)
-    solved = np.linalg.solve(inner, others.T @ wanted[believed & ~own])
-    against, _ = _issues((known + features @ solved)[own], given[own])
-    return at_most(int((~against).sum()), len(against), 1 - TOLERATED)
+    features: Floats
+    known: Floats
+    wanted: Floats
+    """What the given labels add to the champion's probabilities, (n, 11)."""
+
+    def expects(self, seen: Flags, of: Flags) -> Floats:
+        """Returns the rows of the images ``of`` after a fit to the labels ``seen``."""
+        fitted = self._inverse(seen) @ (self.features[seen].T @ self.wanted[seen])
+        expected: Floats = self.known[of] + self.features[of] @ fitted
+        return expected
+
+    def expects_each(self, seen: Flags) -> Floats:
+        """Returns all rows, each after a fit to the labels ``seen`` but its own."""
+        spread = self.features @ self._inverse(seen)
+        fitted = spread @ (self.features[seen].T @ self.wanted[seen])
+        # Leave-one-out without another fit: takes away what an image's own label adds.
+        own = (np.sum(spread * self.features, axis=1) * seen)[:, np.newaxis]
+        expected: Floats = self.known + (fitted - own * self.wanted) / (1 - own)
+        return expected
+
+    def _inverse(self, seen: Flags) -> Floats:
+        rows = self.features[seen]
+        return np.linalg.inv(rows.T @ rows + RIDGE * np.eye(FEATURES)).astype(np.float64)
 
 
 def _with_no_digit(probabilities: Probabilities) -> Floats:
@@ -96,8 +109,9 @@ def _features(images: Images) -> Floats:
     half = half / np.maximum(np.linalg.norm(half, axis=1, keepdims=True), 1)
     random = np.random.default_rng(0)
     ways = random.normal(0, np.sqrt(2 * SHARPNESS), (half.shape[1], FEATURES))
-    turned: Floats = np.cos(half @ ways + random.uniform(0, 2 * np.pi, FEATURES))
-    return turned * np.sqrt(2 / FEATURES)
+    turned = np.cos(half @ ways + random.uniform(0, 2 * np.pi, FEATURES))
+    features: Floats = turned * np.sqrt(2 / FEATURES)
+    return features
 
 
 def _issues(probabilities: Floats, given: Ints) -> tuple[Flags, Ints]:

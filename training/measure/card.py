@@ -17,7 +17,7 @@ CREATORS = ("mnist-serve", "keras", "tensorflow", "tf2onnx", "onnx", "onnxruntim
 PARTS = (
     *("architecture", "parameters", "opset", "ir_version", "data", "settings", "training"),
     *("validation", "test", "verification", "robustness", "doubt", "reasons"),
-    *("reference", "imported"),
+    *("reference", "feedback", "imported"),
 )
 STORY = (
     *("name", "created", "creator", "architecture", "parameters", "data", "settings"),

@@ -82,12 +82,12 @@ def _stage(
 
 def _batches(split: Split, config: Config, done: int = 0) -> tf.data.Dataset:
     first = config.clean_epochs + done
-    return training_batches(split.train_images, split.train_labels, config, first_epoch=first)
+    return training_batches(split, config, first_epoch=first)
 
 
 def _clean(config: Config) -> Config:
     """Returns the settings of the first stage, which learns undamaged digits of MNIST only."""
-    others = ("wild", "corruption", "printed", "written", "non_digits")
+    others = ("wild", "corruption", "printed", "written", "non_digits", "feedback_share")
     alone = dict.fromkeys(others, 0.0)
     stage = {"epochs": config.clean_epochs, "clean_epochs": 0, "clean_share": 0.0}
     rate = {"learning_rate": 2 * config.learning_rate}

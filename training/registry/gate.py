@@ -1,8 +1,9 @@
 """The gate: decides whether a version may replace the champion.
 
 It passes a version that is shown not to be worse: than the champion, nor than the best version that
-was ever champion. Both read the same labelled images, and only the images on which one of the two
-is wrong count. Without the second rival, many small losses could follow each other.
+was ever champion. Both read the same images: the test set, and the field set, which people labelled
+in use and no version learnt from. Only the images on which one of the two is wrong count. Without
+the second rival, many small losses could follow each other.
 """
 
 from __future__ import annotations
@@ -16,16 +17,21 @@ from service.models.repository import NoChampion, Repository, RepositoryError
 from service.types import Images, Labels
 from training.export.verify import VerificationFailed, answers
 from training.measure.card import accuracy, part
-from training.measure.compare import LEVEL, MARGIN, not_worse
+from training.measure.compare import LEVEL, MARGIN, not_worse, worse
 from training.registry import journal
 
 Labelled = tuple[Images, Labels]
 """Images (n, 28, 28) uint8 and their labels (n,)."""
+TEST, FIELD = "test images", "labelled images"
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A candidate and a rival on the same ``count`` images: only one of them was right."""
+    """A candidate and a rival on the same ``count`` images: only one of them was right.
+
+    A field set is small at first: even a version as good as its rival could not be shown to be
+    within the margin. Then the candidate passes unless it is shown to be worse.
+    """
 
     version: int
     role: str
@@ -36,21 +42,37 @@ class Trial:
     margin: float = MARGIN
 
     @property
+    def is_small(self) -> bool:
+        """Whether these are too few images to show that a version is not worse."""
+        half, rest = divmod(self.won + self.lost, 2)
+        even = not_worse(half, half + rest, self.count, self.margin)
+        return self.images == FIELD and even > LEVEL
+
+    @property
     def p_value(self) -> float:
-        """The probability of so few losses if the candidate is worse by the margin."""
+        """The probability of so few losses if the candidate is worse by the margin.
+
+        Where :attr:`is_small`, that of so many if it is as good.
+        """
+        if self.is_small:
+            return worse(self.won, self.lost)
         return not_worse(self.won, self.lost, self.count, self.margin)
 
     @property
     def passed(self) -> bool:
-        """Whether the candidate is shown not to be worse."""
-        return self.p_value <= LEVEL
+        """Whether the candidate is shown not to be worse, or not shown to be worse."""
+        return (self.p_value <= LEVEL) != self.is_small
 
     def __str__(self) -> str:
-        points = f"margin {100 * self.margin:g} percentage points, level {LEVEL:g}"
+        shown, points = "not " if self.passed else "not shown not to be ", ""
+        if self.is_small:
+            shown = "not shown to be " if self.passed else "shown to be "
+        else:
+            points = f"margin {100 * self.margin:g} percentage points, "
         return (
-            f"{'not ' if self.passed else 'not shown not to be '}worse than {self.role} "
-            f"{self.version}: of {self.count:,} {self.images} only it reads {self.won}, only "
-            f"{self.version} reads {self.lost} (p = {self.p_value:.2g}; {points})"
+            f"{shown}worse than {self.role} {self.version}: of {self.count:,} {self.images} only "
+            f"it reads {self.won}, only {self.version} reads {self.lost} (p = {self.p_value:.2g}; "
+            f"{points}level {LEVEL:g})"
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -61,7 +83,7 @@ class Trial:
             "count": self.count,
             "only_it_right": self.won,
             "only_other_right": self.lost,
-            "margin": self.margin,
+            "margin": None if self.is_small else self.margin,
             "level": LEVEL,
             "p_value": self.p_value,
         }
@@ -86,7 +108,8 @@ class Decision:
 def gate(card: Mapping[str, Any], trials: Sequence[Trial]) -> Decision:
     """Decides about the version of ``card`` by its trials, the champion's first.
 
-    The reason is the trial that decided: the first failed one, else that of the largest p-value.
+    The reason is the trial that decided: the first failed one, else that on test images of the
+    largest p-value.
     """
     previous = trials[0].version if trials else None
     if part(card, "verification").get("passed") is not True:
@@ -96,7 +119,11 @@ def gate(card: Mapping[str, Any], trials: Sequence[Trial]) -> Decision:
     if not trials:
         return Decision(True, "there is no champion yet")
     failed = [trial for trial in trials if not trial.passed]
-    decisive = failed[0] if failed else max(trials, key=lambda trial: trial.p_value)
+    decisive = (
+        failed[0]
+        if failed
+        else max(trials, key=lambda trial: (trial.images == TEST, trial.p_value))
+    )
     return Decision(not failed, str(decisive), previous, tuple(trials))
 
 
@@ -105,16 +132,17 @@ def decide(
     card: Mapping[str, Any],
     model: bytes | Path,
     test: Labelled,
+    field: Labelled | None = None,
     *,
     margin: float = MARGIN,
     force: bool = False,
 ) -> Decision:
-    """Returns the gate's decision about a ``model``, from its answers on the ``test`` images.
+    """Returns the gate's decision about a ``model``, from its answers on ``test`` and ``field``.
 
     ``force`` overrules a rejection. While a rival cannot be read, only ``force`` promotes.
     """
     try:
-        trials = _trials(repository, model, test, margin)
+        trials = _trials(repository, model, {TEST: test, FIELD: field}, margin)
         decision = gate(card, trials)
     except (RepositoryError, VerificationFailed) as error:
         decision = Decision(False, f"the champion cannot be compared with: {error}")
@@ -126,18 +154,22 @@ def decide(
 
 
 def _trials(
-    repository: Repository, model: bytes | Path, test: Labelled, margin: float
+    repository: Repository,
+    model: bytes | Path,
+    sets: Mapping[str, Labelled | None],
+    margin: float,
 ) -> list[Trial]:
-    rivals = list(_rivals(repository))
-    if not rivals:
-        return []
-    images, labels = test
-    right = answers(model, images).argmax(axis=1) == labels
+    rivals = [(*rival, repository.read_model(rival[0])) for rival in _rivals(repository)]
     trials = []
-    for version, role in rivals:
-        rival = answers(repository.read_model(version), images).argmax(axis=1) == labels
-        won, lost = int((right & ~rival).sum()), int((rival & ~right).sum())
-        trials.append(Trial(version, role, "test images", len(labels), won, lost, margin))
+    for name, labelled in sets.items() if rivals else ():
+        if labelled is None:
+            continue
+        images, labels = labelled
+        right = answers(model, images).argmax(axis=1) == labels
+        for version, role, file in rivals:
+            other = answers(file, images).argmax(axis=1) == labels
+            won, lost = int((right & ~other).sum()), int((other & ~right).sum())
+            trials.append(Trial(version, role, name, len(labels), won, lost, margin))
     return trials
 
 

@@ -27,11 +27,12 @@ def release(
     root: Path,
     card: Mapping[str, Any],
     test: Labelled | None = None,
+    field: Labelled | None = None,
     *,
     margin: float = MARGIN,
     force: bool = False,
 ) -> tuple[int, Decision]:
-    """Publishes a staged version, and promotes it if it passes the gate on the ``test`` images.
+    """Publishes a staged version, and promotes it if it passes the gate on ``test`` and ``field``.
 
     Without ``test`` it promotes nothing. One lock covers both, so that the decision is about the
     champion that the version replaces. The published card holds it as ``promotion``. Returns the
@@ -46,7 +47,7 @@ def release(
         if test is None:
             decision = Decision(False, NOT_WANTED, _previous(repository))
         else:
-            decision = decide(repository, card, file, test, margin=margin, force=force)
+            decision = decide(repository, card, file, test, field, margin=margin, force=force)
         version = publish(staged, root, {**card, "promotion": decision.as_dict()})
         if decision.promoted:
             try:
@@ -60,6 +61,7 @@ def promote_past_gate(
     root: Path,
     version: int,
     data: Path | None,
+    field: Labelled | None = None,
     *,
     margin: float,
     force: bool,
@@ -77,7 +79,7 @@ def promote_past_gate(
             raise PublishError(f"nothing was promoted: {error}") from error
         dataset = load(data)
         test = dataset.test_images, dataset.test_labels
-        decision = decide(repository, card, model, test, margin=margin, force=force)
+        decision = decide(repository, card, model, test, field, margin=margin, force=force)
         if decision.promoted:
             promote(root, version, reason=decision.reason, command=command)
     return decision

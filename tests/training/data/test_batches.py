@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 import numpy as np
 import pytest
 
+from service.types import Images, Labels
 from tests.training.digits import few
 from training.config import Config
 from training.data.loading import split
@@ -15,13 +17,16 @@ pytestmark = pytest.mark.usefixtures("few_drawings")
 AFFINE: dict[str, Any] = {"shift": 2.0, "rotation": 10.0, "scale": 0.1, "shear": 5.0}
 
 
-def take(count: int, config: Config, first_epoch: int = 0) -> list[tuple[Any, ...]]:
+def take(
+    count: int,
+    config: Config,
+    first_epoch: int = 0,
+    labelled: tuple[Images, Labels] | None = None,
+) -> list[tuple[Any, ...]]:
     from training.data import batches
 
-    digits = few()
-    endless = batches.training_batches(
-        digits.train_images, digits.train_labels, config, first_epoch
-    )
+    parts = replace(split(few(), 0, 0), labelled=labelled)
+    endless = batches.training_batches(parts, config, first_epoch)
     return [tuple(map(np.asarray, batch)) for batch in islice(endless, count)]
 
 
@@ -49,6 +54,22 @@ def test_printed_and_written_digits_and_non_digits_come_behind_the_batch() -> No
         assert images.dtype == np.uint8
         np.testing.assert_array_equal(targets[: digits + 9].max(axis=1), 1)
         np.testing.assert_allclose(targets[digits + 9 :], 0.1)
+
+
+def test_what_people_labelled_comes_last_with_its_weight() -> None:
+    drawn = np.zeros((4, 28, 28), np.uint8), np.array([7, 7, -1, 7])
+    config = Config(batch_size=32, non_digits=0.1, feedback_share=0.5)
+    assert take(1, config)[0][0].shape == (35, 28, 28)
+    ((images, targets),) = take(1, config, labelled=drawn)
+    assert (images[35:] == 0).all()
+    truth = targets[35:]
+    assert len(truth) == 16
+    is_seven = truth[:, 7] == 1
+    assert 0 < is_seven.sum() < 16
+    np.testing.assert_allclose(truth[~is_seven], 0.1)
+    heavy = config.model_copy(update={"feedback_weight": 3.0})
+    ((_, _, weights),) = take(1, heavy, labelled=drawn)
+    assert weights.tolist() == [1] * 35 + [3] * 16
 
 
 @pytest.mark.parametrize(("share", "of_each_kind"), [(0.5, 3), (0.001, 1)])

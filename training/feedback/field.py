@@ -1,0 +1,164 @@
+"""The field set: images that people labelled, checked, and split into what is learnt and the rest.
+
+An image is held out by its id, the hash of its pixels. It stays so from night to night, and no
+version ever learns from what the gate measures.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from service.errors import Fault
+from service.models.repository import NoChampion, Repository
+from service.store.store import SQLITE, Store, file_of
+from service.types import Images, Labels, Probabilities
+from training.config import Config
+from training.errors import TrainingError, one_line
+from training.export.verify import answers
+from training.feedback.contradictions import contradicted
+from training.measure.card import part
+
+if TYPE_CHECKING:
+    from service.store.labelled import Labelled
+
+Pairs = tuple[Images, Labels]
+NOTHING = hashlib.sha256().hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A label that the rest of the data contradict; digits are -1 for no digit."""
+
+    image: str
+    digit: int
+    expected: int
+    labeller: str
+
+    def __str__(self) -> str:
+        given, expected = ("no digit" if d < 0 else str(d) for d in (self.digit, self.expected))
+        return f"labelled {given}, where the rest of the data say {expected}"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """What people labelled; labels are 0 to 9, in ``learnt`` also -1 for no digit."""
+
+    sha256: str = NOTHING
+    """Of the ids of the images, their labels, and which of them two people gave."""
+    learnt: Pairs | None = None
+    held_out: Pairs | None = None
+    set_aside: tuple[SetAside, ...] = ()
+    refused: tuple[str, ...] = ()
+    """The labellers of whom nothing is used."""
+    champion_accuracy: float | None = None
+    """Of the champion on the images held out."""
+
+    def describe(self) -> dict[str, Any]:
+        """Returns the part of the card, which names nobody."""
+        learnt, held_out = (len(each[1]) if each else 0 for each in (self.learnt, self.held_out))
+        counts = {"learnt": learnt, "held_out": held_out, "set_aside": len(self.set_aside)}
+        counts["labellers_refused"] = len(self.refused)
+        return {"sha256": self.sha256, **counts, "champion_accuracy": self.champion_accuracy}
+
+    def accuracy(self, probabilities: Probabilities) -> float:
+        """Returns the share of the held-out images that a version reads right."""
+        assert self.held_out
+        return float((probabilities.argmax(axis=1) == self.held_out[1]).mean())
+
+
+def collect(url: str, repository: Repository, share: float, *, ask: bool = False) -> Field:
+    """Reads the labelled images of the store at ``url`` and holds out a ``share`` of them.
+
+    With ``ask``, reviewers will be shown what is set aside. Raises :class:`TrainingError` if the
+    store cannot be read, and as ``answers`` does for the champion.
+    """
+    if url.startswith(SQLITE) and not file_of(url).exists():
+        return Field()
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from service.store.labelled import labelled
+
+    store = Store(url)
+    try:
+        with store.begin() as connection:
+            found = labelled(connection)
+        field = _field(found, repository, share) if found.ids else Field()
+        if ask and field.set_aside:
+            _ask(store, field.set_aside)
+    except (SQLAlchemyError, ImportError, OSError, Fault) as error:
+        why = error.detail if isinstance(error, Fault) else one_line(error)
+        raise TrainingError(f"the store cannot be read: {why}") from error
+    finally:
+        store.close()
+    return field
+
+
+def unchanged(
+    repository: Repository, field: Field, files: Mapping[str, str], config: Config
+) -> int | None:
+    """Returns the champion's number if it learnt from the same by the same settings, else None.
+
+    The same are the data, the labels and the settings but for the seed.
+    """
+    try:
+        champion = repository.champion()
+    except NoChampion:
+        return None
+    card = repository.card(champion)
+    try:
+        settings = Config(**part(card, "settings"))
+    except ValidationError:
+        return None
+    learnt = part(card, "feedback").get("sha256", NOTHING) == field.sha256
+    known = learnt and part(card, "data", "files") == files
+    same = settings.model_dump(exclude={"seed"}) == config.model_dump(exclude={"seed"})
+    return champion if known and same else None
+
+
+def seed_of(repository: Repository, field: Field, config: Config) -> int:
+    """Returns a seed that is new for each version, and the same for a run that is resumed."""
+    last = max(repository.versions(), default=0)
+    text = f"{last} {field.sha256} {config.model_dump_json(exclude={'seed'})}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+
+def _field(found: Labelled, repository: Repository, share: float) -> Field:
+    try:
+        known = answers(repository.read_model(repository.champion()), found.images)
+    except NoChampion:
+        known = np.full((len(found.ids), 10), 0.1, np.float32)
+    names, numbers = np.unique(found.callers, return_inverse=True)
+    labellers = np.where(found.agreed, -1, numbers)
+    doubtful, expected, refused = contradicted(found.images, found.digits, labellers, known)
+    parts = np.array([int(name[:8], 16) for name in found.ids]) / 2**32
+    held_out = ~doubtful & (parts < share) & (found.digits >= 0)
+    learnt = ~doubtful & (parts >= share)
+    text = [f"{i} {d} {a}\n" for i, d, a in zip(found.ids, found.digits, found.agreed, strict=True)]
+    right = (known.argmax(axis=1) == found.digits)[held_out]
+    return Field(
+        hashlib.sha256("".join(sorted(text)).encode()).hexdigest(),
+        (found.images[learnt], found.digits[learnt]) if learnt.any() else None,
+        (found.images[held_out], found.digits[held_out]) if held_out.any() else None,
+        tuple(
+            SetAside(found.ids[i], int(found.digits[i]), int(expected[i]), found.callers[i])
+            for i in np.flatnonzero(doubtful).tolist()
+        ),
+        tuple(str(names[number]) for number in refused),
+        float(right.mean()) if len(right) else None,
+    )
+
+
+def _ask(store: Store, set_aside: tuple[SetAside, ...]) -> None:
+    """Has reviewers look at the images, labelled though they are."""
+    from service.store.images import insert
+    from service.store.tables import ASKED
+
+    rows = [{"image": each.image, "reason": str(each)} for each in set_aside]
+    with store.begin() as connection:
+        connection.execute(insert(connection, ASKED).on_conflict_do_nothing(), rows)
