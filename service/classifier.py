@@ -1,7 +1,5 @@
 """Classifies digits in this process, without a server, with the same bits as ``POST /predict``."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Every part of the service raises a :class:`Fault`; the HTTP layer renders it. Th
 docstring is the description of its status in ``/openapi.json``.
 """
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from typing import Any

@@ -1,7 +1,5 @@
 """Runs the application on uvicorn: one process, or a supervisor with several workers."""
 
-from __future__ import annotations
-
 import os
 import resource
 import signal

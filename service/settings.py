@@ -4,8 +4,6 @@ An unknown ``MNIST_`` variable stops the start, so that a misspelt limit is neve
 default. The variables that Kubernetes injects for a Service named ``mnist`` are ignored.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """TLS for ``serve``: reads the certificate, key and authority, and takes up renewed ones."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 import ssl
@@ -9,7 +7,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from service.observe.logs import LOGGER
 from service.observe.metrics import Metrics
@@ -50,7 +48,7 @@ class Tls(ssl.SSLContext):
     _seen: Any
 
     @classmethod
-    def of(cls, settings: Settings, metrics: Metrics) -> Tls | None:
+    def of(cls, settings: Settings, metrics: Metrics) -> Self | None:
         """TLS as the settings want it, not yet loaded; None if they name no file."""
         if not any((settings.tls_cert, settings.tls_key, settings.tls_client_ca)):
             return None

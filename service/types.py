@@ -1,7 +1,5 @@
 """The shapes, names and limits that every part of the service uses."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass

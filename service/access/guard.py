@@ -103,10 +103,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _is_own(name: str) -> bool:
-    """Whether the name is an IP address of this machine: kubelet and Prometheus ask by that.
-
-    A rebinding page never does, since its own name is in the Host field.
-    """
+    """Whether the name is an IP address of this machine, by which kubelet and Prometheus ask."""
     try:
         address = ip_address(name.strip("[]"))
         if address.is_unspecified or address.is_multicast:

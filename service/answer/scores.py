@@ -1,7 +1,5 @@
 """Scores a model on labelled images. A figure that would divide by zero is None."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
@@ -52,11 +50,7 @@ class ReliabilityBin:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """The scores of a model on ``count`` images.
-
-    ``loss`` is the mean cross-entropy in nats. The rows of ``confusion_matrix`` (10 x 10) are the
-    true digits. ``mistakes`` are some, most confident first.
-    """
+    """The scores on ``count`` images; ``loss`` in nats, ``confusion_matrix`` by true digits."""
 
     count: int
     accuracy: float | None

@@ -1,7 +1,5 @@
 """``/models``: the versions and their states, each one's card and pictures."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Response

@@ -1,7 +1,5 @@
 """``/openapi.json``: the description of the API."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any

@@ -1,7 +1,5 @@
 """``/health/*`` and ``/metrics``: for the orchestrator and the operator."""
 
-from __future__ import annotations
-
 import asyncio
 
 from fastapi import APIRouter

@@ -1,7 +1,5 @@
 """``/`` and ``/docs``: the page to draw on, the API as a page, and the files that they load."""
 
-from __future__ import annotations
-
 import hashlib
 from functools import lru_cache
 from pathlib import Path

@@ -1,7 +1,5 @@
 """``POST /predict``: classifies images, in every format that the service reads."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """``POST /read``: reads a whole number, one or several lines of digits, in a picture."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import numpy as np

@@ -1,7 +1,5 @@
 """One request and its reply, as every endpoint sees them, through whichever door they came."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import re
@@ -10,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 from urllib.parse import parse_qsl
 
 import orjson
@@ -47,7 +45,7 @@ class Reply:
     """Whether this is 429 because the service is busy, and not because a rate is spent."""
 
     @classmethod
-    def json(cls, content: Any, status: int = 200) -> Reply:
+    def json(cls, content: Any, status: int = 200) -> Self:
         """An answer with ``content`` as JSON."""
         return cls(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), status)
 

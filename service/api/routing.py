@@ -1,7 +1,5 @@
 """Routes: FastAPI declares and documents them, and both doors call their endpoints."""
 
-from __future__ import annotations
-
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Sequence

@@ -5,8 +5,6 @@ Bodies are read as JSON with any Content-Type, since the clients send any. Sourc
 tensorflow/serving.
 """
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any

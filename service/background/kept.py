@@ -23,9 +23,8 @@ class Kept(Generic[Result]):
     async def get(self, key: Hashable, work: Work[Result], deadline: float) -> Result:
         """Returns what ``work`` returned for this key; a failure is raised, and not kept.
 
-        The work goes on if this caller leaves. If that of another caller fails, whose rate may be
-        the reason, this one's begins. Raises :class:`DeadlineExceeded` at ``deadline``, on
-        ``perf_counter``'s clock.
+        The work goes on if this caller leaves; if another caller's fails, this one's begins. Raises
+        :class:`DeadlineExceeded` at ``deadline``, on ``perf_counter``'s clock.
         """
         try:
             async with asyncio.timeout(deadline - perf_counter()):

@@ -58,8 +58,7 @@ async def when_large(
 def give_way() -> None:
     """Makes way for small requests and other callers; stops late or abandoned work.
 
-    Large work calls it after each 0.1 to 0.2 ms; on the event loop's thread it does nothing. It
-    sleeps if small requests follow each other closely, and ends the turn of the work.
+    Large work calls it each 0.1 to 0.2 ms; it sleeps if small requests come close together.
     """
     job = here.job
     if job is None or (now := perf_counter()) - job.rested < _PIECE_SECONDS:

@@ -1,7 +1,5 @@
 """The ``keys`` command: adds, lists and revokes the keys with which callers use the service."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys

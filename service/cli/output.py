@@ -1,7 +1,5 @@
 """Writes to standard output, and explains in one line what the system refused."""
 
-from __future__ import annotations
-
 import errno
 import os
 import sys

@@ -1,7 +1,5 @@
 """The ``predict`` command: prints the digit, or the number, in each picture, one line each."""
 
-from __future__ import annotations
-
 import argparse
 import http.client
 import json

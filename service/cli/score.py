@@ -1,7 +1,5 @@
 """The ``score`` command: classifies any number of images into a file."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys

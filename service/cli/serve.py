@@ -1,7 +1,5 @@
 """The flags of ``serve``: one for each setting."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -3,8 +3,6 @@
 Source: Y. LeCun, C. Cortes, C. Burges, http://yann.lecun.com/exdb/mnist/, "File formats".
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

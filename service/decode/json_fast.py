@@ -56,9 +56,8 @@ _OBJECTS_END = re.compile(rb"\}\s*\]")
 class JsonText:
     """The JSON text of a body, whole or with the items of its long list apart.
 
-    ``rest`` is the text to parse: the body, or the body with an empty list in place of the long
-    one. The items are then ``body[start:end]``, of the form ``form``; it is None for a whole text.
-    :meth:`pieces` sets ``is_read``.
+    ``rest`` is the text to parse, with an empty list in place of the items ``body[start:end]``,
+    which have the ``form``; None for a whole text. :meth:`pieces` sets ``is_read``.
     """
 
     body: bytes
@@ -72,7 +71,6 @@ class JsonText:
         """Cuts the items into pieces of ``body[start:stop]`` and reads the plain ones.
 
         Yields ``start``, ``stop``, and images (n, 28, 28) or numbers (n,), or None for the parser.
-        The last piece is empty if a comma comes last, which JSON does not allow.
         """
         assert self.form is not None
         self.is_read = True

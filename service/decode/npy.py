@@ -3,8 +3,6 @@
 The format is NEP 1 (numpy.org/neps/nep-0001-npy-format.html), versions 1, 2 and 3.
 """
 
-from __future__ import annotations
-
 import io
 import math
 import zipfile

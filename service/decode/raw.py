@@ -1,7 +1,5 @@
 """Reads ``application/octet-stream``: images as bytes, row by row, one after the other."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from service.decode.validation import check_count, check_pixels, refuse

@@ -43,8 +43,7 @@ class InferRequest:
 def from_infer(body: bytes, header_length: str | None, limits: Limits) -> InferRequest:
     """Reads a request; ``header_length`` is its ``Inference-Header-Content-Length``.
 
-    That is the number of bytes of JSON at the beginning. Without it the whole body is JSON. With 0
-    there is no JSON, and the body is one image of 784 bytes.
+    Without it the whole body is JSON; with 0 the body is one image of 784 bytes.
     """
     if header_length is None:
         return read_json(body, _LEAD, lambda text: _request(text, memoryview(b""), limits))

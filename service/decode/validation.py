@@ -5,8 +5,6 @@ number, half to even. An image whose largest value is above 0 and at most 1 was 
 its sender. Rounding would make it blank, so it is rejected.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """The ASGI door: requests that any ASGI server brings through the FastAPI application."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 from collections.abc import Callable

@@ -6,8 +6,6 @@ through httptools. Every wait for the peer times out, heads have a maximum size,
 HTTP get an error in the service's own form, and the request of a caller who left is cancelled.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections import deque
 from typing import Any, NoReturn

@@ -1,7 +1,5 @@
 """A request on a connection of ``serve``, its body while it arrives, and how it ended."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from io import BytesIO

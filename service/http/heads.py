@@ -1,7 +1,5 @@
 """Bounds and rules of one connection, and the faults of requests that break them."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 from collections.abc import Sequence
@@ -58,11 +56,7 @@ def peer_address(transport: asyncio.BaseTransport) -> str:
 
 
 def without_upgrade(data: bytes) -> tuple[bytes, bytes, int]:
-    """Renames the ``Upgrade`` fields in what has come of a head, and of what follows it.
-
-    Returns the bytes for the parser, the bytes to put before the next piece, and how many of the
-    first are of the head.
-    """
+    """Renames ``Upgrade`` in what has come of a head; returns that, the rest, the head's size."""
     size, kept = data.find(HEAD_END), b""
     if size < 0:
         if begun := _BEGUN.search(data):

@@ -1,7 +1,5 @@
 """The far end of a connection of ``serve``: how it comes, stalls, waits for answers, and leaves."""
 
-from __future__ import annotations
-
 import asyncio
 
 from uvicorn.config import Config

@@ -1,7 +1,5 @@
 """Drains before a stop: readiness 503 first, then no new connections, then the last answers."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal
@@ -65,9 +63,8 @@ def drain_before_stopping(
 async def _close_listeners(server: uvicorn.Server) -> None:
     """Accepts the connections that wait, and then closes the listening sockets.
 
-    The kernel resets connections that wait when the last descriptor of their socket is closed. So
-    that one is closed right after it has no more to accept. It is the last one of the callers'
-    port; the sockets of other ports come before.
+    The kernel resets what waits when a socket's last descriptor is closed. That is the last one of
+    the callers' port; the sockets of other ports come before.
     """
     *others, last = server.servers
     for other in others:

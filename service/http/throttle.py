@@ -1,7 +1,5 @@
 """Stops reading connections that got 429: some clients retry at once, whatever the answer says."""
 
-from __future__ import annotations
-
 import asyncio
 from asyncio import TimerHandle, Transport
 

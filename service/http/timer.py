@@ -1,7 +1,5 @@
 """A timer that each request resets at almost no cost."""
 
-from __future__ import annotations
-
 import asyncio
 from asyncio import TimerHandle
 from collections.abc import Callable

@@ -4,8 +4,6 @@ A run is an unbroken stretch of set pixels in one row. A picture has few runs, s
 instead of pixels (Rosenfeld and Pfaltz 1966, first pass) is fast in NumPy alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -40,21 +38,21 @@ class Box(NamedTuple):
         """The rows and columns of the box, to index an array (h, w)."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
-    def grown(self, margin: int) -> Box:
+    def grown(self, margin: int) -> "Box":
         """Returns the box with a margin, which ends at the top and left of the picture."""
         left, top = max(0, self.left - margin), max(0, self.top - margin)
         return Box(left, top, self.right + margin - left, self.bottom + margin - top)
 
-    def times(self, factor: float) -> Box:
+    def times(self, factor: float) -> "Box":
         """Returns the box in a picture ``factor`` times as large."""
         left, top, width, height = (round(side * factor) for side in self)
         return Box(left, top, max(1, width), max(1, height))
 
-    def moved(self, left: int, top: int) -> Box:
+    def moved(self, left: int, top: int) -> "Box":
         """Returns the box ``left`` columns further right and ``top`` rows further down."""
         return self._replace(left=self.left + left, top=self.top + top)
 
-    def scaled(self, factor: float, shape: tuple[int, ...]) -> Box:
+    def scaled(self, factor: float, shape: tuple[int, ...]) -> "Box":
         """Returns the box in a picture ``factor`` times as large, cut off at ``shape`` (h, w)."""
         left, top, width, height = self.times(factor)
         width, height = min(width, shape[1] - left), min(height, shape[0] - top)

@@ -48,9 +48,8 @@ def frame_components(components: Components) -> Mask:
 def _quadrilateral_fit(components: Components, label: int) -> tuple[float, float]:
     """Returns the inked share of a component with its holes filled, and its deviation.
 
-    The deviation is the area between the filled component and the quadrilateral of its four
-    outermost points on the diagonals, as a share of the filled area. A rotated sheet has little;
-    the ring of a 0 extends half its size beyond.
+    That is the share of the filled area between it and the quadrilateral of its outermost points on
+    the diagonals: little for a rotated sheet, half of its size for the ring of a 0.
     """
     chosen = components.run_label == label
     row = components.run_row[chosen]

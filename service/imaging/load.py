@@ -5,8 +5,6 @@ format, not a file name. Colour becomes ITU-R BT.601 luma and 16 bits become 8. 
 is applied.
 """
 
-from __future__ import annotations
-
 import io
 import logging
 import re

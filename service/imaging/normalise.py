@@ -49,9 +49,8 @@ def to_image(strokes: Coverage) -> Grey:
 def ink_coverage(amount: Grey, mask: Mask, threshold: int) -> tuple[Coverage, float]:
     """Returns the coverage around ``mask`` and the size of one of MNIST's pixels in it.
 
-    The coverage is 0.5 at half of the ink that the stroke has nearby, because the pressure of a pen
-    varies. A small digit is enlarged to 80 pixels before sharpening. Ink away from the mask is left
-    out: it belongs to a neighbour.
+    It is 0.5 at half of the ink nearby, because a pen's pressure varies. A small digit is enlarged
+    to 80 pixels before sharpening; a neighbour's ink is left out.
     """
     box = bounding_box(mask)
     around = box.grown(2).slices

@@ -1,7 +1,5 @@
 """Preprocess a picture: search its digit with each reading of the background, and normalise it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -141,9 +139,8 @@ def search(
 ) -> tuple[Ink, Candidate] | None:
     """Returns the digit in ``grey`` (h, w) and the ink it consists of, None for no digit.
 
-    Tries the readings of the background, the most reliable first, until one shows a clear digit,
-    else returns the best candidate of all. ``polarity`` restricts the readings, ``widest_strokes``
-    are in pixels, ``expected`` is where the digit should be.
+    Tries the readings of the background (of ``polarity``) until one shows a clear digit, else takes
+    the best; ``widest_strokes`` are in pixels, ``expected`` is where the digit should be.
     """
     grey = denoise(grey)
     if widest_strokes is None:

@@ -120,10 +120,7 @@ class BodyBudget(Shares):
         self.lock = threading.Lock()
 
     def check(self, size: int, caller: str = "", own: int = 0) -> None:
-        """Raises :class:`QueueFull` if ``size`` more bytes would be above the limit now.
-
-        ``own`` are the bytes that the same body holds already: a lone body always fits.
-        """
+        """Raises QueueFull if ``size`` more bytes are too many; with ``own`` alone they fit."""
         self._queue.check(caller)
         if self.total > own and not self.fits(size, caller):
             self._metrics.rejected("bodies_full")
@@ -174,9 +171,8 @@ class Rates:
     ) -> tuple[Fields, float]:
         """Charges images, unless the caller's rate is spent.
 
-        Returns the fields of the answer (draft-ietf-httpapi-ratelimit-headers-11), and the seconds
-        until the images could be charged; 0 if they are. A request that has ``begun`` to be
-        charged may be larger than the window: its caller then waits for longer.
+        Returns the answer's fields (draft-ietf-httpapi-ratelimit-headers-11), and the seconds until
+        they could be charged; 0 if they are. What has ``begun`` may be larger than the window.
         """
         now, window, cost = monotonic(), max(1.0, 1 / rate), images / rate
         numbers, row = self._numbers, self._row(caller, now)

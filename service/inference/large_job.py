@@ -1,7 +1,5 @@
 """The executions of one large request, on runner threads beside the event loop."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf

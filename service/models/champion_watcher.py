@@ -1,7 +1,5 @@
 """Watches the champion file, and loads the version that it names, beside the event loop."""
 
-from __future__ import annotations
-
 import asyncio
 import random
 from collections.abc import Callable

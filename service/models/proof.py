@@ -5,8 +5,6 @@ bounds on time and memory loads the version first. A proof holds for the bytes o
 version of ONNX Runtime; ``<cache>/mnist-serve`` notes it, and no start proves a version again.
 """
 
-from __future__ import annotations
-
 import fcntl
 import json
 import os

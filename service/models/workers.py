@@ -4,8 +4,6 @@ A question is one line of JSON: a verb, a version and a caller; the answer is an
 that died, or that does not answer in time, has no say.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence

@@ -29,9 +29,8 @@ ROWS = (1, 4, 16, 64, 256, 1024, 4096)
 class Metric:
     """A Prometheus metric, with one or several slots for each combination of label values.
 
-    ``labels`` has all values of each label. A counter and a gauge have one slot each. A histogram
-    has a slot for each bucket, for the overflow, and for the sum. ``over`` says how the exposition
-    joins a gauge's values of the living workers; ``least`` ignores a gauge that was never set.
+    A histogram has a slot for each bucket, for the overflow and the sum. ``over`` says how living
+    workers' gauges are joined; ``least`` ignores one that was never set.
     """
 
     kind: Kind

@@ -3,8 +3,6 @@
 Source of the form: ``docs/protocol/extension_statistics.md`` of triton-inference-server/server.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable
 from time import time

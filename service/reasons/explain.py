@@ -46,8 +46,7 @@ def explanation(
 ) -> Steps[dict[str, Any]]:
     """The members of ``/explain`` for an image (28, 28) with its ``probabilities`` (10,).
 
-    ``against`` is the other digit, None for the second likeliest. Without the ``training`` images
-    nothing is near, and nothing is otherwise.
+    ``against`` is the other digit, None for the second likeliest; ``training`` may be missing.
     """
     digit = int(probabilities.argmax())
     confidence = float(probabilities[digit])

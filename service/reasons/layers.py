@@ -6,8 +6,6 @@ An ONNX file is a protobuf message, read here by its wire format
 message and joins their repeated fields, so a second, small ``graph`` after the file adds outputs.
 """
 
-from __future__ import annotations
-
 import base64
 import re
 from collections import Counter

@@ -5,8 +5,6 @@ one differs from the image are put in, those first that do most for their ink, u
 the digit; then every piece that is not needed is taken out again.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 

@@ -123,8 +123,7 @@ def attribute(
 def plan(count: int, rows: int) -> tuple[NDArray[np.bool_], Values]:
     """The coalitions to ask about: one of each pair (m, n), and the pairs' weights (m,).
 
-    If they are not all, the first n are those of one patch, the others a sample. It is the same
-    every time, so that the same image has the same attributions.
+    All, or those of one patch and a sample, the same every time.
     """
     if 2**count - 2 <= rows:
         numbers = np.arange(1, 2 ** (count - 1))

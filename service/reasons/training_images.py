@@ -4,13 +4,11 @@ The index holds every image in some 17 MB: compressed, and as 5 x 5 squares of i
 preselect. The distance is that of the pixels themselves.
 """
 
-from __future__ import annotations
-
 import gzip
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +50,7 @@ class TrainingImages:
     """The squared Euclidean lengths of these rows."""
 
     @classmethod
-    def load(cls, folder: Path) -> TrainingImages:
+    def load(cls, folder: Path) -> Self:
         """Reads MNIST's training files in ``folder``, in about a second, or raises."""
         labels = read_idx((folder / "train-labels-idx1-ubyte.gz").read_bytes())
         path = folder / "train-images-idx3-ubyte.gz"

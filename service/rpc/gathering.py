@@ -6,8 +6,6 @@ overlap, they wait until none has joined for a few turns. To notice that they ov
 several calls that seem alone waits too. There is no timer: a lone call waits for no time.
 """
 
-from __future__ import annotations
-
 import asyncio
 
 from service.api.request import Request

@@ -8,8 +8,6 @@ listening ones, and writes the frame of HTTP/2 to the others (RFC 9113, section 
 last stream is 2**31 - 1"). It cannot write to connections with TLS.
 """
 
-from __future__ import annotations
-
 import array
 import asyncio
 import fcntl

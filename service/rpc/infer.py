@@ -4,8 +4,6 @@ The calls of a client differ in their pixels alone, which are the end of a messa
 before them is read once, and its plan is kept by its bytes.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

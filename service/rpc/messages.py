@@ -5,8 +5,6 @@ their own: generated code demands a runtime at least as new as its compiler, and
 refuses a second file with the names that a client library of the same process has entered.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -3,8 +3,6 @@
 This module imports no gRPC: the metrics have the paths as their endpoints.
 """
 
-from __future__ import annotations
-
 from service.api.v2.admin import ABSENT
 from service.settings import Scope
 

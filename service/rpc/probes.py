@@ -1,7 +1,5 @@
 """What probes and tools ask: gRPC's health, and reflection for clients such as grpcurl."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 

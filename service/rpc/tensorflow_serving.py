@@ -4,8 +4,6 @@ Sources: ``tensorflow_serving/apis/*.proto`` of tensorflow/serving, and ``tensor
 ``example.proto`` of tensorflow/tensorflow. Status and metadata are those of ``/v1``.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

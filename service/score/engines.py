@@ -4,8 +4,6 @@ An engine yields the number and the rows of each part once, in any order. It rai
 :class:`ScoreError` if it cannot go on, OSError if an input cannot be read.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import pickle

@@ -1,7 +1,5 @@
 """Reads the images of one part of the inputs, a few at a time."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from errno import EIO
 from pathlib import Path

@@ -8,8 +8,6 @@ behind, and the next goes on with the others. One run at a time holds the lock o
     FILE.parts/joined     the whole result, until it is linked to FILE
 """
 
-from __future__ import annotations
-
 import fcntl
 import io
 import os

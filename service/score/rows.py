@@ -1,7 +1,5 @@
 """Turns one part of the inputs into rows of the result, in the form of its file."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections import Counter

@@ -4,8 +4,6 @@
 contract's form. The import never promotes a version.
 """
 
-from __future__ import annotations
-
 import sys
 import time
 from dataclasses import asdict

@@ -4,8 +4,6 @@ It needs what serving needs: no Keras, no TensorFlow, no onnx. It imports slow l
 that ``--help`` and completion are fast and Ctrl-C ends in one line.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Sequence

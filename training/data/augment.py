@@ -4,8 +4,6 @@ It resamples every image once, however many changes are set. The random numbers 
 alone, so that step ``i`` of seed ``s`` is the same on any thread and after a restart.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -35,9 +35,8 @@ FRONT = {"Cast", "Mul", "Div", "Reshape", "Unsqueeze"}
 def quantize(exported: bytes, path: Path, images: Images, seed: int) -> None:
     """Quantises the network in ``exported``, the bytes of an ONNX file, and writes it to ``path``.
 
-    ``seed`` draws :data:`CALIBRATION_IMAGES` of the training images (n, 28, 28) uint8, which set
-    the ranges of the activations. Raises :class:`TrainingError` if the network has no convolution,
-    the first convolution does not read ``pixels / 255``, or the result is malformed.
+    ``seed`` draws training images (n, 28, 28) uint8, which set the ranges of the activations.
+    Raises :class:`TrainingError` if the first convolution does not read ``pixels / 255``.
     """
     count = min(CALIBRATION_IMAGES, len(images))
     drawn = np.random.default_rng(seed).choice(len(images), count, replace=False)

@@ -5,8 +5,6 @@ fall. The files run in ``service.inference.runtime.Runtime``, as in the service.
 not import Keras; the network is a function.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -67,7 +65,7 @@ class Verification:
     milliseconds_per_run: dict[str, float]
     """Mean wall time of one execution by batch size."""
     onnxruntime: str
-    parent: Verification | None = None
+    parent: "Verification | None" = None
     """Of int8: the verification of the float32 file, which is the reference; else None."""
     passed: bool = True
 
@@ -84,10 +82,8 @@ def verify(
 ) -> Verification:
     """Compares the ONNX file ``model`` with the network ``reference`` that it was exported from.
 
-    It runs the test images (n, 28, 28) uint8, random images, all 0 and all 255 at every batch size
-    of :data:`BATCH_SIZES`, and requires for every row the same digit, probabilities within
-    :data:`TOLERANCE`, and probabilities alone and in a batch within :data:`BATCH_TOLERANCE`. Raises
-    :class:`VerificationFailed`, which names the first image that differs and the difference.
+    The test images (n, 28, 28) and :func:`probes` must have the same digit at every batch size, and
+    probabilities within :data:`TOLERANCE`, alone and in a batch within :data:`BATCH_TOLERANCE`.
     """
     images = np.concatenate([test_images, probes()])
     wanted = np.asarray(reference(images), np.float32)
@@ -104,10 +100,8 @@ def verify_int8(
 ) -> Verification:
     """Compares the int8 file ``model`` with the float32 file ``parent`` that it was made from.
 
-    It runs the images of :func:`verify`, and requires an accuracy at most
-    :data:`ACCURACY_TOLERANCE` below the parent's, and probabilities alone and in a batch within
-    :data:`BATCH_TOLERANCE`. ``verified`` is the result of :func:`verify` for the parent. Raises
-    :class:`LessAccurate`, or :class:`VerificationFailed` if a row differs in a batch.
+    Raises :class:`LessAccurate` below the parent's accuracy (``verified``) by more than
+    :data:`ACCURACY_TOLERANCE`, and VerificationFailed if a row differs in a batch.
     """
     images = np.concatenate([test_images, probes()])
     figures = _measure(model, images, answers(parent, images), test_labels, tolerance=None)
@@ -124,9 +118,7 @@ def verify_int8(
 def check(model: Path | bytes, test_images: Images | None = None) -> Probabilities:
     """Checks a file without its network; returns its probabilities for ``test_images``.
 
-    The file must load with the input and output of the service, return probabilities, and return
-    the same for a row alone and in a batch, on ``test_images`` and on :func:`probes`. Raises
-    :class:`VerificationFailed`, which says what is wrong on which image.
+    It must load, return probabilities, and the same for a row alone and in a batch.
     """
     runtime = _load(model)
     images = probes() if test_images is None else np.concatenate([test_images, probes()])

@@ -1,7 +1,5 @@
 """Measures an ONNX file on test images, damaged ones and non-digits, and its reasons."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -78,11 +76,8 @@ def measure(
 ) -> Measured:
     """Runs the verified ONNX file ``model``, or its bytes, on every set of images.
 
-    The digits ``held_out`` (n, 28, 28), which no fit has seen, set the threshold of doubt and are
-    the reference of answers in use.
-    ``non_digits`` says whether the training data had non-digits. Calls ``on_step`` after each set
-    of images with the sets done and their number. Raises :class:`VerificationFailed` if the file
-    does not load or run.
+    Digits ``held_out`` from the fit set the threshold of doubt; ``non_digits`` says whether the
+    training data had any. Calls ``on_step`` after each set with the sets done and their number.
     """
     total = IMAGE_SETS + (len(held_out[0]) > 0)
     done = 0

@@ -49,9 +49,8 @@ class Epoch:
 class History:
     """The epochs of all stages in order, and the duration of the whole fit.
 
-    ``clean_epochs`` counts those of the first stage, 0 if there is only one. ``best_epoch`` is the
-    best of the last stage. ``kept`` lists every epoch whose weights are part of the final ones, and
-    its ``share``. ``run`` names the run in its checkpoint and in the card of its version.
+    ``clean_epochs`` counts those of the first stage, ``best_epoch`` is the best of the last;
+    ``kept`` lists the epochs whose weights are in the final ones, ``run`` names the run.
     """
 
     epochs: list[Epoch] = field(default_factory=list)
@@ -93,9 +92,8 @@ Run = Mapping[str, Mapping[str, Any]]
 class State:
     """Everything at the end of an epoch on which the next epoch depends.
 
-    ``network`` and ``optimizer`` hold the values of all variables in Keras' order, with the seeds
-    of dropout. ``clean`` holds the weights at the end of the first stage, and is empty before that.
-    ``best`` holds those of the stage's best epoch, and is empty without early stopping.
+    ``network`` and ``optimizer`` hold all variables in Keras' order, ``clean`` the weights at the
+    end of the first stage, ``best`` those of the stage's best epoch with early stopping.
     """
 
     history: History = field(default_factory=History)

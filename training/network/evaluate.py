@@ -30,10 +30,9 @@ def evaluate(network: keras.Model, images: Images, labels: Labels) -> Scores:
 def calibrate(network: keras.Model, images: Images, labels: Labels) -> float:
     """Divides the weights of the last layer by the temperature that fits ``labels`` (n,) best.
 
-    That changes no digit's rank and adds no layer. Returns the temperature, 1 without images.
-    Guo et al. 2017, "On Calibration of Modern Neural Networks", https://arxiv.org/abs/1706.04599.
-    Some labels of MNIST are wrong. Each label is therefore taken to be any digit in
-    :data:`WRONG_LABELS` of all cases; otherwise a few of them would decide the temperature.
+    Returns the temperature, 1 without images (Guo et al. 2017, https://arxiv.org/abs/1706.04599).
+    Some labels are wrong: each counts as any digit in :data:`WRONG_LABELS` of all cases, since a
+    few would otherwise decide.
     """
     if not len(images):
         return 1.0

@@ -35,10 +35,7 @@ def load_tensorflow() -> None:
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Hides what the block writes to file descriptor 2; shows it after all if the block raises.
-
-    C++ code writes the lines about oneDNN and CUDA before any setting can silence it.
-    """
+    """Hides what C++ code writes to file descriptor 2, unless the block raises."""
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as held_back:

@@ -1,7 +1,5 @@
 """The loss that a fit minimises, its optimizer and its learning rate."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any

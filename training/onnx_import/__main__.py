@@ -1,7 +1,5 @@
 """The child process of ``sandbox``: ``python -m training.onnx_import REQUEST``."""
 
-from __future__ import annotations
-
 import json
 import os
 import resource

@@ -5,8 +5,6 @@ bright as well as before, but with wrong probabilities. Where chance explains th
 accuracies, the lowest cross-entropy decides.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -118,9 +116,8 @@ def detect(
 def best_first(forms: Sequence[Form], errors: float) -> list[Form]:
     """Returns the forms that are as accurate as the best one but for chance, the one to use first.
 
-    Chance explains a difference of ``errors`` standard errors of the accuracy. Among these forms
-    the first is the one with the lowest loss, or the most common scale whose loss is not
-    significantly larger: the scale "per image", for example, is close to "standardised".
+    Chance explains ``errors`` standard errors. First comes the lowest loss, or the most common
+    scale whose loss is not significantly larger ("per image" is close to "standardised").
     """
     best = max(forms, key=lambda form: form.accuracy)
     noise = errors * float(np.sqrt(best.accuracy * (1 - best.accuracy) / len(best.losses)))
@@ -141,8 +138,7 @@ def best_first(forms: Sequence[Form], errors: float) -> list[Form]:
 def shifted(images: Images, seed: int = 0) -> Images:
     """Returns the images (n, 28, 28), each shifted by one pixel in a random direction.
 
-    The model may have been trained on these images. On images that it has memorised it makes no
-    mistake, so that the loss would prefer the scale that makes it most confident.
+    On images that the model has memorised, the loss would prefer the most confident scale.
     """
     choices = np.random.default_rng(seed).integers(0, 4, len(images))
     steps = np.array([(0, 1), (0, -1), (1, 0), (-1, 0)])[choices]

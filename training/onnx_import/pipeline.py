@@ -1,7 +1,5 @@
 """Runs the steps of the import: from a file to a verified model and the facts for its card."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -69,10 +67,9 @@ def import_model(
 def measure_import(
     model: bytes, facts: dict[str, Any], dataset: Dataset, report: Report
 ) -> dict[str, Any]:
-    """Returns the card's ``test``, ``robustness`` and ``doubt``, as of a trained version.
+    """Returns the card's ``test``, ``robustness`` and ``doubt``; nothing for a very slow model.
 
-    Returns nothing where that would take more than :data:`LONGEST_MEASURE_S`. The threshold of
-    doubt is chosen on shifted training images, since the model may have been trained on any image.
+    The threshold is chosen on shifted training images: the model may have been trained on any.
     """
     report("measure", 0)
     batch_ms = facts["verification"]["milliseconds_per_run"][str(LARGEST_BATCH)]
@@ -91,10 +88,9 @@ def samples(dataset: Dataset) -> tuple[Images, Labels]:
 def verify_import(
     model: bytes, standard: Original, original: Original, form: Form, dataset: Dataset
 ) -> dict[str, Any]:
-    """Compares the wrapped ``model`` with what it wraps, and with the original model.
+    """Compares the wrapped ``model`` with what it wraps, and with the original, or raises.
 
-    The second comparison covers the standard operators that replace scikit-learn's. Returns the
-    card's ``test`` and ``verification``. Raises :class:`TrainingError` if the answers differ.
+    The second covers the standard operators that replace scikit-learn's.
     """
     # One image at a time where any batch size runs: the answer must not depend on it.
     batch = form.shape.batch or 1

@@ -45,10 +45,7 @@ def import_in_child(
     report: Callable[[str, float], None] = lambda _step, _done: None,
     limits: Limits = DEFAULT,
 ) -> tuple[bytes, dict[str, Any]]:
-    """Returns the imported model's bytes and the facts for its card.
-
-    Calls ``report`` with the step and the fraction of it done; raises :class:`TrainingError`.
-    """
+    """Imports in a child, which tells ``report`` step and fraction; returns bytes and facts."""
     if find_spec("onnx") is None:
         raise TrainingError(
             "onnx is not installed; install what the import needs: "

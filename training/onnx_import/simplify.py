@@ -25,11 +25,9 @@ FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE)
 
 
 def expose(model: ModelProto, output: str | None = None) -> ModelProto:
-    """Returns a copy without functions, whose outputs are tensors of floating point numbers.
+    """Returns a copy without functions, whose ``output`` or outputs are floating point tensors.
 
-    The ``ZipMap`` of scikit-learn turns a tensor of probabilities into dictionaries: that tensor
-    becomes the output. ``output`` selects one output by name. Raises :class:`TrainingError` if the
-    model has no such output, or not exactly one input.
+    The tensor before scikit-learn's ``ZipMap``, which makes dictionaries, becomes the output.
     """
     inlined = onnx.inliner.inline_local_functions(model) if model.functions else _upgraded(model)
     # skl2onnx computes in doubles where the samples were doubles.
@@ -101,10 +99,9 @@ def _with_outputs(model: ModelProto, outputs: Sequence[ValueInfoProto]) -> Model
 
 
 def _replace_scikit(graph: GraphProto) -> None:
-    """Writes the operators of scikit-learn's networks and linear classifiers in standard ones.
+    """Writes scikit-learn's networks and linear classifiers in standard operators.
 
-    https://onnx.ai/onnx/operators/#ai-onnx-ml defines them. Trees and support vector machines have
-    no such form; their operators stay.
+    https://onnx.ai/onnx/operators/#ai-onnx-ml defines them; trees and vector machines stay.
     """
     nodes: list[NodeProto] = []
     for index, node in enumerate(graph.node):

@@ -55,9 +55,8 @@ def wrap(model: ModelProto, form: Form) -> ModelProto:
 def free_batch(graph: GraphProto, batch: int) -> None:
     """Makes the shapes to which ``Reshape`` brings the pixels begin with any batch size.
 
-    PyTorch exports a fixed batch as ``Reshape`` to ``[1, 256]``; that becomes ``[-1, 256]``. And
-    ``[1, -1]`` becomes ``[0, -1]``, where 0 stands for "as in the input". The verification fails
-    where the graph depends on the batch size in another way.
+    PyTorch's ``[1, 256]`` becomes ``[-1, 256]``, and ``[1, -1]`` ``[0, -1]``, where 0 is "as in the
+    input". The verification fails where the graph depends on the batch size in another way.
     """
     from_pixels = {graph.input[0].name}
     for index, node in enumerate(graph.node):

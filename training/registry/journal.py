@@ -6,8 +6,6 @@ Each line therefore names the champion before it: :func:`champions` skips a line
 or the ``champion`` file, still names that earlier champion.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence

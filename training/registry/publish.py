@@ -8,8 +8,6 @@ between the gate's decision and the promotion. On a filesystem without locks (so
 the kernel still refuses a rename to a number that is taken.
 """
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import itertools
@@ -20,7 +18,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from service.models.repository import NAME, Repository, RepositoryError, parse_version
 from training.durable_files import STAGING_PREFIX, opened, sweep, sync
@@ -34,7 +32,7 @@ class PublishError(TrainingError):
     """Nothing was published, or nothing was promoted; one line says why."""
 
     @classmethod
-    def because(cls, error: OSError, outcome: str, path: Path) -> PublishError:
+    def because(cls, error: OSError, outcome: str, path: Path) -> Self:
         """Returns the error for what the system refused; ``path`` if ``error`` names no file."""
         return cls(f"{outcome}: {error.filename or path}: {error.strerror or error}")
 
@@ -74,9 +72,8 @@ def staging(root: Path) -> Iterator[Path]:
 def publish(staged: Path, root: Path, card: Mapping[str, Any]) -> int:
     """Publishes the files in ``staged`` with this card. The caller holds :func:`locked`.
 
-    Adds ``version``, and ``sha256`` and ``size_bytes`` of ``model.onnx``, to the card and writes it
-    as ``card.json``. Returns the version's number: one above every number that was ever used.
-    Raises :class:`PublishError` if a file cannot be written.
+    Adds ``version``, ``sha256`` and ``size_bytes`` to the card. Returns the version's number, one
+    above every number that was ever used.
     """
     folder = root / NAME
     try:

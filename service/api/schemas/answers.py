@@ -1,7 +1,5 @@
 """What the service's own endpoints answer; examples are real answers."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue

@@ -1,7 +1,5 @@
 """What the endpoints read, as JSON Schema: the service's own bodies, then those of /v1 and /v2."""
 
-from __future__ import annotations
-
 import base64
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What ``/v1`` and ``/v2`` answer, as their protocols specify it."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field

@@ -1,7 +1,5 @@
 """What the service answers about its reasons."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field

@@ -1,7 +1,5 @@
 """The answers with a fault, as OpenAPI documents them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from pydantic import BaseModel, Field

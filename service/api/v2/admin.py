@@ -8,8 +8,6 @@ Sources: ``inference_rest.md`` of kserve/open-inference-protocol; ``extension_st
 triton-inference-server/server, whose configuration is ``model_config.proto`` as JSON.
 """
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 

@@ -1,7 +1,5 @@
 """``POST /v2/models/mnist/infer``: classifies images that come as tensors."""
 
-from __future__ import annotations
-
 from fastapi import APIRouter
 
 from service.answer.compress import LEAST_BYTES

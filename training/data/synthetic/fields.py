@@ -1,7 +1,5 @@
 """Non-digits without strokes: textures, noise and flat fields."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter

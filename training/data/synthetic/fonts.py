@@ -1,7 +1,5 @@
 """Draws characters of the fonts of matplotlib and Pillow in MNIST's normal form."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Draws the designs of strokes.toml with a round pen, in MNIST's normal form."""
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -116,10 +116,7 @@ def most_below(count: int) -> int | None:
 
 
 def auroc(digits: NDArray[np.floating], others: NDArray[np.floating]) -> float:
-    """Returns the probability that a digit's confidence exceeds a non-digit's; ties count half.
-
-    That is the area under the receiver operating characteristic (Hanley and McNeil 1982).
-    """
+    """Returns the probability that a digit's confidence exceeds a non-digit's; ties count half."""
     ordered = np.sort(others)
     below = np.searchsorted(ordered, digits, side="left")
     up_to = np.searchsorted(ordered, digits, side="right")
