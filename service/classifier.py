@@ -20,8 +20,7 @@ from service.models.repository import Repository, RepositoryError, default_root,
 from service.numbers.number import Digit, segment
 from service.types import Images, Limits, Probabilities
 
-Picture = str | os.PathLike[str] | bytes
-"""The path of a picture file, or the bytes of one."""
+Picture = str | os.PathLike[str] | bytes  # the path of a picture file, or the bytes of one
 
 _PICTURE = (str, os.PathLike, bytes)
 _BATCH_ROWS = 64

@@ -13,8 +13,7 @@ from service.observe.logs import LOGGER
 from service.observe.metrics import Metrics
 from service.settings import PREFIX, Settings
 
-FOLLOW_SECONDS = 2.0
-"""The pause between two looks at the files."""
+FOLLOW_SECONDS = 2.0  # the pause between two looks at the files
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----")
 # The validity of a certificate in DER (RFC 5280, section 4.1.2.5): a sequence of two times.
 _TIME = rb"(?:\x17\x0d(\d{12})|\x18\x0f(\d{14}))Z"
@@ -30,10 +29,8 @@ class Loaded:
     """What the files held when they were read: as PEM, and as a context of :mod:`ssl`."""
 
     context: ssl.SSLContext
-    expires: float
-    """In seconds since 1970."""
-    certificate: bytes
-    """The certificate of the service, and the chain above it."""
+    expires: float  # in seconds since 1970
+    certificate: bytes  # the certificate of the service, and the chain above it
     key: bytes
     client_ca: bytes | None
     """The authorities one of which must have signed a client's certificate; None: any client."""

@@ -18,10 +18,8 @@ INPUT, OUTPUT = "image", "probabilities"
 
 Images = NDArray[np.uint8]
 """Shape (n, 28, 28), C-contiguous, 0 = background, 255 = full ink; possibly read-only."""
-Labels = NDArray[np.int64]
-"""Shape (n,), the true digit of each image, 0 to 9."""
-Probabilities = NDArray[np.float32]
-"""Shape (n, 10), each row sums to 1."""
+Labels = NDArray[np.int64]  # shape (n,), the true digit of each image, 0 to 9
+Probabilities = NDArray[np.float32]  # shape (n, 10), each row sums to 1
 
 
 def unbounded(_amount: int, _what: str) -> AbstractContextManager[None]:

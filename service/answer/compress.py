@@ -2,8 +2,7 @@
 
 import zlib
 
-LEAST_BYTES = 1024
-"""To compress a smaller answer costs more than it saves."""
+LEAST_BYTES = 1024  # to compress a smaller answer costs more than it saves
 
 _WINDOW_BITS = {"gzip": 31, "deflate": 15}
 _LEVEL = 1

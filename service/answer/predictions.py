@@ -1,5 +1,6 @@
-"""Builds the answer of ``/predict``; a serialiser converts only the numbers, of a batch at once."""
+"""Builds the bodies of answers; a serialiser converts only the numbers, of a batch at once."""
 
+import struct
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,9 +8,10 @@ import numpy as np
 import orjson
 
 from service.background.large_work import give_way
+from service.decode.v2 import InferRequest
 from service.inference.batch import PIECE_ROWS, BatchResult, digits
 from service.numbers.number import Digit
-from service.types import Probabilities
+from service.types import OUTPUT, Probabilities
 
 _ANSWER = b'{"model":"mnist","version":"%b","predictions":[{%b}]}'
 _SURE = b',"doubtful":false,"doubts":[]'
@@ -69,3 +71,59 @@ def answer(lines: Sequence[Sequence[Digit]], probabilities: bool = False) -> dic
             for one in line
         ],
     }
+
+
+LABELS = tuple("0123456789")
+
+
+def predict(
+    probabilities: Probabilities, *, row_form: bool, **further: list[dict[str, Any]]
+) -> bytes:
+    """Returns the body of a predict answer: 10 numbers for each image, under the form's key."""
+    rows = np.ascontiguousarray(probabilities)
+    answer = {"predictions" if row_form else "outputs": rows, **further}
+    return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def classify(probabilities: Probabilities) -> bytes:
+    """Returns the body of a classify answer: for each image the list of ``[label, score]``."""
+    results = [[[label, p] for label, p in zip(LABELS, row, strict=True)] for row in probabilities]
+    return orjson.dumps({"results": results}, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def inference(
+    version: str, probabilities: Probabilities, request: InferRequest
+) -> tuple[bytes, int | None]:
+    """Returns the body, and the length of its JSON; None unless binary data follow the JSON."""
+    shape, datatype, labels = b"%d,10" % len(probabilities), b"FP32", list[str]()
+    if request.classes:
+        shape, datatype = b"%d,%d" % (len(probabilities), request.classes), b"BYTES"
+        labels = classification(probabilities, request.classes)
+    tail = b""
+    if request.binary:
+        # An element of a BYTES tensor is its length in four bytes, little-endian, and itself.
+        elements = (struct.pack("<I", len(label)) + label.encode() for label in labels)
+        tail = b"".join(elements) if labels else probabilities.tobytes()
+        content = b'"parameters":{"binary_data_size":%d}' % len(tail)
+    elif labels:
+        content = b'"data":%b' % orjson.dumps(labels)
+    else:
+        flat = np.ascontiguousarray(probabilities).reshape(-1)
+        content = b'"data":%b' % orjson.dumps(flat, option=orjson.OPT_SERIALIZE_NUMPY)
+    head = b'{%b"model_name":"mnist","model_version":"%b","outputs":[{%b}]}' % (
+        b"" if request.id is None else b'"id":%b,' % orjson.dumps(request.id),
+        version.encode(),
+        b'"name":"%b","datatype":"%b","shape":[%b],%b'
+        % (OUTPUT.encode(), datatype, shape, content),
+    )
+    return (head + tail, len(head)) if request.binary else (head, None)
+
+
+def classification(probabilities: Probabilities, classes: int) -> list[str]:
+    """Returns each row's most probable digits, best and lowest first, as ``value:index:label``."""
+    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :classes]
+    return [
+        f"{row[digit]!s}:{digit}:{digit}"
+        for row, digits in zip(probabilities, best.tolist(), strict=True)
+        for digit in digits
+    ]

@@ -13,12 +13,10 @@ from service.types import SIDE, Images, Probabilities
 LEAST_CONFIDENCE = 0.78
 """The threshold for a version whose card states none: of 6,000 of MNIST's training images, fewer
 than one in 100 are below it."""
-SURE_ENOUGH = 0.5
-"""The share of the threshold that a digit of a number must reach."""
+SURE_ENOUGH = 0.5  # the share of the threshold that a digit of a number must reach
 _INKED = bytes(b" x"[value > 127] for value in range(256))
 """Translates pixels: "x" where a pixel is above half, else a space."""
-_FAINT = 64
-"""An image whose largest value is below this has low contrast; MNIST's all reach 254."""
+_FAINT = 64  # an image whose largest value is below this has low contrast; MNIST's all reach 254
 _SHORT = 10
 """MNIST's digits are 20 pixels long; a shorter one than this was not brought to MNIST's form."""
 _USUAL, _NARROW = (

@@ -23,7 +23,7 @@ from service.api.schemas.bodies import EVALUATE_BODY
 from service.api.schemas.parameters import Current, DatasetQuery, MistakesQuery, Timed, VersionQuery
 from service.api.schemas.responses import BODY, PNG, problems
 from service.background.large_work import give_way
-from service.decode import idx, labelled
+from service.decode import labelled, npy
 from service.decode.content import parse_content_type
 from service.errors import DeadlineExceeded, Fault, Invalid, NotFound
 from service.imaging.preview import encode_png
@@ -134,7 +134,7 @@ def load_dataset(name: str, folder: Path) -> tuple[Images, Labels]:
     arrays = []
     for stem in ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"):
         try:
-            arrays.append(idx.read_idx((folder / f"{stem}.gz").read_bytes()))
+            arrays.append(npy.read_idx((folder / f"{stem}.gz").read_bytes()))
         except (OSError, Fault) as error:
             raise NotFound(f"this service cannot read the data set {name}: {error}") from error
     images, labels = arrays

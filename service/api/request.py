@@ -27,8 +27,7 @@ JSON_TYPE = b"application/json"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _ID_PREFIX = os.urandom(6).hex().encode()
 _ids = count(1)
-_RELEASED = -1
-"""In the place of the bytes that a request holds, once it is answered."""
+_RELEASED = -1  # in the place of the bytes that a request holds, once it is answered
 
 Headers = Sequence[tuple[bytes, bytes]]
 

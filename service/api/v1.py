@@ -11,7 +11,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from service.answer.v1 import classify, predict
+from service.answer.predictions import classify, predict
 from service.api.explain import against_digit, explanations
 from service.api.pipeline import Pipeline
 from service.api.request import Reply, Request
@@ -42,8 +42,7 @@ _PATHS = (_MODEL, _MODEL + "/versions/{version}", _MODEL + "/labels/{label}")
 _CLASSIFIES: dict[str, Any] = {"methods": ["POST"], "responses": errors(*BODY)}
 _Version = VersionPath | None
 _Label = LabelPath | None
-_Build = Callable[..., bytes]
-"""Makes the body of the answer."""
+_Build = Callable[..., bytes]  # makes the body of the answer
 router = APIRouter(route_class=EndpointRoute, tags=["v1"], dependencies=needs("predict"))
 at_each_path = partial(at_each, router, _PATHS)
 

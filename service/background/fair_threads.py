@@ -101,8 +101,7 @@ class FairTurns(Generic[Item]):
 Result = TypeVar("Result")
 
 TURN_SECONDS = 0.005
-_MOST_ASIDE = 28
-"""Begun jobs that wait for their next turn, each on a thread of its own."""
+_MOST_ASIDE = 28  # begun jobs that wait for their next turn, each on a thread of its own
 
 
 _CORES = usable_cores()
@@ -114,8 +113,7 @@ class _Stopped(Exception):
 
 class _Process:
     lock = threading.Lock()
-    running = 0
-    """The jobs that run now, of all FairThreads."""
+    running = 0  # the jobs that run now, of all FairThreads
 
 
 def crowding() -> float:
@@ -137,15 +135,12 @@ class Job(Generic[Result]):
 
     threads: FairThreads
     caller: str
-    work: Callable[[], Result] | None
-    """None once it is done, or abandoned."""
+    work: Callable[[], Result] | None  # None once it is done, or abandoned
     until: float
     result: Future[Result] = field(default_factory=Future)
     begun: bool = False
-    since: float = 0.0
-    """When its turn began."""
-    rested: float = 0.0
-    """When it began, or last made way for small requests."""
+    since: float = 0.0  # when its turn began
+    rested: float = 0.0  # when it began, or last made way for small requests
     turn: threading.Lock = field(default_factory=threading.Lock)
     """Held while this is begun and another has the turn."""
 

@@ -19,24 +19,20 @@ Result = TypeVar("Result")
 
 SMALL_JSON_BYTES = 1 << 17
 """The event loop itself decodes JSON up to this size, in at most some 700 microseconds."""
-SMALL_BYTES = 1 << 18
-"""The same for binary bodies, which take a tenth of that."""
-SMALL_ROWS = 256
-"""The event loop itself builds answers for up to this many images."""
+SMALL_BYTES = 1 << 18  # the same for binary bodies, which take a tenth of that
+SMALL_ROWS = 256  # the event loop itself builds answers for up to this many images
 
 _THREADS = 4
 _PIECE_SECONDS = 0.0001
 _LONGEST_REST = 0.01
 """Seconds of sleep at most, so that a stalled machine does not add a second stall."""
-_CLOSE_SECONDS = 0.005
-"""Small requests that come within this time follow each other closely."""
+_CLOSE_SECONDS = 0.005  # small requests that come within this time follow each other closely
 
 _threads = FairThreads("large", _THREADS)
 
 
 class _Small:
-    last = -inf
-    """When the event loop last executed a small request, on ``perf_counter``'s clock."""
+    last = -inf  # when the event loop last executed a small request, on perf_counter's clock
 
 
 small = _Small()

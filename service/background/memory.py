@@ -30,8 +30,7 @@ _TRIM_BYTES = 4 * MIB
 _TRIMS = 3
 """How often it is trimmed: the threads of callers who left free their memory a little later."""
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-_SMALL = 1 / 64
-"""The part of a room below which nothing is counted, so that small work never waits."""
+_SMALL = 1 / 64  # the part of a room below which nothing is counted, so that small work never waits
 _PAUSE_SECONDS = 0.005
 
 

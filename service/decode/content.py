@@ -12,8 +12,7 @@ from service.errors import Malformed, TooLarge, UnsupportedType
 from service.types import free
 
 _PIECE_BYTES = 1 << 13  # one step of decompression, some 100 microseconds
-_STEP_BYTES = 1 << 20
-"""What one step adds at most; it is charged after it."""
+_STEP_BYTES = 1 << 20  # what one step adds at most; it is charged after it
 _ACCEPT_ENCODING = ((b"accept-encoding", b"gzip, deflate"),)
 _GZIP_MAGIC = b"\x1f\x8b"
 

@@ -20,8 +20,7 @@ from service.decode.validation import Flaws, check_count, name_of, refuse, round
 from service.errors import Invalid, Malformed, TooLarge
 from service.types import PIXELS, SIDE, Images, Limits
 
-LARGE_BYTES = 8192
-"""A JSON body over this, some three images, is read in pieces."""
+LARGE_BYTES = 8192  # a JSON body over this, some three images, is read in pieces
 MOST_VALUES = 1 << 17
 MOST_LISTS = 1 << 16
 """The parser holds the interpreter's lock; it reads this many values or lists in some 50 ms."""

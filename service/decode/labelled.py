@@ -7,15 +7,20 @@ from numpy.typing import NDArray
 
 from service.decode.content import gunzip
 from service.decode.form import parse_form
-from service.decode.idx import read_idx
 from service.decode.json_images import read_images
-from service.decode.npy import MAGIC, images_from_array, labels_from_array, read_npy, read_npz
+from service.decode.npy import (
+    MAGIC,
+    images_from_array,
+    labels_from_array,
+    read_idx,
+    read_npy,
+    read_npz,
+)
 from service.decode.validation import Flaws, expect, refuse
 from service.errors import Fault
 from service.types import Images, Labels, Limits
 
-Labelled = tuple[Images, Labels]
-"""Images (n, 28, 28) and their true digits (n,), 0..9."""
+Labelled = tuple[Images, Labels]  # images (n, 28, 28) and their true digits (n,), 0..9
 
 _DATASET_NAMES = (("images", "labels"), ("x_test", "y_test"))
 _MOST_PARTS = 3

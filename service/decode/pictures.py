@@ -27,8 +27,7 @@ from service.types import Images, Limits
 
 _MOST_LARGEST = 8
 """The pictures of the largest size that a request can hold in total: some four seconds of work."""
-_FEW_PREVIEWS = 8
-"""The event loop's thread renders up to this many previews; the pool renders more."""
+_FEW_PREVIEWS = 8  # the event loop's thread renders up to this many previews; the pool renders more
 _DATA_URI = re.compile(r"data:image/[^,]*;base64,", re.IGNORECASE)
 _NOT_BASE64 = "is not base64 in one line, of A-Z, a-z, 0-9, + and /, padded with ="
 

@@ -8,12 +8,9 @@ from service.api.request import Reply, Request, too_large
 from service.errors import BodyTimeout, Fault, Malformed, Unavailable
 from service.http.dispatch import render
 
-LEFT = 499
-"""The status in log and metrics if the caller left before the answer, as in nginx."""
-UNREAD_BYTES = 65_536
-"""The connection stops reading when this much of a body waits to be used."""
-_PART_BYTES = 1 << 17
-"""A body is collected in parts of at least this size."""
+LEFT = 499  # the status in log and metrics if the caller left before the answer, as in nginx
+UNREAD_BYTES = 65_536  # the connection stops reading when this much of a body waits to be used
+_PART_BYTES = 1 << 17  # a body is collected in parts of at least this size
 
 # Why a request is cancelled before its answer.
 GONE = Unavailable("the caller has left")
@@ -25,11 +22,9 @@ _STOPPED = Unavailable("the service stopped before the answer")
 class ArrivingBody:
     """The pieces of a body that have arrived and are not used yet."""
 
-    size = 0
-    """Bytes in ``pieces``."""
+    size = 0  # bytes in pieces
     complete = False
-    more: asyncio.Future[None] | None = None
-    """The wait for another piece."""
+    more: asyncio.Future[None] | None = None  # the wait for another piece
 
     def __init__(self, transport: asyncio.Transport, continue_expected: bool = False) -> None:
         self.transport, self.pieces = transport, list[bytes]()
@@ -73,10 +68,8 @@ class Exchange:
 
     is_old = False
     """Whether the caller speaks HTTP/1.0 and must be told that its connection stays open."""
-    waited = False
-    """Whether it came before the answer to the one before it."""
-    ending: Fault | None = None
-    """Why this door cancelled the request; None if it did not."""
+    waited = False  # whether it came before the answer to the one before it
+    ending: Fault | None = None  # why this door cancelled the request; None if it did not
     answered = False
 
     def __init__(self, request: Request, body: ArrivingBody, keep_alive: bool) -> None:

@@ -10,10 +10,8 @@ import httptools
 from service.errors import BodyTimeout, Fault, HeadersTooLarge, Malformed, PathTooLong, TooLarge
 from service.http.dispatch import ENCODED_SLASH
 
-PATH_LIMIT = 8 << 10
-"""Bytes of path and query."""
-HEAD_LIMIT = 64 << 10
-"""Bytes of the whole head, up to its empty line."""
+PATH_LIMIT = 8 << 10  # bytes of path and query
+HEAD_LIMIT = 64 << 10  # bytes of the whole head, up to its empty line
 FRAMING_LIMIT = 16 << 10
 """Bytes of trailers, and bytes of chunk extensions beyond what the chunks' data excuse."""
 HEAD_END = b"\r\n\r\n"

@@ -16,8 +16,7 @@ import uvicorn
 from service.models.versions import Versions
 from service.observe.logs import LOGGER
 
-SETTLE_SECONDS = 0.25
-"""Longer than an accepted connection takes to bring its first request."""
+SETTLE_SECONDS = 0.25  # longer than an accepted connection takes to bring its first request
 
 
 def drain_before_stopping(

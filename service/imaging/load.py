@@ -55,8 +55,7 @@ _MOST_SCANS, _MOST_SCANNED_PIXELS = 100, 400_000_000  # a progressive JPEG has s
 _DRAFT_SIDE = 1024  # a JPEG is decoded at 1/2, 1/4 or 1/8, but not below this shorter side
 _LARGEST_SIDE = 4096
 _PIXEL_BYTES, _WEBP_PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2}, 12
-_REDUCED_BYTES = 4
-"""For each pixel of the reduced picture: what it takes until it is grey."""
+_REDUCED_BYTES = 4  # for each pixel of the reduced picture: what it takes until it is grey
 _SMALL_PNG_BYTES = 1 << 13
 _SMALL_GREY = bytes.fromhex("89504e470d0a1a0a0000000d494844520000001c0000001c080000000057668048")
 _PNG_END = bytes.fromhex("0000000049454e44ae426082")

@@ -24,8 +24,7 @@ RETRY_SECONDS = 2
 """The smallest ``Retry-After``. The throttle reads a rejected connection again after it."""
 SMALL_BYTES = 65_536
 """Bodies up to this size are not charged: the number of connections bounds them."""
-_FOR_ALL = 0.8
-"""The part of a bound that a single caller can fill."""
+_FOR_ALL = 0.8  # the part of a bound that a single caller can fill
 
 
 class Shares:

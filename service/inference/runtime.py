@@ -39,10 +39,8 @@ CUDA_OPTIONS = {
 
 _NVIDIA = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg")
 """What the driver makes on Linux; the last on Windows' Linux."""
-WARM_SECONDS = 10.0
-"""The longest that one execution may take while a version is warmed."""
-LEAST_SUM, MOST_SUM = 0.999, 1.001
-"""Between these lies the sum of the probabilities of each image."""
+WARM_SECONDS = 10.0  # the longest that one execution may take while a version is warmed
+LEAST_SUM, MOST_SUM = 0.999, 1.001  # between these lies the sum of the probabilities of each image
 _TEN = np.ones(10, np.float32)
 _BLANK = np.zeros((1, 28, 28), np.uint8)
 
@@ -65,10 +63,8 @@ class ProviderReport:
 
     requested: Provider
     active: Literal["cpu", "cuda"]
-    fallback: str | None
-    """Why ``auto`` did not get CUDA; None if it did, or for another provider."""
-    nodes: dict[str, int]
-    """Graph nodes by execution provider, as ONNX Runtime placed them."""
+    fallback: str | None  # why auto did not get CUDA; None if it did, or for another provider
+    nodes: dict[str, int]  # graph nodes by execution provider, as ONNX Runtime placed them
     onnxruntime: str
 
 

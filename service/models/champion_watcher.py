@@ -14,8 +14,7 @@ from service.models.version_cache import VersionCache
 
 FOLLOW_SECONDS = 0.5
 """The pause between two reads of the champion file; workers must follow it within two seconds."""
-STALL_SECONDS = 2.0
-"""How long a read of the champion file may take before that is a fault."""
+STALL_SECONDS = 2.0  # how long a read of the champion file may take before that is a fault
 LOAD_SECONDS = 30.0
 """How long a named version may load before that is a fault; once it is loaded, it still serves."""
 _PARTS = 4

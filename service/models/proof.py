@@ -23,16 +23,13 @@ from service.inference.runtime import ONNXRUNTIME, Runtime, RuntimeLoadError
 from service.models.repository import Repository, RepositoryError
 from service.types import Images
 
-PROOF_SECONDS = 25
-"""The longest that a proof may take."""
+PROOF_SECONDS = 25  # the longest that a proof may take
 _MEMORY_BYTES, _MEMORY_FACTOR = 256 << 20, 6
 """What the process may hold: so much, and so many times the largest model."""
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-_UNREADABLE = 3
-"""The exit status if the files cannot be read or are not those that were published."""
+_UNREADABLE = 3  # the exit status if the files cannot be read or are not those that were published
 _NOT_HEX = re.compile(r"[^0-9a-f]")
-_REVISION = 1
-"""Part of a note's name; a proof that asks for more gets another one."""
+_REVISION = 1  # part of a note's name; a proof that asks for more gets another one
 
 
 class ProofError(Exception):

@@ -45,8 +45,7 @@ class Digit:
     digit: int
     confidence: float
     box: Box
-    probabilities: Probabilities = field(compare=False)
-    """Those of the ten digits, (10,)."""
+    probabilities: Probabilities = field(compare=False)  # those of the ten digits, (10,)
 
 
 @dataclass(frozen=True, slots=True)

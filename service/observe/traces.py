@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import ReadableSpan
 
-CLOSE_SECONDS = 3.0
-"""How long a stop waits for the spans that are not exported."""
+CLOSE_SECONDS = 3.0  # how long a stop waits for the spans that are not exported
 _ROOM, _BATCH, _PAUSE_SECONDS = 2048, 256, 0.2
 _STEPS = ("decode", "queue", "infer")
 _IDS = rb"-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"

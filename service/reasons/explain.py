@@ -20,8 +20,7 @@ EXPLAIN_ROWS = 640
 EXPLAIN_COST = 1100
 """The images of a whole explanation, in the mean; some 460 are of the search for another digit."""
 _EXAMPLES, _NEAREST = 7, 5
-MOST_IMAGES = 64
-"""The images of a request that are explained: some four seconds of work."""
+MOST_IMAGES = 64  # the images of a request that are explained: some four seconds of work
 _FOR, _AGAINST = (255, 140, 0), (0, 110, 255)
 
 

@@ -20,12 +20,9 @@ from service.types import SIDE
 _ENOUGH = 0.5001
 """Confidence in the other digit: a batch may differ from the image alone in the last bits."""
 _SHIFT = 2
-_FAINT = 32
-"""Differences up to this much are no strokes."""
-_SMALL = 60
-"""Nor are pieces whose differences sum to less."""
-_PIECE = 7
-"""Pieces end at the squares of a grid of this many pixels."""
+_FAINT = 32  # differences up to this much are no strokes
+_SMALL = 60  # nor are pieces whose differences sum to less
+_PIECE = 7  # pieces end at the squares of a grid of this many pixels
 _ROUNDS = 2
 
 
@@ -34,8 +31,7 @@ class Otherwise(NamedTuple):
 
     image: Image
     confidence: float
-    changed: float
-    """The sum of the differences, in pixels of full ink."""
+    changed: float  # the sum of the differences, in pixels of full ink
 
 
 def search(image: Image, digit: int, examples: Sequence[Image]) -> Steps[Otherwise | None]:

@@ -19,8 +19,7 @@ from service.types import PIXELS, SIDE
 
 Patches = NDArray[np.int64]
 """Shape (28, 28): the patch of each pixel with ink, from 0 without gaps; -1 for the others."""
-Image = NDArray[np.uint8]
-"""Shape (28, 28)."""
+Image = NDArray[np.uint8]  # shape (28, 28)
 
 _CELL = 4
 _ROUNDS = 5
@@ -80,8 +79,7 @@ def _numbered(image: Image, names: NDArray[np.int64]) -> Patches:
 
 Values = NDArray[np.float64]
 _PIECE = 64
-_TRIES = 20
-"""How often a coalition that was sampled already is sampled anew."""
+_TRIES = 20  # how often a coalition that was sampled already is sampled anew
 
 
 class Attributions(NamedTuple):

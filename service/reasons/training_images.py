@@ -15,16 +15,14 @@ from numpy.typing import NDArray
 
 from service.background.kept import Kept
 from service.background.large_work import give_way, when_large
-from service.decode.idx import read_idx
+from service.decode.npy import read_idx
 from service.errors import Fault
 from service.observe.logs import LOGGER
 from service.reasons.shapley import Image
 from service.types import PIXELS, SIDE, Images
 
-_PRESELECTED = 256
-"""Of the five nearest images, 97 % are among the preselected."""
-_CHUNK = 8
-"""Images that are read at a time: all of them take 47 MB."""
+_PRESELECTED = 256  # of the five nearest images, 97 % are among the preselected
+_CHUNK = 8  # images that are read at a time: all of them take 47 MB
 
 
 class Neighbour(NamedTuple):
@@ -32,8 +30,7 @@ class Neighbour(NamedTuple):
 
     place: int
     label: int
-    distance: float
-    """Euclidean, of pixels from 0 to 1."""
+    distance: float  # Euclidean, of pixels from 0 to 1
     image: Image
 
 
@@ -42,12 +39,9 @@ class TrainingImages:
     """The index; any number of threads may ask it."""
 
     _labels: NDArray[np.uint8]
-    _packed: list[bytes]
-    """Each image, compressed."""
-    _squares: NDArray[np.uint8]
-    """Each image's squares, (n, 25)."""
-    _lengths: NDArray[np.float32]
-    """The squared Euclidean lengths of these rows."""
+    _packed: list[bytes]  # each image, compressed
+    _squares: NDArray[np.uint8]  # each image's squares, (n, 25)
+    _lengths: NDArray[np.float32]  # the squared Euclidean lengths of these rows
 
     @classmethod
     def load(cls, folder: Path) -> Self:

@@ -11,7 +11,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
-from service.answer.v2 import classification
+from service.answer.predictions import classification
 from service.api.pipeline import Pipeline
 from service.api.request import Request
 from service.api.routing import check_model

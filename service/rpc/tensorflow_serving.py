@@ -11,7 +11,7 @@ import orjson
 from google.protobuf.json_format import ParseDict
 from numpy.typing import NDArray
 
-from service.answer.v1 import LABELS
+from service.answer.predictions import LABELS
 from service.api import v1
 from service.api.pipeline import Pipeline
 from service.api.request import Request

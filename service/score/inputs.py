@@ -21,7 +21,7 @@ from pathlib import Path
 from threading import get_ident
 from typing import IO, Any, NamedTuple, cast
 
-from service.decode import idx, npy
+from service.decode import npy
 from service.errors import Fault, Malformed
 from service.types import PICTURES, PIXELS
 
@@ -138,7 +138,7 @@ def _npy(path: str, _: bytes, member: str = "") -> Iterator[Part]:
 
 
 def _idx(path: str, head: bytes) -> Iterator[Part]:
-    offset, shape = idx.idx_header(head)
+    offset, shape = npy.idx_header(head)
     return _array(Part("array", path, 0, opened(path).seek(0, 2), offset), shape)
 
 

@@ -54,16 +54,11 @@ class Verification:
     batch_sizes: tuple[int, ...]
     same_digit: int
     """Images with the reference's digit at every batch size; fewer than all only for int8."""
-    same_test_digit: int
-    """How many of them are test images."""
-    largest_difference: float
-    """Of a probability, from the reference."""
-    largest_batch_difference: float
-    """Of a probability, between an image in a batch and alone."""
-    accuracy: float
-    """The file's accuracy on the test images."""
-    milliseconds_per_run: dict[str, float]
-    """Mean wall time of one execution by batch size."""
+    same_test_digit: int  # how many of them are test images
+    largest_difference: float  # of a probability, from the reference
+    largest_batch_difference: float  # of a probability, between an image in a batch and alone
+    accuracy: float  # the file's accuracy on the test images
+    milliseconds_per_run: dict[str, float]  # mean wall time of one execution by batch size
     onnxruntime: str
     parent: "Verification | None" = None
     """Of int8: the verification of the float32 file, which is the reference; else None."""

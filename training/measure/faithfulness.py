@@ -13,8 +13,7 @@ from service.reasons.shapley import Image, attribute, cells
 from service.reasons.steps import finish
 from service.types import PIXELS, SIDE, Images, Probabilities
 
-Map = NDArray[np.floating[Any]]
-"""What each pixel (28, 28) is worth."""
+Map = NDArray[np.floating[Any]]  # what each pixel (28, 28) is worth
 _BATCH, _STEPS = 64, 20
 
 

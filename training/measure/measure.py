@@ -36,8 +36,7 @@ def accuracy_without(digits: NDArray[np.integer[Any]], labels: Labels) -> float 
     return float(np.delete(digits == labels, wrong).mean())
 
 
-IMAGE_SETS = 35
-"""The test images twice, 9 corruptions, printed digits, 21 kinds of non-digits."""
+IMAGE_SETS = 35  # the test images twice, 9 corruptions, printed digits, 21 kinds of non-digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +50,7 @@ class Measured:
     robustness: dict[str, float]
     doubt: dict[str, Any]
     reasons: dict[str, Any]
-    reference: Reference | None = None
-    """None if nothing was held out."""
+    reference: Reference | None = None  # None if nothing was held out
 
     def as_parts(self) -> dict[str, dict[str, Any]]:
         """Returns the parts of the card by name."""

@@ -240,8 +240,7 @@ class Kept:
 
     folder: Path
     size_bytes: int
-    written: float
-    """The time of the last checkpoint, in seconds since 1970."""
+    written: float  # the time of the last checkpoint, in seconds since 1970
 
     def as_dict(self) -> dict[str, Any]:
         """Returns plain JSON values."""

@@ -29,8 +29,7 @@ class Source:
     name: str
     sha256: str
     size_bytes: int
-    data: dict[str, str]
-    """SHA-256 of each file with external data, by its name."""
+    data: dict[str, str]  # SHA-256 of each file with external data, by its name
 
 
 def read(path: Path, limit: int = MODEL_BYTES_LIMIT) -> Source:

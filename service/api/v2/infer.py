@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from service.answer.compress import LEAST_BYTES
-from service.answer.v2 import inference
+from service.answer.predictions import inference
 from service.api.pipeline import Pipeline
 from service.api.request import Reply, compressed
 from service.api.routing import EndpointRoute, at_each, check_model, needs

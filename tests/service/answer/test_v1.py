@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 
-from service.answer.v1 import classify, predict
+from service.answer.predictions import classify, predict
 
 PROBABILITIES = np.random.default_rng(1).dirichlet(np.full(10, 0.05), 3).astype(np.float32)
 

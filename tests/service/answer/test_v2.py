@@ -8,7 +8,7 @@ import struct
 import numpy as np
 import pytest
 
-from service.answer.v2 import classification, inference
+from service.answer.predictions import classification, inference
 from service.decode.v2 import InferRequest
 from service.types import Probabilities
 

@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 
 from service.decode.content import inflate, parse_content_type
 from service.decode.form import from_form
-from service.decode.idx import read_idx
 from service.decode.json_images import from_json
 from service.decode.labelled import from_form as labelled_from_form
 from service.decode.labelled import from_json as labelled_from_json
-from service.decode.npy import from_npy, read_npz
+from service.decode.npy import from_npy, read_idx, read_npz
 from service.decode.pictures import Pictures
 from service.decode.raw import from_bytes
 from service.decode.v1 import from_predict

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from service.decode.idx import read_idx
+from service.decode.npy import read_idx
 from service.errors import Malformed, TooLarge
 from tests.service.decode.samples import digits, idx, labels
 

@@ -48,8 +48,7 @@ class Pen:
     width: int
     round: int
     """Half of the points in the moving average of a stroke; 12 points lie between two knots."""
-    astray: float
-    """The standard deviation of each knot, in tenths of the field."""
+    astray: float  # the standard deviation of each knot, in tenths of the field
 
 
 def _written(design: Sequence[str], pen: Pen, narrow: float, random: np.random.Generator) -> Images:

@@ -74,10 +74,8 @@ def _doubted(images: Images, probabilities: Probabilities, threshold: float) -> 
     return float(np.mean([bool(found) for found in doubts(images, probabilities, threshold)]))
 
 
-DIGITS_BELOW = 0.006
-"""The largest share of all digits that may lie below the threshold."""
-RISK = 0.05
-"""The probability that more lie below it, because the held-out digits were easy."""
+DIGITS_BELOW = 0.006  # the largest share of all digits that may lie below the threshold
+RISK = 0.05  # the probability that more lie below it, because the held-out digits were easy
 LOWEST, HIGHEST = 0.5, 0.99
 """The threshold's range: an answer below 0.5 is always in doubt, one above 0.99 never."""
 

@@ -8,12 +8,137 @@ import string
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 
 from service.types import SIDE, Images
 from training.data import synthetic
 from training.data.synthetic import fonts, strokes
-from training.measure.robustness import drawings
+from training.data.synthetic.fields import side_by_side
+from training.data.synthetic.fonts import normal_form
+from training.data.synthetic.lines import CANVAS, Floats, shrunk
 from training.measure.robustness.corruptions import moved, turned
+
+
+def shapes(count: int, random: np.random.Generator) -> Images:
+    """Draws outlined stars, crosses and arrows of random size and width, (count, 28, 28)."""
+    pictures = []
+    for index in range(count):
+        picture, radius = Image.new("L", (CANVAS, CANVAS)), random.uniform(25, 40)
+        corners = OUTLINES[index % len(OUTLINES)](random)
+        outline = [tuple(point) for point in CANVAS / 2 + radius * corners]
+        width = int(random.integers(4, 10))
+        ImageDraw.Draw(picture).polygon(outline, outline=255, width=width)
+        pictures.append(shrunk(picture))
+    return np.stack(pictures)
+
+
+def doodles(count: int, random: np.random.Generator) -> Images:
+    """Draws closed curves with lobes, filled or hatched; an outline alone could be a 0."""
+    pictures = []
+    for index in range(count):
+        around = np.linspace(0, 2 * np.pi, 120, endpoint=False)
+        reach = np.ones_like(around)
+        for lobes in (3, 4, 5):
+            reach += random.uniform(0.1, 0.3) * np.sin(lobes * around + random.uniform(0, 6))
+        points = CANVAS / 2 + random.uniform(20, 30) * (reach * [np.cos(around), np.sin(around)]).T
+        outline, width = [tuple(point) for point in points], int(random.integers(3, 8))
+        picture, inside = Image.new("L", (CANVAS, CANVAS)), Image.new("L", (CANVAS, CANVAS))
+        ImageDraw.Draw(inside).polygon(outline, fill=255)
+        fill = inside if index % 2 else _hatched(random)
+        picture.paste(fill, mask=inside)
+        ImageDraw.Draw(picture).polygon(outline, outline=255, width=width)
+        pictures.append(shrunk(picture))
+    return np.stack(pictures)
+
+
+def faces(count: int, random: np.random.Generator) -> Images:
+    """Draws round faces, clocks with three hands, and letters in a ring, (count, 28, 28)."""
+    letter = ImageFont.load_default(40)
+    pictures = []
+    for index in range(count):
+        picture, width = Image.new("L", (CANVAS, CANVAS)), int(random.integers(4, 10))
+        pen, kind = ImageDraw.Draw(picture), index % 3
+        x, y = CANVAS / 2 + random.uniform(-6, 6, 2)
+        across, down = random.uniform(30, 46) * np.array([random.uniform(0.85, 1.1), 1])
+        pen.ellipse((x - across, y - down, x + across, y + down), outline=255, width=width)
+        if kind == 0:
+            for left in (-0.4, 0.4):
+                eye, size = (x + left * across, y - 0.25 * down), random.uniform(3, 7)
+                pen.ellipse((eye[0] - size, eye[1] - size, eye[0] + size, eye[1] + size), 255)
+            mouth = (x - 0.5 * across, y - 0.4 * down, x + 0.5 * across, y + 0.6 * down)
+            pen.arc(mouth, random.uniform(10, 40), random.uniform(140, 170), 255, width)
+        elif kind == 1:
+            angle = random.uniform(0, 2 * np.pi)
+            for reach in (0.4, 0.6, 0.75):
+                angle += random.uniform(1, 2.5)
+                tip = x + reach * across * np.cos(angle), y + reach * down * np.sin(angle)
+                pen.line((x, y, *tip), 255, width - 1)
+        else:
+            pen.text((x, y), str(random.choice(list("AEFHKMNRTXWZ"))), 255, letter, "mm")
+        pictures.append(shrunk(picture))
+    return np.stack(pictures)
+
+
+def hatchings(count: int, random: np.random.Generator) -> Images:
+    """Draws parallel or crossing lines over the whole field."""
+    pictures = []
+    for index in range(count):
+        picture = _hatched(random)
+        if index % 2:
+            other = _hatched(random)
+            picture.paste(other, mask=other)
+        pictures.append(shrunk(picture))
+    return np.stack(pictures)
+
+
+def three(digits: Images, random: np.random.Generator) -> Images:
+    """Draws three of ``digits`` (n, 28, 28) side by side in MNIST's normal form, (n, 28, 28)."""
+    pictures = []
+    for _ in range(len(digits)):
+        chosen = digits[random.integers(0, len(digits), 3)]
+        wide = side_by_side(chosen, random.integers(-3, 4, 3), int(random.integers(14, 21)))
+        pictures.append(normal_form(Image.fromarray(wide)))
+    return np.stack(pictures)
+
+
+def _star(random: np.random.Generator) -> Floats:
+    corners = random.uniform(0, 1) + np.arange(10) * np.pi / 5
+    reach = np.where(np.arange(10) % 2, 1, 0.4)
+    return np.stack([reach * np.cos(corners), reach * np.sin(corners)], axis=1)
+
+
+def _cross(random: np.random.Generator) -> Floats:
+    arm = random.uniform(0.1, 0.35)
+    right, quarter = np.array([(1, -arm), (1, arm), (arm, arm)]), np.array([[0, 1], [-1, 0]])
+    return np.concatenate([right @ np.linalg.matrix_power(quarter, turns) for turns in range(4)])
+
+
+def _arrow(random: np.random.Generator) -> Floats:
+    shaft, head = random.uniform(0.12, 0.3), random.uniform(0.5, 0.8)
+    neck = random.uniform(-0.1, 0.3)
+    upper = np.array([(-1, -shaft), (neck, -shaft), (neck, -head), (1, 0)])
+    corners = np.concatenate([upper, (upper * (1, -1))[-2::-1]])
+    angle = random.uniform(0, 2 * np.pi)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    turned: Floats = corners @ turn.T
+    return turned
+
+
+OUTLINES = (_star, _cross, _arrow)
+
+
+def _hatched(random: np.random.Generator) -> Image.Image:
+    """Draws parallel lines at a random angle on a canvas."""
+    picture = Image.new("L", (CANVAS, CANVAS))
+    draw = ImageDraw.Draw(picture)
+    angle, width = random.uniform(0, np.pi), int(random.integers(4, 9))
+    along = np.array([np.cos(angle), np.sin(angle)]) * CANVAS
+    step = np.array([-np.sin(angle), np.cos(angle)]) * random.uniform(12, 24)
+    for index in range(-10, 11):
+        middle = CANVAS / 2 + index * step
+        draw.line([*(middle - along), *(middle + along)], fill=255, width=width)
+    return picture
+
 
 SEED = 7
 MOST_MOVED, MOST_TURNED = 2, 10  # pixels, degrees
@@ -47,11 +172,11 @@ def new(digits: Images) -> dict[str, Images]:
         "letters as strokes": strokes.letters(strokes.DESIGNS["never-trained"], count, random),
         "Cyrillic letters": _glyphs(CYRILLIC, fonts.WITH_SYMBOLS, count, random),
         "other symbols": _glyphs(SYMBOLS, fonts.WITH_SYMBOLS, count, random),
-        "stars, crosses, arrows": drawings.shapes(count, random),
-        "doodles": drawings.doodles(count, random),
-        "faces, clocks, letters in a ring": drawings.faces(count, random),
-        "hatchings": drawings.hatchings(count, random),
-        "three digits": drawings.three(digits, random),
+        "stars, crosses, arrows": shapes(count, random),
+        "doodles": doodles(count, random),
+        "faces, clocks, letters in a ring": faces(count, random),
+        "hatchings": hatchings(count, random),
+        "three digits": three(digits, random),
         "shuffled pixels": digits.reshape(count, -1)
         .take(random.permutation(SIDE**2), axis=1)
         .reshape(digits.shape),

@@ -4,7 +4,7 @@ import numpy as np
 
 from tests.training.digits import few
 from training.data.synthetic.lines import shapes as learnt
-from training.measure.robustness import drawings
+from training.measure.robustness import non_digits
 
 DIGITS = few(40).train_images
 RANDOM = np.random.default_rng(0)
@@ -12,9 +12,9 @@ RANDOM = np.random.default_rng(0)
 
 def test_no_shape_is_one_of_the_training_data() -> None:
     """Arrows, stars and crosses have several concave corners; shapes in training at most one."""
-    measured, known = drawings.shapes(30, RANDOM), learnt(30, RANDOM)
+    measured, known = non_digits.shapes(30, RANDOM), learnt(30, RANDOM)
     assert not {bytes(picture) for picture in measured} & {bytes(picture) for picture in known}
-    for outline in drawings.OUTLINES:
+    for outline in non_digits.OUTLINES:
         corners = outline(RANDOM)
         behind = corners - np.roll(corners, 1, axis=0)
         ahead = np.roll(behind, -1, axis=0)
@@ -24,7 +24,7 @@ def test_no_shape_is_one_of_the_training_data() -> None:
 
 
 def test_a_doodle_is_filled_or_hatched_inside_its_curve() -> None:
-    hatched, filled = (drawings.doodles(40, RANDOM)[half::2] for half in (0, 1))
+    hatched, filled = (non_digits.doodles(40, RANDOM)[half::2] for half in (0, 1))
     assert filled.mean() > hatched.mean()
     for doodle in (*hatched, *filled):
         assert doodle[10:18, 10:18].max() > 127
@@ -32,7 +32,7 @@ def test_a_doodle_is_filled_or_hatched_inside_its_curve() -> None:
 
 
 def test_lines_that_cross_leave_less_blank_than_parallel_ones() -> None:
-    pictures = drawings.hatchings(60, RANDOM)
+    pictures = non_digits.hatchings(60, RANDOM)
     parallel, crossing = pictures[::2], pictures[1::2]
     assert parallel.mean() < crossing.mean()
     assert (pictures.max(axis=(1, 2)) > 127).all()
@@ -40,7 +40,7 @@ def test_lines_that_cross_leave_less_blank_than_parallel_ones() -> None:
 
 
 def test_three_digits_are_20_pixels_wide_and_lower_than_one() -> None:
-    pictures = drawings.three(DIGITS, RANDOM)
+    pictures = non_digits.three(DIGITS, RANDOM)
     assert pictures.shape == DIGITS.shape
     columns = np.ptp(np.flatnonzero(pictures.any(axis=(0, 1))))
     assert columns <= 24
