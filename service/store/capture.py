@@ -103,7 +103,7 @@ def _rows(taken: _Taken) -> Iterator[dict[str, Any]]:
     ranked, digits = np.sort(probabilities, axis=1).astype(float), probabilities.argmax(axis=1)
     for position, digit, row, why in zip(positions, digits, ranked, found, strict=True):
         said = {"position": position, "digit": int(digit), "doubts": ",".join(why)}
-        yield facts | said | {"confidence": float(row[-1]), "margin": float(row[-1] - row[-2])}
+        yield facts | said | {"confidence": float(row[-1]), "second": float(row[-2])}
 
 
 def clear(connection: Connection, rows: int, before: float = 0.0) -> None:

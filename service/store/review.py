@@ -14,10 +14,10 @@ from service.types import SIDE
 
 LEASE_S = 300.0
 """How long nobody else is shown what a reviewer was shown."""
-NARROW = 0.9
-"""A margin below this is a reason of its own."""
+CLOSE = 0.2
+"""A second probability from here on is a reason of its own."""
 _LOOKED_AT = 1000
-"""Answers among which the best are sought, those of the smallest margin."""
+"""Answers among which the best are sought, those of the smallest margins."""
 _Row = Row[tuple[Any, ...]]
 Item = dict[str, Any]
 """An image for review: ``id``, ``pixels``, ``reason``, and of the newest answer about it, if it is
@@ -66,13 +66,14 @@ def _in_order(connection: Connection, caller: str, count: int) -> Iterator[tuple
         yield row.image, f"versions disagree: {row.champion_digit}, {row.challenger_digit}"
     query = select(ANSWERS, IMAGES.c.pixels).join(IMAGES, IMAGES.c.id == ANSWERS.c.image)
     query = query.where(_unlabelled(ANSWERS.c.image), free(ANSWERS.c.image))
-    rows = connection.execute(query.order_by(ANSWERS.c.margin).limit(_LOOKED_AT)).all()
-    first = [row for row in rows if row.margin < NARROW]
+    # A scribble has a small margin too, but its two likeliest digits have little probability.
+    rows = connection.execute(query.order_by(ANSWERS.c.second.desc()).limit(_LOOKED_AT)).all()
+    first = [row for row in rows if row.second >= CLOSE]
     first += [row for row in rows[len(first) :] if row.doubts]
     for row in first:
-        narrow = f"the margin is {row.margin:.2f}"
-        yield row.image, narrow if row.margin < NARROW else f"in doubt: {row.doubts}"
-    rest = [row for row in rows if row.margin >= NARROW and not row.doubts]
+        margin = f"the margin is {row.confidence - row.second:.2f}"
+        yield row.image, margin if row.second >= CLOSE else f"in doubt: {row.doubts}"
+    rest = [row for row in rows if row.second < CLOSE and not row.doubts]
     for row in _varied(rest, first, 2 * count):
         yield row.image, "unlike the others"
 

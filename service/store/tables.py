@@ -44,11 +44,11 @@ ANSWERS = Table(
     _image(index=True),
     *_columns(Text, "request_id", "caller", "version", "doubts"),
     *_columns(Integer, "position", "digit"),
-    *_columns(Float, "answered_at", "confidence", "margin"),
+    *_columns(Float, "answered_at", "confidence", "second"),
     sql.Index("answers_by_request", "request_id", "position"),
-    sql.Index("answers_by_margin", "margin"),
+    sql.Index("answers_by_second", "second"),
 )
-"""The image at ``position`` of a request; ``margin`` is between its two likeliest digits."""
+"""The image at ``position`` of a request; ``second`` is the second largest probability."""
 LABELS = Table(
     "labels",
     METADATA,

@@ -83,7 +83,8 @@ def measured(
     yield "memory_mb", {each.name: round(each.memory_mb(), 1) for each in shown}
     by_name = {case.name: case.works[0] for case in cases()}
     raw = by_name["raw, 1 image"]
-    for name, other in (("log", replace(raw, server="logging")), ("keys", with_key(raw))):
+    capture, log = replace(raw, server="capture"), replace(raw, server="logging")
+    for name, other in (("log", log), ("keys", with_key(raw)), ("capture", capture)):
         yield name, added_cost(raw, other, running, rounds, seconds)
     yield "poisson", poisson.rows(service, seconds) + poisson.rows(ort, seconds)
     yield "beside", beside.rows(service, rounds, seconds)
@@ -138,8 +139,12 @@ def added_cost(
         "off_us": [off for off, _ in pairs],
         "on_us": [on for _, on in pairs],
         "added_us": [on - off for off, on in pairs],
+        "ratio": [on / off for off, on in pairs],
     }
-    return {name: round(statistics.median(values), 1) for name, values in figures.items()}
+    return {
+        name: round(statistics.median(values), 3 if name == "ratio" else 1)
+        for name, values in figures.items()
+    }
 
 
 if __name__ == "__main__":

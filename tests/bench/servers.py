@@ -16,8 +16,9 @@ from pathlib import Path
 from service.access.keys import Key, changed
 
 SERVER_CORE, LOAD_CORE = "0", "1"
-NAMES = ("serve", "asgi", "logging", "keys", "limit-ort", "limit", "tutorial")
-"""``serve`` and the ASGI door, ``serve`` with a log and with keys, and the references."""
+NAMES = ("serve", "asgi", "logging", "keys", "capture", "limit-ort", "limit", "tutorial")
+"""``serve`` and the ASGI door, ``serve`` with a log, with keys, with 1 % of the requests captured,
+and the references."""
 KEY = "mnist_bench"
 """The key that ``keys`` wants; it has a rate that nobody reaches."""
 READY_WITHIN_S = 60.0
@@ -66,9 +67,10 @@ def start(name: str, models: Path, version: str, *flags: str) -> Server:
     environment = {**os.environ, "BENCH_MODEL": str(models / "mnist" / version / "model.onnx")}
     command = ["taskset", "-c", SERVER_CORE, sys.executable, "-m"]
     path = "/health/ready"
-    if name in ("serve", "logging", "keys"):
+    if name in ("serve", "logging", "keys", "capture"):
         command += ["service", "--models", str(models), "--provider", "cpu", *flags]
         command += ["--keys", str(_keys(models))] if name == "keys" else []
+        command += ["--capture", "0.01"] if name == "capture" else []
     elif name == "asgi":
         environment |= {"MNIST_MODELS": str(models), "MNIST_PROVIDER": "cpu"}
         environment |= {"MNIST_ACCESS_LOG": "false", "MNIST_LOG_LEVEL": "warning"}

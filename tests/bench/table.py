@@ -44,6 +44,7 @@ def render(report: dict[str, Any]) -> str:
         ("rows", _cases),
         ("log", _log),
         ("keys", _keys),
+        ("capture", _capture),
         ("rpc", rpc_table),
         ("poisson", _poisson),
         ("beside", _beside),
@@ -87,6 +88,11 @@ def _keys(report: dict[str, Any]) -> str:
         f"A key with a rate adds {keys['added_us']:.1f} µs to the {keys['off_us']:.0f} µs of a raw "
         "request (<= 3)."
     )
+
+
+def _capture(report: dict[str, Any]) -> str:
+    ratio = report["capture"]["ratio"]
+    return f"With 1 % of the requests captured a raw one takes {ratio:.2f} x the CPU (<= 1.05 x)."
 
 
 def _poisson(report: dict[str, Any]) -> str:

@@ -53,7 +53,7 @@ def test_a_share_is_kept_by_the_id_of_the_request(
     assert {names.count(name) for name in names} == {4}
     assert [row.position for row in rows[:2]] == [0, 1]
     assert {row.caller for row in rows} == {"127.0.0.1"}
-    assert all(0 <= row.margin <= row.confidence <= 1 for row in rows)
+    assert all(0 <= row.second <= row.confidence <= 1 for row in rows)
 
 
 def test_doubtful_answers_are_kept_in_every_protocol(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_old_answers_go_and_labelled_images_stay(store_url: str) -> None:
         with store.begin() as connection:
             names = keep_images(connection, [bytes([each]) * 784 for each in range(4)])
             row = {"request_id": "r", "position": 0, "caller": "c", "digit": 3, "confidence": 0.9}
-            row |= {"margin": 0.8, "doubts": "", "version": "1"}
+            row |= {"second": 0.1, "doubts": "", "version": "1"}
             rows = [row | {"image": name, "answered_at": at} for at, name in enumerate(names)]
             connection.execute(ANSWERS.insert(), rows)
             seen = {"champion": "1", "challenger": "2", "champion_digit": 3, "challenger_digit": 5}

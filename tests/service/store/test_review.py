@@ -29,7 +29,8 @@ def answer(store: Store, margin: float, doubts: str = "", seed: int | None = Non
     with store.begin() as connection:
         (image,) = keep_images(connection, [random.bytes(784)])
         row = {"request_id": "r", "position": 0, "answered_at": NOW, "caller": "c", "digit": 3}
-        said = {"confidence": 0.5, "margin": margin, "doubts": doubts, "version": "1"}
+        second = (1 - margin) / 2
+        said = {"confidence": 1 - second, "second": second, "doubts": doubts, "version": "1"}
         connection.execute(ANSWERS.insert(), row | said | {"image": image})
     return image
 
@@ -55,7 +56,7 @@ def test_disagreements_come_first_then_margins_doubts_and_variety(store: Store) 
     assert items[2]["reason"] == "the margin is 0.10"
     assert items[4]["reason"] == "in doubt: low contrast"
     assert waiting == 7  # the one that is asked for, once more
-    assert items[0]["confidence"] == 0.5
+    assert items[0]["confidence"] == pytest.approx(0.98)
 
 
 def test_what_is_left_is_varied(store: Store) -> None:
@@ -63,7 +64,7 @@ def test_what_is_left_is_varied(store: Store) -> None:
         grey = [bytes([value]) * 784 for value in (0, 1, 2, 3, 120, 121, 250, 255)]
         names = keep_images(connection, grey)
         row = {"request_id": "r", "position": 0, "answered_at": NOW, "caller": "c", "digit": 3}
-        row |= {"confidence": 1.0, "margin": 0.99, "doubts": "", "version": "1"}
+        row |= {"confidence": 1.0, "second": 0.0, "doubts": "", "version": "1"}
         connection.execute(ANSWERS.insert(), [row | {"image": name} for name in names])
     first = {names.index(image) for image in shown(store, count=3)}
     assert len(first & {0, 1, 2, 3}) == len(first & {4, 5}) == len(first & {6, 7}) == 1
