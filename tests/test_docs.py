@@ -74,9 +74,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture
+def learning(tmp_path: Path) -> Iterator[Server]:
+    flags = ("--open", "predict,review", "--capture", "1", "--store", f"sqlite:///{tmp_path}/a")
+    with serving(ROOT / "models", tmp_path / "serve.log", *flags) as server:
+        yield server
+
+
 @pytest.mark.parametrize("name", [name for name, text in TEXTS.items() if examples(text)])
 def test_every_example_prints_what_the_document_says(
-    server: Server, name: str, tmp_path: Path
+    request: pytest.FixtureRequest, name: str, tmp_path: Path
 ) -> None:
     """In order, in a shell, with the environment's commands on the path."""
     for folder in ("models", "tests", "training"):
@@ -85,6 +92,8 @@ def test_every_example_prints_what_the_document_says(
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     checker = doctest.OutputChecker()
     options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    kind = "learning" if name == "docs/learning.md" else "server"
+    server: Server = request.getfixturevalue(kind)
     address = f"{server.host}:{server.port}"
     for command, expected in examples(TEXTS[name]):
         done = subprocess.run(
