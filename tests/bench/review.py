@@ -24,7 +24,7 @@ from service.store.store import Store
 from service.types import Images, Probabilities
 from tests.service.reasons.mnist import labelled
 from training.measure.robustness.corruptions import CORRUPTIONS
-from training.measure.robustness.drawings import doodles
+from training.measure.robustness.non_digits import doodles
 
 SHOWN = 50
 DOODLE = -1
