@@ -76,9 +76,13 @@ def test_the_ports_and_the_probes_are_those_of_the_service() -> None:
 
 def test_the_nightly_command_parses() -> None:
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
-    program, *arguments = TRAIN["containers"][0]["command"]
-    assert program in scripts
-    parse(arguments)
+    service = COMPOSE["services"]["train"]
+    for program, *arguments in (
+        TRAIN["containers"][0]["command"],
+        [*service["entrypoint"], *service["command"]],
+    ):
+        assert program in scripts
+        assert parse(arguments).feedback
     assert len(OBJECTS["CronJob"]["spec"]["schedule"].split()) == 5
     assert OBJECTS["CronJob"]["spec"]["concurrencyPolicy"] == "Forbid"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 
 from service.models.repository import Repository
 from tests.tiny import dense_model_bytes, tiny_repository, tiny_version
-from training.registry.gate import Decision, Labelled, Trial, decide, gate
+from tests.training.registry.gate_table import DIFFERENT, SEEDS, passes
+from training.registry.gate import FIELD, TEST, Decision, Labelled, Trial, decide, gate
 
 CARD = {"test": {"count": 10_000, "accuracy": 0.99}, "verification": {"passed": True}}
 
@@ -77,6 +79,54 @@ def test_the_champion_and_the_candidate_read_the_same_images(tmp_path: Path) -> 
     assert worse.as_dict()["tests"][0]["only_other_right"] == 63
     forced = decide(kept, CARD, reader(wrong=9), digits(), force=True)
     assert (forced.promoted, forced.reason) == (True, f"forced, although it is {worse.reason}")
+
+
+@pytest.mark.parametrize(
+    ("won", "lost", "count", "passed", "small"),
+    [
+        (0, 0, 90, True, False),
+        (3, 0, 90, True, True),
+        (2, 6, 90, True, True),
+        (0, 4, 90, True, True),
+        (0, 5, 90, False, True),
+        (9, 21, 300, False, True),
+        (30, 40, 20_000, True, False),
+        (30, 75, 20_000, False, False),
+    ],
+)
+def test_a_small_field_set_rejects_what_is_shown_to_be_worse(
+    won: int, lost: int, count: int, passed: bool, small: bool
+) -> None:
+    trial = Trial(7, "champion", FIELD, count, won, lost)
+    assert (trial.passed, trial.is_small) == (passed, small)
+    shown = {True: "not shown to be worse", False: "shown to be worse"}[passed]
+    assert str(trial).startswith(shown) == small
+    assert trial.as_dict()["margin"] == (None if small else 0.002)
+
+
+def test_what_people_labelled_decides_beside_the_test_set(tmp_path: Path) -> None:
+    """The candidate misreads two groups of nine images, which are in the field set only."""
+    kept, (images, labels) = repository(tmp_path, reader(wrong=0)), digits()
+    test, field = (images[90:], labels[90:]), (images[:90], labels[:90])
+    same = decide(kept, CARD, reader(wrong=0), test, field)
+    assert [trial.images for trial in same.trials] == [TEST, FIELD]
+    assert same.promoted
+    assert "of 2,610 test images" in same.reason
+    worse = decide(kept, CARD, reader(wrong=2), test, field)
+    assert not worse.promoted
+    assert worse.reason.startswith("shown to be worse than champion 1: of 90 labelled images ")
+    assert worse.as_dict()["tests"][1]["only_other_right"] == 18
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_seeds_pass_against_each_other_and_a_worse_version_does_not(seed: int) -> None:
+    """The simulations of docs/training.md, with fewer tries."""
+    pairs = [passes(new, old, DIFFERENT, 100, seed) for new, old in permutations(SEEDS, 2)]
+    assert sum(share > 0.5 for share in pairs) > 0.8 * len(pairs)
+    assert passes(99.5, 99.75, 45, 300, seed) < 0.05
+    assert not any(
+        Trial(1, "", TEST, 10_000, won, won + 25).passed for won in range(50)
+    )  # 99.50 against 99.75 %, however many they differ on
 
 
 def test_small_losses_do_not_add_up(tmp_path: Path) -> None:
