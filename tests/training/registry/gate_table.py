@@ -60,17 +60,17 @@ def main() -> None:
     print("| --- | --- | ---: | ---: | ---: | --- |")
     for one in committed(Path("models"), versions):
         verdict = "yes" if one.passed else "no"
-        print(
-            f"| {one.role.split()[0]} | {one.version} | {one.won} | {one.lost} | {one.p_value:.2g} | {verdict} |"
-        )
+        new, counts = one.role.split()[0], f"{one.won} | {one.lost} | {one.p_value:.2g}"
+        print(f"| {new} | {one.version} | {counts} | {verdict} |")
     print("\n| true accuracy of the new | of the old | images that differ | passes |")
     print("| --- | --- | ---: | ---: |")
-    shares = [passes(new, old, DIFFERENT) for new, old in permutations(SEEDS, 2)]
+    shares = [passes(*pair, DIFFERENT) for pair in permutations(SEEDS, 2)]
     most = sum(share > 0.5 for share in shares)
     print(f"| five seeds of `default` | each other | {DIFFERENT} | {np.mean(shares):.0%}; ", end="")
     print(f"{most} of {len(shares)} pairs in most tries |")
-    for new, old, different in CASES:
-        print(f"| {new:.2f} % | {old:.2f} % | {different} | {passes(new, old, different):.1%} |")
+    for true, other, different in CASES:
+        share = passes(true, other, different)
+        print(f"| {true:.2f} % | {other:.2f} % | {different} | {share:.1%} |")
 
 
 if __name__ == "__main__":
