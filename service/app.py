@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from service import __version__
 from service.access.guard import Access
 from service.api import evaluate, explain, models, operations, pages, predict, read, v1
-from service.api.learning import feedback, review
+from service.api.learning import challenger, feedback, review
 from service.api.openapi import openapi_route
 from service.api.routing import EndpointRoute
 from service.api.v2 import admin, infer
@@ -21,6 +21,7 @@ from service.background.fair_threads import FairThreads
 from service.background.kept import Kept
 from service.background.memory import Room, fitted, memory_limit, trim_when_idle
 from service.background.threads import worker_threads
+from service.challenge.challenge import Challenge
 from service.core import Core
 from service.decode.pictures import warm
 from service.http.asgi import AsgiDoor
@@ -39,7 +40,7 @@ from service.types import Limits
 _ROUTERS = (
     *(predict.router, infer.router, admin.router, v1.router),
     *(read.router, explain.router, evaluate.router, models.router, operations.router, pages.router),
-    *(feedback.router, review.router),
+    *(feedback.router, review.router, challenger.router),
 )
 """In the order in which FastAPI looks for a request's route: the busiest first."""
 _MOST_EVALUATIONS = 64
@@ -78,6 +79,7 @@ def build_core(settings: Settings, shared: Path | None) -> Core:
     store, capture = store_of(settings, metrics), None
     if store is not None and settings.capture != "off":
         capture = Capture(store, settings, metrics)
+    challenge = Challenge(versions, metrics, store)
     has_rates = settings.rate > 0 or settings.keys is not None  # a key may have one of its own
     return Core(
         settings=settings,
@@ -100,8 +102,9 @@ def build_core(settings: Settings, shared: Path | None) -> Core:
         layers=Kept(1),
         rates=Rates(settings.rate, shared, settings.workers) if has_rates else None,
         evaluations=Kept(_MOST_EVALUATIONS),
+        challenge=challenge,
         store=store,
-        followers=() if capture is None else (capture,),
+        followers=(challenge,) if capture is None else (challenge, capture),
     )
 
 
@@ -110,6 +113,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Loads the champion before the first request, and stops the threads after the last."""
     core: Core = app.state.core
     await core.versions.start()
+    core.challenge.start()
     warm(core.pictures)
     trimming = asyncio.create_task(trim_when_idle(lambda: not core.bodies.total))
     clearing = None
@@ -117,6 +121,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         clearing = asyncio.create_task(clear_regularly(core.store, core.settings))
     yield
     trimming.cancel()
+    core.challenge.stop()
     await core.versions.stop()
     if core.store is not None and clearing is not None:
         clearing.cancel()

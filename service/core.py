@@ -9,6 +9,7 @@ from typing import Protocol
 from service.access.guard import Access
 from service.background.fair_threads import FairThreads
 from service.background.kept import Kept
+from service.challenge.challenge import Challenge
 from service.inference.admission import BodyBudget, Rates
 from service.inference.batch import Result
 from service.models.loader import Loaded
@@ -62,6 +63,7 @@ class Core:
     evaluations: Kept[bytes]
     layers: Kept[Layers]
     """By the hash of the version's file."""
+    challenge: Challenge
     store: Store | None = None
     """What is kept of use, if anything is."""
     followers: tuple[Follower, ...] = ()

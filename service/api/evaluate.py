@@ -70,7 +70,7 @@ async def evaluate(
     content_type = request.field(b"content-type")
     images, labels = await pipeline.decode(False, decode, content_type, body, limits)
     pipeline.charge(len(images))
-    await pipeline.choose(version)
+    await pipeline.choose(version, canary=False)
     return await _scored(pipeline, images, labels, settings, most)
 
 
@@ -88,7 +88,7 @@ async def _of_dataset(
 ) -> Reply:
     """The score on a data set, worked out once for each version: neither of the two changes."""
     check_dataset(dataset)
-    await pipeline.choose(version)
+    await pipeline.choose(version, canary=False)
     deadline, served = pipeline.deadline, pipeline.served
 
     async def work() -> bytes:

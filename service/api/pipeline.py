@@ -30,6 +30,7 @@ class Pipeline:
         self._charged = self._classified = 0
         if self.core.rates is not None:
             self.charge(1)  # before its body is read
+        self._is_canary = False
         self.served: Loaded
         """The version that answers, once it is chosen."""
 
@@ -53,15 +54,19 @@ class Pipeline:
                 headers=((b"retry-after", b"%d" % after_s),),
             )
 
-    async def choose(self, version: str | None) -> None:
+    async def choose(self, version: str | None, *, canary: bool = True) -> None:
         """Chooses the version that answers: ``version``, or the champion of this moment.
 
+        Instead of the champion, some callers get its challenger, unless ``canary`` is false.
         The images are decoded by then, so that a slow sender keeps no version loaded.
         Raises NotFound, Unavailable or DeadlineExceeded.
         """
         versions = self.core.versions
         if version is None:
-            self.served = versions.serving or versions.champion  # the second one raises
+            challenger = self.core.challenge.canary(self.caller) if canary else None
+            self._is_canary = challenger is not None
+            # The last one raises.
+            self.served = challenger or versions.serving or versions.champion
         else:
             self.served = await versions.version(version, self.deadline, self.caller)
         self._request.version = self.served.version
@@ -98,12 +103,22 @@ class Pipeline:
             self._classified += len(images)
             self.charge(self._classified)
         alone = under_way is not None and len(under_way) == 1
-        result = await self.served.batcher.infer(
-            images, self.deadline, alone=alone, caller=request.caller
-        )
+        result = await self._ask_challenger(images) if self._is_canary else None
+        if result is None:
+            result = await self.served.batcher.infer(
+                images, self.deadline, alone=alone, caller=request.caller
+            )
         request.queue_s += result.queue_s
         request.infer_s += result.infer_s
         request.inferred = perf_counter()
+        return result
+
+    async def _ask_challenger(self, images: Images) -> Result | None:
+        """The challenger's result; None if it fails: then the champion answers from now on."""
+        challenge, deadline = self.core.challenge, self.deadline
+        result = await challenge.infer(self.served, images, deadline, self._request.caller)
+        if result is None:
+            await self.choose(None, canary=False)
         return result
 
     async def follow(self, questions: Iterable[Steps[T]], cost: int) -> list[T]:

@@ -132,18 +132,25 @@ class Batcher:
     _flush_due: bool = False
 
     async def infer(
-        self, images: Images, deadline: float, *, alone: bool = False, caller: str = ""
+        self,
+        images: Images,
+        deadline: float,
+        *,
+        alone: bool = False,
+        aside: bool = False,
+        caller: str = "",
     ) -> Result:
         """Classifies ``images`` (n, 28, 28), n >= 1; ``deadline`` is on ``perf_counter``'s clock.
 
-        Executes a request that is ``alone`` in this worker at once. Raises :class:`QueueFull`, and
+        Executes a request that is ``alone`` in this worker at once, and one that must stay
+        ``aside`` never on the event loop's thread. Raises :class:`QueueFull`, and
         :class:`DeadlineExceeded` if the last execution has not begun by the deadline.
         """
         rows = len(images)
         if alone and rows <= self.inline_rows and not self._flush_due:
             return self._alone(images, deadline)
         self.queue.admit(rows, caller)
-        if rows > self.inline_rows:
+        if rows > self.inline_rows or aside:
             try:
                 return await self._infer_large(images, deadline, caller)
             finally:

@@ -42,7 +42,7 @@ class Failure:
         return self.stamp == stamp and monotonic() - self.when < RETRY_SECONDS
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Loaded:
     """A version that can answer."""
 

@@ -5,6 +5,7 @@ The reader needs only a read-only mount. The layout, where ``root`` is the folde
     root/mnist/<version>/model.onnx   version: 1, 2, 3, ...; renamed into place, never changed
     root/mnist/<version>/card.json    every fact about the version, with model.onnx's SHA-256
     root/mnist/champion               the serving version's number and a newline
+    root/mnist/challenger             number, share of callers and begin of the challenger
     root/mnist/journal.jsonl          who became champion when, and why: one JSON object a line
 
 Files may be half copied, damaged or hostile: every read has a size limit, the reader rejects a
@@ -22,7 +23,7 @@ import re
 import stat
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -39,6 +40,7 @@ PICTURE_BYTES_LIMIT = 16 << 20
 
 # 18 digits fit every integer type in which a client may hold a version.
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
+_CHALLENGER = re.compile(r"([1-9][0-9]{0,17})(?: ([01](?:\.[0-9]{1,9})?)(?: (\S{1,40}))?)?\n?")
 _PICTURE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 Stamp = tuple[tuple[int, ...], ...]
@@ -47,6 +49,14 @@ Stamp = tuple[tuple[int, ...], ...]
 
 class RepositoryError(Exception):
     """The repository is damaged, or has no such version; one line says why."""
+
+
+class Challenger(NamedTuple):
+    """The version that challenges the champion: its share of callers, and when that began."""
+
+    version: str
+    share: float
+    begun: str
 
 
 class NoChampion(RepositoryError):
@@ -104,6 +114,17 @@ class Repository:
         if version is None:
             raise RepositoryError(f"{path} is damaged: it holds {content[:32]!r}, not a version")
         return version
+
+    def challenger(self) -> Challenger | None:
+        """Returns what the ``challenger`` file says, None without one."""
+        path = self.folder / "challenger"
+        content = _read_or_none(path, str(path), CHAMPION_BYTES_LIMIT)
+        if content is None:
+            return None
+        found = _CHALLENGER.fullmatch(content.decode("ascii", "replace"))
+        if found is None:
+            raise RepositoryError(f"{path} is damaged: it holds {content[:32]!r}")
+        return Challenger(found[1], min(1.0, float(found[2] or 0)), found[3] or "")
 
     def card(self, version: int) -> dict[str, Any]:
         """Returns the content of the version's ``card.json``. Raises :class:`RepositoryError`."""

@@ -16,7 +16,7 @@ _HALF_LIFE_S = 60.0
 
 
 class VersionCache:
-    """At most ``room`` loaded versions; it evicts the least used, never the champion.
+    """At most ``room`` loaded versions; it evicts the least used, no champion or challenger.
 
     A version that more callers chose last stays longer; among equals, the one that was used more
     of late. So a caller who goes through all versions evicts its own.
@@ -32,6 +32,8 @@ class VersionCache:
         """How often each version was used, the older uses halved each minute, and when last."""
         self.failures: dict[str, Failure] = {}
         self.champion: Loaded | None = None
+        self.challenger: str | None = None
+        """The version that challenges the champion, loaded or not; it is not evicted either."""
         self.tell: Callable[[str, str], object] = lambda verb, version: None
         """Tells the other workers what had to make room."""
 
@@ -81,8 +83,9 @@ class VersionCache:
         self._evict()
 
     def drop(self, version: str) -> None:
-        """Evicts a version; the requests that use it finish on it."""
-        self._loaded.pop(version, None)
+        """Evicts a version but the challenger; the requests that use it finish on it."""
+        if version != self.challenger:
+            self._loaded.pop(version, None)
 
     def condemn(self, version: str, reason: str) -> None:
         """Takes a loaded version out of service, also the champion, until its files change."""
@@ -112,7 +115,8 @@ class VersionCache:
         }
 
     def _evict(self) -> None:
-        others = [name for name, loaded in self._loaded.items() if loaded is not self.champion]
+        kept = {self.champion and self.champion.version, self.challenger}
+        others = [name for name in self._loaded if name not in kept]
         callers = Counter(self._chosen.values())
         others.sort(key=lambda name: (callers[name], self._used(name)))
         for version in others[: max(0, len(self._loaded) - self._room)]:

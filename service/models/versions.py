@@ -39,12 +39,12 @@ class Versions:
     def __init__(self, settings: Settings, metrics: Metrics, shared: Path | None = None) -> None:
         named = "models" in settings.model_fields_set
         root = settings.models if named else default_root()
-        self._repository = Repository(root, settings.max_model_bytes)
+        self.repository = Repository(root, settings.max_model_bytes)
         self._metrics = metrics
         self._cache = VersionCache(settings.max_loaded, metrics)
         self._workers = Workers(shared, self._answer)
         self._cache.tell = self._workers.tell
-        self._loader = Loader(settings, metrics, self._repository, self._condemn)
+        self._loader = Loader(settings, metrics, self.repository, self._condemn)
         self.queue = self._loader.queue
         """The images that wait in this worker, for whichever version."""
         # Each has its own threads, so that no version by number delays the champion.
@@ -52,7 +52,7 @@ class Versions:
             Loads(self._loader.load, self._cache.enter, DaemonThreads("loader", most))
             for most in (_LOADS_BY_NUMBER, _LOADS_OF_CHAMPION)
         )
-        self._watcher = ChampionWatcher(self._repository, self._cache, of_champion, self._serve)
+        self._watcher = ChampionWatcher(self.repository, self._cache, of_champion, self._serve)
         self._following: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop
         self._former: str | None = None
@@ -116,8 +116,6 @@ class Versions:
     ) -> Loaded:
         """Returns the champion, or the version named ``text``, and loads it if necessary.
 
-        A caller loads one at a time. Call it once the images are decoded, so that a slow sender
-        does not keep a version loaded.
         Raises :class:`NotFound`, :class:`Unavailable` if it cannot be loaded, and
         :class:`DeadlineExceeded` at ``deadline``, on ``perf_counter``'s clock.
         """
@@ -137,17 +135,22 @@ class Versions:
             late = f"the deadline passed before version {text} was loaded"
             raise DeadlineExceeded(late) from None
 
+    async def challenger(self, version: str | None) -> Loaded | None:
+        """Returns the champion's challenger, which stays loaded. Raises as :meth:`version`."""
+        self._cache.challenger = version
+        return None if version is None else await self._load(version, "", together=False)
+
     async def card(self, text: str) -> dict[str, Any]:
         """Returns the card of any version. Raises :class:`NotFound`."""
-        return await self._read(self._repository.card, text)
+        return await self._read(self.repository.card, text)
 
     async def model(self, text: str) -> bytes:
         """Returns the file of any version. Raises :class:`NotFound`."""
-        return await self._read(self._repository.read_model, text)
+        return await self._read(self.repository.read_model, text)
 
     async def picture(self, text: str, name: str) -> bytes:
         """Returns the PNG file ``name`` of any version. Raises :class:`NotFound`."""
-        picture = await self._read(self._repository.picture, text, name)
+        picture = await self._read(self.repository.picture, text, name)
         if picture is None:
             raise NotFound(f"version {text} has no picture {name[:40]!r}")
         return picture
@@ -155,7 +158,7 @@ class Versions:
     async def listing(self) -> dict[str, Any]:
         """Returns the model's entry of ``GET /models``, with every version's state and reason."""
         try:
-            numbers = await self._reads.run(self._repository.versions)
+            numbers = await self._reads.run(self.repository.versions)
         except RepositoryError:
             numbers = []  # then the champion file is unreadable too, and the fault below says why
         provider, views = asdict(self.champion.runtime.report), await self.views()
@@ -191,11 +194,12 @@ class Versions:
         return self._view()
 
     async def unload(self, text: str) -> None:
-        """Evicts a version. Raises :class:`NotFound`, and :class:`Invalid` for the champion."""
+        """Evicts a version. Raises NotFound, and Invalid for the champion and its challenger."""
         if text not in self._cache:
             await self._number(text)
-        if text == self.champion.version:
-            raise Invalid(f"version {text} is the champion, which is not unloaded; name another")
+        roles = {self._cache.challenger: "challenger", self.champion.version: "champion"}
+        if role := roles.get(text):
+            raise Invalid(f"version {text} is the {role}, which is not unloaded; name another")
         self._cache.drop(text)
         await self._workers.ask("drop", text)
 
@@ -220,7 +224,7 @@ class Versions:
 
     async def _number(self, text: str) -> int:
         number = parse_version(text)
-        if number is None or not await self._reads.run(self._repository.has, number):
+        if number is None or not await self._reads.run(self.repository.has, number):
             raise NotFound(f"there is no version {text[:40]!r}")
         return number
 
@@ -236,10 +240,9 @@ class Versions:
         number = await self._number(text)
         self._cache.choose(text, caller)
         failure = self._cache.failures.get(text)
-        if failure and not failure.holds(await self._reads.run(self._repository.stamp, number)):
+        if failure and not failure.holds(await self._reads.run(self.repository.stamp, number)):
             failure = None
-        # Another request may have loaded it meanwhile.
-        result: Loaded | Failure | None = failure or self._cache.find(text)
+        result: Loaded | Failure | None = failure or self._cache.find(text)  # loaded meanwhile
         if result is None:
             load = asyncio.shield(self._by_number.of(text))
             if together:
@@ -266,8 +269,7 @@ class Versions:
         self._metrics.serving(**served, fallback=report.fallback is not None)
         LOGGER.info("serving", extra={**served, "threads": self._loader.threads})
         if report.fallback:
-            # Without an NVIDIA device, everybody expects the CPU.
-            level = logging.WARNING if has_nvidia_device() else logging.INFO
+            level = logging.WARNING if has_nvidia_device() else logging.INFO  # else expected
             LOGGER.log(level, "running on the CPU: %s", report.fallback)
 
     def _condemn(self, version: str, reason: str) -> None:

@@ -109,6 +109,12 @@ def _served(infos: Sequence[dict[str, Any]]) -> Iterator[Family]:
     for key in sorted(set(keys)):
         served.add_metric(key, keys.count(key))
     yield served
+    text = "Workers in which this version challenges the champion."
+    challenger = core.GaugeMetricFamily(PREFIX + "challenger_info", text, labels=("version",))
+    named = [str(info["challenger"]) for info in infos if info.get("challenger")]
+    for version in sorted(set(named)):
+        challenger.add_metric((version,), named.count(version))
+    yield challenger
     text = "Workers that run on the CPU because provider auto found no working CUDA."
     fallbacks = sum(bool(info["fallback"]) for info in infos)
     yield core.GaugeMetricFamily(PREFIX + "provider_fallback", text, value=fallbacks)

@@ -69,6 +69,19 @@ def table() -> list[Metric]:
         Metric("counter", "store_dropped", "Pieces of work that the store did not do."),
         Metric("counter", "labels", "Labels kept.", {"source": ("feedback", "review")}),
         Metric("gauge", "store_fault", "Workers whose store is away."),
+        Metric(
+            "counter",
+            "challenger_images",
+            "Answered images: the challenger reads the same digit, another, or was not asked.",
+            {"result": ("agreed", "disagreed", "shed")},
+        ),
+        Metric(
+            "counter",
+            "canary_answers",
+            "Requests of the challenger's callers, by who answered.",
+            {"by": ("challenger", "champion")},
+        ),
+        Metric("gauge", "challenger_fault", "Workers whose challenger is out, or does not load."),
         Metric("gauge", "queue_rows", "Images waiting now."),
         Metric(
             "gauge",

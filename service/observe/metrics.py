@@ -43,6 +43,7 @@ class Metrics:
     def __init__(self, shared: Path | None = None) -> None:
         self._metrics: dict[str, Metric] = {}
         self._end = 0
+        self._info: dict[str, Any] = {}
         for metric in table():
             self._add(metric)
         known = self._metrics
@@ -122,7 +123,15 @@ class Metrics:
     def serving(self, version: str, architecture: str, provider: str, fallback: bool) -> None:
         """Sets what this worker serves, for ``model_info`` and ``provider_fallback``."""
         info = {"version": version, "architecture": architecture[:100], "provider": provider}
-        text = json.dumps(info | {"fallback": fallback}, ensure_ascii=False).encode()
+        self._tell(**info, fallback=fallback)
+
+    def challenging(self, version: str | None) -> None:
+        """Sets the challenger of what this worker serves, for ``challenger_info``."""
+        self._tell(challenger=version)
+
+    def _tell(self, **info: Any) -> None:
+        self._info |= info
+        text = json.dumps(self._info, ensure_ascii=False).encode()
         self._memory[_ROW_BYTES:_INFO_END] = text.ljust(_INFO_BYTES, b"\0")
 
     def exposition(self, accept: str = "") -> bytes:

@@ -69,6 +69,15 @@ DISAGREEMENTS = Table(
     *_columns(Integer, "champion_digit", "challenger_digit"),
     *_columns(Float, "seen_at"),
 )
+CHALLENGES = Table(
+    "challenges",
+    METADATA,
+    Column("champion", Text, primary_key=True),
+    Column("challenger", Text, primary_key=True),
+    *_columns(Integer, "images", "agreed"),
+    Column("failed", Text, nullable=True, comment="the begin of the challenge that failed"),
+    Column("failure", Text, nullable=True),
+)
 ASKED = Table("asked", METADATA, _image(primary_key=True), *_columns(Text, "reason"))
 """Images that a reviewer should see whether they have labels or not."""
 LEASES = Table(

@@ -17,7 +17,7 @@ from training.feedback.field import collect
 from training.measure.card import part
 from training.measure.compare import spread
 from training.network import checkpoint
-from training.registry import operations
+from training.registry import challenge, operations
 from training.registry.promote import promote_past_gate
 
 
@@ -62,7 +62,7 @@ def _promote(repository: Repository, options: Namespace) -> Answer:
         *(repository.root, version, options.data, field),
         margin=margin,
         force=force,
-        command="models promote",
+        command=f"models {options.command}",
     )
     if not decision.promoted:
         raise TrainingError(
@@ -72,6 +72,28 @@ def _promote(repository: Repository, options: Namespace) -> Answer:
     report = {**decision.as_dict(), "champion": str(version)}
     undo = [] if decision.previous in {None, version} else [_undo(options, "rollback")]
     return Answer.of(report, tables.promoted, *undo)
+
+
+def _challenge(repository: Repository, options: Namespace) -> Answer:
+    if options.end:
+        return Answer.of(challenge.end(repository), tables.challenge_ended)
+    report = challenge.challenge(repository, options.version, options.canary)
+    undo = f"to end this: {_command(options, 'challenge --end')}"
+    return Answer.of(report, tables.challenged, undo)
+
+
+def _verdict(repository: Repository, options: Namespace) -> Answer:
+    report = challenge.verdict(repository, options.store)
+    if not options.promote:
+        return Answer.of(report, tables.verdict)
+    if report["verdict"] != "promote":
+        raise TrainingError(
+            f"version {report['version']} was not promoted, the verdict is {report['verdict']}: "
+            f"{report['reason']}; the champion stays"
+        )
+    challenge.enter_verdict(repository, report)
+    options.version = int(report["version"])
+    return _promote(repository, options)
 
 
 def _rollback(repository: Repository, options: Namespace) -> Answer:
@@ -109,6 +131,8 @@ _SUBCOMMANDS: Mapping[str, Callable[[Repository, Namespace], Answer]] = {
     "show": lambda r, o: Answer.of(r.card(o.version), tables.card),
     "verify": lambda r, o: Answer.of(operations.verify(r, o.version, o.data), tables.verified),
     "promote": _promote,
+    "challenge": _challenge,
+    "verdict": _verdict,
     "rollback": _rollback,
     "diff": lambda r, o: Answer.of(
         operations.diff(r, o.version, o.other, o.data), tables.comparison

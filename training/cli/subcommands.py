@@ -62,6 +62,25 @@ def _add_changes(subparsers: Subparsers) -> None:
     promote.add_argument("--margin", type=_fraction, default=MARGIN, metavar="FRACTION", help=text)
     _add_data(promote)
 
+    text = "let a version challenge the champion: in the shadow, or with a share of the callers"
+    challenge = _add(subparsers, "challenge", text)
+    one = challenge.add_mutually_exclusive_group(required=True)
+    _add_version(one, nargs="?")
+    one.add_argument("--end", action="store_true", help="end the challenge")
+    text = "share of the callers whom it answers, always the same ones (default: none)"
+    challenge.add_argument("--canary", type=_fraction, default=0.0, metavar="SHARE", help=text)
+
+    text = "print what labelled disagreements say about the challenger"
+    verdict = _add(subparsers, "verdict", text)
+    text = "URL of the store (default: MNIST_STORE, or learning.sqlite beside the repository)"
+    verdict.add_argument("--store", metavar="URL", help=text)
+    text = "promote the challenger if that is the verdict, and if it passes the gate"
+    verdict.add_argument("--promote", action="store_true", help=text)
+    text = "promote it even if the gate rejects it"
+    verdict.add_argument("--force", action="store_true", help=text)
+    _add_data(verdict)
+    verdict.set_defaults(margin=MARGIN)
+
     rollback = _add(subparsers, "rollback", "make the previous champion champion again")
     text = "number of champions to go back (default: 1)"
     rollback.add_argument(
@@ -106,7 +125,9 @@ def _add(subparsers: Subparsers, name: str, text: str) -> Parser:
     return parser
 
 
-def _add_version(parser: Parser, name: str = "version", metavar: str = "N", **options: Any) -> None:
+def _add_version(
+    parser: argparse._ActionsContainer, name: str = "version", metavar: str = "N", **options: Any
+) -> None:
     options = {"type": version_number, "help": "number of the version", **options}
     action = parser.add_argument(name, metavar=metavar, **options)
     action.completer = _versions  # type: ignore[attr-defined]  # argcomplete calls it

@@ -51,6 +51,29 @@ def promoted(report: Report) -> list[str]:
     return [f"version {report['champion']} is champion: {report['reason']}{follows}"]
 
 
+def challenged(report: Report) -> list[str]:
+    """Returns what a challenge changed."""
+    share = report["share"]
+    mode = f"for {share:.3g} of the callers" if share else "in the shadow"
+    return [f"version {report['challenger']} challenges {report['champion']} {mode}{FOLLOWS}"]
+
+
+def challenge_ended(report: Report) -> list[str]:
+    """Returns which challenge has ended."""
+    return [f"version {report['challenger']} no longer challenges {report['champion']}{FOLLOWS}"]
+
+
+def verdict(report: Report) -> list[str]:
+    """Returns how the challenger does."""
+    share, agreed = report["agreement"], "no image yet"
+    if share is not None:
+        agreed = f"{report['images']:,} images, {share:.2%} of them with the same digit"
+    return [
+        f"version {report['version']} against {report['champion']}, {report['mode']}: {agreed}",
+        f"{report['verdict']}: {report['reason']}",
+    ]
+
+
 def rolled_back(report: Report) -> list[str]:
     """Returns what a rollback changed."""
     replaced = f"in place of version {report['previous']}"

@@ -88,9 +88,11 @@ def diff(repository: Repository, version: int, other: int, data: Path | None) ->
 
 
 def prune(repository: Repository, keep: int) -> Report:
-    """Removes all versions but the champion and the newest ``keep``."""
+    """Removes all versions but the champion, its challenger and the newest ``keep``."""
     with locked(repository.root):
         kept = {repository.champion(), *repository.versions()[-keep:]}
+        if (challenger := repository.challenger()) is not None:
+            kept.add(int(challenger.version))
         removed = [version for version in repository.versions() if version not in kept]
         for version in removed:
             _remove(repository.path(version))

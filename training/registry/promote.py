@@ -6,6 +6,7 @@ Needs neither Keras nor the training data: the extra ``cpu`` is enough.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,10 @@ def promote(root: Path, version: int, *, reason: str, command: str) -> None:
     try:
         with journal.entered(repository.folder / "journal.jsonl", entry):
             replace(repository.folder / "champion", f"{version}\n".encode())
+        with suppress(RepositoryError):
+            challenger = repository.challenger()
+            if challenger is not None and challenger.version == str(version):
+                (repository.folder / "challenger").unlink()
     except OSError as error:
         raise PublishError.because(error, "nothing was promoted", root / NAME) from error
 

@@ -1,0 +1,214 @@
+"""A version that challenges the champion: in the shadow, or with a share of the callers.
+
+In the shadow, each of the two answers what the other one has answered, on a thread beside the event
+loop: a few images of a request, from a short backlog, and a hundredth of the time while requests
+come. A challenger that fails is out; where it answers callers, the champion answers in its place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from functools import partial
+from hashlib import blake2b
+from time import perf_counter
+from typing import Any
+
+from service.background.large_work import small_come
+from service.background.threads import DaemonThreads
+from service.challenge.shadow import Compared, Piece, Slow, compare
+from service.challenge.verdict import described
+from service.errors import DeadlineExceeded, Fault, NotFound, QueueFull, Unavailable
+from service.inference.batch import Result, digits
+from service.inference.runtime import Watchdog
+from service.models.loader import Loaded
+from service.models.repository import Challenger, RepositoryError
+from service.models.versions import Versions
+from service.observe.logs import LOGGER
+from service.observe.metrics import Metrics
+from service.store.store import Store
+from service.types import Images
+
+LOOK_SECONDS = 0.5
+"""The pause between two looks at the challenger's file, its speed, and the store."""
+_HANG_SECONDS, _PATIENCE_SECONDS, _PATIENCE_PER_ROW = 1.0, 0.25, 0.001
+"""How long a run may take, and how long a caller waits before the champion answers."""
+_BACKLOG, _MOST_ROWS = 64, 16
+"""The requests that wait for the shadow, and the images of each that it answers, at most."""
+_BUSY_REST, _LONGEST_REST_SECONDS = 99.0, 1.0
+"""The pause after a run while requests come, as a multiple of the run's seconds."""
+
+
+class Challenge:
+    """The challenge in one worker. Call all on its event loop; it follows the answers."""
+
+    def __init__(self, versions: Versions, metrics: Metrics, store: Store | None) -> None:
+        self._versions, self._metrics, self._store = versions, metrics, store
+        self._named: Challenger | None = None
+        self._challenger: Loaded | None = None
+        """The named one, once it is loaded and until it fails."""
+        self._fault: str | None = None
+        self._is_out = False
+        self._backlog, self._news = asyncio.Queue[Piece](_BACKLOG), list[Compared]()
+        self._threads = DaemonThreads("challenger", 2)
+        self._watchdog = Watchdog(_HANG_SECONDS)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Follows the challenger's file from now on."""
+        self._tasks = [asyncio.create_task(each) for each in (self._follow(), self._shadow())]
+
+    def stop(self) -> None:
+        """Follows nothing any more."""
+        for task in self._tasks:
+            task.cancel()
+        self._watchdog.close()
+
+    def canary(self, caller: str) -> Loaded | None:
+        """Returns the challenger if it answers this caller; every worker says the same."""
+        challenger = self._challenger
+        if challenger is None or self._named is None or not (share := self._named.share):
+            return None
+        name = f"{challenger.version} {caller}".encode()
+        number = int.from_bytes(blake2b(name, digest_size=4).digest(), "big")
+        return challenger if number < share * 2**32 else None
+
+    async def infer(
+        self, challenger: Loaded, images: Images, deadline: float, caller: str
+    ) -> Result | None:
+        """Returns the challenger's result; None if it fails. Raises :class:`QueueFull`."""
+        patience = _PATIENCE_SECONDS + _PATIENCE_PER_ROW * len(images)
+        until, result = min(deadline, perf_counter() + patience), None
+        try:
+            result = await challenger.batcher.infer(images, until, aside=True, caller=caller)
+        except Exception as error:
+            if isinstance(error, QueueFull):
+                raise
+            if not isinstance(error, DeadlineExceeded):  # the watchdog ends a run that hangs
+                self._out(challenger, str(error))
+        self._metrics.count("canary_answers", "champion" if result is None else "challenger")
+        return result
+
+    def answered(
+        self, _id: bytes, _caller: str, served: Loaded, result: Result, _doubts: object
+    ) -> None:
+        """Puts the first of a request's images into the backlog, if there is room."""
+        challenger, champion = self._challenger, self._versions.serving
+        if challenger is None or champion is None or served not in (champion, challenger):
+            return
+        rows = 0 if self._backlog.full() else min(result.rows, _MOST_ROWS)
+        if rows < result.rows:
+            self._metrics.count("challenger_images", "shed", by=result.rows - rows)
+        if rows:
+            images = result.images if rows == result.rows else result.images[:rows].copy()
+            known = result.each(digits)[:rows]
+            by_champion = served is champion
+            self._backlog.put_nowait(Piece(images, known, champion, challenger, by_champion))
+
+    async def report(self) -> dict[str, Any]:
+        """Returns what ``GET /models/mnist/challenger`` answers.
+
+        Raises :class:`NotFound` without a challenger, and :class:`Unavailable` without a store.
+        """
+        champion, named = self._versions.champion.version, self._named
+        if named is None:
+            raise NotFound("no version challenges the champion; `models challenge N` names one")
+        if self._store is None:
+            raise Unavailable("nothing is kept, so there is no verdict; MNIST_STORE names a store")
+        from service.challenge.record import tally
+
+        found = await self._store.run(lambda connection: tally(connection, champion, named))
+        if self._is_out:
+            found = found._replace(failure=self._fault or "")
+        return described(named, found, None if self._challenger else self._fault)
+
+    async def _follow(self) -> None:
+        while True:
+            fault: str | None = None
+            try:
+                await self._look()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the champion must go on
+                fault = str(error) if isinstance(error, (Fault, RepositoryError)) else repr(error)
+                if isinstance(error, Fault) and self._challenger is not None:
+                    self._out(self._challenger, fault)  # found by a caller who asked for it
+                if fault != self._fault:
+                    LOGGER.error("the challenger cannot be followed: %s", fault)
+            if not self._is_out:
+                self._fault = fault
+            self._metrics.set("challenger_fault", self._fault is not None)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _look(self) -> None:
+        """Takes up what the challenger's file and the store say. Raises RepositoryError, Fault."""
+        serving = self._versions.serving
+        champion = "" if serving is None else serving.version
+        named = await self._threads.run(self._versions.repository.challenger)
+        if named is not None and named.version == champion:
+            named = None  # it has won
+        if named != self._named:
+            self._end()
+            self._named, self._fault, self._is_out = named, None, False
+        if named is not None and (why := await self._exchange(champion, named)):
+            self._out(self._challenger, why)
+        if named is None or self._is_out:
+            await self._versions.challenger(None)
+            return
+        loaded = await self._versions.challenger(named.version)
+        if loaded is not None and loaded is not self._challenger:
+            self._challenger, self._watchdog = loaded, Watchdog(_HANG_SECONDS)
+            self._watchdog.watch(loaded.runtime)
+            self._metrics.challenging(loaded.version)
+            LOGGER.info("challenging", extra={"version": loaded.version, "share": named.share})
+
+    async def _exchange(self, champion: str, named: Challenger) -> str:
+        """Tells the store what was compared; returns why the challenger is out, as others found."""
+        news, self._news = self._news, []
+        if self._store is not None:
+            from service.challenge.record import exchange
+
+            own = self._fault if self._is_out else None
+            work = partial(exchange, champion=champion, named=named, news=news, failure=own)
+            with suppress(Unavailable, TimeoutError):
+                return await asyncio.wait_for(self._store.run(work), LOOK_SECONDS)
+        return ""
+
+    def _end(self) -> None:
+        """Ends the challenge, if there is one."""
+        if self._challenger is not None:
+            LOGGER.info("no longer challenging", extra={"version": self._challenger.version})
+            self._metrics.challenging(None)
+            self._watchdog.close()
+        self._challenger = None
+
+    def _out(self, challenger: Loaded | None, why: str) -> None:
+        """Ends the challenge of a version that failed; the store tells whoever shares it."""
+        if challenger is not self._challenger or self._is_out:
+            return
+        LOGGER.error("the challenger is out: %s", why)
+        self._end()
+        self._fault, self._is_out = why, True
+        if challenger is not None and challenger.runtime.ended:
+            challenger.batcher.condemn(why)
+
+    async def _shadow(self) -> None:
+        """Answers the backlog for ever, a piece at a time."""
+        timed = 0.0
+        while True:
+            piece = await self._backlog.get()
+            if piece.challenger is not self._challenger:
+                continue
+            begun = perf_counter()
+            is_busy, is_timed = small_come(begun), begun - timed > LOOK_SECONDS
+            timed = begun if is_timed else timed
+            try:
+                compared = await self._threads.run(compare, piece, is_timed)
+            except Exception as error:  # noqa: BLE001 - a hostile file may raise anything
+                if piece.by_champion or isinstance(error, Slow):
+                    self._out(piece.challenger, str(error))
+            else:
+                self._news.append(compared)
+                apart = len(compared.apart)
+                self._metrics.count("challenger_images", "agreed", by=compared.images - apart)
+                self._metrics.count("challenger_images", "disagreed", by=apart)
+            rest = (perf_counter() - begun) * (_BUSY_REST if is_busy else 1.0)
+            await asyncio.sleep(min(rest, _LONGEST_REST_SECONDS))
