@@ -37,10 +37,6 @@ def _split(value: Any) -> Any:
     return tuple(part for each in value.lower().split(",") if (part := each.strip()))
 
 
-def _lower(value: Any) -> Any:
-    return value.lower() if isinstance(value, str) else value
-
-
 _Host = Annotated[str, Field(pattern=r"^(\*|(\*\.)?[\w.-]+|\[[0-9a-f:.]+\])$")]
 _Store = Annotated[str, Field(pattern=r"^(none|sqlite:///[^?]+|postgresql\+psycopg://.+)$")]
 _PASSWORD = re.compile(r"(?<=://)[^/@]*@")
@@ -123,21 +119,17 @@ class Settings(BaseModel):
 
     store: _Store | None = Field(
         None,
-        description="where feedback and captured answers are kept: sqlite:///FILE, "
-        "postgresql+psycopg://USER:PASSWORD@HOST/DATABASE (extra postgres) or none; unless set, "
-        "learning.sqlite in the folder of the models, where that can be written",
+        description="where feedback and captured answers are kept: none, sqlite:///FILE or "
+        "postgresql+psycopg://...; unless set, learning.sqlite in the models folder if writable",
     )
-    capture: Annotated[Literal["off", "doubtful"] | _Share, BeforeValidator(_lower)] = Field(
-        "off",
-        description="answers that are kept for review: off, doubtful (those in doubt), or a share "
-        "of the requests such as 0.01",
+    capture: Literal["off", "doubtful"] | _Share = Field(
+        "off", description="answers kept for review: off, doubtful, or a share such as 0.01"
     )
     capture_days: float = Field(30.0, gt=0, description="days after which a kept answer is deleted")
     capture_rows: int = Field(
         100_000,
         ge=1,
-        description="most answers that are kept, the newest; also the most labels by feedback, "
-        "four fifths of them from one caller",
+        description="most answers kept, and most labels by feedback, four fifths by one caller",
     )
 
     batch_rows: int = Field(

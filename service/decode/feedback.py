@@ -1,7 +1,5 @@
 """Reads what people say that an image shows."""
 
-from __future__ import annotations
-
 import re
 from typing import Any, NamedTuple
 

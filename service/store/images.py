@@ -1,7 +1,5 @@
 """Images of the store: each is kept once, under the SHA-256 of its pixels."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from hashlib import sha256
 from typing import Any

@@ -1,7 +1,5 @@
 """The labelled images of the store, as training and the export take them."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What people say that an image shows: one label for each image and caller."""
 
-from __future__ import annotations
-
 from hashlib import sha256
 from time import time
 from typing import Any, Literal

@@ -1,12 +1,10 @@
 """Which images a person should label: first those whose label would teach most."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Row, delete, exists, func, or_, select
+from sqlalchemy import Connection, Row, Table, delete, exists, func, or_, select
 
 from service.store.images import insert
 from service.store.tables import ANSWERS, ASKED, DISAGREEMENTS, IMAGES, LABELS, LEASES, lock
@@ -20,8 +18,8 @@ _LOOKED_AT = 1000
 """Answers among which the best are sought, those of the smallest margins."""
 _Row = Row[tuple[Any, ...]]
 Item = dict[str, Any]
-"""An image for review: ``id``, ``pixels``, ``reason``, and of the newest answer about it, if it is
-kept, ``digit``, ``confidence``, ``version`` and ``at``."""
+"""``id`` and ``pixels`` of an image, a ``reason``, and of an answer about it, unless none is kept,
+``digit``, ``confidence``, ``version`` and ``at``."""
 
 
 def next_items(
@@ -36,46 +34,55 @@ def next_items(
     over = or_(LEASES.c.until <= now, LEASES.c.until > now + LEASE_S)  # the clock was put back
     connection.execute(delete(LEASES).where(over))
     own = set(connection.scalars(select(LEASES.c.image).where(LEASES.c.caller == caller)))
-    fresh, shown = dict[str, str](), dict[str, str]()
-    for image, reason in _in_order(connection, caller, count):
-        (shown if image in own else fresh).setdefault(image, reason)
+    fresh, shown = dict[str, Item](), dict[str, Item]()
+    for item in _in_order(connection, caller, count):
+        (shown if item["id"] in own else fresh).setdefault(item["id"], item)
         if len(fresh) == count:
             break
-    chosen = dict([*fresh.items(), *shown.items()][:count])
+    chosen = [*fresh.values(), *shown.values()][:count]
     lease = {"caller": caller, "until": now + LEASE_S}
     put = insert(connection, LEASES).on_conflict_do_update(index_elements=["image"], set_=lease)
     if chosen:
-        connection.execute(put, [lease | {"image": image} for image in chosen])
+        connection.execute(put, [lease | {"image": item["id"]} for item in chosen])
     images = select(func.count()).select_from(IMAGES).where(_unlabelled(IMAGES.c.id))
     asked = select(func.count()).select_from(ASKED)
-    waiting = (connection.scalar(images) or 0) + (connection.scalar(asked) or 0)
-    return waiting, _items(connection, chosen)
+    return (connection.scalar(images) or 0) + (connection.scalar(asked) or 0), chosen
 
 
-def _in_order(connection: Connection, caller: str, count: int) -> Iterator[tuple[str, str]]:
-    """Images and reasons, what would teach most first."""
+def _in_order(connection: Connection, caller: str, count: int) -> Iterator[Item]:
+    """Images for review, what would teach most first."""
 
-    def free(image: Any) -> Any:
-        return ~exists().where(LEASES.c.image == image, LEASES.c.caller != caller)
+    def rows(first: Table, *order: Any, again: bool = False) -> Sequence[_Row]:
+        image, said = first.c.image, ANSWERS.c
+        query = select(IMAGES.c.pixels, *first.c).join(IMAGES, IMAGES.c.id == image)
+        if first is not ANSWERS:
+            facts = (said.digit, said.confidence, said.version, said.answered_at, said.id)
+            query = query.add_columns(*facts).outerjoin(ANSWERS, said.image == image)
+            order = (*order, said.id.desc())
+        free = ~exists().where(LEASES.c.image == image, LEASES.c.caller != caller)
+        query = query.where(free if again else free & _unlabelled(image))
+        return connection.execute(query.order_by(*order).limit(_LOOKED_AT)).all()
 
-    for row in connection.execute(select(ASKED).where(free(ASKED.c.image)).limit(_LOOKED_AT)):
-        yield row.image, row.reason
-    both = DISAGREEMENTS.c
-    differ = select(DISAGREEMENTS).where(_unlabelled(both.image), free(both.image))
-    for row in connection.execute(differ.order_by(both.seen_at.desc()).limit(_LOOKED_AT)):
-        yield row.image, f"versions disagree: {row.champion_digit}, {row.challenger_digit}"
-    query = select(ANSWERS, IMAGES.c.pixels).join(IMAGES, IMAGES.c.id == ANSWERS.c.image)
-    query = query.where(_unlabelled(ANSWERS.c.image), free(ANSWERS.c.image))
+    for row in rows(ASKED, again=True):
+        yield _item(row, row.reason)
+    for row in rows(DISAGREEMENTS, DISAGREEMENTS.c.seen_at.desc()):
+        reason = f"versions disagree: {row.champion_digit}, {row.challenger_digit}"
+        yield _item(row, reason) | {"digit": row.champion_digit, "version": row.champion}
     # A scribble has a small margin too, but its two likeliest digits have little probability.
-    rows = connection.execute(query.order_by(ANSWERS.c.second.desc()).limit(_LOOKED_AT)).all()
-    first = [row for row in rows if row.second >= CLOSE]
-    first += [row for row in rows[len(first) :] if row.doubts]
+    answers = rows(ANSWERS, ANSWERS.c.second.desc())
+    first = [row for row in answers if row.second >= CLOSE]
+    first += [row for row in answers[len(first) :] if row.doubts]
     for row in first:
         margin = f"the margin is {row.confidence - row.second:.2f}"
-        yield row.image, margin if row.second >= CLOSE else f"in doubt: {row.doubts}"
-    rest = [row for row in rows if row.second < CLOSE and not row.doubts]
+        yield _item(row, margin if row.second >= CLOSE else f"in doubt: {row.doubts}")
+    rest = [row for row in answers if row.second < CLOSE and not row.doubts]
     for row in _varied(rest, first, 2 * count):
-        yield row.image, "unlike the others"
+        yield _item(row, "unlike the others")
+
+
+def _item(row: _Row, reason: str) -> Item:
+    said = {"digit": row.digit, "confidence": row.confidence, "version": row.version}
+    return {"id": row.image, "pixels": row.pixels, "reason": reason, "at": row.answered_at, **said}
 
 
 def _varied(rows: Sequence[_Row], known: Sequence[_Row], count: int) -> Iterator[_Row]:
@@ -96,22 +103,6 @@ def _coarse(rows: Sequence[_Row]) -> Any:
     pixels = np.frombuffer(b"".join(row.pixels for row in rows), np.uint8)
     means = pixels.reshape(-1, SIDE // 4, 4, SIDE // 4, 4).mean(axis=(2, 4), dtype=np.float32)
     return means.reshape(-1, (SIDE // 4) ** 2)
-
-
-def _items(connection: Connection, chosen: dict[str, str]) -> list[Item]:
-    """The images with the facts of the newest answer about each."""
-    rows = connection.execute(select(IMAGES).where(IMAGES.c.id.in_(chosen)))
-    nothing = dict.fromkeys(("digit", "confidence", "version", "at"))
-    items = {row.id: {**row._mapping, **nothing, "reason": chosen[row.id]} for row in rows}
-    both, facts = DISAGREEMENTS.c, ANSWERS.c
-    differ = select(both.image, both.champion_digit.label("digit"), both.champion.label("version"))
-    differ = differ.add_columns(both.seen_at.label("at")).order_by(both.id)
-    said = select(facts.image, facts.digit, facts.confidence, facts.version)
-    said = said.add_columns(facts.answered_at.label("at")).order_by(facts.id)
-    for query, image in ((differ, both.image), (said, facts.image)):
-        for row in connection.execute(query.where(image.in_(chosen))):
-            items[row.image] |= row._mapping
-    return [items[image] for image in chosen]
 
 
 def _unlabelled(image: Any) -> Any:

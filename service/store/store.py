@@ -9,8 +9,8 @@ import asyncio
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, suppress
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -59,14 +59,14 @@ class Store:
         self._askers = DaemonThreads("store", _MOST_AT_ONCE)
         self._closing, self._is_away, self._rests_until = False, False, 0.0
 
-    @contextmanager
-    def begin(self) -> Iterator[Connection]:
+    def begin(self) -> AbstractContextManager[Connection]:
         """A connection in a transaction, which is on disk once the block has ended.
 
         Raises :class:`sqlalchemy.exc.SQLAlchemyError`, OSError, ImportError or Unavailable.
         """
-        with self._opened().begin() as connection:
-            yield connection
+        with self._opening:
+            self._engine = self._engine or _open(self.url)
+        return self._engine.begin()
 
     def later(self, work: Callable[[Connection], object]) -> None:
         """Has the store's thread do the work soon; drops and counts it if too much waits."""
@@ -136,8 +136,8 @@ class Store:
         with self.begin() as connection:
             done = work(connection)
             deleted = connection.info.pop(DELETED, False)
-        if deleted and self.url.startswith(SQLITE):  # PostgreSQL has its autovacuum
-            with closing(self._opened().raw_connection()) as raw:
+        if deleted and self._engine is not None and self.url.startswith(SQLITE):
+            with closing(self._engine.raw_connection()) as raw:  # PostgreSQL has its autovacuum
                 for pragma in ("incremental_vacuum", "wal_checkpoint(TRUNCATE)"):
                     raw.cursor().execute(f"PRAGMA {pragma}").fetchall()
         return done
@@ -145,24 +145,16 @@ class Store:
     def _tell(self, fault: str | None) -> None:
         """Logs a line where the store comes or goes, and keeps the metric of it."""
         before, self._is_away = self._is_away, fault is not None
-        if before == self._is_away:
-            return
-        if fault is None:
-            LOGGER.info("the store is back")
-        else:
+        if before < self._is_away:
             LOGGER.error("the store is away; answers go on", extra={"reason": fault})
+        elif before > self._is_away:
+            LOGGER.info("the store is back")
         if self._metrics is not None:
             self._metrics.set("store_fault", float(self._is_away))
 
     def _dropped(self) -> None:
         if self._metrics is not None:
             self._metrics.count("store_dropped")
-
-    def _opened(self) -> Engine:
-        with self._opening:
-            if self._engine is None:
-                self._engine = _open(self.url)
-            return self._engine
 
 
 def _open(url: str) -> Engine:

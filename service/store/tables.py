@@ -3,8 +3,6 @@
 Times are in seconds since 1970.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -255,3 +255,12 @@ def test_http_connections_are_kept(asgi: Server) -> None:
         connection.request("POST", "/predict", BODY, RAW)
         assert connection.getresponse().read()
     connection.close()
+
+
+def test_a_service_that_keeps_nothing_loads_no_database(models: Path) -> None:
+    code = f"""import sys
+from service.app import create_app
+from service.settings import Settings
+create_app(Settings(models={str(models)!r}))
+sys.exit("sqlalchemy" in sys.modules)"""
+    subprocess.run([sys.executable, "-c", code], check=True)

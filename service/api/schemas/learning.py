@@ -1,7 +1,5 @@
 """What the endpoints answer by which the service learns from its use."""
 
-from __future__ import annotations
-
 from pydantic import BaseModel, Field
 
 from service.answer.scores import Digit, Share

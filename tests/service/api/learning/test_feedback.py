@@ -225,15 +225,17 @@ def decoded(png: str) -> bytes:
 
 @pytest.mark.slow
 def test_what_was_acknowledged_survives_a_kill(models: Path, tmp_path: Path) -> None:
+    """The answer and the feedback on it mostly come from two workers."""
     store = f"sqlite:///{tmp_path / 'a.sqlite'}"
-    flags = ("--workers", "2", "--store", store, "--open", "predict,review")
+    flags = ("--workers", "2", "--store", store, "--capture", "1")
     server = Server(models, tmp_path / "log", *flags)
     said: dict[str, tuple[bytes, int]] = {}
     try:
         server.wait_until_ready()
-        for number in range(10):
+        for number in range(8):
             pixels = some()
-            content = {"digit": number, "image": pixels[0].tolist()}
+            answer = server.post("/predict", pixels.tobytes(), "application/octet-stream")
+            content = {"digit": number, "request_id": answer.headers["x-request-id"]}
             name = kept(server.post("/feedback", json.dumps(content).encode()))
             said[name] = pixels.tobytes(), number
     finally:
