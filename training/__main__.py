@@ -22,7 +22,7 @@ def _train(arguments: list[str] | None) -> int:
     with held():  # an interrupted import can crash NumPy
         from service.cli.output import in_one_line
         from service.models.repository import RepositoryError
-        from training.cli.flags import parse
+        from training.cli.flags import parse, words_of_one
         from training.errors import TrainingError
         from training.network.load_tensorflow import require_packages
 
@@ -32,8 +32,16 @@ def _train(arguments: list[str] | None) -> int:
         with held():
             from training.report import Report
             from training.run import train
+            from training.search.seeds import train_seeds
+            from training.search.trials import search
         with Report(sys.stdout) as report:
-            train(options, report)
+            words = words_of_one(sys.argv[1:] if arguments is None else arguments)
+            if options.seeds:
+                report.promote(*train_seeds(options, words, report), options)
+            elif options.search:
+                search(options.search, options, words, report)
+            else:
+                train(options, report)
     except (TrainingError, RepositoryError) as error:
         return _fail(str(error), error)
     except OSError as error:

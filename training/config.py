@@ -181,6 +181,13 @@ class Options:
     feedback: bool
     """Whether to learn from it."""
     seed_given: bool
+    seeds: tuple[int, ...] = ()
+    """Train these side by side."""
+    search: Path | None = None
+    """Search the settings of this file."""
+    engine: Literal["local", "ray"] = "local"
+    address: str | None = None
+    workers: int | None = None
 
 
 def recipe_names() -> list[str]:

@@ -10,6 +10,14 @@ from pydantic import ValidationError
 from service.cli.parser import Parser, add_version, parse
 from service.settings import PREFIX, Settings, explain, read_settings
 
+_KSERVE = {
+    "--model_name": "model_name",
+    "--model_dir": "models",
+    "--http_port": "port",
+    "--grpc_port": "grpc_port",
+}
+"""What KServe passes to its own runtimes, and the setting that it sets."""
+
 
 def parse_settings(
     arguments: Sequence[str] | None = None, environment: Mapping[str, str] | None = None
@@ -17,6 +25,7 @@ def parse_settings(
     """Returns the settings; flags win. Raises :class:`~service.settings.SettingsError`."""
     parser = _parser()
     options = vars(parse(parser, arguments))
+    del options["model_name"]  # the model is called mnist, whatever KServe calls its service
     flags = {name: value for name, value in options.items() if value is not None}
     try:
         Settings(**flags)
@@ -48,6 +57,8 @@ def _parser() -> Parser:
             options = {"metavar": "FILE"}
         text = f"{field.description} (default: {_shown(field.default)})"
         parser.add_argument(_flag(name), default=None, help=text, **options)
+    for flag, setting in _KSERVE.items():
+        parser.add_argument(flag, dest=setting, help=argparse.SUPPRESS)
     return parser
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from service.cli.parser import Parser, add_models, add_version, default_store
+from service.cli.parser import Parser, add_models, add_version, default_store, version_number
 from service.cli.parser import parse as parse_line
 from training.config import Config, Options, recipe_names
 from training.errors import TrainingError
@@ -37,7 +37,46 @@ def parse(arguments: list[str] | None = None) -> Options:
         parser.error("--margin: a share above 0 and up to 1 is expected, such as 0.002")
     if found["feedback"] and found["store"] == "none":
         parser.error("--feedback: no store is named; give its URL, or set MNIST_STORE")
+    many = [name for name in ("seeds", "search", "feedback") if found[name]]
+    if len(many) > 1:
+        parser.error(f"--{many[0]} and --{many[1]} exclude each other")
+    if not (found["seeds"] or found["search"]) and (found["workers"] or found["engine"] != "local"):
+        parser.error("--engine and --workers are for --seeds and --search")
     return Options(config=config, **found)
+
+
+def words_of_one(arguments: list[str]) -> list[str]:
+    """Returns the command line of one of many runs: without what belongs to all of them."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    _add_many(parser)
+    parser.add_argument("--force", action="store_true")
+    return parser.parse_known_args(arguments)[1]
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    """Converts ``0..4`` or ``0,3,7``."""
+    first, _, last = text.partition("..")
+    try:
+        seeds = range(int(first), int(last) + 1) if last else map(int, text.split(","))
+        found = tuple(dict.fromkeys(seeds))
+    except ValueError:
+        found = ()
+    if not found or min(found) < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not like 0..4 or 0,3,7")
+    return found
+
+
+def _add_many(parser: argparse._ActionsContainer) -> None:
+    """Adds the flags for many runs."""
+    text = "train these seeds side by side, such as 0..4, and put the best before the gate"
+    parser.add_argument("--seeds", type=_seeds, default=(), metavar="N..M", help=text)
+    text = "search the settings that a TOML file names, and write the best as a recipe"
+    parser.add_argument("--search", type=Path, metavar="FILE", help=text)
+    text = "where many runs run: processes of this machine, or Ray (default: local)"
+    parser.add_argument("--engine", choices=("local", "ray"), default="local", help=text)
+    parser.add_argument("--address", metavar="HOST:PORT", help="the cluster of Ray, or auto")
+    text = "how many run at once (default: one for each core, all on Ray)"
+    parser.add_argument("--workers", type=version_number, metavar="N", help=text)
 
 
 def _parser() -> Parser:
@@ -54,6 +93,8 @@ def _parser() -> Parser:
     add_version(parser)
     parser.add_argument("--recipe", metavar="NAME|PATH", help=text)
     _add_places(parser)
+    many = "many runs at once, each as it would be alone"
+    _add_many(parser.add_argument_group("many runs", many))
     one = parser.add_mutually_exclusive_group()
     text = "publish the version without promoting it"
     one.add_argument("--no-promote", dest="promote", action="store_false", help=text)

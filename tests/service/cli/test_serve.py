@@ -6,6 +6,7 @@ import json
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -88,3 +89,11 @@ def test_help_lists_every_flag_and_loads_no_server() -> None:
     loaded = set(json.loads(done.stderr))
     unwanted = {"numpy", "onnxruntime", "fastapi", "uvicorn", "tensorflow", "argcomplete"}
     assert not loaded & unwanted
+
+
+def test_the_arguments_that_kserve_passes_to_its_runtimes_are_understood() -> None:
+    words = ["--model_name=digits", "--model_dir=/mnt/models", "--http_port=8080"]
+    settings = parse_settings([*words, "--grpc_port", "9000"], {})
+    assert (settings.models, settings.port, settings.grpc_port) == (Path("/mnt/models"), 8080, 9000)
+    with pytest.raises(SystemExit):
+        parse_settings(["--http_port=many"], {})
