@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.deploy.cluster import cluster
 from tests.service.decode.samples import digits
 from tests.service.imaging.champion import MODELS
 from tests.service.score.running import ROOT, score, start
@@ -26,34 +25,20 @@ def array(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A head without a core for actors; the nodes import the code of this checkout."""
-    cluster_utils = pytest.importorskip("ray.cluster_utils")
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    running = cluster_utils.Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": 100 << 20}
-    )
-    yield running
-    running.shutdown()
-
-
-def test_a_node_that_dies_costs_no_row_and_makes_none_twice(
-    cluster: Any, array: Path, tmp_path: Path
-) -> None:
+def test_a_node_that_dies_costs_no_row_and_makes_none_twice(array: Path, tmp_path: Path) -> None:
     """The rows are those of the local engine, in the same order."""
     local, out = tmp_path / "local.csv", tmp_path / "ray.csv"
     assert score(array, "--out", local, "--models", MODELS)[0] == 0
-    nodes = [cluster.add_node(num_cpus=1, object_store_memory=100 << 20) for _ in range(2)]
-    words = ("--out", out, "--models", MODELS, "--engine", "ray", "--address", cluster.address)
-    process = start(array, *words)
-    while len(list(Path(f"{out}.parts").glob("[0-9]"))) < 2:
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.05)
-    cluster.remove_node(nodes[0], allow_graceful=False)
-    done = len(list(Path(f"{out}.parts").glob("*[0-9]")))
-    told, err = process.communicate(timeout=300)
+    with cluster({"PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"}, cores=1) as running:
+        address = running[0].address
+        words = ("--out", out, "--models", MODELS, "--engine", "ray", "--address", address)
+        process = start(array, *words)
+        while len(list(Path(f"{out}.parts").glob("[0-9]"))) < 2:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        running[0].remove_node(running[1][0], allow_graceful=False)
+        done = len(list(Path(f"{out}.parts").glob("*[0-9]")))
+        told, err = process.communicate(timeout=300)
     assert (process.returncode, err) == (0, ""), err
     assert f"{ROWS:,} images by version" in told  # Ray tells there that a node has died
     assert done < 12
