@@ -102,8 +102,7 @@ def two_nodes(models: Path) -> Iterator[tuple[Any, list[Any]]]:
 def test_a_fleet_scales_heals_and_follows_the_champion_under_load(
     two_nodes: tuple[Any, list[Any]], models: Path, tmp_path: Path
 ) -> None:
-    import ray
-
+    ray: Any = pytest.importorskip("ray")
     running, nodes = two_nodes
     listed = tmp_path / "addresses"
 
@@ -157,9 +156,8 @@ def test_a_fleet_scales_heals_and_follows_the_champion_under_load(
 def test_the_application_scales_heals_and_follows_the_champion_under_load(
     two_nodes: tuple[Any, list[Any]], models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import ray
-    from ray import serve
-
+    ray: Any = pytest.importorskip("ray")
+    serve: Any = pytest.importorskip("ray.serve")
     running, nodes = two_nodes
     port = free_port()
     ray.init(running.address, log_to_driver=False)
