@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from service import __version__
 from service.access.guard import Access
 from service.api import evaluate, explain, models, operations, pages, predict, read, v1
-from service.api.learning import challenger, feedback, review
+from service.api.learning import challenger, drift, feedback, review
 from service.api.openapi import openapi_route
 from service.api.routing import EndpointRoute
 from service.api.v2 import admin, infer
@@ -24,6 +24,7 @@ from service.background.threads import worker_threads
 from service.challenge.challenge import Challenge
 from service.core import Core
 from service.decode.pictures import warm
+from service.drift.watch import Watch
 from service.http.asgi import AsgiDoor
 from service.http.dispatch import Dispatcher
 from service.inference.admission import BodyBudget, Rates
@@ -40,7 +41,7 @@ from service.types import Limits
 _ROUTERS = (
     *(predict.router, infer.router, admin.router, v1.router),
     *(read.router, explain.router, evaluate.router, models.router, operations.router, pages.router),
-    *(feedback.router, review.router, challenger.router),
+    *(feedback.router, review.router, challenger.router, drift.router),
 )
 """In the order in which FastAPI looks for a request's route: the busiest first."""
 _MOST_EVALUATIONS = 64
@@ -80,6 +81,8 @@ def build_core(settings: Settings, shared: Path | None) -> Core:
     if store is not None and settings.capture != "off":
         capture = Capture(store, settings, metrics)
     challenge = Challenge(versions, metrics, store)
+    watch = Watch(lambda: versions.serving, metrics, None if capture is None else store)
+    versions.verbs["drift"] = watch.view
     has_rates = settings.rate > 0 or settings.keys is not None  # a key may have one of its own
     return Core(
         settings=settings,
@@ -104,7 +107,8 @@ def build_core(settings: Settings, shared: Path | None) -> Core:
         evaluations=Kept(_MOST_EVALUATIONS),
         challenge=challenge,
         store=store,
-        followers=(challenge,) if capture is None else (challenge, capture),
+        watch=watch,
+        followers=(watch, challenge) if capture is None else (watch, challenge, capture),
     )
 
 

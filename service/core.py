@@ -10,6 +10,7 @@ from service.access.guard import Access
 from service.background.fair_threads import FairThreads
 from service.background.kept import Kept
 from service.challenge.challenge import Challenge
+from service.drift.watch import Watch
 from service.inference.admission import BodyBudget, Rates
 from service.inference.batch import Result
 from service.models.loader import Loaded
@@ -61,6 +62,8 @@ class Core:
     rates: Rates | None
     """None if no caller has a rate."""
     evaluations: Kept[bytes]
+    watch: Watch
+    """Notices drift; one of the followers."""
     layers: Kept[Layers]
     """By the hash of the version's file."""
     challenge: Challenge

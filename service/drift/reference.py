@@ -16,8 +16,17 @@ from service.types import Labels, Probabilities
 
 BINS = 16
 """Of each digit, with equally many held-out answers in each."""
+STRATA = np.array([-4, -2, -1, -0.3])
+"""The upper ends of all but the last stratum of :func:`unsure`, the same for every version."""
+DOUBTFUL, SURE, STRATUM, SLOTS = 10 * BINS, 10 * BINS + 1, 10 * BINS + 2, 10 * BINS + 7
 Counts = NDArray[np.float64]
+"""(SLOTS,): answers without doubt by digit and bin, doubtful ones (together: all answers), those
+that :attr:`Reference.unsure_as_wrong` takes for right, and from STRATUM on all by stratum."""
 _LEAST = np.float32(1e-30)
+_APART = 100.0
+"""Lays the edges of the digits one after the other, so that one search finds all bins."""
+_COUNTS = {"confusion": (10, 10), "doubtful": (10,), "bins": (10, BINS), "strata": (5, 2)}
+_SHAPES = {**_COUNTS, "edges": (10, BINS - 1)}
 
 
 def unsure(probabilities: Probabilities) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
@@ -25,29 +34,30 @@ def unsure(probabilities: Probabilities) -> tuple[NDArray[np.intp], NDArray[np.f
 
     float32 rounds most confidences to 1; the sum of the other nine tells such answers apart.
     """
-    rows, digits = np.arange(len(probabilities)), probabilities.argmax(axis=1)
+    digits = probabilities.argmax(axis=1)
     others = probabilities.copy()
-    others[rows, digits] = 0
+    others[np.arange(len(digits)), digits] = 0
     return digits, np.log10(np.maximum(others.sum(axis=1), _LEAST))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reference:
     """The answers to held-out digits; ``doubtful`` ones are unsure by more than ``most_unsure``."""
 
     most_unsure: float
-    confusion: Counts
-    """(10, 10): answers without doubt by true digit (rows) and digit."""
-    doubtful: Counts
-    """(10,): doubtful answers by true digit."""
-    edges: NDArray[np.float32]
-    """(10, BINS - 1): the upper ends of all but each digit's last bin, in log10."""
-    bins: Counts
-    """(10, BINS): answers without doubt by digit and bin."""
-    right: int
-    """How many of all answers were right."""
     unsure_as_wrong: float
     """As many of all answers were unsure by more than this as were wrong."""
+    confusion: NDArray[np.float64]
+    """(10, 10): answers without doubt by true digit (rows) and digit."""
+    doubtful: NDArray[np.float64]
+    """(10,): doubtful answers by true digit."""
+    edges: NDArray[np.float64]
+    """(10, BINS - 1): the upper ends of all but each digit's last bin, in log10."""
+    bins: NDArray[np.float64]
+    """(10, BINS): answers without doubt by digit and bin."""
+    strata: NDArray[np.float64]
+    """(5, 2): right and wrong answers by stratum."""
+    _all_edges: NDArray[np.float64] | None = None
 
     @property
     def count(self) -> int:
@@ -64,59 +74,52 @@ class Reference:
             return None
         digits, how = unsure(probabilities)
         most_unsure = float(np.log10(max(1 - threshold, 1e-30)))
-        sure = how <= most_unsure
+        sure, inner = how <= most_unsure, np.arange(1, BINS) / BINS
         confusion = np.zeros((10, 10))
         np.add.at(confusion, (labels[sure], digits[sure]), 1)
-        inner = np.arange(1, BINS) / BINS
+        strata = np.zeros((len(STRATA) + 1, 2))
+        np.add.at(strata, (STRATA.searchsorted(how), (digits != labels).astype(int)), 1)
         of_digit = [how[sure & (digits == digit)] for digit in range(10)]
-        edges = [np.quantile(each, inner) if len(each) else inner * 0 for each in of_digit]
-        rounded = np.array(edges).round(3).astype(np.float32)
-        right = int(np.sum(digits == labels))
+        edges = [np.quantile(each, inner) if len(each) else inner for each in of_digit]
         reference = cls(
             most_unsure,
+            float(np.quantile(how, np.mean(digits == labels))),
             confusion,
             np.bincount(labels[~sure], minlength=10).astype(float),
-            rounded,
+            np.array(edges).round(3),
             np.zeros((10, BINS)),
-            right,
-            float(np.quantile(how, right / len(labels))),
+            strata,
         )
-        reference.bins[:] = reference.binned(digits[sure], how[sure])
+        reference.bins = reference.counted(digits, how)[:DOUBTFUL].reshape(10, BINS)
         return reference
 
-    def binned(self, digits: NDArray[np.intp], how: NDArray[np.float32]) -> Counts:
-        """Counts answers without doubt, (n,) and (n,), by digit and bin: (10, BINS)."""
-        bins = (self.edges[digits] < how[:, np.newaxis]).sum(axis=1)
-        counts = np.bincount(digits * BINS + bins, minlength=10 * BINS)
-        return counts.reshape(10, BINS).astype(float)
+    def counted(self, digits: NDArray[np.intp], how: NDArray[np.float32]) -> Counts:
+        """Counts answers, (n,) digits and (n,) :func:`unsure`."""
+        if self._all_edges is None:
+            self._all_edges = (self.edges + _APART * np.arange(10)[:, np.newaxis]).ravel()
+        slots = self._all_edges.searchsorted(how + _APART * digits) + digits
+        slots[how > self.most_unsure] = DOUBTFUL
+        counts = np.bincount(slots, minlength=SLOTS).astype(float)
+        counts[SURE] = np.count_nonzero(how <= self.unsure_as_wrong)
+        counts[STRATUM:] = np.bincount(STRATA.searchsorted(how), minlength=len(STRATA) + 1)
+        return counts
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns the form in the card, a few KB of JSON."""
-        return {
-            "count": self.count,
-            "right": self.right,
-            "most_unsure": self.most_unsure,
-            "unsure_as_wrong": self.unsure_as_wrong,
-            "confusion": self.confusion.astype(int).tolist(),
-            "doubtful": self.doubtful.astype(int).tolist(),
-            "edges": [[round(edge, 3) for edge in row] for row in self.edges.tolist()],
-            "bins": self.bins.astype(int).tolist(),
-        }
+        """Returns the form in the card, about 2 KB of JSON."""
+        limits = {"most_unsure": self.most_unsure, "unsure_as_wrong": self.unsure_as_wrong}
+        lists = {name: getattr(self, name).tolist() for name in _SHAPES}
+        return {"count": self.count, **limits, **lists}
 
     @classmethod
     def from_card(cls, card: dict[str, Any]) -> Reference | None:
         """Returns the reference in a version's card; None if it has none that can be used."""
         try:
             part = card["reference"]
-            reference = cls(
-                most_unsure=float(part["most_unsure"]),
-                confusion=np.array(part["confusion"], float).reshape(10, 10),
-                doubtful=np.array(part["doubtful"], float).reshape(10),
-                edges=np.array(part["edges"], np.float32).reshape(10, BINS - 1),
-                bins=np.array(part["bins"], float).reshape(10, BINS),
-                right=int(part["right"]),
-                unsure_as_wrong=float(part["unsure_as_wrong"]),
-            )
+            arrays: dict[str, Any] = {name: np.array(part[name], float) for name in _SHAPES}
+            limits = float(part["most_unsure"]), float(part["unsure_as_wrong"])
         except (KeyError, TypeError, ValueError):
             return None
-        return reference if reference.confusion.sum() > 0 else None
+        shaped = all(arrays[name].shape == shape for name, shape in _SHAPES.items())
+        finite = all(np.isfinite(each).all() for each in arrays.values())
+        counts = shaped and finite and all(arrays[name].min() >= 0 for name in _COUNTS)
+        return cls(*limits, **arrays) if counts and arrays["bins"].sum() > 0 else None

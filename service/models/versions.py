@@ -55,6 +55,8 @@ class Versions:
         self._watcher = ChampionWatcher(self.repository, self._cache, of_champion, self._serve)
         self._following: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop
+        self.verbs: dict[str, Callable[[], View]] = {}
+        """What else other workers may ask each worker for, by name; see :meth:`ask`."""
         self._former: str | None = None
         """The champion before the one that serves."""
         self._starting = asyncio.Lock()
@@ -208,11 +210,17 @@ class Versions:
         views = [self._view(), *await self._workers.ask("view")]
         return sorted(views, key=lambda view: int(view["process"]))
 
+    async def ask(self, verb: str) -> list[View]:
+        """Returns what all workers answer to one of ``verbs``, this worker's answer first."""
+        return [self.verbs[verb](), *await self._workers.ask(verb)]
+
     def _view(self) -> View:
         return {**self._cache.view(), "champion_fault": self._champion_fault}
 
     async def _answer(self, verb: str, version: str, caller: str) -> View:
         """Does what another worker asks for, in this worker alone, and returns the view."""
+        if verb in self.verbs:
+            return self.verbs[verb]()
         if verb == "load":
             with suppress(Unavailable, NotFound):
                 await self._load(version, caller, together=False)

@@ -94,8 +94,9 @@ def _gauge(metric: Metric, living: Sequence[Worker]) -> Family:
     family = core.GaugeMetricFamily(PREFIX + metric.name, metric.text, labels=list(metric.labels))
     for labels, slot in metric.slot.items():
         values = [worker.row[slot] for worker in living]
-        if metric.over == "sum":
-            family.add_metric(labels, sum(values))
+        if metric.over != "least":
+            joined = sum(values) if metric.over == "sum" else max(values, default=0.0)
+            family.add_metric(labels, joined)
         elif known := [value for value in values if value]:
             family.add_metric(labels, min(known))
     return family

@@ -20,6 +20,7 @@ STATUSES = (
 REJECTIONS = ("queue_full", "bodies_full", "rate", "deadline", "left")
 DOUBTS = ("blank", "not a digit", "several digits", "too small", "low contrast", "inverted")
 LOADS = ("loaded", "failed")
+DRIFTS = ("labels", "appearance", "no digits")
 # From 10 microseconds up, finest where a prediction lies.
 SECONDS = (1e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.5, 1.0, 10.0, 100.0)
 ROWS = (1, 4, 16, 64, 256, 1024, 4096)
@@ -38,7 +39,7 @@ class Metric:
     text: str
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
     bounds: Sequence[float] = ()
-    over: Literal["sum", "least"] = "sum"
+    over: Literal["sum", "least", "most"] = "sum"
     slot: dict[tuple[str, ...], int] = field(init=False)
     first: int = field(init=False)
 
@@ -82,6 +83,15 @@ def table() -> list[Metric]:
             {"by": ("challenger", "champion")},
         ),
         Metric("gauge", "challenger_fault", "Workers whose challenger is out, or does not load."),
+        Metric("counter", "drift_alarms", "Alarms of drift.", {"kind": DRIFTS}),
+        Metric("gauge", "drift_score", "Evidence of drift.", {"kind": DRIFTS}, over="most"),
+        Metric(
+            "gauge",
+            "accuracy",
+            "Estimated share of right answers in use; low and high only with labels.",
+            {"bound": ("estimate", "low", "high")},
+            over="least",
+        ),
         Metric("gauge", "queue_rows", "Images waiting now."),
         Metric(
             "gauge",

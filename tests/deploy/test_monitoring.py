@@ -23,9 +23,11 @@ from typing import Any
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
+import numpy as np
 import pytest
 import yaml
 
+from service.drift.reference import Reference
 from tests.certificates import Authority
 from tests.deploy.test_alerts import ROOT, RULES, tool
 from tests.deploy.test_chart import RENDERED
@@ -146,6 +148,7 @@ def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitored]:
     prometheus, alertmanager = tool("prometheus"), tool("prometheus-alertmanager")
     folder = tmp_path_factory.mktemp("monitoring")
     models = tiny_repository(folder / "models", versions=(1, DAMAGED), champion=1)
+    with_reference(models / "mnist" / "1" / "card.json")
     tiny_version(models, SLOW, slow_model_bytes(60))
     (models / "mnist" / str(DAMAGED) / "model.onnx").write_bytes(b"no model")
     posted: list[dict[str, Any]] = []
@@ -185,11 +188,21 @@ def answers(ask: Callable[[], Any]) -> Any:
         return None
 
 
+def with_reference(card: Path) -> None:
+    """Adds a reference to a card, so that the service tells of drift."""
+    rows = np.random.default_rng(0).dirichlet(np.ones(10), 500).astype(np.float32)
+    rows[0] = 0.1  # what it answers to a blank image
+    reference = Reference.of(rows, rows.argmax(axis=1), 0.5)
+    assert reference is not None
+    told = {**json.loads(card.read_text()), "reference": reference.as_dict()}
+    card.write_text(json.dumps(told))
+
+
 def use(service: Server) -> None:
     """Sends one request of each kind: answered in doubt, refused, and late."""
     image = bytes(784)
     raw = "application/octet-stream"
-    assert service.post("/predict", image, raw).status == 200
+    assert service.post("/predict", 100 * image, raw).status == 200
     assert service.post("/predict", b"{", "application/json").status == 400
     late = {"X-Request-Timeout-Ms": "1"}
     assert service.post(f"/predict?version={SLOW}", 64 * image, raw, late).status == 504

@@ -54,14 +54,29 @@ def test_it_reads_back_from_json_as_it_was() -> None:
     assert read is not None
     assert read.as_dict() == reference.as_dict()
     digits, how = unsure(answers(500, seed=1)[0])
-    assert (read.binned(digits, how) == reference.binned(digits, how)).all()
-    assert read.edges.shape == (10, BINS - 1)
+    assert (read.counted(digits, how) == reference.counted(digits, how)).all()
 
 
 @pytest.mark.parametrize("part", [None, {}, 3, [], {"right": "x"}, {"confusion": [[1]]}])
 def test_a_card_without_a_usable_one_has_none(part: Any) -> None:
     assert Reference.from_card({"reference": part}) is None
     assert Reference.from_card({}) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"bins": [[-1.0] * BINS] * 10},
+        {"bins": [[0.0] * BINS] * 10},
+        {"edges": [[float("nan")] * (BINS - 1)] * 10},
+        {"strata": [[1, 2]]},
+        {"most_unsure": "no"},
+    ],
+)
+def test_a_damaged_one_is_none(change: dict[str, Any]) -> None:
+    reference = Reference.of(*answers(500), threshold=0.8)
+    assert reference is not None
+    assert Reference.from_card({"reference": {**reference.as_dict(), **change}}) is None
 
 
 def test_nothing_held_out_gives_none() -> None:

@@ -1,0 +1,173 @@
+"""Follows the champion's answers, and raises and ends alarms: a worker each, on its event loop.
+
+An answer is only noted; every ``BLOCK`` of them are counted and tested together.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from service.drift.accuracy import accuracy, reviewed
+from service.drift.evidence import BLOCK, THRESHOLD, WINDOW, Evidence
+from service.drift.reference import SLOTS, STRATA, SURE, Counts, Reference, unsure
+from service.inference.batch import Result
+from service.models.loader import Loaded
+from service.observe.logs import LOGGER
+from service.observe.metric_table import DRIFTS
+from service.observe.metrics import Metrics
+from service.store.store import Store
+from service.types import Probabilities
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_EXAMPLES = 5
+_ENDS = THRESHOLD / 2
+"""An alarm lasts until its score is below this, so that it does not come and go."""
+_LEARN_S = 60.0
+"""How often the store is asked for labels, while there is traffic."""
+
+
+class Watch:
+    """One worker's window on the champion's answers, with its alarms by kind."""
+
+    def __init__(
+        self, champion: Callable[[], Loaded | None], metrics: Metrics, store: Store | None = None
+    ) -> None:
+        self._champion, self._metrics, self.store = champion, metrics, store
+        self._served: Loaded | None = None
+        self._evidence: Evidence | None = None
+        self._noted: list[tuple[bytes, Probabilities, slice]] = []
+        self._rows = 0
+        self._blocks: deque[Counts] = deque()
+        self._window: Counts = np.zeros(SLOTS)
+        self._alarms: dict[str, dict[str, Any]] = {}
+        self._labelled = np.zeros((len(STRATA) + 1, 2))
+        self._learnt = -_LEARN_S
+
+    def answered(
+        self,
+        request_id: bytes,
+        caller: str,
+        served: Loaded,
+        result: Result,
+        doubts: Sequence[Sequence[str]] | None,
+    ) -> None:
+        """Takes note of a request's images, if the champion answered and has a reference."""
+        if served is not self._served:
+            if served is not self._champion():
+                return
+            self._take_up(served)
+        if self._evidence is None:
+            return
+        part = result.part
+        self._noted.append((request_id, result.batch.probabilities, part))
+        self._rows += part.stop - part.start
+        if self._rows >= BLOCK:
+            self._look()
+
+    def view(self) -> dict[str, Any]:
+        """Returns what this worker knows of the champion's answers, for :meth:`joined`."""
+        champion = self._champion()
+        if champion is not None and champion is not self._served:
+            self._take_up(champion)
+        version = self._served.version if self._served else None
+        alarms = list(self._alarms.values())
+        return {"version": version, "window": self._window.tolist(), "alarms": alarms}
+
+    def joined(self, views: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+        """Returns the answer of ``GET /drift`` from the views of all workers, this one's first.
+
+        None if the champion has no reference.
+        """
+        evidence = self._evidence
+        if evidence is None:
+            return None
+        views = [view for view in views if view["version"] == views[0]["version"]]
+        window = np.sum([view["window"] for view in views], axis=0)
+        of_all = sorted((a for view in views for a in view["alarms"]), key=lambda a: a["score"])
+        alarms = {alarm["kind"]: alarm for alarm in of_all}  # the strongest of each kind
+        answers = int(window[:SURE].sum())
+        few = all(sum(view["window"][:SURE]) < BLOCK for view in views)
+        return {
+            "state": "drift" if alarms else "too few" if few else "steady",
+            "answers": answers,
+            "alarms": sorted(alarms.values(), key=lambda alarm: -alarm["score"]),
+            "shares": evidence.shares(window).tolist() if answers else [],
+            "accuracy": accuracy(evidence.reference, window, self._labelled),
+        }
+
+    def learn(self, connection: Connection) -> None:
+        """Takes up reviewers' labels from the store, and tells the accuracy; on any thread."""
+        served = self._served
+        if served is None or self._evidence is None:
+            return
+        labelled = reviewed(connection, served.version)
+        if served is self._served:
+            self._labelled = labelled
+            self._tell()
+
+    def _tell(self) -> None:
+        """Sets the metrics of accuracy."""
+        assert self._evidence is not None
+        told = accuracy(self._evidence.reference, self._window, self._labelled)
+        for bound in ("estimate", "low", "high"):
+            value = told[bound]  # a gauge that is 0 counts as never set
+            self._metrics.set("accuracy", 0.0 if value is None else max(value, 1e-6), bound)
+
+    def _take_up(self, champion: Loaded) -> None:
+        """Starts anew with another champion, whose answers have a reference of their own."""
+        for kind in list(self._alarms):
+            self._end(kind, f"version {champion.version} answers now")
+        reference = Reference.from_card(champion.card)
+        self._served, self._evidence = champion, Evidence(reference) if reference else None
+        self._noted, self._rows = [], 0
+        self._blocks.clear()
+        self._window, self._labelled = np.zeros(SLOTS), np.zeros_like(self._labelled)
+
+    def _look(self) -> None:
+        """Counts the noted answers, of one huge request the last ones, and tests the window."""
+        noted, self._noted, self._rows = self._noted, [], 0
+        evidence = self._evidence
+        assert evidence is not None
+        digits, how = unsure(np.concatenate([rows[part] for _, rows, part in noted])[-WINDOW:])
+        self._blocks.append(evidence.reference.counted(digits, how))
+        window = self._window + self._blocks[-1]
+        while window[:SURE].sum() > WINDOW:
+            window -= self._blocks.popleft()
+        self._window = window
+        for kind, score in zip(DRIFTS, evidence.scores(window), strict=True):
+            self._metrics.set("drift_score", score, kind)
+            alarm = self._alarms.get(kind)
+            if alarm is not None:
+                alarm["score"] = score
+                if score < _ENDS:
+                    self._end(kind, "the answers are as before")
+            elif score >= THRESHOLD:
+                order = evidence.telling(kind, window, digits, how)
+                ids = [name for name, _, part in noted for _ in range(part.stop - part.start)]
+                self._begin(kind, score, [ids[-len(how) :][index].decode() for index in order])
+        if monotonic() - self._learnt > _LEARN_S:
+            self._learnt = monotonic()
+            if self.store is not None:
+                self.store.later(self.learn)
+            else:
+                self._tell()
+
+    def _begin(self, kind: str, score: float, ids: list[str]) -> None:
+        when = datetime.now(UTC).isoformat(timespec="seconds")
+        examples = list(dict.fromkeys(ids))[:_EXAMPLES]
+        told = {"score": score, "threshold": THRESHOLD, "examples": examples}
+        self._alarms[kind] = {"kind": kind, "when": when, **told}
+        self._metrics.count("drift_alarms", kind)
+        LOGGER.warning("drift of %s: answers unlike those to held-out digits", kind, extra=told)
+
+    def _end(self, kind: str, reason: str) -> None:
+        since = self._alarms.pop(kind)["when"]
+        LOGGER.info("drift of %s has ended: %s", kind, reason, extra={"since": since})
