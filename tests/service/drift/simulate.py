@@ -27,7 +27,7 @@ from service.types import Images, Labels, Probabilities
 from tests.service.imaging.champion import MODELS
 from training.data.loading import load, split
 from training.export.verify import answers
-from training.measure.robustness import drawings
+from training.measure.robustness import non_digits
 from training.measure.robustness.corruptions import CORRUPTIONS
 
 VERSION = Repository(MODELS).champion()
@@ -74,7 +74,7 @@ def mixed(parts: list[Answers], random: Generator) -> Answers:
 def images(kind: str) -> tuple[Images, Labels]:
     """Held-out digits, test digits, damaged test digits, or doodles."""
     if kind == "doodles":
-        return drawings.doodles(1000, np.random.default_rng(7)), np.full(1000, -1)
+        return non_digits.doodles(1000, np.random.default_rng(7)), np.full(1000, -1)
     dataset = load()
     if kind == "held out":
         settings = CARD["settings"]

@@ -62,7 +62,7 @@ def test_reviewers_labels_of_the_last_week_are_counted_and_no_others(tmp_path: P
         for image, (version, confidence, days, digit, source) in zip(ids, kinds, strict=True):
             answer = {"request_id": "r", "position": 0, "answered_at": time() - 86_400 * days}
             answer |= {"caller": "c", "image": image, "digit": 3, "confidence": confidence}
-            answer |= {"margin": 0.5, "doubts": "", "version": version}
+            answer |= {"second": 0.0, "doubts": "", "version": version}
             connection.execute(ANSWERS.insert().values(answer))
             said = {"id": image, "image": image, "digit": digit, "caller": "c", "source": source}
             connection.execute(LABELS.insert().values({**said, "labelled_at": time()}))
