@@ -22,14 +22,11 @@ from service.reasons.explain import EXPLAIN_COST, explanation
 from service.reasons.layers import Layers
 
 router = APIRouter(route_class=OwnRoute, tags=["digits"], dependencies=needs("predict"))
+_EXTRA = {"requestBody": EXPLAIN_BODY}
+_OF_ONE: dict[str, Any] = {"responses": problems(400, 422, *BODY), "openapi_extra": _EXTRA}
 
 
-@router.post(
-    "/explain",
-    response_model=Explanation,
-    responses=problems(400, 422, *BODY),
-    openapi_extra={"requestBody": EXPLAIN_BODY},
-)
+@router.post("/explain", response_model=Explanation, **_OF_ONE)
 async def explain(
     request: Timed, version: VersionQuery = None, against: AgainstQuery = None
 ) -> Reply:
@@ -49,17 +46,9 @@ async def explain(
     return reply
 
 
-@router.post(
-    "/layers",
-    response_model=FeatureMaps,
-    responses=problems(400, 422, *BODY),
-    openapi_extra={"requestBody": EXPLAIN_BODY},
-)
+@router.post("/layers", response_model=FeatureMaps, **_OF_ONE)
 async def layers(request: Timed, version: VersionQuery = None) -> Reply:
-    """Shows what each convolution of a version makes of one image; none for a net without any.
-
-    The body is one of `/predict` with one image. It is not counted as an answer.
-    """
+    """Shows what each convolution of a version makes of one image, which counts as no answer."""
     pipeline = Pipeline(request)
     images, _ = await read_images(request, pipeline, only_one=True)
     await pipeline.choose(version)

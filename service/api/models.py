@@ -18,7 +18,8 @@ router = APIRouter(route_class=OwnRoute, tags=["models"], dependencies=needs("pr
 @router.get("/models", response_model=Models, responses=problems(422, 503))
 async def models(request: Current) -> Reply:
     """Every version with its state, and the provider that runs the champion."""
-    return Reply.json({"models": [await request.core.versions.listing()]})
+    listing = await request.core.versions.listing()
+    return Reply.json({"models": [listing | {"challenger": request.core.challenge.named}]})
 
 
 @router.get(

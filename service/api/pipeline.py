@@ -145,12 +145,15 @@ class Pipeline:
     def follow_up(self, result: Result, doubts: Sequence[Sequence[str]] | None = None) -> None:
         """Counts the answered images, and shows them to all who follow the answers.
 
+        Those of a drawing that is not finished (``X-Drawing``) tell nothing about use.
         ``doubts`` are those of each image, where the answer has them.
         """
         core = self.core
         core.metrics.predicted(result.each(digits))
         if doubts is not None:
             core.metrics.doubted(doubts)
+        if b"x-drawing" in self._request.fields:
+            return
         for follower in core.followers:
             follower.answered(self._request.id, self._request.caller, self.served, result, doubts)
 

@@ -64,6 +64,11 @@ class Challenge:
             task.cancel()
         self._watchdog.close()
 
+    @property
+    def named(self) -> str | None:
+        """The version that challenges the champion."""
+        return self._named.version if self._named else None
+
     def canary(self, caller: str) -> Loaded | None:
         """Returns the challenger if it answers this caller; every worker says the same."""
         challenger = self._challenger

@@ -100,7 +100,8 @@ class Dispatcher:
             facts = _facts(request, status, seconds, sent)
             if trace is not None:
                 facts["trace_id"] = trace.id
-            if log.each_request:
+            is_moment = b"x-drawing" in request.fields and status < HTTPStatus.BAD_REQUEST
+            if log.each_request and not (is_moment and log.is_further(request.caller)):
                 log.write("request", facts)
             if is_audited:
                 log.write("audit", facts)

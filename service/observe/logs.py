@@ -180,6 +180,15 @@ class RequestLog:
 
     def __init__(self, as_json: bool, each_request: bool) -> None:
         self._as_json, self.each_request = as_json, each_request
+        self._drawing = 0, set[str]()
+
+    def is_further(self, caller: str) -> bool:
+        """Whether this second has a line about a drawing of this caller's, who asks as it grows."""
+        if self._drawing[0] != (now := int(time.time())):
+            self._drawing = now, set()
+        is_further = caller in self._drawing[1]
+        self._drawing[1].add(caller)
+        return is_further
 
     def write(self, message: str, facts: dict[str, Any]) -> None:
         """Adds a line; a console line begins with method, path and status, and ends with the id."""

@@ -30,6 +30,14 @@ def reasons(page: Page) -> None:
     page.wait_for_timeout(2000)  # the film
 
 
+def layers(page: Page) -> None:
+    draw(page, DIGITS[4], slanted)
+    answer(page)
+    page.get_by_role("button", name="Layers").click()
+    page.locator("#network-layers > li").last.wait_for()
+    page.get_by_role("heading", name="What the network sees").evaluate("it => it.scrollIntoView()")
+
+
 def number(page: Page) -> None:
     draw(page, DIGITS[4], lambda x, y: (0.6 * x - 0.05, 0.2 + 0.6 * y))
     draw(page, DIGITS[2], lambda x, y: (0.6 * x + 0.4, 0.2 + 0.6 * y))
@@ -80,6 +88,7 @@ PICTURES: dict[str, tuple[Callable[[Page], None], int, Literal["light", "dark"]]
     "docs/page-review.png": (review, 620, "light"),  # before others draw what is kept, too
     "tests/pictures/page.png": (portrait, 720, "light"),
     "docs/page-why.png": (reasons, 1180, "light"),
+    "docs/page-layers.png": (layers, 720, "light"),
     "docs/page-number.png": (number, 720, "dark"),
     "docs/page-test.png": (test_images, 960, "dark"),
     "docs/page-model.png": (comparison, 1180, "light"),

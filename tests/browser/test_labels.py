@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, Request, Route, expect
 
 from service.cli.keys import main
 from tests.browser.conftest import DESKTOP, ROOT, Opener, Witness
@@ -101,6 +102,21 @@ def test_an_answer_that_cannot_be_kept_says_so(desktop: Page, witness: Witness) 
     question.get_by_role("button", name="3").click()
     expect(question).to_contain_text("Not kept. The service cannot be reached.")
     witness.complaints.clear()
+
+
+def test_of_a_drawing_only_the_end_is_kept_and_the_log_has_few_lines(
+    desktop: Page, server: Server
+) -> None:
+    asked: list[Request] = []
+    desktop.on("request", lambda request: asked.append(request))  # noqa: PLW0108 - playwright
+    kept, lines, start = waiting(server), len(server.access()), time.monotonic()
+    draw(desktop, [[(0.5, 0.1 + index / 500) for index in range(350)]])
+    assert answer(desktop)
+    of_drawing = ["x-drawing" in each.headers for each in asked if "/predict" in each.url]
+    wait_until(lambda: waiting(server) == kept + of_drawing.count(False), 10)
+    logged = [line for line in server.access()[lines:] if line["path"] == "/predict"]
+    assert len(logged) <= time.monotonic() - start + 1 + of_drawing.count(False)
+    assert 0 < of_drawing.count(False) < of_drawing.count(True)
 
 
 def test_images_are_reviewed_by_keyboard_alone(desktop: Page, server: Server) -> None:

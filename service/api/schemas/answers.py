@@ -133,6 +133,7 @@ class ModelState(BaseModel):
     name: Literal["mnist"]
     champion: str
     champion_fault: str | None = Field(description="why the champion file's version does not serve")
+    challenger: str | None = Field(description="the version that challenges it")
     versions: list[VersionState]
     provider: ProviderState
 

@@ -73,12 +73,10 @@ class FeatureMaps(BaseModel):
     """The answer of `/layers`."""
 
     model: Literal["mnist"]
-    version: str = Field(examples=["3"])
+    version: str
     digit: Digit
     confidence: Share
     layers: list[dict[str, Any]] = Field(
-        description="of each convolution, after its activation: `maps`, how many of them are "
-        "`shown` in the `png`, one below the other, their `height` and `width`, the values that "
-        "are black (`low`) and white (`high`), how many `levels` they have, and the `rounding` of "
-        "int8 layers"
+        description="of each convolution: `maps` of `height` and `width`, how many are `shown` "
+        "in the `png`, what is black (`low`) and white (`high`), the `levels`, int8 `rounding`"
     )

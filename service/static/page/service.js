@@ -19,22 +19,25 @@ export class ServiceError extends Error {
   }
 }
 
-/** What is likely in a picture, with what the model saw of it; `why` adds what spoke for it. */
-export function predict(picture, signal, { why = false, version = null } = {}) {
+/**
+ * What is likely in a picture, with what the model saw of it; `why` adds what spoke for it. Of a
+ * drawing that `isGrowing`, the service keeps nothing for review.
+ */
+export function predict(picture, signal, { why = false, version = null, isGrowing = false } = {}) {
   const which = version === null ? "" : `&version=${encodeURIComponent(version)}`;
-  return post(`predict?include=seen${why ? ",why" : ""}${which}`, picture, signal);
+  return post(`predict?include=seen${why ? ",why" : ""}${which}`, picture, signal, isGrowing);
 }
 
 /** What is likely in each of several pictures. */
 export function predictEach(pictures, signal) {
   const body = new FormData();
   pictures.forEach((picture, index) => body.append("files", picture, `${index}.png`));
-  return ask("predict?include=seen", { method: "POST", body, signal });
+  return ask("predict?include=seen", { method: "POST", body, headers: { "X-Drawing": "growing" }, signal });
 }
 
 /** The whole number in a picture. */
 export function read(picture, signal) {
-  return post("read?include=probabilities", picture, signal);
+  return post("read?include=probabilities", picture, signal, true);
 }
 
 /** Why a picture is read as it is, and what would make it the digit `against`, if one is given. */
@@ -44,7 +47,7 @@ export function explain(picture, against, signal) {
 
 /** What each convolution makes of a picture. */
 export function layers(picture, signal) {
-  return post("layers", picture, signal);
+  return post("layers", picture, signal, true);
 }
 
 /** Says that an image, 784 grey values, shows a digit, or none where that is null; gives the label. */
@@ -81,6 +84,16 @@ export function card(version) {
   return ask(`models/mnist/versions/${encodeURIComponent(version)}`);
 }
 
+/** Whether the champion's answers are still like those to held-out digits. */
+export function drift() {
+  return ask("drift");
+}
+
+/** How the challenger does against the champion. */
+export function challenger() {
+  return ask("models/mnist/challenger");
+}
+
 /** A test image, as a file. */
 export function testImage(index) {
   return ask(testImageAddress(index), {}, DEADLINE, (response) => response.blob());
@@ -89,7 +102,7 @@ export function testImage(index) {
 /** How long the model takes for one image by the service's own clock, in milliseconds. */
 export function inferTime(version) {
   const address = `predict?version=${encodeURIComponent(version)}`;
-  const headers = { "Content-Type": "application/octet-stream" };
+  const headers = { "Content-Type": "application/octet-stream", "X-Drawing": "growing" };
   const options = { method: "POST", body: new Uint8Array(784).fill(128, 300, 420), headers };
   return ask(address, options, DEADLINE, async (response) => {
     await response.arrayBuffer();
@@ -101,10 +114,11 @@ export function testImageAddress(index) {
   return `datasets/mnist-test/images/${index}.png`;
 }
 
-function post(address, picture, signal) {
+function post(address, picture, signal, isGrowing = false) {
   // The content decides what a picture is; the type only has to say that it is one.
   const type = picture.type.startsWith("image/") ? picture.type : "image/unknown";
-  return ask(address, { method: "POST", body: picture, headers: { "Content-Type": type }, signal });
+  const headers = { "Content-Type": type, ...(isGrowing && { "X-Drawing": "growing" }) };
+  return ask(address, { method: "POST", body: picture, headers, signal });
 }
 
 function send(address, content) {

@@ -355,6 +355,22 @@ def test_each_request_is_one_line_of_the_log_with_its_id(server: Server) -> None
     assert 0 < first["infer_ms"] < first["total_ms"]
 
 
+def test_the_moments_of_a_drawing_are_a_line_a_second_and_each_that_fails(server: Server) -> None:
+    start = time.monotonic()
+    for number in range(30):
+        body = THREE.tobytes() if number % 10 else b""
+        server.post(
+            "/predict", body, RAW, {"X-Request-ID": f"drawn-{number}", "X-Drawing": "growing"}
+        )
+
+    def logged(status: int) -> list[dict[str, Any]]:
+        lines = [line for line in server.access() if line["request_id"].startswith("drawn-")]
+        return [line for line in lines if line["status"] == status]
+
+    wait_until(lambda: len(logged(400)) == 3 and len(logged(200)) > 0)
+    assert len(logged(200)) <= 2 + time.monotonic() - start
+
+
 # /evaluate
 
 LABELLED = images(100, 8)

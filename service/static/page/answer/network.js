@@ -70,6 +70,7 @@ class Layer {
   #image = new Image();
   #size;
   #side;
+  #isNew = true;
 
   constructor({ maps, shown, height, width }, index) {
     this.#size = [width, height];
@@ -119,8 +120,21 @@ class Layer {
       this.#draw(this.#context, map, x * this.#side[0], y * this.#side[1], this.#side[0] - GAP, this.#side[1] - GAP);
     }
     const steps = rounding ? ` in steps of ${rounding.scale.toPrecision(2)}: ${levels} of 256 levels` : "";
+    if (this.#isNew) this.#slider.value = this.#brightest(shown) + 1;
+    this.#isNew = false;
     this.#values.textContent = `Black is ${low.toFixed(2)}, white ${high.toFixed(2)}${steps}.`;
     this.#enlarge();
+  }
+
+  /** The map in which most happens, which is enlarged at first. */
+  #brightest(shown) {
+    const { naturalWidth: width, naturalHeight: height } = this.#image;
+    const context = new OffscreenCanvas(width, height).getContext("2d");
+    context.drawImage(this.#image, 0, 0);
+    const { data } = context.getImageData(0, 0, width, height);
+    const sums = new Float64Array(shown);
+    for (let at = 0; at < width * height; at += 1) sums[Math.floor((at * shown) / (width * height))] += data[4 * at];
+    return sums.indexOf(Math.max(...sums));
   }
 
   #enlarge() {

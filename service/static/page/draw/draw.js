@@ -59,7 +59,7 @@ export function startDrawing(panel) {
       const isDrawing = sheet.picture === null;
       const sent = sheet.picture ?? (await photograph(sheet.strokes));
       signal.throwIfAborted();
-      const { predictions, version } = await predict(sent, signal, { why: reasons.isOpen });
+      const { predictions, version } = await predict(sent, signal, { why: reasons.isOpen, isGrowing: isDrawing });
       const isNumber = predictions[0].doubts.includes("several digits");
       const number = isNumber ? await read(sent, signal) : null;
       last = { sent, isDrawing, prediction: predictions[0], number, version };
@@ -118,9 +118,10 @@ export function startDrawing(panel) {
 
   /** What is worth doing only once the pen rests: words for the ear, and the further reasons. */
   async function finish(signal) {
-    const { sent, prediction, number } = last;
+    const { sent, prediction, number, isDrawing } = last;
     const words = spoken(prediction, number);
     if (speech.textContent !== words) speech.textContent = words;
+    if (isDrawing && !last.isFinished) await settle(last, signal);
     if (!reasons.isOpen) return;
     if (number || prediction.doubts.includes("blank")) return reasons.empty();
     try {
@@ -129,6 +130,16 @@ export function startDrawing(panel) {
       if (!(error instanceof ServiceError)) throw error;
       reasons.empty(error.message);
       if (error.isPassing) afterwards(() => finishing.want(), RETRY);
+    }
+  }
+
+  /** Asks once more about a drawing that is finished, so that it counts as what the service meets. */
+  async function settle(finished, signal) {
+    finished.isFinished = true;
+    try {
+      await predict(finished.sent, signal);
+    } catch (error) {
+      if (!(error instanceof ServiceError)) throw error;
     }
   }
 

@@ -61,19 +61,20 @@ function range(first, last) {
   return Array.from({ length: last - first + 1 }, (_, index) => first + index);
 }
 
-function between(start, end, share) {
+export function between(start, end, share) {
   return start + share * (end - start);
 }
 
-function line(kind, x1, y1, x2, y2) {
+export function line(kind, x1, y1, x2, y2) {
   return svg("line", { class: kind, x1, y1, x2, y2 });
 }
 
-function label(text, x, y, anchor) {
+export function label(text, x, y, anchor) {
   return svg("text", { x, y, "text-anchor": anchor }, String(text));
 }
 
-function svg(name, attributes, ...children) {
+/** An SVG element. */
+export function svg(name, attributes, ...children) {
   const made = document.createElementNS(NAMESPACE, name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
   made.append(...children);

@@ -6,6 +6,7 @@ import { card, ServiceError } from "../service.js";
 import { openCard } from "./card.js";
 import { comparison } from "./compare.js";
 import { learning } from "./learning.js";
+import { startUse } from "./use.js";
 import { versionsSection } from "./versions.js";
 
 /** Of more versions only the latest have their figures in the table. */
@@ -19,9 +20,12 @@ export function startModel(panel, pad) {
     event.target.closest("dialog").close();
   });
 
+  const use = startUse(panel);
+
   async function show(model) {
     const cards = await cardsOf(model);
-    place.replaceChildren(...shown(model, cards, pad));
+    use.about(model);
+    place.replaceChildren(...shown(model, cards, pad, use.place));
     error.textContent = "";
   }
 
@@ -47,7 +51,7 @@ async function cardsOf({ champion, versions }) {
   return cards;
 }
 
-function shown(model, cards, pad) {
+function shown(model, cards, pad, use) {
   const story = cards.get(model.champion);
   const title = element(
     "div",
@@ -58,7 +62,7 @@ function shown(model, cards, pad) {
   if (model.champion_fault) title.append(element("p", { class: "note" }, model.champion_fault));
   const others = model.versions.filter(({ state }) => state !== "failed").map(({ version }) => version);
   const order = [model.champion, ...others.toReversed().filter((one) => one !== model.champion)];
-  const parts = [title, keyFigures(story), versionsSection(model, cards, openCard)];
+  const parts = [title, use, keyFigures(story), versionsSection(model, cards, openCard)];
   if (order.length > 1) parts.push(comparison(order, pad));
   if (story.training?.epochs?.length) parts.push(learning(story.training));
   return parts;
