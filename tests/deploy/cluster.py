@@ -25,7 +25,7 @@ def cluster(environment: dict[str, str], nodes: int = 2, cores: int = 2) -> Iter
 
     before = {name: os.environ.get(name) for name in environment}
     os.environ.update(environment)
-    shared = {"object_store_memory": 100 << 20, "node_ip_address": "127.0.0.1"}
+    shared: Any = {"object_store_memory": 100 << 20}
     running: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **shared})
     try:
         workers = [running.add_node(num_cpus=cores, **shared) for _ in range(nodes)]
