@@ -12,7 +12,7 @@ from service.types import Images
 
 SLOWER = 3.0
 """How many times the champion's processor time a challenger may take for the same images."""
-_RUNS, _LONG_SECONDS = 5, 0.25
+_RUNS, _LONG_SECONDS = 3, 0.25
 
 
 class Slow(Exception):
