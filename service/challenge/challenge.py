@@ -17,7 +17,7 @@ from typing import Any
 from service.background.large_work import small_come
 from service.background.threads import DaemonThreads
 from service.challenge.shadow import Compared, Piece, Slow, compare
-from service.challenge.verdict import described
+from service.challenge.verdict import judged
 from service.errors import DeadlineExceeded, Fault, NotFound, QueueFull, Unavailable
 from service.inference.batch import Result, digits
 from service.inference.runtime import Watchdog
@@ -126,7 +126,7 @@ class Challenge:
         found = await self._store.run(lambda connection: tally(connection, champion, named))
         if self._is_out:
             found = found._replace(failure=self._fault or "")
-        return described(named, found, None if self._challenger else self._fault)
+        return judged(named, found, None if self._challenger else self._fault)
 
     async def _follow(self) -> None:
         while True:

@@ -12,7 +12,7 @@ from service.types import Images
 
 SLOWER = 3.0
 """How many times the champion's processor time a challenger may take for the same images."""
-_RUNS, _LONG_SECONDS = 3, 0.25
+_RUNS = 3
 
 
 class Slow(Exception):
@@ -52,14 +52,9 @@ def compare(piece: Piece, is_timed: bool) -> Compared:
 
 
 def _is_slow(challenger: Runtime, champion: Runtime, images: Images) -> bool:
-    """Whether none of several runs is fast enough: other programs may slow down any of them."""
-    most, begun = SLOWER * min(_seconds(champion, images) for _ in range(_RUNS)), perf_counter()
-    for _ in range(_RUNS):
-        if _seconds(challenger, images) <= most:
-            return False
-        if perf_counter() - begun > _LONG_SECONDS:
-            break
-    return True
+    """Whether no run of several is fast enough, since other programs may slow down any of them."""
+    most = SLOWER * min(_seconds(champion, images) for _ in range(_RUNS))
+    return all(_seconds(challenger, images) > most for _ in range(_RUNS))
 
 
 def _seconds(runtime: Runtime, images: Images) -> float:

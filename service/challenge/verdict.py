@@ -1,11 +1,9 @@
 """The verdict on a challenger, from labelled disagreements, valid however often somebody looks.
 
-A labelled disagreement is won if the challenger is right and the champion wrong, lost if it is the
-other way round; any other does not tell the two apart. The bounds of the share of wins are a
-confidence sequence: with probability ``1 - LEVEL`` they hold the true share at all looks at once.
-It is the beta-binomial mixture with a uniform prior (Robbins 1970; Howard et al. 2021, section
-3.2): ``beta(1 + wins, 1 + losses) / (p^wins (1 - p)^losses)`` is a martingale for the true share
-``p``, so it ever reaches ``1 / LEVEL`` with probability ``LEVEL`` at most (Ville 1939).
+The bounds of the share of wins are a confidence sequence, the beta-binomial mixture with a uniform
+prior (Robbins 1970; Howard et al. 2021, section 3.2): ``beta(1 + wins, 1 + losses) / (p^wins
+(1 - p)^losses)`` is a martingale for the true share ``p``, so the probability that it ever reaches
+``1 / LEVEL`` is ``LEVEL`` at most (Ville 1939).
 """
 
 from __future__ import annotations
@@ -26,11 +24,10 @@ class Tally(NamedTuple):
     images: int = 0
     agreed: int = 0
     labelled: int = 0
-    """The disagreements with labels that agree, each image once."""
+    """The disagreements with a label, each image once: only the challenger is right in ``wins``."""
     wins: int = 0
     losses: int = 0
     failure: str = ""
-    """Why the challenger is out of service."""
 
 
 def bounds(wins: int, losses: int) -> tuple[float, float]:
@@ -51,39 +48,25 @@ def bounds(wins: int, losses: int) -> tuple[float, float]:
     return edge(0.0) if wins else 0.0, edge(1.0) if losses else 1.0
 
 
-def judged(tally: Tally) -> dict[str, Any]:
-    """Returns the counts, the bounds, the verdict and its reason, as JSON values."""
+def judged(named: Challenger, tally: Tally, fault: str | None = None) -> dict[str, Any]:
+    """Returns what ``/models/mnist/challenger`` answers; ``fault`` is why the version is absent."""
     images, agreed, labelled, wins, losses, failure = tally
     low, high = bounds(wins, losses)
+    verdict, why = "undecided", "which leaves one half possible"
+    if low > 0.5:
+        verdict, why = "promote", "above one half"
+    elif high < 0.5:
+        verdict, why = "reject", "below one half"
     reason = (
         f"{wins} wins and {losses} losses in {labelled} labelled disagreements: its share of wins "
-        f"lies between {low:.2f} and {high:.2f}, "
+        f"lies between {low:.2f} and {high:.2f}, {why}"
     )
     if failure:
         verdict, reason = "reject", f"it is out: {failure}"
-    elif low > 0.5:
-        verdict, reason = "promote", f"{reason}above one half"
-    elif high < 0.5:
-        verdict, reason = "reject", f"{reason}below one half"
-    else:
-        verdict, reason = "undecided", f"{reason}which leaves one half possible"
-    return {
-        "images": images,
-        "agreement": agreed / images if images else None,
-        "labelled": labelled,
-        "wins": wins,
-        "losses": losses,
-        "low": round(low, 4),
-        "high": round(high, 4),
-        "verdict": verdict,
-        "reason": reason,
-    }
-
-
-def described(named: Challenger, tally: Tally, fault: str | None = None) -> dict[str, Any]:
-    """Returns what ``/models/mnist/challenger`` answers; ``fault`` is why the version is absent."""
-    told = judged(tally)
-    if fault is not None and not tally.failure:
-        told |= {"verdict": "undecided", "reason": f"it does not answer: {fault}"}
-    mode = "canary" if named.share else "shadow"
-    return {"version": named.version, "mode": mode, "share": named.share, **told}
+    elif fault is not None:
+        verdict, reason = "undecided", f"it does not answer: {fault}"
+    told = {"mode": "canary" if named.share else "shadow", "share": named.share, "images": images}
+    counts = {"agreement": agreed / images if images else None, "labelled": labelled}
+    scores = {"wins": wins, "losses": losses, "low": round(low, 4), "high": round(high, 4)}
+    decided = {"verdict": verdict, "reason": reason}
+    return {"version": named.version, **told, **counts, **scores, **decided}

@@ -76,14 +76,14 @@ def _promote(repository: Repository, options: Namespace) -> Answer:
 
 def _challenge(repository: Repository, options: Namespace) -> Answer:
     if options.end:
-        return Answer.of(challenge.end(repository), tables.challenge_ended)
+        return Answer.of(challenge.enter(repository, "challenge --end"), tables.challenge_ended)
     report = challenge.challenge(repository, options.version, options.canary)
     undo = f"to end this: {_command(options, 'challenge --end')}"
     return Answer.of(report, tables.challenged, undo)
 
 
 def _verdict(repository: Repository, options: Namespace) -> Answer:
-    report = challenge.verdict(repository, options.store)
+    report = challenge.verdict(repository, options.store or default_store(repository.root))
     if not options.promote:
         return Answer.of(report, tables.verdict)
     if report["verdict"] != "promote":
@@ -91,8 +91,8 @@ def _verdict(repository: Repository, options: Namespace) -> Answer:
             f"version {report['version']} was not promoted, the verdict is {report['verdict']}: "
             f"{report['reason']}; the champion stays"
         )
-    challenge.enter_verdict(repository, report)
-    options.version = int(report["version"])
+    options.version = int(report.pop("version"))  # the journal's name of a new champion
+    challenge.enter(repository, "verdict", **report)
     return _promote(repository, options)
 
 

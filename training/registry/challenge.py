@@ -1,13 +1,11 @@
 """Names the version that challenges the champion, ends its challenge, and reads the verdict."""
 
-from __future__ import annotations
-
-import os
+from contextlib import closing
 from typing import Any
 
-from service.challenge.verdict import Tally, described
+from service.challenge.verdict import Tally, judged
 from service.models.repository import Challenger, Repository
-from service.store.store import FILE, SQLITE, Store, file_of
+from service.store.store import SQLITE, Store, file_of
 from training.durable_files import replace, sync
 from training.errors import TrainingError
 from training.export.verify import VerificationFailed, check
@@ -20,36 +18,48 @@ Report = dict[str, Any]
 
 def challenge(repository: Repository, version: int, share: float) -> Report:
     """Names a version that can serve. Raises :class:`TrainingError` if it cannot, or serves."""
+    if version == repository.champion():
+        raise TrainingError(f"version {version} is the champion")
+    try:
+        check(repository.read_model(version))
+    except VerificationFailed as error:
+        raise TrainingError(f"version {version}: {error}") from error
+    return enter(repository, "challenge", Challenger(str(version), share, now()))
+
+
+def enter(
+    repository: Repository, command: str, challenger: Challenger | None = None, **facts: Any
+) -> Report:
+    """Writes the journal's entry about a challenge, and the change that the command makes."""
     with locked(repository.root):
-        if version == repository.champion():
-            raise TrainingError(f"version {version} is the champion")
-        try:
-            check(repository.read_model(version))
-        except VerificationFailed as error:
-            raise TrainingError(f"version {version}: {error}") from error
-        return _enter(repository, Challenger(str(version), share, now()), "challenge")
+        version, share, begun = challenger or named(repository)
+        champion = str(repository.champion())
+        entry = {"challenger": version, "champion": champion, "share": share, **facts}
+        when = {"when": now(), "command": f"models {command}"}
+        with journal.entered(repository.folder / "journal.jsonl", {**when, **entry}):
+            path = repository.folder / "challenger"
+            if challenger:
+                replace(path, f"{version} {share:.6f} {begun}\n".encode())
+            elif command == "challenge --end":
+                path.unlink()
+                sync(path.parent)
+    return entry
 
 
-def end(repository: Repository) -> Report:
-    """Ends the challenge. Raises :class:`TrainingError` if there is none."""
-    with locked(repository.root):
-        return _enter(repository, named(repository), "challenge --end")
-
-
-def verdict(repository: Repository, url: str | None) -> Report:
+def verdict(repository: Repository, url: str) -> Report:
     """Returns what the service answers to ``GET /models/mnist/challenger``, from the store."""
-    challenger, champion = named(repository), str(repository.champion())
-    url = url or os.environ.get("MNIST_STORE") or f"{SQLITE}{repository.root / FILE}"
-    found = Tally()
-    if not url.startswith(SQLITE) or file_of(url).exists():
-        found = _tally(url, champion, challenger)
-    return {"champion": champion, **described(challenger, found)}
+    from sqlalchemy.exc import SQLAlchemyError
 
+    from service.challenge.record import tally
 
-def enter_verdict(repository: Repository, report: Report) -> None:
-    """Writes a verdict into the journal, before it is acted on."""
-    with locked(repository.root):
-        _enter(repository, named(repository), "verdict", **report)
+    challenger, champion, found = named(repository), str(repository.champion()), Tally()
+    if url != "none" and not (url.startswith(SQLITE) and not file_of(url).exists()):
+        try:
+            with closing(Store(url)) as store, store.begin() as connection:
+                found = tally(connection, champion, challenger)
+        except SQLAlchemyError as error:
+            raise TrainingError(f"the store cannot be read: {error}".partition("\n")[0]) from error
+    return {"champion": champion, **judged(challenger, found)}
 
 
 def named(repository: Repository) -> Challenger:
@@ -58,32 +68,3 @@ def named(repository: Repository) -> Challenger:
     if challenger is None:
         raise TrainingError("no version challenges the champion; `models challenge N` names one")
     return challenger
-
-
-def _enter(repository: Repository, challenger: Challenger, command: str, **facts: Any) -> Report:
-    """Writes the journal's entry, and the change of the file that the command makes."""
-    version, share, _ = challenger
-    entry = {"challenger": version, "champion": str(repository.champion()), "share": share, **facts}
-    path, told = repository.folder / "challenger", {"when": now(), "command": f"models {command}"}
-    with journal.entered(repository.folder / "journal.jsonl", {**told, **entry}):
-        if command == "challenge":
-            replace(path, f"{version} {share:.6f} {challenger.begun}\n".encode())
-        elif command == "challenge --end":
-            path.unlink()
-            sync(path.parent)
-    return entry
-
-
-def _tally(url: str, champion: str, challenger: Challenger) -> Tally:
-    from sqlalchemy.exc import SQLAlchemyError
-
-    from service.challenge.record import tally
-
-    store = Store(url)
-    try:
-        with store.begin() as connection:
-            return tally(connection, champion, challenger)
-    except SQLAlchemyError as error:
-        raise TrainingError(f"the store cannot be read: {error}".partition("\n")[0]) from error
-    finally:
-        store.close()

@@ -12,7 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from service.challenge.verdict import Tally, judged
+from service.models.repository import Challenger
 
+NAMED = Challenger("7", 0.0, "")
 ROLLOUTS, LABELS = 1000, 1000
 SHARES = (0.3, 0.4, 0.45, 0.5, 0.55, 0.6, 2 / 3, 0.75)
 NEITHER = 0.1
@@ -31,7 +33,7 @@ class Outcome(NamedTuple):
 
 @cache
 def verdict(wins: int, losses: int) -> str:
-    return str(judged(Tally(wins=wins, losses=losses))["verdict"])
+    return str(judged(NAMED, Tally(wins=wins, losses=losses))["verdict"])
 
 
 def simulated(share: float, *, neither: float = NEITHER, labels: int = LABELS) -> Outcome:

@@ -11,6 +11,7 @@ from scipy.special import betaln  # type: ignore[import-untyped]
 
 from service.challenge.verdict import LEVEL, Tally, bounds, judged
 from tests.service.challenge import rollouts
+from tests.service.challenge.rollouts import NAMED
 
 
 @pytest.mark.parametrize(
@@ -50,7 +51,7 @@ def test_the_documentation_has_the_simulation() -> None:
 
 
 def test_a_failed_challenger_is_rejected_whatever_it_won() -> None:
-    found = judged(Tally(images=100, agreed=70, labelled=30, wins=30, failure="it loops"))
+    found = judged(NAMED, Tally(images=100, agreed=70, labelled=30, wins=30, failure="it loops"))
     assert (found["verdict"], found["reason"]) == ("reject", "it is out: it loops")
     assert found["agreement"] == 0.7
-    assert judged(Tally())["agreement"] is None
+    assert judged(NAMED, Tally())["agreement"] is None
