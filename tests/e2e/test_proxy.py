@@ -56,73 +56,88 @@ def _version(head: bytes, body: bytes) -> str:
     return body.partition(b'"version":"')[2].partition(b'"')[0].decode()
 
 
+class Pair:
+    """Two services, which restart in turn."""
+
+    def __init__(self, folder: Path, workers: str) -> None:
+        self.folder = folder
+        self.models = tiny_repository(folder / "models")
+        self.flags = ("--workers", workers, "--allowed-hosts", "digits")
+        self.ports = free_port(), free_port()
+        self.servers = [self.start(0, 0), self.start(1, 0)]
+        self.stops: list[tuple[float, float]] = []
+
+    def start(self, number: int, turn: int) -> Server:
+        log = self.folder / f"log-{number}-{turn}"
+        server = Server(self.models, log, "--port", str(self.ports[number]), *self.flags)
+        server.port = self.ports[number]
+        return server
+
+    def restart(self, number: int, turn: int) -> None:
+        """Restarts one, once the other has answered 20 requests, and waits until both answer."""
+        old, other = self.servers[number], self.servers[1 - number]
+        before = answered(other)
+        wait_until(lambda: answered(other) > before + 20, 60)
+        begin = perf_counter()
+        old.process.send_signal(signal.SIGTERM)
+        assert old.process.wait(60) == 0
+        self.stops.append((begin, perf_counter()))
+        new = self.servers[number] = self.start(number, turn)
+        new.wait_until_ready()
+        wait_until(lambda: answered(new) > 20, 90)
+
+    def stop(self) -> None:
+        for server in self.servers:
+            if server.process.poll() is None:
+                server.stop()
+
+
+def answered(server: Server) -> float:
+    try:
+        return server.metric("mnist_requests_total", endpoint="/predict", status="200")
+    except ConnectionRefusedError:
+        return 0.0
+
+
+async def restarts_under_load(pair: Pair, port: int) -> Steady:
+    """50 requests a second, each service restarted three times while the other one answers."""
+    kind = Kind(post("/predict", images(1).tobytes(), "application/octet-stream"), _version)
+    load = Steady("127.0.0.1", port, [kind], 50, 8)
+
+    async def restart_in_turn() -> None:
+        for turn in range(1, RESTARTS + 1):
+            await asyncio.to_thread(pair.restart, turn % 2, turn)
+        load.stopped = True
+
+    await asyncio.gather(load.run(), restart_in_turn())
+    return load
+
+
 @pytest.mark.campaign
 @pytest.mark.alone
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_restarts_behind_a_proxy_lose_nothing_and_stall_nobody(
     tmp_path: Path, workers: str
 ) -> None:
-    """50 requests a second, each service restarted three times while the other one answers.
+    """nginx asks a service that refused it again after ten seconds.
 
-    nginx asks a service that refused it again after ten seconds. A restart takes less time, or the
-    service refuses again.
+    A restart takes less time, or the service refuses again.
     """
-    models = tiny_repository(tmp_path / "models")
-    ports = free_port(), free_port()
-    flags = ("--workers", workers, "--allowed-hosts", "digits")
-    kind = Kind(post("/predict", images(1).tobytes(), "application/octet-stream"), _version)
-
-    def start(number: int, turn: int) -> Server:
-        log = tmp_path / f"log-{number}-{turn}"
-        server = Server(models, log, "--port", str(ports[number]), *flags)
-        server.port = ports[number]
-        return server
-
-    def answered(server: Server) -> float:
-        try:
-            return server.metric("mnist_requests_total", endpoint="/predict", status="200")
-        except ConnectionRefusedError:
-            return 0.0
-
-    async def restart_in_turn(load: Steady) -> None:
-        for turn in range(1, RESTARTS + 1):
-            number = turn % 2
-            other = answered(servers[1 - number])
-            await asyncio.to_thread(
-                wait_until, lambda s=servers[1 - number], n=other: answered(s) > n + 20, 60
-            )
-            begin = perf_counter()
-            servers[number].process.send_signal(signal.SIGTERM)
-            assert await asyncio.to_thread(servers[number].process.wait, 60) == 0
-            stops.append((begin, perf_counter()))
-            servers[number] = start(number, turn)
-            await asyncio.to_thread(servers[number].wait_until_ready)
-            await asyncio.to_thread(wait_until, lambda s=servers[number]: answered(s) > 20, 90)
-        load.stopped = True
-
-    async def both(port: int) -> Steady:
-        load = Steady("127.0.0.1", port, [kind], 50, 8)
-        await asyncio.gather(load.run(), restart_in_turn(load))
-        return load
-
-    stops: list[tuple[float, float]] = []
-    servers = [start(0, 0), start(1, 0)]
+    pair = Pair(tmp_path, workers)
     try:
-        for server in servers:
+        for server in pair.servers:
             server.wait_until_ready()
-        with nginx(tmp_path, *ports) as port:
-            load = asyncio.run(both(port))
+        with nginx(tmp_path, *pair.ports) as port:
+            load = asyncio.run(restarts_under_load(pair, port))
     finally:
-        for server in servers:
-            if server.process.poll() is None:
-                server.stop()
+        pair.stop()
     assert [each.fault for each in load.asked if each.fault] == []
     assert load.refused == 0
     most = max(0.25, 100 * statistics.median(each.seconds for each in load.asked))
     slow = [each for each in load.asked if each.seconds > most]
     # A busy machine stalls a request at any time. What is wrong with a stop, most stops show.
-    stalled = sum(any(begin <= each.due <= end for each in slow) for begin, end in stops)
-    assert stalled <= 1, (stops, slow)
+    stalled = sum(any(begin <= each.due <= end for each in slow) for begin, end in pair.stops)
+    assert stalled <= 1, (pair.stops, slow)
 
 
 @pytest.mark.slow
