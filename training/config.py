@@ -5,8 +5,6 @@ is a TOML file that sets some of the fields. A flag overrides the recipe, and th
 the default.
 """
 
-from __future__ import annotations
-
 import difflib
 import tomllib
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Says what a run does and what came out of it: a line for each step and epoch, with figures."""
 
-from __future__ import annotations
-
 import shlex
 from pathlib import Path
 from typing import TextIO

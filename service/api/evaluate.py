@@ -34,8 +34,7 @@ MNIST_TEST = "mnist-test"
 READS = f"application/json, multipart/form-data, or name a data set: ?dataset={MNIST_TEST}"
 _SLICE_EXECUTIONS = 4
 """Batches of ``batch_rows`` queued at a time, so that an evaluation never fills the queue."""
-_LISTED = 1000
-"""The most images of either kind that ``?mistakes`` lists."""
+_LISTED = 1000  # the most images of either kind that ?mistakes lists
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 _CACHE = (b"cache-control", b"public, max-age=3600")
 router = APIRouter(route_class=OwnRoute, tags=["digits"], dependencies=needs("evaluate"))

@@ -1,7 +1,5 @@
 """What a challenge leaves in the store: counts, disagreements, and why the challenger failed."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from time import time
 from typing import Any

@@ -1,7 +1,5 @@
 """What the command lines of ``serve``, ``predict``, ``train`` and ``models`` share."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys

@@ -28,12 +28,9 @@ from service.observe.metrics import Metrics
 from service.observe.statistics import Statistics
 from service.types import Images, Probabilities
 
-INLINE_SECONDS = 0.001
-"""The longest execution that may hold the event loop."""
-SHORT = 4
-"""While small requests arrive, an execution on another thread takes this fraction of it."""
-PIECE_ROWS = 256
-"""Rows that are worked on at once beside the event loop, which waits for as long."""
+INLINE_SECONDS = 0.001  # the longest execution that may hold the event loop
+SHORT = 4  # while small requests arrive, an execution on another thread takes this fraction of it
+PIECE_ROWS = 256  # rows that are worked on at once beside the event loop, which waits for as long
 
 Item = TypeVar("Item")
 

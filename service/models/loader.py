@@ -1,7 +1,5 @@
 """Loads a version: reads it, checks it against its card, loads it into ONNX Runtime, warms it."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -51,8 +49,7 @@ class Loaded:
     stamp: Stamp | None
     runtime: Runtime
     batcher: Batcher
-    least_confidence: float
-    """The threshold of ``not a digit``."""
+    least_confidence: float  # the threshold of not a digit
     doubts: Callable[[BatchResult], list[tuple[str, ...]]]
     """Returns the reasons to doubt each answer of a batch that this version executed."""
 

@@ -14,8 +14,6 @@ opens its path anew. So the reader follows a folder or symbolic link that was sw
 and git-sync do, and a network file system asks its server, which it does only at an open.
 """
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import os

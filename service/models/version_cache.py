@@ -1,7 +1,5 @@
 """The versions in one worker's memory: which is champion, which are loaded, which failed."""
 
-from __future__ import annotations
-
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from os import getpid

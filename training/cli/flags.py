@@ -1,7 +1,5 @@
 """The command line of ``train``: a flag for each setting of ``training.config``, and a few more."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin

@@ -1,7 +1,5 @@
 """The command line of ``models``: its subcommands and their flags. ``answers`` runs them."""
 
-from __future__ import annotations
-
 import argparse
 import math
 from collections.abc import Sequence

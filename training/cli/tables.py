@@ -1,7 +1,5 @@
 """Turns the reports of the ``models`` command into lines for people."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

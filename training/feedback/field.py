@@ -54,10 +54,8 @@ class Field:
     learnt: Pairs | None = None
     held_out: Pairs | None = None
     set_aside: tuple[SetAside, ...] = ()
-    refused: tuple[str, ...] = ()
-    """The labellers of whom nothing is used."""
-    champion_accuracy: float | None = None
-    """Of the champion on the images held out."""
+    refused: tuple[str, ...] = ()  # the labellers of whom nothing is used
+    champion_accuracy: float | None = None  # of the champion on the images held out
 
     def describe(self) -> dict[str, Any]:
         """Returns the part of the card, which names nobody."""

@@ -1,7 +1,5 @@
 """Compares two versions on the same labelled images, and tests whether they differ by chance."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Mapping, Sequence
 from fractions import Fraction

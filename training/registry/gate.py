@@ -6,8 +6,6 @@ in use and no version learnt from. Only the images on which one of the two is wr
 the second rival, many small losses could follow each other.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +18,7 @@ from training.measure.card import accuracy, part
 from training.measure.compare import LEVEL, MARGIN, not_worse, worse
 from training.registry import journal
 
-Labelled = tuple[Images, Labels]
-"""Images (n, 28, 28) uint8 and their labels (n,)."""
+Labelled = tuple[Images, Labels]  # images (n, 28, 28) uint8 and their labels (n,)
 TEST, FIELD = "test images", "labelled images"
 
 

@@ -3,8 +3,6 @@
 Each returns a report of JSON values. None needs Keras, TensorFlow or onnx.
 """
 
-from __future__ import annotations
-
 import secrets
 import shutil
 from pathlib import Path

@@ -3,8 +3,6 @@
 Needs neither Keras nor the training data: the extra ``cpu`` is enough.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Runs ``train`` many times at once: in processes of this machine, or on the machines of Ray."""
 
-from __future__ import annotations
-
 import io
 import logging
 import os
@@ -18,8 +16,7 @@ from service.background.threads import worker_threads
 from training.config import Options
 from training.errors import TrainingError, one_line
 
-TRIES = 5
-"""How often a run is started whose process dies."""
+TRIES = 5  # how often a run is started whose process dies
 Item = TypeVar("Item")
 Found = TypeVar("Found")
 Say = Callable[[str], None]

@@ -18,8 +18,7 @@ from training.registry.gate import Decision
 from training.registry.promote import NOT_WANTED, promote_past_gate
 from training.search.engines import Run, side_by_side
 
-Found = tuple[float, int]
-"""The validation loss and the number of a version."""
+Found = tuple[float, int]  # the validation loss and the number of a version
 
 
 def train_seeds(options: Options, words: Sequence[str], progress: Progress) -> tuple[int, Decision]:

@@ -1,7 +1,5 @@
 """The parameters that endpoints declare in their signatures."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from fastapi import Depends, Header, Path, Query
@@ -24,8 +22,7 @@ def _timed(
     """The header fields that a request with a deadline reads itself."""
 
 
-Current = Annotated[Request, Depends(_none)]
-"""The first parameter of every endpoint."""
+Current = Annotated[Request, Depends(_none)]  # the first parameter of every endpoint
 Timed = Annotated[Request, Depends(_timed)]
 """The first parameter of an endpoint that has a deadline."""
 

@@ -7,8 +7,6 @@ so that a low confidence marks a non-digit and the network needs no second outpu
 No kind of non-digit looks like a digit: a circle would be a 0, a single line a 1.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -3,8 +3,6 @@
 A ring alone is a 0, and so is one with a dot or a slash, as in many fonts: each ring holds more.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
