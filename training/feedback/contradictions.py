@@ -26,8 +26,12 @@ NO_DIGIT = 10  # the column of what is no digit
 FEATURES, SHARPNESS, RIDGE = 512, 4.0, 2.0
 LEAST_CONFIDENT = 0.5
 FEWEST_JUDGED = 3
-TOLERATED = 0.1
-"""The share of contradicted labels up to which the rest of a labeller's labels are believed."""
+TOLERATED, TOLERATED_BY_OTHERS = 0.1, 0.5
+"""The share of contradicted labels up to which the rest of a labeller's labels are believed.
+
+The second is that by the champion and other people alone, for one who is wrong consistently. It is
+large, since a champion may read a new hand badly that one person alone labels.
+"""
 LEVEL = 0.01
 """The probability at most that a labeller is refused whose true share is the tolerated one."""
 
@@ -47,19 +51,21 @@ def contradicted(
     refused: list[int] = []
     while True:
         believed = ~np.isin(labellers, refused)
+        doubtful, expected = _issues(rest.expects_each(believed), given)
         names, counts = np.unique(labellers[believed & (labellers >= 0)], return_counts=True)
         scores: dict[int, float] = {}
         for labeller in names[counts >= FEWEST_JUDGED].tolist():
-            # Neither the champion nor the labels of the others have seen his labels.
             own = labellers == labeller
             against, _ = _issues(rest.expects(believed & ~own, own), given[own])
-            scores[labeller] = at_most(int((~against).sum()), len(against), 1 - TOLERATED)
+            shares = (doubtful[own], TOLERATED), (against, TOLERATED_BY_OTHERS)
+            scores[labeller] = min(
+                at_most(int((~flags).sum()), len(flags), 1 - share) for flags, share in shares
+            )
         # The worst first: his labels count against honest ones.
         worst = min(scores, key=scores.__getitem__, default=None)
         if worst is None or scores[worst] > LEVEL:
             break
         refused.append(worst)
-    doubtful, expected = _issues(rest.expects_each(believed), given)
     doubtful = (doubtful & (labellers >= 0)) | ~believed
     return doubtful, np.where(expected == NO_DIGIT, -1, expected), refused
 
