@@ -159,7 +159,7 @@ def test_two_versions_are_compared_on_the_drawing_and_on_the_test_set(
     desktop.get_by_role("tab", name="Model").click()
     desktop.get_by_label("The other version").select_option("1")
     desktop.get_by_role("button", name="Compare").click()
-    expect(desktop.get_by_text("Compared version 6 with version 1.")).to_be_visible()
+    expect(desktop.get_by_text("Compared version 7 with version 1.")).to_be_visible()
     expect(desktop.get_by_role("heading", name="Version 1 on your drawing")).to_be_visible()
     wrong = [
         {
@@ -168,10 +168,10 @@ def test_two_versions_are_compared_on_the_drawing_and_on_the_test_set(
                 "POST", f"/evaluate?dataset=mnist-test&mistakes=1000&version={version}"
             ).json()["mistakes"]
         }
-        for version in (6, 1)
+        for version in (7, 1)
     ]
     told = {
-        "Only version 6 misreads": wrong[0] - wrong[1],
+        "Only version 7 misreads": wrong[0] - wrong[1],
         "Only version 1 misreads": wrong[1] - wrong[0],
         "Both misread": wrong[0] & wrong[1],
     }
