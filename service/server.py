@@ -73,6 +73,8 @@ def run(settings: Settings) -> None:
         require_opentelemetry()
     if settings.grpc_port and find_spec("grpc") is None:
         raise ServeError("gRPC is not installed; run: pip install 'mnist-serve[grpc]'")
+    if (settings.store or "").startswith("postgresql") and find_spec("psycopg") is None:
+        raise ServeError("psycopg is not installed; run: pip install 'mnist-serve[postgres]'")
     _allow_all_files()
     with ExitStack() as opened:
         opened.callback(STDERR.flush)  # before the line that says why the start failed

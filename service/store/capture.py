@@ -130,9 +130,10 @@ def clear(connection: Connection, rows: int, before: float = 0.0) -> None:
 
 async def clear_regularly(store: Store, settings: Settings) -> None:
     """Deletes what is older than the settings allow, also after capture was turned off."""
-    await asyncio.sleep(_FIRST_CLEARING_S)
+    captures = settings.capture != "off"
+    await asyncio.sleep(0 if captures else _FIRST_CLEARING_S)  # the first use takes a while
     while True:
-        is_there = not store.url.startswith(SQLITE) or file_of(store.url).exists()
+        is_there = captures or not store.url.startswith(SQLITE) or file_of(store.url).exists()
         # A clock that jumps while the service runs must not make new answers look old.
         if is_there and abs(time() - monotonic() - _CLOCKS_S) < _JUMP_S:
             before = time() - settings.capture_days * _DAY_S

@@ -15,7 +15,7 @@ from service.api.request import Reply, Request, unsupported
 from service.api.routing import OwnRoute, needs
 from service.api.schemas.bodies import FEEDBACK_BODY
 from service.api.schemas.learning import Label
-from service.api.schemas.parameters import Current, LabelIdPath, Timed
+from service.api.schemas.parameters import Current, Timed
 from service.api.schemas.responses import BODY, Responses, problems
 from service.background.large_work import SMALL_JSON_BYTES
 from service.decode.content import parse_content_type
@@ -81,7 +81,7 @@ async def feedback(request: Timed) -> Reply:
 
 
 @router.delete("/feedback/{label}", response_model=Label, responses=problems(404, 422, 503))
-async def take_back(request: Current, label: LabelIdPath) -> Reply:
+async def take_back(request: Current, label: str) -> Reply:
     """Deletes a label of the caller's, and with the scope `review` anybody's.
 
     The image goes with it, unless other labels or answers are about it.

@@ -17,7 +17,7 @@ from service.api.request import Reply
 from service.api.routing import OwnRoute, needs
 from service.api.schemas.bodies import REVIEW_BODY
 from service.api.schemas.learning import Label, Review
-from service.api.schemas.parameters import CountQuery, Current, ImageIdPath
+from service.api.schemas.parameters import CountQuery, Current
 from service.api.schemas.responses import problems
 from service.decode.feedback import digit_of
 from service.decode.json_images import parse_object
@@ -56,7 +56,7 @@ async def review(request: Current, count: CountQuery = "20") -> Reply:
     responses=KEPT,
     openapi_extra={"requestBody": REVIEW_BODY},
 )
-async def label(request: Current, image: ImageIdPath) -> Reply:
+async def label(request: Current, image: str) -> Reply:
     """Keeps a reviewer's label. Its `id` is that of `DELETE /feedback/{id}`, which undoes it."""
     from service.store.labels import is_kept, put_label
 

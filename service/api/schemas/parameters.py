@@ -71,8 +71,6 @@ CountQuery = Annotated[
         json_schema_extra={"type": "integer", "minimum": 1, "maximum": 100},
     ),
 ]
-LabelIdPath = Annotated[str, Path(description="The id of a label.")]
-ImageIdPath = Annotated[str, Path(description="The id of an image, from `/review`.")]
 ModelPath = Annotated[
     str, Path(description="The name of the one model.", json_schema_extra={"enum": [NAME]})
 ]

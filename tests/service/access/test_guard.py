@@ -30,7 +30,8 @@ BODY = images(1).tobytes()
 SEVEN = Path(__file__).resolve().parents[2] / "pictures" / "seven.png"
 ORIGIN = "https://a.example"
 NEEDS = {
-    "predict": ("POST /predict", "POST /read", "GET /models", "GET /v1/models/mnist", "GET /v2"),
+    "predict": ("POST /predict", "POST /read", "POST /feedback", "GET /models", "GET /v2"),
+    "review": ("GET /review", "POST /review/a", "GET /feedback/export"),
     "evaluate": ("POST /evaluate?dataset=none", "GET /datasets/mnist-test/images/0.png"),
     "admin": ("POST /v2/repository/models/mnist/load", "POST /v2/repository/models/x/unload"),
     "metrics": ("GET /metrics", "HEAD /metrics"),

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.decode import feedback
 from service.decode.content import inflate, parse_content_type
 from service.decode.form import from_form
 from service.decode.json_images import from_json
@@ -53,6 +54,14 @@ DECODERS: dict[str, tuple[Decoder, list[bytes]]] = {
             orjson.dumps({"images": IMAGES.tolist()}),
             orjson.dumps({"images": (IMAGES / 2).reshape(4, 784).tolist()}),
             b'{"pictures": ["iVBORw0KGgo="]}',
+        ],
+    ),
+    "feedback": (
+        lambda body: feedback.from_json(body, LIMITS),
+        [
+            orjson.dumps({"digit": 7, "image": IMAGES[0].tolist()}),
+            orjson.dumps({"digit": None, "request_id": "lab.1", "index": 2}),
+            orjson.dumps({"digit": 0, "picture": "data:image/png;base64,iVBORw0KGgo="}),
         ],
     ),
     "raw": (lambda body: from_bytes(body, LIMITS), [IMAGES.tobytes()]),
