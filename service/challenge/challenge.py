@@ -1,15 +1,15 @@
 """A version that challenges the champion: in the shadow, or with a share of the callers.
 
 In the shadow, each of the two answers what the other one has answered, on a thread beside the event
-loop: a few images of a request, from a short backlog, and a hundredth of the time while requests
-come. A challenger that fails is out; where it answers callers, the champion answers in its place.
+loop: a few images of a request, from a short backlog, and rarely while requests come. A challenger
+that fails is out; where it answers callers, the champion answers in its place.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from hashlib import blake2b
 from time import perf_counter
 from typing import Any
@@ -31,7 +31,7 @@ from service.types import Images
 
 LOOK_SECONDS = 0.75
 """The pause between two looks at the challenger's file, its speed, and the store."""
-_HANG_SECONDS, _PATIENCE_SECONDS, _PATIENCE_PER_ROW = 1.0, 0.25, 0.001
+_HANG_SECONDS, _PATIENCE_SECONDS, _PER_ROW = 1.0, 0.25, 0.001
 """How long a run may take, and how long a caller waits before the champion answers."""
 _BACKLOG, _MOST_ROWS = 64, 16
 """The requests that wait for the shadow, and the images of each that it answers, at most."""
@@ -56,8 +56,10 @@ class Challenge:
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Follows the challenger's file from now on."""
-        self._tasks = [asyncio.create_task(each) for each in (self._follow(), self._shadow())]
+        """Follows the challenger's file from now on, unless it does."""
+        if all(task.done() for task in self._tasks):
+            self._backlog = asyncio.Queue(_BACKLOG)  # of this event loop
+            self._tasks = [asyncio.create_task(each) for each in (self._follow(), self._shadow())]
 
     def stop(self) -> None:
         """Follows nothing any more."""
@@ -83,8 +85,8 @@ class Challenge:
         self, challenger: Loaded, images: Images, deadline: float, caller: str
     ) -> Result | None:
         """Returns the challenger's result; None if it fails. Raises :class:`QueueFull`."""
-        patience = _PATIENCE_SECONDS + _PATIENCE_PER_ROW * len(images)
-        until, result = min(deadline, perf_counter() + patience), None
+        until = min(deadline, perf_counter() + _PATIENCE_SECONDS + _PER_ROW * len(images))
+        result = None
         try:
             result = await challenger.batcher.infer(images, until, aside=True, caller=caller)
         except Exception as error:
@@ -112,18 +114,13 @@ class Challenge:
         self._backlog.put_nowait(Piece(images, known, champion, challenger, served is champion))
 
     async def report(self) -> dict[str, Any]:
-        """Returns what ``GET /models/mnist/challenger`` answers.
-
-        Raises :class:`NotFound` without a challenger, and :class:`Unavailable` without a store.
-        """
+        """Returns what ``/models/mnist/challenger`` answers. Raises NotFound and Unavailable."""
         champion, named = self._versions.champion.version, self._named
         if named is None:
             raise NotFound("no version challenges the champion; `models challenge N` names one")
         if self._store is None:
             raise Unavailable("nothing is kept, so there is no verdict; MNIST_STORE names a store")
-        from service.challenge.record import tally
-
-        found = await self._store.run(lambda connection: tally(connection, champion, named))
+        found = await self._store.run(_work("tally", champion, named))
         if self._is_out:
             found = found._replace(failure=self._fault or "")
         return judged(named, found, None if self._challenger else self._fault)
@@ -172,12 +169,10 @@ class Challenge:
         """Tells the store what was compared; returns why the challenger is out, as others found."""
         news, self._news = self._news, []
         if self._store is not None:
-            from service.challenge.record import exchange
-
             own = self._fault if self._is_out else None
-            work = partial(exchange, champion=champion, named=named, news=news, failure=own)
+            asked = self._store.run(_work("exchange", champion, named, news, own))
             with suppress(Unavailable, TimeoutError):
-                return await asyncio.wait_for(self._store.run(work), LOOK_SECONDS)
+                return str(await asyncio.wait_for(asked, LOOK_SECONDS))
         return ""
 
     def _end(self) -> None:
@@ -219,3 +214,14 @@ class Challenge:
                 self._metrics.count("challenger_images", "agreed", by=compared.images - apart)
                 self._metrics.count("challenger_images", "disagreed", by=apart)
             await asyncio.sleep(_BUSY_REST_SECONDS if is_busy else perf_counter() - begun)
+
+
+def _work(name: str, *arguments: object) -> Callable[[Any], Any]:
+    """A function of ``record`` as work for the store, on whose thread SQLAlchemy is imported."""
+
+    def work(connection: Any) -> Any:
+        from service.challenge import record
+
+        return getattr(record, name)(connection, *arguments)
+
+    return work

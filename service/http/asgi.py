@@ -66,6 +66,7 @@ class AsgiDoor:
         """Starts the service if no lifespan did: mounted, or through httpx's transport."""
         try:
             await self._core.versions.start()
+            self._core.challenge.start()
         except StartError as error:
             return render(Unavailable(str(error)), request.path)
         return await self._dispatcher.answer(request)
