@@ -15,17 +15,12 @@ import pytest
 from service.inference.runtime import Runtime
 from service.models.repository import Repository
 from service.types import Images, Labels
-from tests.training.digits import mnist, python
+from tests.training.digits import mnist
+from tests.training.feedback.conftest import train
 from tests.training.feedback.hands import Ints, fill, other_hand
 
 COUNT = 300
 PEOPLE = [f"person {n % 5}" for n in range(COUNT)]
-
-
-def train(models: Path, *words: str) -> list[str]:
-    status, lines, err = python("-m", "training", "--recipe", "quick", "--models", models, *words)
-    assert (status, err) == (0, ""), err
-    return lines
 
 
 def labelled() -> tuple[Images, Labels, Images, Labels]:
@@ -53,21 +48,6 @@ def learn(models: Path, given: Ints) -> tuple[dict[str, Any], list[str], tuple[f
     newest = repository.versions()[-1]
     shares = [share_right(repository, version, unseen, truth) for version in (1, newest)]
     return repository.card(newest), lines, (shares[0], shares[1])
-
-
-@pytest.fixture(scope="module")
-def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository with a champion of the recipe."""
-    models = tmp_path_factory.mktemp("quick") / "models"
-    train(models)
-    return models
-
-
-@pytest.fixture
-def models(before: Path, tmp_path: Path) -> Path:
-    import shutil
-
-    return Path(shutil.copytree(before, tmp_path / "models"))
 
 
 @pytest.mark.campaign
