@@ -110,7 +110,8 @@ def test_a_fleet_scales_heals_and_follows_the_champion_under_load(
         return listed.read_text().split() if listed.exists() else []
 
     def fleet(*words: str) -> str:
-        command = [sys.executable, FOLDER / "fleet.py", *words, "--address", running.address]
+        place = ("--address", running.address)
+        command = [sys.executable, FOLDER / "fleet.py", words[0], *place, *words[1:]]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
     def scale(count: int) -> None:
