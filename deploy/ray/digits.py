@@ -18,13 +18,10 @@ from service.api.operations import check_ready
 from service.app import create_app
 from service.errors import Unavailable
 
-_built: list[FastAPI] = []
-
 
 def build() -> FastAPI:
     """Builds the whole service in the replica; its settings come from the environment."""
-    _built.append(create_app())
-    return _built[-1]
+    return create_app()
 
 
 @serve.deployment(
@@ -47,10 +44,12 @@ def build() -> FastAPI:
 class Digits:
     """A replica: the champion, followed within two seconds."""
 
+    app: FastAPI  # the ingress sets it
+
     async def check_health(self) -> None:
         """Raises if the champion cannot answer; Ray then replaces the replica."""
         try:
-            check_ready(_built[-1].state.core)
+            check_ready(self.app.state.core)
         except Unavailable as reason:
             raise RuntimeError(reason.detail) from None
 

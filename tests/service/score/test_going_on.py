@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import random
+import re
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,7 +17,7 @@ import pytest
 
 from tests.service.decode.samples import digits, npy, picture
 from tests.service.imaging.champion import MODELS
-from tests.service.score.running import places, rows, score, start
+from tests.service.score.running import ROOT, places, rows, score, start
 
 PARTS = 8
 ROWS = 16_384 * PARTS
@@ -108,3 +113,23 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(tmp_path
     assert not out.exists()
     assert score(*words)[0] == 0
     assert [row["index"] for row in rows(out)] == list(range(16_384 + 5))
+
+
+@pytest.mark.slow
+def test_a_terminal_shows_the_rate_and_the_time_left(array: Path, tmp_path: Path) -> None:
+    ours, its = pty.openpty()
+    words = [sys.executable, "-m", "service.cli.score", array, "--out", tmp_path / "out.csv"]
+    process = subprocess.Popen(
+        [*words, "--models", MODELS], stderr=its, stdout=subprocess.DEVNULL, cwd=ROOT
+    )
+    os.close(its)
+    told = b""
+    try:
+        while piece := os.read(ours, 4096):
+            told += piece
+    except OSError:  # Linux tells the end so
+        pass
+    os.close(ours)
+    assert process.wait() == 0
+    shown = rb"[\d,]+ of 131,072 images, [\d,]+/s, 00:\d\d:\d\d left\x1b\[K\r"
+    assert len(re.findall(shown, told)) >= 2
