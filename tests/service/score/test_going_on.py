@@ -118,9 +118,12 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(tmp_path
 @pytest.mark.slow
 def test_a_terminal_shows_the_rate_and_the_time_left(array: Path, tmp_path: Path) -> None:
     ours, its = pty.openpty()
-    words = [sys.executable, "-m", "service.cli.score", array, "--out", tmp_path / "out.csv"]
+    words: list[str | Path] = [sys.executable, "-m", "service.cli.score", array]
     process = subprocess.Popen(
-        [*words, "--models", MODELS], stderr=its, stdout=subprocess.DEVNULL, cwd=ROOT
+        [*words, "--out", tmp_path / "out.csv", "--models", MODELS],
+        stderr=its,
+        stdout=subprocess.DEVNULL,
+        cwd=ROOT,
     )
     os.close(its)
     told = b""
