@@ -1,8 +1,9 @@
 """Says what a run does and what came out of it: a line for each step and epoch, with figures."""
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from service.answer.scores import Scores
 from training.config import Config, Options
@@ -37,19 +38,21 @@ class Report(Progress):
     def feedback(self, field: Field) -> None:
         """Counts what people labelled, and lists what is set aside and who is not believed."""
         told = field.describe()
-        if told["sha256"] == NOTHING:
-            return
-        self.stage(
-            "feedback",
-            f"{told['learnt']:,} labelled images to learn, {told['held_out']:,} held out, "
-            f"{told['set_aside']:,} set aside for review",
+        counts = (
+            "{learnt:,} labelled images to learn, {held_out:,} held out, {set_aside:,} set aside"
         )
-        for labeller in field.refused:
-            self.stage("feedback", f"{labeller}: contradicted too often, so nothing is learnt")
-        for each in field.set_aside[:MOST_LISTED]:
-            self.stage("feedback", f"image {each.image[:12]} {each} ({each.labeller})")
-        if (more := len(field.set_aside) - MOST_LISTED) > 0:
-            self.stage("feedback", f"and {more:,} more")
+        lines = [counts.format(**told)] if told["sha256"] != NOTHING else []
+        lines += [f"nothing is learnt of {name}: contradicted too often" for name in field.refused]
+        shown = field.set_aside[:MOST_LISTED]
+        lines += [f"image {each.image[:12]}: {each.labeller} {each}" for each in shown]
+        if len(shown) < len(field.set_aside):
+            lines.append(f"and {len(field.set_aside) - len(shown):,} more")
+        for line in lines:
+            self.stage("feedback", line)
+
+    def held_out(self, told: Mapping[str, Any]) -> None:
+        """Prints the accuracy on the labelled images held out."""
+        self.stage("feedback", f"reads {told['accuracy']:.4f} of the labelled images held out")
 
     def model(self, config: Config, parameters: int, seconds_before: float) -> None:
         """Describes the network and the stages of the fit, which took ``seconds_before`` so far."""

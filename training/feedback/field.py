@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from pydantic import ValidationError
@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from service.errors import Fault
 from service.models.repository import NoChampion, Repository
 from service.store.store import SQLITE, Store, file_of
-from service.types import Images, Labels, Probabilities
+from service.types import Images, Labels
 from training.config import Config
 from training.errors import TrainingError, one_line
 from training.export.verify import answers
@@ -31,8 +31,7 @@ Pairs = tuple[Images, Labels]
 NOTHING = hashlib.sha256().hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class SetAside:
+class SetAside(NamedTuple):
     """A label that the rest of the data contradict; digits are -1 for no digit."""
 
     image: str
@@ -63,11 +62,6 @@ class Field:
         counts = {"learnt": learnt, "held_out": held_out, "set_aside": len(self.set_aside)}
         counts["labellers_refused"] = len(self.refused)
         return {"sha256": self.sha256, **counts, "champion_accuracy": self.champion_accuracy}
-
-    def accuracy(self, probabilities: Probabilities) -> float:
-        """Returns the share of the held-out images that a version reads right."""
-        assert self.held_out
-        return float((probabilities.argmax(axis=1) == self.held_out[1]).mean())
 
 
 def collect(url: str, repository: Repository, share: float, *, ask: bool = False) -> Field:
@@ -100,23 +94,16 @@ def collect(url: str, repository: Repository, share: float, *, ask: bool = False
 def unchanged(
     repository: Repository, field: Field, files: Mapping[str, str], config: Config
 ) -> int | None:
-    """Returns the champion's number if it learnt from the same by the same settings, else None.
-
-    The same are the data, the labels and the settings but for the seed.
-    """
+    """Returns the champion, if it learnt from the same data and labels by the same settings."""
     try:
         champion = repository.champion()
-    except NoChampion:
+        card = repository.card(champion)
+        settings = Config(**part(card, "settings")).model_dump(exclude={"seed"})
+    except (NoChampion, ValidationError):
         return None
-    card = repository.card(champion)
-    try:
-        settings = Config(**part(card, "settings"))
-    except ValidationError:
-        return None
-    learnt = part(card, "feedback").get("sha256", NOTHING) == field.sha256
-    known = learnt and part(card, "data", "files") == files
-    same = settings.model_dump(exclude={"seed"}) == config.model_dump(exclude={"seed"})
-    return champion if known and same else None
+    learnt = part(card, "feedback").get("sha256", NOTHING), part(card, "data", "files"), settings
+    now = field.sha256, files, config.model_dump(exclude={"seed"})
+    return champion if learnt == now else None
 
 
 def seed_of(repository: Repository, field: Field, config: Config) -> int:
@@ -148,7 +135,7 @@ def _field(found: Labelled, repository: Repository, share: float) -> Field:
             for i in np.flatnonzero(doubtful).tolist()
         ),
         tuple(str(names[number]) for number in refused),
-        float(right.mean()) if len(right) else None,
+        float(right.mean()) if len(right) and np.ptp(known) else None,
     )
 
 
