@@ -19,6 +19,7 @@ from service.api.routing import EndpointRoute
 from service.api.v2 import admin, infer
 from service.background.fair_threads import FairThreads
 from service.background.kept import Kept
+from service.background.large_work import threads
 from service.background.memory import Room, fitted, memory_limit, trim_when_idle
 from service.background.threads import worker_threads
 from service.challenge.challenge import Challenge
@@ -71,6 +72,7 @@ def build_core(settings: Settings, shared: Path | None) -> Core:
     """Puts together what the endpoints share."""
     as_json = configure_logs(settings.log_format, settings.log_level)
     metrics = Metrics(shared)
+    metrics.set("memory_limit_bytes", memory_limit())
     STDERR.dropped = lambda lines: metrics.count("log_lines_dropped", by=lines)
     tracer = None
     if settings.otlp_endpoint:
@@ -84,13 +86,14 @@ def build_core(settings: Settings, shared: Path | None) -> Core:
     watch = Watch(lambda: versions.serving, metrics, None if capture is None else store)
     versions.verbs["drift"] = watch.view
     has_rates = settings.rate > 0 or settings.keys is not None  # a key may have one of its own
+    # They rest less, since one picture takes longer than a piece of other work.
+    pictures = FairThreads("picture", worker_threads(settings.workers), rest=0.5)
     return Core(
         settings=settings,
         versions=versions,
-        # It rests less, since one picture takes longer than a piece of other work.
-        pictures=FairThreads("picture", worker_threads(settings.workers), rest=0.5),
+        pictures=pictures,
         metrics=metrics,
-        bodies=BodyBudget(settings.max_waiting_bytes, versions.queue, metrics),
+        bodies=BodyBudget(settings.max_waiting_bytes, versions.queue, threads, pictures),
         limits=Limits(
             images=settings.max_images,
             body_bytes=settings.max_body_bytes,

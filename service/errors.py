@@ -31,6 +31,8 @@ class Fault(Exception):
     status: int = 500
     kind: str = "internal"
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    rejection: str = ""
+    """The reason under which the doors count it among the rejected requests."""
 
     def __init__(
         self, detail: str, *flaws: Flaw, headers: tuple[tuple[bytes, bytes], ...] = ()
@@ -128,6 +130,12 @@ class QueueFull(Fault):
     status, kind = 429, "queue-full"
 
 
+class BodiesFull(QueueFull):
+    """The bodies that wait, or their work, leave no room for another of this caller."""
+
+    headers, rejection = ((b"retry-after", b"2"),), "bodies_full"
+
+
 class RateSpent(QueueFull):
     """The caller's rate is spent."""
 
@@ -144,7 +152,7 @@ class Unavailable(Fault):
 class DeadlineExceeded(Fault):
     """The deadline passed before the answer was ready."""
 
-    status, kind = 504, "deadline-exceeded"
+    status, kind, rejection = 504, "deadline-exceeded", "deadline"
 
 
 class MissingRuntime(ImportError):

@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -30,6 +31,8 @@ ACCEPTS = 16
 listening handle."""
 WORKER_SECONDS = 30
 """How long a worker may take to start, or to answer the supervisor, before it is replaced."""
+RESTART_SECONDS = 2.0
+"""The pause before a worker that cannot start is replaced."""
 LOGGERS = ("mnist", "uvicorn.error", "opentelemetry")
 """The loggers whose lines ``serve`` writes in its own form."""
 
@@ -98,7 +101,7 @@ def _run_one(settings: Settings, listener: socket.socket, *others: socket.socket
     try:
         server.run([*others, *handles(listener, 1)])
     except SystemExit as stopped:
-        raise ServeError("; ".join(faults)) from stopped
+        raise ServeError("".join(faults)) from stopped
 
 
 def _announce(settings: Settings, listener: socket.socket) -> None:
@@ -118,14 +121,30 @@ def _run_many(settings: Settings, listener: socket.socket, *others: socket.socke
     where = in_memory if in_memory.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="mnist-serve-", dir=where) as folder:
         shared = Path(folder)
-        fault = shared / "fault"
         sockets = [*others, *handles(listener, settings.workers)]
-        supervisor = Supervisor(_config(settings, shared, fault.write_text), sockets)
+        supervisor = Supervisor(_config(settings, shared, partial(_tell_start, shared)), sockets)
         _announce(settings, listener)
         supervisor.run()
         codes = [process.exitcode for process in supervisor.processes]
         if uvicorn.config.STARTUP_FAILURE in codes:
-            raise ServeError(fault.read_text())
+            raise ServeError((shared / "fault").read_text())
+
+
+def _tell_start(shared: Path, fault: str) -> None:
+    """Keeps why a worker cannot start, for the supervisor, which ends the service then.
+
+    A worker that replaces another of a service that has started is replaced in its turn, later.
+    """
+    started = shared / "started"
+    if not fault:
+        started.touch()
+    elif started.exists():
+        extra = {"reason": fault, "again_in_s": RESTART_SECONDS}
+        LOGGER.error("a worker cannot start; the others go on", extra=extra)
+        time.sleep(RESTART_SECONDS)
+        STDERR.flush()
+        os._exit(1)
+    (shared / "fault").write_text(fault)
 
 
 class Config(uvicorn.Config):
@@ -138,10 +157,10 @@ class Config(uvicorn.Config):
 
 
 def _config(
-    settings: Settings, shared: Path | None, tell_fault: Callable[[str], object]
+    settings: Settings, shared: Path | None, tell_start: Callable[[str], object]
 ) -> uvicorn.Config:
     return Config(
-        partial(_build, settings, shared, tell_fault),
+        partial(_build, settings, shared, tell_start),
         factory=True,
         workers=settings.workers,
         http=Connection,
@@ -161,15 +180,15 @@ def _config(
 
 
 def _build(
-    settings: Settings, shared: Path | None, tell_fault: Callable[[str], object]
+    settings: Settings, shared: Path | None, tell_start: Callable[[str], object]
 ) -> FastDoor:
     """Builds the application, in the process that serves it."""
     configure_logs(settings.log_format, settings.log_level, LOGGERS)
     keep_freed()
     try:
-        return FastDoor(create_app(settings, shared), tell_fault)
+        return FastDoor(create_app(settings, shared), tell_start)
     except SettingsError as error:  # such as a file of keys that is damaged
-        tell_fault(str(error))
+        tell_start(str(error))
         sys.exit(uvicorn.config.STARTUP_FAILURE)
 
 

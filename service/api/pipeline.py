@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import TypeVar
 
 from service.api.request import Request
+from service.background.fair_threads import recent
 from service.background.large_work import SMALL_ROWS, when_large
 from service.errors import RateSpent
 from service.inference.batch import Result, digits
@@ -28,6 +29,7 @@ class Pipeline:
         self._request, self.core, self.caller = request, request.core, request.caller
         self.deadline = request.deadline(most_s or self.core.settings.deadline_s)
         self._charged = self._classified = 0
+        recent.asks(self.caller, request.started)
         if self.core.rates is not None:
             self.charge(1)  # before its body is read
         self._is_canary = False

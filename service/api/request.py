@@ -18,7 +18,7 @@ from service.answer import compress
 from service.background.large_work import when_large
 from service.core import Core
 from service.decode.content import inflate
-from service.errors import Invalid, TooLarge, UnsupportedType
+from service.errors import Invalid, QueueFull, TooLarge, UnsupportedType
 from service.inference.admission import SMALL_BYTES
 from service.observe.metrics import OTHER
 from service.settings import MIB
@@ -40,8 +40,8 @@ class Reply:
     status: int = 200
     media_type: bytes = JSON_TYPE
     headers: Headers = ()
-    queue_full: bool = False
-    """Whether this is 429 because the service is busy, and not because a rate is spent."""
+    held: type[QueueFull] | None = None
+    """Why the connection is not read for a while; None if it is."""
 
     @classmethod
     def json(cls, content: Any, status: int = 200) -> Self:

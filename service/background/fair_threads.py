@@ -20,7 +20,7 @@ from time import perf_counter
 from typing import Any, Generic, TypeVar
 
 from service.background.threads import usable_cores
-from service.errors import DeadlineExceeded, Fault
+from service.errors import BodiesFull, DeadlineExceeded, Fault
 
 Item = TypeVar("Item")
 
@@ -101,6 +101,9 @@ class FairTurns(Generic[Item]):
 Result = TypeVar("Result")
 
 TURN_SECONDS = 0.005
+LONG_SECONDS = 0.5  # whose work takes longer gets no more of it while others ask
+TAKES_LONG = f"your work of before takes over {LONG_SECONDS:g} s, and others ask too"
+_RECENT_SECONDS = 1.0
 _MOST_ASIDE = 28  # begun jobs that wait for their next turn, each on a thread of its own
 
 
@@ -121,6 +124,25 @@ def crowding() -> float:
     return max(1.0, _Process.running / _CORES)
 
 
+class Recent:
+    """Whether several callers have asked of late."""
+
+    _caller, _at, _other_at = "", -inf, -inf
+
+    def asks(self, caller: str, now: float) -> None:
+        """Takes note of a request, on the event loop."""
+        if caller != self._caller:
+            self._caller, self._other_at = caller, self._at
+        self._at = now
+
+    def others(self, caller: str, now: float) -> bool:
+        """Whether a caller other than this one has asked of late."""
+        return now - (self._other_at if caller == self._caller else self._at) < _RECENT_SECONDS
+
+
+recent = Recent()
+
+
 class _Here(threading.local):
     job: Job[Any] | None = None
     """What this thread works on; None on a thread of another kind, such as the event loop's."""
@@ -139,6 +161,8 @@ class Job(Generic[Result]):
     until: float
     result: Future[Result] = field(default_factory=Future)
     begun: bool = False
+    is_refused: bool = False
+    submitted: float = field(default_factory=perf_counter)
     since: float = 0.0  # when its turn began
     rested: float = 0.0  # when it began, or last made way for small requests
     turn: threading.Lock = field(default_factory=threading.Lock)
@@ -162,22 +186,39 @@ class FairThreads:
         self._free = slots
         self._begun = 0
         self._turns = FairTurns[Job[Any]]()
+        self._unfinished: dict[str, dict[Job[Any], None]] = {}
         self._awaited_since = 0.0
         """When the first of those came that wait."""
 
     async def run(self, caller: str, work: Callable[[], Result], until: float = inf) -> Result:
-        """Returns what ``work`` returns; stops it at ``until`` (perf_counter) or if cancelled."""
+        """Returns what ``work`` returns; stops it at ``until`` (perf_counter) or if cancelled.
+
+        Raises DeadlineExceeded, or BodiesFull if the caller's other work takes long.
+        """
         job = self.submit(caller, work, until)
+        loop = asyncio.get_running_loop()
+        look = None if job.begun else loop.call_later(LONG_SECONDS, self._look, job)
         try:
             return await asyncio.wrap_future(job.result)
+        except asyncio.CancelledError:
+            if job.is_refused:
+                raise BodiesFull(TAKES_LONG) from None
+            raise
         finally:
             job.work = None  # stops it; if it has not begun, this frees its body
+            if look is not None:
+                look.cancel()
             del job  # an exception holds this frame, and must not hold itself through the job
+
+    def _look(self, job: Job[Any]) -> None:
+        """Refuses a job that has not begun, if the other work of its caller takes long."""
+        job.is_refused = self.is_long(job.caller, perf_counter()) and job.result.cancel()
 
     def submit(self, caller: str, work: Callable[[], Result], until: float = inf) -> Job[Result]:
         """Begins ``work``, or lets it wait for its turn."""
         job = Job(self, caller, work, until)
         with _Process.lock:
+            self._unfinished.setdefault(caller, {})[job] = None
             if not self._free:
                 if not self._turns:
                     self._awaited_since = perf_counter()
@@ -186,6 +227,14 @@ class FairThreads:
                 self._free -= 1
                 _Process.running += 1
         return job
+
+    def is_long(self, caller: str, now: float) -> bool:
+        """Whether the oldest work of this caller has begun and takes long, and others ask too."""
+        with _Process.lock:
+            jobs = self._unfinished.get(caller)
+            first = next(iter(jobs)) if jobs else None
+        since = now if first is None or not first.begun else first.submitted
+        return now - since >= LONG_SECONDS and recent.others(caller, now)
 
     def pass_on(self, job: Job[Any], now: float) -> None:
         """Ends a running job's turn, on its thread, if a caller waits who has had less."""
@@ -244,6 +293,10 @@ class FairThreads:
             here.job = job.work = None
             with _Process.lock:
                 self._charge(job, perf_counter())
+                jobs = self._unfinished[job.caller]
+                del jobs[job]
+                if not jobs:
+                    del self._unfinished[job.caller]
                 self._end()
 
     def _charge(self, job: Job[Any], now: float) -> None:

@@ -14,6 +14,7 @@ from time import perf_counter, sleep
 from typing import TypeVar
 
 from service.background.fair_threads import FairThreads, crowding, here
+from service.background.threads import usable_cores
 
 Result = TypeVar("Result")
 
@@ -22,13 +23,13 @@ SMALL_JSON_BYTES = 1 << 17
 SMALL_BYTES = 1 << 18  # the same for binary bodies, which take a tenth of that
 SMALL_ROWS = 256  # the event loop itself builds answers for up to this many images
 
-_THREADS = 4
+_THREADS = min(4, int(usable_cores()))
 _PIECE_SECONDS = 0.0001
 _LONGEST_REST = 0.01
 """Seconds of sleep at most, so that a stalled machine does not add a second stall."""
-_CLOSE_SECONDS = 0.005  # small requests that come within this time follow each other closely
+_CLOSE_SECONDS = 0.02  # small requests that come within this time follow each other closely
 
-_threads = FairThreads("large", _THREADS)
+threads = FairThreads("large", _THREADS)
 
 
 class _Small:
@@ -48,7 +49,7 @@ async def when_large(
     """Returns what ``work`` returns; a thread does it if it is large, until ``until`` at most."""
     if not is_large:
         return work(*arguments)
-    return await _threads.run(caller, partial(work, *arguments), until)
+    return await threads.run(caller, partial(work, *arguments), until)
 
 
 def give_way() -> None:

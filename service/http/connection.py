@@ -15,7 +15,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from service.api.request import Headers, Reply, Request
-from service.errors import Fault
+from service.errors import Fault, QueueFull
 from service.http import heads
 from service.http.dispatch import head
 from service.http.exchange import BROKEN, LATE, LEFT, UNREAD_BYTES, ArrivingBody, Exchange
@@ -215,8 +215,8 @@ class Connection(Peer):
             return
         if self._waiting:
             self.run(self._waiting.popleft())
-        if reply.queue_full:
-            self._throttle.hold(transport)
+        if reply.held is not None:
+            self._throttle.hold(transport, until_room=reply.held is QueueFull)
         elif not self._waiting:
             transport.resume_reading()
         self._wait_for_peer()

@@ -19,11 +19,11 @@ from service.api.routing import EndpointRoute
 from service.core import Core
 from service.errors import (
     PROBLEM_TYPE,
-    DeadlineExceeded,
     Fault,
     MethodNotAllowed,
     NotFound,
     QueueFull,
+    RateSpent,
 )
 from service.models.repository import NAME
 from service.observe import traces
@@ -72,8 +72,8 @@ class Dispatcher:
         try:
             return await self._start(request)
         except Fault as fault:
-            if isinstance(fault, DeadlineExceeded):
-                self.core.metrics.rejected("deadline")
+            if fault.rejection:
+                self.core.metrics.rejected(fault.rejection)
             fault.__traceback__ = None  # its frames hold the body, and some of them the fault
             return render(fault, request.path)
         except Exception:  # noqa: BLE001 - a bug: the caller gets an id, the log the traceback
@@ -180,21 +180,22 @@ def _facts(request: Request, status: int, seconds: float, sent: int) -> dict[str
     if request.version:
         facts["version"] = request.version
     facts["bytes_in"], facts["bytes_out"] = request.received, sent
-    facts["decode_ms"] = round(request.decode_s * 1e3, 3)
-    facts["queue_ms"] = round(request.queue_s * 1e3, 3)
-    facts["infer_ms"] = round(request.infer_s * 1e3, 3)
-    facts["total_ms"] = round(seconds * 1e3, 3)
+    # Whole microseconds; round() to digits takes five times as long.
+    facts["decode_ms"] = int(request.decode_s * 1e6 + 0.5) / 1e3
+    facts["queue_ms"] = int(request.queue_s * 1e6 + 0.5) / 1e3
+    facts["infer_ms"] = int(request.infer_s * 1e6 + 0.5) / 1e3
+    facts["total_ms"] = int(seconds * 1e6 + 0.5) / 1e3
     return facts
 
 
 def render(fault: Fault, path: str) -> Reply:
     """A fault as its answer: ``application/problem+json``, or ``{"error"}`` under /v1 and /v2."""
-    full = type(fault) is QueueFull
+    held = type(fault) if isinstance(fault, QueueFull) and type(fault) is not RateSpent else None
     if path.startswith(("/v1/", "/v2/")) or path in ("/v1", "/v2"):
         status = 400 if fault.status == 422 else fault.status
         body = orjson.dumps({"error": fault.detail})
-        return Reply(body, status, headers=fault.headers, queue_full=full)
-    return Reply(orjson.dumps(fault.problem()), fault.status, PROBLEM_TYPE, fault.headers, full)
+        return Reply(body, status, headers=fault.headers, held=held)
+    return Reply(orjson.dumps(fault.problem()), fault.status, PROBLEM_TYPE, fault.headers, held)
 
 
 def head(request: Request, reply: Reply, fields: Headers, keep_alive: bool) -> tuple[bytes, float]:

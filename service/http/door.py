@@ -25,13 +25,16 @@ if TYPE_CHECKING:
 
 
 class FastDoor:
-    """The faster door onto ``app``; tells ``tell_start_fault`` why the service cannot start."""
+    """The faster door onto ``app``.
 
-    def __init__(self, app: FastAPI, tell_start_fault: Callable[[str], object]) -> None:
+    It calls ``tell_start`` with why the service cannot start, or with "" once it has.
+    """
+
+    def __init__(self, app: FastAPI, tell_start: Callable[[str], object]) -> None:
         self._app = app
         self.core: Core = app.state.core
         self.dispatcher: Dispatcher = app.state.dispatcher
-        self._tell_start_fault = tell_start_fault
+        self._tell_start = tell_start
         self.throttle = Throttle(self.core.versions.queue)
         self.tls = Tls.of(self.core.settings, self.core.metrics)
 
@@ -47,15 +50,16 @@ class FastDoor:
             rpc = await self._start_rpc()
         except Exception as error:  # noqa: BLE001 - reported in one line, and in the log
             if isinstance(error, (StartError, TlsError)):
-                self._tell_start_fault(str(error))
+                self._tell_start(str(error))
             else:
                 LOGGER.error("the start failed", exc_info=error)
-                self._tell_start_fault(f"the start failed: {type(error).__name__}")
+                self._tell_start(f"the start failed: {type(error).__name__}")
             await send({"type": "lifespan.startup.failed"})
             return
         close_rpc = None if rpc is None else rpc.stop
         drain_before_stopping(self.core.versions, self.core.settings.drain_delay_s, close_rpc)
         self._reload_at_hangup(asyncio.get_running_loop())
+        self._tell_start("")
         await send({"type": "lifespan.startup.complete"})
         following = None if self.tls is None else asyncio.create_task(self.tls.follow())
         await receive()

@@ -13,12 +13,15 @@ class Throttle:
         self._queue = queue
         self._held: dict[Transport, TimerHandle] = {}
 
-    def hold(self, transport: Transport) -> None:
-        """Stops reading until the queue has room for this connection, or for RETRY_SECONDS."""
+    def hold(self, transport: Transport, *, until_room: bool) -> None:
+        """Stops reading for RETRY_SECONDS, or ``until_room`` for it is in the queue."""
         if transport in self._held:
             return
         transport.pause_reading()
         loop = asyncio.get_running_loop()
+        if not until_room:
+            loop.call_later(RETRY_SECONDS, _read_again, transport)
+            return
         self._held[transport] = loop.call_later(RETRY_SECONDS, self._release, transport)
         self._queue.on_room = self._release_one
 
@@ -27,9 +30,13 @@ class Throttle:
         self._held.pop(transport).cancel()
         if not self._held:
             self._queue.on_room = None
-        if not transport.is_closing():
-            transport.resume_reading()
+        _read_again(transport)
 
     def _release_one(self) -> None:
         """Reads the connection again that has waited longest."""
         self._release(next(iter(self._held)))
+
+
+def _read_again(transport: Transport) -> None:
+    if not transport.is_closing():
+        transport.resume_reading()

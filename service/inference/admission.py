@@ -15,9 +15,10 @@ from functools import lru_cache
 from hashlib import blake2b
 from math import ceil
 from pathlib import Path
-from time import monotonic
+from time import monotonic, perf_counter
 
-from service.errors import QueueFull
+from service.background.fair_threads import TAKES_LONG, FairThreads
+from service.errors import BodiesFull, QueueFull
 from service.observe.metrics import Metrics, is_alive
 
 RETRY_SECONDS = 2
@@ -109,24 +110,26 @@ class Queue(Shares):
 class BodyBudget(Shares):
     """Bounds the bytes of large bodies that this worker holds at once.
 
-    Threads charge what they inflate: whoever calls :meth:`take` or :meth:`add` holds the ``lock``.
+    A caller whose work on one of the ``threads`` takes long gets 429 while others ask. Threads
+    charge what they inflate: whoever calls :meth:`take` or :meth:`add` holds the ``lock``.
     """
 
-    def __init__(self, limit_bytes: int, queue: Queue, metrics: Metrics) -> None:
+    def __init__(self, limit_bytes: int, queue: Queue, *threads: FairThreads) -> None:
         super().__init__(limit_bytes)
+        self._threads = threads
         self._queue = queue
-        self._metrics = metrics
         self.lock = threading.Lock()
 
     def check(self, size: int, caller: str = "", own: int = 0) -> None:
         """Raises QueueFull if ``size`` more bytes are too many; with ``own`` alone they fit."""
         self._queue.check(caller)
+        now = perf_counter()
+        if not own and any(threads.is_long(caller, now) for threads in self._threads):
+            raise BodiesFull(TAKES_LONG)
         if self.total > own and not self.fits(size, caller):
-            self._metrics.rejected("bodies_full")
-            raise QueueFull(
+            raise BodiesFull(
                 f"bodies of {self.total:,} bytes wait of at most {self.limit:,}, "
-                f"{self.held.get(caller, 0):,} of them yours",
-                headers=((b"retry-after", b"%d" % RETRY_SECONDS),),
+                f"{self.held.get(caller, 0):,} of them yours"
             )
 
     def take(self, size: int, caller: str = "", own: int = 0) -> None:
@@ -173,10 +176,12 @@ class Rates:
         Returns the answer's fields (draft-ietf-httpapi-ratelimit-headers-11), and the seconds until
         they could be charged; 0 if they are. What has ``begun`` may be larger than the window.
         """
-        now, window, cost = monotonic(), max(1.0, 1 / rate), images / rate
+        (window, policy), cost, now = _policy(rate), images / rate, monotonic()
         numbers, row = self._numbers, self._row(caller, now)
         even = numbers[row + 1]
-        ahead = even + sum(numbers[row + 2 : row + self._width]) - now
+        ahead = even - now
+        for cell in range(row + 2, row + self._width):
+            ahead += numbers[cell]
         if ahead < 0.0:  # from what was read: two workers who do so at once agree
             numbers[row + 1] = even - ahead
             ahead = 0.0
@@ -185,9 +190,8 @@ class Rates:
             numbers[row + self._cell] += cost
             ahead += cost
             wait = 0.0
-        left = max(0, int((window - ahead) * rate + _ROUNDING))
-        fields = _policy(rate), (b"ratelimit", b'"images";r=%d;t=%d' % (left, ceil(ahead)))
-        return fields, wait
+        left = int((window - ahead) * rate + _ROUNDING) if ahead < window else 0
+        return (policy, (b"ratelimit", b'"images";r=%d;t=%d' % (left, ceil(ahead)))), wait
 
     def _row(self, caller: str, now: float) -> int:
         """Returns where the caller's row begins; a new caller gets that of the idlest."""
@@ -212,10 +216,11 @@ class Rates:
 
 
 @lru_cache(64)
-def _policy(rate: float) -> tuple[bytes, bytes]:
+def _policy(rate: float) -> tuple[float, tuple[bytes, bytes]]:
     window = max(1.0, 1 / rate)
     quota = int(rate * window + _ROUNDING)
-    return b"ratelimit-policy", b'"images";q=%d;w=%d;qu="images"' % (quota, ceil(window))
+    shown = b'"images";q=%d;w=%d;qu="images"' % (quota, ceil(window))
+    return window, (b"ratelimit-policy", shown)
 
 
 def _claim(owners: memoryview[int]) -> int:

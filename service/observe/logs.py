@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -194,13 +195,13 @@ class RequestLog:
         """Adds a line; a console line begins with method, path and status, and ends with the id."""
         now = time.time()
         if self._as_json:
-            start = f'{{"time":"{_time(now)}","level":"info","message":"{message}",'.encode()
-            STDERR.put(start + orjson.dumps(facts, option=orjson.OPT_APPEND_NEWLINE)[1:])
+            rest = orjson.dumps(facts, option=orjson.OPT_APPEND_NEWLINE)
+            STDERR.put(_begin(int(now * 1e3), message) + rest[1:])
             return
-        rest = dict(facts)
-        shown = [str(rest.pop(name)) for name in ("request_id", "method", "path", "status")]
+        others = dict(facts)
+        shown = [str(others.pop(name)) for name in ("request_id", "method", "path", "status")]
         request_id, *first = shown
-        named = (f"{name}={value}" for name, value in rest.items())
+        named = (f"{name}={value}" for name, value in others.items())
         line = ascii(" ".join((*first, *named, request_id)))[1:-1]
         STDERR.put(f"{_clock(now)} info    {line}\n".encode())
 
@@ -215,6 +216,12 @@ def reopen() -> None:
         os.close(fresh)
     except OSError as error:
         LOGGER.warning("the log goes on in the file of before", extra={"reason": str(error)})
+
+
+@lru_cache(4)  # many lines have the same millisecond
+def _begin(milliseconds: int, message: str) -> bytes:
+    begin = f'{{"time":"{_time(milliseconds / 1e3)}","level":"info","message":"{message}",'
+    return begin.encode()
 
 
 def _time(seconds: float) -> str:

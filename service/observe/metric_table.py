@@ -93,6 +93,7 @@ def table() -> list[Metric]:
             over="least",
         ),
         Metric("gauge", "queue_rows", "Images waiting now."),
+        Metric("gauge", "memory_limit_bytes", "What all workers may use together.", over="least"),
         Metric(
             "gauge",
             "champion_fault",

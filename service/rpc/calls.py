@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 
 from service.api.request import Request
 from service.core import Core
-from service.errors import DeadlineExceeded, Fault, Malformed
+from service.errors import Fault, Malformed
 from service.observe.logs import LOGGER
 from service.rpc.messages import message
 from service.rpc.methods import METHODS
@@ -103,8 +103,8 @@ class Calls:
     def fault(self, error: Exception, request: Request) -> Fault:
         """What the caller gets to know of an error."""
         if isinstance(error, Fault):
-            if isinstance(error, DeadlineExceeded):
-                self.core.metrics.rejected("deadline")
+            if error.rejection:
+                self.core.metrics.rejected(error.rejection)
             return error
         if isinstance(error, DecodeError):
             return Malformed("the bytes are no message of this method")

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.certificates import Authority
 from tests.digits import images
 from tests.server import Server, serving, wait_until
 from tests.tiny import tiny_repository
@@ -190,3 +191,26 @@ def test_a_killed_worker_is_replaced_and_no_other_request_is_lost(server: Server
     assert classified(server) == before + 40
     with callers_of_both(server) as later:
         assert later.keys() - callers.keys()
+
+
+@pytest.mark.parametrize("damaged", ["champion", "certificate"])
+def test_a_worker_that_cannot_start_again_ends_no_other(
+    models: Path, tmp_path: Path, damaged: str
+) -> None:
+    authority, flags, tls = Authority(), ["--workers", "2"], None
+    broken = models / "mnist/1/model.onnx"
+    if damaged == "certificate":
+        broken, key, tls = tmp_path / "tls.crt", tmp_path / "tls.key", authority.client()
+        for path, content in zip((broken, key), authority.issue("localhost", 30), strict=True):
+            path.write_bytes(content)
+        flags += ["--tls-cert", str(broken), "--tls-key", str(key)]
+    log = models.parent / "log"
+    with serving(models, log, *flags, tls=tls) as server:
+        wait_until(lambda: server.metric("mnist_workers") == 2, 60)
+        whole = broken.read_bytes()
+        broken.write_bytes(whole[: len(whole) // 2])
+        os.kill(children(server)[0], signal.SIGKILL)
+        wait_until(lambda: server.stderr().count("a worker cannot start") >= 2, 60)
+        assert server.get("/health/ready").status == 200
+        broken.write_bytes(whole)
+        wait_until(lambda: server.metric("mnist_workers") == 2, 60)

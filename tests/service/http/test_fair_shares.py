@@ -87,6 +87,22 @@ def test_one_picture_does_not_wait_for_the_many_of_another_caller(champion: Serv
     assert asked >= 3
 
 
+def test_whose_large_work_takes_long_gets_429_for_more_while_others_ask(
+    models: Path, tmp_path: Path
+) -> None:
+    stroke = np.zeros((100, 100), np.uint8)
+    stroke[20:80, 45:55] = 255
+    form, kind = as_form(*(("files", f"{n}.png", as_picture(stroke)) for n in range(1500)))
+    with serving(models, tmp_path / "log", "--deadline-s", "4") as server:
+        honest = server.keep(HONEST)
+        with greedy(server, 4, form, kind) as statuses:
+            while not statuses:
+                assert ask(honest, images(1).tobytes(), RAW).status == 200
+            assert set(statuses) == {429}, "work that others wait for is refused before any is done"
+        honest.close()
+        assert server.metric("mnist_rejected_total", reason="bodies_full") == statuses[429]
+
+
 @pytest.mark.parametrize("door", DOORS)
 def test_a_caller_gets_no_more_images_a_second_than_its_rate(
     models: Path, tmp_path: Path, door: Door

@@ -39,11 +39,11 @@ def test_rejected_callers_are_read_again_one_at_a_time_in_order() -> None:
         throttle, callers = Throttle(queue), [Caller() for _ in range(3)]
         queue.admit(8)
         for caller in callers:
-            throttle.hold(caller)
+            throttle.hold(caller, until_room=True)
         assert [caller.read for caller in callers] == [False, False, False]
         queue.leave(1)
         assert [caller.read for caller in callers] == [True, False, False]
-        throttle.hold(callers[0])
+        throttle.hold(callers[0], until_room=True)
         queue.leave(1)
         queue.leave(1)
         assert [caller.read for caller in callers] == [False, True, True]
@@ -57,8 +57,8 @@ def test_rejected_callers_are_read_again_one_at_a_time_in_order() -> None:
 def test_none_is_held_longer_than_retry_after_says() -> None:
     async def scene() -> None:
         throttle, caller = Throttle(Queue(100, Metrics())), Caller()
-        throttle.hold(caller)
-        throttle.hold(caller)
+        throttle.hold(caller, until_room=True)
+        throttle.hold(caller, until_room=True)
         await asyncio.sleep(RETRY_SECONDS + 0.2)
         assert caller.read
 
