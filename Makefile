@@ -21,9 +21,11 @@ OPEN = $(if $(strip $(MNIST_HOST) $(MNIST_KEYS) $(MNIST_OPEN) $(foreach flag,--h
 
 # PYTEST(marks,options): two processes run the tests, then one process runs those that measure time.
 # MARKS="not slow and not campaign" selects the fast ones. Pytest exits with 5 if it selects no test.
+# The second collects only files with such tests, unless ARGS names some: to collect all takes long.
+ALONE = $(if $(findstring tests,$(ARGS)),,$(shell grep -rl --include='test_*.py' 'mark\.alone' tests))
 define PYTEST
 	$(BIN)/python -m pytest -m "($(1)) and not alone" --numprocesses 2 --dist loadfile --no-loadscope-reorder $(2) $(ARGS) || [ $$? = 5 ]
-	$(BIN)/python -m pytest -m "($(1)) and alone" $(2) $(ARGS) || [ $$? = 5 ]
+	$(BIN)/python -m pytest -m "($(1)) and alone" $(2) $(ARGS) $(ALONE) || [ $$? = 5 ]
 endef
 
 .PHONY: help serve train models test campaign bench pictures check format lock docker clean

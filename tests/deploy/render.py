@@ -38,7 +38,7 @@ def render(values: dict[str, Any]) -> str:
 
 def objects(manifests: str) -> list[dict[str, Any]]:
     """Parses manifests."""
-    return [each for each in yaml.safe_load_all(manifests) if each]
+    return [each for each in yaml.load_all(manifests, yaml.CSafeLoader) if each]  # 10 x as fast
 
 
 def kubernetes_yaml() -> str:

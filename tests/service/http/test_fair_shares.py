@@ -59,12 +59,12 @@ def greedy(
 def test_the_caller_who_holds_most_of_a_full_queue_is_refused_and_no_other(
     models: Path, tmp_path: Path, door: Door
 ) -> None:
-    flags = ("--queue-rows", "1000", "--deadline-s", "120")
+    flags = ("--queue-rows", "500", "--deadline-s", "120")
     target = f"/predict?version={SLOW}"
     with serving(models, tmp_path / "log", *flags, door=door) as server:
         honest = server.keep(HONEST, 120)
         assert ask(honest, images(1).tobytes(), RAW, target).status == 200
-        with greedy(server, 5, as_json(images(300)), JSON, target) as statuses:
+        with greedy(server, 5, as_json(images(150)), JSON, target) as statuses:
             while not statuses[429]:
                 assert ask(honest, images(1).tobytes(), RAW, target).status == 200
             got = [ask(honest, images(2).tobytes(), RAW, target).status for _ in range(20)]
@@ -139,11 +139,11 @@ def test_every_image_counts_and_a_large_request_is_paid_for_afterwards(
 
 def test_the_rate_is_exact_over_all_workers(models: Path, tmp_path: Path) -> None:
     """Each of several connections is at some worker."""
-    rate = 50
+    rate = 100
     with serving(models, tmp_path / "log", "--rate", f"{rate}", "--workers", "2") as server:
         begin = time.monotonic()
         with greedy(server, 6, images(1).tobytes(), RAW) as statuses:
-            time.sleep(4)
+            time.sleep(2)
             seconds, good = time.monotonic() - begin, statuses[200]
     assert good <= 1.05 * rate * (seconds + 1)
     assert good >= 0.95 * rate * (seconds + 1) - 6
