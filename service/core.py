@@ -51,23 +51,15 @@ class Core:
     pictures: FairThreads
     metrics: Metrics
     bodies: BodyBudget
-    limits: Limits
-    """How much one request for images or pictures may hold."""
-    access: Access
-    """Who may ask."""
+    limits: Limits  # how much one request for images or pictures may hold
+    access: Access  # who may ask
     log: RequestLog
-    tracer: Tracer | None
-    """Exports the spans of sampled requests, if there is a collector."""
+    tracer: Tracer | None  # exports the spans of sampled requests, if there is a collector
     training_images: FirstUse
-    rates: Rates | None
-    """None if no caller has a rate."""
+    rates: Rates | None  # None if no caller has a rate
     evaluations: Kept[bytes]
-    watch: Watch
-    """Notices drift; one of the followers."""
-    layers: Kept[Layers]
-    """By the hash of the version's file."""
+    watch: Watch  # notices drift; one of the followers
+    layers: Kept[Layers]  # by the hash of the version's file
     challenge: Challenge
-    store: Store | None = None
-    """What is kept of use, if anything is."""
-    followers: tuple[Follower, ...] = ()
-    """Who learns of each answer, in this order."""
+    store: Store | None = None  # what is kept of use, if anything is
+    followers: tuple[Follower, ...] = ()  # who learns of each answer, in this order

@@ -139,10 +139,9 @@ _SELECTOR = 8
 
 
 class KeyFile:
-    """The keys of one worker. A file that cannot be used changes nothing: the keys stay in force.
+    """The keys of one worker; they stay in force while the file cannot be used.
 
-    ``kept`` is a copy of the last good file: a worker that starts while the file is damaged takes
-    that. Raises :class:`SettingsError` if there are no keys to begin with.
+    ``kept`` is a copy for workers that start then. Raises SettingsError if there are none at all.
     """
 
     def __init__(self, path: Path, kept: Path | None, metrics: Metrics) -> None:

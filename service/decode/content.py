@@ -49,11 +49,7 @@ def inflate(
 
 
 def gunzip(data: bytes, limit_bytes: int, charge: Callable[[int], None] = free) -> bytes:
-    """Decompresses one gzip member (RFC 1952); returns data of another format unchanged.
-
-    Raises :class:`Malformed` for damage or for data after the end, :class:`TooLarge` for more than
-    ``limit_bytes``, and what ``charge`` raises, which is called with each part's size.
-    """
+    """Decompresses a gzip member (RFC 1952), or returns other data; raises Malformed, TooLarge."""
     return _decompress(data, "gzip", limit_bytes, charge) if data.startswith(_GZIP_MAGIC) else data
 
 

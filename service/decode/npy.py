@@ -112,10 +112,7 @@ def read_npz(
     names: Collection[str] | None = None,
     charge: Callable[[int], None] = free,
 ) -> dict[str, NDArray[Any]]:
-    """Reads the arrays of an ``.npz`` by name, or those of ``names`` that it holds.
-
-    Calls ``charge`` with the size of each before it inflates it.
-    """
+    """Reads the arrays (of ``names``) of an ``.npz``; calls ``charge`` before it inflates each."""
     if data.count(b"PK\1\2") > LARGEST_DIRECTORY:
         raise TooLarge(f"the .npz holds more than {LARGEST_DIRECTORY} arrays")
     try:
@@ -156,10 +153,7 @@ _UNSIGNED_BYTE = 8
 
 
 def read_idx(data: bytes, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> NDArray[np.uint8]:
-    """Reads the array in IDX bytes, plain or gzip, of unsigned bytes, in its declared shape.
-
-    Raises :class:`Malformed`, and :class:`TooLarge` for more than ``limit_bytes`` decompressed.
-    """
+    """Reads the bytes in IDX data, plain or gzip, or raises; ``limit_bytes`` decompressed."""
     data = gunzip(data, limit_bytes)
     start, shape = idx_header(data)
     expected = math.prod(shape)

@@ -44,10 +44,7 @@ class Shares:
         )
 
     def is_little(self, more: int, caller: str) -> bool:
-        """Whether a caller who held ``more`` would hold little, so that nobody fills the bound.
-
-        The less is free, the less is little (the dynamic threshold of Choudhury and Hahne 1998).
-        """
+        """Whether ``more`` is little for a caller: less the less is free (Choudhury 1998)."""
         return self.held.get(caller, 0) + more <= (self.limit - self.total) // 2
 
     def add(self, amount: int, caller: str) -> None:
@@ -81,10 +78,7 @@ class Queue(Shares):
         self._metrics.queued(self.total)
 
     def check(self, caller: str = "") -> None:
-        """Raises :class:`QueueFull` after a rejection, until a quarter of the queue is free.
-
-        A caller who holds little is not meant.
-        """
+        """Raises QueueFull, once rejecting, until a quarter is free; not for who holds little."""
         if self._full and not self.is_little(1, caller):
             self._reject(0, caller)
 

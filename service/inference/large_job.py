@@ -11,11 +11,7 @@ from service.types import Images, Probabilities
 
 @dataclass(slots=True)
 class LargeJob:
-    """Images (n, 28, 28), and ``out`` (n, 10) for their probabilities.
-
-    Each execution takes ``batch_rows``, or ``short_rows`` while small requests arrive. The event
-    loop counts the ``executions``, each with its rows and seconds.
-    """
+    """Images (n, 28, 28) and ``out`` (n, 10), executed ``batch_rows`` or ``short_rows`` at once."""
 
     run_batch: Callable[[Images], Probabilities]
     images: Images

@@ -94,11 +94,7 @@ class Runtime:
         return cls(session, report)
 
     def run(self, images: Images) -> Probabilities:
-        """Returns the probabilities (n, 10) float32 of images (n, 28, 28) uint8.
-
-        Raises :class:`RunError` if :meth:`end` ended the run, or for rows that are not ten
-        probabilities which sum to 1; and what ONNX Runtime raises.
-        """
+        """Returns the probabilities (n, 10) of images (n, 28, 28); RunError if they are none."""
         thread = threading.get_ident()
         self.begun[thread] = perf_counter()
         try:
@@ -125,11 +121,7 @@ class Runtime:
         self._options.terminate = True
 
     def warm(self, batch_sizes: Iterable[int], images: Images = _BLANK) -> None:
-        """Runs each batch size once, so that no caller pays for the first allocations.
-
-        The batches hold ``images`` (n, 28, 28), again and again. Raises :class:`RuntimeLoadError`
-        if a run fails, takes longer than ``WARM_SECONDS``, or gives no probabilities.
-        """
+        """Runs each batch size once on ``images``; RuntimeLoadError if that fails or is slow."""
         for size in batch_sizes:
             timer = threading.Timer(WARM_SECONDS, self.end)
             timer.daemon = True

@@ -37,11 +37,7 @@ class ProofError(Exception):
 
 
 def prove(repository: Repository, version: int, batch_rows: int) -> None:
-    """Returns once the version is proved.
-
-    Raises :class:`ProofError`; :class:`RuntimeLoadError` if there can be no proof at present; and
-    as :meth:`Repository.read` does.
-    """
+    """Returns once the version is proved; ProofError if it fails, RuntimeLoadError if none runs."""
     digest = _NOT_HEX.sub("", repository.card(version)["sha256"])
     with ExitStack() as held:
         note = None

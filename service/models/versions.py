@@ -25,8 +25,7 @@ from service.observe.logs import LOGGER
 from service.observe.metrics import Metrics
 from service.settings import Settings
 
-_LOADS_BY_NUMBER, _LOADS_OF_CHAMPION, _READS = 2, 3, 4
-"""How many of each run at a time."""
+_LOADS_BY_NUMBER, _LOADS_OF_CHAMPION, _READS = 2, 3, 4  # how many of each run at a time
 
 
 class StartError(Exception):

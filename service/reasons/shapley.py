@@ -60,10 +60,7 @@ def keep(image: NDArray[Any], patches: Patches, coalitions: NDArray[np.bool_]) -
 
 
 def footprints(image: Image, patches: Patches) -> NDArray[np.float64]:
-    """Returns how each patch's value is spread over the pixels, (n, 28, 28); each sums to 1.
-
-    It follows the square root of the ink: grey edges count, but less than the middle of a stroke.
-    """
+    """Returns how each patch's value spreads over the pixels, (n, 28, 28), by root of ink."""
     count = int(patches.max()) + 1
     spread = keep(np.sqrt(image.astype(np.float64)), patches, np.eye(count, dtype=bool))
     shares: NDArray[np.float64] = spread / spread.sum((1, 2), keepdims=True)

@@ -96,11 +96,7 @@ def is_active(config: Config) -> bool:
 
 
 def change(images: Any, config: Config, seed: Any) -> Any:
-    """Shifts, rotates, scales, shears and distorts each image by its own random amounts.
-
-    Resamples ``images`` (n, 28, 28) uint8 bilinearly, with background outside the image. Equal
-    seeds (2,) give equal changes.
-    """
+    """Moves and distorts each image (n, 28, 28) uint8 by random amounts, from ``seed`` (2,)."""
     draws = tf.random.stateless_uniform((tf.shape(images)[0], 6), seed, -1.0, 1.0)
     turn, slant, wide, high, right, down = tf.unstack(draws, axis=1)
     # The batch is shuffled, so that its first images are a random choice.

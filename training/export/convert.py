@@ -32,10 +32,7 @@ STANDARD = {"", "ai.onnx"}  # two spellings of one operator set
 
 
 def export(model: keras.Model, path: Path) -> None:
-    """Writes ``model``, ``image`` (n, 28, 28) uint8 -> probabilities (n, 10), to ``path``.
-
-    Raises :class:`TrainingError` if that cannot be exported, and OSError if the disk is full.
-    """
+    """Writes ``model`` to ``path``; TrainingError if it cannot be exported, else OSError."""
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / "keras.onnx"
         try:
@@ -51,10 +48,7 @@ def export(model: keras.Model, path: Path) -> None:
 
 
 def repair(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Returns a copy with the service's names, a dynamic batch axis and explicit versions.
-
-    Raises :class:`TrainingError` for several inputs or outputs, or other operator sets.
-    """
+    """Returns a copy with the service's names, a free batch axis and explicit versions."""
     repaired = deepcopy(model)
     graph = repaired.graph
     if len(graph.input) != 1 or len(graph.output) != 1:

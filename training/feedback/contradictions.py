@@ -76,8 +76,7 @@ class _Rest:
 
     features: Floats
     known: Floats
-    wanted: Floats
-    """What the given labels add to the champion's probabilities, (n, 11)."""
+    wanted: Floats  # what the given labels add to the champion's probabilities, (n, 11)
 
     def expects(self, seen: Flags, of: Flags) -> Floats:
         """Returns the rows of the images ``of`` after a fit to the labels ``seen``."""

@@ -45,9 +45,7 @@ def compare(first: Digits, second: Digits, labels: Digits) -> dict[str, Any]:
 def mcnemar(only_first: int, only_second: int) -> float:
     """Returns the two-sided p-value of McNemar's exact test on two counts of discordant pairs.
 
-    If both versions are equally accurate, each is right on a discordant image with probability 1/2,
-    so the smaller count is binomial (McNemar 1947; exact form: Agresti, Categorical Data Analysis,
-    section 11.1).
+    If both are equally accurate, the smaller is binomial (Agresti, section 11.1).
     """
     discordant, fewer = only_first + only_second, min(only_first, only_second)
     tail = term = 1

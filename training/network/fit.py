@@ -97,9 +97,8 @@ def _clean(config: Config) -> Config:
 def _blend(model: keras.Model, clean: Arrays, config: Config, split: Split) -> None:
     """Mixes the weights of both stages, and computes the batch normalisation's averages again.
 
-    The second stage starts from the weights of the first. Networks between the two are accurate
-    too, and more accurate on clean digits than the end of the second stage (Wortsman et al. 2022,
-    "Robust fine-tuning of zero-shot models", https://arxiv.org/abs/2109.01903).
+    Networks between the two are accurate too, and more on clean digits than the end (Wortsman et
+    al. 2022, "Robust fine-tuning of zero-shot models", https://arxiv.org/abs/2109.01903).
     """
     pairs = zip(clean, model.get_weights(), strict=True)
     share = config.clean_share

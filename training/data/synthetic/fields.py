@@ -87,10 +87,7 @@ def two(digits: Images, count: int, random: np.random.Generator) -> Images:
 
 
 def side_by_side(digits: Images, down: NDArray[np.integer], apart: int) -> Images:
-    """Draws digits (k, 28, 28), each ``apart`` pixels right of the last and ``down`` (k,) lower.
-
-    The canvas is three digits high and has margins of half a digit left and right.
-    """
+    """Draws digits (k, 28, 28), each ``apart`` pixels right of the last and ``down`` (k,) lower."""
     canvas = np.zeros((3 * SIDE, 2 * SIDE + apart * (len(digits) - 1)), np.uint8)
     for index, (digit, lower) in enumerate(zip(digits, down, strict=True)):
         top, left = SIDE + lower, SIDE // 2 + index * apart

@@ -96,11 +96,9 @@ def choose(confidences: NDArray[np.floating]) -> tuple[float, dict[str, Any] | N
 
 
 def most_below(count: int) -> int | None:
-    """Returns how many of ``count`` digits may lie below the threshold, 19 of 4,800.
+    """Returns how many of ``count`` digits may lie below the threshold, 19 of 4,800, or None.
 
-    If a share of :data:`DIGITS_BELOW` of all digits lay below it, so few would with a probability
-    of at most :data:`RISK`: the one-sided bound of Clopper and Pearson (1934). None if even 0 is
-    more probable than that.
+    That is the one-sided bound of Clopper and Pearson (1934) for DIGITS_BELOW and RISK.
     """
     total, most = 0.0, None
     for below in range(count):
