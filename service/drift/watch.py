@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _EXAMPLES = 5
 _ENDS = THRESHOLD / 2
 """An alarm lasts until its score is below this, so that it does not come and go."""
+_PLOTTED = 120
+"""The points of time whose scores are told; where there would be more, they are farther apart."""
 _LEARN_S = 60.0
 """How often the store is asked for labels, while there is traffic."""
 
@@ -48,6 +50,8 @@ class Watch:
         self._blocks: deque[Counts] = deque()
         self._window: Counts = np.zeros(SLOTS)
         self._alarms: dict[str, dict[str, Any]] = {}
+        self._scores: list[tuple[float, ...]] = []
+        self._apart_s = 1.0
         self._labelled = np.zeros((len(STRATA) + 1, 2))
         self._learnt = -_LEARN_S
 
@@ -79,7 +83,8 @@ class Watch:
             self._take_up(champion)
         version = self._served.version if self._served else None
         alarms = list(self._alarms.values())
-        return {"version": version, "window": self._window.tolist(), "alarms": alarms}
+        told = {"window": self._window.tolist(), "alarms": alarms, "scores": self._scores}
+        return {"version": version, **told}
 
     def joined(self, views: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
         """Returns the answer of ``GET /drift`` from the views of all workers, this one's first.
@@ -99,6 +104,8 @@ class Watch:
             "state": "drift" if alarms else "too few" if few else "steady",
             "answers": answers,
             "alarms": sorted(alarms.values(), key=lambda alarm: -alarm["score"]),
+            "scores": sorted(point for view in views for point in view["scores"]),
+            "threshold": THRESHOLD,
             "shares": evidence.shares(window).tolist() if answers else [],
             "accuracy": accuracy(evidence.reference, window, self._labelled),
         }
@@ -129,6 +136,7 @@ class Watch:
         self._served, self._evidence = champion, Evidence(reference) if reference else None
         self._noted, self._rows = [], 0
         self._blocks.clear()
+        self._scores, self._apart_s = [], 1.0
         self._window, self._labelled = np.zeros(SLOTS), np.zeros_like(self._labelled)
 
     def _look(self) -> None:
@@ -142,7 +150,9 @@ class Watch:
         while window[:SURE].sum() > WINDOW:
             window -= self._blocks.popleft()
         self._window = window
-        for kind, score in zip(DRIFTS, evidence.scores(window), strict=True):
+        scores = evidence.scores(window)
+        self._plot(time(), *scores)
+        for kind, score in zip(DRIFTS, scores, strict=True):
             self._metrics.set("drift_score", score, kind)
             alarm = self._alarms.get(kind)
             if alarm is not None:
@@ -159,6 +169,15 @@ class Watch:
                 self.store.later(self.learn)
             else:
                 self._tell()
+
+    def _plot(self, *point: float) -> None:
+        """Keeps the time and the scores, in the place of a point that is too near."""
+        if len(self._scores) > 1 and point[0] - self._scores[-2][0] < self._apart_s:
+            self._scores.pop()
+        self._scores.append(point)
+        if len(self._scores) > _PLOTTED:
+            del self._scores[1::2]
+            self._apart_s *= 2
 
     def _begin(self, kind: str, score: float, ids: list[str]) -> None:
         when = datetime.now(UTC).isoformat(timespec="seconds")

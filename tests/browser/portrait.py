@@ -9,9 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, ViewportSize, sync_playwright
 
+from service.api.evaluate import load_dataset
 from tests.browser.conftest import FLAGS, ROOT
 from tests.browser.hand import DIGITS, answer, draw, slanted
 from tests.server import EVERYTHING, serving
@@ -71,6 +73,19 @@ def review(page: Page) -> None:
     )
 
 
+def in_use(page: Page) -> None:
+    """Shows what faint ink does to the answers: the test images, the later ones at 30 %."""
+    images, _ = load_dataset("mnist-test", ROOT / "training/mnist")
+    faint = (0.3 * images).astype(np.uint8)
+    for first in range(5000, 9000, 50):
+        sent = (images if first < 7500 else faint)[first : first + 50].tobytes()
+        headers = {"Content-Type": "application/octet-stream"}
+        page.request.post(f"{page.url}predict", data=sent, headers=headers)
+    page.get_by_role("tab", name="Model").click()
+    page.get_by_role("heading", name="In use").evaluate("it => it.scrollIntoView()")
+    page.wait_for_timeout(500)
+
+
 def comparison(page: Page) -> None:
     draw(page, DIGITS[4], slanted)
     answer(page)
@@ -91,6 +106,7 @@ PICTURES: dict[str, tuple[Callable[[Page], None], int, Literal["light", "dark"]]
     "docs/page-layers.png": (layers, 720, "light"),
     "docs/page-number.png": (number, 720, "dark"),
     "docs/page-test.png": (test_images, 960, "dark"),
+    "docs/page-drift.png": (in_use, 720, "dark"),
     "docs/page-model.png": (comparison, 1180, "light"),
 }
 

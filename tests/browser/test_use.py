@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from service.api.evaluate import load_dataset
 from service.types import Images
@@ -19,9 +21,41 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 OCTETS = "application/octet-stream"
 
 
+def later_images(count: int) -> Images:
+    """The later half of the test set looks more like what the service meets."""
+    return load_dataset("mnist-test", ROOT / "training/mnist")[0][5000 : 5000 + count]
+
+
 def send(server: Server, images: Images) -> None:
     for first in range(0, len(images), 100):
         server.post("/predict", images[first : first + 100].tobytes(), OCTETS)
+
+
+def test_drift_is_told_with_its_evidence_over_time(page: Page, server: Server) -> None:
+    send(server, later_images(1000))
+    page.get_by_role("tab", name="Model").click()
+    expect(page.get_by_role("heading", name="In use")).to_be_visible()
+    send(server, (0.2 * later_images(1000)).astype(np.uint8))
+    expect(page.locator(".use")).to_contain_text("Drift: the last 1,000 answers are unlike")
+    found = server.get("/drift").json()
+    expect(page.locator(".alarms li")).to_have_count(len(found["alarms"]))
+    expect(page.locator(".alarms")).to_contain_text(found["alarms"][0]["examples"][0])
+    expect(page.locator(".use")).to_contain_text(
+        f"Accuracy in use: about {100 * found['accuracy']['estimate']:.2f} %"
+    )
+    plot = page.get_by_role("img", name="Scores over time")
+    last = ", ".join(
+        f"{kind} {score:.1f}"
+        for kind, score in zip(
+            ("labels", "appearance", "no digits"), found["scores"][-1][1:], strict=True
+        )
+    )
+    expect(plot).to_have_accessible_name(
+        re.compile(f"Now: {last}. An alarm from {found['threshold']:.1f} on.")
+    )
+    assert plot.locator("polyline").count() == 3
+    shares = ", ".join(f"{d}: {100 * share:.1f} %" for d, share in enumerate(found["shares"]))
+    expect(page.get_by_role("img", name=shares)).to_be_visible()
 
 
 def test_the_story_of_a_challenger_is_told_until_it_ends(chromium: Browser, tmp_path: Path) -> None:

@@ -62,6 +62,10 @@ class Drift(BaseModel):
     state: Literal["steady", "drift", "too few"]
     answers: int = Field(description="the champion's last answers, up to 1,000 of each worker")
     alarms: list[DriftAlarm] = Field(description="those that last, the strongest first")
+    scores: list[list[float]] = Field(
+        description="over time: Unix seconds, then the scores of labels, appearance, no digits"
+    )
+    threshold: float = Field(description="the score from which on it is an alarm")
     shares: list[Share] = Field(
         description="estimated shares of the digits 0 to 9; empty without answers"
     )

@@ -63,6 +63,24 @@ def test_an_alarm_begins_and_ends_each_with_one_line(
     assert [record.levelname for record in lines] == ["WARNING", "INFO"]
 
 
+def test_scores_are_told_over_the_whole_time_by_few_points(
+    random: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr("service.drift.watch.time", lambda: clock[0])
+    follower = Follower()
+    for _ in range(1000):
+        clock[0] += 0.7
+        follower.show(answered("test").some(100, random))
+    times = [seconds for seconds, *scores in follower.told()["scores"] if len(scores) == 3]
+    assert 40 < len(times) <= 120
+    assert times == sorted(times)
+    assert (times[0], times[-1]) == (1000.7, clock[0])
+    assert max(np.diff(times)) < 1700 / 40
+    kinds = ("labels", "appearance", "no digits")
+    assert list(follower.told()["scores"][-1][1:]) == [score(follower, kind) for kind in kinds]
+
+
 def test_examples_are_the_requests_that_show_it_best(random: np.random.Generator) -> None:
     follower = Follower()
     follower.show(answered("test").some(1000, random), rows=1)

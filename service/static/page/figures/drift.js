@@ -15,7 +15,7 @@ const [ABOVE, MOST] = [1.3, 3];
 
 /** A section about the answer of `/drift`. */
 export function driftSection(found) {
-  const { alarms, shares, accuracy, scores = [] } = found;
+  const { alarms, shares, accuracy, scores } = found;
   const parts = [
     element("h2", {}, "In use"),
     element("p", { class: alarms.length ? "note" : null }, stateWords(found)),

@@ -24,7 +24,7 @@ export function startModel(panel, pad) {
 
   async function show(model) {
     const cards = await cardsOf(model);
-    use.about(model);
+    use.about(model, cards.get(model.champion));
     place.replaceChildren(...shown(model, cards, pad, use.place));
     error.textContent = "";
   }

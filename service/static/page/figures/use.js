@@ -41,8 +41,8 @@ export function startUse(panel) {
   setInterval(look, PACE);
   return {
     place,
-    about(model) {
-      asked = { challenger: Boolean(model.challenger), drift: false };
+    about(model, card) {
+      asked = { challenger: Boolean(model.challenger), drift: Boolean(card.reference) };
       look();
     },
   };
