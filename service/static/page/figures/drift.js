@@ -44,7 +44,8 @@ function alarm({ kind, when, score, threshold, examples }) {
 }
 
 function accuracyWords({ estimate, low, high, labelled }) {
-  const words = `Accuracy in use: about ${percent(estimate, 2)}`;
+  // Of what is estimated, nothing is certain.
+  const words = `Accuracy in use: about ${percent(Math.min(estimate, 1 - Number.EPSILON), 2)}`;
   if (low === null || high === null) return `${words}, estimated without labels.`;
   return `${words}, with ${count(labelled)} labelled answers between ${percent(low, 2)} and ${percent(high, 2)} (95 %).`;
 }
