@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 KEPT = problems(400, 422, *BODY) | {200: {"model": Label, "description": "It was kept before."}}
+_TRIES = 6
 _FILE: Responses = {200: {"description": "The file.", "content": {"application/octet-stream": {}}}}
 _NAMED = (b"content-disposition", b'attachment; filename="feedback.npz"')
 router = APIRouter(route_class=OwnRoute, tags=["learning"], dependencies=needs("predict"))
@@ -68,16 +68,16 @@ async def feedback(request: Timed) -> Reply:
         check_room(connection, caller, core.settings.capture_rows)
         return put_label(connection, image, digit, caller, "feedback")
 
-    try:
-        return labelled(request, digit, await store.run(work), "feedback")
-    except NotFound as fault:
-        kind = core.settings.capture
-        if kind != "off":
-            await asyncio.sleep(2 * WAIT_S)  # the answer may be on its way to the store
-            with suppress(NotFound):
-                return labelled(request, digit, await store.run(work), "feedback")
-        which = f"MNIST_CAPTURE is {kind}, for {core.settings.capture_days:g} days"
-        raise NotFound(f"{fault.detail} ({which}); send the image instead of the id") from None
+    kind, why = core.settings.capture, ""
+    for tries_left in reversed(range(1 if kind == "off" or images is not None else _TRIES)):
+        try:
+            return labelled(request, digit, await store.run(work), "feedback")
+        except NotFound as fault:
+            why = fault.detail
+        if tries_left:  # the answer may be on its way to the store
+            await asyncio.sleep(WAIT_S)
+    which = f"MNIST_CAPTURE is {kind}, for {core.settings.capture_days:g} days"
+    raise NotFound(f"{why} ({which}); send the image instead of the id")
 
 
 @router.delete("/feedback/{label}", response_model=Label, responses=problems(404, 422, 503))
