@@ -20,7 +20,7 @@ CHUNK, FEW = 2048, 64
 """Rows of an array, and pictures, that are read and classified at once."""
 _LARGEST = 1 << 28
 _LIMITS = Limits()
-_SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF")
+_SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
 _NONE = np.empty((0, SIDE, SIDE), np.uint8)
 
 Names = Sequence[tuple[str, int]]
@@ -96,13 +96,15 @@ def _content(file: File) -> bytes | str:
         return why(error)
 
 
-def _pictures(names: Names, bodies: Iterable[bytes | str | None]) -> Chunk:
-    """Preprocesses pictures; a text is an error. 784 bytes without a signature are pixels."""
+def _pictures(
+    names: Names, bodies: Iterable[bytes | str | None], *, or_pixels: bool = False
+) -> Chunk:
+    """Preprocesses pictures, or 784 bytes of pixels without a signature; a text is an error."""
     seen, errors = list[Seen](), dict[int, str]()
     for position, body in enumerate(bodies):
         if body is None or isinstance(body, str):
             errors[position] = body or "the image is null"
-        elif len(body) == PIXELS and not body.startswith(_SIGNATURES):
+        elif or_pixels and len(body) == PIXELS and not body.startswith(_SIGNATURES):
             seen.append(Seen(np.frombuffer(body, np.uint8).reshape(SIDE, SIDE), "as given"))
         else:
             try:
@@ -136,7 +138,7 @@ def _column(names: Names, column: Any) -> Chunk:
         if all(body is not None and len(body) == PIXELS for body in bodies):
             pixels = np.frombuffer(b"".join(bodies), np.uint8)
             return _checked(names, pixels.reshape(-1, SIDE, SIDE))
-        return _pictures(names, bodies)
+        return _pictures(names, bodies, or_pixels=True)
     rows, errors = list[NDArray[Any]](), dict[int, str]()
     for position, row in enumerate(column.to_numpy(zero_copy_only=False)):
         try:

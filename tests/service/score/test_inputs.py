@@ -143,6 +143,7 @@ DAMAGED: dict[str, tuple[bytes, list[str | None]]] = {
     "cut.npz": (npz(images=digits()[:9])[:-30], ["damaged: File is not a zip file"]),
     "types.idx": (idx(digits()[:2]).replace(b"\0\0\x08", b"\0\0\x0d", 1), ["the IDX file's"]),
     "text.png": (b"hello", ["not a picture"]),
+    "long text.png": (b"hello" * 156 + b"1234", ["not a picture"]),
     "empty": (b"", [""]),
     "other.parquet": (
         table([1], pa.int8()).replace(b"image", b"other"),
