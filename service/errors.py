@@ -31,8 +31,7 @@ class Fault(Exception):
     status: int = 500
     kind: str = "internal"
     headers: tuple[tuple[bytes, bytes], ...] = ()
-    rejection: str = ""
-    """The reason under which the doors count it among the rejected requests."""
+    rejection: str = ""  # the reason under which the doors count it among the rejected requests
 
     def __init__(
         self, detail: str, *flaws: Flaw, headers: tuple[tuple[bytes, bytes], ...] = ()

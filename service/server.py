@@ -31,8 +31,7 @@ ACCEPTS = 16
 listening handle."""
 WORKER_SECONDS = 30
 """How long a worker may take to start, or to answer the supervisor, before it is replaced."""
-RESTART_SECONDS = 2.0
-"""The pause before a worker that cannot start is replaced."""
+RESTART_SECONDS = 2.0  # the pause before a worker that cannot start is replaced
 LOGGERS = ("mnist", "uvicorn.error", "opentelemetry")
 """The loggers whose lines ``serve`` writes in its own form."""
 

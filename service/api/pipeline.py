@@ -33,8 +33,7 @@ class Pipeline:
         if self.core.rates is not None:
             self.charge(1)  # before its body is read
         self._is_canary = False
-        self.served: Loaded
-        """The version that answers, once it is chosen."""
+        self.served: Loaded  # the version that answers, once it is chosen
 
     def charge(self, images: int) -> None:
         """Charges the caller's rate with ``images`` in all. Raises :class:`RateSpent`."""

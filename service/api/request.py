@@ -40,8 +40,7 @@ class Reply:
     status: int = 200
     media_type: bytes = JSON_TYPE
     headers: Headers = ()
-    held: type[QueueFull] | None = None
-    """Why the connection is not read for a while; None if it is."""
+    held: type[QueueFull] | None = None  # why the connection is not read for a while; None if it is
 
     @classmethod
     def json(cls, content: Any, status: int = 200) -> Self:

@@ -40,8 +40,7 @@ class FairTurns(Generic[Item]):
         """A heap of the callers with items; an entry may tell less than its caller has had."""
         self._numbers = count()
         self._had: dict[str, float] = {}
-        self._now = 0.0
-        """What a caller has had who has just come."""
+        self._now = 0.0  # what a caller has had who has just come
 
     def __bool__(self) -> bool:
         return bool(self._queues)
@@ -187,8 +186,7 @@ class FairThreads:
         self._begun = 0
         self._turns = FairTurns[Job[Any]]()
         self._unfinished: dict[str, dict[Job[Any], None]] = {}
-        self._awaited_since = 0.0
-        """When the first of those came that wait."""
+        self._awaited_since = 0.0  # when the first of those came that wait
 
     async def run(self, caller: str, work: Callable[[], Result], until: float = inf) -> Result:
         """Returns what ``work`` returns; stops it at ``until`` (perf_counter) or if cancelled.

@@ -21,8 +21,7 @@ from service.http.dispatch import head
 from service.http.exchange import BROKEN, LATE, LEFT, UNREAD_BYTES, ArrivingBody, Exchange
 from service.http.peer import Peer
 
-_NOTHING, _HEAD, _BODY = range(3)
-"""What arrives now: no request, its head, or its body."""
+_NOTHING, _HEAD, _BODY = range(3)  # what arrives now: no request, its head, or its body
 
 
 class Connection(Peer):

@@ -37,14 +37,12 @@ _STATUS_LINES = {
 }
 _TIMING = b"decode;dur=%.3f, queue;dur=%.3f, infer;dur=%.3f, total;dur=%.3f"
 _HEAD = b"%b%bx-request-id: %b\r\nserver-timing: " + _TIMING + b"\r\n"
-ENCODED_SLASH = "%2F"
-"""In a decoded path: it was encoded, so it is no part of any endpoint's path."""
+ENCODED_SLASH = "%2F"  # in a decoded path: it was encoded, so it is no part of any endpoint's path
 
 
 AUDITED = ("admin", "review")
 """The scopes whose every use is logged, whatever the settings of the log."""
-_Target = tuple[EndpointRoute, dict[str, str]]
-"""A route and the parameters of its path."""
+_Target = tuple[EndpointRoute, dict[str, str]]  # a route and the parameters of its path
 
 
 class Dispatcher:

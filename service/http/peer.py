@@ -1,6 +1,7 @@
 """The far end of a connection of ``serve``: how it comes, stalls, waits for answers, and leaves."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from uvicorn.config import Config
 from uvicorn.server import ServerState
@@ -17,6 +18,8 @@ from service.http.timer import Timer, WriteTimeout
 class Peer(asyncio.Protocol):
     """One accepted connection, before and beside its requests."""
 
+    late: Callable[[], None]  # what the connection waits for did not come in time
+    answer: Callable[[Exchange], Awaitable[None]]
     transport: asyncio.Transport
     write_timeout: WriteTimeout
 
@@ -32,18 +35,9 @@ class Peer(asyncio.Protocol):
         self._address, self._port = "", 0
         self._clock = Timer(self._loop, self.late)
         self.running: Exchange | None = None
-        self._due: asyncio.Future[Exchange]
-        """The request that runs next."""
+        self._due: asyncio.Future[Exchange]  # the request that runs next
         self.task: asyncio.Task[None] | None = None
         self._lost = False
-
-    def late(self) -> None:
-        """What the connection waits for did not come in time."""
-        raise NotImplementedError
-
-    async def answer(self, exchange: Exchange) -> None:
-        """Answers one request."""
-        raise NotImplementedError
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Starts the timeout of the first head."""

@@ -56,17 +56,14 @@ class Versions:
         self._loop: asyncio.AbstractEventLoop
         self.verbs: dict[str, Callable[[], View]] = {}
         """What else other workers may ask each worker for, by name; see :meth:`ask`."""
-        self._former: str | None = None
-        """The champion before the one that serves."""
+        self._former: str | None = None  # the champion before the one that serves
         self._starting = asyncio.Lock()
         self._loading: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         """Held by the caller who loads a version."""
         self._champion_fault: str | None = None
-        self.serving: Loaded | None = None
-        """The champion, once it is loaded."""
+        self.serving: Loaded | None = None  # the champion, once it is loaded
         self._reads = DaemonThreads("reader", _READS)
-        self.draining = False
-        """Readiness answers 503, while every request is still answered."""
+        self.draining = False  # readiness answers 503, while every request is still answered
 
     async def start(self) -> None:
         """Loads the champion, and starts the watcher. Raises :class:`StartError`."""

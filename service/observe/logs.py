@@ -26,8 +26,7 @@ _FILE = _STDERR.resolve() if _STDERR.is_file() else None
 """The file that was standard error at the start; None if that was a pipe or a terminal."""
 PAUSE_SECONDS = 0.02
 """Lines of this time are written together: to wake a thread for each costs more than a line."""
-FLUSH_SECONDS = 2.0
-"""How long a stop waits for the lines that are not written."""
+FLUSH_SECONDS = 2.0  # how long a stop waits for the lines that are not written
 
 _RESERVED = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
 _REPEATED = ("startup failed. Exiting.", "stopping the parent process.", "HTTP request received.")
@@ -110,8 +109,7 @@ class LineQueue:
                 waiting.poll()
 
 
-STDERR = LineQueue(2)
-"""The log of this process."""
+STDERR = LineQueue(2)  # the log of this process
 atexit.register(STDERR.flush)
 
 

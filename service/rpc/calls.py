@@ -42,8 +42,7 @@ class Calls:
 
     def __init__(self, core: Core, record: Record) -> None:
         self.core = core
-        self.closing = asyncio.Event()
-        """Set when the service stops: streams end."""
+        self.closing = asyncio.Event()  # set when the service stops: streams end
         self._record = record
 
     def unary(self, path: str, call: Call) -> grpc.RpcMethodHandler:

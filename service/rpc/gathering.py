@@ -10,12 +10,10 @@ import asyncio
 
 from service.api.request import Request
 
-TURNS = 5
-"""Turns of the event loop without another call, after which those that wait go on."""
+TURNS = 5  # turns of the event loop without another call, after which those that wait go on
 PROBE_EVERY = 16
 MOST_CALLS = 64
-_ALONE = (None,)
-"""What is under way when a call is alone: itself."""
+_ALONE = (None,)  # what is under way when a call is alone: itself
 
 
 class Gathering:

@@ -26,8 +26,7 @@ _Request = message("inference.ModelInferRequest")
 _Response = message("inference.ModelInferResponse")
 _RAW_INPUT, _RAW_OUTPUT = b"\x3a", b"\x32"
 """The tags of fields 7 and 6, the raw contents: a length and bytes follow."""
-_GATHERED_ROWS = 8
-"""A call with more images is not executed faster beside others."""
+_GATHERED_ROWS = 8  # a call with more images is not executed faster beside others
 _MOST_PLANS, _MOST_PLAN_BYTES = 256, 512
 _NONE = np.empty((0, SIDE, SIDE), np.uint8)
 

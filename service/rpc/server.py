@@ -19,10 +19,8 @@ from service.rpc.stream_infer import StreamInfer
 from service.settings import Settings
 from service.tls import Tls
 
-MOST_STREAMS = 1024
-"""Calls of one connection at a time; a client waits with others."""
-LEAST_PING_MS = 10_000
-"""A client that pings more often is told to go away."""
+MOST_STREAMS = 1024  # calls of one connection at a time; a client waits with others
+LEAST_PING_MS = 10_000  # a client that pings more often is told to go away
 
 
 class Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]

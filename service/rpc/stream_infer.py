@@ -15,8 +15,7 @@ from service.rpc.messages import message, varint
 
 MOST_UNDER_WAY = 32
 """Messages of one stream that are read and not answered; more stay with the sender."""
-_RESPONSE = b"\x12"
-"""The tag of field 2, the result of a message."""
+_RESPONSE = b"\x12"  # the tag of field 2, the result of a message
 _Asked = message("inference.ModelInferRequest")
 _Answer = message("inference.ModelStreamInferResponse")
 
