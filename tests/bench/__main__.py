@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tests.bench import beside, load, overload, poisson, rpc, servers
+from tests.bench import beside, load, overload, poisson, rpc, servers, wrong_keys
 from tests.bench.cases import Case, Work, cases
 from tests.bench.report import finish, place_and_time
 from tests.bench.table import render
@@ -49,7 +49,8 @@ def main() -> None:
             report.update(measured(chosen, running, options.rounds, options.seconds))
             folder = running["serve"].models
             report["rpc"] = rpc.rows(folder, options.version, options.rounds, options.seconds)
-        report["shares"] = beside.shares(options.models, options.version, options.seconds)
+        places = options.models, options.version, options.seconds
+        report["shares"] = [*beside.shares(*places), wrong_keys.row(*places)]
     finally:  # if one part fails, the others are kept
         finish(report, options.out, render(report))
 

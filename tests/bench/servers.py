@@ -69,7 +69,7 @@ def start(name: str, models: Path, version: str, *flags: str) -> Server:
     path = "/health/ready"
     if name in ("serve", "logging", "keys", "capture"):
         command += ["service", "--models", str(models), "--provider", "cpu", *flags]
-        command += ["--keys", str(_keys(models))] if name == "keys" else []
+        command += ["--keys", str(keys(models))] if name == "keys" else []
         command += ["--capture", "0.01"] if name == "capture" else []
     elif name == "asgi":
         environment |= {"MNIST_MODELS": str(models), "MNIST_PROVIDER": "cpu"}
@@ -94,11 +94,11 @@ def start(name: str, models: Path, version: str, *flags: str) -> Server:
     return server
 
 
-def _keys(folder: Path) -> Path:
+def keys(folder: Path) -> Path:
     """Writes a file of keys with :data:`KEY`."""
     digest, now = sha256(KEY.encode()).hexdigest(), datetime.now(UTC)
-    with changed(folder / "keys") as keys:
-        keys["bench"] = Key(
+    with changed(folder / "keys") as known:
+        known["bench"] = Key(
             name="bench", sha256=digest, scopes=frozenset({"predict"}), rate=1e9, added=now
         )
     return folder / "keys"
