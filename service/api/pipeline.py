@@ -10,6 +10,7 @@ from typing import TypeVar
 from service.api.request import Request
 from service.background.fair_threads import recent
 from service.background.large_work import SMALL_ROWS, when_large
+from service.background.large_work import small as small_requests
 from service.errors import RateSpent
 from service.inference.batch import Result, digits
 from service.models.loader import Loaded
@@ -86,6 +87,7 @@ class Pipeline:
         """
         start = perf_counter()
         if small:
+            small_requests.last = start
             decoded = work(*arguments)
         else:
             caller, until = self._request.caller, self.deadline

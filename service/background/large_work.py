@@ -33,7 +33,7 @@ threads = FairThreads("large", _THREADS)
 
 
 class _Small:
-    last = -inf  # when the event loop last executed a small request, on perf_counter's clock
+    last = -inf  # when the event loop last decoded a small request, on perf_counter's clock
 
 
 small = _Small()

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from service.background.fair_threads import FairThreads, FairTurns
-from service.background.large_work import give_way, small
+from service.background.large_work import give_way
 from service.errors import DeadlineExceeded, Unavailable
 from service.inference.admission import Queue
 from service.inference.large_job import LargeJob
@@ -175,7 +175,6 @@ class Batcher:
 
     def _execute(self, images: Images, start: float) -> BatchResult:
         """Executes one small batch, and counts the execution."""
-        small.last = start
         probabilities = self._run(images)
         self._count(len(images), perf_counter() - start)
         return BatchResult(images, probabilities)
