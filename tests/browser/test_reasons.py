@@ -34,6 +34,7 @@ def test_reasons_are_shown_and_follow_the_pen(open_page: Opener, screen: str) ->
         "alt", re.compile(r"Training image \d+, labelled 4")
     )
     before = layer.get_attribute("src")
+    page.evaluate("scrollTo(0, 0)")  # on a phone the reasons are below the pad
     draw(page, DIGITS[1], lambda x, y: (x - 0.1, y))
     expect(layer).not_to_have_attribute("src", before or "")
     page.keyboard.press("Escape")
