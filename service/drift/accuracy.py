@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.drift.reference import STRATA, STRATUM, SURE, Counts, Reference
+from service.drift.reference import SEEN, STRATA, STRATUM, SURE, Counts, Reference
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -37,7 +37,7 @@ def accuracy(reference: Reference, window: Counts, labelled: NDArray[np.float64]
     random, held_out = np.random.default_rng(0), reference.strata
     known = np.maximum(held_out.sum(axis=1), 1)
     prior = 0.5 + held_out * np.minimum(1, _TRUST / known)[:, np.newaxis]
-    shares = random.dirichlet(window[STRATUM:] + 0.25, _DRAWS)
+    shares = random.dirichlet(window[STRATUM:SEEN] + 0.25, _DRAWS)
     right, wrong = (labelled + prior).T
     drawn = (random.beta(right, wrong, (_DRAWS, len(right))) * shares).sum(axis=1)
     low, high = np.quantile(drawn, (_TAIL, 1 - _TAIL)).tolist()

@@ -1,4 +1,4 @@
-"""How strongly the answers of a window speak against the reference: three two-sample tests.
+"""How strongly the answers of a window speak against the reference: four two-sample tests.
 
 A score is -log10 of a bound on the probability of a window as unlike the reference as this one,
 where both are samples of the same traffic. That the reference is a sample too is part of each
@@ -12,7 +12,7 @@ from math import erfc, log, log10, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from service.drift.reference import BINS, DOUBTFUL, Counts, Reference
+from service.drift.reference import BINS, DOUBTFUL, FAINT, SEEN, Counts, Reference
 from service.observe.metric_table import DRIFTS
 
 BLOCK, WINDOW = 100, 1000
@@ -20,8 +20,8 @@ BLOCK, WINDOW = 100, 1000
 LEVEL = 4e-5
 """False alarms in ``WINDOW`` answers of steady traffic, of all kinds and looks together: a margin
 below one in 10,000, for references that are unlike the traffic by chance alarm in many windows."""
-THRESHOLD = -log10(LEVEL / len(DRIFTS) / (WINDOW // BLOCK))
-"""The score that each look of each kind needs, so that all together keep to ``LEVEL``."""
+THRESHOLD = -log10(LEVEL / (len(DRIFTS) + 1) / (WINDOW // BLOCK))
+"""The score that each look of each test needs, so that all together keep to ``LEVEL``."""
 _MOST = 300.0
 
 
@@ -49,8 +49,10 @@ class Evidence:
         more = doubtful / of_all > 1 - self._sure / held_out
         no_digits = unlike(doubtful, of_all, held_out - self._sure, held_out) if more else 0.0
         appearance = -log10(max(erfc(abs(self.less_sure(bins)) / sqrt(2)), 10**-_MOST))
+        pale, seen = float(window[FAINT]), float(window[SEEN])
+        faint = unlike(pale, seen, float(self.reference.faint), held_out)
         # Any of ten digits may be the one, more or less often than held out.
-        found = labels - log10(20), appearance, no_digits
+        found = labels - log10(20), max(appearance, faint), no_digits
         return tuple(max(0.0, min(_MOST, score)) for score in found)
 
     def less_sure(self, bins: NDArray[np.float64]) -> float:

@@ -12,20 +12,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.types import Labels, Probabilities
+from service.types import Images, Labels, Probabilities
 
 BINS = 16
 """Of each digit, with equally many held-out answers in each."""
 STRATA = np.array([-4, -2, -1, -0.3])
 """The upper ends of all but the last stratum of :func:`unsure`, the same for every version."""
-DOUBTFUL, SURE, STRATUM, SLOTS = 10 * BINS, 10 * BINS + 1, 10 * BINS + 2, 10 * BINS + 7
+DOUBTFUL, SURE, STRATUM = 10 * BINS, 10 * BINS + 1, 10 * BINS + 2
+SEEN, FAINT, SLOTS = STRATUM + 5, STRATUM + 6, STRATUM + 7
 Counts = NDArray[np.float64]
 """(SLOTS,): answers without doubt by digit and bin, doubtful ones (together: all answers), those
-that :attr:`Reference.unsure_as_wrong` takes for right, and from STRATUM on all by stratum."""
+that :attr:`Reference.unsure_as_wrong` takes for right, from STRATUM on all by stratum, the images
+that were looked at, and those whose largest pixel is below ``FULL_INK``."""
+FULL_INK = 192
 _LEAST = np.float32(1e-30)
 _APART = 100.0
 """Lays the edges of the digits one after the other, so that one search finds all bins."""
-_COUNTS = {"confusion": (10, 10), "doubtful": (10,), "bins": (10, BINS), "strata": (5, 2)}
+_COUNTS: dict[str, tuple[int, ...]] = {
+    "confusion": (10, 10),
+    "doubtful": (10,),
+    "bins": (10, BINS),
+    "strata": (5, 2),
+    "faint": (),
+}
 _SHAPES = {**_COUNTS, "edges": (10, BINS - 1)}
 
 
@@ -57,6 +66,8 @@ class Reference:
     """(10, BINS): answers without doubt by digit and bin."""
     strata: NDArray[np.float64]
     """(5, 2): right and wrong answers by stratum."""
+    faint: NDArray[np.float64]
+    """(): the images whose largest pixel is below ``FULL_INK``."""
     _all_edges: NDArray[np.float64] | None = None
 
     @property
@@ -65,8 +76,10 @@ class Reference:
         return int(self.confusion.sum() + self.doubtful.sum())
 
     @classmethod
-    def of(cls, probabilities: Probabilities, labels: Labels, threshold: float) -> Reference | None:
-        """Counts the answers (n, 10) to digits that no fit has seen, with these labels (n,).
+    def of(
+        cls, images: Images, probabilities: Probabilities, labels: Labels, threshold: float
+    ) -> Reference | None:
+        """Counts the answers (n, 10) to images (n, 28, 28) that no fit has seen, of digits (n,).
 
         ``threshold`` is the least confidence without doubt. Returns None without digits.
         """
@@ -89,19 +102,25 @@ class Reference:
             np.array(edges).round(3),
             np.zeros((10, BINS)),
             strata,
+            np.array(float(np.count_nonzero(images.max(axis=(1, 2)) < FULL_INK))),
         )
         reference.bins = reference.counted(digits, how)[:DOUBTFUL].reshape(10, BINS)
         return reference
 
-    def counted(self, digits: NDArray[np.intp], how: NDArray[np.float32]) -> Counts:
-        """Counts answers, (n,) digits and (n,) :func:`unsure`."""
+    def counted(
+        self, digits: NDArray[np.intp], how: NDArray[np.float32], images: Images | None = None
+    ) -> Counts:
+        """Counts answers, (n,) digits and (n,) :func:`unsure`, and looks at some ``images``."""
         if self._all_edges is None:
             self._all_edges = (self.edges + _APART * np.arange(10)[:, np.newaxis]).ravel()
         slots = self._all_edges.searchsorted(how + _APART * digits) + digits
         slots[how > self.most_unsure] = DOUBTFUL
         counts = np.bincount(slots, minlength=SLOTS).astype(float)
         counts[SURE] = np.count_nonzero(how <= self.unsure_as_wrong)
-        counts[STRATUM:] = np.bincount(STRATA.searchsorted(how), minlength=len(STRATA) + 1)
+        counts[STRATUM:SEEN] = np.bincount(STRATA.searchsorted(how), minlength=len(STRATA) + 1)
+        if images is not None:
+            largest = np.maximum.reduce(images.reshape(len(images), -1), axis=1)
+            counts[SEEN:] = len(images), np.count_nonzero(largest < FULL_INK)
         return counts
 
     def as_dict(self) -> dict[str, Any]:

@@ -16,18 +16,19 @@ import numpy as np
 from service.drift.accuracy import accuracy, reviewed
 from service.drift.evidence import BLOCK, THRESHOLD, WINDOW, Evidence
 from service.drift.reference import SLOTS, STRATA, SURE, Counts, Reference, unsure
-from service.inference.batch import Result
+from service.inference.batch import BatchResult, Result
 from service.models.loader import Loaded
 from service.observe.logs import LOGGER
 from service.observe.metric_table import DRIFTS
 from service.observe.metrics import Metrics
 from service.store.store import Store
-from service.types import Probabilities
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _EXAMPLES = 5
+_LOOKED_AT = 4
+"""The images of every so many requests are looked at; the answers of all are counted."""
 _ENDS = THRESHOLD / 2
 """An alarm lasts until its score is below this, so that it does not come and go."""
 _PLOTTED = 120
@@ -45,7 +46,7 @@ class Watch:
         self._champion, self._metrics, self.store = champion, metrics, store
         self._served: Loaded | None = None
         self._evidence: Evidence | None = None
-        self._noted: list[tuple[bytes, Probabilities, slice]] = []
+        self._noted: list[tuple[bytes, BatchResult, slice]] = []
         self._rows = 0
         self._blocks: deque[Counts] = deque()
         self._window: Counts = np.zeros(SLOTS)
@@ -56,12 +57,7 @@ class Watch:
         self._learnt = -_LEARN_S
 
     def answered(
-        self,
-        request_id: bytes,
-        caller: str,
-        served: Loaded,
-        result: Result,
-        doubts: Sequence[Sequence[str]] | None,
+        self, request_id: bytes, caller: str, served: Loaded, result: Result, doubts: object
     ) -> None:
         """Takes note of a request's images, if the champion answered and has a reference."""
         if served is not self._served:
@@ -71,7 +67,7 @@ class Watch:
         if self._evidence is None:
             return
         part = result.part
-        self._noted.append((request_id, result.batch.probabilities, part))
+        self._noted.append((request_id, result.batch, part))
         self._rows += part.stop - part.start
         if self._rows >= BLOCK:
             self._look()
@@ -81,8 +77,7 @@ class Watch:
         champion = self._champion()
         if champion is not None and champion is not self._served:
             self._take_up(champion)
-        version = self._served.version if self._served else None
-        alarms = list(self._alarms.values())
+        version, alarms = champion and champion.version, list(self._alarms.values())
         told = {"window": self._window.tolist(), "alarms": alarms, "scores": self._scores}
         return {"version": version, **told}
 
@@ -113,19 +108,18 @@ class Watch:
     def learn(self, connection: Connection) -> None:
         """Takes up reviewers' labels from the store, and tells the accuracy; on any thread."""
         served = self._served
-        if served is None or self._evidence is None:
-            return
-        labelled = reviewed(connection, served.version)
-        if served is self._served:
+        labelled = reviewed(connection, served.version) if served else None
+        if labelled is not None and served is self._served:
             self._labelled = labelled
             self._tell()
 
     def _tell(self) -> None:
         """Sets the metrics of accuracy."""
-        assert self._evidence is not None
-        told = accuracy(self._evidence.reference, self._window, self._labelled)
+        told: dict[str, float | None] = {}
+        if self._evidence is not None:
+            told = accuracy(self._evidence.reference, self._window, self._labelled)
         for bound in ("estimate", "low", "high"):
-            value = told[bound]  # a gauge that is 0 counts as never set
+            value = told.get(bound)  # a gauge that is 0 counts as never set
             self._metrics.set("accuracy", 0.0 if value is None else max(value, 1e-6), bound)
 
     def _take_up(self, champion: Loaded) -> None:
@@ -138,15 +132,21 @@ class Watch:
         self._blocks.clear()
         self._scores, self._apart_s = [], 1.0
         self._window, self._labelled = np.zeros(SLOTS), np.zeros_like(self._labelled)
+        for kind in DRIFTS:
+            self._metrics.set("drift_score", 0.0, kind)
+        self._tell()
 
     def _look(self) -> None:
         """Counts the noted answers, of one huge request the last ones, and tests the window."""
         noted, self._noted, self._rows = self._noted, [], 0
         evidence = self._evidence
         assert evidence is not None
-        digits, how = unsure(np.concatenate([rows[part] for _, rows, part in noted])[-WINDOW:])
-        self._blocks.append(evidence.reference.counted(digits, how))
-        window = self._window + self._blocks[-1]
+        rows = np.concatenate([batch.probabilities[part] for _, batch, part in noted])[-WINDOW:]
+        some = [batch.images[part] for _, batch, part in noted[::_LOOKED_AT]]
+        digits, how = unsure(rows)
+        block = evidence.reference.counted(digits, how, np.concatenate(some)[-BLOCK:])
+        self._blocks.append(block)
+        window = self._window + block
         while window[:SURE].sum() > WINDOW:
             window -= self._blocks.popleft()
         self._window = window
@@ -165,10 +165,10 @@ class Watch:
                 self._begin(kind, score, [ids[-len(how) :][index].decode() for index in order])
         if monotonic() - self._learnt > _LEARN_S:
             self._learnt = monotonic()
-            if self.store is not None:
-                self.store.later(self.learn)
-            else:
+            if self.store is None:
                 self._tell()
+            else:
+                self.store.later(self.learn)
 
     def _plot(self, *point: float) -> None:
         """Keeps the time and the scores, in the place of a point that is too near."""

@@ -192,7 +192,7 @@ def with_reference(card: Path) -> None:
     """Adds a reference to a card, so that the service tells of drift."""
     rows = np.random.default_rng(0).dirichlet(np.ones(10), 500).astype(np.float32)
     rows[0] = 0.1  # what it answers to a blank image
-    reference = Reference.of(rows, rows.argmax(axis=1), 0.5)
+    reference = Reference.of(np.zeros((500, 28, 28), np.uint8), rows, rows.argmax(axis=1), 0.5)
     assert reference is not None
     told = {**json.loads(card.read_text()), "reference": reference.as_dict()}
     card.write_text(json.dumps(told))

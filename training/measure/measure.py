@@ -110,7 +110,7 @@ def reference(
 
     ``threshold`` is the least confidence without doubt. Returns None without images.
     """
-    return Reference.of(answers(model, images), labels, threshold) if len(images) else None
+    return Reference.of(images, answers(model, images), labels, threshold) if len(images) else None
 
 
 def worst_kinds(robustness: Mapping[str, float], doubt: Mapping[str, Any]) -> str:

@@ -24,7 +24,7 @@ def test_without_labels_the_estimate_is_near_the_truth(kind: str) -> None:
     assert reference is not None
     digits, how = unsure(answers.probabilities)
     told = accuracy(reference, reference.counted(digits, how), NOTHING)
-    assert told["estimate"] == pytest.approx(np.mean(digits == answers.labels), abs=0.003)
+    assert told["estimate"] == pytest.approx(np.mean(digits == answers.labels), abs=0.005)
     assert (told["low"], told["high"], told["labelled"]) == (None, None, 0)
 
 

@@ -10,6 +10,8 @@ from service.drift.reference import BINS, Reference, unsure
 from service.types import Labels, Probabilities
 from tests.service.imaging.champion import MODELS
 
+INK = np.full((4000, 28, 28), 255, np.uint8)
+
 
 def answers(count: int, seed: int = 0) -> tuple[Probabilities, Labels]:
     random = np.random.default_rng(seed)
@@ -33,7 +35,7 @@ def test_answers_whose_confidence_rounds_to_one_are_told_apart() -> None:
 
 def test_each_held_out_answer_is_counted_once_and_bins_hold_equally_many() -> None:
     probabilities, labels = answers(4000)
-    reference = Reference.of(probabilities, labels, threshold=0.8)
+    reference = Reference.of(INK, probabilities, labels, threshold=0.8)
     assert reference is not None
     assert reference.count == 4000
     sure = probabilities.max(axis=1) >= 0.8
@@ -48,7 +50,7 @@ def test_each_held_out_answer_is_counted_once_and_bins_hold_equally_many() -> No
 
 
 def test_it_reads_back_from_json_as_it_was() -> None:
-    reference = Reference.of(*answers(500), threshold=0.8)
+    reference = Reference.of(INK[:500], *answers(500), threshold=0.8)
     assert reference is not None
     read = Reference.from_card(json.loads(json.dumps({"reference": reference.as_dict()})))
     assert read is not None
@@ -74,13 +76,13 @@ def test_a_card_without_a_usable_one_has_none(part: Any) -> None:
     ],
 )
 def test_a_damaged_one_is_none(change: dict[str, Any]) -> None:
-    reference = Reference.of(*answers(500), threshold=0.8)
+    reference = Reference.of(INK[:500], *answers(500), threshold=0.8)
     assert reference is not None
     assert Reference.from_card({"reference": {**reference.as_dict(), **change}}) is None
 
 
 def test_nothing_held_out_gives_none() -> None:
-    assert Reference.of(np.empty((0, 10), np.float32), np.empty(0, np.int64), 0.8) is None
+    assert Reference.of(INK[:0], np.empty((0, 10), np.float32), np.empty(0, np.int64), 0.8) is None
 
 
 def test_the_champion_has_one() -> None:

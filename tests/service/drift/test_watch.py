@@ -152,3 +152,16 @@ def test_one_huge_request_is_one_look_at_its_last_images(random: np.random.Gener
 @pytest.mark.alone
 def test_an_answer_costs_a_microsecond_at_most() -> None:
     assert microseconds() <= 1.0
+
+
+def test_a_champion_without_a_reference_leaves_no_figures_of_the_last_one(
+    random: np.random.Generator,
+) -> None:
+    follower = Follower()
+    follower.show(drifted("erosion 2x2", 1000, random))
+    assert score(follower, "appearance") > THRESHOLD
+    assert "mnist_accuracy{" in follower.metrics.exposition().decode()
+    follower.version = served({}, version="7")
+    follower.show(answered("test").some(100, random))
+    assert score(follower, "appearance") == 0
+    assert "mnist_accuracy{" not in follower.metrics.exposition().decode()
