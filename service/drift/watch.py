@@ -99,7 +99,7 @@ class Watch:
             "state": "drift" if alarms else "too few" if few else "steady",
             "answers": answers,
             "alarms": sorted(alarms.values(), key=lambda alarm: -alarm["score"]),
-            "scores": sorted(point for view in views for point in view["scores"]),
+            "scores": sorted([*point] for view in views for point in view["scores"]),
             "threshold": THRESHOLD,
             "shares": evidence.shares(window).tolist() if answers else [],
             "accuracy": accuracy(evidence.reference, window, self._labelled),
