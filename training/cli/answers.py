@@ -53,7 +53,7 @@ def _list(repository: Repository, _: Namespace) -> Answer:
 
 def _promote(repository: Repository, options: Namespace) -> Answer:
     version, margin, force = options.version, options.margin, options.force
-    store, field = default_store(repository.root), None
+    store, field = options.store or default_store(repository.root), None
     if store != "none" and not force:
         card = repository.card(version)
         share = part(card, "settings").get("feedback_held_out", Config().feedback_held_out)

@@ -58,6 +58,7 @@ def _add_changes(subparsers: Subparsers) -> None:
     promote.add_argument("--force", action="store_true", help=text)
     text = "how much less accurate than the champion it may be (default: %(default)s)"
     promote.add_argument("--margin", type=_fraction, default=MARGIN, metavar="FRACTION", help=text)
+    _add_store(promote)
     _add_data(promote)
 
     text = "let a version challenge the champion: in the shadow, or with a share of the callers"
@@ -70,8 +71,7 @@ def _add_changes(subparsers: Subparsers) -> None:
 
     text = "print what labelled disagreements say about the challenger"
     verdict = _add(subparsers, "verdict", text)
-    text = "URL of the store (default: MNIST_STORE, or learning.sqlite beside the repository)"
-    verdict.add_argument("--store", metavar="URL", help=text)
+    _add_store(verdict)
     text = "promote the challenger if that is the verdict, and if it passes the gate"
     verdict.add_argument("--promote", action="store_true", help=text)
     text = "promote it even if the gate rejects it"
@@ -129,6 +129,11 @@ def _add_version(
     options = {"type": version_number, "help": "number of the version", **options}
     action = parser.add_argument(name, metavar=metavar, **options)
     action.completer = _versions  # type: ignore[attr-defined]  # argcomplete calls it
+
+
+def _add_store(parser: Parser) -> None:
+    text = "URL of the store (default: MNIST_STORE, or learning.sqlite beside the repository)"
+    parser.add_argument("--store", metavar="URL", help=text)
 
 
 def _add_data(parser: Parser) -> None:
