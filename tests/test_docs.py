@@ -74,8 +74,9 @@ def examples(text: str) -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    log = tmp_path_factory.mktemp("docs") / "serve.log"
-    with serving(ROOT / "models", log) as server:
+    folder = tmp_path_factory.mktemp("docs")
+    store = f"sqlite:///{folder}/store"
+    with serving(ROOT / "models", folder / "serve.log", "--store", store) as server:
         yield server
 
 
