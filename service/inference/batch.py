@@ -18,7 +18,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from service.background.fair_threads import FairThreads, FairTurns
+from service.background.fair_threads import FairThreads
+from service.background.fair_turns import FairTurns
 from service.background.large_work import give_way
 from service.errors import DeadlineExceeded, Unavailable
 from service.inference.admission import Queue

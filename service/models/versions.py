@@ -44,8 +44,7 @@ class Versions:
         self._workers = Workers(shared, self._answer)
         self._cache.tell = self._workers.tell
         self._loader = Loader(settings, metrics, self.repository, self._condemn)
-        self.queue = self._loader.queue
-        """The images that wait in this worker, for whichever version."""
+        self.queue = self._loader.queue  # images of this worker, for whichever version
         # Each has its own threads, so that no version by number delays the champion.
         self._by_number, of_champion = (
             Loads(self._loader.load, self._cache.enter, DaemonThreads("loader", most))
@@ -54,12 +53,11 @@ class Versions:
         self._watcher = ChampionWatcher(self.repository, self._cache, of_champion, self._serve)
         self._following: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop
-        self.verbs: dict[str, Callable[[], View]] = {}
-        """What else other workers may ask each worker for, by name; see :meth:`ask`."""
+        self.verbs: dict[str, Callable[[], View]] = {}  # what else workers may :meth:`ask`
         self._former: str | None = None  # the champion before the one that serves
         self._starting = asyncio.Lock()
+        # Held by the caller who loads a version.
         self._loading: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        """Held by the caller who loads a version."""
         self._champion_fault: str | None = None
         self.serving: Loaded | None = None  # the champion, once it is loaded
         self._reads = DaemonThreads("reader", _READS)
@@ -112,11 +110,7 @@ class Versions:
     async def version(
         self, text: str | None, deadline: float | None = None, caller: str = ""
     ) -> Loaded:
-        """Returns the champion, or the version named ``text``, and loads it if necessary.
-
-        Raises :class:`NotFound`, :class:`Unavailable` if it cannot be loaded, and
-        :class:`DeadlineExceeded` at ``deadline``, on ``perf_counter``'s clock.
-        """
+        """Returns the champion or a version; raises NotFound, Unavailable, DeadlineExceeded."""
         if text is None:
             return self.champion
         loaded = self._cache.find(text, caller)

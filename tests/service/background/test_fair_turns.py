@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.background.fair_threads import FairTurns
+from service.background.fair_turns import FairTurns
 
 
 def drained(turns: FairTurns[tuple[str, int]]) -> str:
