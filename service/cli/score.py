@@ -2,13 +2,15 @@
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from service.cli.output import in_one_line, print_text
-from service.cli.parser import VERSION, Parser, parse, version_number
+from service.cli.parser import VERSION, Parser, parse, ray_address, version_number
 from service.errors import MissingRuntime
 from service.models.repository import Repository, RepositoryError, default_root
 
@@ -34,15 +36,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from service.score.inputs import ScoreError
     except MissingRuntime as error:
         return _fail(str(error))
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
     try:
         _score(options)
     except (ScoreError, RepositoryError, RuntimeLoadError) as error:
         return _fail(str(error))
     except OSError as error:
         return _fail(f"{'' if error.filename else f'{options.out}: '}{in_one_line(error)}")
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         _fail("interrupted; the same command goes on")
-        return 130
+        return 128 + int(stop.args[0])
     return 0
 
 
@@ -60,8 +64,8 @@ def _parser() -> Parser:
     text = "where to classify: on this machine's cores, or on Ray (default: local)"
     add("--engine", choices=("local", "ray"), default="local", help=text)
     text = "the cluster of Ray: HOST:PORT, ray://HOST:PORT or auto (default: one on this machine)"
-    add("--address", help=text)
-    text = "how many processes classify (default: one for each core)"
+    add("--address", type=ray_address, help=text)
+    text = "how many threads classify, on Ray processes (default: one for each core)"
     add("--workers", type=version_number, metavar="N", help=text)
     text = "classify with version N instead of the champion; without N, print mnist-serve's version"
     add("--version", nargs="?", const=True, type=version_number, metavar="N", help=text)
@@ -84,6 +88,8 @@ def _score(options: argparse.Namespace) -> None:
         Repository(root).card(version)  # one line here, before the workers start
         parts, fingerprint = plan(options.inputs)
         done = result.begin(fingerprint, str(version))
+        if done:
+            _tell(f"goes on: {len(done):,} of {len(parts):,} parts are done")
         left = [(number, part) for number, part in enumerate(parts) if number not in done]
         job = Job(str(root), str(version), options.out.suffix)
         if options.engine == "ray":
@@ -128,9 +134,20 @@ class Progress:
             print(self._form.format(line), end="", file=sys.stderr, flush=True)
 
 
+def _stop(number: int, _frame: object) -> NoReturn:
+    """Ends the run once; a second signal would end it while its threads still classify."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt(number)
+
+
+def _tell(line: str) -> None:
+    print(f"score: {' '.join(line.split())}", file=sys.stderr, flush=True)
+
+
 def _fail(why: str) -> int:
     """Prints the line of a failure; returns the exit status."""
-    print(f"score: {' '.join(why.split())}", file=sys.stderr)
+    _tell(why)
     return 1
 
 

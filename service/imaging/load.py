@@ -79,7 +79,7 @@ def open_picture(body: bytes, limits: Limits) -> Picture:
         raise Malformed("the picture is empty")
     if body.startswith(_SMALL_GREY) and (grey := _small_grey(body)) is not None:
         return Picture(grey, (SIDE, SIDE))
-    kind = _format_of(body)
+    kind = format_of(body)
     try:
         return _decode(body, kind, limits)
     except Fault:
@@ -119,13 +119,15 @@ def _small_grey(body: bytes) -> NDArray[np.uint8] | None:
     return np.frombuffer(encoder.encode(PIXELS)[2], np.uint8).reshape(SIDE, SIDE)
 
 
-def _format_of(body: bytes) -> str:
+def format_of(body: bytes) -> str:
+    """The format by the first bytes. Raises Malformed, and UnsupportedType for known others."""
     for kind, pattern in (_SIGNATURES | _UNSUPPORTED).items():
         if pattern.match(body):
             if kind in _UNSUPPORTED:
                 raise UnsupportedType(f"{kind} pictures are not supported; {FORMATS} are")
             return kind
-    raise Malformed(f"not a picture: its first bytes are not those of {FORMATS}")
+    names = FORMATS.replace("and", "or")
+    raise Malformed(f"not a picture: its first bytes are not those of {names}")
 
 
 def _decode(body: bytes, kind: str, limits: Limits) -> Picture:

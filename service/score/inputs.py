@@ -23,6 +23,7 @@ from typing import IO, Any, NamedTuple, cast
 
 from service.decode import npy
 from service.errors import Fault, Malformed
+from service.imaging.load import format_of
 from service.types import PICTURES, PIXELS
 
 ROWS, FILES = 16_384, 512
@@ -124,9 +125,18 @@ def _look_at(path: str) -> Iterator[Part | File]:
     try:
         head = opened(path).read(512)
         looks = (look for begins, look in _KINDS if begins(head))
-        yield from next(looks, lambda path, _: [File(path, 0, path)])(path, head)
+        yield from next(looks, _picture)(path, head)
     except DAMAGE as error:
         yield Part("damaged", path, error=why(error))
+
+
+def _picture(path: str, head: bytes) -> Iterator[File]:
+    try:
+        if head:
+            format_of(head)
+    except Malformed as error:
+        raise Malformed(f"{error.detail}, nor of IDX, .npy, .npz, Parquet or tar") from None
+    yield File(path, 0, path)
 
 
 def _npy(path: str, _: bytes, member: str = "") -> Iterator[Part]:

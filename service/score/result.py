@@ -44,6 +44,8 @@ class Result:
         linked = self._joined.exists() and self.out.exists() and self._joined.samefile(self.out)
         if self.out.exists() and not linked:
             raise ScoreError(f"{self.out} exists; remove it, or name another --out")
+        if not self.out.parent.is_dir():
+            raise ScoreError(f"the folder {self.out.parent} is missing")
         self._folder.mkdir(exist_ok=True)
         self._lock = os.open(self._folder, os.O_RDONLY)
         try:

@@ -54,11 +54,32 @@ def test_a_killed_run_goes_on_and_every_row_is_there_once(array: Path, tmp_path:
     for name, stamp in kept.items():
         assert (parts / name).stat().st_mtime_ns == stamp
     told, err = second.communicate(timeout=120)
-    assert (second.returncode, err) == (0, "")
+    assert (second.returncode, err) == (
+        0,
+        f"score: goes on: {len(kept)} of {PARTS} parts are done\n",
+    )
     assert told.startswith(f"{ROWS:,} images")
     assert places(out) == [(str(array), index) for index in range(ROWS)]
     assert not parts.exists()
     assert score(*words) == (1, "", f"score: {out} exists; remove it, or name another --out\n")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_comes_twice_ends_the_run_once(
+    array: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    out = tmp_path / "out.csv"
+    process = start(array, "--out", out, "--models", MODELS, "--workers", "2")
+    while not Path(f"{out}.parts", "0").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    for _ in range(3):
+        process.send_signal(number)
+        time.sleep(0.05)
+    said = "", "score: interrupted; the same command goes on\n"
+    assert process.communicate(timeout=60) == said
+    assert process.returncode == 128 + number
 
 
 @pytest.mark.campaign
