@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from service.models.repository import NAME, Repository, RepositoryError
+from service.store.store import SQLITE, file_of
 from training.config import Options
 from training.data.loading import Dataset, Split, load, split
 from training.errors import TrainingError
 from training.export.verify import LessAccurate, Verification, answers, verify, verify_int8
-from training.feedback.field import Field, collect, seed_of, unchanged
+from training.feedback.field import NOTHING, Field, collect, seed_of, unchanged
 from training.interrupt import finish_first
 from training.measure import card
 from training.measure.measure import measure
@@ -83,6 +84,9 @@ def _field(options: Options, repository: Repository, report: Report) -> Field:
         report.stage("feedback", f"{error}; the gate does without it")
         return Field()
     report.feedback(field)
+    if options.feedback and field.sha256 == NOTHING:
+        place = file_of(options.store) if options.store.startswith(SQLITE) else "the store"
+        report.stage("feedback", f"no labels yet in {place}")
     return field
 
 

@@ -117,7 +117,8 @@ class Challenge:
         """Returns what ``/models/mnist/challenger`` answers. Raises NotFound and Unavailable."""
         champion, named = self._versions.champion.version, self._named
         if named is None:
-            raise NotFound("no version challenges the champion; `models challenge N` names one")
+            none = "no version challenges the champion; `models challenge N` names one"
+            raise NotFound(self._fault or none)
         if self._store is None:
             raise Unavailable("nothing is kept, so there is no verdict; MNIST_STORE names a store")
         found = await self._store.run(_work("tally", champion, named))

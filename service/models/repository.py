@@ -110,7 +110,7 @@ class Repository:
             raise NoChampion(f"{path} is missing: no version has been promoted")
         version = parse_version(content.decode("ascii", "replace").removesuffix("\n"))
         if version is None:
-            raise RepositoryError(f"{path} is damaged: it holds {content[:32]!r}, not a version")
+            raise RepositoryError(f"{path} is damaged: it holds {_shown(content)}, not a version")
         return version
 
     def challenger(self) -> Challenger | None:
@@ -121,7 +121,7 @@ class Repository:
             return None
         found = _CHALLENGER.fullmatch(content.decode("ascii", "replace"))
         if found is None:
-            raise RepositoryError(f"{path} is damaged: it holds {content[:32]!r}")
+            raise RepositoryError(f"{path} is damaged: it holds {_shown(content)}")
         return Challenger(found[1], min(1.0, float(found[2] or 0)), found[3] or "")
 
     def card(self, version: int) -> dict[str, Any]:
@@ -235,6 +235,10 @@ def _stamp(path: Path) -> tuple[int, ...]:
 def _open(path: str, flags: int) -> int:
     # Without O_NONBLOCK, opening a pipe in the file's place would wait for a writer.
     return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _shown(content: bytes) -> str:
+    return repr(content[:32].decode("ascii", "replace").rstrip("\n"))
 
 
 def _why(error: OSError) -> str:

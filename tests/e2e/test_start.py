@@ -53,7 +53,7 @@ def _change_model(folder: Path) -> None:
 
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "champion is missing": shutil.rmtree,
-    "champion is damaged: it holds b'x'": lambda folder: (folder / "champion").write_text("x"),
+    "champion is damaged: it holds 'x'": lambda folder: (folder / "champion").write_text("x"),
     "version 1: model.onnx has SHA-256": _change_model,
     "version 1: ": _break_model,
 }

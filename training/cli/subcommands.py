@@ -26,7 +26,10 @@ def parse_command(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     _add_questions(subparsers)
     _add_changes(subparsers)
     _add_import(subparsers)
-    return parse(parser, arguments)
+    options = parse(parser, arguments)
+    if options.command == "challenge" and options.end and options.canary:
+        parser.error("--canary is for a version that challenges, not for --end")
+    return options
 
 
 def _add_questions(subparsers: Subparsers) -> None:

@@ -19,7 +19,8 @@ def versions(report: Report) -> list[str]:
     """Returns a line for each version, in columns; the line of a damaged one has the reason."""
     if not report["versions"]:
         return ["no versions; train or models import FILE.onnx publishes one"]
-    return columns([HEADINGS, *map(_cells, report["versions"])])
+    told = [_challenges(report)] if report["challenger"] and report["champion"] else []
+    return [*columns([HEADINGS, *map(_cells, report["versions"])]), *told]
 
 
 def card(content: Report) -> list[str]:
@@ -51,9 +52,7 @@ def promoted(report: Report) -> list[str]:
 
 def challenged(report: Report) -> list[str]:
     """Returns what a challenge changed."""
-    share = report["share"]
-    mode = f"for {share:.3g} of the callers" if share else "in the shadow"
-    return [f"version {report['challenger']} challenges {report['champion']} {mode}{FOLLOWS}"]
+    return [f"{_challenges(report)}{FOLLOWS}"]
 
 
 def challenge_ended(report: Report) -> list[str]:
@@ -124,6 +123,11 @@ def columns(table: Sequence[Sequence[str]]) -> list[str]:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip()
         for row in table
     ]
+
+
+def _challenges(report: Report) -> str:
+    mode = f"for {report['share']:.3g} of the callers" if report["share"] else "in the shadow"
+    return f"version {report['challenger']} challenges {report['champion']} {mode}"
 
 
 def _cells(row: Report) -> tuple[str, ...]:

@@ -14,18 +14,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from pydantic import ValidationError
 
-from service.errors import Fault
 from service.models.repository import NoChampion, Repository
-from service.store.store import SQLITE, Store, file_of
 from service.types import Images, Labels
 from training.config import Config
-from training.errors import TrainingError, one_line
 from training.export.verify import answers
 from training.feedback.contradictions import contradicted
 from training.measure.card import part
+from training.registry.store import opened
 
 if TYPE_CHECKING:
     from service.store.labelled import Labelled
+    from service.store.store import Store
 
 Pairs = tuple[Images, Labels]
 NOTHING = hashlib.sha256().hexdigest()
@@ -67,27 +66,19 @@ class Field:
 def collect(url: str, repository: Repository, share: float, *, ask: bool = False) -> Field:
     """Reads the labelled images of the store at ``url`` and holds out a ``share`` of them.
 
-    With ``ask``, reviewers will be shown what is set aside. Raises :class:`TrainingError` if the
-    store cannot be read, and as ``answers`` does for the champion.
+    With ``ask``, reviewers will be shown what is set aside. Raises :class:`TrainingError` as
+    ``opened`` does for the store, and as ``answers`` does for the champion.
     """
-    if url.startswith(SQLITE) and not file_of(url).exists():
-        return Field()
-    from sqlalchemy.exc import SQLAlchemyError
+    with opened(url, repository.root) as store:
+        if store is None:
+            return Field()
+        from service.store.labelled import labelled
 
-    from service.store.labelled import labelled
-
-    store = Store(url)
-    try:
         with store.begin() as connection:
             found = labelled(connection)
         field = _field(found, repository, share) if found.ids else Field()
         if ask and field.set_aside:
             _ask(store, field.set_aside)
-    except (SQLAlchemyError, ImportError, OSError, Fault) as error:
-        why = error.detail if isinstance(error, Fault) else one_line(error)
-        raise TrainingError(f"the store cannot be read: {why}") from error
-    finally:
-        store.close()
     return field
 
 

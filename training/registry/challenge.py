@@ -1,17 +1,17 @@
 """Names the version that challenges the champion, ends its challenge, and reads the verdict."""
 
-from contextlib import closing
+from contextlib import suppress
 from typing import Any
 
 from service.challenge.verdict import Tally, judged
-from service.models.repository import Challenger, Repository
-from service.store.store import SQLITE, Store, file_of
+from service.models.repository import Challenger, Repository, RepositoryError
 from training.durable_files import replace, sync
 from training.errors import TrainingError
 from training.export.verify import VerificationFailed, check
 from training.provenance import now
 from training.registry import journal
 from training.registry.publish import locked
+from training.registry.store import opened
 
 Report = dict[str, Any]
 
@@ -31,16 +31,21 @@ def enter(
     repository: Repository, command: str, challenger: Challenger | None = None, **facts: Any
 ) -> Report:
     """Writes the journal's entry about a challenge, and the change that the command makes."""
+    path, is_end = repository.folder / "challenger", command == "challenge --end"
     with locked(repository.root):
-        version, share, begun = challenger or named(repository)
+        try:
+            version, share, begun = challenger or named(repository)
+        except RepositoryError:
+            if not is_end:
+                raise
+            version, share, begun = "?", 0.0, ""  # a damaged file names nobody, and goes too
         champion = str(repository.champion())
         entry = {"challenger": version, "champion": champion, "share": share, **facts}
         when = {"when": now(), "command": f"models {command}"}
         with journal.entered(repository.folder / "journal.jsonl", {**when, **entry}):
-            path = repository.folder / "challenger"
             if challenger:
                 replace(path, f"{version} {share:.6f} {begun}\n".encode())
-            elif command == "challenge --end":
+            elif is_end:
                 path.unlink()
                 sync(path.parent)
     return entry
@@ -48,18 +53,23 @@ def enter(
 
 def verdict(repository: Repository, url: str) -> Report:
     """Returns what the service answers to ``GET /models/mnist/challenger``, from the store."""
-    from sqlalchemy.exc import SQLAlchemyError
-
-    from service.challenge.record import tally
-
     challenger, champion, found = named(repository), str(repository.champion()), Tally()
-    if url != "none" and not (url.startswith(SQLITE) and not file_of(url).exists()):
-        try:
-            with closing(Store(url)) as store, store.begin() as connection:
+    with opened(url, repository.root) as store:
+        if store is not None:
+            from service.challenge.record import tally
+
+            with store.begin() as connection:
                 found = tally(connection, champion, challenger)
-        except SQLAlchemyError as error:
-            raise TrainingError(f"the store cannot be read: {error}".partition("\n")[0]) from error
-    return {"champion": champion, **judged(challenger, found)}
+    version = challenger.version
+    fault = None if repository.has(int(version)) else f"there is no version {version!r}"
+    return {"champion": champion, **judged(challenger, found, fault)}
+
+
+def present(repository: Repository) -> Challenger | None:
+    """Returns the challenger; None without one, or where its file is damaged."""
+    with suppress(RepositoryError):
+        return repository.challenger()
+    return None
 
 
 def named(repository: Repository) -> Challenger:

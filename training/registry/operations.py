@@ -23,8 +23,12 @@ Report = dict[str, Any]
 
 
 def listed(repository: Repository) -> Report:
-    """Returns the champion and a row for each version; ``error`` explains a damaged file."""
-    champion, damage = None, {}
+    """Returns champion, challenger and a row a version; ``error`` explains a damaged file."""
+    champion, challenger, damage = None, None, {}
+    try:
+        challenger = repository.challenger()
+    except RepositoryError as error:
+        damage = {"error": f"{error}; `models challenge --end` removes it"}
     try:
         champion = repository.champion()
     except NoChampion:
@@ -33,6 +37,8 @@ def listed(repository: Repository) -> Report:
         damage = {"error": f"{error}; `models promote N --force` writes it again"}
     return {
         "champion": None if champion is None else str(champion),
+        "challenger": challenger and challenger.version,
+        "share": challenger and challenger.share,
         "versions": [_row(repository, version, champion) for version in repository.versions()],
         **damage,
     }

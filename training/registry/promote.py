@@ -4,7 +4,6 @@ Needs neither Keras nor the training data: the extra ``cpu`` is enough.
 """
 
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from training.export.verify import VerificationFailed, check
 from training.measure.compare import MARGIN
 from training.provenance import now
 from training.registry import journal
+from training.registry.challenge import present
 from training.registry.gate import Decision, Labelled, decide
 from training.registry.publish import PublishError, locked, publish
 
@@ -101,13 +101,15 @@ def promote(root: Path, version: int, *, reason: str, command: str) -> None:
     previous = _previous(repository)
     change = {"version": str(version), "previous": None if previous is None else str(previous)}
     entry = {"when": now(), **change, "reason": reason, "command": command}
+    challenger = present(repository)
+    has_won = challenger is not None and challenger.version == str(version)
+    if has_won:
+        entry["challenge"] = "ended"
     try:
         with journal.entered(repository.folder / "journal.jsonl", entry):
             replace(repository.folder / "champion", f"{version}\n".encode())
-        with suppress(RepositoryError):
-            challenger = repository.challenger()
-            if challenger is not None and challenger.version == str(version):
-                (repository.folder / "challenger").unlink()
+        if has_won:
+            (repository.folder / "challenger").unlink()
     except OSError as error:
         raise PublishError.because(error, "nothing was promoted", root / NAME) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from service.models.repository import Repository
-from service.store.store import Store
+from service.store.store import FILE, Store
 from service.store.tables import ASKED
 from tests.training.digits import mnist
 from tests.training.feedback.hands import fill
@@ -80,19 +81,31 @@ def test_nothing_of_a_labeller_who_is_contradicted_is_used(tmp_path: Path) -> No
 
 
 def test_no_store_is_no_field_and_makes_no_file(tmp_path: Path) -> None:
-    assert collect(f"sqlite:///{tmp_path}/none.sqlite", MODELS, 0.3) == Field()
+    own = f"sqlite:///{tmp_path / FILE}"
+    assert collect(own, Repository(tmp_path), 0.3) == Field()
+    with pytest.raises(TrainingError, match=r"^there is no store at .*sqlite; a service makes it"):
+        collect(own, MODELS, 0.3)
     assert list(tmp_path.iterdir()) == []
     empty = fill(tmp_path / "s.sqlite", IMAGES[:0], DIGITS[:0], [])
     assert collect(empty, MODELS, 0.3) == Field()
 
 
-@pytest.mark.parametrize("url", ["nothing", "sqlite:///{}", "oracle://x"])
-def test_a_store_that_cannot_be_read_is_one_line(tmp_path: Path, url: str) -> None:
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("nothing", "store=nothing: .*sqlite:///"),
+        ("oracle://a:secret@x", "store=oracle://...@x: .*sqlite:///"),
+        ("none", "no store is named; "),
+        ("sqlite:///{}", "the store cannot be read: .*not a database$"),
+        ("postgresql+psycopg://127.0.0.1:1/a", "the store cannot be read: .*127.0.0.1.*refused"),
+    ],
+)
+def test_a_store_that_cannot_be_read_is_one_line(tmp_path: Path, url: str, why: str) -> None:
     damaged = tmp_path / "damaged"
     damaged.write_bytes(b"no database" * 100)
-    with pytest.raises(TrainingError, match=r"^the store cannot be read: .+") as caught:
+    with pytest.raises(TrainingError, match=f"^{why}") as caught:
         collect(url.format(damaged), MODELS, 0.3)
-    assert "\n" not in str(caught.value)
+    assert not re.search("\n|Background|secret", str(caught.value))
 
 
 def test_what_the_champion_learnt_is_nothing_new(tmp_path: Path) -> None:

@@ -37,13 +37,17 @@ def test_the_journal_tells_of_a_challenge_and_its_end(
     assert named is not None
     assert named[:2] == ("2", 0.0)
     assert "for 0.05 of the callers" in models("challenge", "1", "--canary", "0.05")
+    assert models("list").endswith("\nversion 1 challenges 3 for 0.05 of the callers\n")
+    assert (models.json("list")["challenger"], models.json("list")["share"]) == ("1", 0.05)
+    assert "version 1 challenges it, as" in models("promote", "2", "--force")
+    assert "version 1 challenges it, as" in models("rollback")
     assert models.json("verdict")["mode"] == "canary"
     assert models("prune", "--keep", "1") == "removed 2; kept 1, 3\n"
     assert "version 1 no longer challenges 3" in models("challenge", "--end")
     assert repository.challenger() is None
-    commands = [entry["command"] for entry in repository.journal()][-3:]
+    commands = [entry["command"] for entry in repository.journal() if "challenger" in entry]
     assert commands == ["models challenge", "models challenge", "models challenge --end"]
-    assert journal.champions(repository.journal(), 3) == [1, 2, 3]
+    assert journal.champions(repository.journal(), 3) == [1, 3]
 
 
 @pytest.mark.parametrize(
@@ -78,9 +82,46 @@ def test_a_verdict_promotes_past_the_gate_alone_and_one_that_is_refused_made_no_
     assert "version 1 was not promoted: " in models("verdict", "--promote", status=1)
     assert (repository.champion(), repository.journal()[-1]["wins"]) == (3, 37)
     assert journal.champions(repository.journal(), 3) == [1, 2, 3]
-    assert "version 1 is champion: forced" in models("verdict", "--promote", "--force")
+    said = models("verdict", "--promote", "--force")
+    assert "version 1 is champion: forced" in said
+    assert "the challenge of version 1 has ended\n" in said
+    assert repository.journal()[-1]["challenge"] == "ended"
     assert (repository.champion(), repository.challenger()) == (1, None)
     assert journal.champions(repository.journal(), 1) == [2, 3, 1]
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("none", "no store is named; give its URL, or set MNIST_STORE"),
+        ("sqlite:////nowhere/x.sqlite", "there is no store at /nowhere/x.sqlite; "),
+        ("foo", "store=foo: "),
+    ],
+)
+def test_there_is_no_verdict_without_a_store(
+    root: Path, url: str, why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = Said(root, capsys)
+    models("challenge", "2")
+    assert "no image yet" in models("verdict")  # no service has made the store beside the models
+    assert models("verdict", "--store", url, status=1).startswith(f"models: {why}")
+
+
+def test_a_challenger_that_is_gone_or_damaged_is_told_and_ended(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models, path = Said(root, capsys), root / "mnist/challenger"
+    path.write_text("99 0.5\n")
+    assert models.json("verdict")["reason"] == "it does not answer: there is no version '99'"
+    path.write_text("garbage\n")
+    damaged = "challenger is damaged: it holds 'garbage'"
+    assert damaged in models("verdict", status=1)
+    assert f"{damaged}; `models challenge --end` removes it" in models("list", status=1)
+    assert "version 2 is champion" in models("promote", "2", "--force")
+    assert models("challenge", "--end").startswith("version ? no longer challenges 2; ")
+    assert not path.exists()
+    with pytest.raises(SystemExit):
+        models("challenge", "--end", "--canary", "0.5")
 
 
 def test_the_file_may_be_damaged_by_hand(root: Path) -> None:

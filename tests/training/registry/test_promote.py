@@ -61,7 +61,7 @@ def test_a_release_with_a_damaged_champion_publishes_and_leaves_it(tmp_path: Pat
     (tmp_path / "mnist/champion").write_text("rubbish")
     version, decision = released(tmp_path, tiny_model_bytes(9))
     assert (version, decision.promoted) == (2, False)
-    assert "is damaged: it holds b'rubbish'" in decision.reason
+    assert "is damaged: it holds 'rubbish'" in decision.reason
     assert (tmp_path / "mnist/champion").read_text() == "rubbish"
     assert released(tmp_path, tiny_model_bytes(9), force=True)[1].promoted
     assert Repository(tmp_path).champion() == 3
