@@ -39,6 +39,8 @@ def _split(value: Any) -> Any:
 
 _Host = Annotated[str, Field(pattern=r"^(\*|(\*\.)?[\w.-]+|\[[0-9a-f:.]+\])$")]
 _Store = Annotated[str, Field(pattern=r"^(none|sqlite:///[^?]+|postgresql\+psycopg://.+)$")]
+STORE_FORM = "is neither none, sqlite:///FILE nor postgresql+psycopg://..."
+_FORMS = {"store": STORE_FORM, "capture": "is neither off, doubtful nor a share above 0, up to 1"}
 _PASSWORD = re.compile(r"(?<=://)[^/@]*@")
 _Origin = Annotated[str, Field(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^/?#\s]+)$")]
 
@@ -129,7 +131,8 @@ class Settings(BaseModel):
     capture_rows: int = Field(
         100_000,
         ge=1,
-        description="most answers kept, and most labels by feedback, four fifths by one caller",
+        description="most answers kept; feedback adds labels up to as many, one caller's to four "
+        "fifths of it",
     )
 
     batch_rows: int = Field(
@@ -224,13 +227,12 @@ def read_settings(
 
 def explain(error: ValidationError, spell: Callable[[str], str]) -> str:
     """Returns one line with every wrong value and its reason; ``spell`` turns a field to a name."""
-    faults = [
-        (spell(str(e["loc"][0])), _PASSWORD.sub("...@", str(e["input"])), e["msg"])
-        for e in error.errors()
-    ]
-    return "; ".join(
-        f"{name}={text if text.isprintable() else repr(text)}: {why}" for name, text, why in faults
-    )
+    lines = list[str]()
+    for fault in error.errors():
+        field, text = str(fault["loc"][0]), _PASSWORD.sub("...@", str(fault["input"]))
+        shown = text if text.isprintable() else repr(text)
+        lines.append(f"{spell(field)}={shown}: {_FORMS.get(field, fault['msg'])}")
+    return "; ".join(dict.fromkeys(lines))
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
