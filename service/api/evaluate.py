@@ -25,6 +25,7 @@ from service.api.schemas.responses import BODY, PNG, problems
 from service.background.large_work import give_way
 from service.decode import labelled, npy
 from service.decode.content import parse_content_type
+from service.decode.validation import refuse
 from service.errors import DeadlineExceeded, Fault, Invalid, NotFound
 from service.imaging.preview import encode_png
 from service.settings import Settings
@@ -78,7 +79,7 @@ def _most_mistakes(text: str | None) -> int:
     if text is None:
         return MOST_MISTAKES
     if not _INDEX.fullmatch(text) or int(text) > _LISTED:
-        raise Invalid(f"mistakes={text[:40]!r} is no number from 0 to {_LISTED}")
+        raise refuse("mistakes", f"{text[:40]!r} is no number from 0 to {_LISTED}")
     return int(text)
 
 

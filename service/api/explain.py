@@ -15,7 +15,8 @@ from service.api.schemas.parameters import AgainstQuery, Timed, VersionQuery
 from service.api.schemas.reasons import Explanation, FeatureMaps
 from service.api.schemas.responses import BODY, problems
 from service.background.large_work import when_large
-from service.errors import Invalid, Unavailable
+from service.decode.validation import refuse
+from service.errors import Unavailable
 from service.inference.batch import Result
 from service.inference.runtime import RuntimeLoadError
 from service.reasons.explain import EXPLAIN_COST, explanation
@@ -69,7 +70,7 @@ async def layers(request: Timed, version: VersionQuery = None) -> Reply:
 def against_digit(text: str | None) -> int | None:
     """The digit that ``?against`` names. Raises Invalid if it names none."""
     if text is not None and text not in tuple("0123456789"):
-        raise Invalid(f"against={text[:40]!r} is no digit; 0 to 9 are")
+        raise refuse("against", f"{text[:40]!r} is no digit; 0 to 9 are")
     return None if text is None else int(text)
 
 

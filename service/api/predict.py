@@ -32,7 +32,7 @@ _READERS: dict[str, Callable[[bytes, Limits], Images | Pictures]] = {
     "application/octet-stream": raw.from_bytes,
     "application/x-npy": npy.from_npy,
 }
-READS = ", ".join([*_READERS, "image/*", "multipart/form-data"])
+READS = ", ".join([*_READERS, "image/* or multipart/form-data"])
 router = APIRouter(route_class=OwnRoute, tags=["digits"], dependencies=needs("predict"))
 
 

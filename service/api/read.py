@@ -23,7 +23,7 @@ from service.imaging.load import open_picture
 from service.numbers.number import segment
 from service.types import Images, Probabilities
 
-READS = "image/*, multipart/form-data with one file, application/json with one picture"
+READS = "image/*, multipart/form-data with one file or application/json with one picture"
 _HOLD_PICTURES = "image/", "multipart/form-data", "application/json"
 router = APIRouter(route_class=OwnRoute, tags=["digits"], dependencies=needs("predict"))
 
@@ -48,7 +48,7 @@ async def read(
         small = len(body) <= SMALL_JSON_BYTES
         decoded = await pipeline.decode(small, decode, content_type, body, core.limits)
     if not isinstance(decoded, Pictures):
-        raise UnsupportedType(f"a number is read in a picture; send one of {READS}")
+        raise UnsupportedType(f"a number is read in a picture; send {READS}")
     if len(decoded.bodies) != 1:
         raise Invalid(f"{len(decoded.bodies)} pictures; a number is read in one")
     picture, deadline = decoded.bodies[0], pipeline.deadline

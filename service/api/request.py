@@ -215,4 +215,4 @@ def too_large(limit: int) -> TooLarge:
 def unsupported(media_type: str, reads: str) -> UnsupportedType:
     """The fault of a body in another format than the ones that the endpoint reads."""
     sent = f"the Content-Type {media_type[:60]!r}" if media_type else "a body without Content-Type"
-    return UnsupportedType(f"the service does not read {sent}; send one of {reads}")
+    return UnsupportedType(f"the service does not read {sent}; send {reads}")

@@ -45,7 +45,9 @@ def from_json(body: bytes, limits: Limits) -> Feedback:
 
 def digit_of(value: dict[str, Any]) -> int | None:
     """The member ``digit``: 0 to 9, or None for no digit. Raises Invalid."""
-    digit = value.get("digit", "")
+    if "digit" not in value:
+        raise refuse("digit", "is missing; 0 to 9, or null for no digit, is expected")
+    digit = value["digit"]
     if digit is not None and (type(digit) is not int or not 0 <= digit <= 9):
         raise refuse("digit", "is neither a whole number from 0 to 9 nor null")
     return digit

@@ -105,12 +105,12 @@ def parse_object(body: bytes, *keys: str) -> dict[str, Any]:
     """Parses a JSON object whose keys are among ``keys``, each at most once."""
     value = parse_json(body)
     if not isinstance(value, dict):
-        example = 'an object such as {"images": [...]} is expected'
+        example = f'an object such as {{"{keys[0]}": ...}} is expected'
         raise refuse("body", f"is {name_of(value)}; {example}")
     for key in value:
         if key not in keys:
-            expected = " and ".join(f'"{key}"' for key in keys)
-            raise refuse("body", f"unknown key {key[:40]!r}; the known keys are {expected}")
+            known = ", ".join(f'"{key}"' for key in keys)
+            raise refuse("body", f"unknown key {key[:40]!r}; known here: {known}")
     if body.count(b'"') > 2 * len(value):
         for key in value:
             if len(re.findall(rb'"%b"\s*:' % key.encode(), body)) > 1:

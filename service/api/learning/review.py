@@ -21,7 +21,8 @@ from service.api.schemas.parameters import CountQuery, Current
 from service.api.schemas.responses import problems
 from service.decode.feedback import digit_of
 from service.decode.json_images import parse_object
-from service.errors import Invalid, NotFound
+from service.decode.validation import refuse
+from service.errors import NotFound
 from service.imaging.preview import encode_png
 from service.types import SIDE
 
@@ -43,7 +44,7 @@ async def review(request: Current, count: CountQuery = "20") -> Reply:
     from service.store.review import next_items
 
     if not _COUNT.fullmatch(count):
-        raise Invalid(f"count={count[:40]!r} is no number from 1 to 100")
+        raise refuse("count", f"{count[:40]!r} is no number from 1 to 100")
     work = partial(next_items, caller=request.caller, count=int(count), now=time())
     waiting, items = await kept(request).run(work)
     return Reply.json({"waiting": waiting, "items": [_shown(item) for item in items]})
@@ -65,7 +66,7 @@ async def label(request: Current, image: str) -> Reply:
 
     def work(connection: Connection) -> tuple[str, bool]:
         if not is_kept(connection, image):
-            raise NotFound(f"no image with the id {image[:40]!r} is kept")
+            raise NotFound(f"no image with the id {image[:64]!r} is kept")
         return put_label(connection, image, digit, request.caller, "review")
 
     return labelled(request, digit, await store.run(work), "review")

@@ -83,7 +83,7 @@ TWO = orjson.dumps({"pictures": 2 * [base64.b64encode(file_of(CHOSEN)).decode()]
     [
         # Whatever the length of an array, the message says what /read accepts.
         *(
-            (415, "a number is read in a picture; send one of image/*", bytes(length), content_type)
+            (415, "a number is read in a picture; send image/*", bytes(length), content_type)
             for length, content_type in ((784, OCTETS), (100, OCTETS), (100, None))
         ),
         (422, "2 pictures; a number is read in one", TWO, "application/json"),

@@ -170,7 +170,7 @@ def test_the_position_of_a_mistake_in_a_large_body_is_that_in_the_body() -> None
         ({"images": [ROWS], "pictures": []}, 'one of "images" and "pictures"'),
         ({"image": [ROWS]}, "unknown key 'image'"),
         ({"images": [ROWS], "a\nb" + "x" * 100: 1}, r"unknown key 'a\\nbx{37}'"),
-        ({"images": [ROWS] * 20, "labels": []}, "unknown key 'labels'; the known keys are"),
+        ({"images": [ROWS] * 20, "labels": []}, "unknown key 'labels'; known here: "),
         ({"images": ROWS}, "images: is one image; a list of images is expected"),
         ({"images": [7] * 784}, "images: is one image"),
         ({"images": [[x / 7 for x in row] for row in ROWS]}, "images: is one image"),
