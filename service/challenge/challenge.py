@@ -120,7 +120,7 @@ class Challenge:
             none = "no version challenges the champion; `models challenge N` names one"
             raise NotFound(self._fault or none)
         if self._store is None:
-            raise Unavailable("nothing is kept, so there is no verdict; MNIST_STORE names a store")
+            raise NotFound("nothing is kept, so there is no verdict; MNIST_STORE names a store")
         found = await self._store.run(_work("tally", champion, named))
         if self._is_out:
             found = found._replace(failure=self._fault or "")

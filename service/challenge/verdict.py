@@ -52,14 +52,14 @@ def judged(named: Challenger, tally: Tally, fault: str | None = None) -> dict[st
     """Returns what ``/models/mnist/challenger`` answers; ``fault`` is why the version is absent."""
     images, agreed, labelled, wins, losses, failure = tally
     low, high = bounds(wins, losses)
-    verdict, why = "undecided", "which leaves one half possible"
+    verdict, why = "undecided", "which leaves one half possible; label disagreements in /review"
     if low > 0.5:
         verdict, why = "promote", "above one half"
     elif high < 0.5:
         verdict, why = "reject", "below one half"
     reason = (
-        f"{wins} wins and {losses} losses in {labelled} labelled disagreements: its share of wins "
-        f"lies between {low:.2f} and {high:.2f}, {why}"
+        f"labelled disagreements: {labelled}, of which it won {wins} and lost {losses}; its share "
+        f"of wins lies between {low:.2f} and {high:.2f}, {why}"
     )
     if failure:
         verdict, reason = "reject", f"it is out: {failure}"

@@ -180,7 +180,7 @@ class Watch:
             self._apart_s *= 2
 
     def _begin(self, kind: str, score: float, ids: list[str]) -> None:
-        when = datetime.now(UTC).isoformat(timespec="seconds")
+        when = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
         examples = list(dict.fromkeys(ids))[:_EXAMPLES]
         told = {"score": score, "threshold": THRESHOLD, "examples": examples}
         self._alarms[kind] = {"kind": kind, "when": when, **told}

@@ -66,15 +66,17 @@ def _in_order(connection: Connection, caller: str, count: int) -> Iterator[Item]
     for row in rows(ASKED, again=True):
         yield _item(row, row.reason)
     for row in rows(DISAGREEMENTS, DISAGREEMENTS.c.seen_at.desc()):
-        reason = f"versions disagree: {row.champion_digit}, {row.challenger_digit}"
-        yield _item(row, reason) | {"digit": row.champion_digit, "version": row.champion}
+        said = {"digit": row.champion_digit, "version": row.champion}
+        reads = f"version {row.champion} reads {row.champion_digit}"
+        reads += f", version {row.challenger} reads {row.challenger_digit}"
+        yield _item(row, f"versions disagree: {reads}") | said
     # A scribble has a small margin too, but its two likeliest digits have little probability.
     answers = rows(ANSWERS, ANSWERS.c.second.desc())
     first = [row for row in answers if row.second >= CLOSE]
     first += [row for row in answers[len(first) :] if row.doubts]
     for row in first:
-        margin = f"the margin is {row.confidence - row.second:.2f}"
-        yield _item(row, margin if row.second >= CLOSE else f"in doubt: {row.doubts}")
+        torn = f"unsure: {row.confidence:.2f} for {row.digit}, {row.second:.2f} for another digit"
+        yield _item(row, torn if row.second >= CLOSE else f"in doubt: {row.doubts}")
     rest = [row for row in answers if row.second < CLOSE and not row.doubts]
     for row in _varied(rest, first, 2 * count):
         yield _item(row, "unlike the others")

@@ -35,5 +35,5 @@ class ChallengerState(BaseModel):
     "/models/mnist/challenger", response_model=ChallengerState, responses=problems(404, 422, 503)
 )
 async def challenger(request: Current) -> Reply:
-    """The challenger, what both versions answered, and the verdict on it; 404 without one."""
+    """The challenger, both versions' answers, and the verdict; 404 without one, or a store."""
     return Reply.json(await request.core.challenge.report())

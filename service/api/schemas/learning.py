@@ -23,7 +23,7 @@ class ReviewItem(BaseModel):
     digit: Digit | None
     confidence: Share | None
     version: str | None
-    reason: str = Field(examples=["the margin is 0.12"])
+    reason: str = Field(examples=["unsure: 0.51 for 3, 0.48 for another digit"])
     when: str | None = Field(examples=["2026-11-24T13:31:26Z"])
 
 

@@ -52,8 +52,8 @@ def test_disagreements_come_first_then_margins_doubts_and_variety(store: Store) 
         connection.execute(ASKED.insert(), {"image": asked, "reason": "the label is odd"})
         waiting, items = next_items(connection, "rita", 20, NOW)
     assert [item["id"] for item in items] == [asked, disputed, narrow, wide, doubted, sure]
-    assert items[1]["reason"] == "versions disagree: 3, 8"
-    assert items[2]["reason"] == "the margin is 0.10"
+    assert items[1]["reason"] == "versions disagree: version 1 reads 3, version 2 reads 8"
+    assert items[2]["reason"] == "unsure: 0.55 for 3, 0.45 for another digit"
     assert items[4]["reason"] == "in doubt: low contrast"
     assert waiting == 7  # the one that is asked for, once more
     assert items[0]["confidence"] == pytest.approx(0.98)
