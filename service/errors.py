@@ -124,7 +124,7 @@ class Misdirected(Fault):
 
 
 class QueueFull(Fault):
-    """The queue is full, or the caller's rate is spent; Retry-After says when to come back."""
+    """The queue or the store is full, or the caller's rate spent; see Retry-After."""
 
     status, kind = 429, "queue-full"
 
@@ -141,8 +141,14 @@ class RateSpent(QueueFull):
     kind = "rate-spent"
 
 
+class StoreFull(RateSpent):
+    """The store has as many labels as it may, or as one caller may have."""
+
+    kind, headers = "store-full", ((b"retry-after", b"3600"),)
+
+
 class Unavailable(Fault):
-    """The service is not ready yet, or is draining; see Retry-After."""
+    """The service is not ready, is draining, or its store is away; see Retry-After."""
 
     status, kind = 503, "unavailable"
     headers = ((b"retry-after", b"1"),)

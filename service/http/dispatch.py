@@ -188,7 +188,8 @@ def _facts(request: Request, status: int, seconds: float, sent: int) -> dict[str
 
 def render(fault: Fault, path: str) -> Reply:
     """A fault as its answer: ``application/problem+json``, or ``{"error"}`` under /v1 and /v2."""
-    held = type(fault) if isinstance(fault, QueueFull) and type(fault) is not RateSpent else None
+    is_spent = isinstance(fault, RateSpent)  # of this caller alone; others share the connection
+    held = type(fault) if isinstance(fault, QueueFull) and not is_spent else None
     if path.startswith(("/v1/", "/v2/")) or path in ("/v1", "/v2"):
         status = 400 if fault.status == 422 else fault.status
         body = orjson.dumps({"error": fault.detail})

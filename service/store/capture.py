@@ -45,8 +45,7 @@ class Capture:
 
     def __init__(self, store: Store, settings: Settings, metrics: Metrics) -> None:
         self._store, self._rows, self._metrics = store, settings.capture_rows, metrics
-        share = settings.capture
-        self._below = int(share * 2**32) if isinstance(share, float) else 0
+        self._share = settings.capture
         self._waiting: list[_Taken] = []
         self._images = 0
 
@@ -55,8 +54,8 @@ class Capture:
     ) -> None:
         """Takes what is to be kept of a request; under a microsecond for most, which is nothing."""
         least = served.least_confidence
-        if self._below:
-            if crc32(request_id) >= self._below:
+        if isinstance(self._share, float):
+            if not is_drawn(request_id, self._share):
                 return
             positions = list(range(result.rows))
         elif doubts is None:  # a protocol that tells no doubts
@@ -94,6 +93,11 @@ class Capture:
         connection.execute(ANSWERS.insert(), [row | {"image": name} for row, name in pairs])
         clear(connection, self._rows)
         self._metrics.count("captured", by=len(rows))
+
+
+def is_drawn(request_id: bytes, share: float) -> bool:
+    """Whether a request is one of this share of them, by its id."""
+    return crc32(request_id) < share * 2**32
 
 
 def _rows(taken: _Taken) -> Iterator[dict[str, Any]]:

@@ -6,27 +6,29 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, case, delete, func, select
 
-from service.errors import NotFound, QueueFull
+from service.errors import NotFound, StoreFull
 from service.store.images import drop_unused, insert
 from service.store.tables import ANSWERS, ASKED, IMAGES, LABELS, LEASES
 
 Source = Literal["feedback", "review"]
 
 
-def answered_image(connection: Connection, request_id: str, position: int, caller: str) -> str:
-    """The image of a kept answer to this caller.
+def answered_image(
+    connection: Connection, request_id: str, position: int, caller: str
+) -> str | None:
+    """The image of a kept answer to this caller, None if nothing of this id is kept.
 
-    Raises :class:`NotFound`, also if the caller used one id for several images: a label on the
-    wrong one would be worse than none.
+    Raises :class:`NotFound` for another position, and if the caller used one id for several images:
+    a label on the wrong one would be worse than none.
     """
-    same = ANSWERS.c.request_id == request_id, ANSWERS.c.position == position
-    query = select(ANSWERS.c.image).where(*same, ANSWERS.c.caller == caller).distinct()
+    same, at = (ANSWERS.c.request_id == request_id, ANSWERS.c.caller == caller), ANSWERS.c.position
+    query = select(ANSWERS.c.image).where(*same, at == position).distinct()
     found = connection.scalars(query).all()
-    if not found:
-        raise NotFound("no answer to you with this id and index is kept")
     if len(found) > 1:
         raise NotFound(f"you used this id for {len(found)} images")
-    return str(found[0])
+    if not found and (others := connection.scalar(select(func.count(at.distinct())).where(*same))):
+        raise NotFound(f"images kept of this answer: {others}; index {position} is none of them")
+    return str(found[0]) if found else None
 
 
 def is_kept(connection: Connection, image: str) -> bool:
@@ -36,14 +38,23 @@ def is_kept(connection: Connection, image: str) -> bool:
 
 
 def put_label(
-    connection: Connection, image: str, digit: int | None, caller: str, source: Source
+    connection: Connection,
+    image: str,
+    digit: int | None,
+    caller: str,
+    source: Source,
+    *,
+    most: int | None = None,
 ) -> tuple[str, bool]:
     """Keeps what a caller says about an image, instead of what that caller said before.
 
-    Returns the label's id, which is the same each time, and whether it is new.
+    Returns the label's id, which is the same each time, and whether it is new. Raises
+    :class:`StoreFull` for a new one where ``most`` are kept, or four fifths of them the caller's.
     """
     name = sha256(f"{image} {caller}".encode()).hexdigest()[:32]
     before = connection.execute(select(LABELS).where(LABELS.c.id == name)).one_or_none()
+    if before is None and most is not None:
+        _check_room(connection, caller, most)
     if before is None or (before.digit, before.source) != (digit, source):
         said = {"digit": digit, "source": source, "labelled_at": time()}
         put = insert(connection, LABELS).on_conflict_do_update(index_elements=["id"], set_=said)
@@ -54,15 +65,12 @@ def put_label(
     return name, before is None
 
 
-def check_room(connection: Connection, caller: str, most: int) -> None:
-    """Raises :class:`QueueFull` if there are too many labels by feedback, or by one caller."""
+def _check_room(connection: Connection, caller: str, most: int) -> None:
     own = func.coalesce(func.sum(case((LABELS.c.caller == caller, 1), else_=0)), 0)
-    query = select(func.count(), own).where(LABELS.c.source == "feedback")
-    labels, of_caller = connection.execute(query).one()
-    if labels >= most or of_caller > most * 4 // 5:
+    labels, of_caller = connection.execute(select(func.count(LABELS.c.id), own)).one()
+    if labels >= most or of_caller >= max(1, most * 4 // 5):
         why = f"{labels:,} labels are kept, {of_caller:,} of them yours; MNIST_CAPTURE_ROWS allows"
-        full = f"{why} {most:,}, and one caller four fifths of them; delete some"
-        raise QueueFull(full, headers=((b"retry-after", b"3600"),))
+        raise StoreFull(f"{why} {most:,}, and one caller four fifths of them; delete some")
 
 
 def take_back(connection: Connection, name: str, caller: str | None) -> Row[tuple[Any, ...]] | None:

@@ -197,8 +197,18 @@ def file_of(url: str) -> Path:
 
 
 def store_of(settings: Settings, metrics: Metrics) -> Store | None:
-    """The store that the settings name; None if they name none, or nothing can be written."""
-    url = settings.store
-    if url is None:
-        url = f"{SQLITE}{settings.models / FILE}" if os.access(settings.models, os.W_OK) else "none"
-    return None if url == "none" else Store(url, metrics)
+    """The store that the settings name; None where :func:`why_none` has a reason."""
+    if why := why_none(settings):
+        if settings.capture != "off":
+            LOGGER.warning("MNIST_CAPTURE is %s but there is no store: %s", settings.capture, why)
+        return None
+    return Store(settings.store or f"{SQLITE}{settings.models / FILE}", metrics)
+
+
+def why_none(settings: Settings) -> str:
+    """Says why the service keeps nothing; empty if it has a store."""
+    if settings.store == "none":
+        return "MNIST_STORE is none"
+    if settings.store is None and not os.access(settings.models, os.W_OK):
+        return f"{settings.models} cannot be written, and MNIST_STORE names no other place"
+    return ""

@@ -21,8 +21,9 @@ from service.decode.content import parse_content_type
 from service.decode.feedback import from_json
 from service.decode.pictures import Pictures, preprocess_in_pool
 from service.errors import Forbidden, NotFound, Unauthorized
-from service.store.capture import WAIT_S
-from service.store.store import Store
+from service.settings import Settings
+from service.store.capture import WAIT_S, is_drawn
+from service.store.store import Store, why_none
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -48,7 +49,7 @@ async def feedback(request: Timed) -> Reply:
     the same caller replaces the one before.
     """
     from service.store.images import keep_images
-    from service.store.labels import answered_image, check_room, put_label
+    from service.store.labels import answered_image, put_label
 
     core, caller, store = request.core, request.caller, kept(request)
     pipeline = Pipeline(request)
@@ -61,23 +62,26 @@ async def feedback(request: Timed) -> Reply:
         images = (await pipeline.timed(looking))[0].image
 
     def work(connection: Connection) -> tuple[str, bool]:
-        if images is None:
-            image = answered_image(connection, request_id, position, caller)
-        else:
+        if images is not None:
             (image,) = keep_images(connection, [images.tobytes()])
-        check_room(connection, caller, core.settings.capture_rows)
-        return put_label(connection, image, digit, caller, "feedback")
+        elif found := answered_image(connection, request_id, position, caller):
+            image = found
+        else:
+            raise NotFound(never or "no answer to you with this id is kept, or is no longer")
+        most = settings.capture_rows
+        return put_label(connection, image, digit, caller, "feedback", most=most)
 
-    kind, why = core.settings.capture, ""
-    for tries_left in reversed(range(1 if kind == "off" or images is not None else _TRIES)):
+    settings, why = core.settings, ""
+    never = _why_never(settings, request_id)
+    tries = 1 if never or images is not None else _TRIES
+    for tries_left in reversed(range(tries)):
         try:
             return labelled(request, digit, await store.run(work), "feedback")
         except NotFound as fault:
             why = fault.detail
         if tries_left:  # the answer may be on its way to the store
             await asyncio.sleep(WAIT_S)
-    which = f"MNIST_CAPTURE is {kind}, for {core.settings.capture_days:g} days"
-    raise NotFound(f"{why} ({which}); send the image instead of the id")
+    raise NotFound(f"{why}; send the image instead of the id")
 
 
 @router.delete("/feedback/{label}", response_model=Label, responses=problems(404, 422, 503))
@@ -96,7 +100,8 @@ async def take_back(request: Current, label: str) -> Reply:
         owner = request.caller
     found = await kept(request).run(lambda connection: take_back(connection, label, owner))
     if found is None:
-        raise NotFound(f"you gave no label with the id {label[:40]!r}")
+        hint = "; that is the form of an image's id, not of a label's" if len(label) == 64 else ""
+        raise NotFound(f"you gave no label with the id {label[:64]!r}{hint}")
     return Reply.json({"id": found.id, "digit": found.digit})
 
 
@@ -130,8 +135,18 @@ def kept(request: Request) -> Store:
     """The store. Raises :class:`NotFound` if the service has none."""
     store = request.core.store
     if store is None:
-        raise NotFound("this service keeps nothing; MNIST_STORE names where it could")
+        raise NotFound(f"this service keeps nothing: {why_none(request.core.settings)}")
     return store
+
+
+def _why_never(settings: Settings, request_id: str) -> str:
+    """Why no answer with this id is kept by these settings; empty if one may be."""
+    share = settings.capture
+    if share == "off":
+        return "this service keeps no answers (MNIST_CAPTURE is off)"
+    if isinstance(share, float) and not is_drawn(request_id.encode(), share):
+        return f"no answer with this id is kept (MNIST_CAPTURE is {share:g}, drawn by the id)"
+    return ""
 
 
 async def json_body(request: Request) -> bytes:

@@ -5,6 +5,7 @@ const PICTURES = "PNG, JPEG, WebP, BMP, GIF and TIFF can be read.";
 const BUSY = {
   "rate-spent": "You have asked for more than your share. Wait a moment.",
   "queue-full": "The service is busy. Wait a moment.",
+  "store-full": "The service keeps no more labels.",
   unavailable: "The service is starting or stopping. Wait a moment.",
   "deadline-exceeded": "The service took too long. Wait a moment.",
 };

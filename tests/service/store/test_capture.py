@@ -47,6 +47,9 @@ def test_a_share_is_kept_by_the_id_of_the_request(
         for number in range(60):
             for _ in range(2):
                 ask(server, images(2, seed=number), f"mine-{number * 7919}")
+        answer = server.post("/feedback", b'{"digit": 1, "request_id": "0"}')
+        assert answer.status == 404
+        assert "MNIST_CAPTURE is 0.3, drawn by the id" in answer.json()["detail"]
     rows = answers(store_url)  # what waited at the stop is there too
     names = [row.request_id for row in rows]
     assert 8 <= len(set(names)) <= 32

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from sqlalchemy import Connection
 
-from service.errors import QueueFull
+from service.errors import StoreFull
 from service.store.images import keep_images
 from service.store.labelled import NO_DIGIT, labelled
-from service.store.labels import Source, check_room, put_label, take_back
+from service.store.labels import Source, put_label, take_back
 from service.store.store import Store
 
 
@@ -24,10 +24,16 @@ def connection(store_url: str) -> Iterator[Connection]:
 
 
 def say(
-    connection: Connection, image: int, digit: int | None, caller: str, source: Source = "feedback"
+    connection: Connection,
+    image: int,
+    digit: int | None,
+    caller: str,
+    source: Source = "feedback",
+    *,
+    most: int | None = None,
 ) -> str:
     (name,) = keep_images(connection, [image.to_bytes(2, "big") * 392])
-    return put_label(connection, name, digit, caller, source)[0]
+    return put_label(connection, name, digit, caller, source, most=most)[0]
 
 
 def used(connection: Connection) -> dict[int, int]:
@@ -87,15 +93,16 @@ def test_feedback_never_discredits_a_reviewer(connection: Connection) -> None:
 
 def test_one_caller_cannot_fill_the_store(connection: Connection) -> None:
     for image in range(8):
-        check_room(connection, "mallory", 10)
-        say(connection, image, 1, "mallory")
-    say(connection, 8, 1, "mallory")
-    with pytest.raises(QueueFull, match="9 of them yours"):
-        check_room(connection, "mallory", 10)
-    check_room(connection, "anna", 10)
-    say(connection, 9, 1, "anna")
-    with pytest.raises(QueueFull, match="10 labels"):
-        check_room(connection, "anna", 10)
+        say(connection, image, 1, "mallory", most=10)
+    with pytest.raises(StoreFull, match="8 of them yours"):
+        say(connection, 8, 1, "mallory", most=10)
+    say(connection, 7, 2, "mallory", most=10)  # what is kept can be corrected, and repeated
+    assert used(connection)[7] == 2
+    say(connection, 8, 1, "anna", most=10)
+    say(connection, 9, 1, "rita", "review")
+    with pytest.raises(StoreFull, match="10 labels"):
+        say(connection, 10, 1, "anna", most=10)
+    say(connection, 10, 1, "rita", "review")  # reviewers only label what is kept
 
 
 def test_a_label_is_taken_back_by_its_caller_and_by_a_reviewer(connection: Connection) -> None:

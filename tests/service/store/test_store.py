@@ -19,10 +19,11 @@ from sqlalchemy import Connection, func, inspect, select, text
 
 from service.errors import Unavailable
 from service.observe.metrics import Metrics
+from service.settings import Settings
 from service.store import store as module
 from service.store import tables
 from service.store.images import drop_unused, keep_images
-from service.store.store import Store
+from service.store.store import Store, store_of
 from service.store.tables import IMAGES
 from tests.server import wait_until
 
@@ -93,6 +94,17 @@ def test_a_bug_in_one_piece_of_work_does_not_end_the_thread(
     store.close()
     assert "ZeroDivisionError" in caplog.text
     assert images_in(store.url) == 1
+
+
+def test_capture_without_a_store_warns(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    nowhere = tmp_path / "none"
+    assert store_of(Settings(models=nowhere), Metrics()) is None
+    assert not caplog.messages
+    assert store_of(Settings(models=nowhere, capture="doubtful"), Metrics()) is None
+    assert store_of(Settings(store="none", capture="doubtful"), Metrics()) is None
+    begin = "MNIST_CAPTURE is doubtful but there is no store: "
+    assert caplog.messages[0].startswith(f"{begin}{nowhere} cannot be written")
+    assert caplog.messages[1] == f"{begin}MNIST_STORE is none"
 
 
 def test_an_older_store_is_upgraded_and_a_newer_one_refused(

@@ -21,9 +21,9 @@ from service.store.labelled import labelled
 from service.store.store import Store
 from tests.digits import Images, as_picture, images
 from tests.problems import check_ok, check_problem
-from tests.server import Answer, Server, serving
+from tests.server import Answer, Server, serving, wait_until
 from tests.service.access.keys import add, bearer
-from tests.tiny import tiny_repository
+from tests.tiny import tiny_model_bytes, tiny_repository, tiny_version
 
 _seeds = count(1000)
 NAMES = {"anna": "predict", "ben": "predict", "rita": "predict,review", "sam": "review"}
@@ -116,7 +116,8 @@ def test_the_same_again_is_200_and_another_digit_replaces(learning: Learning) ->
 def test_an_answer_to_somebody_else_is_not_found(learning: Learning) -> None:
     name = learning.predict(some(), "ben")
     check_problem(learning.say(digit=1, request_id=name), 404, "no answer to you")
-    check_problem(learning.say("ben", digit=1, request_id=name, index=1), 404, "no answer to you")
+    beyond = learning.say("ben", digit=1, request_id=name, index=1)
+    check_problem(beyond, 404, "kept of this answer: 1; index 1 is none of them")
     kept(learning.say("ben", digit=1, request_id=name))
 
 
@@ -135,7 +136,7 @@ def test_an_id_that_was_used_twice_is_told_apart(learning: Learning) -> None:
 
 WRONG: list[tuple[dict[str, Any], int, str]] = [
     ({"digit": 1}, 422, "is expected"),
-    ({"request_id": "a"}, 422, "neither"),
+    ({"request_id": "a"}, 422, "is missing"),
     ({"digit": 10, "request_id": "a"}, 422, "neither"),
     ({"digit": True, "request_id": "a"}, 422, "neither"),
     ({"digit": "<b>7</b>", "request_id": "a"}, 422, "neither"),
@@ -168,6 +169,7 @@ def test_wrong_bodies_paths_and_scopes_are_refused(learning: Learning) -> None:
     server, anna = learning.server, bearer(learning.keys["anna"])
     check_problem(server.post("/feedback", b"{", headers=anna), 400)
     check_problem(server.post("/feedback", b"", headers=anna), 400)
+    check_problem(server.post("/feedback", b"[]", headers=anna), 422, '{"digit": ...}')
     check_problem(server.post("/feedback", b'{"digit": 1}', "text/plain", anna), 415)
     check_problem(server.post("/feedback", b'{"digit": 1}'), 401)
     check_problem(learning.say("sam", digit=1, image=[0] * 784), 403, "'predict'")
@@ -180,7 +182,8 @@ def test_wrong_bodies_paths_and_scopes_are_refused(learning: Learning) -> None:
     check_problem(learning.ask("GET", "/feedback/abc"), 405)
     for number in ("0", "101", "-1", "x", "1" * 5000, "1e1", "%D9%A1"):
         target = f"/review?count={number}"
-        check_problem(learning.ask("GET", target, caller="sam"), 422, "no number from 1 to 100")
+        refused = check_problem(learning.ask("GET", target, caller="sam"), 422, "from 1 to 100")
+        assert refused["errors"][0]["field"] == "count"
 
 
 def test_a_label_is_deleted_by_its_caller_or_a_reviewer(learning: Learning) -> None:
@@ -207,6 +210,8 @@ def test_a_reviewer_labels_and_takes_back(learning: Learning) -> None:
     assert item["reason"]
     assert item["when"].endswith("Z")
     name = kept(learning.ask("POST", f"/review/{item['id']}", {"digit": None}, "rita"))
+    wrong = learning.ask("DELETE", f"/feedback/{item['id']}", caller="rita")
+    check_problem(wrong, 404, f"{item['id']}'; that is the form of an image's id")
     assert kept(learning.ask("POST", f"/review/{item['id']}", {"digit": 5}, "rita"), 200) == name
     after = check_ok(learning.ask("GET", "/review?count=100", caller="rita"))
     assert after["waiting"] == before["waiting"] - 1
@@ -249,17 +254,23 @@ def test_what_was_acknowledged_survives_a_kill(models: Path, tmp_path: Path) -> 
     assert {label: (image.tobytes(), digit) for label, image, digit in rows} == said
 
 
-def test_without_a_store_the_answer_says_so(models: Path, tmp_path: Path) -> None:
-    flags = ("--store", "none", "--open", "predict,review")
+def test_without_a_store_the_answer_says_so(tmp_path: Path) -> None:
+    flags, models = ("--store", "none", "--open", "predict,review"), tiny_repository(tmp_path / "m")
+    tiny_version(models, 2, tiny_model_bytes(2))
+    (models / "mnist" / "challenger").write_text("2 0.000000 now\n")
     with serving(models, tmp_path / "log", *flags) as server:
         check_problem(server.post("/feedback", b'{"digit": 1}'), 404, "MNIST_STORE")
         check_problem(server.get("/review"), 404, "MNIST_STORE")
+        wait_until(lambda: server.get("/models").json()["models"][0]["challenger"] == "2")
+        check_problem(server.get("/models/mnist/challenger"), 404, "MNIST_STORE")
+        assert "but there is no store" not in server.stderr()
 
 
 def test_by_default_nothing_is_kept_but_feedback(tmp_path: Path) -> None:
     models = tiny_repository(tmp_path / "models")
     file = models / "learning.sqlite"
-    with serving(models, tmp_path / "log", "--open", "predict,review") as server:
+    flags = ("--open", "predict,review", "--capture-rows", "1")
+    with serving(models, tmp_path / "log", *flags) as server:
         own = server.post("/predict", some().tobytes(), "application/octet-stream")
         assert not file.exists()
         said = {"digit": 1, "request_id": own.headers["x-request-id"]}
@@ -267,5 +278,11 @@ def test_by_default_nothing_is_kept_but_feedback(tmp_path: Path) -> None:
             server.post("/feedback", json.dumps(said).encode()), 404, "MNIST_CAPTURE is off"
         )
         assert check_ok(server.get("/review")) == {"waiting": 0, "items": []}
-        kept(server.post("/feedback", json.dumps({"digit": 1, "image": [0] * 784}).encode()))
+        said = {"digit": 1, "image": [0] * 784}
+        name = kept(server.post("/feedback", json.dumps(said).encode()))
+        full = server.post("/feedback", json.dumps(said | {"image": [9] * 784}).encode())
+        assert full.status == 429
+        assert full.json()["type"] == "urn:mnist-serve:problem:store-full"
+        assert full.headers["retry-after"] == "3600"
+        assert kept(server.post("/feedback", json.dumps(said | {"digit": 2}).encode()), 200) == name
     assert file.stat().st_mode & 0o777 == 0o600
