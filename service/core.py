@@ -28,6 +28,8 @@ from service.types import Limits
 class Follower(Protocol):
     """Learns of each answer of each protocol, on the event loop, just before it is sent."""
 
+    follows: bool  # whether it wants to learn of answers now
+
     def answered(
         self,
         request_id: bytes,

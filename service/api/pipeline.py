@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from math import ceil
-from time import perf_counter
+from time import perf_counter, time
 from typing import TypeVar
 
 from service.api.request import Request
@@ -14,6 +14,7 @@ from service.background.large_work import small as small_requests
 from service.errors import RateSpent
 from service.inference.batch import Result, digits
 from service.models.loader import Loaded
+from service.observe.statistics import MOST_ANSWERS
 from service.reasons.steps import Done, Steps, advance
 from service.types import Images, Probabilities
 
@@ -30,7 +31,9 @@ class Pipeline:
         self._request, self.core, self.caller = request, request.core, request.caller
         self.deadline = request.deadline(most_s or self.core.settings.deadline_s)
         self._charged = self._classified = 0
-        recent.asks(self.caller, request.started)
+        if self.caller != recent.caller:
+            recent.turn_to(self.caller)
+        recent.at = request.started
         if self.core.rates is not None:
             self.charge(1)  # before its body is read
         self._is_canary = False
@@ -65,7 +68,8 @@ class Pipeline:
         """
         versions = self.core.versions
         if version is None:
-            challenger = self.core.challenge.canary(self.caller) if canary else None
+            challenge = self.core.challenge
+            challenger = challenge.canary(self.caller) if canary and challenge.follows else None
             self._is_canary = challenger is not None
             # The last one raises.
             self.served = challenger or versions.serving or versions.champion
@@ -151,14 +155,15 @@ class Pipeline:
         Those of a drawing that is not finished (``X-Drawing``) tell nothing about use.
         ``doubts`` are those of each image, where the answer has them.
         """
-        core = self.core
+        core, request = self.core, self._request
         core.metrics.predicted(result.each(digits))
         if doubts is not None:
             core.metrics.doubted(doubts)
-        if b"x-drawing" in self._request.fields:
+        if b"x-drawing" in request.fields:
             return
         for follower in core.followers:
-            follower.answered(self._request.id, self._request.caller, self.served, result, doubts)
+            if follower.follows:
+                follower.answered(request.id, request.caller, self.served, result, doubts)
 
     async def answer(self, rows: int, build: Callable[..., T], *arguments: object) -> T:
         """What ``build`` returns, and counts the answer; many rows are built on a thread."""
@@ -166,13 +171,9 @@ class Pipeline:
             built = build(*arguments)
         else:
             built = await when_large(True, build, *arguments, caller=self._request.caller)
-        request, now = self._request, perf_counter()
-        self.served.batcher.statistics.answered(
-            rows,
-            now - request.started,
-            request.decode_s,
-            request.queue_s,
-            request.infer_s,
-            now - request.inferred,
-        )
+        request, now, statistics = self._request, perf_counter(), self.served.batcher.statistics
+        steps = (now - request.started, request.decode_s, request.queue_s, request.infer_s)
+        statistics.answers.append((rows, time(), *steps, now - request.inferred))
+        if len(statistics.answers) >= MOST_ANSWERS:
+            statistics.sum_up()
         return built

@@ -47,17 +47,15 @@ def crowding() -> float:
 class Recent:
     """Whether several callers have asked of late."""
 
-    _caller, _at, _other_at = "", -inf, -inf
+    caller, at, other_at = "", -inf, -inf
 
-    def asks(self, caller: str, now: float) -> None:
-        """Takes note of a request, on the event loop."""
-        if caller != self._caller:
-            self._caller, self._other_at = caller, self._at
-        self._at = now
+    def turn_to(self, caller: str) -> None:
+        """Takes note of another caller, on the event loop; each request sets ``at``."""
+        self.caller, self.other_at = caller, self.at
 
     def others(self, caller: str, now: float) -> bool:
         """Whether a caller other than this one has asked of late."""
-        return now - (self._other_at if caller == self._caller else self._at) < _RECENT_SECONDS
+        return now - (self.other_at if caller == self.caller else self.at) < _RECENT_SECONDS
 
 
 recent = Recent()

@@ -45,6 +45,7 @@ class Challenge:
     def __init__(self, versions: Versions, metrics: Metrics, store: Store | None) -> None:
         self._versions, self._metrics, self._store = versions, metrics, store
         self._named: Challenger | None = None
+        self.follows = False  # whether there is a challenger
         self._challenger: Loaded | None = None
         """The named one, once it is loaded and until it fails."""
         self._fault: str | None = None
@@ -162,6 +163,7 @@ class Challenge:
         loaded = await self._versions.challenger(named.version)
         if loaded is not None and loaded is not self._challenger:
             self._challenger, self._watchdog = loaded, Watchdog(_HANG_SECONDS)
+            self.follows = True
             self._watchdog.watch(loaded.runtime)
             self._metrics.challenging(loaded.version)
             LOGGER.info("challenging", extra={"version": loaded.version, "share": named.share})
@@ -182,7 +184,7 @@ class Challenge:
             LOGGER.info("no longer challenging", extra={"version": self._challenger.version})
             self._metrics.challenging(None)
             self._watchdog.close()
-        self._challenger = None
+        self._challenger, self.follows = None, False
 
     def _out(self, challenger: Loaded | None, why: str) -> None:
         """Ends the challenge of a version that failed; the store tells whoever shares it."""

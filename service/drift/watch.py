@@ -40,6 +40,8 @@ _LEARN_S = 60.0
 class Watch:
     """One worker's window on the champion's answers, with its alarms by kind."""
 
+    follows = True
+
     def __init__(
         self, champion: Callable[[], Loaded | None], metrics: Metrics, store: Store | None = None
     ) -> None:

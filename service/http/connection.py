@@ -18,8 +18,7 @@ from service.api.request import Headers, Reply, Request
 from service.errors import Fault, QueueFull
 from service.http import heads
 from service.http.dispatch import head
-from service.http.exchange import BROKEN, LATE, LEFT, UNREAD_BYTES, ArrivingBody, Exchange
-from service.http.peer import Peer
+from service.http.peer import BROKEN, LATE, LEFT, UNREAD_BYTES, ArrivingBody, Exchange, Peer
 
 _NOTHING, _HEAD, _BODY = range(3)  # what arrives now: no request, its head, or its body
 

@@ -195,7 +195,9 @@ class Batcher:
         queue = self.queue
         queue.rate += 0.1 * (rows / max(seconds, 1e-6) - queue.rate)
         self.metrics.ran(rows, seconds)
-        self.statistics.ran(rows, seconds)
+        execution = self.statistics.executions[rows]
+        execution[0] += 1.0
+        execution[1] += seconds
 
     def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
         """Executes one batch; the rest waits for the loop's next turn."""

@@ -5,36 +5,39 @@ Source of the form: ``docs/protocol/extension_statistics.md`` of triton-inferenc
 
 from collections import defaultdict
 from collections.abc import Iterable
-from time import time
 from typing import Any
 
 _STEPS = ("success", "compute_input", "queue", "compute_infer", "compute_output")
 """The whole request, decoding, waiting, executing, and building the answer."""
 
+MOST_ANSWERS = 1024
+
 
 class Statistics:
-    """Counts, and sums in seconds; only the worker's event loop adds to them."""
+    """Counts, and sums in seconds; only the worker's event loop adds to them.
+
+    Who answers appends to ``answers`` and ``executions`` itself, which costs no call.
+    """
 
     def __init__(self) -> None:
-        self._executions = defaultdict[int, list[float]](lambda: [0.0, 0.0])
+        self.executions = defaultdict[int, list[float]](lambda: [0.0, 0.0])
+        """By the images of an execution: how many there were, and their seconds."""
+        self.answers = list[tuple[float, ...]]()
+        """The images, the time of the answer, and the seconds of ``_STEPS``, of each request since
+        the last :meth:`sum_up`, which is due at ``MOST_ANSWERS``."""
         self._last = self._failed_s = 0.0
         self._images = self._requests = self._failures = 0
         self._steps = [0.0] * len(_STEPS)
 
-    def ran(self, rows: int, seconds: float) -> None:
-        """Counts one execution of the model on ``rows`` images."""
-        execution = self._executions[rows]
-        execution[0] += 1.0
-        execution[1] += seconds
-
-    def answered(self, rows: int, *seconds: float) -> None:
-        """Counts one answered request for ``rows`` images, and the seconds of its ``_STEPS``."""
-        self._requests += 1
-        self._images += rows
-        self._last = time()
-        steps = self._steps
-        for step in (0, 1, 2, 3, 4):
-            steps[step] += seconds[step]
+    def sum_up(self) -> None:
+        """Adds the ``answers`` to the sums."""
+        if self.answers:
+            rows, times, *steps = zip(*self.answers, strict=True)
+            self._requests += len(rows)
+            self._images += int(sum(rows))
+            self._last = times[-1]
+            self._steps = [s + sum(more) for s, more in zip(self._steps, steps, strict=True)]
+            self.answers.clear()
 
     def failed(self, seconds: float) -> None:
         """Counts one request that the queue admitted and the model did not answer."""
@@ -43,13 +46,14 @@ class Statistics:
 
     def as_dict(self, version: str) -> dict[str, Any]:
         """Returns the entry of ``model_stats`` for the version."""
+        self.sum_up()
         decode_s, answer_s = self._steps[1], self._steps[4]
         return {
             "name": "mnist",
             "version": version,
             "last_inference": int(self._last * 1000),
             "inference_count": self._images,
-            "execution_count": int(sum(count for count, _ in self._executions.values())),
+            "execution_count": int(sum(count for count, _ in self.executions.values())),
             "inference_stats": {
                 **{
                     s: _duration(self._requests, t)
@@ -67,7 +71,7 @@ class Statistics:
                     "compute_infer": _duration(count, seconds),
                     "compute_output": _duration(count, answer_s * self._share(rows, count)),
                 }
-                for rows, (count, seconds) in sorted(self._executions.items())
+                for rows, (count, seconds) in sorted(self.executions.items())
             ],
             "memory_usage": [],
         }

@@ -43,6 +43,8 @@ class Capture:
     whichever worker answers them.
     """
 
+    follows = True
+
     def __init__(self, store: Store, settings: Settings, metrics: Metrics) -> None:
         self._store, self._rows, self._metrics = store, settings.capture_rows, metrics
         self._share = settings.capture

@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from service.http.exchange import ArrivingBody
+from service.http.peer import ArrivingBody
 
 pytestmark = pytest.mark.anyio
 

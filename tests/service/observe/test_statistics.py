@@ -17,11 +17,11 @@ def test_nothing_is_counted_before_the_first_request() -> None:
 
 def test_requests_runs_and_failures_are_counted_apart() -> None:
     statistics = Statistics()
-    statistics.ran(5, 0.25)
-    statistics.ran(5, 0.5)
-    statistics.ran(1, 0.125)
+    for rows, seconds in [(5, 0.25), (5, 0.5), (1, 0.125)]:
+        statistics.executions[rows][0] += 1
+        statistics.executions[rows][1] += seconds
     for rows in (3, 2, 5, 1):
-        statistics.answered(rows, 2, 0.5, 0.25, 0.125, 0.0625)
+        statistics.answers.append((rows, time(), 2, 0.5, 0.25, 0.125, 0.0625))
     statistics.failed(0.75)
     entry = statistics.as_dict("3")
     assert (entry["inference_count"], entry["execution_count"]) == (11, 3)
