@@ -43,8 +43,6 @@ STORE_FORM = "is neither none, sqlite:///FILE nor postgresql+psycopg://..."
 _FORMS = {"store": STORE_FORM, "capture": "is neither off, doubtful nor a share above 0, up to 1"}
 _PASSWORD = re.compile(r"(?<=://)[^/@]*@")
 _Origin = Annotated[str, Field(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^/?#\s]+)$")]
-
-
 _Share = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -131,8 +129,7 @@ class Settings(BaseModel):
     capture_rows: int = Field(
         100_000,
         ge=1,
-        description="most answers kept; feedback adds labels up to as many, one caller's to four "
-        "fifths of it",
+        description="most answers kept; feedback stops at as many labels, or 4/5 by one caller",
     )
 
     batch_rows: int = Field(

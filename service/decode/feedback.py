@@ -45,9 +45,8 @@ def from_json(body: bytes, limits: Limits) -> Feedback:
 
 def digit_of(value: dict[str, Any]) -> int | None:
     """The member ``digit``: 0 to 9, or None for no digit. Raises Invalid."""
-    if "digit" not in value:
-        raise refuse("digit", "is missing; 0 to 9, or null for no digit, is expected")
-    digit = value["digit"]
+    digit = value.get("digit", "")
     if digit is not None and (type(digit) is not int or not 0 <= digit <= 9):
-        raise refuse("digit", "is neither a whole number from 0 to 9 nor null")
+        flaw = "is neither a whole number from 0 to 9 nor null"
+        raise refuse("digit", flaw if "digit" in value else "is missing")
     return digit

@@ -105,12 +105,11 @@ def parse_object(body: bytes, *keys: str) -> dict[str, Any]:
     """Parses a JSON object whose keys are among ``keys``, each at most once."""
     value = parse_json(body)
     if not isinstance(value, dict):
-        example = f'an object such as {{"{keys[0]}": ...}} is expected'
-        raise refuse("body", f"is {name_of(value)}; {example}")
+        expected = f'an object such as {{"{keys[0]}": ...}} is expected'
+        raise refuse("body", f"is {name_of(value)}; {expected}")
     for key in value:
         if key not in keys:
-            known = ", ".join(f'"{key}"' for key in keys)
-            raise refuse("body", f"unknown key {key[:40]!r}; known here: {known}")
+            raise refuse("body", f"unknown key {key[:40]!r}; known here: {', '.join(keys)}")
     if body.count(b'"') > 2 * len(value):
         for key in value:
             if len(re.findall(rb'"%b"\s*:' % key.encode(), body)) > 1:

@@ -13,22 +13,23 @@ from service.store.tables import ANSWERS, ASKED, IMAGES, LABELS, LEASES
 Source = Literal["feedback", "review"]
 
 
-def answered_image(
-    connection: Connection, request_id: str, position: int, caller: str
-) -> str | None:
+def answered_image(connection: Connection, request_id: str, at: int, caller: str) -> str | None:
     """The image of a kept answer to this caller, None if nothing of this id is kept.
 
     Raises :class:`NotFound` for another position, and if the caller used one id for several images:
     a label on the wrong one would be worse than none.
     """
-    same, at = (ANSWERS.c.request_id == request_id, ANSWERS.c.caller == caller), ANSWERS.c.position
-    query = select(ANSWERS.c.image).where(*same, at == position).distinct()
+    said = ANSWERS.c
+    same = said.request_id == request_id, said.caller == caller
+    query = select(said.image).where(*same, said.position == at).distinct()
     found = connection.scalars(query).all()
     if len(found) > 1:
         raise NotFound(f"you used this id for {len(found)} images")
-    if not found and (others := connection.scalar(select(func.count(at.distinct())).where(*same))):
-        raise NotFound(f"images kept of this answer: {others}; index {position} is none of them")
-    return str(found[0]) if found else None
+    if found:
+        return str(found[0])
+    if others := connection.scalar(select(func.count(said.position.distinct())).where(*same)):
+        raise NotFound(f"images kept of this answer: {others}; index {at} is none of them")
+    return None
 
 
 def is_kept(connection: Connection, image: str) -> bool:
@@ -54,7 +55,11 @@ def put_label(
     name = sha256(f"{image} {caller}".encode()).hexdigest()[:32]
     before = connection.execute(select(LABELS).where(LABELS.c.id == name)).one_or_none()
     if before is None and most is not None:
-        _check_room(connection, caller, most)
+        own = func.coalesce(func.sum(case((LABELS.c.caller == caller, 1), else_=0)), 0)
+        labels, of_caller = connection.execute(select(func.count(LABELS.c.id), own)).one()
+        if labels >= most or of_caller >= max(1, most * 4 // 5):
+            why = f"{labels:,} labels are kept, {of_caller:,} of them yours; MNIST_CAPTURE_ROWS is"
+            raise StoreFull(f"{why} {most:,}, four fifths of it for one caller; delete some")
     if before is None or (before.digit, before.source) != (digit, source):
         said = {"digit": digit, "source": source, "labelled_at": time()}
         put = insert(connection, LABELS).on_conflict_do_update(index_elements=["id"], set_=said)
@@ -63,14 +68,6 @@ def put_label(
         for table in (ASKED, LEASES):
             connection.execute(delete(table).where(table.c.image == image))
     return name, before is None
-
-
-def _check_room(connection: Connection, caller: str, most: int) -> None:
-    own = func.coalesce(func.sum(case((LABELS.c.caller == caller, 1), else_=0)), 0)
-    labels, of_caller = connection.execute(select(func.count(LABELS.c.id), own)).one()
-    if labels >= most or of_caller >= max(1, most * 4 // 5):
-        why = f"{labels:,} labels are kept, {of_caller:,} of them yours; MNIST_CAPTURE_ROWS allows"
-        raise StoreFull(f"{why} {most:,}, and one caller four fifths of them; delete some")
 
 
 def take_back(connection: Connection, name: str, caller: str | None) -> Row[tuple[Any, ...]] | None:

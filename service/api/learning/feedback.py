@@ -68,13 +68,10 @@ async def feedback(request: Timed) -> Reply:
             image = found
         else:
             raise NotFound(never or "no answer to you with this id is kept, or is no longer")
-        most = settings.capture_rows
-        return put_label(connection, image, digit, caller, "feedback", most=most)
+        return put_label(connection, image, digit, caller, "feedback", most=settings.capture_rows)
 
-    settings, why = core.settings, ""
-    never = _why_never(settings, request_id)
-    tries = 1 if never or images is not None else _TRIES
-    for tries_left in reversed(range(tries)):
+    settings, never, why = core.settings, _why_never(core.settings, request_id), ""
+    for tries_left in reversed(range(1 if never or images is not None else _TRIES)):
         try:
             return labelled(request, digit, await store.run(work), "feedback")
         except NotFound as fault:

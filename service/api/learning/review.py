@@ -74,7 +74,6 @@ async def label(request: Current, image: str) -> Reply:
 
 def _shown(item: Item) -> dict[str, Any]:
     png = encode_png(np.frombuffer(item["pixels"], np.uint8).reshape(SIDE, SIDE))
-    at = item["at"] and datetime.fromtimestamp(item["at"], UTC)
     facts = {name: item[name] for name in ("id", "digit", "confidence", "version", "reason")}
-    when = at and f"{at:%Y-%m-%dT%H:%M:%SZ}"
+    when = item["at"] and f"{datetime.fromtimestamp(item['at'], UTC):%Y-%m-%dT%H:%M:%SZ}"
     return facts | {"png": base64.b64encode(png).decode(), "when": when}
