@@ -152,6 +152,8 @@ def test_in_the_shadow_it_changes_no_answer_and_is_promoted_once_labels_say_so(
             ("models verdict", "promote"),
             ("models verdict", None),
         ]
+        (root / "mnist/challenger").write_text("garbage\n")
+        follow(lambda: "it holds 'garbage'" in told(server).get("detail", ""))
 
 
 def test_a_canary_answers_the_same_share_of_callers_in_every_worker(root: Path) -> None:
