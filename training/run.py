@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from service.models.repository import NAME, Repository, RepositoryError
-from service.store.store import SQLITE, file_of
 from training.config import Options
 from training.data.loading import Dataset, Split, load, split
 from training.errors import TrainingError
@@ -85,7 +84,7 @@ def _field(options: Options, repository: Repository, report: Report) -> Field:
         return Field()
     report.feedback(field)
     if options.feedback and field.sha256 == NOTHING:
-        place = file_of(options.store) if options.store.startswith(SQLITE) else "the store"
+        place = options.store.partition("?")[0].rpartition("@")[2]  # without a password
         report.stage("feedback", f"no labels yet in {place}")
     return field
 

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,13 +52,6 @@ def version_number(text: str) -> int:
     if number is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return number
-
-
-def ray_address(text: str) -> str:
-    """Converts an argument; wrong usage unless it has the form of an address of Ray."""
-    if not re.fullmatch(r"auto|(ray://)?[^\s/]+:[0-9]{1,5}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, ray://HOST:PORT or auto")
-    return text
 
 
 def parse(parser: Parser, arguments: Sequence[str] | None) -> argparse.Namespace:

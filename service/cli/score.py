@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from service.cli.output import in_one_line, print_text
-from service.cli.parser import VERSION, Parser, parse, ray_address, version_number
+from service.cli.parser import VERSION, Parser, parse, version_number
 from service.errors import MissingRuntime
 from service.models.repository import Repository, RepositoryError, default_root
 
@@ -64,7 +64,7 @@ def _parser() -> Parser:
     text = "where to classify: on this machine's cores, or on Ray (default: local)"
     add("--engine", choices=("local", "ray"), default="local", help=text)
     text = "the cluster of Ray: HOST:PORT, ray://HOST:PORT or auto (default: one on this machine)"
-    add("--address", type=ray_address, help=text)
+    add("--address", help=text)
     text = "how many threads classify, on Ray processes (default: one for each core)"
     add("--workers", type=version_number, metavar="N", help=text)
     text = "classify with version N instead of the champion; without N, print mnist-serve's version"
@@ -89,7 +89,7 @@ def _score(options: argparse.Namespace) -> None:
         parts, fingerprint = plan(options.inputs)
         done = result.begin(fingerprint, str(version))
         if done:
-            _tell(f"goes on: {len(done):,} of {len(parts):,} parts are done")
+            _fail(f"goes on: {len(done):,} of {len(parts):,} parts are done")
         left = [(number, part) for number, part in enumerate(parts) if number not in done]
         job = Job(str(root), str(version), options.out.suffix)
         if options.engine == "ray":
@@ -141,13 +141,9 @@ def _stop(number: int, _frame: object) -> NoReturn:
     raise KeyboardInterrupt(number)
 
 
-def _tell(line: str) -> None:
-    print(f"score: {' '.join(line.split())}", file=sys.stderr, flush=True)
-
-
 def _fail(why: str) -> int:
-    """Prints the line of a failure; returns the exit status."""
-    _tell(why)
+    """Prints the line of a failure, or what to know; returns the exit status of a failure."""
+    print(f"score: {' '.join(why.split())}", file=sys.stderr, flush=True)
     return 1
 
 

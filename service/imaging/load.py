@@ -30,7 +30,7 @@ logging.getLogger("PIL").setLevel(logging.CRITICAL)
 # stay with each thread: 300 MB after a large picture.
 _imaging.set_block_size(64 << 20)
 
-FORMATS = "PNG, JPEG, WebP, BMP, GIF and TIFF"
+FORMATS = "PNG, JPEG, WebP, BMP, GIF or TIFF"
 _SIGNATURES = {
     "PNG": re.compile(rb"\x89PNG\r\n\x1a\n"),
     "JPEG": re.compile(rb"\xff\xd8\xff"),
@@ -79,7 +79,7 @@ def open_picture(body: bytes, limits: Limits) -> Picture:
         raise Malformed("the picture is empty")
     if body.startswith(_SMALL_GREY) and (grey := _small_grey(body)) is not None:
         return Picture(grey, (SIDE, SIDE))
-    kind = format_of(body)
+    kind = _format_of(body)
     try:
         return _decode(body, kind, limits)
     except Fault:
@@ -119,15 +119,13 @@ def _small_grey(body: bytes) -> NDArray[np.uint8] | None:
     return np.frombuffer(encoder.encode(PIXELS)[2], np.uint8).reshape(SIDE, SIDE)
 
 
-def format_of(body: bytes) -> str:
-    """The format by the first bytes. Raises Malformed, and UnsupportedType for known others."""
+def _format_of(body: bytes) -> str:
     for kind, pattern in (_SIGNATURES | _UNSUPPORTED).items():
         if pattern.match(body):
             if kind in _UNSUPPORTED:
-                raise UnsupportedType(f"{kind} pictures are not supported; {FORMATS} are")
+                raise UnsupportedType(f"{kind} pictures are not supported; send {FORMATS}")
             return kind
-    names = FORMATS.replace("and", "or")
-    raise Malformed(f"not a picture: its first bytes are not those of {names}")
+    raise Malformed(f"not a picture: its first bytes are not those of {FORMATS}")
 
 
 def _decode(body: bytes, kind: str, limits: Limits) -> Picture:

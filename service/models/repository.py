@@ -38,7 +38,7 @@ PICTURE_BYTES_LIMIT = 16 << 20
 
 # 18 digits fit every integer type in which a client may hold a version.
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
-_CHALLENGER = re.compile(r"([1-9][0-9]{0,17})(?: ([01](?:\.[0-9]{1,9})?)(?: (\S{1,40}))?)?\n?")
+_CHALLENGER = re.compile(r"([1-9][0-9]{0,17})(?: ([01](?:\.[0-9]{1,9})?)(?: (\S{1,40}))?)?")
 _PICTURE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 Stamp = tuple[tuple[int, ...], ...]
@@ -108,9 +108,9 @@ class Repository:
         content = _read_or_none(path, str(path), CHAMPION_BYTES_LIMIT)
         if content is None:
             raise NoChampion(f"{path} is missing: no version has been promoted")
-        version = parse_version(content.decode("ascii", "replace").removesuffix("\n"))
-        if version is None:
-            raise RepositoryError(f"{path} is damaged: it holds {_shown(content)}, not a version")
+        text = content.decode("ascii", "replace").removesuffix("\n")
+        if (version := parse_version(text)) is None:
+            raise RepositoryError(f"{path} is damaged: it holds {text[:32]!r}, not a version")
         return version
 
     def challenger(self) -> Challenger | None:
@@ -119,9 +119,9 @@ class Repository:
         content = _read_or_none(path, str(path), CHAMPION_BYTES_LIMIT)
         if content is None:
             return None
-        found = _CHALLENGER.fullmatch(content.decode("ascii", "replace"))
-        if found is None:
-            raise RepositoryError(f"{path} is damaged: it holds {_shown(content)}")
+        text = content.decode("ascii", "replace").removesuffix("\n")
+        if (found := _CHALLENGER.fullmatch(text)) is None:
+            raise RepositoryError(f"{path} is damaged: it holds {text[:32]!r}")
         return Challenger(found[1], min(1.0, float(found[2] or 0)), found[3] or "")
 
     def card(self, version: int) -> dict[str, Any]:
@@ -235,10 +235,6 @@ def _stamp(path: Path) -> tuple[int, ...]:
 def _open(path: str, flags: int) -> int:
     # Without O_NONBLOCK, opening a pipe in the file's place would wait for a writer.
     return os.open(path, flags | os.O_NONBLOCK)
-
-
-def _shown(content: bytes) -> str:
-    return repr(content[:32].decode("ascii", "replace").rstrip("\n"))
 
 
 def _why(error: OSError) -> str:

@@ -64,31 +64,40 @@ def local(parts: Parts, job: Job, workers: int) -> Iterator[Scored]:
             pool.shutdown(cancel_futures=True)
 
 
+def connected(address: str | None) -> Any:
+    """Returns Ray, in a cluster or, without an address, on this machine. Raises ScoreError."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    try:
+        import ray
+    except ModuleNotFoundError:
+        raise ScoreError("Ray is not installed; run: pip install 'mnist-serve[ray]'") from None
+    is_named = address not in {None, "auto"}
+    host, _, port = str(address).removeprefix("ray://").rpartition(":")
+    if is_named and not (host and port.isdecimal()):
+        raise ScoreError(f"no Ray at {address}: HOST:PORT, ray://HOST:PORT or auto is expected")
+    try:
+        if is_named:  # Ray itself would wait for a minute
+            socket.create_connection((host, int(port)), 5).close()
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+    except (OSError, ValueError, OverflowError, RuntimeError) as error:
+        raise ScoreError(f"no Ray at {address}: {' '.join(str(error).split())[:300]}") from None
+    return ray
+
+
 def on_ray(parts: Parts, job: Job, workers: int | None, address: str | None) -> Iterator[Scored]:
     """Classifies on a cluster, or on this machine without an address.
 
     Ray repeats the tasks of nodes that die.
     """
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     logging.disable(logging.WARNING)  # Ray Data tells each of its steps
-    try:
-        import ray
-    except ModuleNotFoundError:
-        raise ScoreError("Ray is not installed; run: pip install 'mnist-serve[ray]'") from None
-    try:
-        if address not in {None, "auto"}:  # Ray itself would wait for a minute
-            host, _, port = str(address).removeprefix("ray://").rpartition(":")
-            socket.create_connection((host, int(port)), 5).close()
-        ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
-    except (OSError, ValueError, OverflowError, RuntimeError) as error:
-        raise ScoreError(f"no Ray at {address}: {' '.join(str(error).split())[:300]}") from None
+    ray = connected(address)
     try:
         ray.data.DataContext.get_current().enable_progress_bars = False
         data = ray.data.from_items(
             [{"task": pickle.dumps((job, *numbered))} for numbered in parts],
             override_num_blocks=len(parts),
         )
-        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        resources: dict[str, float] = ray.cluster_resources()
         most = workers or max(1, int(resources.get("CPU", 1)))
         for row in data.map(_score_row, concurrency=most).iter_rows():
             if row["number"] < 0:

@@ -23,7 +23,7 @@ from typing import IO, Any, NamedTuple, cast
 
 from service.decode import npy
 from service.errors import Fault, Malformed
-from service.imaging.load import format_of
+from service.imaging.load import FORMATS, is_picture
 from service.types import PICTURES, PIXELS
 
 ROWS, FILES = 16_384, 512
@@ -125,18 +125,9 @@ def _look_at(path: str) -> Iterator[Part | File]:
     try:
         head = opened(path).read(512)
         looks = (look for begins, look in _KINDS if begins(head))
-        yield from next(looks, _picture)(path, head)
+        yield from next(looks, lambda path, _: [File(path, 0, path)])(path, head)
     except DAMAGE as error:
         yield Part("damaged", path, error=why(error))
-
-
-def _picture(path: str, head: bytes) -> Iterator[File]:
-    try:
-        if head:
-            format_of(head)
-    except Malformed as error:
-        raise Malformed(f"{error.detail}, nor of IDX, .npy, .npz, Parquet or tar") from None
-    yield File(path, 0, path)
 
 
 def _npy(path: str, _: bytes, member: str = "") -> Iterator[Part]:
@@ -185,6 +176,10 @@ def _parquet(path: str, _: bytes) -> Iterator[Part]:
         first = after
 
 
+def _unknown(_: str, __: bytes) -> Iterable[Part]:
+    raise Malformed(f"neither IDX, .npy, .npz, Parquet, tar nor a picture in {FORMATS}")
+
+
 def _tar(path: str, _: bytes) -> Iterator[File]:
     with tarfile.open(fileobj=opened(path), mode="r:") as archive:
         index = 0
@@ -202,6 +197,7 @@ _KINDS = (
     (lambda head: head.startswith(b"PK\3\4"), _npz),
     (lambda head: head.startswith(b"PAR1"), _parquet),
     (lambda head: head[257:262] == b"ustar", _tar),
+    (lambda head: head != b"" and not is_picture(head), _unknown),
 )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from service.cli.parser import default_models, default_store
-from service.models.repository import Challenger, Repository, RepositoryError
+from service.models.repository import Repository, RepositoryError
 from training.cli import tables
 from training.cli.tables import Report
 from training.config import Config
@@ -53,7 +53,6 @@ def _list(repository: Repository, _: Namespace) -> Answer:
 
 def _promote(repository: Repository, options: Namespace) -> Answer:
     version, margin, force = options.version, options.margin, options.force
-    before = challenge.present(repository)
     store, field = options.store or default_store(repository.root), None
     if store != "none" and not force:
         card = repository.card(version)
@@ -72,8 +71,7 @@ def _promote(repository: Repository, options: Namespace) -> Answer:
         )
     report = {**decision.as_dict(), "champion": str(version)}
     undo = [] if decision.previous in {None, version} else [_undo(options, "rollback")]
-    told = [] if decision.previous == version else _challenge_now(repository, before)
-    return Answer.of(report, tables.promoted, *told, *undo)
+    return Answer.of(report, tables.promoted, *undo)
 
 
 def _challenge(repository: Repository, options: Namespace) -> Answer:
@@ -98,19 +96,10 @@ def _verdict(repository: Repository, options: Namespace) -> Answer:
     return _promote(repository, options)
 
 
-def _challenge_now(repository: Repository, before: Challenger | None) -> list[str]:
-    """Says what a new champion did to a challenge."""
-    after = challenge.present(repository)
-    if after:
-        return [f"version {after.version} challenges it, as it did the one before"]
-    return [f"the challenge of version {before.version} has ended"] if before else []
-
-
 def _rollback(repository: Repository, options: Namespace) -> Answer:
-    before = challenge.present(repository)
     report = operations.rollback(repository, options.steps)
     undo = _undo(options, f"promote {report['previous']} --force")
-    return Answer.of(report, tables.rolled_back, *_challenge_now(repository, before), undo)
+    return Answer.of(report, tables.rolled_back, undo)
 
 
 def _prune(repository: Repository, options: Namespace) -> Answer:

@@ -6,14 +6,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from service.cli.parser import (
-    Parser,
-    add_models,
-    add_version,
-    default_store,
-    ray_address,
-    version_number,
-)
+from service.cli.parser import Parser, add_models, add_version, default_store, version_number
 from service.cli.parser import parse as parse_line
 from training.config import Config, Options, recipe_names
 from training.errors import TrainingError
@@ -80,7 +73,7 @@ def _add_many(parser: argparse._ActionsContainer) -> None:
     text = "where many runs run: processes of this machine, or Ray (default: local)"
     parser.add_argument("--engine", choices=("local", "ray"), default="local", help=text)
     text = "the cluster of Ray: HOST:PORT, ray://HOST:PORT or auto (default: one on this machine)"
-    parser.add_argument("--address", type=ray_address, help=text)
+    parser.add_argument("--address", help=text)
     text = "how many run at once (default: one for each core, all on Ray)"
     parser.add_argument("--workers", type=version_number, metavar="N", help=text)
 

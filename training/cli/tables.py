@@ -73,8 +73,7 @@ def verdict(report: Report) -> list[str]:
 
 def rolled_back(report: Report) -> list[str]:
     """Returns what a rollback changed."""
-    replaced = f"in place of version {report['previous']}"
-    return [f"version {report['champion']} is champion again, {replaced}{FOLLOWS}"]
+    return [f"version {report['champion']} is champion again: {report['reason']}{FOLLOWS}"]
 
 
 def pruned(report: Report) -> list[str]:

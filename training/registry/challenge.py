@@ -33,12 +33,8 @@ def enter(
     """Writes the journal's entry about a challenge, and the change that the command makes."""
     path, is_end = repository.folder / "challenger", command == "challenge --end"
     with locked(repository.root):
-        try:
-            version, share, begun = challenger or named(repository)
-        except RepositoryError:
-            if not is_end:
-                raise
-            version, share, begun = "?", 0.0, ""  # a damaged file names nobody, and goes too
+        damaged = Challenger("?", 0.0, "") if is_end and path.exists() else None
+        version, share, begun = challenger or present(repository) or damaged or named(repository)
         champion = str(repository.champion())
         entry = {"challenger": version, "champion": champion, "share": share, **facts}
         when = {"when": now(), "command": f"models {command}"}

@@ -16,6 +16,7 @@ from training.export.verify import answers, check
 from training.measure.card import accuracy, measured_on, part
 from training.measure.compare import compare
 from training.registry import journal
+from training.registry.challenge import present
 from training.registry.promote import promote
 from training.registry.publish import locked
 
@@ -24,11 +25,7 @@ Report = dict[str, Any]
 
 def listed(repository: Repository) -> Report:
     """Returns champion, challenger and a row a version; ``error`` explains a damaged file."""
-    champion, challenger, damage = None, None, {}
-    try:
-        challenger = repository.challenger()
-    except RepositoryError as error:
-        damage = {"error": f"{error}; `models challenge --end` removes it"}
+    champion, challenger, damage = None, present(repository), {}
     try:
         champion = repository.champion()
     except NoChampion:
@@ -76,8 +73,8 @@ def rollback(repository: Repository, steps: int) -> Report:
             raise TrainingError(f"earlier champions to go back to from version {champion}: {left}")
         version = earlier[-steps]
         reason = f"{steps} back from {champion}"
-        promote(repository.root, version, reason=reason, command=journal.ROLLBACK)
-    return {"champion": str(version), "previous": str(champion)}
+        reason = promote(repository.root, version, reason=reason, command=journal.ROLLBACK)
+    return {"champion": str(version), "previous": str(champion), "reason": reason}
 
 
 def diff(repository: Repository, version: int, other: int, data: Path | None) -> Report:
@@ -95,7 +92,7 @@ def prune(repository: Repository, keep: int) -> Report:
     """Removes all versions but the champion, its challenger and the newest ``keep``."""
     with locked(repository.root):
         kept = {repository.champion(), *repository.versions()[-keep:]}
-        if (challenger := repository.challenger()) is not None:
+        if challenger := repository.challenger():
             kept.add(int(challenger.version))
         removed = [version for version in repository.versions() if version not in kept]
         for version in removed:

@@ -4,12 +4,13 @@ Needs neither Keras nor the training data: the extra ``cpu`` is enough.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from service.models.repository import NAME, Repository, RepositoryError
+from training import durable_files
 from training.data.loading import load
-from training.durable_files import replace
 from training.export.verify import VerificationFailed, check
 from training.measure.compare import MARGIN
 from training.provenance import now
@@ -50,7 +51,8 @@ def release(
         version = publish(staged, root, {**card, "promotion": decision.as_dict()})
         if decision.promoted:
             try:
-                promote(root, version, reason=decision.reason, command="train")
+                reason = promote(root, version, reason=decision.reason, command="train")
+                decision = replace(decision, reason=reason)
             except PublishError as error:
                 raise PublishError(f"version {version} was published, but {error}") from error
     return version, decision
@@ -80,16 +82,18 @@ def promote_past_gate(
         test = dataset.test_images, dataset.test_labels
         decision = decide(repository, card, model, test, field, margin=margin, force=force)
         if decision.promoted:
-            promote(root, version, reason=decision.reason, command=command)
+            reason = promote(root, version, reason=decision.reason, command=command)
+            decision = replace(decision, reason=reason)
     return decision
 
 
-def promote(root: Path, version: int, *, reason: str, command: str) -> None:
+def promote(root: Path, version: int, *, reason: str, command: str) -> str:
     """Makes ``version`` champion if it can serve. The caller holds ``locked`` and asked the gate.
 
     It can serve if its SHA-256 is the card's, it loads with the contract's input and output, it
     runs at every batch size, and a row has the same result alone and in a batch. Otherwise, or if a
-    file cannot be written, raises :class:`PublishError`, and the old champion stays.
+    file cannot be written, raises :class:`PublishError`, and the old champion stays. Returns the
+    reason with what becomes of a challenge.
     """
     repository = Repository(root)
     try:
@@ -100,18 +104,20 @@ def promote(root: Path, version: int, *, reason: str, command: str) -> None:
         raise PublishError(f"nothing was promoted: version {version}: {error}") from error
     previous = _previous(repository)
     change = {"version": str(version), "previous": None if previous is None else str(previous)}
+    challenger, has_won = present(repository), False
+    if challenger:
+        has_won = challenger.version == str(version)
+        after = "its challenge has ended" if has_won else f"{challenger.version} challenges it now"
+        reason = f"{reason}; {after}"
     entry = {"when": now(), **change, "reason": reason, "command": command}
-    challenger = present(repository)
-    has_won = challenger is not None and challenger.version == str(version)
-    if has_won:
-        entry["challenge"] = "ended"
     try:
         with journal.entered(repository.folder / "journal.jsonl", entry):
-            replace(repository.folder / "champion", f"{version}\n".encode())
+            durable_files.replace(repository.folder / "champion", f"{version}\n".encode())
         if has_won:
             (repository.folder / "challenger").unlink()
     except OSError as error:
         raise PublishError.because(error, "nothing was promoted", root / NAME) from error
+    return reason
 
 
 def _previous(repository: Repository) -> int | None:

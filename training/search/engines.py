@@ -1,7 +1,6 @@
 """Runs ``train`` many times at once: in processes of this machine, or on the machines of Ray."""
 
 import io
-import logging
 import os
 import subprocess
 import sys
@@ -10,9 +9,11 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import redirect_stderr, redirect_stdout
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from service.background.threads import worker_threads
+from service.score.engines import connected
+from service.score.inputs import ScoreError
 from training.config import Options
 from training.errors import TrainingError, one_line
 
@@ -74,16 +75,10 @@ class _Ray:
     """A cluster, or this machine without an address. The nodes must share the disk."""
 
     def __init__(self, address: str | None) -> None:
-        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         try:
-            import ray
-
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
-        except ModuleNotFoundError:
-            raise TrainingError("Ray is not installed: pip install 'mnist-serve[ray]'") from None
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise TrainingError(f"no Ray at {address}: {one_line(error)}") from None
-        self._ray: Any = ray
+            self._ray = ray = connected(address)
+        except ScoreError as error:
+            raise TrainingError(str(error)) from None
         # A process for each call: TensorFlow is as fresh in it as in a command's.
         self._train = ray.remote(num_cpus=1, max_calls=1, max_retries=TRIES)(_train_here)
 

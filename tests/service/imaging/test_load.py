@@ -121,7 +121,7 @@ def test_the_exif_orientation_is_applied(kind: str) -> None:
 def test_the_message_names_an_unsupported_format_and_the_supported_ones(
     body: bytes, kind: str
 ) -> None:
-    with pytest.raises(UnsupportedType, match=f"{kind} pictures are not supported; PNG, JPEG"):
+    with pytest.raises(UnsupportedType, match=f"{kind} pictures are not supported; send PNG, JPEG"):
         read(body)
 
 

@@ -144,7 +144,7 @@ DAMAGED: dict[str, tuple[bytes, list[str | None]]] = {
     "types.idx": (idx(digits()[:2]).replace(b"\0\0\x08", b"\0\0\x0d", 1), ["the IDX file's"]),
     "text.png": (b"hello", ["not a picture"]),
     "long text.png": (b"hello" * 156 + b"1234", ["not a picture"]),
-    "notes": (b"hello", ["not a picture: its first bytes are not those of PNG, JPEG, WebP, BMP"]),
+    "notes": (b"hello", ["neither IDX, .npy, .npz, Parquet, tar nor a picture in PNG, JPEG"]),
     "empty": (b"", ["the picture is empty"]),
     "other.parquet": (
         table([1], pa.int8()).replace(b"image", b"other"),

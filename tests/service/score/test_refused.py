@@ -15,10 +15,6 @@ USAGE = {
     "no result": ((SEVEN,), "name at least one INPUT, and --out FILE"),
     "another form": ((SEVEN, "--out", "o.xlsx"), "--out: a name that ends in .parquet, .csv"),
     "another engine": ((SEVEN, "--out", "o.csv", "--engine", "spark"), "invalid choice: 'spark'"),
-    "no address": (
-        (SEVEN, "--engine", "ray", "--address", "h"),
-        "'h' is not HOST:PORT, ray://HOST",
-    ),
     "an address alone": ((SEVEN, "--out", "o.csv", "--address", "a:1"), "--address is for"),
 }
 FAILURES = {
@@ -27,6 +23,7 @@ FAILURES = {
     "a device": (("/dev/zero",), "/dev/zero: a file or a folder is expected"),
     "no version": ((SEVEN, "--version", "99"), "version 99: it is not in"),
     "no repository": ((SEVEN, "--models", "nowhere"), "nowhere/mnist/champion is missing"),
+    "no address": ((SEVEN, "--engine", "ray", "--address", "h"), "no Ray at h: HOST:PORT, ray:"),
     "nobody": ((SEVEN, "--engine", "ray", "--address", "127.0.0.1:1"), "no Ray at 127.0.0.1:1: "),
 }
 

@@ -123,20 +123,20 @@ def test_force_repairs_a_damaged_champion_file(models: Said) -> None:
 def test_rollback_goes_back_champion_by_champion_until_none_is_left(models: Said) -> None:
     repository = Repository(models.root)
     what, undo = models("rollback").splitlines()
-    assert what.startswith("version 2 is champion again, in place of version 3; a running service")
+    assert what.startswith("version 2 is champion again: 1 back from 3; a running service")
     assert undo == f"to undo this: models promote 3 --force --models {models.root}"
-    assert models.json("rollback") == {"champion": "1", "previous": "2"}
+    assert models.json("rollback") == {"champion": "1", "previous": "2", "reason": "1 back from 2"}
     assert models("rollback", status=1).endswith("to go back to from version 1: none\n")
     models("promote", "3")
     models("promote", "2", "--force")
-    assert models("rollback", "2").startswith("version 1 is champion again, in place of version 2")
+    assert models("rollback", "2").startswith("version 1 is champion again: 2 back from 2; ")
     assert repository.champion() == 1
 
 
 def test_rollback_skips_removed_versions(models: Said) -> None:
     shutil.rmtree(models.root / "mnist/2")
     assert "to go back to from version 3: only 1\n" in models("rollback", "2", status=1)
-    assert models("rollback").startswith("version 1 is champion again, in place of version 3")
+    assert models("rollback").startswith("version 1 is champion again: 1 back from 3; ")
 
 
 def test_rollback_to_a_damaged_version_leaves_the_champion(models: Said) -> None:
