@@ -60,11 +60,8 @@ class Report(Progress):
         self._about = "at most" if config.early_stopping else "about"
         self.stage("model", f"{config.architecture}, {parameters:,} parameters")
         if config.clean_epochs:
-            self.stage(
-                "fit",
-                f"{config.clean_epochs} epochs on clean digits, then {config.epochs} that add "
-                "damaged, printed and written digits and non-digits",
-            )
+            text = f"{config.clean_epochs} epochs on clean digits, then {config.epochs} that add"
+            self.stage("fit", f"{text} damaged, printed and written digits and non-digits")
 
     def batch(self, epoch: int, epochs: int, done: int, steps: int, loss: float) -> None:
         """Moves the bar by one training step."""
@@ -76,12 +73,8 @@ class Report(Progress):
         self._recent = [*self._recent, seconds][-RECENT:]
         left = (epochs - epoch.epoch) * sum(self._recent) / len(self._recent)
         estimate = f", {self._about} {_duration(left)} left" if epoch.epoch < epochs else ""
-        validation = (
-            ""
-            if epoch.validation_accuracy is None
-            else f"  validation loss {epoch.validation_loss:.4f} "
-            f"accuracy {epoch.validation_accuracy:.4f}"
-        )
+        loss, right = epoch.validation_loss, epoch.validation_accuracy
+        validation = "" if right is None else f"  validation loss {loss:.4f} accuracy {right:.4f}"
         self.stage(
             "fit",
             f"epoch {epoch.epoch:>{len(str(epochs))}}/{epochs}  loss {epoch.loss:.4f} "

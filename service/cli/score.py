@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from service.cli.output import in_one_line, print_text
 from service.cli.parser import VERSION, Parser, parse, version_number
@@ -134,7 +133,7 @@ class Progress:
             print(self._form.format(line), end="", file=sys.stderr, flush=True)
 
 
-def _stop(number: int, _frame: object) -> NoReturn:
+def _stop(number: int, _: object) -> None:
     """Ends the run once; a second signal would end it while its threads still classify."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

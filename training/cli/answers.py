@@ -70,16 +70,19 @@ def _promote(repository: Repository, options: Namespace) -> Answer:
             f"To promote it anyway: {_command(options, f'promote {version} --force')}"
         )
     report = {**decision.as_dict(), "champion": str(version)}
+    follows = "" if decision.previous == version else tables.FOLLOWS
     undo = [] if decision.previous in {None, version} else [_undo(options, "rollback")]
-    return Answer.of(report, tables.promoted, *undo)
+    return Answer(report, [f"version {version} is champion: {decision.reason}{follows}", *undo])
 
 
 def _challenge(repository: Repository, options: Namespace) -> Answer:
     if options.end:
-        return Answer.of(challenge.enter(repository, "challenge --end"), tables.challenge_ended)
+        report = challenge.enter(repository, "challenge --end")
+        line = f"version {report['challenger']} no longer challenges {report['champion']}"
+        return Answer(report, [f"{line}{tables.FOLLOWS}"])
     report = challenge.challenge(repository, options.version, options.canary)
     undo = f"to end this: {_command(options, 'challenge --end')}"
-    return Answer.of(report, tables.challenged, undo)
+    return Answer(report, [f"{tables.challenges(report)}{tables.FOLLOWS}", undo])
 
 
 def _verdict(repository: Repository, options: Namespace) -> Answer:
@@ -99,12 +102,15 @@ def _verdict(repository: Repository, options: Namespace) -> Answer:
 def _rollback(repository: Repository, options: Namespace) -> Answer:
     report = operations.rollback(repository, options.steps)
     undo = _undo(options, f"promote {report['previous']} --force")
-    return Answer.of(report, tables.rolled_back, undo)
+    line = f"version {report['champion']} is champion again: {report['reason']}{tables.FOLLOWS}"
+    return Answer(report, [line, undo])
 
 
 def _prune(repository: Repository, options: Namespace) -> Answer:
     if options.keep:
-        return Answer.of(operations.prune(repository, options.keep), tables.pruned)
+        report = operations.prune(repository, options.keep)
+        removed = f"removed {', '.join(report['removed'])}" if report["removed"] else tables.NOTHING
+        return Answer(report, [f"{removed}; kept {', '.join(report['kept'])}"])
     runs, folder = checkpoint.remove(options.checkpoints), options.checkpoints
     count = "1 checkpoint" if len(runs) == 1 else f"{len(runs)} checkpoints"
     removed = f"removed {count}, {checkpoint.mebibytes(runs)},"

@@ -19,7 +19,7 @@ def versions(report: Report) -> list[str]:
     """Returns a line for each version, in columns; the line of a damaged one has the reason."""
     if not report["versions"]:
         return ["no versions; train or models import FILE.onnx publishes one"]
-    told = [_challenges(report)] if report["challenger"] and report["champion"] else []
+    told = [challenges(report)] if report["challenger"] and report["champion"] else []
     return [*columns([HEADINGS, *map(_cells, report["versions"])]), *told]
 
 
@@ -44,20 +44,10 @@ def verified(report: Report) -> list[str]:
     return [*lines, f"version {report['version']} passed every check"]
 
 
-def promoted(report: Report) -> list[str]:
-    """Returns what a promotion changed, and why."""
-    follows = "" if report["champion"] == report["previous"] else FOLLOWS
-    return [f"version {report['champion']} is champion: {report['reason']}{follows}"]
-
-
-def challenged(report: Report) -> list[str]:
-    """Returns what a challenge changed."""
-    return [f"{_challenges(report)}{FOLLOWS}"]
-
-
-def challenge_ended(report: Report) -> list[str]:
-    """Returns which challenge has ended."""
-    return [f"version {report['challenger']} no longer challenges {report['champion']}{FOLLOWS}"]
+def challenges(report: Report) -> str:
+    """Returns who challenges whom, and how."""
+    mode = f"for {report['share']:.3g} of the callers" if report["share"] else "in the shadow"
+    return f"version {report['challenger']} challenges {report['champion']} {mode}"
 
 
 def verdict(report: Report) -> list[str]:
@@ -69,17 +59,6 @@ def verdict(report: Report) -> list[str]:
         f"version {report['version']} against {report['champion']}, {report['mode']}: {agreed}",
         f"{report['verdict']}: {report['reason']}",
     ]
-
-
-def rolled_back(report: Report) -> list[str]:
-    """Returns what a rollback changed."""
-    return [f"version {report['champion']} is champion again: {report['reason']}{FOLLOWS}"]
-
-
-def pruned(report: Report) -> list[str]:
-    """Returns which versions were removed, and which are left."""
-    removed = f"removed {', '.join(report['removed'])}" if report["removed"] else NOTHING
-    return [f"{removed}; kept {', '.join(report['kept'])}"]
 
 
 def comparison(report: Report) -> list[str]:
@@ -122,11 +101,6 @@ def columns(table: Sequence[Sequence[str]]) -> list[str]:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip()
         for row in table
     ]
-
-
-def _challenges(report: Report) -> str:
-    mode = f"for {report['share']:.3g} of the callers" if report["share"] else "in the shadow"
-    return f"version {report['challenger']} challenges {report['champion']} {mode}"
 
 
 def _cells(row: Report) -> tuple[str, ...]:
