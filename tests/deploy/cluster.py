@@ -21,6 +21,7 @@ HEADERS = {"Content-Type": "application/octet-stream"}
 @contextmanager
 def cluster(environment: dict[str, str], nodes: int = 2, cores: int = 2) -> Iterator[Any]:
     """A head without a core for replicas, and ``nodes`` that have some; yields it and the nodes."""
+    import ray
     from ray.cluster_utils import Cluster
 
     before = {name: os.environ.get(name) for name in environment}
@@ -31,6 +32,7 @@ def cluster(environment: dict[str, str], nodes: int = 2, cores: int = 2) -> Iter
         workers = [running.add_node(num_cpus=cores, **shared) for _ in range(nodes)]
         yield running, workers
     finally:
+        ray.shutdown()
         running.shutdown()
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})

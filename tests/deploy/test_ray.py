@@ -72,6 +72,7 @@ def test_kuberay_knows_every_field_of_the_rayservice() -> None:
 
 
 @pytest.mark.campaign
+@pytest.mark.alone  # two clusters on one machine find each other
 @pytest.mark.filterwarnings("ignore")  # Ray's own
 def test_ray_builds_the_configuration_of_the_rayservice(tmp_path: Path) -> None:
     """`serve build` of Ray prints the deployment that the manifest holds, but for its size."""
@@ -97,6 +98,7 @@ def two_nodes(models: Path) -> Iterator[tuple[Any, list[Any]]]:
 
 
 @pytest.mark.campaign
+@pytest.mark.alone  # two clusters on one machine find each other
 @pytest.mark.filterwarnings("ignore")
 def test_a_fleet_scales_heals_and_follows_the_champion_under_load(
     two_nodes: tuple[Any, list[Any]], models: Path, tmp_path: Path
@@ -152,6 +154,7 @@ def test_a_fleet_scales_heals_and_follows_the_champion_under_load(
 
 
 @pytest.mark.campaign
+@pytest.mark.alone  # two clusters on one machine find each other
 @pytest.mark.filterwarnings("ignore")
 def test_the_application_scales_heals_and_follows_the_champion_under_load(
     two_nodes: tuple[Any, list[Any]], models: Path, monkeypatch: pytest.MonkeyPatch

@@ -218,6 +218,7 @@ time.sleep(300)
 
 
 @pytest.mark.campaign
+@pytest.mark.alone
 def test_it_is_an_ingress_of_ray_serve(models: Path, served: Server, tmp_path: Path) -> None:
     port = free_port()
     command = [sys.executable, "-c", RAY.replace("PORT", str(port))]

@@ -57,7 +57,11 @@ def _promote(repository: Repository, options: Namespace) -> Answer:
     if store != "none" and not force:
         card = repository.card(version)
         share = part(card, "settings").get("feedback_held_out", Config().feedback_held_out)
-        field = collect(store, repository, share).held_out
+        try:
+            field = collect(store, repository, share).held_out
+        except TrainingError:
+            if options.store:
+                raise  # else the gate does without it, as in train
     decision = promote_past_gate(
         *(repository.root, version, options.data, field),
         margin=margin,

@@ -15,7 +15,8 @@ from tests.service.imaging.champion import MODELS
 from tests.service.score.running import ROOT, score, start
 
 ROWS = 16_384 * 12
-pytestmark = [pytest.mark.campaign, pytest.mark.filterwarnings("ignore")]  # Ray's own
+# Two clusters on one machine find each other, and the warnings are Ray's own.
+pytestmark = [pytest.mark.campaign, pytest.mark.alone, pytest.mark.filterwarnings("ignore")]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,6 @@ def test_a_node_that_dies_costs_no_row_and_makes_none_twice(array: Path, tmp_pat
     assert out.read_bytes() == local.read_bytes()
 
 
-@pytest.mark.alone
 def test_two_workers_are_nearly_twice_as_fast_as_one(array: Path, tmp_path: Path) -> None:
     """The rate is that of the run itself, the start of Ray included."""
     if os.getloadavg()[0] > 0.5 or len(os.sched_getaffinity(0)) < 3:

@@ -153,6 +153,7 @@ def test_wrong_requests_are_one_line(words: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.campaign
+@pytest.mark.alone
 @pytest.mark.filterwarnings("ignore")
 def test_on_ray_a_killed_worker_costs_no_seed_and_the_bits_are_the_same(
     digits: Path, tmp_path: Path
