@@ -42,12 +42,12 @@ train: $(VENV)/.train ## train, verify, publish and promote a model; ARGS="--rec
 models: $(VENV)/.serve ## list and manage the published versions; ARGS="list", "promote 2", ...
 	$(BIN)/models $(ARGS)
 
-test: $(VENV)/.perf ## run the tests, 9 minutes on two cores; ARGS="tests/service -k queue"
-	@echo "Running every test except the campaign (make campaign): about 9 minutes on two cores."
+test: $(VENV)/.perf ## run the tests, 14 minutes on two cores; ARGS="tests/service -k queue"
+	@echo "Running every test except the campaign (make campaign): about 14 minutes on two cores."
 	$(call PYTEST,$(MARKS))
 
-campaign: $(VENV)/.perf ## run the long tests, 16 minutes: fuzzing, kills at every step, soaks, load tools
-	@echo "Running the campaign: about 16 minutes on two cores."
+campaign: $(VENV)/.perf ## run the long tests, 20 minutes: fuzzing, kills at every step, soaks, load tools
+	@echo "Running the campaign: about 20 minutes on two cores."
 	$(call PYTEST,campaign or hypothesis,--hypothesis-profile campaign)
 
 bench: $(VENV)/.perf ## measure the service beside its limit, some 7 minutes (needs wrk); ARGS="--rounds 5"
