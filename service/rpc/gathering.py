@@ -1,4 +1,4 @@
-"""Lets small calls wait for each other, so that one execution of the model serves many.
+"""Lets calls wait for each other, so that one execution of the model serves many.
 
 HTTP's requests of one turn of the event loop join by themselves. gRPC hands over one event a turn,
 so that each call would be executed alone, and the interpreter change threads for each. While calls
@@ -17,7 +17,7 @@ _ALONE = (None,)  # what is under way when a call is alone: itself
 
 
 class Gathering:
-    """The small calls of one worker. Use it on the worker's event loop."""
+    """The calls of one worker. Use it on the worker's event loop."""
 
     def __init__(self) -> None:
         self._waiting = list[asyncio.Future[None]]()

@@ -26,7 +26,6 @@ _Request = message("inference.ModelInferRequest")
 _Response = message("inference.ModelInferResponse")
 _RAW_INPUT, _RAW_OUTPUT = b"\x3a", b"\x32"
 """The tags of fields 7 and 6, the raw contents: a length and bytes follow."""
-_GATHERED_ROWS = 8  # a call with more images is not executed faster beside others
 _MOST_PLANS, _MOST_PLAN_BYTES = 256, 512
 _NONE = np.empty((0, SIDE, SIDE), np.uint8)
 
@@ -58,8 +57,7 @@ class Infer:
         timeout_s = plan.asked.timeout_s
         if timeout_s is not None:
             pipeline.deadline = min(pipeline.deadline, request.started + timeout_s)
-        if len(images) <= _GATHERED_ROWS:
-            await self._gathering.join(request)
+        await self._gathering.join(request)
         await pipeline.choose(plan.version)
         result = await pipeline.infer(images)
         version = pipeline.served.version
