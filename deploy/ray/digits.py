@@ -1,6 +1,6 @@
 """The service as an application of Ray Serve: requests pass through Ray's proxies.
 
-    python -m ray.serve.scripts run --app-dir deploy/ray digits:app
+    python -m ray.serve.scripts run --working-dir deploy/ray --app-dir deploy/ray digits:app
     python -m ray.serve.scripts build --app-dir deploy/ray digits:app -o config.yaml
     python -m ray.serve.scripts deploy config.yaml
 
