@@ -9,7 +9,6 @@ from __future__ import annotations
 import http.client
 import io
 import json
-import multiprocessing
 import os
 import shutil
 import statistics
@@ -131,7 +130,7 @@ def shares(models: Path, version: str, seconds: int) -> list[dict[str, object]]:
         alone = {kind: _measured(work, server, seconds)["p99_us"] for kind, work in works.items()}
         for offence in _offences():
             for kind, work in works.items():
-                with _committed(offence, server) as statuses:
+                with load.committed(_offend, offence, server.port) as statuses:
                     time.sleep(1)
                     got = _measured(work, server, seconds + 1)
                 found.append(
@@ -185,23 +184,6 @@ def _several_versions(models: Path, version: str) -> Iterator[Server]:
             yield server
         finally:
             server.stop()
-
-
-@contextmanager
-def _committed(offence: Offence, server: Server) -> Iterator[Counter[int]]:
-    """Commits the offence meanwhile; afterwards the counter has the statuses of its answers."""
-    statuses = Counter[int]()
-    mine, its = multiprocessing.Pipe()
-    spawn = multiprocessing.get_context("spawn")
-    process = spawn.Process(target=_offend, args=(offence, server.port, its))
-    process.start()
-    mine.recv()
-    try:
-        yield statuses
-    finally:
-        mine.send("stop")
-        statuses.update(mine.recv())
-        process.join()
 
 
 def _offend(offence: Offence, port: int, control: Connection) -> None:

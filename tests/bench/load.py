@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import shutil
 import subprocess
 import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.bench.cases import Work
 from tests.bench.servers import LOAD_CORE, Server
@@ -58,3 +63,20 @@ def measure(
     result["cpu_us"] = spent / result["requests"] * 1e6
     result["images_s"] = result["requests"] * work.images / result["seconds"]
     return result
+
+
+@contextmanager
+def committed(offend: Callable[..., None], *arguments: Any) -> Iterator[Counter[int]]:
+    """Runs ``offend(*arguments, pipe)`` in a process meanwhile; then has the statuses it got."""
+    statuses = Counter[int]()
+    mine, its = multiprocessing.Pipe()
+    spawn = multiprocessing.get_context("spawn")
+    process = spawn.Process(target=offend, args=(*arguments, its))
+    process.start()
+    mine.recv()
+    try:
+        yield statuses
+    finally:
+        mine.send("stop")
+        statuses.update(mine.recv())
+        process.join()

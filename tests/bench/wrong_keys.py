@@ -6,15 +6,12 @@ is what is measured. The service's CPU without the honest caller is in the offen
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import socket
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from shutil import copytree
@@ -40,7 +37,7 @@ def row(models: Path, version: str, seconds: int) -> dict[str, object]:
         server = servers.start("serve", root, version, *flags)
         try:
             alone = load.measure(one, server, seconds, pause_ms=PAUSE_MS)
-            with _committed(server.port) as statuses:
+            with load.committed(_offend, server.port) as statuses:
                 time.sleep(1)
                 before = server.cpu_s()
                 time.sleep(seconds)
@@ -57,23 +54,6 @@ def row(models: Path, version: str, seconds: int) -> dict[str, object]:
         "refused": int(got["refused"] + got["late"]),
         "offender": dict(statuses),
     }
-
-
-@contextmanager
-def _committed(port: int) -> Iterator[Counter[int]]:
-    """Sends wrong keys meanwhile; afterwards the counter has how many were refused."""
-    statuses = Counter[int]()
-    mine, its = multiprocessing.Pipe()
-    spawn = multiprocessing.get_context("spawn")
-    process = spawn.Process(target=_offend, args=(port, its))
-    process.start()
-    mine.recv()
-    try:
-        yield statuses
-    finally:
-        mine.send("stop")
-        statuses.update(mine.recv())
-        process.join()
 
 
 def _offend(port: int, control: Connection) -> None:
