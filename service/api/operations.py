@@ -45,11 +45,9 @@ async def ready(request: Current) -> Reply:
 )
 async def metrics(request: Current) -> Reply:
     """The figures of all workers: Prometheus' text, or OpenMetrics with exemplars."""
-    from service.observe.exposition import media_type
-
     accept = request.field(b"accept") or ""
-    text = await asyncio.to_thread(request.core.metrics.exposition, accept)
-    return await compressed(request, Reply(text, media_type=media_type(accept).encode()))
+    text, media_type = await asyncio.to_thread(request.core.metrics.exposition, accept)
+    return await compressed(request, Reply(text, media_type=media_type.encode()))
 
 
 def check_ready(core: Core) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from itertools import chain
 from math import ceil
 from time import perf_counter, time
 from typing import TypeVar
@@ -52,7 +53,7 @@ class Pipeline:
         request.answer_headers = (*(own[: -len(fields)] if begun else own), *fields)
         self._charged = images
         if wait_s:
-            self.core.metrics.rejected("rate")
+            self.core.metrics.count("rejected", "rate")
             after_s = ceil(wait_s)
             raise RateSpent(
                 f"the rate of {rate:g} images a second is spent; try again in {after_s} s",
@@ -158,7 +159,8 @@ class Pipeline:
         core, request = self.core, self._request
         core.metrics.predicted(result.each(digits))
         if doubts is not None:
-            core.metrics.doubted(doubts)
+            for doubt in chain.from_iterable(filter(None, doubts)):
+                core.metrics.count("doubts", doubt)
         if b"x-drawing" in request.fields:
             return
         for follower in core.followers:

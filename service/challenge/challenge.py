@@ -165,7 +165,7 @@ class Challenge:
             self._challenger, self._watchdog = loaded, Watchdog(_HANG_SECONDS)
             self.follows = True
             self._watchdog.watch(loaded.runtime)
-            self._metrics.challenging(loaded.version)
+            self._metrics.tell("challenger_info", loaded.version)
             LOGGER.info("challenging", extra={"version": loaded.version, "share": named.share})
 
     async def _exchange(self, champion: str, named: Challenger) -> str:
@@ -182,7 +182,7 @@ class Challenge:
         """Ends the challenge, if there is one."""
         if self._challenger is not None:
             LOGGER.info("no longer challenging", extra={"version": self._challenger.version})
-            self._metrics.challenging(None)
+            self._metrics.tell("challenger_info")
             self._watchdog.close()
         self._challenger, self.follows = None, False
 

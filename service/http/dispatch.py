@@ -71,7 +71,7 @@ class Dispatcher:
             return await self._start(request)
         except Fault as fault:
             if fault.rejection:
-                self.core.metrics.rejected(fault.rejection)
+                self.core.metrics.count("rejected", fault.rejection)
             fault.__traceback__ = None  # its frames hold the body, and some of them the fault
             return render(fault, request.path)
         except Exception:  # noqa: BLE001 - a bug: the caller gets an id, the log the traceback
@@ -105,7 +105,7 @@ class Dispatcher:
                 log.write("audit", facts)
             if tracer is not None and sampled is not None:
                 inferred_s = request.inferred - request.started
-                tracer.add(traces.Span(sampled, request.route, facts, inferred_s))
+                tracer.add(sampled, request.route, facts, inferred_s)
 
     def _start(self, request: Request) -> Awaitable[Reply]:
         """Calls the endpoint of the request's path, if the caller may use it.

@@ -75,7 +75,7 @@ class Queue(Shares):
             self._full = True
             self._reject(rows, caller)
         self.add(rows, caller)
-        self._metrics.queued(self.total)
+        self._metrics.set("queue_rows", self.total)
 
     def check(self, caller: str = "") -> None:
         """Raises QueueFull, once rejecting, until a quarter is free; not for who holds little."""
@@ -85,14 +85,14 @@ class Queue(Shares):
     def leave(self, rows: int, caller: str = "") -> None:
         """Removes ``rows`` images: they were executed, timed out, or their caller left."""
         self.add(-rows, caller)
-        self._metrics.queued(self.total)
+        self._metrics.set("queue_rows", self.total)
         if self.total <= 0.75 * self.limit:
             self._full = False
             if self.on_room is not None:
                 self.on_room()
 
     def _reject(self, rows: int, caller: str) -> None:
-        self._metrics.rejected("queue_full")
+        self._metrics.count("rejected", "queue_full")
         wait_s = max(RETRY_SECONDS, round((self.total + rows - self.limit) / self.rate + 0.5))
         raise QueueFull(
             f"{self.total:,} images wait of at most {self.limit:,}, {self.held.get(caller, 0):,} "

@@ -171,7 +171,7 @@ class Batcher:
         except Exception:
             self.statistics.failed(0.0)
             raise
-        self.metrics.waited(0.0)
+        self.metrics.observe("queue_seconds", 0.0)
         return Result(batch, slice(0, len(images)), 0.0, perf_counter() - start)
 
     def _execute(self, images: Images, start: float) -> BatchResult:
@@ -194,7 +194,8 @@ class Batcher:
         """Counts one execution, from which the queue also learns how fast it empties."""
         queue = self.queue
         queue.rate += 0.1 * (rows / max(seconds, 1e-6) - queue.rate)
-        self.metrics.ran(rows, seconds)
+        self.metrics.observe("batch_size", rows)
+        self.metrics.observe("inference_seconds", seconds)
         execution = self.statistics.executions[rows]
         execution[0] += 1.0
         execution[1] += seconds
@@ -223,7 +224,7 @@ class Batcher:
         for waiting in requests:
             last = first + len(waiting.images)
             queue_s = start - waiting.since
-            self.metrics.waited(queue_s)
+            self.metrics.observe("queue_seconds", queue_s)
             waiting.answer.set_result(Result(batch, slice(first, last), queue_s, seconds))
             first = last
 
@@ -236,7 +237,7 @@ class Batcher:
             waiting = self._waiting.take(rows)
             left[waiting.caller] = left.get(waiting.caller, 0) + rows
             if waiting.answer.done():
-                self.metrics.rejected("left")
+                self.metrics.count("rejected", "left")
             elif now > waiting.deadline:
                 waiting.answer.set_exception(self._late(waiting.since))
             else:
@@ -264,7 +265,7 @@ class Batcher:
         except TimeoutError:
             job.late = True
         except asyncio.CancelledError:
-            self.metrics.rejected("left")
+            self.metrics.count("rejected", "left")
             raise
         finally:
             job.abandoned = True
@@ -273,7 +274,7 @@ class Batcher:
         if job.late:
             raise self._late(job.since)
         queue_s = job.started - job.since
-        self.metrics.waited(queue_s)
+        self.metrics.observe("queue_seconds", queue_s)
         whole = slice(0, len(images))
         return Result(BatchResult(images, out), whole, queue_s, perf_counter() - job.started)
 

@@ -109,7 +109,7 @@ class VersionCache:
             "process": getpid(),
             "champion": self.champion and self.champion.version,
             "states": {name: self.state(name) for name in {*loaded, *self.failures}},
-            "statistics": {name: each.as_dict(name) for name, each in loaded.items()},
+            "statistics": {name: each.told() for name, each in loaded.items()},
         }
 
     def _evict(self) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from service.observe.metrics import is_alive
-from service.observe.statistics import Statistics, joined
+from service.observe.statistics import joined
 
 View = dict[str, Any]
 """What one worker knows: its process, champion, champion_fault, states and statistics."""
@@ -98,7 +98,7 @@ def joint_loaded(views: Sequence[View]) -> list[str]:
 def joint_statistics(version: str | None, views: Sequence[View]) -> list[dict[str, Any]]:
     """Returns what all workers did with one version, loaded or not, or with all loaded ones."""
     return [
-        joined([Statistics().as_dict(name), *(view["statistics"].get(name, {}) for view in views)])
+        joined(name, (view["statistics"][name] for view in views if name in view["statistics"]))
         for name in (joint_loaded(views) if version is None else [version])
     ]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate
+from itertools import chain
+from types import SimpleNamespace
 from typing import Any
 
 from prometheus_client import ProcessCollector, core
@@ -16,109 +18,77 @@ from service.observe.metric_table import PREFIX, Metric
 
 Exemplars = dict[int, list[Any]]
 """By the slot of their bucket: a sampled trace's id, the value, and when it was seen."""
+_FAMILIES = {
+    "counter": core.CounterMetricFamily,
+    "gauge": core.GaugeMetricFamily,
+    "histogram": core.HistogramMetricFamily,
+    "info": core.GaugeMetricFamily,
+}
+_OVER: dict[str, Callable[[Sequence[float]], float]] = {
+    "sum": sum,
+    "most": partial(max, default=0.0),
+    "least": min,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A worker's row of float64 slots, and what it serves; None once the worker is dead."""
+    """A worker's row of float64 slots, and what it tells; None before that and once it is dead."""
 
     process: int
     row: memoryview[float]
-    serves: dict[str, Any] | None
+    told: dict[str, list[str]] | None
     exemplars: Exemplars
 
 
-def exposition(metrics: Sequence[Metric], workers: Sequence[Worker], accept: str = "") -> bytes:
-    """Returns the text: counts of all ``workers``, gauges of the living; ``accept`` is a header."""
-    return choose_encoder(accept)[0](_Collector(metrics, workers))
+def exposition(
+    metrics: Sequence[Metric], workers: Sequence[Worker], accept: str = ""
+) -> tuple[bytes, str]:
+    """Returns the text and its media type, as the header field ``accept`` asks for.
+
+    It has the counts of all ``workers``, and the gauges of those that are alive.
+    """
+    encoder, media_type = choose_encoder(accept)
+    return encoder(SimpleNamespace(collect=partial(_collect, metrics, workers))), media_type
 
 
-def media_type(accept: str) -> str:
-    """Returns the media type of the text for this header field."""
-    return choose_encoder(accept)[1]
-
-
-@dataclass(slots=True)
-class _Collector:
-    metrics: Sequence[Metric]
-    workers: Sequence[Worker]
-
-    def collect(self) -> Iterator[Family]:
-        """Returns one family of samples for each metric, for prometheus_client."""
-        total = [sum(column) for column in zip(*(each.row for each in self.workers), strict=True)]
-        living = [worker for worker in self.workers if worker.serves]
-        exemplars: Exemplars = {}
-        for worker in self.workers:
-            for slot, exemplar in worker.exemplars.items():
-                exemplars[slot] = max(exemplar, exemplars.get(slot, exemplar), key=lambda e: e[2])
-        for metric in self.metrics:
+def _collect(metrics: Sequence[Metric], workers: Sequence[Worker]) -> Iterator[Family]:
+    total = [sum(column) for column in zip(*(each.row for each in workers), strict=True)]
+    living = [worker for worker in workers if worker.told]
+    seen = sorted(chain(*(worker.exemplars.items() for worker in workers)), key=lambda e: e[1][2])
+    exemplars = dict(seen)  # the newest of each slot
+    for metric in metrics:
+        name, labels = PREFIX + metric.name, list(metric.labels)
+        family: Any = _FAMILIES[metric.kind](name, metric.text, labels=labels)
+        for values, slot in metric.slot.items():
             if metric.kind == "histogram":
-                yield _histogram(metric, total, exemplars)
+                if not labels or any(total[slot : slot + len(metric.bounds) + 1]):
+                    family.add_metric(values, *_buckets(metric, total, slot, exemplars))
             elif metric.kind == "gauge":
-                yield _gauge(metric, living)
-            else:
-                counts = core.CounterMetricFamily(
-                    PREFIX + metric.name, metric.text, labels=list(metric.labels)
-                )
-                for labels, slot in metric.slot.items():
-                    if total[slot] or len(metric.slot) <= 10:
-                        counts.add_metric(labels, total[slot])
-                yield counts
-        yield from _served([worker.serves for worker in living if worker.serves])
-        yield core.GaugeMetricFamily(PREFIX + "workers", "Workers alive.", value=len(living))
-        yield from _processes([worker.process for worker in living])
+                figures = [worker.row[slot] for worker in living]
+                known = [figure for figure in figures if figure or metric.over != "least"]
+                if known or metric.over != "least":
+                    family.add_metric(values, _OVER[metric.over](known))
+            elif total[slot] or len(metric.slot) <= 10:
+                family.add_metric(values, total[slot])
+        told = (worker.told.get(metric.name) for worker in living if worker.told)
+        for values, count in sorted(Counter(tuple(each) for each in told if each).items()):
+            family.add_metric(values, count)
+        yield family
+    yield from _processes([worker.process for worker in living])
 
 
-def _histogram(metric: Metric, total: Sequence[float], exemplars: Exemplars) -> Family:
-    family = core.HistogramMetricFamily(
-        PREFIX + metric.name, metric.text, labels=list(metric.labels)
-    )
-    bounds = (*(str(float(bound)) for bound in metric.bounds), "+Inf")
-    for labels, first in metric.slot.items():
-        end = first + len(bounds)
-        if not metric.labels or any(total[first:end]):
-            seen = [_exemplar(exemplars.get(slot)) for slot in range(first, end)]
-            buckets = list(zip(bounds, accumulate(total[first:end]), seen, strict=True))
-            family.add_metric(labels, buckets, total[end])  # type: ignore[arg-type]
-    return family
-
-
-def _exemplar(of_bucket: list[Any] | None) -> core.Exemplar | None:
-    if of_bucket is None:
-        return None
-    trace, *value_and_time = of_bucket
-    return core.Exemplar({"trace_id": trace.hex()}, *value_and_time)
-
-
-def _gauge(metric: Metric, living: Sequence[Worker]) -> Family:
-    family = core.GaugeMetricFamily(PREFIX + metric.name, metric.text, labels=list(metric.labels))
-    for labels, slot in metric.slot.items():
-        values = [worker.row[slot] for worker in living]
-        if metric.over != "least":
-            joined = sum(values) if metric.over == "sum" else max(values, default=0.0)
-            family.add_metric(labels, joined)
-        elif known := [value for value in values if value]:
-            family.add_metric(labels, min(known))
-    return family
-
-
-def _served(infos: Sequence[dict[str, Any]]) -> Iterator[Family]:
-    labels = ("version", "architecture", "provider")
-    text = "Workers that serve this version, with this provider."
-    served = core.GaugeMetricFamily(PREFIX + "model_info", text, labels=labels)
-    keys = [tuple(info[label] for label in labels) for info in infos]
-    for key in sorted(set(keys)):
-        served.add_metric(key, keys.count(key))
-    yield served
-    text = "Workers in which this version challenges the champion."
-    challenger = core.GaugeMetricFamily(PREFIX + "challenger_info", text, labels=("version",))
-    named = [str(info["challenger"]) for info in infos if info.get("challenger")]
-    for version in sorted(set(named)):
-        challenger.add_metric((version,), named.count(version))
-    yield challenger
-    text = "Workers that run on the CPU because provider auto found no working CUDA."
-    fallbacks = sum(bool(info["fallback"]) for info in infos)
-    yield core.GaugeMetricFamily(PREFIX + "provider_fallback", text, value=fallbacks)
+def _buckets(
+    metric: Metric, total: Sequence[float], first: int, exemplars: Exemplars
+) -> tuple[list[Any], float]:
+    """Returns the cumulative buckets of a histogram with their exemplars, and the sum."""
+    buckets, count = list[Any](), 0.0
+    for slot, bound in enumerate([*map(float, metric.bounds), "+Inf"], first):
+        count += total[slot]
+        trace, *seen = exemplars.get(slot, [b""])
+        exemplar = core.Exemplar({"trace_id": trace.hex()}, *seen) if seen else None
+        buckets.append((str(bound), count, exemplar))
+    return buckets, total[first + len(buckets)]
 
 
 def _processes(processes: Sequence[int]) -> Iterator[Family]:

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -44,69 +45,57 @@ class LineQueue:
         os.register_at_fork(after_in_child=self._reset)
 
     def _reset(self) -> None:
-        # Reentrant, because a signal handler may log while the same thread is adding a line.
-        self._lock = threading.RLock()
-        self._filled, self._emptied = (
-            threading.Condition(self._lock),
-            threading.Condition(self._lock),
-        )
+        self._changed = threading.Condition()  # reentrant: a signal handler may log
         self._lines: list[bytes] = []
         self._bytes = self._lost = 0
-        self._idle, self._thread = False, False
+        self._idle = self._runs = False
 
     def put(self, line: bytes) -> None:
         """Adds a line, which ends with a newline; never waits for its reader."""
-        with self._lock:
+        with self._changed:
             if self._bytes + len(line) > self._room:
-                self._lose(1)
+                self._lost += 1
+                self.dropped(1)
                 return
             self._bytes += len(line)
             self._lines.append(line)
             if self._idle:
                 self._idle = False
-                self._filled.notify()
-            elif not self._thread:
-                self._thread = True
+                self._changed.notify_all()
+            elif not self._runs:
+                self._runs = True
                 threading.Thread(target=self._run, name="log", daemon=True).start()
 
     def flush(self, seconds: float = FLUSH_SECONDS) -> None:
         """Waits until every line is written, at most so long."""
-        with self._lock:
-            self._emptied.wait_for(lambda: not self._bytes, seconds)
-
-    def _lose(self, lines: int) -> None:
-        self._lost += lines
-        self.dropped(lines)
+        with self._changed:
+            self._changed.wait_for(lambda: not self._bytes, seconds)
 
     def _run(self) -> None:
         while True:
-            with self._lock:
-                self._idle = not self._lines
-                self._filled.wait_for(lambda: self._lines)
+            with self._changed:
+                self._idle = not (self._lines or self._lost)
+                self._changed.wait_for(lambda: self._lines or self._lost)
                 lines, self._lines = self._lines, []
                 lost, self._lost = self._lost, 0
-            size = sum(map(len, lines))
-            if lost:
-                lines.append(self.told(lost))
-            try:
-                self._write(b"".join(lines))
-            except OSError:  # nobody will ever read the descriptor
-                with self._lock:
-                    self._lose(len(lines))
-            with self._lock:
-                self._bytes -= size
-                self._emptied.notify_all()
+            data = b"".join(lines)
+            is_written = self._write(data + self.told(lost) if lost else data)
+            with self._changed:
+                if not is_written:
+                    self.dropped(len(lines))
+                self._bytes -= len(data)
+                self._changed.notify_all()
             time.sleep(PAUSE_SECONDS)
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes) -> bool:
+        """Whether anybody reads the descriptor."""
         rest = memoryview(data)
-        while rest:
-            try:
-                rest = rest[os.write(self._descriptor, rest) :]
-            except BlockingIOError:  # another process may have set its end not to block
-                waiting = select.poll()
-                waiting.register(self._descriptor, select.POLLOUT)
-                waiting.poll()
+        with suppress(OSError):
+            while rest:
+                select.select([], [self._descriptor], [])  # another process may let it not block
+                with suppress(BlockingIOError):
+                    rest = rest[os.write(self._descriptor, rest) :]
+        return not rest
 
 
 STDERR = LineQueue(2)  # the log of this process
@@ -120,16 +109,14 @@ def configure_logs(
 ) -> bool:
     """Sends the lines of ``loggers`` to standard error in one form; returns whether as JSON."""
     as_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
-    formatter = JsonFormatter() if as_json else ConsoleFormatter()
-    handler = _QueueHandler()
-    handler.setFormatter(formatter)
-    STDERR.told = lambda lines: _lost(lines, formatter)
+    handler, level = _QueueHandler(as_json), log_level.upper()
+    STDERR.told = lambda lines: _line(
+        as_json, "warning", "log lines were dropped", {"dropped": lines}
+    )
     handler.addFilter(lambda record: not record.getMessage().endswith(_REPEATED))
-    level = log_level.upper()
     for name in loggers:
         logger = logging.getLogger(name)
-        logger.handlers = [handler]
-        logger.propagate = False
+        logger.handlers, logger.propagate = [handler], False
         # At info, uvicorn logs its start and stop; the service logs its own.
         is_quiet = name == "uvicorn.error" and level != "DEBUG"
         logger.setLevel("WARNING" if is_quiet else level)
@@ -139,39 +126,16 @@ def configure_logs(
 class _QueueHandler(logging.Handler):
     """Hands each record, as a line, to the thread that writes."""
 
+    def __init__(self, as_json: bool) -> None:
+        super().__init__()
+        self._as_json = as_json
+
     def emit(self, record: logging.LogRecord) -> None:
-        """Adds the record's line to the queue."""
-        STDERR.put(self.format(record).encode(errors="backslashreplace") + b"\n")
-
-
-def _lost(lines: int, formatter: logging.Formatter) -> bytes:
-    """Returns the line about lines that found no room."""
-    found = {"levelname": "WARNING", "msg": "log lines were dropped", "dropped": lines}
-    return formatter.format(logging.makeLogRecord(found)).encode() + b"\n"
-
-
-class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time (UTC), level, message, then the call's ``extra``."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Returns the record as one line of JSON."""
-        level, message = record.levelname.lower(), record.getMessage()
-        line = {"time": _time(record.created), "level": level, "message": message, **_extra(record)}
+        """Adds the record's line to the queue: the call's ``extra`` are its facts."""
+        facts = {name: each for name, each in vars(record).items() if name not in _RESERVED}
         if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str).decode()
-
-
-class ConsoleFormatter(logging.Formatter):
-    """One line for a person: time, level, message, and ``extra`` as name=value."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Returns the record as one line, followed by its traceback if it has one."""
-        extra = "".join(f" {name}={value}" for name, value in _extra(record).items())
-        line = f"{_clock(record.created)} {record.levelname.lower():7} {record.getMessage()}{extra}"
-        if record.exc_info:
-            line += "\n" + self.formatException(record.exc_info)
-        return line
+            facts["traceback"] = logging.Formatter().formatException(record.exc_info)
+        STDERR.put(_line(self._as_json, record.levelname.lower(), record.getMessage(), facts))
 
 
 class RequestLog:
@@ -190,18 +154,11 @@ class RequestLog:
         return is_further
 
     def write(self, message: str, facts: dict[str, Any]) -> None:
-        """Adds a line; a console line begins with method, path and status, and ends with the id."""
-        now = time.time()
-        if self._as_json:
-            rest = orjson.dumps(facts, option=orjson.OPT_APPEND_NEWLINE)
-            STDERR.put(_begin(int(now * 1e3), message) + rest[1:])
-            return
-        others = dict(facts)
-        shown = [str(others.pop(name)) for name in ("request_id", "method", "path", "status")]
-        request_id, *first = shown
-        named = (f"{name}={value}" for name, value in others.items())
-        line = ascii(" ".join((*first, *named, request_id)))[1:-1]
-        STDERR.put(f"{_clock(now)} info    {line}\n".encode())
+        """Adds a line; one for a person begins with method, path and status."""
+        if not self._as_json:
+            facts = {name: ascii(str(fact))[1:-1] for name, fact in facts.items()}
+            message = " ".join(facts.pop(name) for name in ("method", "path", "status"))
+        STDERR.put(_line(self._as_json, "info", message, facts))
 
 
 def reopen() -> None:
@@ -216,19 +173,20 @@ def reopen() -> None:
         LOGGER.warning("the log goes on in the file of before", extra={"reason": str(error)})
 
 
+def _line(as_json: bool, level: str, message: str, facts: dict[str, Any]) -> bytes:
+    """One JSON object: time (UTC), level, message, the facts; or the same for a person."""
+    now = time.time()
+    if as_json:
+        begin = _begin(int(now * 1e3), level, message)
+        rest = orjson.dumps(facts, default=str, option=orjson.OPT_APPEND_NEWLINE)
+        return begin + b"," + rest[1:] if facts else begin + b"}\n"
+    clock, traceback = time.strftime("%H:%M:%S", time.localtime(now)), facts.pop("traceback", None)
+    words = [clock, f"{level:7}", message, *(f"{name}={value}" for name, value in facts.items())]
+    text = " ".join(words) if traceback is None else f"{' '.join(words)}\n{traceback}"
+    return text.encode(errors="backslashreplace") + b"\n"
+
+
 @lru_cache(4)  # many lines have the same millisecond
-def _begin(milliseconds: int, message: str) -> bytes:
-    begin = f'{{"time":"{_time(milliseconds / 1e3)}","level":"info","message":"{message}",'
-    return begin.encode()
-
-
-def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
-
-
-def _clock(seconds: float) -> str:
-    return time.strftime("%H:%M:%S", time.localtime(seconds))
-
-
-def _extra(record: logging.LogRecord) -> dict[str, Any]:
-    return {name: value for name, value in vars(record).items() if name not in _RESERVED}
+def _begin(milliseconds: int, level: str, message: str) -> bytes:
+    when = datetime.fromtimestamp(milliseconds / 1e3, UTC).isoformat(timespec="milliseconds")
+    return orjson.dumps({"time": when, "level": level, "message": message})[:-1]

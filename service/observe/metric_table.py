@@ -12,7 +12,6 @@ from itertools import product
 from typing import Literal
 
 PREFIX = "mnist_"
-Kind = Literal["counter", "gauge", "histogram"]
 STATUSES = (
     *(200, 201, 204, 304, 400, 401, 403, 404, 405, 408, 409, 413, 414, 415, 421, 422, 429, 431),
     *(499, 500, 503, 504),
@@ -24,17 +23,19 @@ DRIFTS = ("labels", "appearance", "no digits")
 # From 10 microseconds up, finest where a prediction lies.
 SECONDS = (1e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.5, 1.0, 10.0, 100.0)
 ROWS = (1, 4, 16, 64, 256, 1024, 4096)
+ALIKE = {"result": ("agreed", "disagreed", "shed")}
 
 
 @dataclass(slots=True)
 class Metric:
     """A Prometheus metric, with one or several slots for each combination of label values.
 
-    A histogram has a slot for each bucket, for the overflow and the sum. ``over`` says how living
-    workers' gauges are joined; ``least`` ignores one that was never set.
+    A histogram has a slot for each bucket, for the overflow and the sum; an info has none, only
+    labels with the value 1. ``over`` says how living workers' gauges are joined; ``least`` ignores
+    one that was never set.
     """
 
-    kind: Kind
+    kind: Literal["counter", "gauge", "histogram", "info"]
     name: str
     text: str
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -54,6 +55,8 @@ class Metric:
 
 def table() -> list[Metric]:
     """Returns the metrics but for those by endpoint, without values."""
+    versions: dict[str, Sequence[str]] = {"version": (), "architecture": (), "provider": ()}
+    bounds, by = ("estimate", "low", "high"), ("challenger", "champion")
     return [
         Metric("histogram", "queue_seconds", "Waiting for a run.", bounds=SECONDS),
         Metric("histogram", "inference_seconds", "One run of the model.", bounds=SECONDS),
@@ -61,6 +64,9 @@ def table() -> list[Metric]:
         Metric("counter", "rejected", "Requests rejected.", {"reason": REJECTIONS}),
         Metric("counter", "predictions", "Digits answered.", {"digit": list("0123456789")}),
         Metric("counter", "doubts", "Reasons to doubt an answer.", {"doubt": DOUBTS}),
+        Metric("info", "model_info", "Workers that serve this version so.", versions),
+        Metric("gauge", "provider_fallback", "Workers on the CPU: auto found no working CUDA."),
+        Metric("gauge", "workers", "Workers alive."),
         Metric("counter", "model_loads", "Versions loaded.", {"result": LOADS}),
         Metric("counter", "model_condemned", "Versions that failed callers and no longer answer."),
         Metric("counter", "log_lines_dropped", "Log lines that found no room."),
@@ -70,71 +76,30 @@ def table() -> list[Metric]:
         Metric("counter", "store_dropped", "Pieces of work that the store did not do."),
         Metric("counter", "labels", "Labels kept.", {"source": ("feedback", "review")}),
         Metric("gauge", "store_fault", "Workers whose store is away."),
+        Metric("counter", "challenger_images", "Images by what the challenger reads.", ALIKE),
         Metric(
-            "counter",
-            "challenger_images",
-            "Answered images: the challenger reads the same digit, another, or was not asked.",
-            {"result": ("agreed", "disagreed", "shed")},
+            "counter", "canary_answers", "Requests of its callers, by who answered.", {"by": by}
         ),
-        Metric(
-            "counter",
-            "canary_answers",
-            "Requests of the challenger's callers, by who answered.",
-            {"by": ("challenger", "champion")},
-        ),
+        Metric("info", "challenger_info", "Workers in which it challenges.", {"version": ()}),
         Metric("gauge", "challenger_fault", "Workers whose challenger is out, or does not load."),
         Metric("counter", "drift_alarms", "Alarms of drift.", {"kind": DRIFTS}),
         Metric("gauge", "drift_score", "Evidence of drift.", {"kind": DRIFTS}, over="most"),
-        Metric(
-            "gauge",
-            "accuracy",
-            "Estimated share of right answers in use; low and high only with labels.",
-            {"bound": ("estimate", "low", "high")},
-            over="least",
-        ),
+        Metric("gauge", "accuracy", "Estimated accuracy in use.", {"bound": bounds}, over="least"),
         Metric("gauge", "queue_rows", "Images waiting now."),
         Metric("gauge", "memory_limit_bytes", "What all workers may use together.", over="least"),
-        Metric(
-            "gauge",
-            "champion_fault",
-            "Workers that cannot serve the version that the champion file names.",
-        ),
-        Metric(
-            "gauge",
-            "keys_fault",
-            "Workers that cannot use the file of keys; the keys of before stay in force.",
-        ),
-        Metric(
-            "gauge",
-            "keys_expire_timestamp_seconds",
-            "When the next key expires, in Unix time.",
-            over="least",
-        ),
-        Metric(
-            "gauge",
-            "certificate_expire_timestamp_seconds",
-            "When the certificate for TLS expires, in Unix time.",
-            over="least",
-        ),
+        Metric("gauge", "champion_fault", "Workers that cannot serve the champion that is named."),
+        Metric("gauge", "keys_fault", "Workers that cannot use the file of keys."),
+        Metric("gauge", "keys_expire_timestamp_seconds", "When the next expires.", over="least"),
+        Metric("gauge", "certificate_expire_timestamp_seconds", "When TLS ends.", over="least"),
         Metric("gauge", "certificate_fault", "Workers that cannot use the renewed certificate."),
     ]
 
 
 def by_endpoint(paths: list[str], timed: list[str]) -> tuple[Metric, Metric]:
     """Returns the requests by route and status, and the seconds of the ``timed`` routes."""
-    statuses = list(map(str, STATUSES))
+    statuses = {"endpoint": paths, "status": list(map(str, STATUSES))}
+    text = "From the request's head to its answer, by route; other: all that classify nothing."
     return (
-        Metric(
-            "counter",
-            "requests",
-            "Requests by route and status (499: the caller left).",
-            {"endpoint": paths, "status": statuses},
-        ),
-        Metric(
-            "histogram",
-            "request_seconds",
-            "From the request's head to its answer, by route; other: all that classify nothing.",
-            {"endpoint": timed},
-            SECONDS,
-        ),
+        Metric("counter", "requests", "Requests by route and status (499: left).", statuses),
+        Metric("histogram", "request_seconds", text, {"endpoint": timed}, SECONDS),
     )

@@ -14,7 +14,6 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from itertools import chain
 from pathlib import Path
 from struct import Struct
 from time import time
@@ -23,18 +22,18 @@ from typing import TYPE_CHECKING, Any
 from service.observe.metric_table import STATUSES, Metric, by_endpoint, table
 
 if TYPE_CHECKING:
-    from service.observe.exposition import Exemplars, Worker
+    from service.observe.exposition import Worker
 
 OTHER = "other"
 
 _OF_VERSION = re.compile(r"/versions/{version}|/labels/{label}")
 _ROW_BYTES = 8192 * 8
-_INFO_BYTES = 1024
+_TOLD_BYTES = 1024
 _EXEMPLAR = Struct("<i16sdd")
 """The slot of a bucket, from 1 on; a trace's id; what it took, and when, in seconds."""
 _EXEMPLARS = 251
-_INFO_END = _ROW_BYTES + _INFO_BYTES
-_FILE_BYTES = _INFO_END + _EXEMPLARS * _EXEMPLAR.size
+_TOLD_END = _ROW_BYTES + _TOLD_BYTES
+_FILE_BYTES = _TOLD_END + _EXEMPLARS * _EXEMPLAR.size
 
 
 class Metrics:
@@ -43,27 +42,22 @@ class Metrics:
     def __init__(self, shared: Path | None = None) -> None:
         self._metrics: dict[str, Metric] = {}
         self._end = 0
-        self._info: dict[str, Any] = {}
-        for metric in table():
-            self._add(metric)
-        known = self._metrics
-        self._queue_seconds, self._batch_size = known["queue_seconds"], known["batch_size"]
-        self._inference_seconds, self._queue_rows = known["inference_seconds"], known["queue_rows"]
-        self._predictions = known["predictions"]
+        self._told: dict[str, Sequence[str]] = {}
         self._shared = shared
         self._memory = _open_row(shared)
         self._row = memoryview(self._memory)[:_ROW_BYTES].cast("d")
-        for metric in known.values():
+        for metric in map(self._add, table()):
             if metric.kind == "gauge":
                 for slot in metric.slot.values():
                     self._row[slot] = 0.0
+        self._predictions = self._metrics["predictions"].first
 
     def add_endpoints(self, endpoints: Iterable[str], timed: Iterable[str]) -> None:
         """Adds each route's metrics once; the ``timed`` ones have histograms of their own."""
         paths, classify = sorted({*endpoints, OTHER}), set(timed)
         own = {path: _OF_VERSION.sub("", path) if path in classify else OTHER for path in paths}
         requests, seconds = map(self._add, by_endpoint(paths, sorted({*own.values()})))
-        self._request_seconds = seconds
+        self._seconds = seconds.bounds
         self._request_slots = {
             path: (
                 seconds.slot[(own[path],)],
@@ -76,10 +70,10 @@ class Metrics:
         """Counts one answered request, the last of its bucket with the id of a sampled trace."""
         first, statuses = self._request_slots.get(endpoint) or self._request_slots[OTHER]
         self._row[statuses.get(status) or statuses[500]] += 1.0
-        self._observe(self._request_seconds, first, seconds)
+        self._observe(self._seconds, first, seconds)
         if trace is not None:
-            slot = first + bisect_left(self._request_seconds.bounds, seconds)
-            place = _INFO_END + slot % _EXEMPLARS * _EXEMPLAR.size
+            slot = first + bisect_left(self._seconds, seconds)
+            place = _TOLD_END + slot % _EXEMPLARS * _EXEMPLAR.size
             known = slot + 1, bytes.fromhex(trace), seconds, time()
             _EXEMPLAR.pack_into(self._memory, place, *known)
 
@@ -91,51 +85,32 @@ class Metrics:
         """Sets a gauge of the table; ``values`` are those of its labels."""
         self._row[self._metrics[name].slot[values]] = value
 
-    def ran(self, rows: int, seconds: float) -> None:
-        """Counts one execution of the model."""
-        self._observe(self._batch_size, self._batch_size.first, rows)
-        self._observe(self._inference_seconds, self._inference_seconds.first, seconds)
+    def observe(self, name: str, value: float) -> None:
+        """Adds to a histogram of the table, which has no labels."""
+        metric = self._metrics[name]
+        self._observe(metric.bounds, metric.first, value)
 
-    def waited(self, seconds: float) -> None:
-        """Counts one request's wait for its first execution."""
-        self._observe(self._queue_seconds, self._queue_seconds.first, seconds)
-
-    def queued(self, rows: int) -> None:
-        """Sets the number of waiting images."""
-        self._row[self._queue_rows.first] = rows
-
-    def rejected(self, reason: str) -> None:
-        """Counts a rejected request; ``reason`` is one of ``REJECTIONS``."""
-        self.count("rejected", reason)
+    def tell(self, name: str, *values: str) -> None:
+        """Sets the labels of an info of the table; without values there is none."""
+        self._told[name] = values
+        text = json.dumps(self._told, ensure_ascii=False).encode()
+        self._memory[_ROW_BYTES:_TOLD_END] = text.ljust(_TOLD_BYTES, b"\0")
 
     def predicted(self, digits: Sequence[int]) -> None:
         """Counts answered digits."""
-        first, row = self._predictions.first, self._row
+        first, row = self._predictions, self._row
         each = digits if len(digits) == 1 else bytes(digits)
         for digit in set(each):
             row[first + digit] += each.count(digit)
 
-    def doubted(self, doubts: Iterable[Iterable[str]]) -> None:
-        """Counts the doubts of each image; each is one of ``DOUBTS``."""
-        for doubt in chain.from_iterable(filter(None, doubts)):
-            self.count("doubts", doubt)
-
     def serving(self, version: str, architecture: str, provider: str, fallback: bool) -> None:
-        """Sets what this worker serves, for ``model_info`` and ``provider_fallback``."""
-        info = {"version": version, "architecture": architecture[:100], "provider": provider}
-        self._tell(**info, fallback=fallback)
+        """Sets what this worker serves, from its first champion on."""
+        self.set("workers", 1)
+        self.set("provider_fallback", fallback)
+        self.tell("model_info", version, architecture[:100], provider)
 
-    def challenging(self, version: str | None) -> None:
-        """Sets the challenger of what this worker serves, for ``challenger_info``."""
-        self._tell(challenger=version)
-
-    def _tell(self, **info: Any) -> None:
-        self._info |= info
-        text = json.dumps(self._info, ensure_ascii=False).encode()
-        self._memory[_ROW_BYTES:_INFO_END] = text.ljust(_INFO_BYTES, b"\0")
-
-    def exposition(self, accept: str = "") -> bytes:
-        """Returns the metrics of all workers in the format that the field ``accept`` asks for."""
+    def exposition(self, accept: str = "") -> tuple[bytes, str]:
+        """Returns all workers' metrics and their media type, as the field ``accept`` asks for."""
         from service.observe.exposition import exposition
 
         return exposition(list(self._metrics.values()), list(self._workers()), accept)
@@ -146,24 +121,22 @@ class Metrics:
         self._metrics[metric.name] = metric
         return metric
 
-    def _observe(self, histogram: Metric, first: int, value: float) -> None:
+    def _observe(self, bounds: Sequence[float], first: int, value: float) -> None:
         row = self._row
-        row[first + bisect_left(histogram.bounds, value)] += 1.0
-        row[first + len(histogram.bounds) + 1] += value
+        row[first + bisect_left(bounds, value)] += 1.0
+        row[first + len(bounds) + 1] += value
 
     def _workers(self) -> Iterator[Worker]:
         from service.observe.exposition import Worker
 
-        if self._shared is None:
-            memory = self._memory
-            info, exemplars = _info(memory[_ROW_BYTES:_INFO_END]), _exemplars(memory[_INFO_END:])
-            yield Worker(os.getpid(), self._row, info, exemplars)
-            return
-        for process, data in _rows(self._shared):
+        rows = [(os.getpid(), self._memory[:])] if self._shared is None else _rows(self._shared)
+        for process, data in rows:
             if len(data) == _FILE_BYTES:
                 row = memoryview(data)[:_ROW_BYTES].cast("d")
-                info = _info(data[_ROW_BYTES:_INFO_END]) if is_alive(process) else None
-                yield Worker(process, row, info, _exemplars(data[_INFO_END:]))
+                told = _told(data[_ROW_BYTES:_TOLD_END]) if is_alive(process) else None
+                seen = _EXEMPLAR.iter_unpack(data[_TOLD_END:])
+                exemplars = {slot - 1: rest for slot, *rest in seen if slot}
+                yield Worker(process, row, told, exemplars)
 
 
 def _open_row(shared: Path | None) -> mmap.mmap:
@@ -178,7 +151,7 @@ def _open_row(shared: Path | None) -> mmap.mmap:
     with own.open("a+b") as file:
         file.truncate(_FILE_BYTES)
         memory = mmap.mmap(file.fileno(), _FILE_BYTES)
-    memory[_ROW_BYTES:_INFO_END] = bytes(_INFO_BYTES)
+    memory[_ROW_BYTES:_TOLD_END] = bytes(_TOLD_BYTES)
     return memory
 
 
@@ -189,11 +162,7 @@ def _rows(shared: Path) -> list[tuple[int, bytes]]:
             return [(int(path.stem), path.read_bytes()) for path in sorted(shared.glob("*.row"))]
 
 
-def _exemplars(data: bytes) -> Exemplars:
-    return {slot - 1: rest for slot, *rest in _EXEMPLAR.iter_unpack(data) if slot}
-
-
-def _info(data: bytes) -> dict[str, Any] | None:
+def _told(data: bytes) -> dict[str, Any] | None:
     try:
         return dict(json.loads(data.rstrip(b"\0")))
     except ValueError:

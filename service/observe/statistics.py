@@ -1,4 +1,4 @@
-"""What one version has done in one worker since it was loaded, for v2's ``statistics`` extension.
+"""What a version has done since it was loaded, for v2's ``statistics`` extension.
 
 Source of the form: ``docs/protocol/extension_statistics.md`` of triton-inference-server/server.
 """
@@ -14,7 +14,7 @@ MOST_ANSWERS = 1024
 
 
 class Statistics:
-    """Counts, and sums in seconds; only the worker's event loop adds to them.
+    """Counts, and sums in seconds, of one worker; only its event loop adds to them.
 
     Who answers appends to ``answers`` and ``executions`` itself, which costs no call.
     """
@@ -25,83 +25,70 @@ class Statistics:
         self.answers = list[tuple[float, ...]]()
         """The images, the time of the answer, and the seconds of ``_STEPS``, of each request since
         the last :meth:`sum_up`, which is due at ``MOST_ANSWERS``."""
-        self._last = self._failed_s = 0.0
-        self._images = self._requests = self._failures = 0
-        self._steps = [0.0] * len(_STEPS)
+        self._sums = defaultdict[str, float](float)
+        self._last = 0.0
 
     def sum_up(self) -> None:
         """Adds the ``answers`` to the sums."""
         if self.answers:
             rows, times, *steps = zip(*self.answers, strict=True)
-            self._requests += len(rows)
-            self._images += int(sum(rows))
             self._last = times[-1]
-            self._steps = [s + sum(more) for s, more in zip(self._steps, steps, strict=True)]
+            self._sums["requests"] += len(rows)
+            for name, values in zip(("images", *_STEPS), (rows, *steps), strict=True):
+                self._sums[name] += sum(values)
             self.answers.clear()
 
     def failed(self, seconds: float) -> None:
         """Counts one request that the queue admitted and the model did not answer."""
-        self._failures += 1
-        self._failed_s += seconds
+        self._sums["failures"] += 1
+        self._sums["fail"] += seconds
 
-    def as_dict(self, version: str) -> dict[str, Any]:
-        """Returns the entry of ``model_stats`` for the version."""
+    def told(self) -> dict[str, Any]:
+        """Returns what :func:`joined` reads."""
         self.sum_up()
-        decode_s, answer_s = self._steps[1], self._steps[4]
-        return {
-            "name": "mnist",
-            "version": version,
-            "last_inference": int(self._last * 1000),
-            "inference_count": self._images,
-            "execution_count": int(sum(count for count, _ in self.executions.values())),
-            "inference_stats": {
-                **{
-                    s: _duration(self._requests, t)
-                    for s, t in zip(_STEPS, self._steps, strict=True)
-                },
-                "fail": _duration(self._failures, self._failed_s),
-                **dict.fromkeys(("cache_hit", "cache_miss"), _duration(0, 0.0)),
-            },
-            "response_stats": {},
-            # Each request is decoded and answered alone: an execution has its images' share.
-            "batch_stats": [
-                {
-                    "batch_size": rows,
-                    "compute_input": _duration(count, decode_s * self._share(rows, count)),
-                    "compute_infer": _duration(count, seconds),
-                    "compute_output": _duration(count, answer_s * self._share(rows, count)),
-                }
-                for rows, (count, seconds) in sorted(self.executions.items())
-            ],
-            "memory_usage": [],
-        }
-
-    def _share(self, rows: int, executions: float) -> float:
-        """The share of all answered images that these executions had."""
-        return min(1.0, rows * executions / max(1, self._images))
+        runs = {str(rows): run for rows, run in self.executions.items()}
+        return {"last": self._last, "sums": self._sums, "runs": runs}
 
 
-def joined(entries: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Returns one entry of ``model_stats`` for several workers' entries; the first one is whole."""
-    whole, *others = entries
-    for entry in filter(None, others):
-        whole["last_inference"] = max(whole["last_inference"], entry["last_inference"])
-        for name in ("inference_count", "execution_count"):
-            whole[name] += entry[name]
-        whole["inference_stats"] = _sum(whole["inference_stats"], entry["inference_stats"])
-        batches = {each["batch_size"]: each for each in whole["batch_stats"]}
-        for each in entry["batch_stats"]:
-            size = each.pop("batch_size")
-            batches[size] = _sum(batches.get(size, {}), each) | {"batch_size": size}
-        whole["batch_stats"] = [batches[size] for size in sorted(batches)]
-    return whole
+def joined(version: str, workers: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Returns the version's entry of ``model_stats`` from what each worker has told."""
+    sums, last = defaultdict[str, float](float), 0.0
+    runs = defaultdict[int, list[float]](lambda: [0.0, 0.0])
+    for each in workers:
+        last = max(last, each["last"])
+        for name, value in each["sums"].items():
+            sums[name] += value
+        for rows, run in each["runs"].items():
+            runs[int(rows)] = [one + other for one, other in zip(runs[int(rows)], run, strict=True)]
+    steps = {name: _duration(sums["requests"], sums[name]) for name in _STEPS}
 
+    def share(rows: int, count: float, step: str) -> dict[str, int]:
+        """Each request is decoded and answered alone: an execution has its images' share."""
+        part = min(1.0, rows * count / max(1, sums["images"]))
+        return _duration(count, sums[step] * part)
 
-def _sum(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """Returns the sums of durations by their names; ``other`` has all of them."""
     return {
-        name: {key: value + one.get(name, {}).get(key, 0) for key, value in durations.items()}
-        for name, durations in other.items()
+        "name": "mnist",
+        "version": version,
+        "last_inference": int(last * 1000),
+        "inference_count": int(sums["images"]),
+        "execution_count": int(sum(count for count, _ in runs.values())),
+        "inference_stats": {
+            **steps,
+            "fail": _duration(sums["failures"], sums["fail"]),
+            **dict.fromkeys(("cache_hit", "cache_miss"), _duration(0, 0.0)),
+        },
+        "response_stats": {},
+        "batch_stats": [
+            {
+                "batch_size": rows,
+                "compute_input": share(rows, count, "compute_input"),
+                "compute_infer": _duration(count, seconds),
+                "compute_output": share(rows, count, "compute_output"),
+            }
+            for rows, (count, seconds) in sorted(runs.items())
+        ],
+        "memory_usage": [],
     }
 
 

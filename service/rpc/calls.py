@@ -103,7 +103,7 @@ class Calls:
         """What the caller gets to know of an error."""
         if isinstance(error, Fault):
             if error.rejection:
-                self.core.metrics.rejected(error.rejection)
+                self.core.metrics.count("rejected", error.rejection)
             return error
         if isinstance(error, DecodeError):
             return Malformed("the bytes are no message of this method")

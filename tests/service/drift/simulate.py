@@ -157,7 +157,7 @@ class Follower:
 
     def count(self) -> float:
         """How many alarms there have been."""
-        text = self.metrics.exposition().decode()
+        text = self.metrics.exposition()[0].decode()
         lines = [each for each in text.splitlines() if each.startswith("mnist_drift_alarms_total")]
         return sum(float(line.rpartition(" ")[2]) for line in lines)
 

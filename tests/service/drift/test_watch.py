@@ -21,7 +21,7 @@ def random() -> np.random.Generator:
 
 def score(follower: Follower, kind: str) -> float:
     line = f'mnist_drift_score{{kind="{kind}"}}'
-    text = follower.metrics.exposition().decode()
+    text = follower.metrics.exposition()[0].decode()
     return float(next(each for each in text.splitlines() if each.startswith(line)).split()[-1])
 
 
@@ -160,8 +160,8 @@ def test_a_champion_without_a_reference_leaves_no_figures_of_the_last_one(
     follower = Follower()
     follower.show(drifted("erosion 2x2", 1000, random))
     assert score(follower, "appearance") > THRESHOLD
-    assert "mnist_accuracy{" in follower.metrics.exposition().decode()
+    assert "mnist_accuracy{" in follower.metrics.exposition()[0].decode()
     follower.version = served({}, version="7")
     follower.show(answered("test").some(100, random))
     assert score(follower, "appearance") == 0
-    assert "mnist_accuracy{" not in follower.metrics.exposition().decode()
+    assert "mnist_accuracy{" not in follower.metrics.exposition()[0].decode()

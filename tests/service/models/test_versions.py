@@ -472,7 +472,7 @@ async def test_a_card_that_says_nonsense_changes_no_answer(worker: Worker) -> No
         await check(versions.champion)
         assert least_confidence(versions.champion.card) == LEAST_CONFIDENCE
         await versions.listing()
-    assert b'version="2"' in worker.metrics.exposition()
+    assert b'version="2"' in worker.metrics.exposition()[0]
 
 
 async def test_a_version_that_is_let_go_is_freed_once_its_requests_are_done(tmp_path: Path) -> None:

@@ -105,4 +105,4 @@ def test_a_console_line_of_a_request_keeps_control_characters_out(written: Writt
     log = RequestLog(as_json=False, each_request=True)
     log.write("request", {**REQUEST, "path": "/a\n\x1b[31mb", "user_agent": "x\r\ny"})
     (line,) = written()
-    assert r"GET /a\n\x1b[31mb 404 user_agent=x\r\ny total_ms=0.75 id-1" in line
+    assert r"GET /a\n\x1b[31mb 404 request_id=id-1 user_agent=x\r\ny total_ms=0.75" in line

@@ -24,7 +24,7 @@ from service.observe.metric_table import Metric as Declared
 from service.observe.metrics import OTHER, Metrics
 from tests.service.figures import figure
 
-SERVES = {"version": "1", "architecture": "tiny", "provider": "cpu", "fallback": False}
+SERVES = {"model_info": ["1", "tiny", "cpu"]}
 ENDPOINTS = ["/predict", "/evaluate", "/health/live"]
 
 # One worker as a process of its own: it counts something and says where its slots lie.
@@ -35,11 +35,12 @@ from service.observe.metrics import Metrics
 metrics = Metrics(Path(sys.argv[1]))
 metrics.add_endpoints({endpoints}, {endpoints})
 metrics.serving("2", "tiny", "cpu", True)
-metrics.queued(5)
+metrics.set("queue_rows", 5)
 for _ in range(3):
     metrics.request("/predict", 200, 0.002)
 metrics.predicted([7, 7, 1])
-metrics.ran(16, 0.001)
+metrics.observe("batch_size", 16)
+metrics.observe("inference_seconds", 0.001)
 layout = [(m.name, m.first, m.place(m.first)) for m in metrics._metrics.values()]
 print(json.dumps(layout), flush=True)
 sys.stdin.read()
@@ -47,7 +48,7 @@ sys.stdin.read()
 
 
 def families(metrics: Metrics) -> dict[str, Metric]:
-    text = metrics.exposition().decode()
+    text = metrics.exposition()[0].decode()
     return {family.name: family for family in text_string_to_metric_families(text)}
 
 
@@ -108,13 +109,13 @@ def test_requests_are_counted_by_route_and_status(metrics: Metrics) -> None:
 
 def test_what_strangers_send_adds_no_label(metrics: Metrics) -> None:
     metrics.request("/predict", 200, 0.1)
-    before = metrics.exposition().count(b"\n")
+    before = metrics.exposition()[0].count(b"\n")
     metrics.request("/no/such/path", 404, 0.1)
-    first = metrics.exposition().count(b"\n")
+    first = metrics.exposition()[0].count(b"\n")
     for number in range(100):
         metrics.request(f"/no/such/path/{number}", 404, 0.1)
     assert first - before == len(SECONDS) + 1 + 3
-    assert metrics.exposition().count(b"\n") == first
+    assert metrics.exposition()[0].count(b"\n") == first
     assert figure(metrics, "requests_total", endpoint=OTHER, status="404") == 101
 
 
@@ -132,7 +133,7 @@ def test_paths_with_a_version_share_the_histogram_of_the_path_without() -> None:
 def test_a_histogram_holds_its_buckets_its_count_and_its_sum(metrics: Metrics) -> None:
     values = [0.0, 0.00001, 0.000011, 0.3, 1.0, 100.0, 1000.0]
     for value in values:
-        metrics.waited(value)
+        metrics.observe("queue_seconds", value)
     samples = families(metrics)["mnist_queue_seconds"].samples
     buckets = {
         float(item.labels["le"]): item.value for item in samples if item.name.endswith("_bucket")
@@ -148,11 +149,13 @@ def test_a_histogram_holds_its_buckets_its_count_and_its_sum(metrics: Metrics) -
 
 
 def test_runs_digits_doubts_rejections_and_loads_are_counted(metrics: Metrics) -> None:
-    metrics.ran(16, 0.25)
-    metrics.ran(3, 0.5)
+    metrics.observe("batch_size", 16)
+    metrics.observe("inference_seconds", 0.25)
+    metrics.observe("batch_size", 3)
+    metrics.observe("inference_seconds", 0.5)
     metrics.predicted([0, 9, 9])
-    metrics.doubted([("several digits",), ()])
-    metrics.rejected("deadline")
+    metrics.count("doubts", "several digits")
+    metrics.count("rejected", "deadline")
     metrics.count("model_loads", "failed")
     for name, labels, value in [
         ("batch_size_sum", {}, 19),
@@ -190,7 +193,7 @@ def test_the_sums_are_right_over_workers_living_and_dead(tmp_path: Path) -> None
     here.add_endpoints(ENDPOINTS, ENDPOINTS)
     here.serving("1", "tiny", "cpu", fallback=False)
     here.request("/predict", 200, 0.5)
-    here.queued(2)
+    here.set("queue_rows", 2)
     dead, living = worker(tmp_path, ENDPOINTS), worker(tmp_path, ENDPOINTS)
     try:
         for process in (dead, living):
@@ -252,7 +255,7 @@ def test_a_row_that_is_not_whole_yet_is_left_out(tmp_path: Path) -> None:
 
 def _torn(row: bytes) -> bytes:
     """The row while its worker writes what it serves."""
-    return row.replace(b'{"version', b'{"ver\0\0\0\0')
+    return row.replace(b'{"model_i', b'{"mod\0\0\0\0')
 
 
 def test_a_bucket_shows_a_sampled_trace_in_openmetrics(tmp_path: Path) -> None:
@@ -262,14 +265,14 @@ def test_a_bucket_shows_a_sampled_trace_in_openmetrics(tmp_path: Path) -> None:
     traces = ["01" * 16, "02" * 16]
     for trace in (traces[0], traces[1], None):
         metrics.request("/predict", 200, 0.003, trace)
-    text = metrics.exposition("application/openmetrics-text;version=1.0.0").decode()
+    text = metrics.exposition("application/openmetrics-text;version=1.0.0")[0].decode()
     parsed: list[Metric] = list(openmetrics.text_string_to_metric_families(text))  # type: ignore[no-untyped-call]
     (bucket,) = (sample for family in parsed for sample in family.samples if sample.exemplar)
     assert (bucket.labels, bucket.value) == ({"endpoint": "/predict", "le": "0.005"}, 3)
     assert bucket.exemplar is not None
     assert bucket.exemplar.labels == {"trace_id": traces[1]}
     assert bucket.exemplar.value == 0.003
-    assert b"trace_id" not in metrics.exposition()
+    assert b"trace_id" not in metrics.exposition()[0]
 
 
 def test_the_least_of_a_gauge_ignores_workers_that_never_set_it() -> None:
@@ -279,7 +282,7 @@ def test_the_least_of_a_gauge_ignores_workers_that_never_set_it() -> None:
         metric.place(0)
         rows = [memoryview(array("d", [value])).cast("B").cast("d") for value in (3.0, 0.0, 7.0)]
         workers = [Worker(os.getpid(), row, {**SERVES}, {}) for row in rows]
-        assert f"mnist_x {joint}" in exposition([metric], workers).decode()
+        assert f"mnist_x {joint}" in exposition([metric], workers)[0].decode()
 
 
 def test_promtool_finds_nothing_wrong(metrics: Metrics) -> None:
@@ -288,6 +291,6 @@ def test_promtool_finds_nothing_wrong(metrics: Metrics) -> None:
     metrics.serving("1", "tiny", "cpu", fallback=False)
     metrics.request("/predict", 200, 0.1)
     command = ["promtool", "check", "metrics"]
-    text = metrics.exposition()
+    text = metrics.exposition()[0]
     done = subprocess.run(command, input=text, capture_output=True, check=False)
     assert (done.returncode, done.stdout + done.stderr) == (0, b"")

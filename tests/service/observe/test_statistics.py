@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from time import time
 
-from service.observe.statistics import Statistics
+from service.observe.statistics import Statistics, joined
 
 
 def test_nothing_is_counted_before_the_first_request() -> None:
-    entry = Statistics().as_dict("3")
+    entry = joined("3", [])
     assert (entry["name"], entry["version"]) == ("mnist", "3")
     assert entry["inference_count"] == entry["execution_count"] == entry["last_inference"] == 0
     assert entry["batch_stats"] == []
@@ -23,7 +23,7 @@ def test_requests_runs_and_failures_are_counted_apart() -> None:
     for rows in (3, 2, 5, 1):
         statistics.answers.append((rows, time(), 2, 0.5, 0.25, 0.125, 0.0625))
     statistics.failed(0.75)
-    entry = statistics.as_dict("3")
+    entry = joined("3", [statistics.told()])
     assert (entry["inference_count"], entry["execution_count"]) == (11, 3)
     assert abs(entry["last_inference"] / 1000 - time()) < 60
     input_and_answer = {"compute_input": 2, "compute_output": 0.25}

@@ -79,7 +79,7 @@ def test_work_that_finds_no_room_is_dropped_and_counted(tmp_path: Path) -> None:
     store = Store(f"sqlite:///{tmp_path / 'a.sqlite'}", metrics)
     for _ in range(module._MOST_WAITING + 50):
         store.later(lambda connection: go_on.wait(10))
-    exposed = metrics.exposition().decode()
+    exposed = metrics.exposition()[0].decode()
     go_on.set()
     assert "mnist_store_dropped_total 49" in exposed or "mnist_store_dropped_total 50" in exposed
     store.close()
@@ -170,7 +170,7 @@ def test_a_store_that_is_away_says_so_once_and_comes_back(
         with pytest.raises(Unavailable, match="store"):
             asyncio.run(store.run(lambda c: keep_images(c, [bytes(784)])))
     assert monotonic() - began < 10
-    assert b"mnist_store_fault 1" in metrics.exposition()
+    assert b"mnist_store_fault 1" in metrics.exposition()[0]
     assert [each.message for each in caplog.records] == ["the store is away; answers go on"]
     if harmed is None:
         file.write_bytes(good)
@@ -185,7 +185,7 @@ def test_a_store_that_is_away_says_so_once_and_comes_back(
         return True
 
     wait_until(back)
-    assert b"mnist_store_fault 0" in metrics.exposition()
+    assert b"mnist_store_fault 0" in metrics.exposition()[0]
     assert caplog.records[-1].message == "the store is back"
     store.close()
 
