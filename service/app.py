@@ -12,11 +12,20 @@ from fastapi import FastAPI
 
 from service import __version__
 from service.access.guard import Access
-from service.api import evaluate, explain, models, operations, pages, predict, read, v1
-from service.api.learning import challenger, drift, feedback, review
+from service.api import (
+    evaluate,
+    explain,
+    learning,
+    models,
+    operations,
+    pages,
+    predict,
+    read,
+    v1,
+    v2,
+)
 from service.api.openapi import openapi_route
 from service.api.routing import EndpointRoute
-from service.api.v2 import admin, infer
 from service.background.fair_threads import FairThreads
 from service.background.kept import Kept
 from service.background.large_work import threads
@@ -40,9 +49,8 @@ from service.store.store import store_of
 from service.types import Limits
 
 _ROUTERS = (
-    *(predict.router, infer.router, admin.router, v1.router),
-    *(read.router, explain.router, evaluate.router, models.router, operations.router, pages.router),
-    *(feedback.router, review.router, challenger.router, drift.router),
+    *(predict.router, v2.router, v1.router, read.router, explain.router, evaluate.router),
+    *(models.router, operations.router, pages.router, learning.router),
 )
 """In the order in which FastAPI looks for a request's route: the busiest first."""
 _MOST_EVALUATIONS = 64
@@ -60,9 +68,17 @@ def create_app(settings: Settings | None = None, shared: Path | None = None) -> 
     settings = fitted(read_settings() if settings is None else settings, memory_limit())
     core = build_core(settings, shared)
     routes = [route for router in _ROUTERS for route in router.routes]
-    routes.append(openapi_route(tuple(routes)))
-    app = FastAPI(routes=routes, lifespan=_lifespan, openapi_url=None, redirect_slashes=False)
-    dispatcher = Dispatcher(core, (r for r in routes if isinstance(r, EndpointRoute)))
+    app = FastAPI(
+        title="mnist-serve",
+        version=__version__,
+        description="Digit recognition: trained with Keras, served with ONNX Runtime.",
+        routes=routes,
+        lifespan=_lifespan,
+        openapi_url=None,
+        redirect_slashes=False,
+    )
+    app.router.routes.append(openapi_route(app))
+    dispatcher = Dispatcher(core, (r for r in app.routes if isinstance(r, EndpointRoute)))
     app.state.core, app.state.dispatcher = core, dispatcher
     app.state.door = app.router.default = AsgiDoor(dispatcher)
     return app

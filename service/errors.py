@@ -4,6 +4,7 @@ Every part of the service raises a :class:`Fault`; the HTTP layer renders it. Th
 docstring is the description of its status in ``/openapi.json``.
 """
 
+import re
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from typing import Any
@@ -23,15 +24,20 @@ class Flaw:
 class Fault(Exception):
     """The service failed; its log has the reason.
 
-    Each subclass is a fault of the request, with its own ``status`` and ``kind``. ``detail`` is one
-    sentence for the caller. ``flaws`` name the faulty parts of the input. The answer also has the
-    ``headers``, such as ``Allow`` or ``Retry-After``.
+    Each subclass is a fault of the request, with its own ``status``. ``detail`` is one sentence for
+    the caller. ``flaws`` name the faulty parts of the input. The answer also has the ``headers``.
     """
 
     status: int = 500
     kind: str = "internal"
     headers: tuple[tuple[bytes, bytes], ...] = ()
     rejection: str = ""  # the reason under which the doors count it among the rejected requests
+
+    def __init_subclass__(cls, status: int | None = None) -> None:
+        """Sets the ``status``, and the ``kind`` after the name of the class."""
+        if status is not None:
+            words = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", cls.__name__)
+            cls.status, cls.kind = status, words.lower()
 
     def __init__(
         self, detail: str, *flaws: Flaw, headers: tuple[tuple[bytes, bytes], ...] = ()
@@ -51,82 +57,56 @@ class Fault(Exception):
         return body | {"errors": [asdict(flaw) for flaw in self.flaws]} if self.flaws else body
 
 
-class Malformed(Fault):
+class Malformed(Fault, status=400):
     """The bytes do not have the declared format."""
 
-    status, kind = 400, "malformed"
 
-
-class Unauthorized(Fault):
+class Unauthorized(Fault, status=401):
     """The request has no key, or one that is not known, was revoked or has expired."""
 
-    status, kind = 401, "unauthorized"
 
-
-class Forbidden(Fault):
+class Forbidden(Fault, status=403):
     """The key lacks the scope that this needs, or a page of another site sent the request."""
 
-    status, kind = 403, "forbidden"
 
-
-class NotFound(Fault):
+class NotFound(Fault, status=404):
     """The path, the version, the data set or the picture does not exist."""
 
-    status, kind = 404, "not-found"
 
-
-class MethodNotAllowed(Fault):
+class MethodNotAllowed(Fault, status=405):
     """The path exists, but not for this method; Allow lists its methods."""
 
-    status, kind = 405, "method-not-allowed"
 
-
-class BodyTimeout(Fault):
+class BodyTimeout(Fault, status=408):
     """The body did not arrive in time."""
 
-    status, kind = 408, "body-timeout"
 
-
-class TooLarge(Fault):
+class TooLarge(Fault, status=413):
     """The request has too many bytes, images or pixels."""
 
-    status, kind = 413, "too-large"
 
-
-class PathTooLong(Fault):
+class PathTooLong(Fault, status=414):
     """The path and query are longer than the limit."""
 
-    status, kind = 414, "path-too-long"
 
-
-class UnsupportedType(Fault):
+class UnsupportedType(Fault, status=415):
     """The service does not read this Content-Type or Content-Encoding; see the detail."""
 
-    status, kind = 415, "unsupported-type"
 
-
-class Invalid(Fault):
+class Invalid(Fault, status=422):
     """The input is well-formed, but has a wrong field, shape, type, range or length."""
 
-    status, kind = 422, "invalid"
 
-
-class HeadersTooLarge(Fault):
+class HeadersTooLarge(Fault, status=431):
     """The header fields are larger than the limit."""
 
-    status, kind = 431, "headers-too-large"
 
-
-class Misdirected(Fault):
+class Misdirected(Fault, status=421):
     """The Host field names a host that the service does not answer for."""
 
-    status, kind = 421, "misdirected"
 
-
-class QueueFull(Fault):
+class QueueFull(Fault, status=429):
     """The queue or the store is full, or the caller's rate spent; see Retry-After."""
-
-    status, kind = 429, "queue-full"
 
 
 class BodiesFull(QueueFull):
@@ -135,29 +115,26 @@ class BodiesFull(QueueFull):
     headers, rejection = ((b"retry-after", b"2"),), "bodies_full"
 
 
-class RateSpent(QueueFull):
+class RateSpent(QueueFull, status=429):
     """The caller's rate is spent."""
 
-    kind = "rate-spent"
 
-
-class StoreFull(RateSpent):
+class StoreFull(RateSpent, status=429):
     """The store has as many labels as it may, or as one caller may have."""
 
-    kind, headers = "store-full", ((b"retry-after", b"3600"),)
+    headers = ((b"retry-after", b"3600"),)
 
 
-class Unavailable(Fault):
+class Unavailable(Fault, status=503):
     """The service is not ready, is draining, or its store is away; see Retry-After."""
 
-    status, kind = 503, "unavailable"
     headers = ((b"retry-after", b"1"),)
 
 
-class DeadlineExceeded(Fault):
+class DeadlineExceeded(Fault, status=504):
     """The deadline passed before the answer was ready."""
 
-    status, kind, rejection = 504, "deadline-exceeded", "deadline"
+    rejection = "deadline"
 
 
 class MissingRuntime(ImportError):

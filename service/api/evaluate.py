@@ -8,20 +8,17 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated
 
 import numpy as np
-from fastapi import APIRouter, Response
-from fastapi import Path as PathParameter
+from fastapi import Response
 
 from service.answer.scores import MOST_MISTAKES, least_sure, score
 from service.api.pipeline import Pipeline
 from service.api.request import Reply, unsupported
-from service.api.routing import OwnRoute, needs
+from service.api.routing import PNG, endpoints
 from service.api.schemas.answers import Evaluation
 from service.api.schemas.bodies import EVALUATE_BODY
 from service.api.schemas.parameters import Current, DatasetQuery, MistakesQuery, Timed, VersionQuery
-from service.api.schemas.responses import BODY, PNG, problems
 from service.background.large_work import give_way
 from service.decode import labelled, npy
 from service.decode.content import parse_content_type
@@ -38,15 +35,10 @@ _SLICE_EXECUTIONS = 4
 _LISTED = 1000  # the most images of either kind that ?mistakes lists
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 _CACHE = (b"cache-control", b"public, max-age=3600")
-router = APIRouter(route_class=OwnRoute, tags=["digits"], dependencies=needs("evaluate"))
+router = endpoints("digits", "evaluate")
 
 
-@router.post(
-    "/evaluate",
-    response_model=Evaluation,
-    responses=problems(400, 422, *BODY),
-    openapi_extra={"requestBody": EVALUATE_BODY},
-)
+@router.post("/evaluate", response_model=Evaluation, openapi_extra=EVALUATE_BODY)
 async def evaluate(
     request: Timed,
     version: VersionQuery = None,
@@ -141,16 +133,8 @@ def load_dataset(name: str, folder: Path) -> tuple[Images, Labels]:
     return images, labels.astype(np.int64)
 
 
-@router.get(
-    f"/datasets/{MNIST_TEST}/images/{{index}}.png",
-    response_model=None,
-    response_class=Response,
-    responses=problems(404, 422) | PNG,
-)
-async def test_image(
-    request: Current,
-    index: Annotated[str, PathParameter(json_schema_extra={"type": "integer", "minimum": 0})],
-) -> Reply:
+@router.get(f"/datasets/{MNIST_TEST}/images/{{index}}.png", response_class=Response, responses=PNG)
+async def test_image(request: Current, index: str) -> Reply:
     """One image of the test set, white on black, by the index that `/evaluate` returns."""
     images = await asyncio.to_thread(_test_images, request.core.settings.data)
     if not _INDEX.fullmatch(index) or int(index) >= len(images):

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
-
 from service.api.pipeline import Pipeline
 from service.api.predict import read_images
 from service.api.request import Reply
-from service.api.routing import OwnRoute, needs
-from service.api.schemas.bodies import EXPLAIN_BODY
+from service.api.routing import endpoints
+from service.api.schemas.answers import Explanation, FeatureMaps
+from service.api.schemas.bodies import PREDICT_BODY
 from service.api.schemas.parameters import AgainstQuery, Timed, VersionQuery
-from service.api.schemas.reasons import Explanation, FeatureMaps
-from service.api.schemas.responses import BODY, problems
 from service.background.large_work import when_large
 from service.decode.validation import refuse
 from service.errors import Unavailable
@@ -22,12 +19,10 @@ from service.inference.runtime import RuntimeLoadError
 from service.reasons.explain import EXPLAIN_COST, explanation
 from service.reasons.layers import Layers
 
-router = APIRouter(route_class=OwnRoute, tags=["digits"], dependencies=needs("predict"))
-_EXTRA = {"requestBody": EXPLAIN_BODY}
-_OF_ONE: dict[str, Any] = {"responses": problems(400, 422, *BODY), "openapi_extra": _EXTRA}
+router = endpoints("digits", "predict")
 
 
-@router.post("/explain", response_model=Explanation, **_OF_ONE)
+@router.post("/explain", response_model=Explanation, openapi_extra=PREDICT_BODY)
 async def explain(
     request: Timed, version: VersionQuery = None, against: AgainstQuery = None
 ) -> Reply:
@@ -47,7 +42,7 @@ async def explain(
     return reply
 
 
-@router.post("/layers", response_model=FeatureMaps, **_OF_ONE)
+@router.post("/layers", response_model=FeatureMaps, openapi_extra=PREDICT_BODY)
 async def layers(request: Timed, version: VersionQuery = None) -> Reply:
     """Shows what each convolution of a version makes of one image, which counts as no answer."""
     pipeline = Pipeline(request)

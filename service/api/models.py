@@ -1,48 +1,61 @@
-"""``/models``: the versions and their states, each one's card and pictures."""
+"""``/models``, each version's card and pictures, the challenger; and ``/drift`` of the champion."""
 
-from typing import Annotated, Any
+from __future__ import annotations
 
-from fastapi import APIRouter, Path, Response
+import asyncio
+from contextlib import suppress
+
+from fastapi import Response
 
 from service.api.request import Reply
-from service.api.routing import OwnRoute, needs
-from service.api.schemas.answers import Models
-from service.api.schemas.parameters import Current, VersionPath
-from service.api.schemas.responses import PNG, problems
+from service.api.routing import PNG, endpoints
+from service.api.schemas.answers import ChallengerState, Drift, ModelState
+from service.api.schemas.parameters import Current
+from service.errors import NotFound, Unavailable
 
 # A published version never changes, but an operator may make a repository anew.
 _UNCHANGING = (b"cache-control", b"public, max-age=3600")
-router = APIRouter(route_class=OwnRoute, tags=["models"], dependencies=needs("predict"))
+router = endpoints("models", "predict")
 
 
-@router.get("/models", response_model=Models, responses=problems(422, 503))
+@router.get("/models", response_model=dict[str, list[ModelState]])
 async def models(request: Current) -> Reply:
     """Every version with its state, and the provider that runs the champion."""
     listing = await request.core.versions.listing()
     return Reply.json({"models": [listing | {"challenger": request.core.challenge.named}]})
 
 
-@router.get(
-    "/models/mnist/versions/{version}",
-    response_model=dict[str, Any],
-    responses=problems(404, 422, 503),
-)
-async def card(request: Current, version: VersionPath) -> Reply:
+@router.get("/models/mnist/versions/{version}")
+async def card(request: Current, version: str) -> Reply:
     """The card of one version: its data, settings, figures and verification."""
     return Reply.json(await request.core.versions.card(version))
 
 
 @router.get(
-    "/models/mnist/versions/{version}/{picture}.png",
-    response_model=None,
-    response_class=Response,
-    responses=problems(404, 422, 503) | PNG,
+    "/models/mnist/versions/{version}/{picture}.png", response_class=Response, responses=PNG
 )
-async def version_picture(
-    request: Current,
-    version: VersionPath,
-    picture: Annotated[str, Path(examples=["training_curve", "confusion_matrix"])],
-) -> Reply:
+async def version_picture(request: Current, version: str, picture: str) -> Reply:
     """A picture that training made of a version, such as `training_curve`."""
     content = await request.core.versions.picture(version, picture)
     return Reply(content, media_type=b"image/png", headers=(_UNCHANGING,))
+
+
+@router.get("/models/mnist/challenger", response_model=ChallengerState)
+async def challenger(request: Current) -> Reply:
+    """The challenger, both versions' answers, and the verdict; 404 without one, or a store."""
+    return Reply.json(await request.core.challenge.report())
+
+
+@router.get("/drift", response_model=Drift)
+async def drift(request: Current) -> Reply:
+    """Compares the champion's last answers with its answers to held-out digits, all workers'."""
+    core = request.core
+    watch, version = core.watch, core.versions.champion.version
+    if watch.store is not None:
+        with suppress(Unavailable):
+            await watch.store.run(watch.learn)
+    views = await core.versions.ask("drift")
+    found = await asyncio.to_thread(watch.joined, views)
+    if found is None:
+        raise NotFound(f"the card of version {version} has no reference; `train` publishes one")
+    return Reply.json(found)

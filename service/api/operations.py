@@ -2,45 +2,35 @@
 
 import asyncio
 
-from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
 
 from service.api.request import Reply, compressed
-from service.api.routing import EndpointRoute, needs
-from service.api.schemas.answers import Status
+from service.api.routing import at_each, endpoints, needs
 from service.api.schemas.parameters import Current
-from service.api.schemas.responses import problems
 from service.core import Core
 from service.errors import Unavailable
 
-router = APIRouter(route_class=EndpointRoute, tags=["operation"], dependencies=needs(None))
+router = endpoints("operation", None)
 
 
-@router.get("/health/live", response_model=Status, responses=problems())
+@router.get("/health/live", response_model=dict[str, str])
 async def live(request: Current) -> Reply:
     """The process answers, whatever the state of the model."""
     return Reply.json({"status": "live"})
 
 
-@router.get("/health/ready", response_model=Status, responses=problems(503))
+@router.get("/health/ready", response_model=dict[str, str])
 async def ready(request: Current) -> Reply:
     """The champion is loaded, checked and warmed, and the service is not draining."""
     check_ready(request.core)
     return Reply.json({"status": "ready"})
 
 
-@router.get(
-    "/monitoring/prometheus/metrics",  # where TensorFlow Serving has them
-    response_model=None,
+@at_each(
+    router,
+    ("/metrics", "/monitoring/prometheus/metrics"),  # the second as TensorFlow Serving
+    methods=["GET"],
     response_class=PlainTextResponse,
-    responses=problems(),
-    dependencies=needs("metrics"),
-)
-@router.get(
-    "/metrics",
-    response_model=None,
-    response_class=PlainTextResponse,
-    responses=problems(),
     dependencies=needs("metrics"),
 )
 async def metrics(request: Current) -> Reply:

@@ -4,13 +4,11 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
-from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, PlainTextResponse
 
 from service.api.request import Headers, Reply, Request
-from service.api.routing import EndpointRoute, at_each, needs
+from service.api.routing import at_each, endpoints
 from service.api.schemas.parameters import Current
-from service.api.schemas.responses import problems
 from service.errors import NotFound
 
 _MEDIA_TYPES = {
@@ -40,10 +38,10 @@ _HEADERS: Headers = (
     # Browsers ask each time, so that a page never runs with the modules of another release.
     (b"cache-control", b"no-cache"),
 )
-router = APIRouter(route_class=EndpointRoute, tags=["page"], dependencies=needs(None))
+router = endpoints("page", None)
 
 
-@router.get("/", response_model=None, response_class=HTMLResponse, responses=problems())
+@router.get("/", response_class=HTMLResponse)
 async def page(request: Current) -> Reply:
     """The page to draw on; KServe's `{"status": "alive"}` for a client that takes no HTML."""
     accept = request.field(b"accept")
@@ -56,24 +54,20 @@ async def page(request: Current) -> Reply:
     router,
     ("/page/{name}", "/page/{folder}/{name}"),
     methods=["GET"],
-    response_model=None,
     response_class=PlainTextResponse,
-    responses=problems(404),
 )
-async def page_file(request: Current, folder: str | None, name: str) -> Reply:
+async def page_file(request: Current, name: str, folder: str | None = None) -> Reply:
     """A module, a stylesheet or the icon of the page."""
     return _file(request, "page", name if folder is None else f"{folder}/{name}")
 
 
-@router.get("/docs", response_model=None, response_class=HTMLResponse, responses=problems())
+@router.get("/docs", response_class=HTMLResponse)
 async def docs(request: Current) -> Reply:
     """The API as a page to try out."""
     return _file(request, "docs")
 
 
-@router.get(
-    "/docs/{name}", response_model=None, response_class=PlainTextResponse, responses=problems(404)
-)
+@router.get("/docs/{name}", response_class=PlainTextResponse)
 async def docs_file(request: Current, name: str) -> Reply:
     """A file that the page of the API loads."""
     return _file(request, "docs", name)

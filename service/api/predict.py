@@ -4,17 +4,15 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from fastapi import APIRouter
 
 from service.answer.predictions import members, predictions
 from service.answer.quality import doubts
 from service.api.pipeline import Pipeline
 from service.api.request import Reply, Request, unsupported
-from service.api.routing import OwnRoute, needs
+from service.api.routing import endpoints
 from service.api.schemas.answers import Predictions
 from service.api.schemas.bodies import PREDICT_BODY
 from service.api.schemas.parameters import IncludeQuery, Timed, VersionQuery
-from service.api.schemas.responses import BODY, problems
 from service.background.large_work import SMALL_BYTES, SMALL_JSON_BYTES
 from service.decode import json_images, npy, raw
 from service.decode.content import parse_content_type
@@ -33,15 +31,10 @@ _READERS: dict[str, Callable[[bytes, Limits], Images | Pictures]] = {
     "application/x-npy": npy.from_npy,
 }
 READS = ", ".join([*_READERS, "image/* or multipart/form-data"])
-router = APIRouter(route_class=OwnRoute, tags=["digits"], dependencies=needs("predict"))
+router = endpoints("digits", "predict")
 
 
-@router.post(
-    "/predict",
-    response_model=Predictions,
-    responses=problems(400, 422, *BODY),
-    openapi_extra={"requestBody": PREDICT_BODY},
-)
+@router.post("/predict", response_model=Predictions, openapi_extra=PREDICT_BODY)
 async def predict(
     request: Timed, version: VersionQuery = None, include: IncludeQuery = None
 ) -> Reply:

@@ -3,18 +3,16 @@
 from functools import partial
 
 import numpy as np
-from fastapi import APIRouter
 
 from service.answer.predictions import answer
 from service.answer.quality import SURE_ENOUGH
 from service.api.pipeline import Pipeline
 from service.api.predict import decode
 from service.api.request import Reply
-from service.api.routing import OwnRoute, needs
+from service.api.routing import endpoints
 from service.api.schemas.answers import NumberRead
 from service.api.schemas.bodies import READ_BODY
 from service.api.schemas.parameters import ReadIncludeQuery, Timed, VersionQuery
-from service.api.schemas.responses import BODY, problems
 from service.background.large_work import SMALL_JSON_BYTES
 from service.decode.content import parse_content_type
 from service.decode.pictures import Pictures
@@ -25,15 +23,10 @@ from service.types import Images, Probabilities
 
 READS = "image/*, multipart/form-data with one file or application/json with one picture"
 _HOLD_PICTURES = "image/", "multipart/form-data", "application/json"
-router = APIRouter(route_class=OwnRoute, tags=["digits"], dependencies=needs("predict"))
+router = endpoints("digits", "predict")
 
 
-@router.post(
-    "/read",
-    response_model=NumberRead,
-    responses=problems(400, 422, *BODY),
-    openapi_extra={"requestBody": READ_BODY},
-)
+@router.post("/read", response_model=NumberRead, openapi_extra=READ_BODY)
 async def read(
     request: Timed, version: VersionQuery = None, include: ReadIncludeQuery = None
 ) -> Reply:

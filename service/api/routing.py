@@ -1,28 +1,34 @@
 """Routes: FastAPI declares and documents them, and both doors call their endpoints."""
 
-import inspect
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from functools import wraps
 from typing import Any
 
 from fastapi import APIRouter, Security
+from fastapi.datastructures import DefaultPlaceholder
 from fastapi.params import Depends
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
-from service.api.request import Reply, Request
-from service.api.schemas.responses import refusals
-from service.errors import NotFound
+from service.api.request import JSON_TYPE, Reply
+from service.api.schemas.parameters import PATH_PARAMETERS
+from service.errors import PROBLEM_TYPE, Fault, NotFound
 from service.models.repository import NAME
 from service.settings import Scope as AccessScope
 
 Endpoint = Callable[..., Awaitable[Reply]]
+Responses = dict[int | str, dict[str, Any]]
 _KEYS = HTTPBearer(scheme_name="key"), APIKeyHeader(name="X-API-Key", scheme_name="key in a field")
-_PARAMETER = re.compile(r"{(\w+)}")
+PNG: Responses = {200: {"description": "The picture.", "content": {"image/png": {}}}}
+_PROTOCOLS = "/v1", "/v2"
+_ANY = (400, 403, 404, 405, 408, 414, 421, 431, 503)
+"""What any request may be answered."""
+_POSTED = (413, 415, 429, 500, 504)
+"""What any request with a body may be answered besides."""
+_FAULTS = {Fault.status: Fault} | {kind.status: kind for kind in Fault.__subclasses__()}
+_TEXTS = {status: (kind.__doc__ or "").partition("\n")[0] for status, kind in _FAULTS.items()}
 
 
 class EndpointRoute(APIRoute):
@@ -33,8 +39,6 @@ class EndpointRoute(APIRoute):
     take longer than the request itself.
     """
 
-    only_known_parameters = False
-
     def __init__(
         self, path: str, endpoint: Endpoint, *, dependencies: Sequence[Depends] = (), **options: Any
     ) -> None:
@@ -42,17 +46,33 @@ class EndpointRoute(APIRoute):
         needs = [each for each in dependencies if isinstance(each, Needs)]
         assert needs, f"{path} must declare what it needs; see needs()"
         self.scope = scope = needs[-1].access
-        if scope is not None:
-            dependencies = [Security(each, scopes=[scope]) for each in _KEYS]
-            options["responses"] = refusals(path) | options["responses"]
-        else:
-            dependencies = []
-        super().__init__(path, endpoint, dependencies=dependencies, **options)
+        if isinstance(options.get("response_model"), DefaultPlaceholder):
+            options["response_model"] = None
+        keys = [] if scope is None else [Security(each, scopes=[scope]) for each in _KEYS]
+        super().__init__(path, endpoint, dependencies=keys, **options)
         self.call = endpoint
         self.verbs = frozenset(self.methods or ())
         self.timed = any(each.header_params for each in self.dependant.dependencies)
         """Whether its requests have a deadline; it has a histogram of its own, then."""
-        self.queries = tuple(field.alias for field in self.dependant.query_params)
+        is_own = not path.startswith(_PROTOCOLS)
+        self.only_known_parameters = is_own and scope not in (None, "metrics")
+        self.responses = self._faults(is_own) | self.responses
+        for field in self.dependant.path_params:
+            field.field_info.description = PATH_PARAMETERS.get(field.name)
+        # Without a description it is a parameter of another path of the same endpoint.
+        queries = [each for each in self.dependant.query_params if each.field_info.description]
+        self.dependant.query_params = queries
+        self.queries = tuple(field.alias for field in queries)
+
+    def _faults(self, is_own: bool) -> Responses:
+        """The answers with a fault; under ``/v1`` and ``/v2`` 400 stands for 422 too."""
+        statuses = {*_ANY, *(_POSTED if "POST" in self.verbs else ())}
+        if self.scope is not None:
+            statuses |= {401, 422} if is_own else {401}
+        texts = _TEXTS if is_own else {**_TEXTS, 400: f"{_TEXTS[400]} Or: {_TEXTS[422]}"}
+        kind, form = (PROBLEM_TYPE, "Problem") if is_own else (JSON_TYPE, "ErrorAnswer")
+        content = {kind.decode(): {"schema": {"$ref": f"#/components/schemas/{form}"}}}
+        return {s: {"description": texts[s], "content": content} for s in sorted(statuses)}
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Matches HEAD where GET is served (RFC 9110, section 9.3.2)."""
@@ -68,12 +88,6 @@ class EndpointRoute(APIRoute):
         await scope["app"].state.door(scope, receive, send)
 
 
-class OwnRoute(EndpointRoute):
-    """A route of the service's own API, which rejects unknown query parameters."""
-
-    only_known_parameters = True
-
-
 @dataclass(frozen=True)
 class Needs(Depends):
     """The scope that a route needs, in the form in which FastAPI passes it from router to route."""
@@ -82,38 +96,26 @@ class Needs(Depends):
 
 
 def needs(scope: AccessScope | None) -> list[Depends]:
-    """The ``dependencies`` of a route, or of a router, whose callers need this scope, or none."""
+    """The ``dependencies`` of a route whose callers need another scope than its router says."""
     return [Needs(access=scope)]
+
+
+def endpoints(tag: str, scope: AccessScope | None) -> APIRouter:
+    """A router for endpoints whose callers need this scope, or none."""
+    return APIRouter(route_class=EndpointRoute, tags=[tag], dependencies=needs(scope))
 
 
 def at_each(
     router: APIRouter, paths: Sequence[str], tail: str = "", **options: Any
 ) -> Callable[[Endpoint], Endpoint]:
-    """Adds an endpoint at each path plus ``tail``; it gets None for what a path lacks."""
-    names = {path: set(_PARAMETER.findall(path)) for path in paths}
-    every = set[str]().union(*names.values())
+    """Adds an endpoint at each path plus ``tail``; what a path lacks keeps its default."""
 
     def add(endpoint: Endpoint) -> Endpoint:
-        for path, own in names.items():
-            call = endpoint if own == every else _without(endpoint, every - own)
-            router.add_api_route(path + tail, call, **options)
+        for path in paths:
+            router.add_api_route(path + tail, endpoint, **options)
         return endpoint
 
     return add
-
-
-def _without(endpoint: Endpoint, names: set[str]) -> Endpoint:
-    """The endpoint without these parameters, as FastAPI sees it."""
-    absent: dict[str, Any] = dict.fromkeys(names)
-
-    @wraps(endpoint)
-    def call(request: Request, **parameters: str) -> Awaitable[Reply]:
-        return endpoint(request, **parameters, **absent)
-
-    signature = inspect.signature(endpoint, eval_str=True)
-    rest = [each for each in signature.parameters.values() if each.name not in names]
-    call.__signature__ = signature.replace(parameters=rest)  # type: ignore[attr-defined]
-    return call
 
 
 def check_model(name: str) -> None:

@@ -9,24 +9,13 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from fastapi import APIRouter
-
 from service.answer.predictions import classify, predict
 from service.api.explain import against_digit, explanations
 from service.api.pipeline import Pipeline
 from service.api.request import Reply, Request
-from service.api.routing import EndpointRoute, at_each, needs
-from service.api.schemas import protocols as shapes
+from service.api.routing import at_each, endpoints
 from service.api.schemas.bodies import V1_CLASSIFY, V1_PREDICT
-from service.api.schemas.parameters import (
-    AgainstQuery,
-    Current,
-    LabelPath,
-    ModelPath,
-    Timed,
-    VersionPath,
-)
-from service.api.schemas.responses import BODY, errors
+from service.api.schemas.parameters import AgainstQuery, Current, Timed
 from service.background.large_work import SMALL_JSON_BYTES
 from service.decode.v1 import SIGNATURE, from_classify, from_predict
 from service.errors import Invalid, MethodNotAllowed, NotFound
@@ -39,31 +28,34 @@ CHAMPION = "champion"
 _MODEL = "/v1/models/{model}"
 _PATHS = (_MODEL, _MODEL + "/versions/{version}", _MODEL + "/labels/{label}")
 """The champion, a version by its number, and a version by its label."""
-_CLASSIFIES: dict[str, Any] = {"methods": ["POST"], "responses": errors(*BODY)}
-_Version = VersionPath | None
-_Label = LabelPath | None
 _Build = Callable[..., bytes]  # makes the body of the answer
-router = APIRouter(route_class=EndpointRoute, tags=["v1"], dependencies=needs("predict"))
-at_each_path = partial(at_each, router, _PATHS)
+router = endpoints("v1", "predict")
+get, post = (partial(at_each, router, _PATHS, methods=[verb]) for verb in ("GET", "POST"))
 
 
-@at_each_path(":predict", response_model=shapes.Predicted, openapi_extra=V1_PREDICT, **_CLASSIFIES)
-async def v1_predict(request: Timed, model: ModelPath, version: _Version, label: _Label) -> Reply:
+@post(":predict", openapi_extra=V1_PREDICT)
+async def v1_predict(
+    request: Timed, model: str, version: str | None = None, label: str | None = None
+) -> Reply:
     """Classifies images in row form (`instances`) or in column form (`inputs`)."""
     return await _answer(request, asked_version(request, model, version, label), _read_predict)
 
 
-@at_each_path(
-    ":classify", response_model=shapes.Classified, openapi_extra=V1_CLASSIFY, **_CLASSIFIES
-)
-async def v1_classify(request: Timed, model: ModelPath, version: _Version, label: _Label) -> Reply:
+@post(":classify", openapi_extra=V1_CLASSIFY)
+async def v1_classify(
+    request: Timed, model: str, version: str | None = None, label: str | None = None
+) -> Reply:
     """For each example the labels "0" to "9" with their probabilities."""
     return await _answer(request, asked_version(request, model, version, label), _read_classify)
 
 
-@at_each_path(":explain", response_model=shapes.Explained, openapi_extra=V1_PREDICT, **_CLASSIFIES)
+@post(":explain", openapi_extra=V1_PREDICT)
 async def v1_explain(
-    request: Timed, model: ModelPath, version: _Version, label: _Label, against: AgainstQuery = None
+    request: Timed,
+    model: str,
+    version: str | None = None,
+    label: str | None = None,
+    against: AgainstQuery = None,
 ) -> Reply:
     """Adds to the answer of `:predict` the reasons of each row, as `/explain` gives them."""
     explain = partial(explanations, other=against_digit(against))
@@ -71,26 +63,24 @@ async def v1_explain(
     return await _answer(request, asked, _read_predict, explain)
 
 
-@at_each_path(":{verb}", response_model=None, **_CLASSIFIES)
+@post(":{verb}")
 async def v1_other(
-    request: Timed, model: ModelPath, version: _Version, label: _Label, verb: str
+    request: Timed, model: str, verb: str, version: str | None = None, label: str | None = None
 ) -> Reply:
     """Rejects a method that the model has no signature for, such as the protocol's `regress`."""
     asked_version(request, model, version, label)
     raise Invalid(f"the model has no {verb[:40]!r}; it has 'predict', 'classify' and 'explain'")
 
 
-@router.get("/v1/models", response_model=shapes.ModelNames, responses=errors())
+@router.get("/v1/models")
 async def v1_names(request: Current) -> Reply:
     """The names of the models."""
     return Reply.json({"models": [NAME]})
 
 
-@at_each_path(
-    "/metadata", methods=["GET"], response_model=shapes.Signature, responses=errors(404, 503)
-)
+@get("/metadata")
 async def v1_metadata(
-    request: Current, model: ModelPath, version: _Version, label: _Label
+    request: Current, model: str, version: str | None = None, label: str | None = None
 ) -> Reply:
     """The model's one signature, as the JSON of TensorFlow's SignatureDef."""
     asked = asked_version(request, model, version, label)
@@ -111,10 +101,10 @@ async def v1_metadata(
     )
 
 
-@at_each_path(
-    methods=["GET"], response_model=shapes.VersionStatuses, responses=errors(404, 405, 503)
-)
-async def v1_status(request: Current, model: ModelPath, version: _Version, label: _Label) -> Reply:
+@get()
+async def v1_status(
+    request: Current, model: str, version: str | None = None, label: str | None = None
+) -> Reply:
     """The state of each version, the champion's first: `AVAILABLE` if it is loaded."""
     if ":" in request.path:  # a GET of `...:predict` matches as a name, which never has a colon
         raise MethodNotAllowed("GET is not allowed here; POST is", headers=((b"allow", b"POST"),))

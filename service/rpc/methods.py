@@ -3,7 +3,7 @@
 This module imports no gRPC: the metrics have the paths as their endpoints.
 """
 
-from service.api.v2.admin import ABSENT
+from service.api.v2 import ABSENT
 from service.settings import Scope
 
 INFERENCE, HEALTH = "inference.GRPCInferenceService", "grpc.health.v1.Health"

@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 from google.protobuf.json_format import ParseDict
 
+from service.api import v2
 from service.api.request import Reply, Request
-from service.api.v2 import admin
 from service.errors import NotFound, Unavailable
 from service.rpc.calls import Call, Message
 from service.rpc.messages import POOL, message, parameters
@@ -35,20 +35,20 @@ def _change(endpoint: _Endpoint) -> _Ask:
     def ask(request: Request, asked: Any) -> Awaitable[Reply]:
         content = {"parameters": parameters(asked)}
         request.body = Message(orjson.dumps(content, default=bytes.hex))
-        return endpoint(request, None, asked.model_name)
+        return endpoint(request, asked.model_name)
 
     return ask
 
 
 def _statistics(request: Request, asked: Any) -> Awaitable[Reply]:
     if asked.name:
-        return admin.v2_statistics(request, asked.name, asked.version or None)
-    return admin.v2_all_statistics(request)
+        return v2.v2_statistics(request, asked.name, asked.version or None)
+    return v2.v2_all_statistics(request)
 
 
 def _index(request: Request, asked: Any) -> Awaitable[Reply]:
     request.body = Message(orjson.dumps({"ready": asked.ready}))
-    return admin.v2_index(request, None)
+    return v2.v2_index(request)
 
 
 def _call(name: str, ask: _Ask, field: str = "") -> Call:
@@ -74,16 +74,16 @@ def _call(name: str, ask: _Ask, field: str = "") -> Call:
 METHODS = {
     f"/{INFERENCE}/{name}": _call(name, *how)
     for name, *how in (
-        ("ServerLive", _server(admin.v2_live)),
-        ("ServerReady", _server(admin.v2_ready)),
-        ("ServerMetadata", _server(admin.v2_server)),
-        ("ModelReady", _model(admin.v2_model_ready)),
-        ("ModelMetadata", _model(admin.v2_metadata)),
-        ("ModelConfig", _model(admin.v2_config), "config"),
+        ("ServerLive", _server(v2.v2_live)),
+        ("ServerReady", _server(v2.v2_ready)),
+        ("ServerMetadata", _server(v2.v2_server)),
+        ("ModelReady", _model(v2.v2_model_ready)),
+        ("ModelMetadata", _model(v2.v2_metadata)),
+        ("ModelConfig", _model(v2.v2_config), "config"),
         ("ModelStatistics", _statistics),
         ("RepositoryIndex", _index, "models"),
-        ("RepositoryModelLoad", _change(admin.v2_load)),
-        ("RepositoryModelUnload", _change(admin.v2_unload)),
+        ("RepositoryModelLoad", _change(v2.v2_load)),
+        ("RepositoryModelUnload", _change(v2.v2_unload)),
     )
 }
 """The calls by their paths."""

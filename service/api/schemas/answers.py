@@ -1,49 +1,69 @@
-"""What the service's own endpoints answer; examples are real answers."""
+"""What the endpoints answer; small answers of ``/v1`` and ``/v2`` are as their protocols say."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, Field
 
 from service.answer.scores import ClassScore, Digit, Mistake, Share
-from service.api.schemas.reasons import Png, Why
+from service.errors import Flaw
 
-Box = Annotated[list[int], Field(min_length=4, max_length=4)]
+Mnist = Literal["mnist"]
+Doubt = Literal["blank", "not a digit", "several digits", "too small", "low contrast", "inverted"]
+Box = Annotated[
+    list[int],
+    Field(
+        min_length=4,
+        max_length=4,
+        description="left, top, width and height in the upright picture's pixels",
+    ),
+]
+Png = Annotated[
+    str, Field(json_schema_extra={"contentEncoding": "base64", "contentMediaType": "image/png"})
+]
+Probabilities = Annotated[
+    list[float], Field(min_length=10, max_length=10, description="of the digits 0 to 9")
+]
+_Row = Annotated[list[float], Field(min_length=28, max_length=28)]
+Pixels = Annotated[list[_Row], Field(min_length=28, max_length=28)]
+
+
+class Problem(BaseModel):
+    """Every error (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str = Field(description="one sentence")
+    errors: list[Flaw] = Field([], description="absent if there is one fault, in `detail`")
+
+
+class ErrorAnswer(BaseModel):
+    """Every error under ``/v1`` and ``/v2``."""
+
+    error: str = Field(description="one sentence")
 
 
 class Seen(BaseModel):
     """What the model saw, with `?include=seen`."""
 
     png: Png = Field(description="the 28x28 image that the model read")
-    box: Box | None = Field(
-        description="left, top, width and height of the digit in the upright picture's pixels; "
-        "null for an image that is taken as given, and if no digit was found"
-    )
-    polarity: Literal["as given", "dark on light", "light on dark"] = Field(
-        description="as given: an array, or a 28x28 picture with a dark border"
-    )
+    box: Box | None = Field(description="of the digit; null for an array, and if none was found")
+    polarity: Literal["as given", "dark on light", "light on dark"]
     stroke_width: float = Field(description="mean width of the strokes in pixels of the 28x28")
 
 
-_ANSWER: dict[str, JsonValue] = {
-    "model": "mnist",
-    "version": "4",
-    "predictions": [
-        {
-            "digit": 1,
-            "confidence": 0.99993956,
-            "probabilities": [
-                *(0.0000019841425, 0.99993956, 0.0000033255428, 0.0000012211526, 0.000006205429),
-                *(8.280536e-7, 0.0000015787178, 0.000039468698, 0.0000036366112, 0.0000022200986),
-            ],
-            "doubtful": False,
-            "doubts": [],
-        }
-    ],
-}
-_NUMBER: dict[str, JsonValue] = {
-    "text": "1",
-    "digits": [{"digit": 1, "confidence": 0.99996006, "box": [12, 4, 3, 20]}],
-}
+class Attributed(BaseModel):
+    """What the pixels add to the confidence."""
+
+    attributions: Pixels = Field(description="for each pixel; their sum is confidence - base")
+    base: Share = Field(description="the confidence of a blank image in this digit")
+    method: str = Field(examples=["Shapley values of 8 patches, from 128 coalitions"])
+
+
+class Why(Attributed):
+    """The reasons of one prediction, with `?include=why`."""
+
+    png: Png = Field(description="the attributions, 28x28: orange speaks for the digit, blue not")
 
 
 class Prediction(BaseModel):
@@ -51,16 +71,9 @@ class Prediction(BaseModel):
 
     digit: Digit
     confidence: Share = Field(description="the largest of the probabilities")
-    probabilities: list[float] = Field(
-        min_length=10, max_length=10, description="for the digits 0 to 9; they sum to 1"
-    )
+    probabilities: Probabilities
     doubtful: bool = Field(description="whether there are doubts")
-    doubts: list[
-        Literal["blank", "not a digit", "several digits", "too small", "low contrast", "inverted"]
-    ] = Field(
-        description="blank: there is no ink; not a digit: the model is unsure, or it is a blot or "
-        "a line; inverted: an array whose background is ink; the others as they say"
-    )
+    doubts: list[Doubt]
     seen: Seen | None = Field(None, description="only with `?include=seen`")
     why: Why | None = Field(None, description="only with `?include=why`")
 
@@ -68,9 +81,8 @@ class Prediction(BaseModel):
 class Predictions(BaseModel):
     """The answer of `/predict`, in the order of the images."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_ANSWER]})
-    model: Literal["mnist"]
-    version: str = Field(examples=["3"])
+    model: Mnist
+    version: str
     predictions: list[Prediction]
 
 
@@ -79,16 +91,15 @@ class DigitRead(BaseModel):
 
     digit: Digit
     confidence: Share
-    box: Box = Field(description="left, top, width and height in the upright picture's pixels")
-    probabilities: list[float] | None = Field(
-        None, description="for the digits 0 to 9; only with `?include=probabilities`"
+    box: Box
+    probabilities: Probabilities | None = Field(
+        None, description="only with `?include=probabilities`"
     )
 
 
 class NumberRead(BaseModel):
     """The answer of `/read`."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_NUMBER]})
     text: str = Field(description="a newline between lines of digits; empty for none")
     digits: list[DigitRead] = Field(description="in reading order")
 
@@ -96,8 +107,8 @@ class NumberRead(BaseModel):
 class Evaluation(BaseModel):
     """The answer of `/evaluate`."""
 
-    model: Literal["mnist"]
-    version: str = Field(examples=["3"])
+    model: Mnist
+    version: str
     count: int
     accuracy: float | None
     loss: float | None = Field(description="mean cross-entropy in nats, probability at least 1e-7")
@@ -108,8 +119,51 @@ class Evaluation(BaseModel):
     least_sure: list[Mistake] = Field(description="as many that were read right, least sure first")
 
 
+class Otherwise(BaseModel):
+    """A small change of strokes that makes the version read another digit."""
+
+    digit: Digit
+    png: Png = Field(description="the changed 28x28 image")
+    confidence: Share = Field(description="in the other digit, at least 0.5")
+    changed: float = Field(description="ink put in or taken out, in pixels of full ink")
+
+
+class Nearest(BaseModel):
+    """A training image."""
+
+    index: int = Field(description="its place in MNIST's training set, from 0")
+    label: Digit
+    distance: float = Field(description="Euclidean, of pixels from 0 to 1")
+    png: Png
+
+
+class Explanation(Attributed):
+    """The answer of `/explain`."""
+
+    model: Mnist
+    version: str
+    digit: Digit
+    confidence: Share
+    standard_error: Pixels = Field(description="of each attribution; 0 if nothing was sampled")
+    otherwise: Otherwise | None = Field(description="null if no change was found or is needed")
+    nearest: list[Nearest] = Field(description="empty where the service has no training images")
+
+
+class FeatureMaps(BaseModel):
+    """The answer of `/layers`."""
+
+    model: Mnist
+    version: str
+    digit: Digit
+    confidence: Share
+    layers: list[dict[str, Any]] = Field(
+        description="of each convolution: `maps` of `height` and `width`, how many are `shown` "
+        "in the `png`, what is black (`low`) and white (`high`), the `levels`, int8 `rounding`"
+    )
+
+
 class VersionState(BaseModel):
-    """One version of the model in this worker."""
+    """One version of the model."""
 
     version: str
     state: Literal["serving", "loaded", "available", "failed"]
@@ -130,7 +184,7 @@ class ProviderState(BaseModel):
 class ModelState(BaseModel):
     """A model with its versions."""
 
-    name: Literal["mnist"]
+    name: Mnist
     champion: str
     champion_fault: str | None = Field(description="why the champion file's version does not serve")
     challenger: str | None = Field(description="the version that challenges it")
@@ -138,13 +192,96 @@ class ModelState(BaseModel):
     provider: ProviderState
 
 
-class Models(BaseModel):
-    """The answer of `/models`."""
+class ChallengerState(BaseModel):
+    """How the challenger does against the champion."""
 
-    models: list[ModelState]
+    version: str
+    mode: Literal["shadow", "canary"]
+    share: Share = Field(description="the share of the callers whom it answers")
+    images: int = Field(description="images that champion and challenger both answered")
+    agreement: Share | None = Field(description="the share of them with the same digit")
+    labelled: int = Field(description="images with two digits and a label")
+    wins: int = Field(description="those on which the challenger alone is right")
+    losses: int = Field(description="those on which the champion alone is right")
+    low: Share = Field(description="with high, bounds of the share of wins that hold at every look")
+    high: Share
+    verdict: Literal["undecided", "promote", "reject"]
+    reason: str
 
 
-class Status(BaseModel):
-    """The answer of the health checks."""
+class Label(BaseModel):
+    """What somebody says that an image shows."""
 
-    status: Literal["live", "ready"]
+    id: str
+    digit: Digit | None = Field(description="null: no digit")
+
+
+class ReviewItem(BaseModel):
+    """An image for review, and what the service answered last; null if that is not kept."""
+
+    id: str
+    png: Png = Field(description="the 28x28 image that the model read")
+    digit: Digit | None
+    confidence: Share | None
+    version: str | None
+    reason: str = Field(examples=["unsure: 0.51 for 3, 0.48 for another digit"])
+    when: str | None = Field(examples=["2026-11-24T13:31:26Z"])
+
+
+class Review(BaseModel):
+    """The answer of `/review`, what a label would teach most first."""
+
+    waiting: int = Field(description="images without a label")
+    items: list[ReviewItem]
+
+
+class DriftAlarm(BaseModel):
+    """A difference between the answers in use and the reference that chance does not explain."""
+
+    kind: Literal["labels", "appearance", "no digits"]
+    when: str = Field(description="when it began; ISO 8601 in UTC")
+    score: float = Field(description="-log10 of the probability of such a window without drift")
+    threshold: float = Field(description="the score from which on it is an alarm")
+    examples: list[str] = Field(description="ids of requests that show it best")
+
+
+class Accuracy(BaseModel):
+    """The share of right answers in use; an answer to an image of no digit is wrong."""
+
+    estimate: Share | None = Field(description="null without answers")
+    low: Share | None = Field(description="with `high`: holds the truth in 95 %; null unlabelled")
+    high: Share | None
+    labelled: int = Field(description="answers of the last week that reviewers labelled")
+
+
+class Drift(BaseModel):
+    """The answer of `/drift`."""
+
+    state: Literal["steady", "drift", "too few"]
+    answers: int = Field(description="the champion's last answers, up to 1,000 of each worker")
+    alarms: list[DriftAlarm] = Field(description="those that last, the strongest first")
+    scores: list[list[float]] = Field(
+        description="over time: Unix seconds, then the scores of labels, appearance, no digits"
+    )
+    threshold: float
+    shares: list[Share] = Field(description="estimated, of the digits 0 to 9")
+    accuracy: Accuracy
+
+
+class OutputTensor(BaseModel):
+    """A tensor of `/v2/.../infer`; in binary its data follow the JSON."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+    data: list[float] | list[str] | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class InferResponse(BaseModel):
+    """The answer of `/v2/.../infer`."""
+
+    model_name: Mnist
+    model_version: str
+    id: str | None = None
+    outputs: list[OutputTensor]

@@ -6,172 +6,124 @@ from typing import Any
 import numpy as np
 
 from service.imaging.preview import encode_png
-from service.types import SIDE
+from service.types import PIXELS, SIDE
 
 Schema = dict[str, Any]
 
 
-def _list_of(item: Schema, **bounds: int) -> Schema:
+def _list_of(item: Schema, least: int, most: int | None = None) -> Schema:
+    bounds = {"minItems": least} if most is None else {"minItems": least, "maxItems": most}
     return {"type": "array", **bounds, "items": item}
-
-
-def _exactly(count: int, item: Schema) -> Schema:
-    return _list_of(item, minItems=count, maxItems=count)
 
 
 def _object(*required: str, **properties: Schema) -> Schema:
     return {"type": "object", "required": list(required), "properties": properties}
 
 
-def _only(**properties: Schema) -> Schema:
-    """The schema of an object that has all of these properties and no other."""
-    return {**_object(*properties, **properties), "additionalProperties": False}
+def _only(*optional: str, **properties: Schema) -> Schema:
+    """An object with these properties and no other; all but the ``optional`` ones are required."""
+    required = [name for name in properties if name not in optional]
+    return {**_object(*required, **properties), "additionalProperties": False}
 
 
-def _bytes(**more: str) -> Schema:
-    return {"type": "string", "format": "binary", **more}
+def _body(json: Schema, examples: Schema | None = None, **others: Schema) -> Schema:
+    """A body in JSON or one of the ``others``, as FastAPI adds it to an operation."""
+    content = {"application/json": {"schema": json, "examples": examples or {}}}
+    content |= {kind: {"schema": schema} for kind, schema in others.items()}
+    return {"requestBody": {"content": content}}
 
 
-_PIXEL = {"type": "number", "minimum": 0, "maximum": 255}
-_IMAGES = _list_of(
-    {
-        "description": "28 rows of 28 pixels, or 784 pixels; 0 is background, 255 full ink. "
-        "Fractions are rounded. An image whose largest value is above 0 and at most 1 looks scaled "
-        "and is rejected.",
-        "oneOf": [_exactly(28, _exactly(28, _PIXEL)), _exactly(784, _PIXEL)],
-    },
-    minItems=1,
-)
-_IN_BASE64 = {
+def _bytes(description: str) -> Schema:
+    return {**_BYTES, "description": description}
+
+
+_BYTES = {"type": "string", "format": "binary"}
+_BASE64 = {
     "type": "string",
     "contentEncoding": "base64",
-    "description": "A picture file in base64 (RFC 4648, section 4), without line breaks; "
-    "`data:image/...;base64,` may stand in front.",
+    "description": "A picture file in base64, without line breaks; `data:image/...;base64,` may "
+    "stand in front.",
 }
-_PICTURE = _bytes(
-    description="the first frame of a PNG, JPEG, WebP, BMP, GIF or TIFF; the content decides which"
-)
+_PIXEL = {"type": "number", "minimum": 0, "maximum": 255}
+_IMAGE = {
+    "description": "28 rows of 28 pixels, or 784; 0 is background, 255 full ink. Fractions are "
+    "rounded. An image whose largest value is above 0 and at most 1 looks scaled and is rejected.",
+    "oneOf": [
+        _list_of(_list_of(_PIXEL, SIDE, SIDE), SIDE, SIDE),
+        _list_of(_PIXEL, PIXELS, PIXELS),
+    ],
+}
 _ONE = np.zeros((SIDE, SIDE), np.uint8)
 _ONE[4:24, 12:15] = 255
 _PNG = base64.b64encode(encode_png(_ONE)).decode()
-_A_PICTURE = {"summary": "picture files in base64", "value": {"pictures": [_PNG]}}
-_AN_IMAGE = {"summary": "images of 784 pixels", "value": {"images": [_ONE.ravel().tolist()]}}
-
-
-def _form(description: str, **bounds: int) -> Schema:
-    files = _list_of(_bytes(), minItems=1, **bounds)
-    return {**_object("files", files=files), "description": description}
-
-
-def _body(json: Schema, examples: Schema, **others: Schema) -> Schema:
-    """A body in JSON or one of the ``others``; its description lists those of its schemas."""
-    kinds = {"application/json": {"schema": json, "examples": examples}}
-    kinds |= {kind: {"schema": schema} for kind, schema in others.items()}
-    lines = [f"- `{kind}`: {kinds[kind]['schema']['description']}" for kind in kinds]
-    return {"required": True, "description": "\n".join(lines), "content": kinds}
-
+_A_PICTURE = {"pictures": {"value": {"pictures": [_PNG]}}}
+_PICTURE = _bytes("the first frame of a PNG, JPEG, WebP, BMP, GIF or TIFF; the content decides")
 
 PREDICT_BODY = _body(
-    {
-        "description": '`{"images": [image, ...]}`, or `{"pictures": ["base64", ...]}`',
-        "oneOf": [_only(images=_IMAGES), _only(pictures=_list_of(_IN_BASE64, minItems=1))],
-    },
-    {"images": _AN_IMAGE, "pictures": _A_PICTURE},
+    {"oneOf": [_only(images=_list_of(_IMAGE, 1)), _only(pictures=_list_of(_BASE64, 1))]},
+    {"images": {"value": {"images": [_ONE.ravel().tolist()]}}, **_A_PICTURE},
     **{
-        "application/octet-stream": _bytes(description="n images of 784 bytes, row by row"),
-        "application/x-npy": _bytes(
-            description="numbers [28,28], [784], [n,28,28], [n,784] or [n,28,28,1]"
-        ),
+        "application/octet-stream": _bytes("784 bytes an image, row by row"),
+        "application/x-npy": _bytes("numbers [28,28], [784], [n,28,28], [n,784] or [n,28,28,1]"),
         "image/*": _PICTURE,
-        "multipart/form-data": _form("picture files in the field `files`, answered all or none"),
+        "multipart/form-data": _object("files", files=_list_of(_BYTES, 1)),
     },
 )
-EXPLAIN_BODY = {**PREDICT_BODY, "description": f"One image.\n\n{PREDICT_BODY['description']}"}
 READ_BODY = _body(
-    {"description": '`{"pictures": ["base64"]}`', **_only(pictures=_exactly(1, _IN_BASE64))},
-    {"pictures": _A_PICTURE},
+    _only(pictures=_list_of(_BASE64, 1, 1)),
+    _A_PICTURE,
     **{
         "image/*": _PICTURE,
-        "multipart/form-data": _form("one picture file in the field `files`", maxItems=1),
+        "multipart/form-data": _object("files", files=_list_of(_BYTES, 1, 1)),
     },
 )
-_LABELS = _list_of({"type": "integer", "minimum": 0, "maximum": 9})
-_EVALUATED = _object(images=_bytes(), labels=_bytes(), dataset=_bytes())
-EVALUATE_BODY = {
-    "required": False,
-    "content": {
-        "application/json": {"schema": _only(images=_IMAGES, labels=_LABELS)},
-        "multipart/form-data": {"schema": _EVALUATED},
-    },
-}
-
+_LABELS = _list_of({"type": "integer", "minimum": 0, "maximum": 9}, 1)
+EVALUATE_BODY = _body(
+    _only(images=_list_of(_IMAGE, 1), labels=_LABELS),
+    **{"multipart/form-data": _object(images=_BYTES, labels=_BYTES, dataset=_BYTES)},
+)
 _DIGIT = {"type": ["integer", "null"], "minimum": 0, "maximum": 9, "description": "null: no digit"}
-_OF_ANSWER = _object(
-    *("digit", "request_id"),
+_OF_ANSWER = _only(
+    "index",
     digit=_DIGIT,
     request_id={"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
     index={"type": "integer", "minimum": 0, "default": 0},
 )
-FEEDBACK_BODY = {
-    "required": True,
-    "content": {
-        "application/json": {
-            "schema": {
-                "oneOf": [
-                    {**_OF_ANSWER, "additionalProperties": False},
-                    _only(digit=_DIGIT, image=_IMAGES["items"]),
-                    _only(digit=_DIGIT, picture=_IN_BASE64),
-                ]
-            },
-            "examples": {"of an image": {"value": {"digit": 1, "picture": _PNG}}},
-        }
-    },
-}
-REVIEW_BODY = {
-    "required": True,
-    "content": {"application/json": {"schema": _only(digit=_DIGIT)}},
-}
+_OF_IMAGE = _only(digit=_DIGIT, image=_IMAGE), _only(digit=_DIGIT, picture=_BASE64)
+FEEDBACK_BODY = _body(
+    {"oneOf": [_OF_ANSWER, *_OF_IMAGE]}, {"picture": {"value": {"digit": 1, "picture": _PNG}}}
+)
+REVIEW_BODY = _body(_only(digit=_DIGIT))
 
-_EXAMPLES = _list_of(
+_STRING, _PARAMETERS = {"type": "string"}, {"type": "object", "additionalProperties": True}
+_ROWS = _list_of(
     {
         "description": "An image: 28 rows of 28 pixels, 784 pixels, or 784 bytes in base64.",
-        "oneOf": [
-            _list_of({}),
-            _object("b64", b64={"type": "string", "contentEncoding": "base64"}),
-            _object("image", image={}),
-        ],
+        "oneOf": [_list_of({}, 1), _object("b64", b64=_STRING), _object("image", image={})],
     },
-    minItems=1,
+    1,
 )
-_STRING = {"type": "string"}
-_SIGNATURE = {"type": "string", "enum": ["serving_default", ""]}
-_PARAMETERS = {"type": "object", "additionalProperties": True}
-_INPUT_TENSOR = _object(
+V1_PREDICT = _body(_object(signature_name=_STRING, instances=_ROWS, inputs={}))
+V1_CLASSIFY = _body(_object("examples", signature_name=_STRING, context={}, examples=_ROWS))
+_TENSOR = _object(
     *("name", "shape", "datatype"),
     name=_STRING,
-    shape=_list_of({"type": "integer"}),
+    shape=_list_of({"type": "integer"}, 1),
     datatype=_STRING,
     parameters=_PARAMETERS,
-    data=_list_of({}),
+    data=_list_of({}, 1),
 )
-_INFER = _object(
-    "inputs",
-    id=_STRING,
-    parameters=_PARAMETERS,
-    inputs=_list_of(_INPUT_TENSOR),
-    outputs=_list_of(_object("name", name=_STRING, parameters=_PARAMETERS)),
+_OUTPUT = _object("name", name=_STRING, parameters=_PARAMETERS)
+OCTETS = {"application/octet-stream": _BYTES}
+V2_INFER = _body(
+    _object(
+        "inputs",
+        id=_STRING,
+        parameters=_PARAMETERS,
+        inputs=_list_of(_TENSOR, 1, 1),
+        outputs=_list_of(_OUTPUT, 0),
+    ),
+    **OCTETS,
 )
-OCTETS_BODY = {"application/octet-stream": {"schema": _bytes()}}
-
-
-def _protocol_body(schema: Schema, **more: Schema) -> Schema:
-    return {"requestBody": {"content": {"application/json": {"schema": schema}, **more}}}
-
-
-V2_INFER = _protocol_body(_INFER, **OCTETS_BODY)
-V2_INDEX = _protocol_body(_object(ready={"type": "boolean"}))
-V2_CHANGE = _protocol_body(_object(parameters=_PARAMETERS))
-V1_PREDICT = _protocol_body(_object(signature_name=_SIGNATURE, instances=_EXAMPLES, inputs={}))
-V1_CLASSIFY = _protocol_body(
-    _object("examples", signature_name=_SIGNATURE, context=_object(), examples=_EXAMPLES)
-)
+V2_INDEX = _body(_object(ready={"type": "boolean"}))
+V2_CHANGE = _body(_object(parameters=_PARAMETERS))

@@ -1,24 +1,40 @@
 """The parameters that endpoints declare in their signatures."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import Depends, Header, Path, Query
+from fastapi import Depends, Header, Query
 
 from service.api.request import Request
-from service.models.repository import NAME
 
-_TIMEOUT = Header(gt=0, description="Milliseconds until a 504; at most the service's own deadline.")
-_ID = Header(pattern="^[A-Za-z0-9._-]{1,128}$", description="Returned as X-Request-ID, and logged.")
+PATH_PARAMETERS = {
+    "model": "The name of the one model: mnist.",
+    "version": "The number of a version.",
+    "label": "The label of a version: champion.",
+    "picture": "Its name, such as training_curve or confusion_matrix.",
+    "index": "The number of an image in the test set, from 0.",
+}
+"""What the parameters of paths mean, where the name does not say it."""
+
+
+def _query(description: str, **schema: Any) -> Any:
+    return Query(description=description, json_schema_extra=schema)
 
 
 def _none() -> None:
     """No header fields. FastAPI reads these signatures for the document; no door calls them."""
 
 
-def _timed(
-    x_request_timeout_ms: Annotated[float | None, _TIMEOUT] = None,
-    x_request_id: Annotated[str | None, _ID] = None,
-) -> None:
+_Timeout = Annotated[
+    float | None,
+    Header(gt=0, description="Milliseconds until a 504; at most the service's own deadline."),
+]
+_Id = Annotated[
+    str | None,
+    Header(pattern="^[A-Za-z0-9._-]{1,128}$", description="Returned as X-Request-ID, and logged."),
+]
+
+
+def _timed(x_request_timeout_ms: _Timeout = None, x_request_id: _Id = None) -> None:
     """The header fields that a request with a deadline reads itself."""
 
 
@@ -31,53 +47,27 @@ VersionQuery = Annotated[
 ]
 IncludeQuery = Annotated[
     str | None,
-    Query(
-        description="`seen` adds what the model saw, `why` what each pixel adds to the confidence.",
-        json_schema_extra={"enum": ["seen", "why", "seen,why", "why,seen"]},
+    _query(
+        "`seen` adds what the model saw, `why` what each pixel adds to the confidence.",
+        enum=["seen", "why", "seen,why", "why,seen"],
     ),
 ]
 ReadIncludeQuery = Annotated[
     str | None,
-    Query(
-        description="`probabilities` adds those of the ten digits to each digit.",
-        json_schema_extra={"enum": ["probabilities"]},
-    ),
+    _query("`probabilities` adds those of the digits to each digit.", enum=["probabilities"]),
 ]
 AgainstQuery = Annotated[
     str | None,
-    Query(
-        description="The other digit of `otherwise`; by default the second likeliest.",
-        json_schema_extra={"enum": [str(digit) for digit in range(10)]},
-    ),
+    _query("The other digit; by default the second likeliest.", enum=[str(d) for d in range(10)]),
 ]
 DatasetQuery = Annotated[
-    str | None,
-    Query(
-        description="A data set that the service holds; then the request has no body.",
-        json_schema_extra={"enum": ["mnist-test"]},
-    ),
+    str | None, _query("A data set that the service holds; without a body.", enum=["mnist-test"])
 ]
 MistakesQuery = Annotated[
     str | None,
-    Query(
-        description="Most mistakes that are listed, and right images: 0 to 1000, by default 20.",
-        json_schema_extra={"type": "integer", "minimum": 0, "maximum": 1000},
-    ),
+    _query("Most mistakes listed, and right images; by default 20.", minimum=0, maximum=1000),
 ]
-CountQuery = Annotated[
-    str,
-    Query(
-        description="How many images, 1 to 100; 20 by default.",
-        json_schema_extra={"type": "integer", "minimum": 1, "maximum": 100},
-    ),
-]
-ModelPath = Annotated[
-    str, Path(description="The name of the one model.", json_schema_extra={"enum": [NAME]})
-]
-VersionPath = Annotated[str, Path(description="The number of a version.", examples=["5"])]
-LabelPath = Annotated[
-    str, Path(description="The label of a version.", json_schema_extra={"enum": ["champion"]})
-]
+CountQuery = Annotated[str, _query("How many images.", type="integer", minimum=1, maximum=100)]
 BinaryLength = Annotated[
     int | None,
     Header(

@@ -16,7 +16,7 @@ from service.errors import Fault
 from service.settings import Settings
 
 APP = create_app(Settings())
-DOCUMENT = describe(APP.routes)
+DOCUMENT = describe(APP)
 OPERATIONS = {
     f"{method} {path}": operation
     for path, operations in DOCUMENT["paths"].items()

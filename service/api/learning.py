@@ -1,47 +1,55 @@
-"""``/feedback``: what callers say that their images show, and the export of it for training."""
+"""``/feedback`` and ``/review``: what people say that images show, and the export of it."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
-from typing import TYPE_CHECKING
+import re
+from datetime import UTC, datetime
+from functools import partial
+from time import time
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from service.api.pipeline import Pipeline
 from service.api.request import Reply, Request, unsupported
-from service.api.routing import OwnRoute, needs
-from service.api.schemas.bodies import FEEDBACK_BODY
-from service.api.schemas.learning import Label
-from service.api.schemas.parameters import Current, Timed
-from service.api.schemas.responses import BODY, Responses, problems
+from service.api.routing import endpoints, needs
+from service.api.schemas.answers import Label, Review
+from service.api.schemas.bodies import FEEDBACK_BODY, OCTETS, REVIEW_BODY
+from service.api.schemas.parameters import CountQuery, Current, Timed
 from service.background.large_work import SMALL_JSON_BYTES
 from service.decode.content import parse_content_type
-from service.decode.feedback import from_json
+from service.decode.feedback import digit_of, from_json
+from service.decode.json_images import parse_object
 from service.decode.pictures import Pictures, preprocess_in_pool
+from service.decode.validation import refuse
 from service.errors import Forbidden, NotFound, Unauthorized
+from service.imaging.preview import encode_png
 from service.settings import Settings
 from service.store.capture import WAIT_S, is_drawn
 from service.store.store import Store, why_none
+from service.types import SIDE
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-KEPT = problems(400, 422, *BODY) | {200: {"model": Label, "description": "It was kept before."}}
+    from service.store.review import Item
+
 _TRIES = 6
-_FILE: Responses = {200: {"description": "The file.", "content": {"application/octet-stream": {}}}}
 _NAMED = (b"content-disposition", b'attachment; filename="feedback.npz"')
-router = APIRouter(route_class=OwnRoute, tags=["learning"], dependencies=needs("predict"))
+_COUNT = re.compile("[1-9][0-9]?|100")
+_LABELS: dict[str, Any] = {
+    "response_model": Label,
+    "status_code": 201,
+    "responses": {200: {"model": Label, "description": "It was kept before."}},
+}
+router = endpoints("learning", "predict")
 
 
-@router.post(
-    "/feedback",
-    response_model=Label,
-    status_code=201,
-    responses=KEPT,
-    openapi_extra={"requestBody": FEEDBACK_BODY},
-)
+@router.post("/feedback", openapi_extra=FEEDBACK_BODY, **_LABELS)
 async def feedback(request: Timed) -> Reply:
     """Keeps what an image shows: of an answer that was captured, or of an image in the body.
 
@@ -51,9 +59,9 @@ async def feedback(request: Timed) -> Reply:
     from service.store.images import keep_images
     from service.store.labels import answered_image, put_label
 
-    core, caller, store = request.core, request.caller, kept(request)
+    core, caller, store = request.core, request.caller, _kept(request)
     pipeline = Pipeline(request)
-    body = await json_body(request)
+    body = await _json_body(request)
     small = len(body) <= SMALL_JSON_BYTES
     digit, request_id, position, images = await pipeline.decode(small, from_json, body, core.limits)
     if isinstance(images, Pictures):
@@ -73,7 +81,7 @@ async def feedback(request: Timed) -> Reply:
     settings, never, why = core.settings, _why_never(core.settings, request_id), ""
     for tries_left in reversed(range(1 if never or images is not None else _TRIES)):
         try:
-            return labelled(request, digit, await store.run(work), "feedback")
+            return _labelled(request, digit, await store.run(work), "feedback")
         except NotFound as fault:
             why = fault.detail
         if tries_left:  # the answer may be on its way to the store
@@ -81,7 +89,7 @@ async def feedback(request: Timed) -> Reply:
     raise NotFound(f"{why}; send the image instead of the id")
 
 
-@router.delete("/feedback/{label}", response_model=Label, responses=problems(404, 422, 503))
+@router.delete("/feedback/{label}", response_model=Label)
 async def take_back(request: Current, label: str) -> Reply:
     """Deletes a label of the caller's, and with the scope `review` anybody's.
 
@@ -95,7 +103,7 @@ async def take_back(request: Current, label: str) -> Reply:
         request.core.access.check("review", *sent, request.port)
     except (Forbidden, Unauthorized):
         owner = request.caller
-    found = await kept(request).run(lambda connection: take_back(connection, label, owner))
+    found = await _kept(request).run(lambda connection: take_back(connection, label, owner))
     if found is None:
         hint = "; that is the form of an image's id, not of a label's" if len(label) == 64 else ""
         raise NotFound(f"you gave no label with the id {label[:64]!r}{hint}")
@@ -104,9 +112,8 @@ async def take_back(request: Current, label: str) -> Reply:
 
 @router.get(
     "/feedback/export",
-    response_model=None,
     response_class=Response,
-    responses=problems(404, 422, 503) | _FILE,
+    responses={200: {"description": "The file.", "content": OCTETS}},
     dependencies=needs("review"),
 )
 async def export(request: Current) -> Reply:
@@ -124,11 +131,42 @@ async def export(request: Current) -> Reply:
         np.savez_compressed(file, images=found.images, labels=found.digits, ids=ids)
         return file.getvalue()
 
-    content = await kept(request).run(work)
+    content = await _kept(request).run(work)
     return Reply(content, media_type=b"application/octet-stream", headers=(_NAMED,))
 
 
-def kept(request: Request) -> Store:
+@router.get("/review", response_model=Review, dependencies=needs("review"))
+async def review(request: Current, count: CountQuery = "20") -> Reply:
+    """The images whose label would teach most, first those on which two versions disagree.
+
+    For five minutes nobody else gets them.
+    """
+    from service.store.review import next_items
+
+    if not _COUNT.fullmatch(count):
+        raise refuse("count", f"{count[:40]!r} is no number from 1 to 100")
+    work = partial(next_items, caller=request.caller, count=int(count), now=time())
+    waiting, items = await _kept(request).run(work)
+    return Reply.json({"waiting": waiting, "items": [_shown(item) for item in items]})
+
+
+@router.post("/review/{image}", openapi_extra=REVIEW_BODY, dependencies=needs("review"), **_LABELS)
+async def label(request: Current, image: str) -> Reply:
+    """Keeps a reviewer's label. Its `id` is that of `DELETE /feedback/{id}`, which undoes it."""
+    from service.store.labels import is_kept, put_label
+
+    store = _kept(request)
+    digit = digit_of(parse_object(await _json_body(request), "digit"))
+
+    def work(connection: Connection) -> tuple[str, bool]:
+        if not is_kept(connection, image):
+            raise NotFound(f"no image with the id {image[:64]!r} is kept")
+        return put_label(connection, image, digit, request.caller, "review")
+
+    return _labelled(request, digit, await store.run(work), "review")
+
+
+def _kept(request: Request) -> Store:
     """The store. Raises :class:`NotFound` if the service has none."""
     store = request.core.store
     if store is None:
@@ -146,7 +184,7 @@ def _why_never(settings: Settings, request_id: str) -> str:
     return ""
 
 
-async def json_body(request: Request) -> bytes:
+async def _json_body(request: Request) -> bytes:
     """The body. Raises UnsupportedType unless it is declared as JSON, TooLarge and Malformed."""
     media_type = parse_content_type(request.field(b"content-type"))[0]
     if media_type != "application/json":
@@ -154,8 +192,15 @@ async def json_body(request: Request) -> bytes:
     return await request.content(request.core.settings.max_body_bytes)
 
 
-def labelled(request: Request, digit: int | None, put: tuple[str, bool], source: str) -> Reply:
+def _labelled(request: Request, digit: int | None, put: tuple[str, bool], source: str) -> Reply:
     """The answer to a label that is kept; ``put`` has its id, and whether it is new."""
     if put[1]:
         request.core.metrics.count("labels", source)
     return Reply.json({"id": put[0], "digit": digit}, 201 if put[1] else 200)
+
+
+def _shown(item: Item) -> dict[str, Any]:
+    png = encode_png(np.frombuffer(item["pixels"], np.uint8).reshape(SIDE, SIDE))
+    facts = {name: item[name] for name in ("id", "digit", "confidence", "version", "reason")}
+    when = item["at"] and f"{datetime.fromtimestamp(item['at'], UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return facts | {"png": base64.b64encode(png).decode(), "when": when}

@@ -1,4 +1,4 @@
-"""``/v2`` but for ``infer``: the server, its health, the model's versions, and their repository.
+"""``/v2``: the Open Inference Protocol, with Triton's extensions that :data:`EXTENSIONS` names.
 
 The repository's champion file decides which version serves; no request writes a file. ``load``
 makes the service read that file now. There is one repository, so its name in a path is ignored.
@@ -11,19 +11,19 @@ triton-inference-server/server, whose configuration is ``model_config.proto`` as
 from functools import partial
 from typing import Any
 
-from fastapi import APIRouter
-
 from service import __version__
+from service.answer.compress import LEAST_BYTES
+from service.answer.predictions import inference
 from service.api.operations import check_ready
-from service.api.request import Reply, Request
-from service.api.routing import EndpointRoute, at_each, check_model, needs
-from service.api.schemas import protocols as shapes
-from service.api.schemas.bodies import V2_CHANGE, V2_INDEX
-from service.api.schemas.parameters import Current, ModelPath, VersionPath
-from service.api.schemas.responses import errors
-from service.api.v2.infer import PATHS
+from service.api.pipeline import Pipeline
+from service.api.request import Reply, Request, compressed
+from service.api.routing import at_each, check_model, endpoints, needs
+from service.api.schemas.answers import InferResponse
+from service.api.schemas.bodies import OCTETS, V2_CHANGE, V2_INDEX, V2_INFER
+from service.api.schemas.parameters import BinaryLength, Current, Timed
+from service.background.large_work import SMALL_BYTES, SMALL_JSON_BYTES
 from service.decode.json_images import parse_json
-from service.decode.v2 import parameters_of, typed_field
+from service.decode.v2 import from_infer, parameters_of, typed_field
 from service.decode.validation import name_of, refuse
 from service.errors import NotFound, Unavailable
 from service.models.repository import NAME
@@ -33,6 +33,8 @@ from service.settings import Settings
 from service.types import INPUT, OUTPUT
 
 _BODY_BYTES = 1 << 20
+_MODEL = ("/v2/models/{model}", "/v2/models/{model}/versions/{version}")
+"""The champion, and a version by its number."""
 _REPOSITORIES = ("/v2/repository", "/v2/repository/{repository}")
 _ABSENT_AT = (
     *("/v2/logging", "/v2/trace/setting", "/v2/models/{model}/trace/setting"),
@@ -48,73 +50,97 @@ EXTENSIONS = (
     *("binary_tensor_data", "classification", "model_configuration", "model_repository"),
     "statistics",
 )
-router = APIRouter(route_class=EndpointRoute, tags=["v2"], dependencies=needs("predict"))
-at_each_model = partial(at_each, router, PATHS, methods=["GET"], responses=errors(404, 503))
-at_each_repository = partial(
-    at_each, router, _REPOSITORIES, methods=["POST"], responses=errors(404, 413, 503)
-)
-at_each_change = partial(
-    at_each_repository,
-    response_model=dict[str, Any],
-    openapi_extra=V2_CHANGE,
-    dependencies=needs("admin"),
-)
+router = endpoints("v2", "predict")
+of_model = partial(at_each, router, _MODEL, methods=["GET"])
+of_repository = partial(at_each, router, _REPOSITORIES, methods=["POST"])
+change = partial(of_repository, openapi_extra=V2_CHANGE, dependencies=needs("admin"))
 
 
-@router.get(
-    "/v2/health/live", response_model=shapes.Live, responses=errors(), dependencies=needs(None)
+@at_each(
+    router,
+    _MODEL,
+    "/infer",
+    methods=["POST"],
+    response_model=InferResponse,
+    responses={200: {"description": "The answer.", "content": OCTETS}},
+    openapi_extra=V2_INFER,
 )
+async def v2_infer(
+    request: Timed,
+    model: str,
+    version: str | None = None,
+    inference_header_content_length: BinaryLength = None,
+) -> Reply:
+    """Classifies images: tensor `image`, UINT8 [n, 28, 28], to `probabilities`, FP32 [n, 10].
+
+    With `Inference-Header-Content-Length` tensors may follow the JSON in binary; with the value 0
+    the body is one image of 784 bytes.
+    """
+    check_model(model)
+    core, pipeline = request.core, Pipeline(request)
+    body = await request.content(core.settings.max_body_bytes)
+    header_length = request.field(b"inference-header-content-length")
+    small = len(body) <= (SMALL_JSON_BYTES if header_length is None else SMALL_BYTES)
+    asked = await pipeline.decode(small, from_infer, body, header_length, core.limits)
+    if asked.timeout_s is not None:
+        pipeline.deadline = min(pipeline.deadline, request.started + asked.timeout_s)
+    await pipeline.choose(version)
+    result = await pipeline.infer(asked.images)
+    answer, json_bytes = await pipeline.answer(
+        result.rows, inference, pipeline.served.version, result.probabilities, asked
+    )
+    pipeline.follow_up(result)
+    reply = Reply(answer)
+    if json_bytes is not None:
+        reply.media_type = b"application/octet-stream"
+        reply.headers = ((b"inference-header-content-length", b"%d" % json_bytes),)
+    return reply if len(answer) < LEAST_BYTES else await compressed(request, reply)
+
+
+@router.get("/v2/health/live", dependencies=needs(None))
 async def v2_live(request: Current) -> Reply:
     """The process answers."""
     return Reply.json({"live": True})
 
 
-@router.get(
-    "/v2/health/ready", response_model=shapes.Ready, responses=errors(503), dependencies=needs(None)
-)
+@router.get("/v2/health/ready", dependencies=needs(None))
 async def v2_ready(request: Current) -> Reply:
     """The champion is loaded, checked and warmed, and the service is not draining."""
     check_ready(request.core)
     return Reply.json({"ready": True})
 
 
-@router.get("/v2", response_model=shapes.ServerMetadata, responses=errors())
-@router.get("/v2/", response_model=shapes.ServerMetadata, responses=errors())
+@at_each(router, ("/v2", "/v2/"), methods=["GET"])
 async def v2_server(request: Current) -> Reply:
     """The server's name, version and protocol extensions."""
     return Reply.json({"name": "mnist-serve", "version": __version__, "extensions": EXTENSIONS})
 
 
-@router.get("/v2/models", response_model=shapes.ModelNames, responses=errors())
+@router.get("/v2/models")
 async def v2_models(request: Current) -> Reply:
     """The names of the models."""
     return Reply.json({"models": [NAME]})
 
 
-@at_each(router, _ABSENT_AT, methods=["GET"], response_model=None, responses=errors(404))
-@at_each(router, _ABSENT_AT, methods=["POST"], response_model=None, responses=errors(404))
+@at_each(router, _ABSENT_AT, methods=["GET"])
+@at_each(router, _ABSENT_AT, methods=["POST"])
 async def v2_absent(
-    request: Current,
-    model: ModelPath | None,
-    kind: str | None,
-    region: str | None,
-    action: str | None,
+    request: Current, model: str = "", kind: str = "", region: str = "", action: str = ""
 ) -> Reply:
     """Extensions of Triton that the service does not have, and what to use instead."""
     raise NotFound(next(why for part, why in ABSENT.items() if part in request.path))
 
 
-@router.get("/v2/models/stats", response_model=shapes.ModelStatistics, responses=errors())
+@router.get("/v2/models/stats")
 async def v2_all_statistics(request: Current) -> Reply:
     """What the loaded versions have done since they were loaded."""
     return Reply.json({"model_stats": joint_statistics(None, await request.core.versions.views())})
 
 
-@at_each_model(response_model=shapes.ModelMetadata)
-async def v2_metadata(request: Current, model: ModelPath, version: VersionPath | None) -> Reply:
+@of_model()
+async def v2_metadata(request: Current, model: str, version: str | None = None) -> Reply:
     """The model's versions and tensors, which are the same for each version."""
-    versions = request.core.versions
-    await _check(versions, model, version)
+    versions = await _checked(request, model, version)
     listing = await versions.listing()
     return Reply.json(
         {
@@ -127,11 +153,10 @@ async def v2_metadata(request: Current, model: ModelPath, version: VersionPath |
     )
 
 
-@at_each_model("/ready", response_model=shapes.ModelReady)
-async def v2_model_ready(request: Current, model: ModelPath, version: VersionPath | None) -> Reply:
+@of_model("/ready")
+async def v2_model_ready(request: Current, model: str, version: str | None = None) -> Reply:
     """The version is loaded; without one: the champion is, and the service is not draining."""
-    versions = request.core.versions
-    await _check(versions, model, version)
+    versions = await _checked(request, model, version)
     check_ready(request.core)
     state = None if version is None else await versions.state(version)
     if state is not None and state["state"] == "failed":
@@ -139,70 +164,76 @@ async def v2_model_ready(request: Current, model: ModelPath, version: VersionPat
     return Reply.json({"name": NAME, "ready": True})
 
 
-@at_each_model("/config", response_model=dict[str, Any])
-async def v2_config(request: Current, model: ModelPath, version: VersionPath | None) -> Reply:
+@of_model("/config")
+async def v2_config(request: Current, model: str, version: str | None = None) -> Reply:
     """The model's configuration, in the form of Triton's."""
-    versions = request.core.versions
-    await _check(versions, model, version)
+    versions = await _checked(request, model, version)
     provider = versions.champion.runtime.report.active
-    return Reply.json(configuration(request.core.settings, provider))
+    return Reply.json(_configuration(request.core.settings, provider))
 
 
-@at_each_model("/stats", response_model=shapes.ModelStatistics)
-async def v2_statistics(request: Current, model: ModelPath, version: VersionPath | None) -> Reply:
+@of_model("/stats")
+async def v2_statistics(request: Current, model: str, version: str | None = None) -> Reply:
     """What the versions have done since they were loaded; zeros if they are not."""
-    versions = request.core.versions
-    await _check(versions, model, version)
+    versions = await _checked(request, model, version)
     return Reply.json({"model_stats": joint_statistics(version, await versions.views())})
 
 
-async def _check(versions: Versions, model: str, version: str | None) -> None:
-    """Raises :class:`NotFound` if the model, or the version if there is one, does not exist."""
+async def _checked(request: Request, model: str, version: str | None) -> Versions:
+    """The versions; NotFound if the model, or the version if one is named, does not exist."""
     check_model(model)
     if version is not None:
-        await versions.state(version)
+        await request.core.versions.state(version)
+    return request.core.versions
 
 
-def configuration(settings: Settings, provider: str) -> dict[str, Any]:
+def _configuration(settings: Settings, provider: str) -> dict[str, Any]:
     """The fields of the model's configuration that this service has a value for."""
     kind = "KIND_GPU" if provider == "cuda" else "KIND_CPU"
+    queue = {
+        "timeout_action": "REJECT",
+        "default_timeout_microseconds": round(settings.deadline_s * 1e6),
+        "allow_timeout_override": True,
+        "max_queue_size": settings.queue_rows,
+    }
+    image = {"name": INPUT, "data_type": "TYPE_UINT8", "format": "FORMAT_NONE", "dims": [28, 28]}
     return {
         "name": NAME,
         "platform": "onnxruntime_onnx",
         "backend": "onnxruntime",
         "default_model_filename": "model.onnx",
         "max_batch_size": settings.max_images,
-        "input": [
-            {"name": INPUT, "data_type": "TYPE_UINT8", "format": "FORMAT_NONE", "dims": [28, 28]}
-        ],
+        "input": [image],
         "output": [{"name": OUTPUT, "data_type": "TYPE_FP32", "dims": [10]}],
         "dynamic_batching": {
             "preferred_batch_size": [settings.batch_rows],
             "max_queue_delay_microseconds": 0,
             "preserve_ordering": True,
-            "default_queue_policy": {
-                "timeout_action": "REJECT",
-                "default_timeout_microseconds": round(settings.deadline_s * 1e6),
-                "allow_timeout_override": True,
-                "max_queue_size": settings.queue_rows,
-            },
+            "default_queue_policy": queue,
         },
         "instance_group": [{"name": NAME, "kind": kind, "count": settings.workers}],
     }
 
 
-@at_each_repository("/index", response_model=list[shapes.IndexEntry], openapi_extra=V2_INDEX)
-async def v2_index(request: Current, repository: str | None) -> Reply:
-    """Every version: `READY` if it is loaded, else `UNAVAILABLE` with the reason."""
+@of_repository("/index", openapi_extra=V2_INDEX)
+async def v2_index(request: Current, repository: str = "") -> Reply:
+    """Every version: `READY` if it answers, else `UNAVAILABLE` with the reason."""
     only_ready = (await _content(request)).get("ready", False)
     if type(only_ready) is not bool:
         raise refuse("ready", f"is {name_of(only_ready)}; true or false is expected")
-    entries = [_entry(state) for state in (await request.core.versions.listing())["versions"]]
-    return Reply.json([e for e in entries if e["state"] == "READY" or not only_ready])
+    entries = []
+    for state in (await request.core.versions.listing())["versions"]:
+        failed = state["state"] == "failed"  # any other is loaded when a request asks for it
+        entry = {"name": NAME, "version": state["version"], "state": "READY", "reason": ""}
+        if failed:
+            entry |= {"state": "UNAVAILABLE", "reason": state["reason"] or "failed"}
+        if not (failed and only_ready):
+            entries.append(entry)
+    return Reply.json(entries)
 
 
-@at_each_change(tail="/models/{model}/load")
-async def v2_load(request: Current, repository: str | None, model: ModelPath) -> Reply:
+@change("/models/{model}/load")
+async def v2_load(request: Current, model: str, repository: str = "") -> Reply:
     """Loads the champion of the repository now; the version that serves goes on until then."""
     check_model(model)
     for name in parameters_of(await _content(request), "request"):
@@ -215,8 +246,8 @@ async def v2_load(request: Current, repository: str | None, model: ModelPath) ->
     return Reply.json({})
 
 
-@at_each_change(tail="/models/{model}/unload")
-async def v2_unload(request: Current, repository: str | None, model: ModelPath) -> Reply:
+@change("/models/{model}/unload")
+async def v2_unload(request: Current, model: str, repository: str = "") -> Reply:
     """Unloads the version that the parameter `version` names, unless it is the champion."""
     check_model(model)
     asked = parameters_of(await _content(request), "request")
@@ -234,14 +265,3 @@ async def _content(request: Request) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise refuse("body", f"is {name_of(content)}; an object is expected")
     return content
-
-
-def _entry(state: dict[str, Any]) -> dict[str, str]:
-    """The entry of a version in the repository's index."""
-    ready = state["state"] != "failed"  # the service loads it when a request asks for it
-    return {
-        "name": NAME,
-        "version": state["version"],
-        "state": "READY" if ready else "UNAVAILABLE",
-        "reason": "" if ready else state["reason"] or "failed",
-    }

@@ -1,1 +1,0 @@
-"""The endpoints by which the service learns from its use."""
