@@ -21,14 +21,16 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
+from uuid import uuid4
 
 import ray
 
-NAME, SPACE = "mnist-fleet", "mnist"
+NAME, PREFIX, SPACE = "mnist-fleet", "mnist-replica-", "mnist"
 PERIOD_S = 0.5
 START_S, SILENT_S, DRAIN_S = 60.0, 5.0, 30.0
 """How long a replica may start, be silent, and finish what it has."""
@@ -96,27 +98,35 @@ class Replica:
         return os.getpid(), self._process.pid
 
 
+def _running() -> Iterator[Any]:
+    """Yields the replicas that this cluster has."""
+    for name in ray.util.list_named_actors():
+        with suppress(ValueError):  # it died since
+            if name.startswith(PREFIX):
+                yield ray.get_actor(name)
+
+
 @ray.remote(num_cpus=0, max_restarts=-1)
 class Fleet:
-    """Keeps between ``least`` and ``most`` replicas, spread over the nodes."""
+    """Keeps between ``least`` and ``most`` replicas, spread over the nodes.
+
+    Replicas have names and outlive it. One that Ray starts again on another node, or that ``up``
+    puts in the place of another, goes on with those that run.
+    """
 
     def __init__(self, least: int, most: int, file: str | None, flags: list[str]) -> None:
         self._least, self._most, self._file, self._flags = least, most, file, flags
-        self._wanted = least
-        self._replicas: dict[Any, str | None] = {}
-        self._since: dict[Any, float] = {}
+        self._replicas: dict[Any, str | None] = dict.fromkeys(_running())
+        self._since = dict.fromkeys(self._replicas, monotonic())
+        self._wanted = min(max(len(self._replicas), least), most)
         self._queues: dict[Any, tuple[float, float]] = {}
         self._changed = monotonic()
+        self._leaving = set[asyncio.Task[None]]()
         self._watch = asyncio.create_task(self._run())
 
     def addresses(self) -> list[str]:
         """Returns where the ready replicas listen."""
         return sorted(address for address in self._replicas.values() if address)
-
-    def scale(self, least: int, most: int) -> None:
-        """Sets how few and how many replicas there may be."""
-        self._least, self._most = least, most
-        self._wanted = min(max(self._wanted, least), most)
 
     def replicas(self) -> list[Any]:
         """Returns the handles of all replicas."""
@@ -126,20 +136,23 @@ class Fleet:
         """Drains all."""
         self._watch.cancel()
         leaving, self._replicas = list(self._replicas), {}
-        self._tell()
-        await asyncio.gather(*(self._drain(replica) for replica in leaving))
+        await asyncio.gather(*(self._drain(replica) for replica in leaving), *self._leaving)
 
     async def _run(self) -> None:
         while True:
             await asyncio.gather(*(self._look_at(replica) for replica in list(self._replicas)))
             await self._follow_load()
             while len(self._replicas) < self._wanted:
-                replica = Replica.options(scheduling_strategy="SPREAD").remote(self._flags)
+                replica = Replica.options(
+                    name=f"{PREFIX}{uuid4().hex}", lifetime="detached", scheduling_strategy="SPREAD"
+                ).remote(self._flags)
                 self._replicas[replica], self._since[replica] = None, monotonic()
             while len(self._replicas) > self._wanted:
                 replica = next(reversed(self._replicas))
                 del self._replicas[replica]
-                self._draining = asyncio.create_task(self._drain(replica))
+                task = asyncio.create_task(self._drain(replica))
+                self._leaving.add(task)
+                task.add_done_callback(self._leaving.discard)
             self._tell()
             await asyncio.sleep(PERIOD_S)
 
@@ -210,11 +223,17 @@ def main() -> None:
     ray.init(options.address, namespace=SPACE, log_to_driver=False)
     if options.do == "up":
         most = max(options.least, options.most)
-        named = Fleet.options(name=NAME, lifetime="detached", get_if_exists=True)
+        with suppress(ValueError):
+            ray.kill(ray.get_actor(NAME))
+        while NAME in ray.util.list_named_actors():
+            sleep(0.05)
+        named = Fleet.options(name=NAME, lifetime="detached")
         fleet = named.remote(options.least, most, options.file, flags)
-        ray.get(fleet.scale.remote(options.least, most))
     else:
-        fleet = ray.get_actor(NAME)
+        try:
+            fleet = ray.get_actor(NAME)
+        except ValueError:
+            raise SystemExit(f"fleet: no fleet runs at {options.address}") from None
     if options.do == "down":
         ray.get(fleet.close.remote())
         ray.kill(fleet)

@@ -68,7 +68,7 @@ def fleet(models: Path) -> str:
     one = module.Fleet.remote(1, 1, None, ["--models", str(models)])
     for _ in range(600):
         if found := ray.get(one.addresses.remote()):
-            globals()["_kept"] = one  # its replicas end with it
+            globals()["_kept"] = one  # it ends with its last handle
             return str(found[0])
         time.sleep(0.1)
     raise SystemExit("bench: no replica became ready")

@@ -45,8 +45,15 @@ class Load:
     another where a connection is refused or was closed before the request, as any proxy does.
     """
 
-    def __init__(self, where: Callable[[], list[str]], callers: int = 4) -> None:
+    def __init__(
+        self,
+        where: Callable[[], list[str]],
+        callers: int = 4,
+        body: bytes = BODY,
+        pause: float = 0.02,
+    ) -> None:
         self.where, self.versions, self.failures = where, Counter[str](), list[str]()
+        self._body, self._pause = body, pause
         self._stop = threading.Event()
         self._threads = [
             threading.Thread(target=self._call, args=(number,)) for number in range(callers)
@@ -65,7 +72,7 @@ class Load:
     def _call(self, number: int) -> None:
         held: dict[str, http.client.HTTPConnection] = {}
         turn = number
-        while not self._stop.wait(0.02):
+        while not self._stop.wait(self._pause):
             addresses = self.where()
             for gone in held.keys() - set(addresses):
                 held.pop(gone).close()
@@ -75,7 +82,7 @@ class Load:
             address = addresses[turn % len(addresses)]
             try:
                 connection = held.get(address) or http.client.HTTPConnection(address, timeout=30)
-                connection.request("POST", "/predict", BODY, HEADERS)
+                connection.request("POST", "/predict", self._body, HEADERS)
             except OSError:
                 held.pop(address, None)
                 continue
