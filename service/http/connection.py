@@ -49,7 +49,7 @@ class Connection(Peer):
     def shutdown(self) -> None:
         """Closes after the answer to the running request; uvicorn calls this at a stop."""
         if self.running is None:
-            self.write_timeout.close()
+            self.close()
         else:
             self.running.keep_alive = False
 
@@ -110,16 +110,14 @@ class Connection(Peer):
             self._raise(heads.HEAD_TOO_LARGE)
         self._head_bytes = self._framing = 0
         parser, url, fields = self._parser, self._url, dict(self._fields)
-        target, host = self._dispatcher.paths.get(url), fields.get(b"host")
-        known = host is not None and host == self._host and len(fields) == len(self._fields)
-        if target is None or not known:
+        host, is_plain = fields.get(b"host"), url.startswith(b"/")
+        if not is_plain or host is None or host != self._host or len(fields) < len(self._fields):
             checked = heads.checked(url, self._fields, parser.get_http_version())
             if isinstance(checked, Fault):
                 self._raise(checked)
             url, fields = checked
             self._host = fields.get(b"host")
-            target = self._dispatcher.paths.get(url) or heads.path_and_query(url)
-        path, query = target
+        path, query = heads.path_and_query(url)
         body = ArrivingBody(self.transport)
         if b"expect" in fields:
             body.continue_expected = fields[b"expect"].lower() == b"100-continue"
@@ -169,7 +167,7 @@ class Connection(Peer):
         if exchange.body.more is not None:
             exchange.body.wake()
         if self.running is None and not exchange.keep_alive:
-            self.write_timeout.close()
+            self.close()
         elif self.running is exchange:  # reading goes on, to notice a caller who leaves
             self.transport.resume_reading()
 
@@ -182,10 +180,9 @@ class Connection(Peer):
             status = reply.status
         except asyncio.CancelledError:
             reply, status = exchange.cancelled()
-        room = self.write_timeout.room
-        if room is not None:
+        if self.room is not None:
             try:
-                await room
+                await self.room
             except asyncio.CancelledError:
                 status = LEFT  # the caller left without having read the answers before
         self._write(exchange, reply, status)
@@ -227,7 +224,7 @@ class Connection(Peer):
             self.transport.resume_reading()
             self._wait_for_peer()
         else:
-            self.write_timeout.close()
+            self.close()
 
     def _wait_for_peer(self) -> None:
         """Starts the timeout of what must arrive next; there is none while a request runs."""
@@ -239,9 +236,7 @@ class Connection(Peer):
         else:
             clock.due = None
             return
-        clock.due = self._loop.time() + seconds
-        if clock.fires_at > clock.due:
-            clock.set(seconds)
+        clock.set(seconds)
 
     def late(self) -> None:
         """Gives up what has not arrived in time."""
@@ -251,7 +246,7 @@ class Connection(Peer):
         elif self._part == _HEAD:
             self.reject(heads.HEAD_LATE, self._url, self._fields)
         else:
-            self.write_timeout.close()
+            self.close()
 
     def _raise(self, fault: Fault) -> NoReturn:
         """Stops the parser; the connection answers with this fault."""
@@ -271,6 +266,6 @@ class Connection(Peer):
             self._part = _NOTHING
             (self._waiting[-1] if self._waiting else running).keep_alive = False
         elif part == _BODY:  # of a request that has its answer
-            self.write_timeout.close()
+            self.close()
         else:
             self.reject(fault, self._url, self._fields)

@@ -7,6 +7,7 @@ the metrics.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable
+from functools import lru_cache
 from http import HTTPStatus
 from time import perf_counter
 from typing import Any
@@ -17,15 +18,7 @@ from service.access.guard import preflight
 from service.api.request import Headers, Reply, Request
 from service.api.routing import EndpointRoute
 from service.core import Core
-from service.errors import (
-    PROBLEM_TYPE,
-    Fault,
-    MethodNotAllowed,
-    NotFound,
-    QueueFull,
-    RateSpent,
-)
-from service.models.repository import NAME
+from service.errors import PROBLEM_TYPE, Fault, MethodNotAllowed, NotFound, QueueFull, RateSpent
 from service.observe import traces
 from service.observe.logs import LOGGER
 from service.rpc import methods
@@ -38,9 +31,8 @@ _STATUS_LINES = {
 _TIMING = b"decode;dur=%.3f, queue;dur=%.3f, infer;dur=%.3f, total;dur=%.3f"
 _HEAD = b"%b%bx-request-id: %b\r\nserver-timing: " + _TIMING + b"\r\n"
 ENCODED_SLASH = "%2F"  # in a decoded path: it was encoded, so it is no part of any endpoint's path
-
-
-AUDITED = ("admin", "review")
+_MOST_KNOWN = 256  # the paths whose endpoints are remembered
+_AUDITED = ("admin", "review")
 """The scopes whose every use is logged, whatever the settings of the log."""
 _Target = tuple[EndpointRoute, dict[str, str]]  # a route and the parameters of its path
 
@@ -58,12 +50,8 @@ class Dispatcher:
             timed += methods.TIMED
         core.metrics.add_endpoints(paths, timed)
         scopes = {route.path: route.scope for route in self._routes} | methods.METHODS
-        self._audited = frozenset(path for path, scope in scopes.items() if scope in AUDITED)
-        self._direct: dict[str, dict[str, _Target]] = {}
-        for route in self._routes:
-            self._add_direct(route)
-        self.paths = {path.encode(): (path, b"") for path in self._direct}
-        """Path and query of the request targets that need no parsing."""
+        self._audited = frozenset(path for path, scope in scopes.items() if scope in _AUDITED)
+        self._targets = lru_cache(_MOST_KNOWN)(self._matching)
 
     async def answer(self, request: Request) -> Reply:
         """The reply to a request: its endpoint's, or the problem document of a fault."""
@@ -85,27 +73,24 @@ class Dispatcher:
 
     def record(self, request: Request, status: int, seconds: float, sent: int = 0) -> None:
         """Counts, logs and traces one request, which was answered with ``sent`` bytes of body."""
-        trace: traces.Trace | None = None
         parent, tracer = request.fields.get(b"traceparent"), self.core.tracer
-        if parent is not None or tracer is not None:
-            trace = traces.take_up(parent, tracer)
+        trace = None if parent is None and tracer is None else traces.take_up(parent, tracer)
         sampled = trace if trace is not None and trace.sampled else None
         seen = None if sampled is None else sampled.id
         self.core.metrics.request(request.route, status, seconds, seen)
-        is_audited = request.route in self._audited
-        log = self.core.log
-        if log.each_request or is_audited or (tracer is not None and sampled is not None):
-            facts = _facts(request, status, seconds, sent)
-            if trace is not None:
-                facts["trace_id"] = trace.id
-            is_moment = b"x-drawing" in request.fields and status < HTTPStatus.BAD_REQUEST
-            if log.each_request and not (is_moment and log.is_further(request.caller)):
-                log.write("request", facts)
-            if is_audited:
-                log.write("audit", facts)
-            if tracer is not None and sampled is not None:
-                inferred_s = request.inferred - request.started
-                tracer.add(sampled, request.route, facts, inferred_s)
+        is_audited, log = request.route in self._audited, self.core.log
+        if not (log.each_request or is_audited or (tracer is not None and sampled is not None)):
+            return
+        facts = _facts(request, status, seconds, sent)
+        if trace is not None:
+            facts["trace_id"] = trace.id
+        is_moment = b"x-drawing" in request.fields and status < HTTPStatus.BAD_REQUEST
+        if log.each_request and not (is_moment and log.is_further(request.caller)):
+            log.write("request", facts)
+        if is_audited:
+            log.write("audit", facts)
+        if tracer is not None and sampled is not None:
+            tracer.add(sampled, request.route, facts, request.inferred - request.started)
 
     def _start(self, request: Request) -> Awaitable[Reply]:
         """Calls the endpoint of the request's path, if the caller may use it.
@@ -118,9 +103,7 @@ class Dispatcher:
         if is_strange or b"origin" in fields or b"sec-fetch-site" in fields:
             request.answer_headers = access.sites.check(request.method, fields, request.server)
         method = "GET" if request.method == "HEAD" else request.method
-        targets = self._direct.get(request.path)
-        if targets is None:
-            targets = self._matching(request.path)
+        targets = self._targets(request.path)
         target = targets.get(method)
         if target is None:
             return _no_endpoint(request, targets)
@@ -135,19 +118,6 @@ class Dispatcher:
             found = request.parameters(route.queries, only_known=route.only_known_parameters)
             return route.call(request, **parameters, **found)
         return route.call(request, **parameters)
-
-    def _add_direct(self, route: EndpointRoute) -> None:
-        """Enters a path that has no parameters, or none but the name of the one model."""
-        if not route.param_convertors:
-            path, parameters = route.path, dict[str, str]()
-        elif set(route.param_convertors) == {"model"}:
-            path, parameters = route.path.format(model=NAME), {"model": NAME}
-        else:
-            return
-        target = route, parameters
-        methods = self._direct.setdefault(path, {})
-        for method in route.verbs:
-            methods.setdefault(method, target)
 
     def _matching(self, path: str) -> dict[str, _Target]:
         """The targets of a path, by method; the first route that matches wins, as in FastAPI."""

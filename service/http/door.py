@@ -1,27 +1,75 @@
-"""The application that ``serve`` runs on uvicorn; the connections answer the requests."""
+"""The application that ``serve`` runs on uvicorn; the connections answer the requests.
+
+It drains before a stop: readiness 503 first, then no new connections, then the last answers.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import socket
 import threading
-from collections.abc import Callable
+from asyncio import TimerHandle, Transport
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING
 
+import uvicorn
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from service.core import Core
 from service.http.dispatch import Dispatcher
-from service.http.shutdown import drain_before_stopping
-from service.http.throttle import Throttle
-from service.models.versions import StartError
+from service.inference.admission import RETRY_SECONDS, Queue
+from service.models.versions import StartError, Versions
 from service.observe.logs import LOGGER, reopen
 from service.tls import Tls, TlsError
 
 if TYPE_CHECKING:
     from service.rpc.server import RpcServer
+
+
+SETTLE_SECONDS = 0.25  # longer than an accepted connection takes to bring its first request
+
+
+class Throttle:
+    """Stops reading connections that got 429: some clients retry at once, whatever it says."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+        self._held: dict[Transport, TimerHandle] = {}
+
+    def hold(self, transport: Transport, *, until_room: bool) -> None:
+        """Stops reading for RETRY_SECONDS, or ``until_room`` for it is in the queue."""
+        if transport in self._held:
+            return
+        transport.pause_reading()
+        loop = asyncio.get_running_loop()
+        if not until_room:
+            loop.call_later(RETRY_SECONDS, _read_again, transport)
+            return
+        self._held[transport] = loop.call_later(RETRY_SECONDS, self._release, transport)
+        self._queue.on_room = self._release_one
+
+    def _release(self, transport: Transport) -> None:
+        """Reads this connection again."""
+        self._held.pop(transport).cancel()
+        if not self._held:
+            self._queue.on_room = None
+        _read_again(transport)
+
+    def _release_one(self) -> None:
+        """Reads the connection again that has waited longest."""
+        self._release(next(iter(self._held)))
+
+
+def _read_again(transport: Transport) -> None:
+    if not transport.is_closing():
+        transport.resume_reading()
 
 
 class FastDoor:
@@ -95,3 +143,76 @@ class FastDoor:
 
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGHUP, on_hangup)
+
+
+def drain_before_stopping(
+    versions: Versions, delay_s: float, close_other: Callable[[], Awaitable[None]] | None
+) -> None:
+    """From now on SIGTERM turns readiness to 503 and, ``delay_s`` seconds later, stops the server.
+
+    ``close_other`` then closes what listens beside it. A second SIGTERM stops it at once. The
+    function wraps the handler that uvicorn has set, and must be called on the server's event loop.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    stop = signal.getsignal(signal.SIGTERM)
+    loop = asyncio.get_running_loop()
+    stopping: list[Future[None]] = []  # keeps the future from garbage collection
+
+    def stop_now() -> None:
+        if callable(stop):
+            stop(signal.SIGTERM, None)
+
+    async def stop_later() -> None:
+        await asyncio.sleep(delay_s)  # load balancers see the 503 meanwhile
+        server = getattr(stop, "__self__", None)  # uvicorn's handler is a method of its server
+        if isinstance(server, uvicorn.Server):
+            await _close_listeners(server)
+        closed = None if close_other is None else asyncio.ensure_future(close_other())
+        await asyncio.sleep(SETTLE_SECONDS)
+        stop_now()
+        if closed is not None:
+            await closed
+
+    def drain(number: int, frame: FrameType | None) -> None:
+        if versions.draining:
+            loop.call_soon_threadsafe(stop_now)
+            return
+        versions.draining = True
+        LOGGER.info("draining", extra={"seconds": delay_s})
+        stopping.append(asyncio.run_coroutine_threadsafe(stop_later(), loop))
+
+    signal.signal(signal.SIGTERM, drain)
+
+
+async def _close_listeners(server: uvicorn.Server) -> None:
+    """Accepts the connections that wait, and then closes the listening sockets.
+
+    The kernel resets what waits when a socket's last descriptor is closed. That is the last one of
+    the callers' port; the sockets of other ports come before.
+    """
+    *others, last = server.servers
+    for other in others:
+        other.close()
+    waiting: list[socket.socket] = []
+    with socket.socket(fileno=os.dup(last.sockets[0].fileno())) as listener, suppress(OSError):
+        listener.setblocking(False)
+        while True:
+            accepted, _ = listener.accept()
+            accepted.setblocking(False)
+            waiting.append(accepted)
+    last.close()
+    loop = asyncio.get_running_loop()
+    made = [
+        loop.connect_accepted_socket(partial(_connection, server), accepted, ssl=server.config.ssl)
+        for accepted in waiting
+    ]
+    # The peers that have left, or speak no TLS, are of no interest, nor are they waited for.
+    await asyncio.wait([asyncio.gather(*made, return_exceptions=True)], timeout=SETTLE_SECONDS)
+
+
+def _connection(server: uvicorn.Server) -> asyncio.Protocol:
+    """The protocol of an accepted connection, as uvicorn makes it."""
+    return server.config.http_protocol_class(  # type: ignore[call-arg]
+        config=server.config, server_state=server.server_state, app_state=server.lifespan.state
+    )

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
 import httptools
@@ -102,6 +103,7 @@ def checked(
     return target, found
 
 
+@lru_cache(256)
 def path_and_query(target: bytes) -> tuple[str, bytes]:
     """The decoded path and the query of a request target (RFC 9112, section 3.2)."""
     parsed = httptools.parse_url(target)

@@ -12,7 +12,7 @@ from service.errors import BodyTimeout, Fault, Malformed, Unavailable
 from service.http import heads
 from service.http.dispatch import head, render
 from service.http.door import FastDoor
-from service.http.timer import Timer, WriteTimeout
+from service.http.timer import Timer
 
 LEFT = 499  # the status in log and metrics if the caller left before the answer, as in nginx
 UNREAD_BYTES = 65_536  # the connection stops reading when this much of a body waits to be used
@@ -97,7 +97,9 @@ class Peer(asyncio.Protocol):
     late: Callable[[], None]  # what the connection waits for did not come in time
     answer: Callable[[Exchange], Awaitable[None]]
     transport: asyncio.Transport
-    write_timeout: WriteTimeout
+    room: asyncio.Future[None] | None = None
+    """Is done when the next answer may be written; None if it may be written now."""
+    _unread = 0  # bytes that the peer had not read when the timeout began
 
     def __init__(
         self, config: Config, server_state: ServerState, loop: asyncio.AbstractEventLoop | None
@@ -110,6 +112,7 @@ class Peer(asyncio.Protocol):
         self._loop = loop or asyncio.get_running_loop()
         self._address, self._port = "", 0
         self._clock = Timer(self._loop, self.late)
+        self._reads = Timer(self._loop, self._look)
         self.running: Exchange | None = None
         self._due: asyncio.Future[Exchange]  # the request that runs next
         self.task: asyncio.Task[None] | None = None
@@ -118,7 +121,6 @@ class Peer(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Starts the timeout of the first head."""
         self.transport = transport  # type: ignore[assignment]
-        self.write_timeout = WriteTimeout(self.transport, self._loop, self._settings.keep_alive_s)
         self._address = heads.peer_address(transport)
         if self._settings.admin_port:
             self._port = transport.get_extra_info("sockname")[1]
@@ -134,7 +136,8 @@ class Peer(asyncio.Protocol):
             self.cancel(self.running, GONE)
         elif self.task is not None:
             self.task.cancel()
-        self.write_timeout.end()
+        self._reads.end()
+        self.resume_writing()
 
     def run(self, exchange: Exchange) -> None:
         """Runs a request; none may be running."""
@@ -164,12 +167,33 @@ class Peer(asyncio.Protocol):
             await self.answer(exchange)
 
     def pause_writing(self) -> None:
-        """The peer does not read its answers."""
-        self.write_timeout.pause()
+        """Delays further answers: the write buffer is full."""
+        self.room = self._loop.create_future()
+        self._wait_for_reader()
 
     def resume_writing(self) -> None:
-        """The peer has read most of its answers."""
-        self.write_timeout.resume()
+        """Lets answers be written again: the peer has read most of the buffer."""
+        if self.room is not None and not self.room.done():
+            self.room.set_result(None)
+        self.room = None
+        if not self.transport.is_closing():
+            self._reads.due = None
+
+    def close(self) -> None:
+        """Closes when the peer has read everything, or reads nothing for ``keep_alive_s``."""
+        self.transport.close()
+        self._wait_for_reader()
+
+    def _wait_for_reader(self) -> None:
+        self._unread = self.transport.get_write_buffer_size()
+        if self._unread:
+            self._reads.set(self._settings.keep_alive_s)
+
+    def _look(self) -> None:
+        if self.transport.get_write_buffer_size() < self._unread:
+            self._wait_for_reader()
+        else:
+            self.transport.abort()
 
     def reject(self, fault: Fault, url: bytes, fields: heads.Fields) -> None:
         """Answers bytes that did not become a request, and closes."""
@@ -181,4 +205,4 @@ class Peer(asyncio.Protocol):
         lines, _ = head(request, reply, self._server.default_headers, keep_alive=False)
         self._dispatcher.record(request, reply.status, 0.0, len(reply.body))
         self.transport.write(lines + reply.body)
-        self.write_timeout.close()
+        self.close()

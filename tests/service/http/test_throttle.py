@@ -8,7 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from service.http.throttle import Throttle
+from service.http.door import Throttle
 from service.inference.admission import RETRY_SECONDS, Queue
 from service.observe.metrics import Metrics
 from tests.digits import images
