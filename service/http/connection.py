@@ -151,8 +151,7 @@ class Connection(Peer):
         body.size += len(piece)
         if body.size > UNREAD_BYTES:
             self.transport.pause_reading()
-        if body.more is not None:
-            body.wake()
+        body.wake()
 
     def on_message_complete(self) -> None:
         """The request has arrived whole."""
@@ -164,8 +163,7 @@ class Connection(Peer):
             self._head_bytes = 0
             exchange.keep_alive = exchange.keep_alive and self._parser.should_keep_alive()
         exchange.body.complete = True
-        if exchange.body.more is not None:
-            exchange.body.wake()
+        exchange.body.wake()
         if self.running is None and not exchange.keep_alive:
             self.close()
         elif self.running is exchange:  # reading goes on, to notice a caller who leaves

@@ -7,7 +7,7 @@ from time import perf_counter
 
 import pytest
 
-from service.http.timer import Timer
+from service.http.peer import Timer
 
 pytestmark = pytest.mark.alone  # the times are short
 
