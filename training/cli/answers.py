@@ -124,9 +124,9 @@ def _prune(repository: Repository, options: Namespace) -> Answer:
 
 def _import(repository: Repository, options: Namespace) -> Answer:
     from training.cli.importing import import_file, summary
-    from training.onnx_import.options import Options
+    from training.onnx_import.forms import Options
 
-    wanted = Options(**{name: getattr(options, name) for name in Options.__slots__})
+    wanted = Options(options.scale, options.output)
     report = import_file(repository, options.file, wanted, options.data)
     version, champion = report["version"], report["promotion"]["previous"]
     diff = _command(options, f"diff {champion} {version}")

@@ -14,7 +14,7 @@ from service.models.repository import Repository
 from training.cli import tables
 from training.measure import card
 from training.measure.measure import worst_kinds
-from training.onnx_import.options import Options
+from training.onnx_import.forms import Options
 from training.onnx_import.sandbox import import_in_child
 from training.progress import Progress
 from training.registry.promote import release

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from service.cli.parser import Parser, add_models, add_version, parse, version_number
 from service.models.repository import Repository, RepositoryError
 from training.measure.compare import MARGIN
-from training.onnx_import.options import ANSWERS, INKS, LAYOUTS, SCALES, scale_of
+from training.onnx_import.forms import SCALES, scale_of
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[Parser]"
 
@@ -101,20 +101,13 @@ def _add_import(subparsers: Subparsers) -> None:
     parser = _add(subparsers, "import", text)
     parser.add_argument("file", type=Path, metavar="FILE.onnx", help="the model")
     _add_data(parser)
-    group = parser.add_argument_group(
-        "how the model wants its images", "Without these flags the import tries all and measures."
-    )
-    text = "shape of the images: [n,1,28,28], [n,28,28,1], [n,784] or [n,28,28]"
-    group.add_argument("--layout", choices=list(LAYOUTS), help=text)
-    names = ", ".join(scale.name for scale in SCALES)
     text = (
-        f"scale of the pixels: {names}, or MEAN,DEVIATION of pixels from 0 to 1; "
-        "write --scale=-1..1 with the equals sign"
+        f"scale of the pixels: {', '.join(SCALES)}, or MEAN,DEVIATION of pixels from 0 to 1; "
+        "write --scale=-1..1 with the equals sign (default: the one that fits best)"
     )
-    group.add_argument("--scale", type=_scale, metavar="SCALE", help=text)
-    group.add_argument("--ink", choices=INKS, help="colours of digit and background")
-    group.add_argument("--output", metavar="NAME", help="name of the output with the digits")
-    group.add_argument("--answer", choices=ANSWERS, help="meaning of that output")
+    parser.add_argument("--scale", type=_scale, metavar="SCALE", help=text)
+    text = "name of the output with the digits (default: the one that fits best)"
+    parser.add_argument("--output", metavar="NAME", help=text)
 
 
 def _add(subparsers: Subparsers, name: str, text: str) -> Parser:

@@ -74,16 +74,18 @@ def verify(
     reference: Reference,
     test_images: Images,
     test_labels: NDArray[np.integer[Any]],
+    tolerance: float | None = TOLERANCE,
 ) -> Verification:
     """Compares the ONNX file ``model`` with the network ``reference`` that it was exported from.
 
     The test images (n, 28, 28) and :func:`probes` must have the same digit at every batch size, and
-    probabilities within :data:`TOLERANCE`, alone and in a batch within :data:`BATCH_TOLERANCE`.
+    probabilities within ``tolerance``, alone and in a batch within :data:`BATCH_TOLERANCE`. Without
+    a tolerance only the second is required.
     """
     images = np.concatenate([test_images, probes()])
     wanted = np.asarray(reference(images), np.float32)
     _require(np.all(np.isfinite(wanted), axis=1), "the network's own output is not finite")
-    return _measure(model, images, wanted, test_labels, TOLERANCE)
+    return _measure(model, images, wanted, test_labels, tolerance)
 
 
 def verify_int8(

@@ -8,6 +8,5 @@
               image, then measures damaged digits and non-digits
     sandbox   runs the pipeline in a child process with limits on time and memory
 
-``formats`` defines what classifiers expect and return and runs the original model, ``options``
-names it for the command line, ``graphs`` edits graphs.
+``forms`` defines what classifiers expect and return.
 """

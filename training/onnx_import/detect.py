@@ -5,160 +5,159 @@ bright as well as before, but with wrong probabilities. Where chance explains th
 accuracies, the lowest cross-entropy decides.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
 import numpy as np
+import onnxruntime as ort
 from numpy.typing import NDArray
+from onnx import ModelProto, TensorProto, helper
 
 from service.answer.scores import DIGITS, SMALLEST_PROBABILITY
 from service.types import Images, Labels
 from training.errors import TrainingError
-from training.onnx_import.formats import Original, Pixels, Shape, recognise, to_probabilities
-from training.onnx_import.options import INKS, LIGHT, RAW, SCALES, Answer, Options, scale_of
-from training.onnx_import.read import printable
+from training.onnx_import.forms import (
+    INKS,
+    LAYOUTS,
+    SCALES,
+    WHOLE,
+    Form,
+    Input,
+    recognise,
+    to_probabilities,
+)
+from training.onnx_import.graphs import opset
 
+TYPES = {
+    TensorProto.FLOAT: "float32",
+    TensorProto.DOUBLE: "float64",
+    TensorProto.UINT8: "uint8",
+    TensorProto.INT32: "int32",
+    TensorProto.INT64: "int64",
+}
 # No form fits a model that classifies fewer digits than this right.
 LEAST_ACCURACY = 0.5
-# The number of images for every form, and for the forms that may be the best.
-FIRST, SECOND = 256, 2048
-# Two ways to compute one loss in float32 differ by less.
-SAME_LOSS = 1e-4
 # Replaces infinity, and fits into float32.
 LARGEST = 1e30
+BATCH = 64
+# ONNX Runtime's messages begin with a place in its source.
+PLACE = re.compile(r"/onnxruntime_src/.*?\) (?=[A-Z])")
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
-    """One way to use a model, its accuracy, and the cross-entropy of each image."""
+class Original:
+    """An ONNX Runtime session. Raises :class:`TrainingError` if the model does not load."""
 
-    shape: Shape
-    pixels: Pixels
-    output: str
-    answer: Answer
-    accuracy: float
-    losses: NDArray[np.float64] = field(repr=False, compare=False)
+    def __init__(self, model: ModelProto) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        try:
+            self._session = ort.InferenceSession(
+                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime raises many kinds
+            versions = f"opset {opset(model)}, IR version {model.ir_version}"
+            why = f"ONNX Runtime {ort.__version__} cannot load it ({versions}): {one_line(error)}"
+            raise TrainingError(why) from error
+        self.input = model.graph.input[0].name
+        self.outputs = [value.name for value in model.graph.output]
+        self.dtype = np.dtype(TYPES[model.graph.input[0].type.tensor_type.elem_type])
 
-    @property
-    def loss(self) -> float:
-        """The mean cross-entropy."""
-        return float(self.losses.mean())
+    def run(self, images: Images, form: Input) -> dict[str, NDArray[Any]]:
+        """Runs images (n, 28, 28) uint8; returns each output's values (n, values), by name."""
+        count, size = len(images), form.batch or BATCH
+        padded = np.pad(images, ((0, -count % (form.batch or 1)), (0, 0), (0, 0)))
+        parts: dict[str, list[NDArray[Any]]] = {}
+        for at in range(0, len(padded), size):
+            fed = form.array(padded[at : at + size]).astype(self.dtype)
+            try:
+                values = self._session.run(self.outputs, {self.input: fed})
+            except Exception as error:  # ONNX Runtime raises many kinds
+                raise TrainingError(f"it does not run: {one_line(error)}") from error
+            for name, value in zip(self.outputs, values, strict=True):
+                if value.size and value.size % len(fed) == 0:
+                    parts.setdefault(name, []).append(value.reshape(len(fed), -1))
+        return {name: np.concatenate(part)[:count] for name, part in parts.items()}
 
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the part of the card that describes this form."""
-        return {
-            "layout": str(self.shape),
-            "scale": self.pixels.scale.name,
-            "ink": self.pixels.ink,
-            "output": printable(self.output),
-            "answer": self.answer,
-            "accuracy": self.accuracy,
-            "loss": self.loss,
-            "images": len(self.losses),
-        }
+
+def inputs(model: ModelProto) -> list[Input]:
+    """Returns the forms of images that fit the model's input; :class:`TrainingError` for none."""
+    kind = model.graph.input[0].type.tensor_type
+    declared = [dim.dim_value if dim.dim_value > 0 else None for dim in kind.shape.dim]
+    fitting = [
+        Input(layout, declared[0])
+        for layout, image in LAYOUTS.items()
+        if len(declared) == 1 + len(image)
+        and all(length in (None, size) for length, size in zip(declared[1:], image, strict=True))
+    ]
+    if not fitting or kind.elem_type not in TYPES:
+        described = helper.printable_value_info(model.graph.input[0])
+        expected = ", ".join(Input(layout, None).shape for layout in LAYOUTS)
+        raise TrainingError(f"its input is {described}; expected numbers of shape {expected}")
+    return fitting
 
 
 def detect(
     original: Original,
-    shapes: Sequence[Shape],
+    shapes: Sequence[Input],
     images: Images,
     labels: Labels,
     *,
-    options: Options,
+    scale: str | None,
     progress: Callable[[float], None],
 ) -> list[Form]:
     """Measures every form of input and output; returns the best one first, then by accuracy.
 
     Raises :class:`TrainingError` if it does not run or is right on too few images.
     """
-    scales = [scale_of(options.scale)] if options.scale else list(SCALES)
+    scales = [scale] if scale else list(SCALES)
     if np.issubdtype(original.dtype, np.integer):
-        scales = [scale for scale in scales if scale == RAW]
+        scales = [name for name in scales if name == WHOLE]
     if not scales:
-        raise TrainingError(f"its input is {original.dtype}; the only scale is --scale {RAW.name}")
-    inks = [ink for ink in INKS if options.ink in (None, ink)]
-    inputs = [
-        (shape, Pixels(scale, ink))
-        for shape, scale, ink in product(running(original, shapes), scales, inks)
-    ]
-
-    def measured(inputs: Sequence[tuple[Shape, Pixels]], count: int, before: float) -> list[Form]:
-        found: list[Form] = []
-        for index, (shape, pixels) in enumerate(inputs):
-            outputs = original.run(images[:count], pixels, shape)
-            found += [
-                Form(shape, pixels, name, *_measure(values, options.answer, labels[:count]))
-                for name, values in outputs.items()
-                if values.shape[1] == DIGITS
-            ]
-            progress(before + (index + 1) / len(inputs) / 2)
-        if not found:
-            raise TrainingError(f"it returns {DIGITS} numbers an image for some batch sizes only")
-        return found
-
-    forms = measured(inputs, FIRST, before=0)
-    kept = list(dict.fromkeys((form.shape, form.pixels) for form in best_first(forms, errors=4)))
-    better = measured(kept, SECOND, before=0.5)
-    best = best_first(better, errors=2)[0]
+        raise TrainingError(f"its input is {original.dtype}; the only scale is --scale {WHOLE}")
+    ways = list(product(running(original, shapes), scales, INKS))
+    forms: list[Form] = []
+    for index, (shape, name, ink) in enumerate(ways):
+        form = replace(shape, scale=name, ink=ink)
+        forms += _measured(original.run(images, form), form, labels)
+        progress((index + 1) / len(ways))
+    best = best_of(forms)
     if best.accuracy < LEAST_ACCURACY:
         raise TrainingError(
-            f"it classifies {best.accuracy:.1%} of {len(best.losses)} images right at best "
-            f"({best.shape}, {best.pixels.scale.name}, {best.pixels.ink}); if its pixels have "
+            f"it classifies {best.accuracy:.1%} of {len(images)} images right at best "
+            f"({best.input.shape}, {best.input.scale}, {best.input.ink}); if its pixels have "
             "another scale, set --scale MEAN,DEVIATION"
         )
-    others = [form for form in forms if (form.shape, form.pixels) not in kept]
-    others += [form for form in better if form is not best]
+    others = [form for form in forms if form is not best]
     return [best, *sorted(others, key=lambda form: -form.accuracy)]
 
 
-def best_first(forms: Sequence[Form], errors: float) -> list[Form]:
-    """Returns the forms that are as accurate as the best one but for chance, the one to use first.
+def best_of(forms: Sequence[Form]) -> Form:
+    """Returns the form of the lowest loss among those as accurate as the best but for chance.
 
-    Chance explains ``errors`` standard errors. First comes the lowest loss, or the most common
-    scale whose loss is not significantly larger ("per image" is close to "standardised").
+    Chance explains two standard errors. Of losses that hardly differ the first one is taken.
     """
     best = max(forms, key=lambda form: form.accuracy)
-    noise = errors * float(np.sqrt(best.accuracy * (1 - best.accuracy) / len(best.losses)))
+    noise = 2 * (best.accuracy * (1 - best.accuracy) / best.images) ** 0.5
     close = [form for form in forms if form.accuracy >= best.accuracy - noise]
-    lowest = min(close, key=lambda form: form.loss)
-
-    def rank(form: Form) -> tuple[bool, int, bool, float]:
-        difference = form.losses - lowest.losses
-        by_chance = 2 * difference.std() / np.sqrt(len(difference)) + SAME_LOSS
-        scale = form.pixels.scale
-        order = SCALES.index(scale) if scale in SCALES else 0
-        converted = form.answer != "probabilities"
-        return bool(difference.mean() > by_chance), order, converted, form.loss
-
-    return sorted(close, key=rank)
+    return min(close, key=lambda form: round(form.loss, 3))
 
 
-def shifted(images: Images, seed: int = 0) -> Images:
-    """Returns the images (n, 28, 28), each shifted by one pixel in a random direction.
-
-    On images that the model has memorised, the loss would prefer the most confident scale.
-    """
-    choices = np.random.default_rng(seed).integers(0, 4, len(images))
-    steps = np.array([(0, 1), (0, -1), (1, 0), (-1, 0)])[choices]
-    pairs = zip(images, steps, strict=True)
-    return np.stack([np.roll(image, step, (0, 1)) for image, step in pairs])
-
-
-def running(original: Original, shapes: Sequence[Shape]) -> list[Shape]:
+def running(original: Original, shapes: Sequence[Input]) -> list[Input]:
     """Returns the shapes for which the model returns ten numbers an image.
 
     Some files declare a free batch axis but take one image only: a batch of 1 is the second try.
     """
-    single = [Shape(shape.layout, 1) for shape in shapes if shape.batch is None]
-    found: dict[str, Shape] = {}
+    found: dict[str, Input] = {}
     failures: list[str] = []
-    for shape in [*shapes, *single]:
+    for shape in [*shapes, *(replace(shape, batch=1) for shape in shapes if shape.batch is None)]:
         if shape.layout in found:
             continue
         try:
-            outputs = original.run(np.zeros((3, 28, 28), np.uint8), Pixels(RAW, LIGHT), shape)
+            outputs = original.run(np.zeros((3, 28, 28), np.uint8), shape)
         except TrainingError as error:
             failures.append(str(error))
             continue
@@ -166,19 +165,26 @@ def running(original: Original, shapes: Sequence[Shape]) -> list[Shape]:
             found[shape.layout] = shape
         else:
             counts = ", ".join(f"{v.shape[1]} ({name})" for name, v in outputs.items())
-            failures.insert(0, f"it returns {counts or 'no'} numbers an image; expected {DIGITS}")
+            failures.insert(0, f"it returns {counts} numbers an image; expected {DIGITS}")
     if not found:
         raise TrainingError(failures[0])
     return list(found.values())
 
 
-def _measure(
-    raw: NDArray[Any], answer: Answer | None, labels: Labels
-) -> tuple[Answer, float, NDArray[np.float64]]:
-    """Returns what the values (n, 10) of an output are, their accuracy and losses (n,)."""
-    values = np.nan_to_num(raw.astype(np.float64), nan=0, posinf=LARGEST, neginf=-LARGEST)
-    answer = answer or recognise(values)
-    probabilities = to_probabilities(values, answer)
-    chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    losses = -np.log(np.clip(chosen, SMALLEST_PROBABILITY, 1))
-    return answer, float((probabilities.argmax(axis=1) == labels).mean()), losses
+def _measured(outputs: dict[str, NDArray[Any]], form: Input, labels: Labels) -> Iterator[Form]:
+    """Yields each output of ten numbers, with its accuracy and its loss."""
+    for name, raw in outputs.items():
+        if raw.shape[1] == DIGITS:
+            values = np.nan_to_num(raw.astype(np.float64), nan=0, posinf=LARGEST, neginf=-LARGEST)
+            answer = recognise(values)
+            probabilities = to_probabilities(values, answer)
+            chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+            loss = -np.log(np.clip(chosen, SMALLEST_PROBABILITY, 1)).mean()
+            accuracy = (probabilities.argmax(axis=1) == labels).mean()
+            yield Form(form, name, answer, float(accuracy), float(loss), len(labels))
+
+
+def one_line(error: BaseException) -> str:
+    """Returns an exception's text on one line, without the place in ONNX Runtime's source."""
+    text = " ".join(str(error).split()).removeprefix("[ONNXRuntimeError] : ")
+    return PLACE.sub("", text)[:500]

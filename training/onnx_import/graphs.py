@@ -27,8 +27,8 @@ def every_graph(graph: GraphProto) -> Iterator[GraphProto]:
 
 def reads(node: NodeProto) -> set[str]:
     """Returns the names of the tensors that a node and the graphs in it read."""
-    names = set(node.input)
-    for graph in list(every_graph(GraphProto(node=[node])))[1:]:
+    names: set[str] = set()
+    for graph in every_graph(GraphProto(node=[node])):
         names.update(value.name for value in graph.output)
         names.update(name for inner in graph.node for name in inner.input)
     return names
@@ -62,18 +62,15 @@ class Chain:
         self.nodes: list[NodeProto] = []
         self.constants: list[TensorProto] = []
 
-    def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
-        """Adds a node and returns the name of its output, the new end."""
+    def add(self, operator: str, *others: ArrayLike, **attributes: Any) -> None:
+        """Adds a node of the end and constants; its output is the new end."""
+        inputs = [self.end]
+        for other in others:
+            inputs.append(f"{self.prefix}constant_{len(self.constants)}")
+            self.constants.append(numpy_helper.from_array(np.asarray(other), inputs[-1]))
         self.end = f"{self.prefix}{len(self.nodes)}"
         self.nodes.append(helper.make_node(operator, inputs, [self.end], **attributes))
-        return self.end
 
     def finish(self, name: str) -> None:
         """Names the last node's output."""
         self.end = self.nodes[-1].output[0] = name
-
-    def constant(self, values: ArrayLike, dtype: type[np.number[Any]] = np.float32) -> str:
-        """Adds a constant and returns its name."""
-        name = f"{self.prefix}constant_{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.asarray(values, dtype), name))
-        return name

@@ -6,7 +6,6 @@ machine. The loader of onnx opens only regular files in the model's folder, and 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,44 +16,25 @@ from onnx.external_data_helper import load_external_data_for_tensor
 
 from service.models.repository import MODEL_BYTES_LIMIT
 from training.errors import TrainingError
+from training.onnx_import.forms import printable
 
 GIT_LFS = b"version https://git-lfs.github.com/spec/"
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A model that needs no other file, and the name, hash and size of its file."""
+def read(path: Path, limit: int = MODEL_BYTES_LIMIT) -> tuple[ModelProto, dict[str, Any]]:
+    """Returns the model with its external data, and what the card says of its files.
 
-    model: ModelProto
-    name: str
-    sha256: str
-    size_bytes: int
-    data: dict[str, str]  # SHA-256 of each file with external data, by its name
-
-
-def read(path: Path, limit: int = MODEL_BYTES_LIMIT) -> Source:
-    """Reads the model at ``path`` with its external data, or raises :class:`TrainingError`."""
-    content = _content(path, limit)
-    model = _parse(content)
-    size = len(content)
-    hashes: dict[str, str] = {}
-    for tensor in tensors(model):
-        if tensor.data_location == TensorProto.EXTERNAL:
-            location = next((e.value for e in tensor.external_data if e.key == "location"), "")
-            try:
-                load_external_data_for_tensor(tensor, str(path.parent))
-            except (ValidationError, ValueError, OSError) as error:
-                raise TrainingError(f"external data {location!r}: {error}") from error
-            if location not in hashes:
-                hashes[location] = sha256((path.parent / location).read_bytes()).hexdigest()
-            # Several tensors may name the same bytes: each of them takes memory.
-            size += len(tensor.raw_data)
-            if size > limit:
-                raise TrainingError(f"it has more than {limit:,} bytes with its external data")
-    return Source(model, path.name, sha256(content).hexdigest(), len(content), hashes)
-
-
-def _parse(content: bytes) -> ModelProto:
+    Raises :class:`TrainingError` for what is no model, or has more than ``limit`` bytes.
+    """
+    if path.exists() and not path.is_file():
+        raise TrainingError("it is not a file")
+    try:
+        with path.open("rb") as file:
+            content = file.read(limit + 1)
+    except OSError as error:
+        raise TrainingError(f"it cannot be read: {error.strerror}") from error
+    if len(content) > limit:
+        raise TrainingError(f"it has more than {limit:,} bytes")
     if content.startswith(GIT_LFS):
         raise TrainingError("it is a Git LFS pointer; run `git lfs pull` to get the model itself")
     model = ModelProto()
@@ -65,7 +45,31 @@ def _parse(content: bytes) -> ModelProto:
     # Every field is optional, so that many byte strings parse.
     if not (model.graph.node and model.graph.output and model.opset_import):
         raise TrainingError("it is no ONNX model: it has no graph")
-    return model
+    return model, {
+        "file": printable(path.name),
+        "sha256": sha256(content).hexdigest(),
+        "size_bytes": len(content),
+        "external_data": _load_external_data(model, path.parent, limit - len(content)),
+    }
+
+
+def _load_external_data(model: ModelProto, folder: Path, limit: int) -> dict[str, str]:
+    """Loads what lies in other files into the model; returns the SHA-256 of each by its name."""
+    hashes: dict[str, str] = {}
+    for tensor in tensors(model):
+        if tensor.data_location != TensorProto.EXTERNAL:
+            continue
+        location = next((e.value for e in tensor.external_data if e.key == "location"), "")
+        try:
+            load_external_data_for_tensor(tensor, str(folder))
+        except (ValidationError, ValueError, OSError) as error:
+            raise TrainingError(f"external data {location!r}: {error}") from error
+        if (name := printable(location)) not in hashes:
+            hashes[name] = sha256((folder / location).read_bytes()).hexdigest()
+        limit -= len(tensor.raw_data)  # several tensors may name the same bytes: each takes memory
+        if limit < 0:
+            raise TrainingError("it is too large with its external data")
+    return hashes
 
 
 def tensors(message: Any) -> Iterator[TensorProto]:
@@ -77,22 +81,3 @@ def tensors(message: Any) -> Iterator[TensorProto]:
         if field.message_type is not None:
             for part in [value] if hasattr(value, "ListFields") else value:
                 yield from tensors(part)
-
-
-def printable(text: str, longest: int = 100) -> str:
-    """Returns the text of a file or a library without control characters, cut to a length."""
-    cut = text if len(text) <= longest else f"{text[: longest - 3]}..."
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in cut)
-
-
-def _content(path: Path, limit: int) -> bytes:
-    if path.exists() and not path.is_file():
-        raise TrainingError("it is not a file")
-    try:
-        with path.open("rb") as file:
-            content = file.read(limit + 1)
-    except OSError as error:
-        raise TrainingError(f"it cannot be read: {error.strerror}") from error
-    if len(content) > limit:
-        raise TrainingError(f"it has more than {limit:,} bytes")
-    return content

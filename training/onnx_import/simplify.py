@@ -119,13 +119,13 @@ def _add_standard(chain: Chain, node: NodeProto) -> None:
     """Adds what the node computes to the chain; nothing where standard operators have no form."""
     attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
     if node.op_type == "Scaler":
-        chain.add("Sub", chain.end, chain.constant(attributes["offset"]))
-        chain.add("Mul", chain.end, chain.constant(attributes["scale"]))
+        chain.add("Sub", np.float32(attributes["offset"]))
+        chain.add("Mul", np.float32(attributes["scale"]))
     elif node.op_type == "Normalizer" and attributes["norm"] == b"L1":
-        chain.add("LpNormalization", chain.end, axis=1, p=1)
+        chain.add("LpNormalization", axis=1, p=1)
     elif node.op_type == "LinearClassifier":
-        intercepts = attributes["intercepts"]
-        coefficients = np.reshape(attributes["coefficients"], (len(intercepts), -1))
-        chain.add("MatMul", chain.end, chain.constant(coefficients.T))
-        chain.add("Add", chain.end, chain.constant(intercepts))
-        chain.add(POST_TRANSFORMS[attributes["post_transform"]], chain.end)
+        intercepts = np.array(attributes["intercepts"], np.float32)
+        coefficients = np.array(attributes["coefficients"], np.float32)
+        chain.add("MatMul", coefficients.reshape(len(intercepts), -1).T)
+        chain.add("Add", intercepts)
+        chain.add(POST_TRANSFORMS[attributes["post_transform"]])

@@ -8,10 +8,8 @@ from onnx.compose import add_prefix_graph
 from service.answer.scores import DIGITS
 from service.types import INPUT, OUTPUT
 from training.export.convert import BATCH, IR_VERSION
-from training.onnx_import.detect import Form
-from training.onnx_import.formats import add_answer_nodes
+from training.onnx_import.forms import LAYOUTS, LEAST_SCORE, Form
 from training.onnx_import.graphs import Chain, reads, replace
-from training.onnx_import.options import LAYOUTS
 
 PREFIX = "original/"
 
@@ -21,19 +19,25 @@ def wrap(model: ModelProto, form: Form) -> ModelProto:
     # onnx renames the weights last, after the inner graphs that read them.
     names = {tensor.name: f"{PREFIX}{tensor.name}" for tensor in model.graph.initializer}
     inner = add_prefix_graph(model.graph, PREFIX, name_map=names)
-    if form.shape.batch is not None:
-        free_batch(inner, form.shape.batch)
+    if form.input.batch is not None:
+        free_batch(inner, form.input.batch)
+    factor, offset = form.input.factor_and_offset()
     before = Chain(INPUT, "before/")
-    before.add("Cast", INPUT, to=TensorProto.FLOAT)
-    form.pixels.add_nodes(before)
-    image = LAYOUTS[form.shape.layout]
-    before.add("Reshape", before.end, before.constant([-1, *image], np.int64))
-    before.add("Cast", before.end, to=inner.input[0].type.tensor_type.elem_type)
+    before.add("Cast", to=TensorProto.FLOAT)
+    before.add("Mul", factor)
+    before.add("Add", offset)
+    before.add("Reshape", [-1, *LAYOUTS[form.input.layout]])
+    before.add("Cast", to=inner.input[0].type.tensor_type.elem_type)
     before.finish(inner.input[0].name)
     after = Chain(inner.output[0].name, "after/")
-    after.add("Cast", after.end, to=TensorProto.FLOAT)
-    after.add("Reshape", after.end, after.constant([-1, DIGITS], np.int64))
-    add_answer_nodes(after, form.answer)
+    after.add("Cast", to=TensorProto.FLOAT)
+    after.add("Reshape", [-1, DIGITS])
+    if form.answer == "probabilities":
+        after.add("Relu")
+        after.add("Add", np.float32(LEAST_SCORE))
+        after.add("LpNormalization", axis=1, p=1)
+    else:
+        after.add("Softmax")
     after.finish(OUTPUT)
     graph = helper.make_graph(
         [*before.nodes, *inner.node, *after.nodes],

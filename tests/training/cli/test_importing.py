@@ -75,7 +75,7 @@ def test_a_terminal_shows_each_step_with_its_seconds_and_then_what_to_type_next(
     root = tiny_repository(tmp_path / "models")
     path = exported.written(tmp_path, exported.mlp("-1..1", answer="Softmax"))
     ours, terminal = pty.openpty()
-    flags = ["--models", str(root), "--data", str(data), "--scale=-1..1", "--layout", "flat"]
+    flags = ["--models", str(root), "--data", str(data), "--scale=-1..1"]
     command = [sys.executable, "-m", "training.cli.models", "import", str(path), *flags]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=terminal, check=True)
     text = re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "", os.read(ours, 1 << 16).decode())
@@ -87,7 +87,7 @@ def test_a_terminal_shows_each_step_with_its_seconds_and_then_what_to_type_next(
     )
     repository = Repository(root)
     assert repository.card(2)["imported"]["found"]["scale"] == "-1..1"
-    assert repository.card(2)["settings"] == {"layout": "flat", "scale": "-1..1"}
+    assert repository.card(2)["settings"] == {"scale": "-1..1"}
     assert repository.champion() == 1
 
 
@@ -109,7 +109,7 @@ def test_a_rejection_is_one_line_and_leaves_the_repository_as_it_was(
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize("flags", ["--scale bright", "--layout CHWN", "--answer yes", "--ink red"])
+@pytest.mark.parametrize("flags", ["--scale bright", "--scale 0,0", "--output"])
 def test_wrong_usage_ends_before_anything_is_read(flags: str) -> None:
     with pytest.raises(SystemExit, match="2"):
         models.main(["import", "nothing.onnx", *flags.split()])

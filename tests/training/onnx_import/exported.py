@@ -19,8 +19,7 @@ from onnx import ModelProto, helper, numpy_helper, parser
 
 from tests.digits import as_npz
 from training.data.loading import Dataset, load
-from training.onnx_import.formats import Pixels
-from training.onnx_import.options import LIGHT, scale_of
+from training.onnx_import.forms import LIGHT, Input
 
 Floats = NDArray[np.floating[Any]]
 
@@ -58,7 +57,7 @@ def fit_last(features: Floats, labels: NDArray[Any]) -> tuple[Floats, Floats]:
 def network(scale: str = "0..1", ink: str = LIGHT) -> dict[str, Floats]:
     """Two layers' weights and biases, fitted to pixels in this form."""
     data, random = dataset(), np.random.default_rng(3)
-    pixels = Pixels(scale_of(scale), ink).array(data.train_images[:FITTED]).reshape(FITTED, 784)
+    pixels = Input("flat", None, scale, ink).array(data.train_images[:FITTED])
     weights = random.normal(0, 0.06, (784, HIDDEN)) / (np.abs(pixels).max() / 2)
     first, bias = weights.astype(np.float32), random.normal(0, 0.3, HIDDEN).astype(np.float32)
     last, last_bias = fit_last(np.maximum(pixels @ first + bias, 0), data.train_labels[:FITTED])

@@ -24,10 +24,14 @@ def written(folder: Path, content: bytes) -> Path:
 
 def test_a_model_is_read_with_its_hash(tmp_path: Path) -> None:
     content = mlp().SerializeToString()
-    source = read(written(tmp_path, content))
-    assert source.sha256 == hashlib.sha256(content).hexdigest()
-    assert (source.name, source.size_bytes, source.data) == ("model.onnx", len(content), {})
-    assert source.model == mlp()
+    source, facts = read(written(tmp_path, content))
+    assert facts == {
+        "file": "model.onnx",
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "size_bytes": len(content),
+        "external_data": {},
+    }
+    assert source == mlp()
 
 
 @pytest.mark.parametrize("location", ["model.data", "weights/of/it.bin"])
@@ -35,12 +39,12 @@ def test_external_data_beside_the_file_is_loaded(tmp_path: Path, location: str) 
     (tmp_path / location).parent.mkdir(parents=True, exist_ok=True)
     path = tmp_path / "model.onnx"
     hostile.save_beside(mlp(), path, location)
-    source = read(path)
-    assert all(t.data_location == TensorProto.DEFAULT for t in tensors(source.model))
-    got = numpy_helper.to_array(source.model.graph.initializer[0])
+    source, facts = read(path)
+    assert all(t.data_location == TensorProto.DEFAULT for t in tensors(source))
+    got = numpy_helper.to_array(source.graph.initializer[0])
     assert (got == numpy_helper.to_array(mlp().graph.initializer[0])).all()
     digest = hashlib.sha256((tmp_path / location).read_bytes()).hexdigest()
-    assert source.data == {location: digest}
+    assert facts["external_data"] == {location: digest}
 
 
 @pytest.mark.parametrize(
@@ -98,7 +102,7 @@ def test_one_limit_holds_for_the_file_and_for_all_that_its_tensors_name(tmp_path
         built.graph.initializer[-1].name = f"copy_{copy}"
     path = written(tmp_path, built.SerializeToString())
     read(path, limit=path.stat().st_size + 11_000)
-    with pytest.raises(TrainingError, match="bytes with its external data"):
+    with pytest.raises(TrainingError, match="too large with its external data"):
         read(path, limit=path.stat().st_size + 10_999)
 
 

@@ -14,8 +14,8 @@ from tests.training.onnx_import import hostile
 from tests.training.onnx_import.exported import mlp, scikit_linear, written
 from training.data.loading import DataError
 from training.errors import TrainingError
-from training.onnx_import.options import Options
-from training.onnx_import.sandbox import Limits, import_in_child
+from training.onnx_import.forms import Options
+from training.onnx_import.sandbox import import_in_child
 
 
 @pytest.mark.parametrize(
@@ -24,17 +24,16 @@ from training.onnx_import.sandbox import Limits, import_in_child
 def test_an_endless_one_is_stopped(
     tmp_path: Path, data: Path, model: ModelProto, step: str
 ) -> None:
-    why = f"theirs.onnx: stopped: the step {step} took more than 1 s of processor time"
-    limits = Limits(load_s=1, detect_s=1)
+    why = f"theirs.onnx: the step {step} took more than 1 s of processor time"
     with pytest.raises(TrainingError, match=why):
-        import_in_child(written(tmp_path, model), Options(), data, limits=limits)
+        import_in_child(written(tmp_path, model), Options(), data, seconds=1)
 
 
 def test_a_graph_that_wants_all_memory_gets_the_limit(tmp_path: Path, data: Path) -> None:
     """2 GiB, which the machine has, where the limit is 1 GiB."""
     path = written(tmp_path, hostile.greedy())
     with pytest.raises(TrainingError, match=r"^theirs.onnx: it does not run: .*memory"):
-        import_in_child(path, Options(), data, limits=Limits(memory_bytes=1 << 30))
+        import_in_child(path, Options(), data, memory_bytes=1 << 30)
 
 
 def test_an_unforeseen_failure_is_one_line_too(tmp_path: Path, data: Path) -> None:
