@@ -101,9 +101,7 @@ def inference(
         labels = classification(probabilities, request.classes)
     tail = b""
     if request.binary:
-        # An element of a BYTES tensor is its length in four bytes, little-endian, and itself.
-        elements = (struct.pack("<I", len(label)) + label.encode() for label in labels)
-        tail = b"".join(elements) if labels else probabilities.tobytes()
+        tail = bytes_elements(labels) if labels else probabilities.tobytes()
         content = b'"parameters":{"binary_data_size":%d}' % len(tail)
     elif labels:
         content = b'"data":%b' % orjson.dumps(labels)
@@ -117,6 +115,11 @@ def inference(
         % (OUTPUT.encode(), datatype, shape, content),
     )
     return (head + tail, len(head)) if request.binary else (head, None)
+
+
+def bytes_elements(labels: list[str]) -> bytes:
+    """Returns the content of a BYTES tensor: before each element its length in four bytes."""
+    return b"".join(struct.pack("<I", len(label)) + label.encode() for label in labels)
 
 
 def classification(probabilities: Probabilities, classes: int) -> list[str]:

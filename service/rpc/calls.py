@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from time import perf_counter
 from typing import Any
 from urllib.parse import unquote
@@ -49,22 +50,9 @@ class Calls:
         """The handler of the method at ``path``, which takes and gives one message."""
 
         async def handle(body: bytes, context: Any) -> bytes:
-            request, status, answer = self._asked(path, context), 200, b""
-            try:
-                self._admit(request)
-                request.receive(body)
-                answer = await call(request, body)
-            except asyncio.CancelledError:
-                remaining = context.time_remaining()
-                status = 499 if remaining is None or remaining > 0 else 504
-                raise
-            except Exception as error:  # noqa: BLE001 - a bug too gets a code, and the log
-                fault = self.fault(error, request)
-                status = fault.status
-                await _abort(context, fault, request)
-            finally:
-                self.end(request, status, len(answer))
-            return answer
+            request = self._asked(path, context)
+            abort = partial(_abort, context, request)
+            return await self.answer(request, body, call, abort, context.time_remaining)
 
         return grpc.unary_unary_rpc_method_handler(handle)
 
@@ -74,18 +62,44 @@ class Calls:
         A stream that ends with a fault is counted; else ``converse`` counts what it answers.
         """
 
-        async def answer(bodies: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
+        async def handle(bodies: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
             request = self._asked(path, context)
             try:
                 self._admit(request)
                 async for message in converse(request, bodies):
                     yield message
             except Exception as error:  # noqa: BLE001 - a bug too gets a code, and the log
-                fault = self.fault(error, request)
-                self.end(request, fault.status)
-                await _abort(context, fault, request)
+                fault = self._fault(error, request)
+                self._end(request, fault.status, 0)
+                await _abort(context, request, fault)
 
-        return grpc.stream_stream_rpc_method_handler(answer)
+        return grpc.stream_stream_rpc_method_handler(handle)
+
+    async def answer(
+        self,
+        request: Request,
+        body: bytes,
+        call: Call,
+        tell: Callable[[Fault], Awaitable[bytes]],
+        remaining: Callable[[], float | None] = lambda: None,
+    ) -> bytes:
+        """What ``call`` answers, or what ``tell`` makes of its fault; counts and logs the call."""
+        status, answer = 200, b""
+        try:
+            self._admit(request)
+            request.receive(body)
+            answer = await call(request, body)
+        except asyncio.CancelledError:
+            left_s = remaining()
+            status = 499 if left_s is None or left_s > 0 else 504
+            raise
+        except Exception as error:  # noqa: BLE001 - a bug too gets a code, and the log
+            fault = self._fault(error, request)
+            status = fault.status
+            answer = await tell(fault)
+        finally:
+            self._end(request, status, len(answer))
+        return answer
 
     def request(self, path: str, fields: dict[bytes, bytes], address: str) -> Request:
         """A request with this metadata."""
@@ -93,13 +107,12 @@ class Calls:
         request.route = path
         return request
 
-    def end(self, request: Request, status: int, sent: int = 0) -> None:
-        """Counts and logs a call, and returns what it held."""
+    def _end(self, request: Request, status: int, sent: int) -> None:
         if request.held_bytes:
             request.release()
         self._record(request, status, perf_counter() - request.started, sent)
 
-    def fault(self, error: Exception, request: Request) -> Fault:
+    def _fault(self, error: Exception, request: Request) -> Fault:
         """What the caller gets to know of an error."""
         if isinstance(error, Fault):
             if error.rejection:
@@ -147,7 +160,7 @@ class Message:
         return self.pieces
 
 
-async def _abort(context: Any, fault: Fault, request: Request) -> None:
+async def _abort(context: Any, request: Request, fault: Fault) -> bytes:
     """Ends the call with the code of the fault, and says when to try again."""
     code = _CODES.get(fault.status, grpc.StatusCode.INVALID_ARGUMENT)
     trailers: list[tuple[str, str | bytes]] = [("x-request-id", request.id.decode())]
@@ -157,3 +170,4 @@ async def _abort(context: Any, fault: Fault, request: Request) -> None:
         details.details.add().Pack(_RetryInfo(retry_delay={"seconds": int(wait)}))
         trailers.append(("grpc-status-details-bin", details.SerializeToString()))
     await context.abort(code, fault.detail, tuple(trailers))
+    return b""  # not reached: abort raises

@@ -1,9 +1,11 @@
-"""``ModelInfer``: classifies images that come as tensors of the Open Inference Protocol.
+"""``ModelInfer``, and its stream: classifies tensors of the Open Inference Protocol.
 
 The calls of a client differ in their pixels alone, which are the end of a message. What stands
 before them is read once, and its plan is kept by its bytes.
 """
 
+import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,21 +13,31 @@ import numpy as np
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
-from service.answer.predictions import classification
+from service.answer.predictions import bytes_elements, classification
 from service.api.pipeline import Pipeline
 from service.api.request import Request
 from service.api.routing import check_model
 from service.background.large_work import SMALL_BYTES
 from service.decode.v2 import InferRequest, from_content, whole_bytes
 from service.decode.validation import check_pixels, refuse
-from service.rpc.gathering import Gathering
+from service.errors import Fault, Unavailable
+from service.rpc.calls import Calls
 from service.rpc.messages import message, parameters, varint
 from service.types import INPUT, OUTPUT, PIXELS, SIDE, Images, Limits, Probabilities
 
-_Request = message("inference.ModelInferRequest")
-_Response = message("inference.ModelInferResponse")
-_RAW_INPUT, _RAW_OUTPUT = b"\x3a", b"\x32"
-"""The tags of fields 7 and 6, the raw contents: a length and bytes follow."""
+MOST_UNDER_WAY = 32
+"""Messages of one stream that are read and not answered; more stay with the sender."""
+TURNS = 5  # turns of the event loop without another call, after which those that wait go on
+PROBE_EVERY = 16
+MOST_CALLS = 64
+_ALONE = (None,)  # what is under way when a call is alone: itself
+_Request, _Response = (
+    message("inference.ModelInferRequest"),
+    message("inference.ModelInferResponse"),
+)
+_StreamResponse = message("inference.ModelStreamInferResponse")
+_RAW_INPUT, _RAW_OUTPUT, _RESULT = b"\x3a", b"\x32", b"\x12"
+"""The tags of the raw contents, fields 7 and 6, and of a stream's result: a length follows."""
 _MOST_PLANS, _MOST_PLAN_BYTES = 256, 512
 _NONE = np.empty((0, SIDE, SIDE), np.uint8)
 
@@ -40,14 +52,14 @@ class Plan:
 
 
 class Infer:
-    """Answers ``ModelInfer`` for one worker."""
+    """Answers ``ModelInfer`` and ``ModelStreamInfer`` for one worker."""
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
         self._gathering = Gathering()
         self._plans = dict[bytes, Plan]()
 
-    async def __call__(self, request: Request, body: bytes) -> bytes:
+    async def one(self, request: Request, body: bytes) -> bytes:
         """Classifies images: tensor ``image``, UINT8 [n, 28, 28], to FP32 [n, 10].
 
         ``body`` is a serialised message, and so is the answer.
@@ -65,21 +77,116 @@ class Infer:
         pipeline.follow_up(result)
         return answer
 
+    async def stream(self, request: Request, bodies: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Answers each message, in order; a fault is the answer to its message alone.
+
+        Each is a request of its own, also in the log. When the service stops, this answers what it
+        has read, and raises Unavailable.
+        """
+        request.fields.pop(b"x-request-timeout-ms", None)  # gRPC's deadline is the whole stream's
+        answers = asyncio.Queue[asyncio.Task[bytes] | None]()
+        room = asyncio.Semaphore(MOST_UNDER_WAY - 1)
+
+        async def read() -> None:
+            try:
+                async for body in bodies:
+                    answers.put_nowait(asyncio.create_task(self._one_of(request, body)))
+                    await room.acquire()
+            finally:
+                answers.put_nowait(None)
+
+        reading = asyncio.create_task(read())
+        closing = asyncio.create_task(self._calls.closing.wait())
+        closing.add_done_callback(lambda _: reading.cancel())
+        try:
+            while (answer := await answers.get()) is not None:
+                yield await answer
+                room.release()
+            await asyncio.wait((reading,))
+            if reading.cancelled():
+                raise Unavailable("the service stops; open another stream")
+            reading.result()
+        finally:
+            closing.cancel()
+            while not answers.empty():
+                if (unanswered := answers.get_nowait()) is not None:
+                    unanswered.cancel()
+
+    async def _one_of(self, stream: Request, body: bytes) -> bytes:
+        """The answer to one message of a stream: its result, or its error."""
+        request = self._calls.request(stream.path, stream.fields, stream.address)
+
+        async def call(request: Request, body: bytes) -> bytes:
+            result = await self.one(request, body)
+            return _RESULT + varint(len(result)) + result
+
+        async def tell(fault: Fault) -> bytes:
+            try:
+                name = _Request.FromString(body).id  # it tells the caller whose error it is
+            except DecodeError:
+                name = ""
+            answer = _StreamResponse(error_message=fault.detail, infer_response={"id": name})
+            return bytes(answer.SerializeToString())
+
+        return await self._calls.answer(request, body, call, tell)
+
     def _read(self, body: bytes) -> tuple[Images, Plan]:
         rows = len(body) // PIXELS
         start = len(body) - rows * PIXELS  # if the pixels are raw
-        plan = self._plans.get(body[:start]) if start <= _MOST_PLAN_BYTES else None
+        before = body[:start]
+        plan = self._plans.get(before)
         if plan is None:
-            asked, plan = _read_whole(body, self._limits)
-            if _is_before_pixels(body[:start], rows):
+            images, plan = _read_whole(body, self._calls.core.limits)
+            if _is_before_pixels(before, rows):
                 if len(self._plans) == _MOST_PLANS:
                     self._plans.clear()
-                self._plans[body[:start]] = plan
-            return asked, plan
+                self._plans[before] = plan
+            return images, plan
         pixels = np.frombuffer(body, np.uint8, offset=start).reshape(rows, SIDE, SIDE)
         if rows == 1 and body[start:].strip(b"\0\1"):
             return pixels, plan  # as check_pixels finds for more images, in a tenth of its time
         return check_pixels(pixels, INPUT), plan
+
+
+class Gathering:
+    """Lets calls of one worker wait for each other, so that one execution serves many.
+
+    HTTP's requests of one turn of the event loop join by themselves. gRPC hands over one event a
+    turn, so that each call would be executed alone, and change threads for each. While calls
+    overlap, they wait until none has joined for a few turns. To notice that they overlap, one of
+    several calls that seem alone waits too. There is no timer: a lone call waits for no time.
+    """
+
+    def __init__(self) -> None:
+        self._waiting = list[asyncio.Future[None]]()
+        self._crowded = 0  # gatherings to come even if no calls meet
+        self._alone = 0
+
+    async def join(self, request: Request) -> None:
+        """Waits for other calls, or lets ``request`` be executed alone."""
+        if not self._crowded and not self._waiting:
+            self._alone += 1
+            if self._alone % PROBE_EVERY:
+                request.under_way = _ALONE
+                return
+        loop = asyncio.get_running_loop()
+        if not self._waiting:
+            loop.call_soon(self._turn, loop, 0, 0)
+        turn = loop.create_future()
+        self._waiting.append(turn)
+        await turn
+
+    def _turn(self, loop: asyncio.AbstractEventLoop, before: int, quiet: int) -> None:
+        joined = len(self._waiting)
+        quiet = 0 if joined > before else quiet + 1
+        if quiet < TURNS and joined < MOST_CALLS:
+            loop.call_soon(self._turn, loop, joined, quiet)
+            return
+        self._crowded = MOST_CALLS if joined > 1 else max(0, self._crowded - 1)
+        for turn in self._waiting:
+            if not turn.done():  # its caller left
+                turn.set_result(None)
+        self._waiting.clear()
 
 
 def _is_before_pixels(before: bytes, rows: int) -> bool:
@@ -99,36 +206,29 @@ def _is_before_pixels(before: bytes, rows: int) -> bool:
 def _read_whole(body: bytes, limits: Limits) -> tuple[Images, Plan]:
     message = _Request.FromString(body)
     check_model(message.model_name)
+    raw = list(message.raw_input_contents)
+    if raw and len(raw) != len(message.inputs):
+        raise refuse("raw_input_contents", "one for each of the inputs is expected, or none")
     content: dict[str, Any] = {
         "id": message.id or None,
         "parameters": parameters(message),
-        "inputs": [_tensor(each) for each in message.inputs],
+        "inputs": [_tensor(sent, raw[n] if raw else None) for n, sent in enumerate(message.inputs)],
     }
     if message.outputs:
         content["outputs"] = [
             {"name": each.name, "parameters": parameters(each)} for each in message.outputs
         ]
-    raw = list(message.raw_input_contents)
-    if raw and len(raw) != len(message.inputs):
-        raise refuse("raw_input_contents", "one for each of the inputs is expected, or none")
-    for index, (tensor, sent) in enumerate(zip(content["inputs"], message.inputs, strict=True)):
-        if raw:
-            tensor["parameters"]["binary_data_size"] = len(raw[index])
-        else:
-            tensor["data"] = sent.contents
     tail = memoryview(raw[-1] if raw else b"")
     asked = from_content(content, tail, limits, _numbers)
     images, asked.images = asked.images, _NONE
     return images, Plan(asked, message.model_version or None)
 
 
-def _tensor(tensor: Any) -> dict[str, Any]:
-    return {
-        "name": tensor.name,
-        "datatype": tensor.datatype,
-        "shape": list(tensor.shape),
-        "parameters": parameters(tensor),
-    }
+def _tensor(tensor: Any, raw: bytes | None) -> dict[str, Any]:
+    found = {"name": tensor.name, "datatype": tensor.datatype, "shape": list(tensor.shape)}
+    if raw is None:
+        return {**found, "parameters": parameters(tensor), "data": tensor.contents}
+    return {**found, "parameters": {**parameters(tensor), "binary_data_size": len(raw)}}
 
 
 def _numbers(contents: Any) -> NDArray[np.uint8]:
@@ -142,8 +242,7 @@ def _numbers(contents: Any) -> NDArray[np.uint8]:
 def _answer(version: str, probabilities: Probabilities, plan: Plan) -> bytes:
     head = plan.heads.get(version) or _head(version, len(probabilities), plan)
     if plan.asked.classes:
-        labels = [label.encode() for label in classification(probabilities, plan.asked.classes)]
-        data = b"".join(len(label).to_bytes(4, "little") + label for label in labels)
+        data = bytes_elements(classification(probabilities, plan.asked.classes))
     else:
         data = probabilities.tobytes()
     return b"%b%b%b%b" % (head, _RAW_OUTPUT, varint(len(data)), data)

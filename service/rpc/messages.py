@@ -15,14 +15,9 @@ from google.protobuf.message_factory import GetMessageClass
 COMPILED = Path(__file__).with_name("protocol") / "protocol.binpb"
 
 
-def _pool() -> Any:
-    pool = DescriptorPool()
-    for file in FileDescriptorSet.FromString(COMPILED.read_bytes()).file:
-        pool.Add(file)
-    return pool
-
-
-POOL: Any = _pool()
+POOL: Any = DescriptorPool()
+for _file in FileDescriptorSet.FromString(COMPILED.read_bytes()).file:
+    POOL.Add(_file)
 
 
 def message(name: str) -> Any:

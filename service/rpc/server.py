@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import grpc
@@ -10,12 +11,11 @@ import grpc
 from service.core import Core
 from service.models.versions import StartError
 from service.observe.logs import LOGGER
-from service.rpc import probes, protocol_v2, tensorflow_serving
+from service.rpc import questions, tensorflow_serving
 from service.rpc.calls import Call, Calls, Converse, Record
 from service.rpc.goaway import send_away
 from service.rpc.infer import Infer
 from service.rpc.methods import HEALTH, INFERENCE, REFLECTION, REFUSED
-from service.rpc.stream_infer import StreamInfer
 from service.settings import Settings
 from service.tls import Tls
 
@@ -27,17 +27,17 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
     """Finds the handler of a call by its path."""
 
     def __init__(self, calls: Calls) -> None:
-        infer = Infer(calls.core.limits)
+        infer = Infer(calls)
         unary: dict[str, Call] = {
-            f"/{INFERENCE}/ModelInfer": infer,
-            f"/{HEALTH}/Check": probes.check,
-            **protocol_v2.METHODS,
+            f"/{INFERENCE}/ModelInfer": infer.one,
+            f"/{HEALTH}/Check": questions.check,
+            **questions.METHODS,
             **tensorflow_serving.METHODS,
         }
         streams: dict[str, Converse] = {
-            f"/{INFERENCE}/ModelStreamInfer": StreamInfer(calls, infer),
-            f"/{HEALTH}/Watch": probes.Watch(calls),
-            f"/{REFLECTION}/ServerReflectionInfo": probes.reflect,
+            f"/{INFERENCE}/ModelStreamInfer": infer.stream,
+            f"/{HEALTH}/Watch": partial(questions.watch, calls),
+            f"/{REFLECTION}/ServerReflectionInfo": questions.reflect,
         }
         self._handlers = {
             **{path: calls.unary(path, call) for path, call in unary.items()},
@@ -87,22 +87,15 @@ class RpcServer:
 
 
 def _credentials(tls: Tls) -> grpc.ServerCredentials:
-    """The certificate of HTTP, and the one that replaces it from then on."""
-    known = tls.current
+    """The certificate of HTTP, also once it has been renewed."""
 
     def configuration() -> grpc.ServerCertificateConfiguration:
+        known = tls.current
         pairs = [(known.key, known.certificate)]
         return grpc.ssl_server_certificate_configuration(pairs, known.client_ca)
 
-    def renewed() -> grpc.ServerCertificateConfiguration | None:
-        nonlocal known
-        if tls.current is known:
-            return None
-        known = tls.current
-        return configuration()
-
     return grpc.dynamic_ssl_server_credentials(
-        configuration(), renewed, require_client_authentication=known.client_ca is not None
+        configuration(), configuration, tls.current.client_ca is not None
     )
 
 

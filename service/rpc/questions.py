@@ -1,25 +1,67 @@
-"""The calls of the Open Inference Protocol but for inference: those of ``/v2``, by another name.
+"""What clients ask about the service: the calls of ``/v2`` but for inference, health, reflection.
 
-Each has its endpoint of HTTP answer, whose JSON has the names of the protocol's messages.
+Each of the former has its endpoint of HTTP answer, whose JSON has the names of the messages.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import orjson
 from google.protobuf.json_format import ParseDict
+from grpc_reflection.v1alpha.reflection import aio
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 
 from service.api import v2
 from service.api.request import Reply, Request
 from service.errors import NotFound, Unavailable
-from service.rpc.calls import Call, Message
+from service.rpc.calls import Call, Calls, Message
 from service.rpc.messages import POOL, message, parameters
-from service.rpc.methods import INFERENCE
+from service.rpc.methods import INFERENCE, SERVICES
 
+LOOK_SECONDS = 0.2
+_SERVING, _NOT_SERVING, _SERVICE_UNKNOWN = 1, 2, 3
+_Asked, _Answer = (message(f"grpc.health.v1.HealthCheck{kind}") for kind in ("Request", "Response"))
+_REFLECTION = aio.ReflectionServicer(SERVICES, POOL)
 _Endpoint = Callable[..., Awaitable[Reply]]
 _Ask = Callable[[Request, Any], Awaitable[Reply]]
+
+
+async def check(request: Request, body: bytes) -> bytes:
+    """The health of a service, or of all with an empty name: SERVING while it is ready."""
+    name = _Asked.FromString(body).service
+    status = _status(request, name)
+    if status == _SERVICE_UNKNOWN:
+        raise NotFound(f"there is no service {name[:80]!r}; there are {', '.join(SERVICES)}")
+    return bytes(_Answer(status=status).SerializeToString())
+
+
+async def watch(
+    calls: Calls, request: Request, bodies: AsyncIterator[bytes]
+) -> AsyncIterator[bytes]:
+    """Tells a service's health each time it changes, while the caller listens and until the stop."""
+    name, told = _Asked.FromString(await anext(bodies, b"")).service, None
+    while not calls.closing.is_set():
+        status = _status(request, name)
+        if status != told:
+            yield _Answer(status=status).SerializeToString()
+            told = status
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def reflect(request: Request, bodies: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Answers each question of the stream; the messages of v1alpha are those of v1."""
+    questions = (ServerReflectionRequest.FromString(body) async for body in bodies)
+    async for answer in _REFLECTION.ServerReflectionInfo(questions, None):
+        yield answer.SerializeToString()
+
+
+def _status(request: Request, name: str) -> int:
+    if name and name not in SERVICES:
+        return _SERVICE_UNKNOWN
+    return _SERVING if request.core.versions.why_not_ready() is None else _NOT_SERVING
 
 
 def _server(endpoint: _Endpoint) -> _Ask:
@@ -27,7 +69,6 @@ def _server(endpoint: _Endpoint) -> _Ask:
 
 
 def _model(endpoint: _Endpoint) -> _Ask:
-    """Asks an endpoint of the model or of one of its versions."""
     return lambda request, asked: endpoint(request, asked.name, asked.version or None)
 
 
