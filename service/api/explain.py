@@ -51,7 +51,7 @@ async def layers(request: Timed, version: VersionQuery = None) -> Reply:
     core, served, until = request.core, pipeline.served, pipeline.deadline
 
     async def load() -> Layers:
-        model = await core.versions.model(served.version)
+        model = await core.versions.read(core.versions.repository.read_model, served.version)
         return await when_large(True, Layers, model, caller=request.caller)
 
     try:

@@ -8,10 +8,18 @@ from contextlib import suppress
 from fastapi import Response
 
 from service.api.request import Reply
+<<<<<<< HEAD
 from service.api.routing import PNG, endpoints
 from service.api.schemas.answers import ChallengerState, Drift, ModelState
 from service.api.schemas.parameters import Current
 from service.errors import NotFound, Unavailable
+=======
+from service.api.routing import OwnRoute, needs
+from service.api.schemas.answers import Models
+from service.api.schemas.parameters import Current, VersionPath
+from service.api.schemas.responses import PNG, problems
+from service.errors import NotFound
+>>>>>>> fd26153 (Load versions by one table of tasks, evict by last use, and bound a proof by its own clock alone)
 
 # A published version never changes, but an operator may make a repository anew.
 _UNCHANGING = (b"cache-control", b"public, max-age=3600")
@@ -28,7 +36,8 @@ async def models(request: Current) -> Reply:
 @router.get("/models/mnist/versions/{version}")
 async def card(request: Current, version: str) -> Reply:
     """The card of one version: its data, settings, figures and verification."""
-    return Reply.json(await request.core.versions.card(version))
+    versions = request.core.versions
+    return Reply.json(await versions.read(versions.repository.card, version))
 
 
 @router.get(
@@ -36,7 +45,10 @@ async def card(request: Current, version: str) -> Reply:
 )
 async def version_picture(request: Current, version: str, picture: str) -> Reply:
     """A picture that training made of a version, such as `training_curve`."""
-    content = await request.core.versions.picture(version, picture)
+    versions = request.core.versions
+    content = await versions.read(versions.repository.picture, version, picture)
+    if content is None:
+        raise NotFound(f"version {version} has no picture {picture[:40]!r}")
     return Reply(content, media_type=b"image/png", headers=(_UNCHANGING,))
 
 

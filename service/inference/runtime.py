@@ -37,9 +37,6 @@ CUDA_OPTIONS = {
     "use_tf32": "0",
 }
 
-_NVIDIA = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg")
-"""What the driver makes on Linux; the last on Windows' Linux."""
-WARM_SECONDS = 10.0  # the longest that one execution may take while a version is warmed
 LEAST_SUM, MOST_SUM = 0.999, 1.001  # between these lies the sum of the probabilities of each image
 _TEN = np.ones(10, np.float32)
 _BLANK = np.zeros((1, 28, 28), np.uint8)
@@ -121,22 +118,15 @@ class Runtime:
         self._options.terminate = True
 
     def warm(self, batch_sizes: Iterable[int], images: Images = _BLANK) -> None:
-        """Runs each batch size once on ``images``; RuntimeLoadError if that fails or is slow."""
+        """Runs each batch size once on ``images``; RuntimeLoadError if that fails."""
         for size in batch_sizes:
-            timer = threading.Timer(WARM_SECONDS, self.end)
-            timer.daemon = True
-            timer.start()
             try:
                 self.run(np.resize(images, (size, 28, 28)))
+            except RunError as error:
+                raise RuntimeLoadError(str(error)) from error
             except Exception as error:
                 why = f"a run of {size} images failed: {_one_line(error)}"
-                if self.ended:
-                    why = f"a run of {size} images took longer than {WARM_SECONDS:g} s"
-                elif isinstance(error, RunError):
-                    why = str(error)
                 raise RuntimeLoadError(why) from error
-            finally:
-                timer.cancel()
 
 
 def _are_probabilities(rows: Probabilities, count: int) -> bool:
@@ -150,11 +140,6 @@ def _are_probabilities(rows: Probabilities, count: int) -> bool:
         sums = rows.dot(_TEN).tolist()
     # A comparison with NaN is false, so it must be each sum that lies between.
     return all(LEAST_SUM < each < MOST_SUM for each in sums) and bool(rows.min() >= 0.0)
-
-
-def has_nvidia_device() -> bool:
-    """Whether the driver of an NVIDIA device is there, even if it does not work."""
-    return any(Path(path).exists() for path in _NVIDIA)
 
 
 def open_session(
@@ -232,16 +217,14 @@ class Watchdog:
         self._looks = round(limit_s / self._pause)
         self._runtimes = WeakSet[Runtime]()
         self._adding = threading.Lock()
-        self._thread: threading.Thread | None = None
         self._closed = threading.Event()
-        self._seen: dict[tuple[int, int, float], int] = {}
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
     def watch(self, runtime: Runtime) -> None:
         """Watches the runs of this model for as long as it is loaded."""
         with self._adding:
             self._runtimes.add(runtime)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+            if not self._thread.ident:
                 self._thread.start()
 
     def close(self) -> None:
@@ -249,17 +232,19 @@ class Watchdog:
         self._closed.set()
 
     def _watch(self) -> None:
+        seen: dict[tuple[int, int, float], int] = {}
         while not self._closed.wait(self._pause):
-            self._look()
+            seen = self._look(seen)
 
-    def _look(self) -> None:
+    def _look(self, before: dict[tuple[int, int, float], int]) -> dict[tuple[int, int, float], int]:
+        """Counts how often each run was seen, and ends those that were seen too often."""
+        seen: dict[tuple[int, int, float], int] = {}
         with self._adding:
             runtimes = list(self._runtimes)
-        seen: dict[tuple[int, int, float], int] = {}
         for runtime in runtimes:
             for begun in runtime.begun.copy().items():
                 key = (id(runtime), *begun)
-                seen[key] = self._seen.get(key, 0) + 1
+                seen[key] = before.get(key, 0) + 1
                 if seen[key] > self._looks:
                     runtime.end()
-        self._seen = seen
+        return seen

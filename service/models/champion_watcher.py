@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any
 
 from service.background.threads import DaemonThreads, Result
-from service.models.loader import Failure, Loaded, Loads
+from service.models.loader import Failure, Loaded
 from service.models.repository import Repository, RepositoryError
 from service.models.version_cache import VersionCache
 
@@ -17,7 +17,7 @@ FOLLOW_SECONDS = 0.5
 STALL_SECONDS = 2.0  # how long a read of the champion file may take before that is a fault
 LOAD_SECONDS = 30.0
 """How long a named version may load before that is a fault; once it is loaded, it still serves."""
-_PARTS = 4
+_MOST_LOADS = 3
 
 
 class ChampionFault(Exception):
@@ -34,9 +34,9 @@ class ChampionWatcher:
 
     repository: Repository
     cache: VersionCache
-    loads: Loads
     serve: Callable[[Loaded], None]
-    _threads: DaemonThreads = field(default_factory=lambda: DaemonThreads("watcher", 1))
+    _reads: DaemonThreads = field(default_factory=lambda: DaemonThreads("watcher", 1))
+    _loads: DaemonThreads = field(default_factory=lambda: DaemonThreads("loader", _MOST_LOADS))
     _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
     _loading: tuple[str, asyncio.Task[Loaded | Failure], float] | None = None
     """The named version that is being loaded, its load, and when that began."""
@@ -80,7 +80,7 @@ class ChampionWatcher:
                 stamp = await self._read(self.repository.stamp, int(named))
                 if failure.holds(stamp):
                     raise ChampionFault(failure.reason)
-            self._loading = named, self.loads.of(named), monotonic()
+            self._loading = named, self.cache.load(named, self._loads), monotonic()
         _, load, since = self._loading
         await asyncio.wait({load}, timeout=FOLLOW_SECONDS)
         if load.done():
@@ -95,13 +95,12 @@ class ChampionWatcher:
         return None
 
     async def _read(self, read: Callable[..., Result], *arguments: Any) -> Result:
-        reading = asyncio.create_task(self._threads.run(read, *arguments))
+        reading = asyncio.create_task(self._reads.run(read, *arguments))
         try:
-            # Waits in parts: after a stall of the event loop, one timeout would blame the disk.
-            for _ in range(_PARTS):
-                await asyncio.wait({reading}, timeout=STALL_SECONDS / _PARTS)
-                if reading.done():
-                    return reading.result()
+            # Not by `timeout`: after a stall of the event loop, it would blame the disk.
+            await asyncio.wait({reading}, timeout=STALL_SECONDS)
+            if reading.done():
+                return reading.result()
         except RepositoryError as error:
             raise ChampionFault(str(error)) from error
         finally:

@@ -1,6 +1,5 @@
 """Loads a version: reads it, checks it against its card, loads it into ONNX Runtime, warms it."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from service.answer.quality import batch_doubts, least_confidence
+from service.answer.quality import doubts, least_confidence
 from service.background.fair_threads import FairThreads
-from service.background.threads import DaemonThreads, worker_threads
+from service.background.threads import worker_threads
 from service.inference.admission import Queue
 from service.inference.batch import INLINE_SECONDS, Batcher, BatchResult
 from service.inference.runtime import Runtime, RuntimeLoadError, Watchdog
@@ -50,8 +49,10 @@ class Loaded:
     runtime: Runtime
     batcher: Batcher
     least_confidence: float  # the threshold of not a digit
-    doubts: Callable[[BatchResult], list[tuple[str, ...]]]
-    """Returns the reasons to doubt each answer of a batch that this version executed."""
+
+    def doubts(self, batch: BatchResult) -> list[tuple[str, ...]]:
+        """Returns the reasons to doubt each answer of a batch that this version executed."""
+        return doubts(batch.images, batch.probabilities, self.least_confidence)
 
 
 class Loader:
@@ -64,13 +65,11 @@ class Loader:
         repository: Repository,
         condemn: Callable[[str, str], None],
     ) -> None:
-        self._settings = settings
-        self._metrics = metrics
-        self._repository = repository
+        self._settings, self._metrics = settings, metrics
+        self._repository, self._condemn = repository, condemn
         self.threads = worker_threads(settings.workers)
         self._runners = FairThreads("runner", self.threads)
         self.queue = Queue(settings.queue_rows, metrics)
-        self._condemn = condemn
         self._watchdog = Watchdog(settings.deadline_s)
 
     def load(self, version: str) -> Loaded | Failure:
@@ -95,37 +94,12 @@ class Loader:
         condemn = partial(self._condemn, version)
         sizes = (batch_rows, inline_rows, self.threads)
         batcher = Batcher(runtime, self.queue, self._metrics, self._runners, *sizes, condemn)
-        least = least_confidence(card)
-        return Loaded(version, card, stamp, runtime, batcher, least, partial(batch_doubts, least))
+        return Loaded(version, card, stamp, runtime, batcher, least_confidence(card))
 
     def close(self) -> None:
         """Ends the threads."""
         self._watchdog.close()
         self._runners.shutdown()
-
-
-@dataclass(frozen=True, slots=True)
-class Loads:
-    """The loads in progress, one for each version; calls ``enter`` with the result of each."""
-
-    load: Callable[[str], Loaded | Failure]
-    enter: Callable[[str, Loaded | Failure], None]
-    threads: DaemonThreads
-    _tasks: dict[str, asyncio.Task[Loaded | Failure]] = field(default_factory=dict)
-
-    def of(self, version: str) -> asyncio.Task[Loaded | Failure]:
-        """Returns the version's load; shield it, since other callers may wait for it too."""
-        if version not in self._tasks:
-            self._tasks[version] = asyncio.create_task(self._run(version))
-        return self._tasks[version]
-
-    async def _run(self, version: str) -> Loaded | Failure:
-        try:
-            result = await self.threads.run(self.load, version)
-        finally:
-            del self._tasks[version]
-        self.enter(version, result)
-        return result
 
 
 def _inline_rows(runtime: Runtime, batch_rows: int) -> int:

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 
-from service.inference import runtime as runtimes
 from service.inference.runtime import ONNXRUNTIME, Runtime, RuntimeLoadError
 from service.models.repository import Repository, RepositoryError
 from service.types import Images
@@ -41,7 +40,7 @@ def prove(repository: Repository, version: int, batch_rows: int) -> None:
     digest = _NOT_HEX.sub("", repository.card(version)["sha256"])
     with ExitStack() as held:
         note = None
-        with suppress(OSError):
+        with suppress(OSError, RuntimeError):  # RuntimeError: this user has no home
             path = _folder() / f"{digest}-{ONNXRUNTIME}-{_REVISION}"
             note = held.enter_context(path.open("a+b", buffering=0))
             fcntl.flock(note, fcntl.LOCK_EX)  # so that the workers of one service prove once
@@ -64,8 +63,7 @@ def samples() -> Images:
 def main(request: str) -> int:
     """The process that loads the version; prints why it must not be loaded."""
     asked = json.loads(request)
-    _bound_this_process(asked["memory_bytes"])
-    runtimes.WARM_SECONDS = asked["run_seconds"]
+    bound_this_process(asked["memory_bytes"], asked["seconds"])
     repository = Repository(Path(asked["root"]), asked["model_bytes"])
     try:
         _, model = repository.read(asked["version"])
@@ -77,9 +75,7 @@ def main(request: str) -> int:
     except RepositoryError as error:
         print(error)
         return _UNREADABLE
-    else:
-        return 0
-    return 1
+    return 0
 
 
 def _run(repository: Repository, version: int, rows: int) -> None:
@@ -89,7 +85,7 @@ def _run(repository: Repository, version: int, rows: int) -> None:
         "rows": rows,
         "model_bytes": repository.model_bytes,
         "memory_bytes": _MEMORY_BYTES + _MEMORY_FACTOR * repository.model_bytes,
-        "run_seconds": runtimes.WARM_SECONDS,
+        "seconds": PROOF_SECONDS,
     }
     # -P leaves out the current folder, in which a `numpy.py` may lie, and -S what the parent's path
     # already has. No secret is passed on.
@@ -107,24 +103,21 @@ def _run(repository: Repository, version: int, rows: int) -> None:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise RuntimeLoadError(f"it could not be proved: {error}") from None
-    if ended.returncode == -signal.SIGKILL:
+    status = ended.returncode
+    if status == -signal.SIGKILL:
         raise RuntimeLoadError("its proof was killed, as when the memory runs out")
     if reason := ended.stdout.decode("utf-8", "replace").strip()[:300]:
-        raise (RepositoryError if ended.returncode == _UNREADABLE else ProofError)(reason)
-    if ended.returncode:
-        raise ProofError(f"its proof {_how_it_ended(ended.returncode)}")
-
-
-def _how_it_ended(status: int) -> str:
+        raise (RepositoryError if status == _UNREADABLE else ProofError)(reason)
     if status == -signal.SIGALRM:
-        return f"took longer than {PROOF_SECONDS} s"
-    return f"crashed with {signal.Signals(-status).name if status < 0 else f'status {status}'}"
+        raise ProofError(f"its proof took longer than {PROOF_SECONDS} s")
+    if status:
+        raise ProofError(f"its proof crashed with status {status}")
 
 
-def _bound_this_process(memory_bytes: int) -> None:
+def bound_this_process(memory_bytes: int, seconds: int) -> None:
     """Bounds time and memory. Where the memory runs out, the kernel ends this process first."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(PROOF_SECONDS)
+    signal.alarm(seconds)
     for kind, most in ((resource.RLIMIT_DATA, memory_bytes), (resource.RLIMIT_CORE, 0)):
         with suppress(ValueError, OSError):  # the hard limit is lower
             resource.setrlimit(kind, (most, most))
@@ -134,15 +127,11 @@ def _bound_this_process(memory_bytes: int) -> None:
 
 def _folder() -> Path:
     """Returns the folder of the notes. Raises OSError unless this user alone can write to it."""
-    try:
-        cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    except RuntimeError as error:
-        raise OSError("this user has no home") from error
-    folder = Path(cache) / "mnist-serve"
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "mnist-serve"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = folder.stat()
     if status.st_uid != os.geteuid() or status.st_mode & 0o022:
-        raise PermissionError(f"others can write to {folder}")
+        raise PermissionError
     return folder
 
 

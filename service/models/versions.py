@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
@@ -14,10 +13,9 @@ from weakref import WeakValueDictionary
 
 from service.background.threads import DaemonThreads, Result
 from service.errors import DeadlineExceeded, Invalid, NotFound, Unavailable
-from service.inference.runtime import has_nvidia_device
 from service.models import workers
 from service.models.champion_watcher import ChampionFault, ChampionLate, ChampionWatcher
-from service.models.loader import Failure, Loaded, Loader, Loads
+from service.models.loader import Failure, Loaded, Loader
 from service.models.repository import Repository, RepositoryError, default_root, parse_version
 from service.models.version_cache import VersionCache
 from service.models.workers import View, Workers, joint_fault, joint_state
@@ -25,7 +23,7 @@ from service.observe.logs import LOGGER
 from service.observe.metrics import Metrics
 from service.settings import Settings
 
-_LOADS_BY_NUMBER, _LOADS_OF_CHAMPION, _READS = 2, 3, 4  # how many of each run at a time
+_LOADS_BY_NUMBER, _READS = 2, 4  # how many of each run at a time
 
 
 class StartError(Exception):
@@ -40,27 +38,24 @@ class Versions:
         root = settings.models if named else default_root()
         self.repository = Repository(root, settings.max_model_bytes)
         self._metrics = metrics
-        self._cache = VersionCache(settings.max_loaded, metrics)
-        self._workers = Workers(shared, self._answer)
-        self._cache.tell = self._workers.tell
         self._loader = Loader(settings, metrics, self.repository, self._condemn)
         self.queue = self._loader.queue  # images of this worker, for whichever version
-        # Each has its own threads, so that no version by number delays the champion.
-        self._by_number, of_champion = (
-            Loads(self._loader.load, self._cache.enter, DaemonThreads("loader", most))
-            for most in (_LOADS_BY_NUMBER, _LOADS_OF_CHAMPION)
-        )
-        self._watcher = ChampionWatcher(self.repository, self._cache, of_champion, self._serve)
-        self._following: asyncio.Task[None] | None = None
-        self._loop: asyncio.AbstractEventLoop
-        self.verbs: dict[str, Callable[[], View]] = {}  # what else workers may :meth:`ask`
-        self._former: str | None = None  # the champion before the one that serves
-        self._starting = asyncio.Lock()
+        self._cache = VersionCache(settings.max_loaded, metrics, self._loader.load)
+        self._workers = Workers(shared, self._answer)
+        self._cache.tell = self._workers.tell
+        self._watcher = ChampionWatcher(self.repository, self._cache, self._serve)
+        # The champion has other threads, so that no version by number delays it.
+        self._by_number = DaemonThreads("loader", _LOADS_BY_NUMBER)
+        self._reads = DaemonThreads("reader", _READS)
         # Held by the caller who loads a version.
         self._loading: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._following: asyncio.Task[None] | None = None
+        self._starting = asyncio.Lock()
+        self._loop: asyncio.AbstractEventLoop
+        self.verbs: dict[str, Callable[[], View]] = {"view": self._view}
+        """What workers may :meth:`ask` of each other; others add to it."""
+        self._former: str | None = None  # the champion before the one that serves
         self._champion_fault: str | None = None
-        self.serving: Loaded | None = None  # the champion, once it is loaded
-        self._reads = DaemonThreads("reader", _READS)
         self.draining = False  # readiness answers 503, while every request is still answered
 
     async def start(self) -> None:
@@ -93,6 +88,11 @@ class Versions:
             self._following.cancel()
         self._workers.stop()
         self._loader.close()
+
+    @property
+    def serving(self) -> Loaded | None:
+        """The champion; None before the first is loaded."""
+        return self._cache.champion
 
     def why_not_ready(self) -> str | None:
         """Returns the reason why a load balancer must not send requests here, or None."""
@@ -132,20 +132,13 @@ class Versions:
         self._cache.challenger = version
         return None if version is None else await self._load(version, "", together=False)
 
-    async def card(self, text: str) -> dict[str, Any]:
-        """Returns the card of any version. Raises :class:`NotFound`."""
-        return await self._read(self.repository.card, text)
-
-    async def model(self, text: str) -> bytes:
-        """Returns the file of any version. Raises :class:`NotFound`."""
-        return await self._read(self.repository.read_model, text)
-
-    async def picture(self, text: str, name: str) -> bytes:
-        """Returns the PNG file ``name`` of any version. Raises :class:`NotFound`."""
-        picture = await self._read(self.repository.picture, text, name)
-        if picture is None:
-            raise NotFound(f"version {text} has no picture {name[:40]!r}")
-        return picture
+    async def read(self, read: Callable[..., Result], text: str, *arguments: str) -> Result:
+        """Returns what the repository reads of any version. Raises NotFound and Unavailable."""
+        number = await self._number(text)
+        try:
+            return await self._reads.run(read, number, *arguments)
+        except RepositoryError as error:
+            raise Unavailable(str(error)) from error
 
     async def listing(self) -> dict[str, Any]:
         """Returns the model's entry of ``GET /models``, with every version's state and reason."""
@@ -197,8 +190,7 @@ class Versions:
 
     async def views(self) -> list[View]:
         """Returns the views of all workers, in the same order whichever of them asks."""
-        views = [self._view(), *await self._workers.ask("view")]
-        return sorted(views, key=lambda view: int(view["process"]))
+        return sorted(await self.ask("view"), key=lambda view: int(view["process"]))
 
     async def ask(self, verb: str) -> list[View]:
         """Returns what all workers answer to one of ``verbs``, this worker's answer first."""
@@ -226,13 +218,6 @@ class Versions:
             raise NotFound(f"there is no version {text[:40]!r}")
         return number
 
-    async def _read(self, read: Callable[..., Result], text: str, *arguments: str) -> Result:
-        number = await self._number(text)
-        try:
-            return await self._reads.run(read, number, *arguments)
-        except RepositoryError as error:
-            raise Unavailable(str(error)) from error
-
     async def _load(self, text: str, caller: str, *, together: bool = True) -> Loaded:
         """Loads a version, here or in all workers, unless it has just failed with these files."""
         number = await self._number(text)
@@ -242,7 +227,7 @@ class Versions:
             failure = None
         result: Loaded | Failure | None = failure or self._cache.find(text)  # loaded meanwhile
         if result is None:
-            load = asyncio.shield(self._by_number.of(text))
+            load = asyncio.shield(self._cache.load(text, self._by_number))
             if together:
                 ask = self._workers.ask("load", text, caller, workers.LOAD_SECONDS)
                 await asyncio.gather(load, ask)
@@ -253,11 +238,10 @@ class Versions:
 
     def _serve(self, champion: Loaded) -> None:
         """Makes a loaded version the champion, from the next request on."""
-        if self.serving is not None and self.serving is not champion:
-            self._former = self.serving.version
+        if (former := self.serving) and former is not champion:
+            self._former = former.version
             self._workers.tell("look")
         self._cache.serve(champion)
-        self.serving = champion
         report = champion.runtime.report
         served = {
             "version": champion.version,
@@ -267,8 +251,7 @@ class Versions:
         self._metrics.serving(**served, fallback=report.fallback is not None)
         LOGGER.info("serving", extra={**served, "threads": self._loader.threads})
         if report.fallback:
-            level = logging.WARNING if has_nvidia_device() else logging.INFO  # else expected
-            LOGGER.log(level, "running on the CPU: %s", report.fallback)
+            LOGGER.info("running on the CPU: %s", report.fallback)
 
     def _condemn(self, version: str, reason: str) -> None:
         """Takes a version out of service; any thread may call it."""
@@ -281,10 +264,8 @@ class Versions:
         self._cache.condemn(version, reason)
         self._metrics.count("model_condemned")
         LOGGER.error("version %s is out of service: %s", version, reason)
-        if self._cache.champion is None:
-            self.serving = None
-            former = self._cache.find(self._former) if self._former else None
-            if former is not None:
+        if self.serving is None:
+            if former := self._cache.find(self._former or ""):
                 self._serve(former)
             self._report(self._cache.failures[version].reason)
 

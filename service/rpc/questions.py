@@ -41,7 +41,7 @@ async def check(request: Request, body: bytes) -> bytes:
 async def watch(
     calls: Calls, request: Request, bodies: AsyncIterator[bytes]
 ) -> AsyncIterator[bytes]:
-    """Tells a service's health each time it changes, while the caller listens and until the stop."""
+    """Tells a service's health each time it changes, until the caller leaves or it stops."""
     name, told = _Asked.FromString(await anext(bodies, b"")).service, None
     while not calls.closing.is_set():
         status = _status(request, name)

@@ -11,6 +11,7 @@ import time
 import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -279,7 +280,7 @@ async def test_another_version_is_loaded_once_when_many_first_ask_for_it(
 async def test_more_than_the_bound_are_not_kept_and_the_champion_always_is(tmp_path: Path) -> None:
     worker = Worker(tiny_repository(tmp_path / "models", versions=range(1, 6)), max_loaded=3)
     async with started(worker) as versions:
-        for version in ("2", "3", "2", "4", "5"):
+        for version in ("3", "2", "4", "2", "5"):
             await versions.version(version)
         states = ["serving", "loaded", "available", "available", "loaded"]
         assert list((await worker.states()).values()) == states
@@ -336,7 +337,11 @@ async def test_with_room_for_one_a_new_champion_still_takes_over(tmp_path: Path)
 async def test_a_version_that_is_not_there_is_not_found_however_spelt(
     versions: Versions, text: str
 ) -> None:
-    for find in (versions.version, versions.card, versions.unload):
+    for find in (
+        versions.version,
+        partial(versions.read, versions.repository.card),
+        versions.unload,
+    ):
         with pytest.raises(NotFound):
             await find(text)
 
@@ -362,7 +367,7 @@ async def test_callers_who_leave_while_a_broken_version_loads_leave_nothing_behi
     worker.publish(2, slow_model_bytes(30)[:-200_000])
     async with started(worker) as versions:
         asking = asyncio.create_task(versions.version("2"))
-        await until(lambda: "2" in versions._by_number._tasks)
+        await until(lambda: bool(versions._cache._loads))
         asking.cancel()
         await until(lambda: worker.loads("failed") == 1)
     assert [record for record in caplog.records if record.name == "asyncio"] == []
@@ -370,10 +375,11 @@ async def test_callers_who_leave_while_a_broken_version_loads_leave_nothing_behi
 
 async def test_the_card_of_any_version_is_shown(worker: Worker, versions: Versions) -> None:
     written = json.loads((worker.root / "mnist/3/card.json").read_text())
-    assert await versions.card("3") == written
+    card = versions.repository.card
+    assert await versions.read(card, "3") == written
     (worker.root / "mnist/3/card.json").write_text("[]")
     with pytest.raises(Unavailable, match=r"version 3: card\.json is damaged"):
-        await versions.card("3")
+        await versions.read(card, "3")
 
 
 async def test_the_champion_is_taken_up_at_once_when_asked_to_even_many_times(
@@ -419,7 +425,7 @@ async def test_a_version_that_never_ends_loading_is_told_and_keeps_no_other_from
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.models.champion_watcher.LOAD_SECONDS", 0.2)
-    monkeypatch.setattr("service.inference.runtime.WARM_SECONDS", 4)
+    monkeypatch.setattr("service.models.proof.PROOF_SECONDS", 4)
     worker.prove(3)
     worker.publish(2, endless_model_bytes())
     async with started(worker) as versions:
@@ -434,14 +440,14 @@ async def test_a_version_that_never_ends_loading_is_told_and_keeps_no_other_from
         assert await until(lambda: versions.champion.version == "3") < 2
         await until(lambda: worker.loads("failed") == 1, 30)
         entry = await versions.state("2")
-        assert entry["reason"] == "version 2: a run of 1 images took longer than 4 s"
+        assert entry["reason"] == "version 2: its proof took longer than 4 s"
         assert versions.champion.version == "3"
 
 
 async def test_versions_asked_for_that_do_not_load_keep_no_other_from_answering(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.inference.runtime.WARM_SECONDS", 3)
+    monkeypatch.setattr("service.models.proof.PROOF_SECONDS", 3)
     worker.prove(2)
     for version in range(4, 8):
         worker.publish(version, endless_model_bytes())
@@ -454,7 +460,7 @@ async def test_versions_asked_for_that_do_not_load_keep_no_other_from_answering(
         start = perf_counter()
         for loaded in (None, "3"):
             await (await versions.version(loaded)).batcher.infer(IMAGES, LATER)
-        await versions.card("6")
+        await versions.read(versions.repository.card, "6")
         assert perf_counter() - start < 0.5
         worker.name_champion("2\n")
         assert await until(lambda: versions.champion.version == "2") < 2
