@@ -8,18 +8,10 @@ from contextlib import suppress
 from fastapi import Response
 
 from service.api.request import Reply
-<<<<<<< HEAD
 from service.api.routing import PNG, endpoints
 from service.api.schemas.answers import ChallengerState, Drift, ModelState
 from service.api.schemas.parameters import Current
 from service.errors import NotFound, Unavailable
-=======
-from service.api.routing import OwnRoute, needs
-from service.api.schemas.answers import Models
-from service.api.schemas.parameters import Current, VersionPath
-from service.api.schemas.responses import PNG, problems
-from service.errors import NotFound
->>>>>>> fd26153 (Load versions by one table of tasks, evict by last use, and bound a proof by its own clock alone)
 
 # A published version never changes, but an operator may make a repository anew.
 _UNCHANGING = (b"cache-control", b"public, max-age=3600")
