@@ -122,7 +122,7 @@ def build_core(settings: Settings, shared: Path | None) -> Core:
         access=Access(settings, shared, metrics),
         training_images=FirstUse(settings.data),
         layers=Kept(1),
-        rates=Rates(settings.rate, shared, settings.workers) if has_rates else None,
+        rates=Rates(settings.rate, shared) if has_rates else None,
         evaluations=Kept(_MOST_EVALUATIONS),
         challenge=challenge,
         store=store,

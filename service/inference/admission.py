@@ -19,7 +19,7 @@ from time import monotonic, perf_counter
 
 from service.background.fair_threads import TAKES_LONG, FairThreads
 from service.errors import BodiesFull, QueueFull
-from service.observe.metrics import Metrics, is_alive
+from service.observe.metrics import Metrics
 
 RETRY_SECONDS = 2
 """The smallest ``Retry-After``. The throttle reads a rejected connection again after it."""
@@ -135,32 +135,22 @@ class BodyBudget(Shares):
 Fields = tuple[tuple[bytes, bytes], ...]
 
 _SETS, _WAYS = 1024, 4
-_MOST_KNOWN = 4096
+_ROWS = _SETS * _WAYS
 _ROUNDING = 1e-6
 
 
 class Rates:
-    """One worker's view of the table; ``per_second`` is the rate of all who have no other."""
+    """What each caller has had, over all workers; ``per_second`` is who has no other rate's."""
 
-    def __init__(self, per_second: float, shared: Path | None = None, workers: int = 1) -> None:
+    def __init__(self, per_second: float, shared: Path | None = None) -> None:
         self.per_second = per_second
-        cells = 1 if shared is None else 2 * workers  # a worker that ends overlaps with the next
-        # A row: the hash of the caller, when it would be even without any charge, all charges.
-        self._width = 2 + cells
-        size = 8 * (_SETS * _WAYS * self._width + cells)
-        self._cell = 2
-        if shared is None:
-            memory = mmap.mmap(-1, size)
-        else:
-            with (shared / "rates").open("a+b") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
-                file.truncate(size)
-                memory = mmap.mmap(file.fileno(), size)
-                self._cell += _claim(memoryview(memory)[-8 * cells :].cast("q"))
-                fcntl.flock(file, fcntl.LOCK_UN)  # the mapping keeps the file open
-        self._numbers = memoryview(memory).cast("d")
-        self._hashes = memoryview(memory).cast("q")
-        self._known: dict[str, tuple[int, int]] = {}
+        self._file = -1
+        if shared is not None:
+            self._file = os.open(shared / "rates", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            os.ftruncate(self._file, 16 * _ROWS)
+        memory = memoryview(mmap.mmap(self._file, 16 * _ROWS))
+        self._even = memory[: 8 * _ROWS].cast("d")  # when each would be even without any charge
+        self._hashes = memory[8 * _ROWS :].cast("q")
 
     def charge(
         self, caller: str, images: int, rate: float, *, begun: bool = False
@@ -170,43 +160,40 @@ class Rates:
         Returns the answer's fields (draft-ietf-httpapi-ratelimit-headers-11), and the seconds until
         they could be charged; 0 if they are. What has ``begun`` may be larger than the window.
         """
-        (window, policy), cost, now = _policy(rate), images / rate, monotonic()
-        numbers, row = self._numbers, self._row(caller, now)
-        even = numbers[row + 1]
-        ahead = even - now
-        for cell in range(row + 2, row + self._width):
-            ahead += numbers[cell]
-        if ahead < 0.0:  # from what was read: two workers who do so at once agree
-            numbers[row + 1] = even - ahead
-            ahead = 0.0
-        wait = ahead - window if begun else ahead + cost - window
-        if wait <= _ROUNDING:
-            numbers[row + self._cell] += cost
-            ahead += cost
-            wait = 0.0
+        (window, policy), cost = _policy(rate), images / rate
+        if self._file >= 0:
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+        try:
+            row, now = self._row(caller), monotonic()
+            ahead = max(0.0, self._even[row] - now)
+            wait = ahead - window if begun else ahead + cost - window
+            if wait <= _ROUNDING:
+                ahead += cost
+                self._even[row] = now + ahead
+                wait = 0.0
+        finally:
+            if self._file >= 0:
+                fcntl.flock(self._file, fcntl.LOCK_UN)
         left = int((window - ahead) * rate + _ROUNDING) if ahead < window else 0
         return (policy, (b"ratelimit", b'"images";r=%d;t=%d' % (left, ceil(ahead)))), wait
 
-    def _row(self, caller: str, now: float) -> int:
-        """Returns where the caller's row begins; a new caller gets that of the idlest."""
-        known = self._known.get(caller)
-        if known is not None and self._hashes[known[1]] == known[0]:
-            return known[1]
-        digest = blake2b(caller.encode(), digest_size=8).digest()
-        wanted = int.from_bytes(digest, "little", signed=True)
-        width = self._width
-        first = wanted % _SETS * _WAYS * width
-        rows = range(first, first + _WAYS * width, width)
-        row = next((row for row in rows if self._hashes[row] == wanted), -1)
-        if row < 0:
-            charged = {row: sum(self._numbers[row + 2 : row + width]) for row in rows}
-            row = min(rows, key=lambda row: self._numbers[row + 1] + charged[row])
-            self._numbers[row + 1] = now - charged[row]
-            self._hashes[row] = wanted
-        if len(self._known) >= _MOST_KNOWN:
-            self._known.clear()
-        self._known[caller] = wanted, row
+    def _row(self, caller: str) -> int:
+        """Returns the caller's row of the table; a new caller gets that of the idlest."""
+        wanted = _hash(caller)
+        first = wanted % _SETS * _WAYS
+        rows = range(first, first + _WAYS)
+        for row in rows:
+            if self._hashes[row] == wanted:
+                return row
+        row = min(rows, key=self._even.__getitem__)
+        self._even[row], self._hashes[row] = 0.0, wanted
         return row
+
+
+@lru_cache(4096)
+def _hash(caller: str) -> int:
+    digest = blake2b(caller.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True)
 
 
 @lru_cache(64)
@@ -215,10 +202,3 @@ def _policy(rate: float) -> tuple[float, tuple[bytes, bytes]]:
     quota = int(rate * window + _ROUNDING)
     shown = b'"images";q=%d;w=%d;qu="images"' % (quota, ceil(window))
     return window, (b"ratelimit-policy", shown)
-
-
-def _claim(owners: memoryview[int]) -> int:
-    """Takes the number of a worker that has ended; call it under the file's lock."""
-    cell = next((n for n, pid in enumerate(owners) if not pid or not is_alive(pid)), 0)
-    owners[cell] = os.getpid()
-    return cell

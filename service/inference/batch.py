@@ -20,10 +20,9 @@ import numpy as np
 
 from service.background.fair_threads import FairThreads
 from service.background.fair_turns import FairTurns
-from service.background.large_work import give_way
+from service.background.large_work import give_way, small_come
 from service.errors import DeadlineExceeded, Unavailable
 from service.inference.admission import Queue
-from service.inference.large_job import LargeJob
 from service.inference.runtime import RunError, Runtime
 from service.observe.metrics import Metrics
 from service.observe.statistics import Statistics
@@ -108,10 +107,6 @@ class _Waiting:
     answer: asyncio.Future[Result]
 
 
-def _ignore(_reason: str) -> None:
-    pass
-
-
 @dataclass(eq=False, slots=True)
 class Batcher:
     """Executes one version: up to ``inline_rows`` images on the event loop's own thread."""
@@ -123,7 +118,7 @@ class Batcher:
     batch_rows: int
     inline_rows: int
     threads: int
-    condemn: Callable[[str], None] = _ignore
+    condemn: Callable[[str], object] = lambda reason: None
     """Called from any thread with the reason why the version must not answer again."""
     statistics: Statistics = field(default_factory=Statistics)
     _waiting: FairTurns[_Waiting] = field(default_factory=FairTurns)
@@ -166,17 +161,19 @@ class Batcher:
         start = perf_counter()
         if start > deadline:
             raise self._late(start)
-        try:
-            batch = self._execute(images, start)
-        except Exception:
-            self.statistics.failed(0.0)
-            raise
-        self.metrics.observe("queue_seconds", 0.0)
+        batch = self._execute(images, start, 0.0)
         return Result(batch, slice(0, len(images)), 0.0, perf_counter() - start)
 
-    def _execute(self, images: Images, start: float) -> BatchResult:
-        """Executes one small batch, and counts the execution."""
-        probabilities = self._run(images)
+    def _execute(self, images: Images, start: float, *waited: float) -> BatchResult:
+        """Executes one small batch, and counts it and its requests, which have waited so long."""
+        try:
+            probabilities = self._run(images)
+        except Exception:
+            for seconds in waited:
+                self.statistics.failed(seconds)
+            raise
+        for seconds in waited:
+            self.metrics.observe("queue_seconds", seconds)
         self._count(len(images), perf_counter() - start)
         return BatchResult(images, probabilities)
 
@@ -213,18 +210,16 @@ class Batcher:
         if len(requests) > 1:
             images = np.concatenate([waiting.images for waiting in requests])
         start = perf_counter()
+        waited = [start - waiting.since for waiting in requests]
         try:
-            batch = self._execute(images, start)
+            batch = self._execute(images, start, *waited)
         except Exception as error:  # noqa: BLE001 - each caller raises it
             for waiting in requests:
-                self.statistics.failed(start - waiting.since)
                 waiting.answer.set_exception(error)
             return
         seconds, first = perf_counter() - start, 0
-        for waiting in requests:
+        for waiting, queue_s in zip(requests, waited, strict=True):
             last = first + len(waiting.images)
-            queue_s = start - waiting.since
-            self.metrics.observe("queue_seconds", queue_s)
             waiting.answer.set_result(Result(batch, slice(first, last), queue_s, seconds))
             first = last
 
@@ -248,35 +243,50 @@ class Batcher:
         return requests
 
     async def _infer_large(self, images: Images, deadline: float, caller: str) -> Result:
-        """Divides a large request among the runner threads."""
+        """Divides a large request among the runner threads, which stop once nobody waits."""
+        out, since, begun = np.empty((len(images), 10), np.float32), perf_counter(), list[float]()
+        executions = list[tuple[int, float]]()
+
+        def work(first: int, end: int) -> None:
+            begun.append(perf_counter())
+            while first < end:
+                start = perf_counter()
+                short = small_come(start)
+                rows = max(1, self.inline_rows // SHORT) if short else self.batch_rows
+                last = min(first + rows, end)
+                out[first:last] = self._run(images[first:last])
+                executions.append((last - first, perf_counter() - start))
+                first = last
+                give_way()
+
         loop = asyncio.get_running_loop()
-        out = np.empty((len(images), 10), np.float32)
         share = -(-len(images) // self.threads)
         share = -(-share // self.batch_rows) * self.batch_rows
-        short_rows = max(1, self.inline_rows // SHORT)
-        job = LargeJob(self._run, images, out, self.batch_rows, short_rows, deadline)
         shares = [
-            self.runners.run(caller, partial(job.run, first, min(first + share, len(images))))
+            loop.create_task(
+                self.runners.run(
+                    caller, partial(work, first, min(first + share, len(images))), deadline
+                )
+            )
             for first in range(0, len(images), share)
         ]
         try:
-            async with asyncio.timeout_at(loop.time() + deadline - job.since):
+            async with asyncio.timeout_at(loop.time() + deadline - since):
                 await asyncio.gather(*shares)
-        except TimeoutError:
-            job.late = True
+        except (TimeoutError, DeadlineExceeded):
+            raise self._late(since) from None
         except asyncio.CancelledError:
             self.metrics.count("rejected", "left")
             raise
         finally:
-            job.abandoned = True
-            for rows, seconds in job.executions:
+            for each in shares:
+                each.cancel()
+            for rows, seconds in executions:
                 self._count(rows, seconds)
-        if job.late:
-            raise self._late(job.since)
-        queue_s = job.started - job.since
+        queue_s = min(begun) - since
         self.metrics.observe("queue_seconds", queue_s)
         whole = slice(0, len(images))
-        return Result(BatchResult(images, out), whole, queue_s, perf_counter() - job.started)
+        return Result(BatchResult(images, out), whole, queue_s, perf_counter() - min(begun))
 
     def _late(self, since: float) -> DeadlineExceeded:
         self.statistics.failed(perf_counter() - since)
