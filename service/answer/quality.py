@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from service.inference.batch import BatchResult
 from service.types import SIDE, Images, Probabilities
 
 LEAST_CONFIDENCE = 0.78
@@ -37,6 +38,11 @@ def least_confidence(card: dict[str, Any]) -> float:
         case {"score": "max_probability", "threshold": int() | float() as threshold}:
             return float(threshold)
     return LEAST_CONFIDENCE
+
+
+def batch_doubts(least: float, batch: BatchResult) -> list[tuple[str, ...]]:
+    """Returns the doubts of every image in a batch, see :func:`doubts`."""
+    return doubts(batch.images, batch.probabilities, least)
 
 
 def doubts(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from service.answer.quality import doubts, least_confidence
+from service.answer.quality import batch_doubts, least_confidence
 from service.background.fair_threads import FairThreads
 from service.background.threads import worker_threads
 from service.inference.admission import Queue
@@ -49,10 +49,7 @@ class Loaded:
     runtime: Runtime
     batcher: Batcher
     least_confidence: float  # the threshold of not a digit
-
-    def doubts(self, batch: BatchResult) -> list[tuple[str, ...]]:
-        """Returns the reasons to doubt each answer of a batch that this version executed."""
-        return doubts(batch.images, batch.probabilities, self.least_confidence)
+    doubts: Callable[[BatchResult], list[tuple[str, ...]]]  # the reasons to doubt each answer
 
 
 class Loader:
@@ -94,7 +91,8 @@ class Loader:
         condemn = partial(self._condemn, version)
         sizes = (batch_rows, inline_rows, self.threads)
         batcher = Batcher(runtime, self.queue, self._metrics, self._runners, *sizes, condemn)
-        return Loaded(version, card, stamp, runtime, batcher, least_confidence(card))
+        least = least_confidence(card)
+        return Loaded(version, card, stamp, runtime, batcher, least, partial(batch_doubts, least))
 
     def close(self) -> None:
         """Ends the threads."""

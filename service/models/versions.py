@@ -56,6 +56,7 @@ class Versions:
         """What workers may :meth:`ask` of each other; others add to it."""
         self._former: str | None = None  # the champion before the one that serves
         self._champion_fault: str | None = None
+        self.serving: Loaded | None = None  # the champion, once it is loaded
         self.draining = False  # readiness answers 503, while every request is still answered
 
     async def start(self) -> None:
@@ -88,11 +89,6 @@ class Versions:
             self._following.cancel()
         self._workers.stop()
         self._loader.close()
-
-    @property
-    def serving(self) -> Loaded | None:
-        """The champion; None before the first is loaded."""
-        return self._cache.champion
 
     def why_not_ready(self) -> str | None:
         """Returns the reason why a load balancer must not send requests here, or None."""
@@ -242,6 +238,7 @@ class Versions:
             self._former = former.version
             self._workers.tell("look")
         self._cache.serve(champion)
+        self.serving = champion
         report = champion.runtime.report
         served = {
             "version": champion.version,
@@ -264,7 +261,8 @@ class Versions:
         self._cache.condemn(version, reason)
         self._metrics.count("model_condemned")
         LOGGER.error("version %s is out of service: %s", version, reason)
-        if self.serving is None:
+        if self._cache.champion is None:
+            self.serving = None
             if former := self._cache.find(self._former or ""):
                 self._serve(former)
             self._report(self._cache.failures[version].reason)

@@ -123,7 +123,7 @@ def drifted(kind: str, count: int, random: Generator) -> Answers:
 def served(card: Mapping[str, Any] = CARD, version: str = "6") -> Loaded:
     """A loaded version, of which only the card matters."""
     nothing: Any = None
-    return Loaded(version, dict(card), None, nothing, nothing, THRESHOLD)
+    return Loaded(version, dict(card), None, nothing, nothing, THRESHOLD, nothing)
 
 
 class Follower:
