@@ -24,7 +24,6 @@ from service.api import (
     v1,
     v2,
 )
-from service.api.openapi import openapi_route
 from service.api.routing import EndpointRoute
 from service.background.fair_threads import FairThreads
 from service.background.kept import Kept
@@ -60,10 +59,8 @@ def create_app(settings: Settings | None = None, shared: Path | None = None) -> 
     """The whole service as a FastAPI application.
 
     Without ``settings`` they are read from the environment. ``shared`` is the folder in which all
-    workers of ``serve`` keep their figures; without it ``/metrics`` shows this process alone.
-
-    Raises :class:`service.settings.SettingsError`. The application's start raises
-    :class:`service.models.versions.StartError` if no champion can be loaded.
+    workers of ``serve`` keep their figures. Raises :class:`service.settings.SettingsError`; the
+    start raises :class:`service.models.versions.StartError` if no champion can be loaded.
     """
     settings = fitted(read_settings() if settings is None else settings, memory_limit())
     core = build_core(settings, shared)
@@ -77,7 +74,7 @@ def create_app(settings: Settings | None = None, shared: Path | None = None) -> 
         openapi_url=None,
         redirect_slashes=False,
     )
-    app.router.routes.append(openapi_route(app))
+    app.router.routes.append(pages.openapi_route(app))
     dispatcher = Dispatcher(core, (r for r in app.routes if isinstance(r, EndpointRoute)))
     app.state.core, app.state.dispatcher = core, dispatcher
     app.state.door = app.router.default = AsgiDoor(dispatcher)
@@ -138,16 +135,15 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await core.versions.start()
     core.challenge.start()
     warm(core.pictures)
-    trimming = asyncio.create_task(trim_when_idle(lambda: not core.bodies.total))
-    clearing = None
+    regular = [asyncio.create_task(trim_when_idle(lambda: not core.bodies.total))]
     if core.store is not None:
-        clearing = asyncio.create_task(clear_regularly(core.store, core.settings))
+        regular.append(asyncio.create_task(clear_regularly(core.store, core.settings)))
     yield
-    trimming.cancel()
+    for task in regular:
+        task.cancel()
     core.challenge.stop()
     await core.versions.stop()
-    if core.store is not None and clearing is not None:
-        clearing.cancel()
+    if core.store is not None:
         for each in core.followers:
             if isinstance(each, Capture):
                 each.flush()

@@ -67,8 +67,7 @@ class Classifier:
 
         ``images`` is an array [28, 28], [784], [n, 28, 28], [n, 784] or [n, 28, 28, 1] of numbers
         from 0 = background to 255 = full ink; or one picture of a digit, or a list of them. Raises
-        OSError for a path that cannot be read, and a :class:`~service.errors.Fault` for another
-        shape, pixels out of range or scaled to 0..1, or a damaged picture.
+        OSError for a path, and a :class:`~service.errors.Fault` for other arrays and pictures.
         """
         known = None
         items = [images] if isinstance(images, _PICTURE) else images

@@ -141,7 +141,5 @@ class MissingRuntime(ImportError):
     """ONNX Runtime is not installed; the message says what to install."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "ONNX Runtime is not installed; run: pip install 'mnist-serve[cpu]' "
-            "(or 'mnist-serve[gpu]' for CUDA)"
-        )
+        packages = "'mnist-serve[cpu]' (or 'mnist-serve[gpu]' for CUDA)"
+        super().__init__(f"ONNX Runtime is not installed; run: pip install {packages}")

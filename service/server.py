@@ -34,6 +34,7 @@ WORKER_SECONDS = 30
 RESTART_SECONDS = 2.0  # the pause before a worker that cannot start is replaced
 LOGGERS = ("mnist", "uvicorn.error", "opentelemetry")
 """The loggers whose lines ``serve`` writes in its own form."""
+_Tell = Callable[[str], object]  # is called with why a worker cannot start, or "" once it has
 
 
 class ServeError(Exception):
@@ -41,14 +42,10 @@ class ServeError(Exception):
 
 
 class Supervisor(Multiprocess):
-    """uvicorn's supervisor, which also notices a worker's death at once.
-
-    At a stop it closes its own copies of the listening socket first, so that the workers, who
-    accept while they drain, close the last ones.
-    """
+    """uvicorn's supervisor, which also notices a worker's death at once."""
 
     def join_all(self) -> None:
-        """Waits until the terminated workers have ended."""
+        """Waits for the terminated workers, who accept while they drain: theirs close last."""
         for listener in self.sockets:
             listener.close()
         super().join_all()
@@ -108,10 +105,8 @@ def _announce(settings: Settings, listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     scheme = "https" if settings.tls_cert else "http"
     shown = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
-    extra = {"url": shown, "workers": settings.workers}
-    if settings.admin_port:
-        extra["admin_port"] = settings.admin_port
-    LOGGER.info("listening", extra=extra)
+    admin = {"admin_port": settings.admin_port} if settings.admin_port else {}
+    LOGGER.info("listening", extra={"url": shown, "workers": settings.workers, **admin})
 
 
 def _run_many(settings: Settings, listener: socket.socket, *others: socket.socket) -> None:
@@ -130,10 +125,7 @@ def _run_many(settings: Settings, listener: socket.socket, *others: socket.socke
 
 
 def _tell_start(shared: Path, fault: str) -> None:
-    """Keeps why a worker cannot start, for the supervisor, which ends the service then.
-
-    A worker that replaces another of a service that has started is replaced in its turn, later.
-    """
+    """Keeps why a worker cannot start, for the supervisor; one of a running service is replaced."""
     started = shared / "started"
     if not fault:
         started.touch()
@@ -155,9 +147,7 @@ class Config(uvicorn.Config):
         self.ssl = self.loaded_app.tls
 
 
-def _config(
-    settings: Settings, shared: Path | None, tell_start: Callable[[str], object]
-) -> uvicorn.Config:
+def _config(settings: Settings, shared: Path | None, tell_start: _Tell) -> uvicorn.Config:
     return Config(
         partial(_build, settings, shared, tell_start),
         factory=True,
@@ -178,10 +168,7 @@ def _config(
     )
 
 
-def _build(
-    settings: Settings, shared: Path | None, tell_start: Callable[[str], object]
-) -> FastDoor:
-    """Builds the application, in the process that serves it."""
+def _build(settings: Settings, shared: Path | None, tell_start: _Tell) -> FastDoor:
     configure_logs(settings.log_format, settings.log_level, LOGGERS)
     keep_freed()
     try:

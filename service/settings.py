@@ -38,16 +38,24 @@ def _split(value: Any) -> Any:
 
 
 _Host = Annotated[str, Field(pattern=r"^(\*|(\*\.)?[\w.-]+|\[[0-9a-f:.]+\])$")]
+_Origin = Annotated[str, Field(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^/?#\s]+)$")]
 _Store = Annotated[str, Field(pattern=r"^(none|sqlite:///[^?]+|postgresql\+psycopg://.+)$")]
 STORE_FORM = "is neither none, sqlite:///FILE nor postgresql+psycopg://..."
 _FORMS = {"store": STORE_FORM, "capture": "is neither off, doubtful nor a share above 0, up to 1"}
 _PASSWORD = re.compile(r"(?<=://)[^/@]*@")
-_Origin = Annotated[str, Field(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^/?#\s]+)$")]
 _Share = Annotated[float, Field(gt=0, le=1)]
+_Port = Annotated[int, Field(ge=0, le=65535)]
+_Count = Annotated[int, Field(ge=1)]
+_Bytes = Annotated[int, Field(ge=1024)]
+_Seconds = Annotated[float, Field(gt=0)]
 
 
 class SettingsError(Exception):
     """A wrong environment variable; one line has its name, its value and the reason."""
+
+
+def _set(default: Any, description: str, **bounds: Any) -> Any:
+    return Field(default, description=description, **bounds)
 
 
 class Settings(BaseModel):
@@ -55,160 +63,98 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all interfaces")
-    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 for any free port")
-    admin_port: int = Field(
-        0,
-        ge=0,
-        le=65535,
-        description="port on which alone the scopes admin and metrics are answered; 0 for none",
+    host: str = _set("127.0.0.1", "address to listen on; 0.0.0.0 for all interfaces")
+    port: _Port = _set(8000, "port to listen on; 0 for any free port")
+    admin_port: _Port = _set(0, "port on which alone admin and metrics are served; 0 for none")
+    tls_cert: Path | None = _set(None, "file with the certificate and its chain: speak TLS alone")
+    tls_key: Path | None = _set(None, "file with the certificate's key; unless set, the same file")
+    tls_client_ca: Path | None = _set(
+        None, "file with the authorities one of which must have signed a client's certificate"
     )
-    tls_cert: Path | None = Field(
-        None, description="file with the certificate and its chain, in PEM: speak TLS alone"
+    grpc_port: _Port = _set(0, "port to listen on for gRPC (extra grpc); 0 for none")
+    grpc_keep_alive_s: int = _set(60, "seconds until a silent gRPC connection is pinged", ge=10)
+    grpc_connection_age_s: float = _set(
+        0.0, "seconds until a gRPC client must connect again, so that load spreads; 0: never", ge=0
     )
-    tls_key: Path | None = Field(
-        None, description="file with the certificate's key, in PEM; unless set, the same file"
-    )
-    tls_client_ca: Path | None = Field(
-        None,
-        description="file with the authorities one of which must have signed a client's "
-        "certificate, in PEM",
-    )
-    grpc_port: int = Field(
-        0, ge=0, le=65535, description="port to listen on for gRPC (extra grpc); 0 for none"
-    )
-    grpc_keep_alive_s: int = Field(
-        60, ge=10, description="seconds after which a silent gRPC connection is pinged"
-    )
-    grpc_connection_age_s: float = Field(
-        0.0,
-        ge=0,
-        description="seconds after which a gRPC client must connect again, so that load spreads; "
-        "0 for never",
-    )
-    workers: int = Field(1, ge=1, le=256, description="number of processes that share the port")
-    models: Path = Field(
-        Path("models"),
-        description="folder of the model repository; the packaged champion if there is no ./models",
-    )
-    data: Path = Field(
+    workers: _Count = _set(1, "number of processes that share the port", le=256)
+    models: Path = _set(Path("models"), "model repository; without ./models the packaged champion")
+    data: Path = _set(
         Path(__file__).resolve().parent.parent / "training" / "mnist",
-        description="folder with MNIST's files: the test set for /evaluate?dataset=mnist-test, "
+        "folder with MNIST's files: the test set for /evaluate?dataset=mnist-test, "
         "the training images for /explain",
     )
-    provider: Provider = Field(
-        "auto", description="where the model runs; auto: CUDA if it works, else the CPU"
-    )
+    provider: Provider = _set("auto", "where the model runs; auto: CUDA if it works, else the CPU")
 
-    keys: Path | None = Field(
-        None, description="file of keys that `keys add` makes; followed while the service runs"
-    )
-    open: Annotated[frozenset[Scope] | None, BeforeValidator(_split)] = Field(
+    keys: Path | None = _set(None, "file of keys that `keys add` makes; followed while it serves")
+    open: Annotated[frozenset[Scope] | None, BeforeValidator(_split)] = _set(
         None,
-        description="scopes that need no key: predict, evaluate, review, admin, metrics; unless "
-        "set, predict,evaluate,metrics without a file of keys, and none with one",
+        "scopes that need no key, of predict, evaluate, review, admin, metrics; unless set, "
+        "predict,evaluate,metrics without a file of keys, and none with one",
     )
-    allowed_hosts: Annotated[tuple[_Host, ...], BeforeValidator(_split)] = Field(
+    allowed_hosts: Annotated[tuple[_Host, ...], BeforeValidator(_split)] = _set(
         (),
-        description="hosts that callers may name, such as digits.example.com,*.example.org or *; "
+        "hosts that callers may name, such as digits.example.com,*.example.org or *; "
         "unless set, loopback names where the service listens on loopback, else all",
     )
-    cors_origins: Annotated[tuple[_Origin, ...], BeforeValidator(_split)] = Field(
-        (), description="origins whose pages may use the service, such as https://example.org"
+    cors_origins: Annotated[tuple[_Origin, ...], BeforeValidator(_split)] = _set(
+        (), "origins whose pages may use the service, such as https://example.org"
     )
 
-    store: _Store | None = Field(
+    store: _Store | None = _set(
         None,
-        description="where feedback and captured answers are kept: none, sqlite:///FILE or "
+        "where feedback and captured answers are kept: none, sqlite:///FILE or "
         "postgresql+psycopg://...; unless set, learning.sqlite in the models folder if writable",
     )
-    capture: Literal["off", "doubtful"] | _Share = Field(
-        "off", description="answers kept for review: off, doubtful, or a share such as 0.01"
+    capture: Literal["off", "doubtful"] | _Share = _set(
+        "off", "answers kept for review: off, doubtful, or a share such as 0.01"
     )
-    capture_days: float = Field(30.0, gt=0, description="days after which a kept answer is deleted")
-    capture_rows: int = Field(
-        100_000,
-        ge=1,
-        description="most answers kept; feedback stops at as many labels, or 4/5 by one caller",
+    capture_days: _Seconds = _set(30.0, "days after which a kept answer is deleted")
+    capture_rows: _Count = _set(
+        100_000, "most answers kept; feedback stops at as many labels, or 4/5 by one caller"
     )
 
-    batch_rows: int = Field(
-        64, ge=1, le=4096, description="largest batch of one execution, in images"
+    batch_rows: _Count = _set(64, "largest batch of one execution, in images", le=4096)
+    queue_rows: _Count = _set(
+        20_480, "most images in the queue; one caller gets 429 above four fifths of it"
     )
-    queue_rows: int = Field(
-        20_480,
-        ge=1,
-        description="most images in the queue; one caller gets 429 above four fifths of it",
-    )
-    rate: float = Field(
-        0.0, ge=0, description="images a second that one caller may have classified; 0: no bound"
-    )
-    max_loaded: int = Field(3, ge=1, le=64, description="versions in memory, the champion included")
-    max_model_bytes: int = Field(
-        256 * MIB, ge=1024, description="largest model file in bytes; a larger one is not read"
-    )
+    rate: float = _set(0.0, "images a second that one caller may send; 0: no bound", ge=0)
+    max_loaded: _Count = _set(3, "versions in memory, the champion included", le=64)
+    max_model_bytes: _Bytes = _set(256 * MIB, "largest model file that is read, in bytes")
 
-    max_body_bytes: int = Field(
-        16 * MIB, ge=1024, description="largest body in bytes, also after decompression"
+    max_body_bytes: _Bytes = _set(16 * MIB, "largest body in bytes, also after decompression")
+    max_evaluate_body_bytes: _Bytes = _set(96 * MIB, "largest body of /evaluate in bytes")
+    max_waiting_bytes: _Bytes = _set(
+        512 * MIB, "most bytes of large bodies in memory; one caller gets 429 above four fifths"
     )
-    max_evaluate_body_bytes: int = Field(
-        96 * MIB, ge=1024, description="largest body of /evaluate in bytes"
+    max_images: _Count = _set(4096, "most images in a request")
+    max_evaluate_images: _Count = _set(100_000, "most images in a request to /evaluate")
+    max_picture_pixels: int = _set(64_000_000, "most pixels in a picture, by its header", ge=784)
+    max_picture_bytes: int = _set(
+        512 * MIB, "most bytes of pixels in memory; one picture that takes more gets 413", ge=MIB
     )
-    max_waiting_bytes: int = Field(
-        512 * MIB,
-        ge=1024,
-        description="most bytes of large bodies in memory; one caller gets 429 above four fifths",
-    )
-    max_images: int = Field(4096, ge=1, description="most images in a request")
-    max_evaluate_images: int = Field(
-        100_000, ge=1, description="most images in a request to /evaluate"
-    )
-    max_picture_pixels: int = Field(
-        64_000_000, ge=784, description="most pixels in a picture, by its header"
-    )
-    max_picture_bytes: int = Field(
-        512 * MIB,
-        ge=MIB,
-        description="most bytes of pixels in memory; one picture that takes more gets 413",
-    )
-    max_picture_side: int = Field(16_384, ge=28, description="longest side of a picture, in pixels")
+    max_picture_side: int = _set(16_384, "longest side of a picture, in pixels", ge=28)
 
-    header_timeout_s: float = Field(
-        20.0, gt=0, description="seconds in which the head of a request must arrive"
+    header_timeout_s: _Seconds = _set(20.0, "seconds in which the head of a request must arrive")
+    body_timeout_s: _Seconds = _set(30.0, "seconds in which the body must arrive")
+    deadline_s: _Seconds = _set(10.0, "seconds after which a request gets 504")
+    evaluate_deadline_s: _Seconds = _set(120.0, "seconds after which /evaluate gets 504")
+    keep_alive_s: _Count = _set(
+        75, "seconds after which an idle connection is closed; set more than the proxy's"
     )
-    body_timeout_s: float = Field(30.0, gt=0, description="seconds in which the body must arrive")
-    deadline_s: float = Field(10.0, gt=0, description="seconds after which a request gets 504")
-    evaluate_deadline_s: float = Field(
-        120.0, gt=0, description="seconds after which a request to /evaluate gets 504"
+    drain_delay_s: float = _set(
+        1.0, "seconds after SIGTERM in which readiness is 503 and new requests are answered", ge=0
     )
-    keep_alive_s: int = Field(
-        75,
-        ge=1,
-        description="seconds after which an idle connection is closed; set more than the proxy's",
-    )
-    drain_delay_s: float = Field(
-        1.0,
-        ge=0,
-        description="seconds after SIGTERM in which readiness answers 503 and new requests are "
-        "still answered",
-    )
-    drain_timeout_s: int = Field(
-        10, ge=1, description="seconds after that in which running requests can finish"
-    )
+    drain_timeout_s: _Count = _set(10, "seconds after that in which running requests can finish")
 
-    access_log: bool = Field(True, description="write one log line for each request")
-    otlp_endpoint: str = Field(
-        "", description="URL of an OpenTelemetry collector for the spans of sampled requests"
+    access_log: bool = _set(True, "write one log line for each request")
+    otlp_endpoint: str = _set("", "URL of an OpenTelemetry collector for spans of sampled requests")
+    trace_share: float = _set(
+        0.1, "share of the requests without traceparent that are sampled", ge=0, le=1
     )
-    trace_share: float = Field(
-        0.1, ge=0, le=1, description="share of the requests without traceparent that are sampled"
+    log_format: Literal["auto", "json", "console"] = _set(
+        "auto", "form of the log; auto: console on a terminal, else json"
     )
-    log_format: Literal["auto", "json", "console"] = Field(
-        "auto", description="form of the log; auto: console on a terminal, else json"
-    )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="least severity that is logged"
-    )
+    log_level: Literal["debug", "info", "warning", "error"] = _set("info", "least severity logged")
 
 
 def read_settings(

@@ -30,10 +30,8 @@ class Loaded:
 
     context: ssl.SSLContext
     expires: float  # in seconds since 1970
-    certificate: bytes  # the certificate of the service, and the chain above it
-    key: bytes
-    client_ca: bytes | None
-    """The authorities one of which must have signed a client's certificate; None: any client."""
+    pem: tuple[bytes, bytes, bytes | None]
+    """The certificate and the chain above it, its key, and the authorities of clients, if any."""
 
 
 class Tls(ssl.SSLContext):
@@ -42,7 +40,7 @@ class Tls(ssl.SSLContext):
     current: Loaded
     _settings: Settings
     _metrics: Metrics
-    _seen: Any
+    _fault = ""  # why the files as they are now cannot be used
 
     @classmethod
     def of(cls, settings: Settings, metrics: Metrics) -> Self | None:
@@ -59,23 +57,25 @@ class Tls(ssl.SSLContext):
 
     def start(self) -> None:
         """Reads the files. Raises :class:`TlsError`."""
-        self._seen = self._stamps()
         self._take_up(load(self._settings))
         if self.current.expires < time.time():
             LOGGER.warning("the certificate has expired; callers will refuse it")
 
     def look(self, *, again: bool = False) -> None:
         """Takes up the files if they have changed, or ``again``; at a fault the old ones stay."""
-        stamps = self._stamps()
-        if stamps == self._seen and not again:
-            return
-        self._seen = stamps
         try:
-            self._take_up(self._renewed())
+            fresh, fault = load(self._settings), ""
         except TlsError as error:
+            fresh, fault = self.current, str(error)
+        if fresh.expires < time.time() < self.current.expires:
+            fault = f"{self._settings.tls_cert}: the certificate has expired"
+        if fault and (again or fault != self._fault):
+            self._fault = fault
             text = "the renewed certificate cannot be used; the one of before stays in use"
-            LOGGER.error(text, extra={"reason": str(error)})
+            LOGGER.error(text, extra={"reason": fault})
             self._metrics.set("certificate_fault", 1)
+        elif not fault and (again or self._fault or fresh.pem != self.current.pem):
+            self._take_up(fresh)
 
     async def follow(self) -> None:
         """Looks at the files until it is cancelled."""
@@ -83,29 +83,12 @@ class Tls(ssl.SSLContext):
             await asyncio.sleep(FOLLOW_SECONDS)
             await asyncio.to_thread(self.look)
 
-    def _renewed(self) -> Loaded:
-        fresh = load(self._settings)
-        if fresh.expires < time.time() < self.current.expires:
-            raise TlsError(f"{self._settings.tls_cert}: the certificate has expired")
-        return fresh
-
     def _take_up(self, fresh: Loaded) -> None:
-        self.current = fresh
+        self.current, self._fault = fresh, ""
         self._metrics.set("certificate_expire_timestamp_seconds", fresh.expires)
         self._metrics.set("certificate_fault", 0)
         expires = datetime.fromtimestamp(fresh.expires, UTC).isoformat()
         LOGGER.info("read the certificate", extra={"expires": expires})
-
-    def _stamps(self) -> list[tuple[int, int, int]]:
-        """What changes with the files, also if a symbolic link above them is swapped."""
-        settings, found = self._settings, list[tuple[int, int, int]]()
-        for path in (settings.tls_cert, settings.tls_key, settings.tls_client_ca):
-            try:
-                stat = (path or Path()).stat()
-                found.append((stat.st_ino, stat.st_ctime_ns if path else 0, stat.st_size))
-            except OSError:
-                found.append((0, 0, 0))
-        return found
 
 
 def load(settings: Settings) -> Loaded:
@@ -134,7 +117,7 @@ def load(settings: Settings) -> Loaded:
     assert found is not None, "every certificate has its validity"
     form = "%y%m%d%H%M%S" if found[3] else "%Y%m%d%H%M%S"
     expires = datetime.strptime((found[3] or found[4]).decode(), form).replace(tzinfo=UTC)
-    return Loaded(context, expires.timestamp(), *pem)
+    return Loaded(context, expires.timestamp(), pem)
 
 
 def _read(path: Path) -> bytes:

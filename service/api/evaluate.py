@@ -25,7 +25,6 @@ from service.decode.content import parse_content_type
 from service.decode.validation import refuse
 from service.errors import DeadlineExceeded, Fault, Invalid, NotFound
 from service.imaging.preview import encode_png
-from service.settings import Settings
 from service.types import Images, Labels, Limits, Probabilities
 
 MNIST_TEST = "mnist-test"
@@ -56,14 +55,14 @@ async def evaluate(
     if dataset is not None:
         if body:
             raise Invalid("with ?dataset there is no body; send either")
-        return await _of_dataset(pipeline, version, dataset, settings, most)
+        return await _of_dataset(pipeline, version, dataset, most)
     count, size = settings.max_evaluate_images, settings.max_evaluate_body_bytes
     limits = replace(request.core.limits, images=count, body_bytes=size, charge=request.charge)
     content_type = request.field(b"content-type")
     images, labels = await pipeline.decode(False, decode, content_type, body, limits)
     pipeline.charge(len(images))
     await pipeline.choose(version, canary=False)
-    return await _scored(pipeline, images, labels, settings, most)
+    return await _scored(pipeline, images, labels, most)
 
 
 def _most_mistakes(text: str | None) -> int:
@@ -75,32 +74,34 @@ def _most_mistakes(text: str | None) -> int:
     return int(text)
 
 
-async def _of_dataset(
-    pipeline: Pipeline, version: str | None, dataset: str, settings: Settings, most: int
-) -> Reply:
+async def _of_dataset(pipeline: Pipeline, version: str | None, dataset: str, most: int) -> Reply:
     """The score on a data set, worked out once for each version: neither of the two changes."""
     check_dataset(dataset)
     await pipeline.choose(version, canary=False)
-    deadline, served = pipeline.deadline, pipeline.served
+    deadline, served, settings = pipeline.deadline, pipeline.served, pipeline.core.settings
 
     async def work() -> bytes:
         # For all who wait, so in the time of the setting.
         pipeline.deadline = perf_counter() + settings.evaluate_deadline_s
         images, labels = await pipeline.decode(False, load_dataset, dataset, settings.data)
         pipeline.charge(len(images))
-        return (await _scored(pipeline, images, labels, settings, most)).body
+        return (await _scored(pipeline, images, labels, most)).body
 
     key = served.version, served.card.get("sha256"), dataset, most
     return Reply(await pipeline.core.evaluations.get(key, work, deadline))
 
 
-async def _scored(
-    pipeline: Pipeline, images: Images, labels: Labels, settings: Settings, most: int
-) -> Reply:
-    rows = _SLICE_EXECUTIONS * settings.batch_rows
-    slices = [images[first : first + rows] for first in range(0, len(images), rows)]
-    probabilities = np.concatenate([await _infer(pipeline, each) for each in slices])
-    served = pipeline.served.version
+async def _scored(pipeline: Pipeline, images: Images, labels: Labels, most: int) -> Reply:
+    """The scores; each slice of the images waits while the queue is full."""
+    rows = _SLICE_EXECUTIONS * pipeline.core.settings.batch_rows
+    found = list[Probabilities]()
+    for part in (images[first : first + rows] for first in range(0, len(images), rows)):
+        while not pipeline.has_room(len(part)):
+            if perf_counter() > pipeline.deadline:
+                raise DeadlineExceeded("the deadline passed before every image was scored")
+            await asyncio.sleep(0.05)
+        found.append((await pipeline.infer(part)).probabilities)
+    served, probabilities = pipeline.served.version, np.concatenate(found)
     return await pipeline.answer(len(images), _answer, served, probabilities, labels, most)
 
 
@@ -146,15 +147,6 @@ async def test_image(request: Current, index: str) -> Reply:
 def _test_images(folder: Path) -> Images:
     """The images (n, 28, 28); 8 MB, kept after the first request for one."""
     return load_dataset(MNIST_TEST, folder)[0]
-
-
-async def _infer(pipeline: Pipeline, images: Images) -> Probabilities:
-    """The probabilities (n, 10) of one slice, which waits while the queue is full."""
-    while not pipeline.has_room(len(images)):
-        if perf_counter() > pipeline.deadline:
-            raise DeadlineExceeded("the deadline passed before every image was scored")
-        await asyncio.sleep(0.05)
-    return (await pipeline.infer(images)).probabilities
 
 
 def _answer(version: str, probabilities: Probabilities, labels: Labels, most: int) -> Reply:

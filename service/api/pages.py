@@ -1,13 +1,18 @@
-"""``/`` and ``/docs``: the page to draw on, the API as a page, and the files that they load."""
+"""``/``, ``/docs`` and ``/openapi.json``: the page to draw on, and the API as page and as JSON."""
 
 import hashlib
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
+import orjson
+from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, PlainTextResponse
+from pydantic.json_schema import models_json_schema
 
 from service.api.request import Headers, Reply, Request
-from service.api.routing import at_each, endpoints
+from service.api.routing import EndpointRoute, at_each, endpoints, needs
+from service.api.schemas.answers import ErrorAnswer, Problem
 from service.api.schemas.parameters import Current
 from service.errors import NotFound
 
@@ -71,6 +76,33 @@ async def docs(request: Current) -> Reply:
 async def docs_file(request: Current, name: str) -> Reply:
     """A file that the page of the API loads."""
     return _file(request, "docs", name)
+
+
+def openapi_route(app: FastAPI) -> EndpointRoute:
+    """The route of the document, which describes the application and itself."""
+
+    @lru_cache(maxsize=8)
+    def described(root_path: str) -> bytes:
+        servers = {"servers": [{"url": root_path}]} if root_path else {}
+        return orjson.dumps(describe(app) | servers)
+
+    async def openapi(request: Current) -> Reply:
+        """This document."""
+        return Reply(described(request.root_path))
+
+    tags: list[Any] = ["documentation"]
+    return EndpointRoute("/openapi.json", openapi, tags=tags, dependencies=needs(None))
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """FastAPI's document, with the forms of faults, which are no models of its routes."""
+    document = app.openapi()
+    template = "#/components/schemas/{model}"
+    forms = models_json_schema(
+        [(Problem, "serialization"), (ErrorAnswer, "serialization")], ref_template=template
+    )
+    document["components"]["schemas"] |= forms[1]["$defs"]
+    return document
 
 
 def _file(request: Request, whole: str, name: str | None = None) -> Reply:

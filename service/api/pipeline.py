@@ -63,9 +63,9 @@ class Pipeline:
     async def choose(self, version: str | None, *, canary: bool = True) -> None:
         """Chooses the version that answers: ``version``, or the champion of this moment.
 
-        Instead of the champion, some callers get its challenger, unless ``canary`` is false.
-        The images are decoded by then, so that a slow sender keeps no version loaded.
-        Raises NotFound, Unavailable or DeadlineExceeded.
+        Instead of the champion, some callers get its challenger, unless ``canary`` is false. Chosen
+        after decoding, so that a slow sender keeps no version loaded. Raises NotFound, Unavailable
+        or DeadlineExceeded.
         """
         versions = self.core.versions
         if version is None:
@@ -90,13 +90,11 @@ class Pipeline:
 
         Raises what ``work`` raises, and DeadlineExceeded.
         """
-        start = perf_counter()
-        if small:
-            small_requests.last = start
-            decoded = work(*arguments)
-        else:
+        if not small:
             caller, until = self._request.caller, self.deadline
-            decoded = await when_large(True, work, *arguments, until=until, caller=caller)
+            return await self.timed(when_large(True, work, *arguments, until=until, caller=caller))
+        small_requests.last = start = perf_counter()
+        decoded = work(*arguments)
         self._request.decode_s += perf_counter() - start
         return decoded
 
@@ -130,11 +128,10 @@ class Pipeline:
         return result
 
     async def follow(self, questions: Iterable[Steps[T]], cost: int) -> list[T]:
-        """Takes all steps of the questions on threads, and asks the version that answers.
+        """Takes all steps of the questions on threads; their images wait in the queue as others do.
 
-        Their images wait in the queue as those of other requests. The caller's rate is charged with
-        ``cost`` images before the first, so that nothing is refused half-way. Raises as
-        :meth:`infer`.
+        The caller's rate is charged with ``cost`` images before the first, so that nothing is
+        refused half-way. Raises as :meth:`infer`.
         """
         self.charge(self._charged + cost)
         return [await self._follow(steps) for steps in questions]
@@ -151,10 +148,9 @@ class Pipeline:
             answer = (await self.infer(step)).probabilities
 
     def follow_up(self, result: Result, doubts: Sequence[Sequence[str]] | None = None) -> None:
-        """Counts the answered images, and shows them to all who follow the answers.
+        """Counts the answered images and their doubts, and shows them to who follows the answers.
 
         Those of a drawing that is not finished (``X-Drawing``) tell nothing about use.
-        ``doubts`` are those of each image, where the answer has them.
         """
         core, request = self.core, self._request
         core.metrics.predicted(result.each(digits))

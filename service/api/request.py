@@ -55,23 +55,20 @@ class Body(Protocol):
     complete: bool
 
     async def read(self, limit: int, hold: Callable[[int], None]) -> list[bytes]:
-        """Waits for the whole body and returns it in parts.
+        """The whole body, in parts; calls ``hold`` with its size each time it grows.
 
-        Calls ``hold`` with the size each time the body grows. Raises :class:`TooLarge` as soon as
-        the body has more than ``limit`` bytes, and :class:`BodyTimeout`.
+        Raises :class:`TooLarge` above ``limit`` bytes, and :class:`BodyTimeout`.
         """
 
 
 class Request:
     """One request: its head, its body, and the times that its answer reports.
 
-    ``address`` is the IP address of the peer, empty if the door does not know it. ``caller`` names
-    whoever shares, rates and log lines are counted for: the key's name, if it came with a ``key``,
-    else the address. ``server`` is where it arrived, if the door knows that and the settings do
-    not; ``port`` is the port, where the settings have several. ``under_way`` holds all requests of
-    this worker that are not answered, if the door knows them. ``answer_headers`` are fields that
-    its answer has, also if that is a fault. ``received`` counts the bytes of the body, ``version``
-    names the version that answers, and ``inferred`` is when its model had run.
+    ``address`` is the IP address of the peer, or empty. ``caller`` is who is counted for shares and
+    rates: the name of the ``key``, else the address. ``server`` and ``port`` say where it arrived.
+    ``under_way`` holds the requests of this worker that are not answered, if the door
+    knows them. ``answer_headers`` are fields that its answer has, also if that is a fault.
+    ``received`` counts bytes of the body, and ``inferred`` is when the model had run.
     """
 
     root_path = server = version = ""
@@ -96,11 +93,8 @@ class Request:
         self.started = perf_counter()
         self.core, self.method, self.path, self.fields = core, method, path, fields
         self.body, self.query, self.address, self.caller = body, query, address, address
-        sent = fields.get(b"x-request-id")
-        if sent is not None and _REQUEST_ID.fullmatch(sent):
-            self.id = sent
-        else:
-            self.id = b"%b-%x" % (_ID_PREFIX, next(_ids))
+        sent = fields.get(b"x-request-id", b"")
+        self.id = sent if _REQUEST_ID.fullmatch(sent) else b"%b-%x" % (_ID_PREFIX, next(_ids))
 
     def field(self, name: bytes) -> str | None:
         """A header field by its lower-case name."""

@@ -34,28 +34,20 @@ get, post = (partial(at_each, router, _PATHS, methods=[verb]) for verb in ("GET"
 
 
 @post(":predict", openapi_extra=V1_PREDICT)
-async def v1_predict(
-    request: Timed, model: str, version: str | None = None, label: str | None = None
-) -> Reply:
+async def v1_predict(request: Timed, model: str, version: str = "", label: str = "") -> Reply:
     """Classifies images in row form (`instances`) or in column form (`inputs`)."""
     return await _answer(request, asked_version(request, model, version, label), _read_predict)
 
 
 @post(":classify", openapi_extra=V1_CLASSIFY)
-async def v1_classify(
-    request: Timed, model: str, version: str | None = None, label: str | None = None
-) -> Reply:
+async def v1_classify(request: Timed, model: str, version: str = "", label: str = "") -> Reply:
     """For each example the labels "0" to "9" with their probabilities."""
     return await _answer(request, asked_version(request, model, version, label), _read_classify)
 
 
 @post(":explain", openapi_extra=V1_PREDICT)
 async def v1_explain(
-    request: Timed,
-    model: str,
-    version: str | None = None,
-    label: str | None = None,
-    against: AgainstQuery = None,
+    request: Timed, model: str, version: str = "", label: str = "", against: AgainstQuery = None
 ) -> Reply:
     """Adds to the answer of `:predict` the reasons of each row, as `/explain` gives them."""
     explain = partial(explanations, other=against_digit(against))
@@ -65,7 +57,7 @@ async def v1_explain(
 
 @post(":{verb}")
 async def v1_other(
-    request: Timed, model: str, verb: str, version: str | None = None, label: str | None = None
+    request: Timed, model: str, verb: str, version: str = "", label: str = ""
 ) -> Reply:
     """Rejects a method that the model has no signature for, such as the protocol's `regress`."""
     asked_version(request, model, version, label)
@@ -79,9 +71,7 @@ async def v1_names(request: Current) -> Reply:
 
 
 @get("/metadata")
-async def v1_metadata(
-    request: Current, model: str, version: str | None = None, label: str | None = None
-) -> Reply:
+async def v1_metadata(request: Current, model: str, version: str = "", label: str = "") -> Reply:
     """The model's one signature, as the JSON of TensorFlow's SignatureDef."""
     asked = asked_version(request, model, version, label)
     versions = request.core.versions
@@ -102,9 +92,7 @@ async def v1_metadata(
 
 
 @get()
-async def v1_status(
-    request: Current, model: str, version: str | None = None, label: str | None = None
-) -> Reply:
+async def v1_status(request: Current, model: str, version: str = "", label: str = "") -> Reply:
     """The state of each version, the champion's first: `AVAILABLE` if it is loaded."""
     if ":" in request.path:  # a GET of `...:predict` matches as a name, which never has a colon
         raise MethodNotAllowed("GET is not allowed here; POST is", headers=((b"allow", b"POST"),))
@@ -116,25 +104,21 @@ async def v1_status(
         states = (await versions.listing())["versions"]
         states.sort(key=lambda s: (s["state"] == "serving", int(s["version"])), reverse=True)
     answer: dict[str, Any] = {"model_version_status": [_status(state) for state in states]}
-    if version is None and label is None:  # KServe asks for the model so
+    if not version and not label:  # KServe asks for the model so
         answer |= {"name": NAME, "ready": versions.why_not_ready() is None}
     return Reply.json(answer)
 
 
-def asked_version(
-    request: Request, model: str, version: str | None, label: str | None
-) -> str | None:
+def asked_version(request: Request, model: str, version: str, label: str) -> str | None:
     """The version in the path, None for the champion; NotFound for another model or label."""
     if model != NAME:  # in the words of TensorFlow Serving
         asked = f"Specific({model[:40]}, {version})" if version else f"Latest({model[:40]})"
         is_status = request.method == "GET" and not request.path.endswith("/metadata")
         status = f"Could not find any versions of model {model[:40]}"
         raise NotFound(status if is_status else f"Servable not found for request: {asked}")
-    if label is None:
-        return version
-    if label != CHAMPION:
+    if label not in ("", CHAMPION):
         raise NotFound(f"there is no label {label[:40]!r}; there is {CHAMPION!r}")
-    return request.core.versions.champion.version
+    return request.core.versions.champion.version if label else version or None
 
 
 async def _answer(

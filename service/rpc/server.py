@@ -90,12 +90,11 @@ def _credentials(tls: Tls) -> grpc.ServerCredentials:
     """The certificate of HTTP, also once it has been renewed."""
 
     def configuration() -> grpc.ServerCertificateConfiguration:
-        known = tls.current
-        pairs = [(known.key, known.certificate)]
-        return grpc.ssl_server_certificate_configuration(pairs, known.client_ca)
+        certificate, key, client_ca = tls.current.pem
+        return grpc.ssl_server_certificate_configuration([(key, certificate)], client_ca)
 
     return grpc.dynamic_ssl_server_credentials(
-        configuration(), configuration, tls.current.client_ca is not None
+        configuration(), configuration, tls.current.pem[2] is not None
     )
 
 

@@ -100,10 +100,9 @@ def _kind(name: str) -> Any:
     return message(f"tensorflow.serving.{name}")
 
 
-def _version(spec: Any) -> tuple[str | None, str | None]:
+def _version(spec: Any) -> tuple[str, str]:
     """The version and the label that the request names."""
-    version = str(spec.version.value) if spec.HasField("version") else None
-    return version, spec.version_label or None
+    return str(spec.version.value) if spec.HasField("version") else "", spec.version_label
 
 
 def _from_predict(asked: Any, limits: Limits) -> Images:

@@ -41,7 +41,7 @@ def test_the_end_of_the_certificate_is_read(settings: Settings, days: float) -> 
     settings.tls_cert.write_bytes(chain)
     loaded = load(Settings(tls_cert=settings.tls_cert))
     assert abs(loaded.expires - time.time() - days * DAY) < 60
-    assert (loaded.certificate, loaded.key, loaded.client_ca) == (chain, chain, None)
+    assert loaded.pem == (chain, chain, None)
 
 
 @pytest.mark.parametrize(

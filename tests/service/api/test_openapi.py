@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from service.api.openapi import describe
+from service.api.pages import describe
 from service.api.routing import EndpointRoute
 from service.app import create_app
 from service.errors import Fault
