@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from service.answer.predictions import members, predictions
 from service.answer.quality import SURE_ENOUGH, doubts, least_confidence
-from service.decode.npy import images_from_array
+from service.decode.arrays import images_from_array
 from service.decode.pictures import Pictures, picture_doubts
 from service.imaging.load import open_picture
 from service.inference.batch import BatchResult

@@ -20,7 +20,7 @@ from service.api.schemas.answers import Evaluation
 from service.api.schemas.bodies import EVALUATE_BODY
 from service.api.schemas.parameters import Current, DatasetQuery, MistakesQuery, Timed, VersionQuery
 from service.background.large_work import give_way
-from service.decode import labelled, npy
+from service.decode import arrays, labelled
 from service.decode.content import parse_content_type
 from service.decode.validation import refuse
 from service.errors import DeadlineExceeded, Fault, Invalid, NotFound
@@ -124,13 +124,13 @@ def check_dataset(name: str) -> None:
 def load_dataset(name: str, folder: Path) -> tuple[Images, Labels]:
     """The images (n, 28, 28) and labels (n,) of a data set that the service holds; or NotFound."""
     check_dataset(name)
-    arrays = []
+    read = []
     for stem in ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"):
         try:
-            arrays.append(npy.read_idx((folder / f"{stem}.gz").read_bytes()))
+            read.append(arrays.read_idx((folder / f"{stem}.gz").read_bytes()))
         except (OSError, Fault) as error:
             raise NotFound(f"this service cannot read the data set {name}: {error}") from error
-    images, labels = arrays
+    images, labels = read
     return images, labels.astype(np.int64)
 
 

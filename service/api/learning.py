@@ -22,8 +22,8 @@ from service.api.schemas.bodies import FEEDBACK_BODY, OCTETS, REVIEW_BODY
 from service.api.schemas.parameters import CountQuery, Current, Timed
 from service.background.large_work import SMALL_JSON_BYTES
 from service.decode.content import parse_content_type
-from service.decode.feedback import digit_of, from_json
-from service.decode.json_images import parse_object
+from service.decode.json_text import parse_object
+from service.decode.labelled import digit_of, from_feedback
 from service.decode.pictures import Pictures, preprocess_in_pool
 from service.decode.validation import refuse
 from service.errors import Forbidden, NotFound, Unauthorized
@@ -63,7 +63,9 @@ async def feedback(request: Timed) -> Reply:
     pipeline = Pipeline(request)
     body = await _json_body(request)
     small = len(body) <= SMALL_JSON_BYTES
-    digit, request_id, position, images = await pipeline.decode(small, from_json, body, core.limits)
+    digit, request_id, position, images = await pipeline.decode(
+        small, from_feedback, body, core.limits
+    )
     if isinstance(images, Pictures):
         until = pipeline.deadline
         looking = preprocess_in_pool(images, core.limits, core.pictures, caller, until)

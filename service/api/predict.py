@@ -14,7 +14,7 @@ from service.api.schemas.answers import Predictions
 from service.api.schemas.bodies import PREDICT_BODY
 from service.api.schemas.parameters import IncludeQuery, Timed, VersionQuery
 from service.background.large_work import SMALL_BYTES, SMALL_JSON_BYTES
-from service.decode import json_images, npy, raw
+from service.decode import arrays, json_images
 from service.decode.content import parse_content_type
 from service.decode.form import from_form
 from service.decode.pictures import Pictures, picture_doubts, preprocess_in_pool, previews
@@ -27,8 +27,8 @@ from service.types import Images, Limits
 
 _READERS: dict[str, Callable[[bytes, Limits], Images | Pictures]] = {
     "application/json": json_images.from_json,
-    "application/octet-stream": raw.from_bytes,
-    "application/x-npy": npy.from_npy,
+    "application/octet-stream": arrays.from_bytes,
+    "application/x-npy": arrays.from_npy,
 }
 READS = ", ".join([*_READERS, "image/* or multipart/form-data"])
 router = endpoints("digits", "predict")

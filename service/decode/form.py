@@ -1,11 +1,6 @@
 """Parses ``multipart/form-data`` (RFC 7578) in memory: no part ever touches a disk."""
 
-from __future__ import annotations
-
-import logging
-
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, MultipartState
+import re
 
 from service.decode.content import parse_content_type
 from service.decode.pictures import Pictures
@@ -13,8 +8,8 @@ from service.decode.validation import check_count, refuse
 from service.errors import Malformed, TooLarge
 from service.types import Limits
 
-# The parser logs each error that it raises, so hostile requests would fill the log.
-logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
+_LONGEST_HEAD = 1 << 13
+_DISPOSITION = re.compile(rb"\r\nContent-Disposition:\s*([^\r\n]*)", re.IGNORECASE)
 
 
 def from_form(body: bytes, boundary: str, limits: Limits) -> Pictures:
@@ -28,49 +23,27 @@ def from_form(body: bytes, boundary: str, limits: Limits) -> Pictures:
 
 
 def parse_form(body: bytes, boundary: str, *, max_parts: int) -> list[tuple[str, bytes]]:
-    """Returns name and data of each part of a form; ignores text before the first boundary."""
+    """Returns name and data of each part of a form; ignores text around the parts."""
     if not boundary:
         raise Malformed("the Content-Type names no boundary")
     delimiter = b"\r\n--" + boundary.encode("latin-1", "replace")
-    start = 0 if body.startswith(delimiter[2:]) else body.find(delimiter)
-    if start < 0:
+    at = -2 if body.startswith(delimiter[2:]) else body.find(delimiter)
+    if at == -1:
         raise Malformed("the form lacks the boundary that the Content-Type names")
     parts: list[tuple[str, bytes]] = []
-    headers: dict[bytes, bytes] = {}
-    name, value, data = bytearray(), bytearray(), list[bytes]()
-
-    def begin_part() -> None:
+    while not body.startswith(b"--", at := at + len(delimiter)):
         if len(parts) == max_parts:
             raise TooLarge(f"the form has more than {max_parts:,} parts")
-
-    def end_header() -> None:
-        headers[bytes(name).lower()] = bytes(value)
-        name.clear()
-        value.clear()
-
-    def end_part() -> None:
-        kind, options = parse_content_type(headers.get(b"content-disposition"))
+        blank = body.find(b"\r\n\r\n", at, at + _LONGEST_HEAD)
+        disposition = _DISPOSITION.search(body, at, max(at, blank))
+        kind, options = parse_content_type(disposition[1] if disposition else None)
         if kind != "form-data" or "name" not in options:
-            raise Malformed(f"part {len(parts)} of the form has no name")
-        parts.append((options["name"], b"".join(data)))
-        headers.clear()
-        data.clear()
-
-    try:
-        parser = MultipartParser(
-            delimiter[4:],
-            {
-                "on_part_begin": begin_part,
-                "on_header_field": lambda text, start, end: name.extend(text[start:end]),
-                "on_header_value": lambda text, start, end: value.extend(text[start:end]),
-                "on_header_end": end_header,
-                "on_part_data": lambda text, start, end: data.append(text[start:end]),
-                "on_part_end": end_part,
-            },
-        )
-        parser.write(body[start:])
-    except FormParserError as error:
-        raise Malformed(f"the form is damaged: {error}") from None
-    if parser.state != MultipartState.END:
-        raise Malformed("the form is cut short: its last boundary is missing")
+            raise Malformed(
+                f"part {len(parts)} of the form has no name, or its head is damaged or cut short"
+            )
+        end = body.find(delimiter, blank + 4)
+        if end < 0:
+            raise Malformed("the form is cut short: its last boundary is missing")
+        parts.append((options["name"], body[blank + 4 : end]))
+        at = end
     return parts

@@ -1,35 +1,21 @@
-"""Reads JSON bodies (RFC 8259): the objects of ``/predict``, and the image lists of every protocol.
-
-A large body is read in pieces by :mod:`service.decode.json_fast`; the result is that of one parse.
-"""
-
-from __future__ import annotations
+"""Reads images from JSON: the objects of ``/predict``, and the image lists of every protocol."""
 
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-import orjson
 
-from service.decode.json_fast import JsonText, set_apart
+from service.decode.json_text import JsonText, parse_object, read_json
 from service.decode.pictures import Pictures, from_base64
 from service.decode.validation import Flaws, check_count, name_of, refuse, round_pixels, shape_flaw
-from service.errors import Invalid, Malformed, TooLarge
 from service.types import PIXELS, SIDE, Images, Limits
 
-LARGE_BYTES = 8192  # a JSON body over this, some three images, is read in pieces
-MOST_VALUES = 1 << 17
-MOST_LISTS = 1 << 16
-"""The parser holds the interpreter's lock; it reads this many values or lists in some 50 ms."""
-
-_ROWS = ({list}, {bytes})
 _SHAPE = (-1, SIDE, SIDE)
 _NONE: Images = np.empty((0, SIDE, SIDE), np.uint8)
 _IMAGES = re.compile(rb'"(images)"\s*:\s*\[')
-_Decoded = TypeVar("_Decoded")
 Unwrap = Callable[[list[Any], int, Flaws], list[Any]]
 """Turns the items of a list, the first of which has the given number, into images."""
 
@@ -54,118 +40,28 @@ def read_images(body: bytes, limits: Limits, *keys: str) -> tuple[dict[str, Any]
     return read_json(body, _IMAGES, decode)
 
 
-def read_json(
-    body: bytes, lead: re.Pattern[bytes], decode: Callable[[JsonText], _Decoded]
-) -> _Decoded:
-    """Decodes a JSON body: a large one in pieces if possible, else whole.
-
-    ``lead`` matches the beginning of the long list, as for :func:`set_apart`. If the pieces show a
-    fault, ``decode`` runs again on the whole text, so that a message does not depend on the length,
-    unless the whole would hold up other requests for too long.
-    """
-    if len(body) > LARGE_BYTES and (apart := set_apart(body, lead)):
-        try:
-            decoded = decode(apart)
-        except (Malformed, Invalid) as fault:
-            if _has_many_values(body) and (apart.is_read or isinstance(fault, Invalid)):
-                raise
-        else:
-            if apart.is_read:
-                return decoded
-    return decode(JsonText(body, body))
-
-
-def parse_json(body: bytes) -> Any:
-    """Parses a JSON text; raises :class:`TooLarge` if that takes longer than some 50 ms."""
-    if not body:
-        raise Malformed("the body is empty; JSON is expected")
-    if _has_many_values(body):
-        raise TooLarge(
-            f"the JSON has more than {MOST_VALUES:,} values or {MOST_LISTS:,} lists and objects, "
-            "and is not an object with one plain list of images; send fewer images in one request, "
-            "or send them as bytes"
-        )
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        try:
-            body.decode()
-        except UnicodeDecodeError as bad:  # orjson does not say where the bad byte is
-            raise Malformed(f"the body is not JSON: byte {bad.start} is not UTF-8") from None
-        raise Malformed(f"the body is not JSON: {error}") from None
-
-
-def _has_many_values(text: bytes) -> bool:
-    return len(text) > MOST_LISTS and (
-        text.count(b",") > MOST_VALUES or text.count(b"[") + text.count(b"{") > MOST_LISTS
-    )
-
-
-def parse_object(body: bytes, *keys: str) -> dict[str, Any]:
-    """Parses a JSON object whose keys are among ``keys``, each at most once."""
-    value = parse_json(body)
-    if not isinstance(value, dict):
-        expected = f'an object such as {{"{keys[0]}": ...}} is expected'
-        raise refuse("body", f"is {name_of(value)}; {expected}")
-    for key in value:
-        if key not in keys:
-            raise refuse("body", f"unknown key {key[:40]!r}; known here: {', '.join(keys)}")
-    if body.count(b'"') > 2 * len(value):
-        for key in value:
-            if len(re.findall(rb'"%b"\s*:' % key.encode(), body)) > 1:
-                raise Malformed(f'the key "{key}" is repeated')
-    return value
-
-
 def images_from_list(
     value: Any, text: JsonText, field: str, limits: Limits, unwrap: Unwrap | None = None
 ) -> Images:
     """Reads images (n, 28, 28) from a JSON list, each 28 lists of 28 or one list of 784 numbers.
 
-    ``value`` is from the rest of ``text``; if it is the empty list that stands for the items, they
-    are read in pieces. The fault names all faulty images, and the first flaw of each.
+    ``value`` is from the rest of ``text``. The fault names all faulty images, and the first flaw of
+    each.
     """
     if not isinstance(value, list):
         raise refuse(field, f"is {name_of(value)}; a list of images is expected")
-    if unwrap is None and (plain := _plain_images(value, text.body, limits)) is not None:
-        return plain
-    flaws = Flaws(field)
-    if text.form is None or value:
-        check_count(len(value), limits, field)
-        images = _from_items(value, text.body, 0, flaws, unwrap)
-        flaws.raise_any()
-        return images
-    parts: list[Images] = []
-    count = 0
-    for start, stop, rows in text.pieces():
-        first = count
-        if rows is None or rows.ndim == 1:
-            piece = text.body[start:stop]
-            items: list[Any] = []
-            with suppress(Malformed):
-                items = parse_json(b"[%b]" % piece)
-            if not items:
-                place = f"between its bytes {start:,} and {stop:,}"
-                raise Malformed(f"the body is not JSON {place}")
-            count += len(items)
-            parts.append(_from_items(items, piece, first, flaws, unwrap))
-        else:
-            count += len(rows)
-            parts.append(round_pixels(rows, range(first, count), flaws))
+    flaws, parts, count = Flaws(field), list[Images](), 0
+    for plain, items, part in text.pieces(value):
+        first, count = count, count + len(items if plain is None else plain)
         check_count(count, limits, field)
+        if plain is None:
+            parts.append(_from_items(items, part, first, flaws, unwrap))
+        elif plain.ndim == 1:  # numbers outside of any image
+            parts.append(_from_items(plain.tolist(), part, first, flaws, unwrap))
+        else:
+            parts.append(round_pixels(plain, range(first, count), flaws))
     flaws.raise_any()
-    return np.concatenate(parts)
-
-
-def _plain_images(items: list[Any], text: bytes, limits: Limits) -> Images | None:
-    """Reads images of whole numbers in the fewest steps; None if any needs a closer look."""
-    if not 0 < len(items) <= limits.images or b"u" in text or b"l" in text:
-        return None
-    packed = pack_images(items, booleans=False)
-    if packed is None:
-        return None
-    images = np.frombuffer(packed, np.uint8).reshape(_SHAPE)
-    return images if images.max(axis=(1, 2)).min() > 1 else None
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _from_items(
@@ -174,7 +70,7 @@ def _from_items(
     """Reads images from ``first`` on, or none if there are flaws; ``text`` is their JSON."""
     if unwrap is not None:
         items = unwrap(items, first, flaws)
-        if flaws:
+        if flaws.found:
             return _NONE
     numbers: Sequence[int] = range(first, first + len(items))
     words = b"u" in text or b"l" in text  # true, false or null, which are not numbers
@@ -213,10 +109,9 @@ def pack_images(images: list[Any], booleans: bool) -> bytes | None:
 def pack_rows(rows: list[Any], width: int, booleans: bool) -> bytes | None:
     """Packs lists of ``width`` whole numbers 0 to 255, else None; ``booleans`` may be in them."""
     try:
-        kinds = set(map(type, rows))
-        if kinds not in _ROWS or set(map(len, rows)) != {width}:
+        if set(map(type, rows)) != {list} or set(map(len, rows)) != {width}:
             return None
-        if booleans and kinds == {list} and bool in set(map(type, chain.from_iterable(rows))):
+        if booleans and bool in set(map(type, chain.from_iterable(rows))):
             return None
         return b"".join(map(bytes, rows))  # rejects all but whole numbers from 0 to 255
     except (TypeError, ValueError):

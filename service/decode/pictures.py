@@ -51,9 +51,7 @@ class Pictures:
     def preprocess(self, limits: Limits, deadline: float = float("inf")) -> list[Seen]:
         """Preprocesses all pictures, or none. ``deadline`` is on ``perf_counter``'s clock.
 
-        Raises the type of fault of the first faulty picture, with a flaw for each faulty picture;
-        :class:`DeadlineExceeded` if the deadline passes before the last picture begins;
-        :class:`TooLarge` if all pictures together have too many pixels.
+        Raises the type of fault of the first faulty picture, with a flaw for each faulty picture.
         """
         if self.field is None:
             return [preprocess(open_picture(body, limits)) for body in self.bodies]
@@ -86,19 +84,18 @@ def from_base64(value: Any, field: str, limits: Limits) -> Pictures:
     """Decodes a JSON list of base64 strings (RFC 4648, section 4), with a data URI or not."""
     expect(list, value, field, "a list of base64 strings")
     check_count(len(value), limits, field, "picture")
-    flaws = Flaws(field, "picture")
+    others, damaged, bodies = Flaws(field, "picture"), Flaws(field, "picture"), []
     for index, text in enumerate(value):
         if not isinstance(text, str):
-            flaws.add(index, f"is {name_of(text)}; a base64 string is expected")
-    flaws.raise_any()
-    bodies = []
-    for index, text in enumerate(value):
-        start = match.end() if (match := _DATA_URI.match(text)) else 0
+            others.add(index, f"is {name_of(text)}; a base64 string is expected")
+            continue
         try:
+            start = match.end() if (match := _DATA_URI.match(text)) else 0
             bodies.append(base64.b64decode(text[start:], validate=True))
         except ValueError:
-            flaws.add(index, _NOT_BASE64)
-    flaws.raise_any(Malformed)
+            damaged.add(index, _NOT_BASE64)
+    others.raise_any()
+    damaged.raise_any(Malformed)
     return Pictures(bodies, field)
 
 

@@ -12,8 +12,8 @@ import re
 from functools import partial
 from typing import Any
 
-from service.decode.json_fast import JsonText
-from service.decode.json_images import images_from_list, parse_json, read_json
+from service.decode.json_images import images_from_list
+from service.decode.json_text import JsonText, parse_json, read_json
 from service.decode.pictures import Pictures
 from service.decode.validation import Flaws, expect, refuse
 from service.errors import Fault
@@ -25,35 +25,32 @@ _LEAD = re.compile(rb'"(instances|examples|inputs)"\s*:\s*(?:\{\s*"image"\s*:\s*
 
 def from_predict(body: bytes, limits: Limits) -> tuple[Images, bool]:
     """Reads the images of a predict request, and whether they are rows (``instances``)."""
-
-    def decode(text: JsonText) -> tuple[Images, bool]:
-        content = _content(text)
-        is_rows = "instances" in content
-        if is_rows == ("inputs" in content):
-            raise refuse("body", 'either "instances" or "inputs" is expected')
-        field = "instances" if is_rows else "inputs"
-        value = content[field]
-        if not is_rows and isinstance(value, dict):
-            if INPUT not in value and "b64" not in value:
-                raise refuse(field, f'has no "{INPUT}", the name of the model\'s input')
-            value = [value] if "b64" in value or isinstance(value[INPUT], dict) else value[INPUT]
-        unwrap = partial(_unwrap, limits=limits)
-        return images_from_list(value, text, field, limits, unwrap), is_rows
-
-    return read_json(body, _LEAD, decode)
+    images, field = _read(body, limits, "instances", "inputs")
+    return images, field == "instances"
 
 
 def from_classify(body: bytes, limits: Limits) -> Images:
     """Reads the images of a classify request: ``examples``, with their shared ``context``."""
+    return _read(body, limits, "examples")[0]
 
-    def decode(text: JsonText) -> Images:
+
+def _read(body: bytes, limits: Limits, *fields: str) -> tuple[Images, str]:
+    def decode(text: JsonText) -> tuple[Images, str]:
         content = _content(text)
-        context = content.get("context", {})
-        expect(dict, context, "context", "an object")
-        if "examples" not in content:
-            raise refuse("body", '"examples" is expected')
+        given = [field for field in fields if field in content]
+        if len(given) != 1:
+            names = " or ".join(f'"{field}"' for field in fields)
+            raise refuse("body", f"{names} is expected")
+        value, context = content[given[0]], {}
+        if given == ["examples"]:
+            context = content.get("context", {})
+            expect(dict, context, "context", "an object")
+        elif given == ["inputs"] and isinstance(value, dict):
+            if INPUT not in value and "b64" not in value:
+                raise refuse("inputs", f'has no "{INPUT}", the name of the model\'s input')
+            value = [value] if "b64" in value or isinstance(value[INPUT], dict) else value[INPUT]
         unwrap = partial(_unwrap, limits=limits, context=context)
-        return images_from_list(content["examples"], text, "examples", limits, unwrap)
+        return images_from_list(value, text, given[0], limits, unwrap), given[0]
 
     return read_json(body, _LEAD, decode)
 
@@ -70,46 +67,34 @@ def _content(text: JsonText) -> dict[str, Any]:
 
 
 def _unwrap(
-    items: list[Any],
-    first: int,
-    flaws: Flaws,
-    limits: Limits,
-    context: dict[str, Any] | None = None,
+    items: list[Any], first: int, flaws: Flaws, limits: Limits, context: dict[str, Any]
 ) -> list[Any]:
     """Takes each image out of ``{"image": ...}`` and ``{"b64": ...}``; others stay as they are."""
-    if set(map(type, items)) == {list}:
-        return [_without_channel(item) for item in items]
     images: list[Any] = []
     for index, item in enumerate(items, first):
-        value = (context or {}) | item if isinstance(item, dict) else item
+        value = context | item if isinstance(item, dict) else item
         if isinstance(value, dict) and INPUT in value:
             value = value[INPUT]
         if isinstance(value, dict):
             value = _from_base64(value.get("b64"), index, flaws, limits)
         images.append(_without_channel(value) if isinstance(value, list) else value)
-    if set(map(type, images)) != {bytes}:
-        return [list(image) if isinstance(image, bytes) else image for image in images]
     return images
 
 
-def _from_base64(text: Any, index: int, flaws: Flaws, limits: Limits) -> bytes:
+def _from_base64(text: Any, index: int, flaws: Flaws, limits: Limits) -> list[int]:
     if not isinstance(text, str):
         flaws.add(index, f'has neither "{INPUT}" nor "b64" with a string')
-        return b""
+        return []
     try:
         data = base64.b64decode(text, validate=True)
+        if len(data) != PIXELS:
+            data = Pictures([data]).preprocess(limits)[0].image.tobytes()
+        return list(data)
     except ValueError:
         flaws.add(index, "b64 is not base64")
-        return b""
-    if len(data) == PIXELS:
-        return data
-    try:
-        (seen,) = Pictures([data]).preprocess(limits)
     except Fault as fault:
-        raw = f"one image is {PIXELS} raw bytes or a picture"
-        flaws.add(index, f"b64 holds {len(data):,} bytes; {raw}: {fault.detail}")
-        return b""
-    return seen.image.tobytes()
+        flaws.add(index, f"b64 holds neither {PIXELS} raw bytes nor a picture: {fault.detail}")
+    return []
 
 
 def _without_channel(image: list[Any]) -> list[Any]:

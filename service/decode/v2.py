@@ -7,6 +7,7 @@ Sources: ``inference_rest.md`` of kserve/open-inference-protocol; ``extension_bi
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,15 +16,17 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from service.decode.json_fast import JsonText
-from service.decode.json_images import pack_images, pack_rows, parse_json, read_json
-from service.decode.validation import check_count, check_pixels, expect, name_of, refuse, shape_flaw
+from service.decode.json_images import pack_images, pack_rows
+from service.decode.json_text import JsonText, parse_json, read_json
+from service.decode.validation import check_count, check_pixels, expect, name_of, refuse
 from service.errors import Malformed
 from service.types import INPUT, OUTPUT, PIXELS, SIDE, Images, Limits
 
 MOST_CLASSES = 10
 DATATYPE = "UINT8"
+_SHAPES = {(), (PIXELS,), (SIDE, SIDE)}
 _SHARED_MEMORY = "shared_memory_region"
+_WHOLE_NUMBER = re.compile("[0-9]{1,18}")
 _LEAD = re.compile(rb'"(data)"\s*:\s*\[')
 Numbers = Callable[[Any], NDArray[np.uint8]]
 """Reads the ``data`` of a tensor as numbers (n,), or raises Invalid."""
@@ -47,8 +50,11 @@ def from_infer(body: bytes, header_length: str | None, limits: Limits) -> InferR
     """
     if header_length is None:
         return read_json(body, _LEAD, lambda text: _request(text, memoryview(b""), limits))
-    size = _json_bytes(header_length, len(body))
-    if size:
+    if not _WHOLE_NUMBER.fullmatch(header_length) or int(header_length) > len(body):
+        expected = f"a number of bytes of the body, which has {len(body):,}, is expected"
+        given = f"Inference-Header-Content-Length is {header_length[:20]!r}"
+        raise Malformed(f"{given}; {expected}")
+    if size := int(header_length):
         tail = memoryview(body)[size:]
         return read_json(body[:size], _LEAD, lambda text: _request(text, tail, limits))
     if len(body) != PIXELS:
@@ -56,16 +62,6 @@ def from_infer(body: bytes, header_length: str | None, limits: Limits) -> InferR
         raise refuse(INPUT, f"{len(body):,} bytes; {expected}")
     image = np.frombuffer(body, np.uint8).reshape(1, SIDE, SIDE)
     return InferRequest(check_pixels(image, INPUT), binary=True)
-
-
-def _json_bytes(header_length: str, body_bytes: int) -> int:
-    if not (header_length.isascii() and header_length.isdigit()) or len(header_length) > 18:
-        raise Malformed("Inference-Header-Content-Length must be a whole number of bytes")
-    size = int(header_length)
-    if size > body_bytes:
-        given = f"the body has {body_bytes:,} bytes"
-        raise Malformed(f"Inference-Header-Content-Length is {size:,}, but {given}")
-    return size
 
 
 def _request(text: JsonText, tail: memoryview, limits: Limits) -> InferRequest:
@@ -78,25 +74,24 @@ def from_content(
     content: dict[str, Any], tail: memoryview, limits: Limits, numbers: Numbers
 ) -> InferRequest:
     """Reads a request's object; ``tail`` is its binary data, ``numbers`` reads its ``data``."""
-    request = InferRequest(_input_images(content, tail, limits, numbers))
-    request.id = typed_field(content, "id", str, "a string", "request")
+    images = _input_images(content, tail, limits, numbers)
     parameters = parameters_of(content, "request")
-    timeout_us = parameters.get("timeout", 0)
-    if type(timeout_us) not in {int, float} or timeout_us < 0:
-        expected = "a number of microseconds is expected"
-        raise refuse("timeout", f"is {_as_text(timeout_us)}; {expected}")
-    request.timeout_s = timeout_us / 1e6 or None  # 0 is Triton's "not set"
-    request.binary = _flag(parameters, "binary_data_output", "request")
     output = parameters_of(_only_tensor(content, "outputs", OUTPUT) or {}, OUTPUT)
-    if "binary_data" in output:
-        request.binary = _flag(output, "binary_data", OUTPUT)
-    if "classification" in output:
-        classes = output["classification"]
-        if type(classes) is not int or classes < 1:
-            expected = "a number of classes from 1 is expected"
-            raise refuse(OUTPUT, f"classification is {_as_text(classes)}; {expected}")
-        request.classes = min(classes, MOST_CLASSES)
-    return request
+    binary = typed_field(output, "binary_data", {bool}, "true or false", OUTPUT)
+    if binary is None:
+        binary = typed_field(parameters, "binary_data_output", {bool}, "true or false", "request")
+    expected = "a number of microseconds"
+    timeout_us = typed_field(parameters, "timeout", {int, float}, expected, "request")
+    classes = typed_field(
+        output, "classification", {int}, "a number of classes from 1", OUTPUT, least=1
+    )
+    return InferRequest(
+        images,
+        typed_field(content, "id", {str}, "a string", "request"),
+        bool(binary),
+        min(classes or 0, MOST_CLASSES),
+        (timeout_us or 0) / 1e6 or None,  # 0 is Triton's "not set"
+    )
 
 
 def _input_images(
@@ -107,26 +102,22 @@ def _input_images(
     if tensor is None:
         raise refuse("inputs", f'a list with one tensor, "{INPUT}", is expected')
     count = _count(tensor, limits)
-    parameters = parameters_of(tensor, INPUT)
-    if "binary_data_size" in parameters:
-        if "data" in tensor:
-            raise refuse(INPUT, "has both data and binary_data_size; one is expected")
-        size = parameters["binary_data_size"]
+    size = parameters_of(tensor, INPUT).get("binary_data_size")
+    if (size is None) != ("data" in tensor):
+        raise refuse(INPUT, "has neither or both of data and binary_data_size; one is expected")
+    shape = f"shape [{count}, {SIDE}, {SIDE}] takes {count * PIXELS:,}"
+    if size is not None:
         if type(size) is not int or size != count * PIXELS:
-            declared = f"shape [{count}, {SIDE}, {SIDE}] takes {count * PIXELS:,} bytes"
-            raise refuse(INPUT, f"binary_data_size is {_as_text(size)}; {declared}")
+            raise refuse(INPUT, f"binary_data_size is {_as_text(size)}; {shape} bytes")
         if len(tail) != size:
             raise Malformed(f"{len(tail):,} bytes follow the JSON; the tensor takes {size:,}")
         numbers = np.frombuffer(tail, np.uint8)
     else:
         if tail:
             raise Malformed(f"{len(tail):,} bytes follow the JSON, and belong to no tensor")
-        if "data" not in tensor:
-            raise refuse(INPUT, "has neither data nor a binary_data_size")
         numbers = numbers_of(tensor["data"])
         if len(numbers) != count * PIXELS:
-            declared = f"shape [{count}, {SIDE}, {SIDE}] takes {count * PIXELS:,}"
-            raise refuse(INPUT, f"data has {len(numbers):,} numbers; {declared}")
+            raise refuse(INPUT, f"data has {len(numbers):,} numbers; {shape}")
     return check_pixels(numbers.reshape(count, SIDE, SIDE), INPUT)
 
 
@@ -135,85 +126,54 @@ def _count(tensor: dict[str, Any], limits: Limits) -> int:
     if tensor.get("datatype") != DATATYPE:
         given = _as_text(tensor.get("datatype"))
         raise refuse(INPUT, f"datatype {given} is not supported; the model has {DATATYPE}")
-    match tensor.get("shape"):
-        case [int() as count, int() as rows, int() as columns] if (
-            type(count) is int and count >= 0 and rows == columns == SIDE
-        ):
-            check_count(count, limits, INPUT)
-            return count
-        case shape:
-            raise refuse(INPUT, f"shape {_as_text(shape)} is not [n, {SIDE}, {SIDE}]")
+    shape: Any = tensor.get("shape")
+    is_good = isinstance(shape, list) and set(map(type, shape)) == {int} and shape[1:] == [SIDE] * 2
+    if not is_good or shape[0] < 0:
+        raise refuse(INPUT, f"shape {_as_text(shape)} is not [n, {SIDE}, {SIDE}]")
+    check_count(shape[0], limits, INPUT)
+    return int(shape[0])
 
 
 def _numbers(data: Any, text: JsonText) -> NDArray[np.uint8]:
     """Reads a flat list of numbers, or a list of images of one form, as numbers (n,)."""
-    if text.form is not None and data == []:
-        parts = []
-        for start, stop, plain in text.pieces():
-            whole = plain
-            if whole is None:
-                whole = _written_as_floats(parse_json(b"[%b]" % text.body[start:stop]))
-            if whole is None:
-                place = f"between bytes {start:,} and {stop:,} of the body"
-                raise refuse(INPUT, f"data is not whole numbers from 0 to 255 {place}")
-            parts.append(whole.reshape(-1))
-        return np.concatenate(parts)
     if not isinstance(data, list):
         raise refuse(INPUT, f"data is {name_of(data)}; a list is expected")
-    booleans = b"true" in text.body or b"false" in text.body
-    is_flat = not data or type(data[0]) is not list
-    packed = pack_rows([data], len(data), booleans) if is_flat else pack_images(data, booleans)
+    parts, first = [], 0
+    for plain, items, part in text.pieces(data):
+        numbers = _from_items(items, part, first) if plain is None else plain
+        first += len(items if plain is None else plain)
+        parts.append(numbers.reshape(-1))
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _from_items(items: list[Any], text: bytes, first: int) -> NDArray[np.uint8]:
+    booleans = b"true" in text or b"false" in text
+    is_flat = not items or type(items[0]) is not list
+    packed = pack_rows([items], len(items), booleans) if is_flat else pack_images(items, booleans)
     if packed is not None:
         return np.frombuffer(packed, np.uint8)
-    floats = None if booleans else _written_as_floats(data)
-    if floats is not None:
-        return floats
-    for index, image in enumerate([] if is_flat else data):
-        if flaw := shape_flaw(image):
-            raise refuse(INPUT, f"data[{index}] {flaw}")
-    mixed = "data mixes images of 28 rows and of 784 numbers"
-    raise refuse(INPUT, _number_flaw(data, "data") or mixed)
+    numbers = np.array(None)
+    with suppress(ValueError):  # lists of several lengths
+        numbers = np.array(items)
+    words = booleans and re.search(rb"true|false", orjson.dumps(items))  # NumPy takes them as 1, 0
+    if numbers.dtype.kind not in "iuf" or numbers.shape[1:] not in _SHAPES or words:
+        expected = "a list of numbers, or of images of 28 rows of 28 or of 784 numbers, is expected"
+        raise refuse(INPUT, f"data has another form; {expected}")
+    return whole_bytes(numbers, "data", first)
 
 
-def _written_as_floats(data: list[Any]) -> NDArray[np.uint8] | None:
-    """Returns the whole numbers that some clients write as ``7.0``, flat; None for other values."""
-    try:
-        numbers = np.array(data)
-    except ValueError:  # lists of several lengths
-        return None
-    if numbers.dtype != np.float64 or not _are_bytes(numbers).all():
-        return None
-    return numbers.reshape(-1).astype(np.uint8)
+def whole_bytes(numbers: NDArray[Any], field: str, first: int = 0) -> NDArray[np.uint8]:
+    """Returns numbers as bytes; ``7.0`` is a whole number, ``7.5`` is refused as that of its place.
 
-
-def whole_bytes(numbers: NDArray[Any], field: str) -> NDArray[np.uint8]:
-    """Returns numbers (n,) of any type as bytes; ``7.0`` is a whole number, ``7.5`` is refused."""
-    wrong = np.flatnonzero(~_are_bytes(numbers))
-    if len(wrong):
-        given = numbers[wrong[0]].item()
+    Places count from ``first``.
+    """
+    fits = (numbers == np.floor(numbers)) & (numbers >= 0) & (numbers <= 255)
+    if not fits.all():
+        index = tuple(np.argwhere(~fits)[0])
+        place = "".join(f"[{at}]" for at in (index[0] + first, *index[1:]))
         takes = f"{DATATYPE} takes whole numbers from 0 to 255"
-        raise refuse(INPUT, f"{field}[{wrong[0]}] is {given}; {takes}")
+        raise refuse(INPUT, f"{field}{place} is {numbers[index].item()}; {takes}")
     return numbers.astype(np.uint8)
-
-
-def _are_bytes(numbers: NDArray[Any]) -> NDArray[np.bool_]:
-    whole = numbers == np.floor(numbers)
-    fits: NDArray[np.bool_] = whole & (numbers >= 0) & (numbers <= 255)
-    return fits
-
-
-def _number_flaw(numbers: list[Any], place: str) -> str:
-    """Describes the first value in a list, or in a list of lists, that is not a byte."""
-    is_nested = bool(numbers) and type(numbers[0]) is list
-    for index, value in enumerate(numbers):
-        here = f"{place}[{index}]"
-        if is_nested:
-            if flaw := _number_flaw(value, here):
-                return flaw
-        elif type(value) not in {int, float} or not 0 <= value <= 255 or value % 1:
-            given = _as_text(value) if type(value) in {int, float} else name_of(value)
-            return f"{here} is {given}; {DATATYPE} takes whole numbers from 0 to 255"
-    return ""
 
 
 def _only_tensor(owner: dict[str, Any], field: str, known: str) -> dict[str, Any] | None:
@@ -243,16 +203,20 @@ def parameters_of(owner: dict[str, Any], place: str) -> dict[str, Any]:
     return found
 
 
-def typed_field(owner: dict[str, Any], name: str, kind: type, expected: str, place: str) -> Any:
-    """Returns the value under ``name``, of exactly this type, or None if there is none."""
+def typed_field(
+    owner: dict[str, Any],
+    name: str,
+    kinds: set[type],
+    expected: str,
+    place: str,
+    *,
+    least: float = 0,
+) -> Any:
+    """Returns the value under ``name``, of exactly one of these types, or None if there is none."""
     value = owner.get(name)
-    if value is not None and type(value) is not kind:
-        raise refuse(place, f"{name} is {_as_text(value)}; {expected} is expected")
-    return value
-
-
-def _flag(owner: dict[str, Any], name: str, place: str) -> bool:
-    return typed_field(owner, name, bool, "true or false", place) or False
+    if value is None or (type(value) in kinds and (type(value) is str or value >= least)):
+        return value
+    raise refuse(place, f"{name} is {_as_text(value)}; {expected} is expected")
 
 
 def _as_text(value: Any) -> str:

@@ -37,9 +37,6 @@ class Flaws:
         self.noun = noun
         self.found: list[tuple[int, str]] = []
 
-    def __len__(self) -> int:
-        return len(self.found)
-
     def add(self, index: int, message: str) -> None:
         """Records one faulty item; ``index`` counts from 0."""
         self.found.append((index, message))
@@ -51,9 +48,9 @@ class Flaws:
         self.found.sort()
         index, message = self.found[0]
         detail = f"{self.noun} {index}: {message}"
-        if len(self) > 1:
-            detail = f"{len(self):,} {self.noun}s are faulty, the first is {detail}"
-        if len(self) > LISTED:
+        if len(self.found) > 1:
+            detail = f"{len(self.found):,} {self.noun}s are faulty, the first is {detail}"
+        if len(self.found) > LISTED:
             detail += f" (the first {LISTED} are listed)"
         raise kind(detail, *(Flaw(i, self.field, text) for i, text in self.found[:LISTED]))
 
@@ -96,7 +93,7 @@ def round_pixels(array: NDArray[Any], numbers: Sequence[int], flaws: Flaws) -> I
     good = (low >= 0) & (high <= 255) & ((high > 1) | (high == 0))
     for index in np.flatnonzero(~good).tolist():
         flaws.add(numbers[index], _range_flaw(low[index].item(), high[index].item()))
-    if flaws:
+    if flaws.found:
         return np.empty((0, SIDE, SIDE), np.uint8)
     whole = array if array.dtype.kind in "iu" else np.rint(array)
     return np.ascontiguousarray(whole, dtype=np.uint8)
@@ -118,22 +115,16 @@ def shape_flaw(image: Any) -> str | None:
     """Says why a JSON value is neither 28 lists of 28 nor one list of 784 numbers, or None."""
     if not isinstance(image, list):
         return f"is {name_of(image)}; {EXPECTED}"
-    if len(image) == PIXELS:
-        return _number_flaw(image, "number")
-    if len(image) != SIDE:
+    is_flat = len(image) == PIXELS
+    if not is_flat and len(image) != SIDE:
         unit = "rows" if image and isinstance(image[0], list) else "numbers"
         return f"has {len(image):,} {unit}; {EXPECTED}"
-    for number, row in enumerate(image):
-        if not isinstance(row, list) or len(row) != SIDE:
+    for number, row in enumerate([image] if is_flat else image):
+        if not isinstance(row, list) or len(row) not in {SIDE, PIXELS * is_flat}:
             given = f"has {len(row):,} numbers" if isinstance(row, list) else f"is {name_of(row)}"
             return f"row {number} {given}; {EXPECTED}"
-        if flaw := _number_flaw(row, f"row {number}, column"):
-            return flaw
+        for column, value in enumerate(row):
+            if type(value) not in {int, float}:
+                place = f"row {number}, column {column}"
+                return f"{place} is {name_of(value)}; a number from 0 to 255 is expected"
     return None
-
-
-def _number_flaw(numbers: list[Any], place: str) -> str | None:
-    if set(map(type, numbers)) <= {int, float}:
-        return None
-    index, value = next((i, v) for i, v in enumerate(numbers) if type(v) not in {int, float})
-    return f"{place} {index} is {name_of(value)}; a number from 0 to 255 is expected"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from service.background.kept import Kept
 from service.background.large_work import give_way, when_large
-from service.decode.npy import read_idx
+from service.decode.arrays import read_idx
 from service.errors import Fault
 from service.observe.logs import LOGGER
 from service.reasons.shapley import Image

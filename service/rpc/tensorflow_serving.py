@@ -16,7 +16,7 @@ from service.api import v1
 from service.api.pipeline import Pipeline
 from service.api.request import Request
 from service.background.large_work import SMALL_BYTES
-from service.decode.npy import images_from_array
+from service.decode.arrays import images_from_array
 from service.decode.v1 import SIGNATURE
 from service.decode.validation import refuse
 from service.inference.batch import Result

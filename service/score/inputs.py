@@ -21,7 +21,7 @@ from pathlib import Path
 from threading import get_ident
 from typing import IO, Any, NamedTuple, cast
 
-from service.decode import npy
+from service.decode import arrays
 from service.errors import Fault, Malformed
 from service.imaging.load import FORMATS, is_picture
 from service.types import PICTURES, PIXELS
@@ -132,14 +132,14 @@ def _look_at(path: str) -> Iterator[Part | File]:
 
 def _npy(path: str, _: bytes, member: str = "") -> Iterator[Part]:
     file = opened(path, member)
-    offset, shape, order, dtype = npy.npy_header(file.read(npy.LARGEST_HEADER))
+    offset, shape, order, dtype = arrays.npy_header(file.read(arrays.LARGEST_HEADER))
     if order == "F" and len(shape) > 1:
         raise Malformed("it is in Fortran's order; numpy.ascontiguousarray changes that")
     return _array(Part("array", path, 0, file.seek(0, 2), offset, 0, member, dtype.str), shape)
 
 
 def _idx(path: str, head: bytes) -> Iterator[Part]:
-    offset, shape = npy.idx_header(head)
+    offset, shape = arrays.idx_header(head)
     return _array(Part("array", path, 0, opened(path).seek(0, 2), offset), shape)
 
 
@@ -159,8 +159,8 @@ def _array(whole: Part, shape: tuple[int, ...]) -> Iterator[Part]:
 def _npz(path: str, head: bytes) -> Iterator[Part]:
     found = False
     for name in zipfile.ZipFile(path).namelist():
-        head = opened(path, name).read(npy.LARGEST_HEADER)
-        if name.endswith(".npy") and len(npy.npy_header(head)[1]) > 1:  # the others are labels
+        head = opened(path, name).read(arrays.LARGEST_HEADER)
+        if name.endswith(".npy") and len(arrays.npy_header(head)[1]) > 1:  # the others are labels
             found = True
             yield from _npy(path, head, name)
     if not found:
@@ -192,7 +192,7 @@ def _tar(path: str, _: bytes) -> Iterator[File]:
 
 _KINDS: tuple[tuple[Callable[[bytes], bool], Callable[[str, bytes], Iterable[Part | File]]], ...]
 _KINDS = (
-    (lambda head: head.startswith(npy.MAGIC), _npy),
+    (lambda head: head.startswith(arrays.MAGIC), _npy),
     (lambda head: head[:2] == b"\0\0" and head[2:3] in b"\x08\x09\x0b\x0c\x0d\x0e", _idx),
     (lambda head: head.startswith(b"PK\3\4"), _npz),
     (lambda head: head.startswith(b"PAR1"), _parquet),

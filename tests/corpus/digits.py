@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from service.decode import npy
+from service.decode import arrays
 from service.imaging.components import bounding_box
 
 MNIST = Path(__file__).resolve().parent.parent.parent / "training" / "mnist"
@@ -28,7 +28,7 @@ class Shape:
 def mnist(count: int, seed: int, subset: str = "t10k") -> list[Shape]:
     """Returns random images of MNIST's ``subset``, t10k or train, as large smooth shapes."""
     files = [MNIST / f"{subset}-{name}-ubyte.gz" for name in ("images-idx3", "labels-idx1")]
-    images, labels = (npy.read_idx(file.read_bytes()) for file in files)
+    images, labels = (arrays.read_idx(file.read_bytes()) for file in files)
     chosen = np.random.default_rng(seed).permutation(len(images))[:count]
     return [Shape(_enlarged(_cropped(images[i]), 10), int(labels[i])) for i in chosen]
 

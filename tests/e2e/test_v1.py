@@ -101,7 +101,7 @@ def test_the_models_are_listed_by_name(server: Server) -> None:
 @pytest.mark.parametrize(
     ("path", "content", "status", "told"),
     [
-        (PREDICT, {}, 400, 'either "instances" or "inputs"'),
+        (PREDICT, {}, 400, '"instances" or "inputs"'),
         (PREDICT, {"instances": [[1]]}, 400, "image 0: "),
         (PREDICT, {"instances": [[1] * 784]}, 400, "looks scaled to 0..1"),
         (PREDICT, {"instances": ROWS, "signature_name": "x"}, 400, "signature_name"),

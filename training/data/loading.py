@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.decode.npy import images_from_array, labels_from_array, read_idx, read_npz
+from service.decode.arrays import images_from_array, labels_from_array, read_idx, read_npz
 from service.errors import Fault
 from service.types import Images, Labels, Limits
 from training.errors import TrainingError

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.decode.npy import read_idx
+from service.decode.arrays import read_idx
 from service.errors import Fault
 from service.types import Images, Limits
 

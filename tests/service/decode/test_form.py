@@ -84,12 +84,11 @@ def test_wrong_fields_are_rejected(names: list[str], kind: type[Fault], message:
         (b"", BOUNDARY, "lacks the boundary"),
         (WHOLE[:-6], BOUNDARY, "cut short"),
         (WHOLE[:60], BOUNDARY, "cut short"),
-        (WHOLE.replace(b"Content-Disposition", b"Content-D isposition"), BOUNDARY, "damaged"),
+        (WHOLE.replace(b"Content-Disposition", b"Content-D isposition"), BOUNDARY, "no name"),
         (WHOLE.replace(b"Content-Disposition", b"X-Other"), BOUNDARY, "part 0 of the form has no"),
         (WHOLE.replace(b'; name="files"', b""), BOUNDARY, "part 0 of the form has no name"),
         (WHOLE.replace(b"form-data", b"attachment"), BOUNDARY, "part 0 of the form has no name"),
-        (WHOLE.replace(b'"files"', b'"' + b"x" * 100_000 + b'"'), BOUNDARY, "damaged"),
-        (WHOLE.replace(b"Content-Type", b"A: b\r\n" * 50 + b"Content-Type"), BOUNDARY, "damaged"),
+        (WHOLE.replace(b'"files"', b'"' + b"x" * 100_000 + b'"'), BOUNDARY, "head is damaged"),
     ],
 )
 def test_damage_is_malformed_and_not_logged(

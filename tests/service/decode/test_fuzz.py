@@ -12,15 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.decode import feedback
+from service.decode.arrays import from_bytes, from_npy, read_idx, read_npz
 from service.decode.content import inflate, parse_content_type
 from service.decode.form import from_form
 from service.decode.json_images import from_json
+from service.decode.labelled import from_feedback
 from service.decode.labelled import from_form as labelled_from_form
 from service.decode.labelled import from_json as labelled_from_json
-from service.decode.npy import from_npy, read_idx, read_npz
 from service.decode.pictures import Pictures
-from service.decode.raw import from_bytes
 from service.decode.v1 import from_predict
 from service.decode.v2 import from_infer
 from service.errors import Fault
@@ -57,7 +56,7 @@ DECODERS: dict[str, tuple[Decoder, list[bytes]]] = {
         ],
     ),
     "feedback": (
-        lambda body: feedback.from_json(body, LIMITS),
+        lambda body: from_feedback(body, LIMITS),
         [
             orjson.dumps({"digit": 7, "image": IMAGES[0].tolist()}),
             orjson.dumps({"digit": None, "request_id": "lab.1", "index": 2}),

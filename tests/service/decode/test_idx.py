@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from service.decode.npy import read_idx
+from service.decode.arrays import read_idx
 from service.errors import Malformed, TooLarge
 from tests.service.decode.samples import digits, idx, labels
 
@@ -25,13 +25,16 @@ def test_mnists_files_have_the_published_sizes_and_first_labels() -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"\0\0\x08", "ends in its magic number"),
+        (b"\0\0\x08", "magic number is 0x000008"),
         (b"\0\0\x08\x03\0\0\0\x01", "ends in its sizes"),
         (b"\0\1\x08\x01\0\0\0\x01\7", "magic number is 0x00010801"),
         (b"\0\0\x08\0", "magic number is 0x00000800"),
         (b"\0\0\x08\xff" + bytes(2000), "magic number is 0x000008ff"),
         (b"\0\0\x0d\x01\0\0\0\x01\7\7\7\7", "element type is 0x0d"),
-        (b"\0\0\x08\x01\0\0\0\x02\7", "is cut short: its sizes .2. declare 2 bytes, it has 1"),
+        (
+            b"\0\0\x08\x01\0\0\0\x02\7",
+            "cut short: its header declares 2 bytes of data, it has 1",
+        ),
         (b"\0\0\x08\x01\0\0\0\x02\7\7\7", "has data after its end"),
         (b"\0\0\x08\x03" + b"\xff" * 12 + b"\7", "is cut short"),
         (b"\x1f\x8b\x08 no gzip", "gzip data are"),

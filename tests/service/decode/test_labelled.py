@@ -99,7 +99,7 @@ def pair(images: NDArray[Any], truth: NDArray[Any]) -> list[tuple[str, bytes]]:
         ([("images", b""), ("labels", b""), ("more", b"")], Invalid, "are expected"),
         ([("images", b""), ("images", b"")], Invalid, "the field 'images' is repeated"),
         ([(name, b"") for name in "abcd"], TooLarge, "more than 3 parts"),
-        ([("images", b""), ("labels", LABEL_FILES["npy"])], Malformed, "images: the IDX"),
+        ([("images", b""), ("labels", LABEL_FILES["npy"])], Malformed, "images: not an IDX"),
         ([("images", FILES["npy"]), ("labels", b"x" * 99)], Malformed, "labels: not an IDX file"),
         ([("images", FILES["npy.gz"][:-9]), ("labels", b"")], Malformed, "images: the gzip data"),
         ([("dataset", b"")], Malformed, "npz is damaged"),

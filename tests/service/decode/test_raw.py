@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from service.decode.raw import from_bytes
+from service.decode.arrays import from_bytes
 from service.errors import Fault, Invalid, Malformed, TooLarge
 from service.types import Limits
 from tests.service.decode.samples import digits, picture

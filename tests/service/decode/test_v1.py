@@ -76,8 +76,8 @@ EXAMPLES: list[tuple[Any, str]] = [
     ("content", "message"),
     [
         ([], "body: is a list; an object is expected"),
-        ({}, 'either "instances" or "inputs" is expected'),
-        ({"instances": ROWS, "inputs": ROWS}, 'either "instances" or "inputs" is expected'),
+        ({}, '"instances" or "inputs" is expected'),
+        ({"instances": ROWS, "inputs": ROWS}, '"instances" or "inputs" is expected'),
         ({"instances": []}, "instances: no images"),
         ({"instances": {"image": ROWS}}, "instances: is an object; a list of images"),
         ({"instances": FLAT[0]}, "instances: is one image; a list of images"),
@@ -85,7 +85,10 @@ EXAMPLES: list[tuple[Any, str]] = [
         ({"instances": [{"b64": 7}]}, 'image 0: has neither "image" nor "b64" with a string'),
         ({"instances": [{"b64": "?"}]}, "image 0: b64 is not base64"),
         ({"instances": [{"b64": "é"}]}, "image 0: b64 is not base64"),
-        ({"instances": [{"b64": "AAAA"}]}, "image 0: b64 holds 3 bytes; one image is 784 raw"),
+        (
+            {"instances": [{"b64": "AAAA"}]},
+            "image 0: b64 holds neither 784 raw bytes nor a",
+        ),
         ({"instances": [ROWS[0], {"image": [1]}]}, "image 1: has 1 numbers"),
         ({"instances": [[[True] * 28] * 28]}, "is true or false"),
         ({"instances": [[[0.5] * 28] * 28]}, "looks scaled to 0..1"),

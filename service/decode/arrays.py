@@ -1,4 +1,4 @@
-"""Reads ``.npy``, ``.npz`` and IDX, without pickle and without trust in their headers.
+"""Reads arrays: raw bytes, ``.npy``, ``.npz`` and IDX, without pickle or trust in their headers.
 
 NumPy's formats: numpy.org/neps/nep-0001-npy-format.html, versions 1, 2 and 3. IDX:
 http://yann.lecun.com/exdb/mnist/, "File formats".
@@ -8,7 +8,6 @@ import io
 import math
 import zipfile
 from collections.abc import Callable, Collection
-from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -18,13 +17,37 @@ from numpy.typing import NDArray
 from service.decode.content import gunzip
 from service.decode.validation import Flaws, check_count, check_pixels, refuse
 from service.errors import Fault, Malformed, TooLarge
-from service.types import SIDE, Images, Labels, Limits, free
+from service.imaging.load import is_picture
+from service.types import PIXELS, SIDE, Images, Labels, Limits, free
 
 MAGIC = b"\x93NUMPY"
 LARGEST_HEADER = 1024  # bytes; a header of five dimensions has 128
 LARGEST_DIRECTORY = 64  # arrays in an .npz
-_VERSIONS = {b"\1\0": 2, b"\2\0": 4, b"\3\0": 4}
-"""The size of the header's length in bytes. Version 3 differs only in the names of fields."""
+MOST_DIMENSIONS = 4
+DEFAULT_LIMIT_BYTES = 256 << 20
+_READERS = {
+    (1, 0): npy_format.read_array_header_1_0,
+    (2, 0): npy_format.read_array_header_2_0,
+    (3, 0): npy_format.read_array_header_2_0,  # differs only in the names of fields
+}
+_UNSIGNED_BYTE = 8
+
+
+def from_bytes(body: bytes, limits: Limits) -> Images:
+    """Reads the n images (n, 28, 28) in n * 784 bytes, row by row, without a copy."""
+    if not body:
+        raise Malformed(f"the body is empty; n * {PIXELS} bytes are expected")
+    count, rest = divmod(len(body), PIXELS)
+    if rest:
+        if is_picture(body):
+            raise refuse("body", "a picture file; send it with Content-Type image/*")
+        message = f"{len(body):,} bytes; n * {PIXELS} are expected, {rest} are over {count} images"
+        raise refuse("body", message)
+    check_count(count, limits, "body")
+    images: Images = np.ndarray((count, SIDE, SIDE), np.uint8, body)
+    if count == 1 and body.strip(b"\0\1"):  # a larger value shows that it was not scaled to 0..1
+        return images
+    return check_pixels(images, "body")
 
 
 def from_npy(body: bytes, limits: Limits) -> Images:
@@ -62,48 +85,38 @@ def labels_from_array(array: NDArray[Any]) -> Labels:
 def read_npy(data: bytes) -> NDArray[Any]:
     """Reads the array in ``.npy`` bytes, of an integer or float type, without a copy."""
     start, shape, order, dtype = npy_header(data)
-    size = math.prod(shape)
-    expected = size * dtype.itemsize
-    if len(data) - start != expected:
-        problem = "is cut short" if len(data) - start < expected else "has data after its end"
-        raise Malformed(
-            f"the .npy array {problem}: its header declares {expected:,} bytes of data, "
-            f"it has {len(data) - start:,}"
-        )
-    return np.frombuffer(data, dtype, size, start).reshape(shape, order=order)
+    _check_size(len(data) - start, math.prod(shape) * dtype.itemsize, "the .npy array")
+    return np.frombuffer(data, dtype, math.prod(shape), start).reshape(shape, order=order)
 
 
 def npy_header(
     data: bytes,
 ) -> tuple[int, tuple[int, ...], Literal["C", "F"], np.dtype[Any]]:
     """Returns where the data of an ``.npy`` begin, the shape, the memory order and the type."""
-    if not data.startswith(MAGIC) or data[6:8] not in _VERSIONS:
-        raise Malformed("not an .npy array: it does not begin as version 1, 2 or 3 of the format")
-    start = 8 + _VERSIONS[data[6:8]]
-    start += int.from_bytes(data[8:start], "little")
-    if start > LARGEST_HEADER:
-        raise Malformed(f"the .npy header is longer than {LARGEST_HEADER:,} bytes")
-    if len(data) < start:
-        raise Malformed("the .npy array ends in its header")
-    return start, *_read_header(data[:start])
-
-
-@lru_cache(maxsize=64)  # a client sends the same header again and again
-def _read_header(header: bytes) -> tuple[tuple[int, ...], Literal["C", "F"], np.dtype[Any]]:
-    """Returns the shape, the memory order and the element type."""
-    is_first = header[6:8] == b"\1\0"
-    read = npy_format.read_array_header_1_0 if is_first else npy_format.read_array_header_2_0
+    file = io.BytesIO(data[: LARGEST_HEADER + 12])
     try:
-        shape, is_fortran, dtype = read(io.BytesIO(header[8:]), LARGEST_HEADER)
-    except Exception as error:  # NumPy's parser fails in a dozen ways on hostile text
-        raise Malformed("the .npy header is damaged") from error
+        read = _READERS[npy_format.read_magic(file)]
+        shape, is_fortran, dtype = read(file, LARGEST_HEADER)
+    except Exception as error:  # NumPy's parser fails in a dozen ways on hostile bytes
+        raise Malformed(
+            "the header of the .npy array is damaged, cut short, longer than "
+            f"{LARGEST_HEADER:,} bytes or not of version 1, 2 or 3 of the format"
+        ) from error
     if any(type(size) is not int or size < 0 for size in shape):
-        raise Malformed("the .npy header is damaged")
+        raise Malformed("the header of the .npy array is damaged: its shape is not whole numbers")
     if dtype.hasobject:
         raise Malformed("the .npy array holds Python objects, which are never loaded")
     if dtype.kind not in "iuf":
         raise refuse("dtype", f"{str(dtype)[:40]!r} is not an integer or float type")
-    return shape, "F" if is_fortran else "C", dtype
+    return file.tell(), shape, "F" if is_fortran else "C", dtype
+
+
+def _check_size(given: int, declared: int, what: str) -> None:
+    if given != declared:
+        problem = "is cut short" if given < declared else "has data after its end"
+        raise Malformed(
+            f"{what} {problem}: its header declares {declared:,} bytes of data, it has {given:,}"
+        )
 
 
 def read_npz(
@@ -126,12 +139,11 @@ def read_npz(
 
 def _read_members(
     archive: zipfile.ZipFile,
-    limit_bytes: int,
+    left: int,
     names: Collection[str] | None,
     charge: Callable[[int], None],
 ) -> dict[str, NDArray[Any]]:
-    arrays: dict[str, NDArray[Any]] = {}
-    left = limit_bytes
+    arrays, limit_bytes = {}, left
     for member in archive.infolist():
         name = member.filename.removesuffix(".npy")
         if names is not None and name not in names:
@@ -147,30 +159,17 @@ def _read_members(
     return arrays
 
 
-MOST_DIMENSIONS = 4
-DEFAULT_LIMIT_BYTES = 256 << 20
-_UNSIGNED_BYTE = 8
-
-
 def read_idx(data: bytes, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> NDArray[np.uint8]:
     """Reads the bytes in IDX data, plain or gzip, or raises; ``limit_bytes`` decompressed."""
     data = gunzip(data, limit_bytes)
     start, shape = idx_header(data)
-    expected = math.prod(shape)
-    if len(data) - start != expected:
-        problem = "is cut short" if len(data) - start < expected else "has data after its end"
-        raise Malformed(
-            f"the IDX file {problem}: its sizes {list(shape)} declare {expected:,} bytes, "
-            f"it has {len(data) - start:,}"
-        )
-    return np.frombuffer(data, np.uint8, expected, start).reshape(shape)
+    _check_size(len(data) - start, math.prod(shape), "the IDX file")
+    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
 
 
 def idx_header(data: bytes) -> tuple[int, tuple[int, ...]]:
     """Returns where the data of an IDX file begin, and their shape. Raises :class:`Malformed`."""
-    if len(data) < 4:
-        raise Malformed("the IDX file is cut short: it ends in its magic number")
-    if data[:2] != b"\0\0" or not 1 <= data[3] <= MOST_DIMENSIONS:
+    if data[:2] != b"\0\0" or len(data) < 4 or not 1 <= data[3] <= MOST_DIMENSIONS:
         raise Malformed(f"not an IDX file: its magic number is 0x{data[:4].hex()}")
     if data[2] != _UNSIGNED_BYTE:
         raise Malformed(f"the IDX file's element type is 0x{data[2]:02x}; 0x08, bytes, is expected")

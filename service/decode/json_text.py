@@ -1,31 +1,39 @@
-"""Reads a long JSON list of images in pieces, and whole numbers without a JSON parser.
+"""Parses JSON bodies (RFC 8259), and reads the long list of a large one in pieces.
 
 A JSON parser holds the interpreter's lock until it returns, and makes a Python object of each of
-the 784 numbers of an image. So :class:`JsonText` cuts the long list of a body into pieces at
-commas. By the grammar, if every piece between brackets is a JSON list, then the whole lists all
-their items. NumPy, which releases the lock, reads the pieces that hold only plain whole numbers: it
-finds the last digit of each number, every bracket and every comma, and compares them with what a
-list of images must have there. A JSON parser reads the other pieces, with the same result.
+the 784 numbers of an image. So a long list is cut into pieces at commas. By the grammar, if every
+piece between brackets is a JSON list, then the whole lists all their items. NumPy, which releases
+the lock, reads the pieces that hold only plain whole numbers: it finds the last digit of each
+number, every bracket and every comma, and compares them with what a list of images must have there.
+The parser reads the other pieces, with the same result.
 """
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from service.background.large_work import give_way
+from service.decode.validation import name_of, refuse
+from service.errors import Invalid, Malformed, TooLarge
 from service.types import PIXELS, SIDE
 
+LARGE_BYTES = 8192  # a JSON body over this, some three images, is read in pieces
 PIECE_BYTES = 1 << 16  # 20 to 40 images, some 300 microseconds, within the CPU's cache
 LARGEST_PIECE_BYTES = 1 << 20  # the arrays take ten times the text; the parser reads longer pieces
+MOST_VALUES, MOST_LISTS = 1 << 17, 1 << 16
+"""The parser holds the interpreter's lock; it reads this many values or lists in some 50 ms."""
 _LEAD_BYTES = 1 << 19  # the list must begin within these bytes; 100,000 labels may come first
 
 _ZERO, _COMMA, _OPEN, _CLOSE = (np.uint8(character) for character in b"0,[]")
 _SPACES = tuple(np.uint8(character) for character in b" \t\n\r")
 _ROW = b"[" + b",".join([b"0"] * SIDE) + b"]"
+_Decoded = TypeVar("_Decoded")
 
 
 class Form(NamedTuple):
@@ -67,29 +75,103 @@ class JsonText:
     form: Form | None = None
     is_read: bool = False
 
-    def pieces(self) -> Iterator[tuple[int, int, NDArray[np.uint8] | None]]:
-        """Cuts the items into pieces of ``body[start:stop]`` and reads the plain ones.
+    def pieces(
+        self, value: list[Any]
+    ) -> Iterator[tuple[NDArray[np.uint8] | None, list[Any], bytes]]:
+        """Yields the list ``value`` of the rest, in pieces if it stands for the items apart.
 
-        Yields ``start``, ``stop``, and images (n, 28, 28) or numbers (n,), or None for the parser.
+        A piece is images (n, 28, 28) or numbers (n,), or None, items and their text.
         """
-        assert self.form is not None
-        self.is_read = True
-        start = self.start
+        if self.form is None or value:
+            yield None, value, self.body
+            return
+        self.is_read, start = True, self.start
         while True:
             match = self.form.end.search(self.body, start + PIECE_BYTES, self.end)
             stop = match.end() - 1 if match else self.end
             plain = read_plain(self.body, start, stop, self.form)
-            if plain is None and self.form is FLAT and _ROWS.search(self.body, start, stop):
-                self.form = NESTED  # an image of 28 rows is among them, perhaps cut after a row
-                continue
-            yield start, stop, plain
+            if plain is None:
+                text = self.body[start:stop]
+                items: list[Any] = []
+                with suppress(Malformed):
+                    items = parse_json(b"[%b]" % text)
+                if not items:
+                    raise Malformed(
+                        f"the body is not JSON between its bytes {start:,} and {stop:,}"
+                    )
+                yield None, items, text
+            else:
+                yield plain, [], b""
             if stop == self.end:
                 return
             start = stop + 1
             give_way()
 
 
-def set_apart(body: bytes, lead: re.Pattern[bytes]) -> JsonText | None:
+def read_json(
+    body: bytes, lead: re.Pattern[bytes], decode: Callable[[JsonText], _Decoded]
+) -> _Decoded:
+    """Decodes a JSON body: a large one in pieces if possible, else whole.
+
+    ``lead`` matches the beginning of the long list, as for :func:`_set_apart`. If the pieces show a
+    fault, ``decode`` runs again on the whole text, so that a message does not depend on the length,
+    unless the whole would hold up other requests for too long.
+    """
+    if len(body) > LARGE_BYTES and (apart := _set_apart(body, lead)):
+        try:
+            decoded = decode(apart)
+        except (Malformed, Invalid) as fault:
+            if _has_many_values(body) and (apart.is_read or isinstance(fault, Invalid)):
+                raise
+        else:
+            if apart.is_read:
+                return decoded
+    return decode(JsonText(body, body))
+
+
+def parse_json(body: bytes) -> Any:
+    """Parses a JSON text; raises :class:`TooLarge` if that takes longer than some 50 ms."""
+    if not body:
+        raise Malformed("the body is empty; JSON is expected")
+    if _has_many_values(body):
+        raise TooLarge(
+            f"the JSON has more than {MOST_VALUES:,} values or {MOST_LISTS:,} lists and objects, "
+            "and is not an object with one plain list of images; send fewer images in one request, "
+            "or send them as bytes"
+        )
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        try:
+            body.decode()
+        except UnicodeDecodeError as bad:  # orjson does not say where the bad byte is
+            raise Malformed(f"the body is not JSON: byte {bad.start} is not UTF-8") from None
+        raise Malformed(f"the body is not JSON: {error}") from None
+
+
+def parse_object(body: bytes, *keys: str) -> dict[str, Any]:
+    """Parses a JSON object whose keys are among ``keys``, each at most once."""
+    value = parse_json(body)
+    if not isinstance(value, dict):
+        expected = f'an object such as {{"{keys[0]}": ...}} is expected'
+        raise refuse("body", f"is {name_of(value)}; {expected}")
+    for key in value:
+        if key not in keys:
+            raise refuse("body", f"unknown key {key[:40]!r}; known here: {', '.join(keys)}")
+    if body.count(b'"') > 2 * len(value):
+        for key in value:
+            if len(re.findall(rb'"%b"\s*:' % key.encode(), body)) > 1:
+                raise Malformed(f'the key "{key}" is repeated')
+    return value
+
+
+def _has_many_values(text: bytes) -> bool:
+    return len(text) > MOST_LISTS and (
+        text.count(b",") > MOST_VALUES or text.count(b"[") + text.count(b"{") > MOST_LISTS
+    )
+
+
+def _set_apart(body: bytes, lead: re.Pattern[bytes]) -> JsonText | None:
     """Sets the items of the long list in a JSON body apart, or returns None if it finds no list.
 
     ``lead`` matches the list's key, as its first group, up to the opening bracket. The key stands
@@ -99,8 +181,8 @@ def set_apart(body: bytes, lead: re.Pattern[bytes]) -> JsonText | None:
     if match is None:
         return None
     start = match.end()
-    first = body[start : start + 100].translate(None, b" \t\r\n")
-    if first.startswith(b"{"):
+    first = body[start : start + 100].lstrip()[:1]
+    if first == b"{":
         last = _OBJECTS_END.search(body, start)
         end = last.end() - 1 if last else -1
     else:  # lists of numbers hold neither quotes nor braces, and a key or a brace comes next
@@ -109,8 +191,9 @@ def set_apart(body: bytes, lead: re.Pattern[bytes]) -> JsonText | None:
     rest = body[:start] + body[end:]
     if end <= start or b"\\" in rest or rest.count(b'"%b"' % match[1]) != 1:
         return None
-    beginnings = {b"[[": NESTED, b"[": FLAT, b"{": OBJECTS, b"": NUMBERS}
-    form = next(form for begin, form in beginnings.items() if first.startswith(begin))
+    form = {b"[": FLAT, b"{": OBJECTS}.get(first, NUMBERS)
+    if form is FLAT and _ROWS.search(body, start, end):
+        form = NESTED
     return JsonText(body, rest, start, end, form)
 
 
@@ -132,7 +215,6 @@ def read_plain(text: bytes, start: int, stop: int, form: Form) -> NDArray[np.uin
             others -= np.count_nonzero(characters == space)
     if others:
         return None
-
     is_mark[:-1] |= is_digit[:-1] > is_digit[1:]  # each number's last digit marks its place
     marks = np.flatnonzero(is_mark)
     if len(marks) == 0 or len(marks) % len(form.item):
@@ -140,7 +222,7 @@ def read_plain(text: bytes, start: int, stop: int, form: Form) -> NDArray[np.uin
     places = marks.reshape(-1, len(form.item))
     spelt = characters.take(places)
     spelt[-1, -1] = _COMMA  # the character after the last item belongs to the caller
-    ones = form.numbers(spelt) - _ZERO
+    ones = form.numbers(spelt) - _ZERO  # the last digits; 10 or more is no digit
     form.numbers(spelt)[...] = _ZERO
     if not (spelt == form.item).all() or not (ones < 10).all():
         return None
@@ -154,16 +236,12 @@ def read_plain(text: bytes, start: int, stop: int, form: Form) -> NDArray[np.uin
 def _values(
     ones: NDArray[np.uint8], tens: NDArray[np.uint8], hundreds: NDArray[np.uint8], digits: int
 ) -> NDArray[np.uint8] | None:
-    """Computes numbers from their last three characters minus "0"; 10 or more is no digit.
-
-    ``digits`` is the number of digits in the text, which reveals a number of four or more digits.
-    """
+    """Computes numbers of so many ``digits`` in all from their last three characters minus "0"."""
     has_tens = tens < 10
     has_hundreds = has_tens & (hundreds < 10)
-    if digits != ones.size + np.count_nonzero(has_tens) + np.count_nonzero(has_hundreds):
-        return None
     first = np.where(has_hundreds, hundreds, tens)
-    if (has_tens & (first == 0)).any():  # JSON allows no leading zero
+    is_long = digits != ones.size + np.count_nonzero(has_tens) + np.count_nonzero(has_hundreds)
+    if is_long or (has_tens & (first == 0)).any():  # JSON allows no leading zero
         return None
     values = ones + np.uint16(10) * (tens * has_tens) + np.uint16(100) * (hundreds * has_hundreds)
     return None if values.max() > 255 else values.astype(np.uint8).reshape(-1)

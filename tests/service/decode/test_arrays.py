@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.decode.npy import from_npy, read_npy, read_npz
+from service.decode.arrays import from_npy, read_npz
 from service.errors import Fault, Invalid, Malformed, TooLarge
 from service.types import Limits
 from tests.service.decode.samples import LIMITS, digits, labels, memory_below, npy, npz
@@ -134,16 +134,19 @@ def test_headers_of_other_writers_are_accepted(text: str, version: bytes) -> Non
     ],
 )
 def test_a_damaged_header_is_malformed(text: str) -> None:
-    with pytest.raises(Malformed, match=r"header is damaged|header declares"):
+    with pytest.raises(Malformed, match=r"header of the .npy array is damaged|header declares"):
         from_npy(with_header(text, b"\7" * 784), LIMITS)
 
 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        *((data, "does not begin") for data in (b"", b"\x93NUMP", b"no array", b"\x93NUMPY\4\0")),
-        (b"\x93NUMPY\1\0", "ends in its header"),
-        (b"\x93NUMPY\1\0\x76\0{'descr'", "ends in its header"),
+        *(
+            (data, "version 1, 2 or 3")
+            for data in (b"", b"\x93NUMP", b"no array", b"\x93NUMPY\4\0")
+        ),
+        (b"\x93NUMPY\1\0", "cut short"),
+        (b"\x93NUMPY\1\0\x76\0{'descr'", "cut short"),
         (b"\x93NUMPY\2\0\xff\xff\xff\xff", "longer than 1,024"),
         (npy(digits()[0])[:-1], "is cut short: its header declares 784 bytes of data, it has 783"),
         (npy(digits()[0]) + b"\0", "has data after its end"),
@@ -159,11 +162,6 @@ def test_a_false_size_in_the_header_takes_no_memory(shape: str) -> None:
     body = with_header(GOOD.replace("(28, 28)", shape), b"\7" * 784)
     with memory_below(100_000), pytest.raises(Malformed, match="its header declares"):
         from_npy(body, LIMITS)
-
-
-def test_two_arrays_with_the_same_header_keep_their_own_data() -> None:
-    for index in range(3):
-        assert np.array_equal(read_npy(npy(digits()[index])), digits()[index])
 
 
 @pytest.mark.parametrize("compressed", [True, False])
@@ -196,7 +194,7 @@ def zipped(*members: tuple[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> b
         (b"", Malformed, "damaged"),
         (b"PK\3\4 no zip", Malformed, "damaged"),
         (npz(images=digits()[:2])[:-30], Malformed, "damaged"),
-        (zipped(("images.npy", b"no array")), Malformed, "does not begin"),
+        (zipped(("images.npy", b"no array")), Malformed, "version 1, 2 or 3"),
         (zipped(("a.npy", b""), method=zipfile.ZIP_LZMA), Malformed, "a compression that NumPy"),
         (zipped(*((f"{n}.npy", b"") for n in range(65))), TooLarge, "more than 64 arrays"),
         (npz(a=labels()[:1900], b=labels()[:1900]), TooLarge, "more than 3,000 bytes"),
