@@ -22,7 +22,7 @@ from service.api.schemas.bodies import FEEDBACK_BODY, OCTETS, REVIEW_BODY
 from service.api.schemas.parameters import CountQuery, Current, Timed
 from service.background.large_work import SMALL_JSON_BYTES
 from service.decode.content import parse_content_type
-from service.decode.json_text import parse_object
+from service.decode.json_images import parse_object
 from service.decode.labelled import digit_of, from_feedback
 from service.decode.pictures import Pictures, preprocess_in_pool
 from service.decode.validation import refuse

@@ -22,7 +22,7 @@ from service.api.schemas.answers import InferResponse
 from service.api.schemas.bodies import OCTETS, V2_CHANGE, V2_INDEX, V2_INFER
 from service.api.schemas.parameters import BinaryLength, Current, Timed
 from service.background.large_work import SMALL_BYTES, SMALL_JSON_BYTES
-from service.decode.json_text import parse_json
+from service.decode.json_images import parse_json
 from service.decode.v2 import from_infer, parameters_of, typed_field
 from service.decode.validation import name_of, refuse
 from service.errors import NotFound, Unavailable

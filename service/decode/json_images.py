@@ -1,21 +1,28 @@
-"""Reads images from JSON: the objects of ``/predict``, and the image lists of every protocol."""
+"""Parses JSON (RFC 8259): the objects of ``/predict``, and the image lists of every protocol."""
 
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+import orjson
 
-from service.decode.json_text import JsonText, parse_object, read_json
+from service.decode.json_pieces import JsonText, set_apart
 from service.decode.pictures import Pictures, from_base64
 from service.decode.validation import Flaws, check_count, name_of, refuse, round_pixels, shape_flaw
+from service.errors import Invalid, Malformed, TooLarge
 from service.types import PIXELS, SIDE, Images, Limits
+
+LARGE_BYTES = 8192  # a JSON body over this, some three images, is read in pieces
+MOST_VALUES, MOST_LISTS = 1 << 17, 1 << 16
+"""The parser holds the interpreter's lock; it reads this many values or lists in some 50 ms."""
 
 _SHAPE = (-1, SIDE, SIDE)
 _NONE: Images = np.empty((0, SIDE, SIDE), np.uint8)
 _IMAGES = re.compile(rb'"(images)"\s*:\s*\[')
+_Decoded = TypeVar("_Decoded")
 Unwrap = Callable[[list[Any], int, Flaws], list[Any]]
 """Turns the items of a list, the first of which has the given number, into images."""
 
@@ -40,6 +47,69 @@ def read_images(body: bytes, limits: Limits, *keys: str) -> tuple[dict[str, Any]
     return read_json(body, _IMAGES, decode)
 
 
+def read_json(
+    body: bytes, lead: re.Pattern[bytes], decode: Callable[[JsonText], _Decoded]
+) -> _Decoded:
+    """Decodes a JSON body: a large one in pieces if possible, else whole.
+
+    ``lead`` matches the beginning of the long list, as for :func:`set_apart`. If the pieces show a
+    fault, ``decode`` runs again on the whole text, so that a message does not depend on the length,
+    unless the whole would hold up other requests for too long.
+    """
+    if len(body) > LARGE_BYTES and (apart := set_apart(body, lead)):
+        try:
+            decoded = decode(apart)
+        except (Malformed, Invalid) as fault:
+            if _has_many_values(body) and (apart.is_read or isinstance(fault, Invalid)):
+                raise
+        else:
+            if apart.is_read:
+                return decoded
+    return decode(JsonText(body, body))
+
+
+def parse_json(body: bytes) -> Any:
+    """Parses a JSON text; raises :class:`TooLarge` if that takes longer than some 50 ms."""
+    if not body:
+        raise Malformed("the body is empty; JSON is expected")
+    if _has_many_values(body):
+        raise TooLarge(
+            f"the JSON has more than {MOST_VALUES:,} values or {MOST_LISTS:,} lists and objects, "
+            "and is not an object with one plain list of images; send fewer images in one request, "
+            "or send them as bytes"
+        )
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        try:
+            body.decode()
+        except UnicodeDecodeError as bad:  # orjson does not say where the bad byte is
+            raise Malformed(f"the body is not JSON: byte {bad.start} is not UTF-8") from None
+        raise Malformed(f"the body is not JSON: {error}") from None
+
+
+def parse_object(body: bytes, *keys: str) -> dict[str, Any]:
+    """Parses a JSON object whose keys are among ``keys``, each at most once."""
+    value = parse_json(body)
+    if not isinstance(value, dict):
+        expected = f'an object such as {{"{keys[0]}": ...}} is expected'
+        raise refuse("body", f"is {name_of(value)}; {expected}")
+    for key in value:
+        if key not in keys:
+            raise refuse("body", f"unknown key {key[:40]!r}; known here: {', '.join(keys)}")
+    if body.count(b'"') > 2 * len(value):
+        for key in value:
+            if len(re.findall(rb'"%b"\s*:' % key.encode(), body)) > 1:
+                raise Malformed(f'the key "{key}" is repeated')
+    return value
+
+
+def _has_many_values(text: bytes) -> bool:
+    return len(text) > MOST_LISTS and (
+        text.count(b",") > MOST_VALUES or text.count(b"[") + text.count(b"{") > MOST_LISTS
+    )
+
+
 def images_from_list(
     value: Any, text: JsonText, field: str, limits: Limits, unwrap: Unwrap | None = None
 ) -> Images:
@@ -50,8 +120,14 @@ def images_from_list(
     """
     if not isinstance(value, list):
         raise refuse(field, f"is {name_of(value)}; a list of images is expected")
+    words = b"u" in text.body or b"l" in text.body
+    if unwrap is None and 0 < len(value) <= limits.images and not words:
+        packed = pack_images(value, booleans=False)
+        images = None if packed is None else np.frombuffer(packed, np.uint8).reshape(_SHAPE)
+        if images is not None and images.max(axis=(1, 2)).min() > 1:  # the usual case
+            return images
     flaws, parts, count = Flaws(field), list[Images](), 0
-    for plain, items, part in text.pieces(value):
+    for plain, items, part in text.pieces(value, parse_json):
         first, count = count, count + len(items if plain is None else plain)
         check_count(count, limits, field)
         if plain is None:

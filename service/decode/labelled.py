@@ -16,8 +16,8 @@ from service.decode.arrays import (
 )
 from service.decode.content import gunzip
 from service.decode.form import parse_form
-from service.decode.json_images import images_from_list, read_images
-from service.decode.json_text import JsonText, parse_object
+from service.decode.json_images import images_from_list, parse_object, read_images
+from service.decode.json_pieces import JsonText
 from service.decode.pictures import Pictures, from_base64
 from service.decode.validation import Flaws, expect, refuse
 from service.errors import Fault

@@ -12,8 +12,8 @@ import re
 from functools import partial
 from typing import Any
 
-from service.decode.json_images import images_from_list
-from service.decode.json_text import JsonText, parse_json, read_json
+from service.decode.json_images import images_from_list, parse_json, read_json
+from service.decode.json_pieces import JsonText
 from service.decode.pictures import Pictures
 from service.decode.validation import Flaws, expect, refuse
 from service.errors import Fault

@@ -16,8 +16,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from service.decode.json_images import pack_images, pack_rows
-from service.decode.json_text import JsonText, parse_json, read_json
+from service.decode.json_images import pack_images, pack_rows, parse_json, read_json
+from service.decode.json_pieces import JsonText
 from service.decode.validation import check_count, check_pixels, expect, name_of, refuse
 from service.errors import Malformed
 from service.types import INPUT, OUTPUT, PIXELS, SIDE, Images, Limits
@@ -139,7 +139,7 @@ def _numbers(data: Any, text: JsonText) -> NDArray[np.uint8]:
     if not isinstance(data, list):
         raise refuse(INPUT, f"data is {name_of(data)}; a list is expected")
     parts, first = [], 0
-    for plain, items, part in text.pieces(data):
+    for plain, items, part in text.pieces(data, parse_json):
         numbers = _from_items(items, part, first) if plain is None else plain
         first += len(items if plain is None else plain)
         parts.append(numbers.reshape(-1))

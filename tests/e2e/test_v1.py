@@ -160,7 +160,7 @@ def test_base64_may_hold_a_picture(server: Server) -> None:
     expected = check_ok(post(server, PREDICT, instances=framed.tolist()))
     assert check_ok(post(server, PREDICT, instances=[picture])) == expected
     bad = {"b64": base64.b64encode(b"GIF89a").decode()}
-    check_error(post(server, PREDICT, instances=[bad]), 400, "784 raw bytes or a picture")
+    check_error(post(server, PREDICT, instances=[bad]), 400, "784 raw bytes nor a picture")
 
 
 def test_kserves_clients_find_what_they_ask_for(server: Server) -> None:

@@ -1,4 +1,4 @@
-"""Parses JSON bodies (RFC 8259), and reads the long list of a large one in pieces.
+"""Reads the long list of a large JSON body in pieces, and whole numbers without a JSON parser.
 
 A JSON parser holds the interpreter's lock until it returns, and makes a Python object of each of
 the 784 numbers of an image. So a long list is cut into pieces at commas. By the grammar, if every
@@ -12,28 +12,22 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from service.background.large_work import give_way
-from service.decode.validation import name_of, refuse
-from service.errors import Invalid, Malformed, TooLarge
+from service.errors import Malformed
 from service.types import PIXELS, SIDE
 
-LARGE_BYTES = 8192  # a JSON body over this, some three images, is read in pieces
 PIECE_BYTES = 1 << 16  # 20 to 40 images, some 300 microseconds, within the CPU's cache
 LARGEST_PIECE_BYTES = 1 << 20  # the arrays take ten times the text; the parser reads longer pieces
-MOST_VALUES, MOST_LISTS = 1 << 17, 1 << 16
-"""The parser holds the interpreter's lock; it reads this many values or lists in some 50 ms."""
 _LEAD_BYTES = 1 << 19  # the list must begin within these bytes; 100,000 labels may come first
 
 _ZERO, _COMMA, _OPEN, _CLOSE = (np.uint8(character) for character in b"0,[]")
 _SPACES = tuple(np.uint8(character) for character in b" \t\n\r")
 _ROW = b"[" + b",".join([b"0"] * SIDE) + b"]"
-_Decoded = TypeVar("_Decoded")
 
 
 class Form(NamedTuple):
@@ -76,7 +70,7 @@ class JsonText:
     is_read: bool = False
 
     def pieces(
-        self, value: list[Any]
+        self, value: list[Any], parse: Callable[[bytes], Any]
     ) -> Iterator[tuple[NDArray[np.uint8] | None, list[Any], bytes]]:
         """Yields the list ``value`` of the rest, in pieces if it stands for the items apart.
 
@@ -94,7 +88,7 @@ class JsonText:
                 text = self.body[start:stop]
                 items: list[Any] = []
                 with suppress(Malformed):
-                    items = parse_json(b"[%b]" % text)
+                    items = parse(b"[%b]" % text)
                 if not items:
                     raise Malformed(
                         f"the body is not JSON between its bytes {start:,} and {stop:,}"
@@ -108,70 +102,7 @@ class JsonText:
             give_way()
 
 
-def read_json(
-    body: bytes, lead: re.Pattern[bytes], decode: Callable[[JsonText], _Decoded]
-) -> _Decoded:
-    """Decodes a JSON body: a large one in pieces if possible, else whole.
-
-    ``lead`` matches the beginning of the long list, as for :func:`_set_apart`. If the pieces show a
-    fault, ``decode`` runs again on the whole text, so that a message does not depend on the length,
-    unless the whole would hold up other requests for too long.
-    """
-    if len(body) > LARGE_BYTES and (apart := _set_apart(body, lead)):
-        try:
-            decoded = decode(apart)
-        except (Malformed, Invalid) as fault:
-            if _has_many_values(body) and (apart.is_read or isinstance(fault, Invalid)):
-                raise
-        else:
-            if apart.is_read:
-                return decoded
-    return decode(JsonText(body, body))
-
-
-def parse_json(body: bytes) -> Any:
-    """Parses a JSON text; raises :class:`TooLarge` if that takes longer than some 50 ms."""
-    if not body:
-        raise Malformed("the body is empty; JSON is expected")
-    if _has_many_values(body):
-        raise TooLarge(
-            f"the JSON has more than {MOST_VALUES:,} values or {MOST_LISTS:,} lists and objects, "
-            "and is not an object with one plain list of images; send fewer images in one request, "
-            "or send them as bytes"
-        )
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        try:
-            body.decode()
-        except UnicodeDecodeError as bad:  # orjson does not say where the bad byte is
-            raise Malformed(f"the body is not JSON: byte {bad.start} is not UTF-8") from None
-        raise Malformed(f"the body is not JSON: {error}") from None
-
-
-def parse_object(body: bytes, *keys: str) -> dict[str, Any]:
-    """Parses a JSON object whose keys are among ``keys``, each at most once."""
-    value = parse_json(body)
-    if not isinstance(value, dict):
-        expected = f'an object such as {{"{keys[0]}": ...}} is expected'
-        raise refuse("body", f"is {name_of(value)}; {expected}")
-    for key in value:
-        if key not in keys:
-            raise refuse("body", f"unknown key {key[:40]!r}; known here: {', '.join(keys)}")
-    if body.count(b'"') > 2 * len(value):
-        for key in value:
-            if len(re.findall(rb'"%b"\s*:' % key.encode(), body)) > 1:
-                raise Malformed(f'the key "{key}" is repeated')
-    return value
-
-
-def _has_many_values(text: bytes) -> bool:
-    return len(text) > MOST_LISTS and (
-        text.count(b",") > MOST_VALUES or text.count(b"[") + text.count(b"{") > MOST_LISTS
-    )
-
-
-def _set_apart(body: bytes, lead: re.Pattern[bytes]) -> JsonText | None:
+def set_apart(body: bytes, lead: re.Pattern[bytes]) -> JsonText | None:
     """Sets the items of the long list in a JSON body apart, or returns None if it finds no list.
 
     ``lead`` matches the list's key, as its first group, up to the opening bracket. The key stands

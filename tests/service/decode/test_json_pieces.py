@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from service.decode import json_images, json_text, labelled
-from service.decode.json_text import FLAT, NESTED, NUMBERS, Form, read_plain
+from service.decode import json_images, json_pieces, labelled
+from service.decode.json_pieces import FLAT, NESTED, NUMBERS, Form, read_plain
 from service.decode.v1 import from_classify, from_predict
 from service.decode.v2 import from_infer
 from service.errors import Fault, Malformed, TooLarge
@@ -185,7 +185,7 @@ def outcome(decoder: str, text: bytes, limits: Limits = MANY_IMAGES, **constants
     """Returns the images as bytes, or the kind of the fault and its words."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in constants.items():
-            patch.setattr(json_text, name, value)
+            patch.setattr(json_pieces if name == "PIECE_BYTES" else json_images, name, value)
         try:
             return DECODERS[decoder](text, limits).tobytes()
         except Fault as fault:
