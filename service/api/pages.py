@@ -26,12 +26,9 @@ _MEDIA_TYPES = {
 _STATIC = Path(__file__).resolve().parents[1] / "static"
 # No path is built from a name: only the files that are there at the start are served.
 _FILES = {
-    whole: {
-        path.relative_to(_STATIC / whole).as_posix(): path
-        for path in (_STATIC / whole).rglob("*")
-        if path.suffix in _MEDIA_TYPES
-    }
-    for whole in ("page", "docs")
+    f"/{path.relative_to(_STATIC).as_posix()}": path
+    for path in _STATIC.rglob("*")
+    if path.suffix in _MEDIA_TYPES
 }
 _POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -52,30 +49,24 @@ async def page(request: Current) -> Reply:
     accept = request.field(b"accept")
     if accept is not None and "text/html" not in accept and "*/*" not in accept:
         return Reply.json({"status": "alive"})
-    return _file(request, "page")
-
-
-@at_each(
-    router,
-    ("/page/{name}", "/page/{folder}/{name}"),
-    methods=["GET"],
-    response_class=PlainTextResponse,
-)
-async def page_file(request: Current, name: str, folder: str | None = None) -> Reply:
-    """A module, a stylesheet or the icon of the page."""
-    return _file(request, "page", name if folder is None else f"{folder}/{name}")
+    return _file(request, "/page/index.html")
 
 
 @router.get("/docs", response_class=HTMLResponse)
 async def docs(request: Current) -> Reply:
     """The API as a page to try out."""
-    return _file(request, "docs")
+    return _file(request, "/docs/index.html")
 
 
-@router.get("/docs/{name}", response_class=PlainTextResponse)
-async def docs_file(request: Current, name: str) -> Reply:
-    """A file that the page of the API loads."""
-    return _file(request, "docs", name)
+@at_each(
+    router,
+    ("/page/{name}", "/page/{folder}/{name}", "/docs/{name}"),
+    methods=["GET"],
+    response_class=PlainTextResponse,
+)
+async def page_file(request: Current, name: str, folder: str = "") -> Reply:
+    """A module, a stylesheet or the icon of a page, but not the page itself."""
+    return _file(request, "" if name == "index.html" else request.path)
 
 
 def openapi_route(app: FastAPI) -> EndpointRoute:
@@ -105,11 +96,11 @@ def describe(app: FastAPI) -> dict[str, Any]:
     return document
 
 
-def _file(request: Request, whole: str, name: str | None = None) -> Reply:
-    """A part of a page; 304 if the caller's copy is current (RFC 9110, 13.1.2); or NotFound."""
-    path = None if name == "index.html" else _FILES[whole].get(name or "index.html")
+def _file(request: Request, name: str) -> Reply:
+    """A file of a page; 304 if the caller's copy is current (RFC 9110, 13.1.2); or NotFound."""
+    path = _FILES.get(name)
     if path is None:
-        raise NotFound(f"the page has no file {(name or '')[:40]!r}")
+        raise NotFound(f"the page has no file {request.path[:60]!r}")
     content, etag = _read(path)
     headers: Headers = ((b"etag", etag), *_HEADERS)
     known = (request.field(b"if-none-match") or "").encode("latin-1").split(b",")

@@ -29,7 +29,6 @@ from service.errors import NotFound, Unavailable
 from service.models.repository import NAME
 from service.models.versions import Versions
 from service.models.workers import joint_statistics
-from service.settings import Settings
 from service.types import INPUT, OUTPUT
 
 _BODY_BYTES = 1 << 20
@@ -166,10 +165,20 @@ async def v2_model_ready(request: Current, model: str, version: str | None = Non
 
 @of_model("/config")
 async def v2_config(request: Current, model: str, version: str | None = None) -> Reply:
-    """The model's configuration, in the form of Triton's."""
-    versions = await _checked(request, model, version)
-    provider = versions.champion.runtime.report.active
-    return Reply.json(_configuration(request.core.settings, provider))
+    """The fields of Triton's configuration of a model that this service has a value for."""
+    await _checked(request, model, version)
+    image = {"name": INPUT, "data_type": "TYPE_UINT8", "format": "FORMAT_NONE", "dims": [28, 28]}
+    return Reply.json(
+        {
+            "name": NAME,
+            "platform": "onnxruntime_onnx",
+            "backend": "onnxruntime",
+            "max_batch_size": request.core.settings.max_images,
+            "input": [image],
+            "output": [{"name": OUTPUT, "data_type": "TYPE_FP32", "dims": [10]}],
+            "dynamic_batching": {"max_queue_delay_microseconds": 0, "preserve_ordering": True},
+        }
+    )
 
 
 @of_model("/stats")
@@ -185,34 +194,6 @@ async def _checked(request: Request, model: str, version: str | None) -> Version
     if version is not None:
         await request.core.versions.state(version)
     return request.core.versions
-
-
-def _configuration(settings: Settings, provider: str) -> dict[str, Any]:
-    """The fields of the model's configuration that this service has a value for."""
-    kind = "KIND_GPU" if provider == "cuda" else "KIND_CPU"
-    queue = {
-        "timeout_action": "REJECT",
-        "default_timeout_microseconds": round(settings.deadline_s * 1e6),
-        "allow_timeout_override": True,
-        "max_queue_size": settings.queue_rows,
-    }
-    image = {"name": INPUT, "data_type": "TYPE_UINT8", "format": "FORMAT_NONE", "dims": [28, 28]}
-    return {
-        "name": NAME,
-        "platform": "onnxruntime_onnx",
-        "backend": "onnxruntime",
-        "default_model_filename": "model.onnx",
-        "max_batch_size": settings.max_images,
-        "input": [image],
-        "output": [{"name": OUTPUT, "data_type": "TYPE_FP32", "dims": [10]}],
-        "dynamic_batching": {
-            "preferred_batch_size": [settings.batch_rows],
-            "max_queue_delay_microseconds": 0,
-            "preserve_ordering": True,
-            "default_queue_policy": queue,
-        },
-        "instance_group": [{"name": NAME, "kind": kind, "count": settings.workers}],
-    }
 
 
 @of_repository("/index", openapi_extra=V2_INDEX)

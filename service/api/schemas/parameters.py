@@ -20,10 +20,6 @@ def _query(description: str, **schema: Any) -> Any:
     return Query(description=description, json_schema_extra=schema)
 
 
-def _none() -> None:
-    """No header fields. FastAPI reads these signatures for the document; no door calls them."""
-
-
 _Timeout = Annotated[
     float | None,
     Header(gt=0, description="Milliseconds until a 504; at most the service's own deadline."),
@@ -35,10 +31,10 @@ _Id = Annotated[
 
 
 def _timed(x_request_timeout_ms: _Timeout = None, x_request_id: _Id = None) -> None:
-    """The header fields that a request with a deadline reads itself."""
+    """The header fields that a request with a deadline reads itself; no door calls this."""
 
 
-Current = Annotated[Request, Depends(_none)]  # the first parameter of every endpoint
+Current = Annotated[Request, Depends(lambda: None)]  # the first parameter of every endpoint
 Timed = Annotated[Request, Depends(_timed)]
 """The first parameter of an endpoint that has a deadline."""
 
