@@ -20,7 +20,6 @@ from service.api import (
     operations,
     pages,
     predict,
-    read,
     v1,
     v2,
 )
@@ -48,7 +47,7 @@ from service.store.store import store_of
 from service.types import Limits
 
 _ROUTERS = (
-    *(predict.router, v2.router, v1.router, read.router, explain.router, evaluate.router),
+    *(predict.router, v2.router, v1.router, explain.router, evaluate.router),
     *(models.router, operations.router, pages.router, learning.router),
 )
 """In the order in which FastAPI looks for a request's route: the busiest first."""

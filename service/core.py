@@ -38,10 +38,7 @@ class Follower(Protocol):
         result: Result,
         doubts: Sequence[Sequence[str]] | None,
     ) -> None:
-        """Takes note of a request's images; returns within microseconds and raises nothing.
-
-        ``doubts`` are those of each image, None in protocols that do not tell any.
-        """
+        """Takes note of a request's images, within microseconds; ``doubts`` if it tells any."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,29 +1,33 @@
-"""``POST /predict``: classifies images, in every format that the service reads."""
+"""``POST /predict`` classifies images, in every format; ``POST /read`` reads whole numbers."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from service.answer.predictions import answer as number_answer
 from service.answer.predictions import members, predictions
-from service.answer.quality import doubts
+from service.answer.quality import SURE_ENOUGH, doubts
 from service.api.pipeline import Pipeline
 from service.api.request import Reply, Request, unsupported
 from service.api.routing import endpoints
-from service.api.schemas.answers import Predictions
-from service.api.schemas.bodies import PREDICT_BODY
-from service.api.schemas.parameters import IncludeQuery, Timed, VersionQuery
+from service.api.schemas.answers import NumberRead, Predictions
+from service.api.schemas.bodies import PREDICT_BODY, READ_BODY
+from service.api.schemas.parameters import IncludeQuery, ReadIncludeQuery, Timed, VersionQuery
 from service.background.large_work import SMALL_BYTES, SMALL_JSON_BYTES
 from service.decode import arrays, json_images
 from service.decode.content import parse_content_type
 from service.decode.form import from_form
 from service.decode.pictures import Pictures, picture_doubts, preprocess_in_pool, previews
-from service.errors import Invalid
+from service.errors import Invalid, UnsupportedType
+from service.imaging.load import open_picture
 from service.imaging.pipeline import Seen
 from service.inference.batch import Result
 from service.models.loader import Loaded
+from service.numbers.number import segment
 from service.reasons.explain import WHY_ROWS, check_explained, why
-from service.types import Images, Limits
+from service.types import Images, Limits, Probabilities
 
 _READERS: dict[str, Callable[[bytes, Limits], Images | Pictures]] = {
     "application/json": json_images.from_json,
@@ -31,6 +35,8 @@ _READERS: dict[str, Callable[[bytes, Limits], Images | Pictures]] = {
     "application/x-npy": arrays.from_npy,
 }
 READS = ", ".join([*_READERS, "image/* or multipart/form-data"])
+READS_NUMBERS = "image/*, multipart/form-data with one file or application/json with one picture"
+_HOLD_PICTURES = "image/", "multipart/form-data", "application/json"
 router = endpoints("digits", "predict")
 
 
@@ -56,6 +62,38 @@ async def predict(
     )
     pipeline.follow_up(result, found)
     return Reply(answer)
+
+
+@router.post("/read", response_model=NumberRead, openapi_extra=READ_BODY)
+async def read(
+    request: Timed, version: VersionQuery = None, include: ReadIncludeQuery = None
+) -> Reply:
+    """Reads a whole number in one picture, in reading order, lines from top to bottom."""
+    if include not in (None, "probabilities"):
+        raise Invalid(f"include={include[:40]!r} is unknown; probabilities is known")
+    core, pipeline = request.core, Pipeline(request)
+    body = await request.content(core.settings.max_body_bytes)
+    content_type = request.field(b"content-type")
+    decoded: Images | Pictures | None = None
+    if parse_content_type(content_type)[0].startswith(_HOLD_PICTURES):
+        small = len(body) <= SMALL_JSON_BYTES
+        decoded = await pipeline.decode(small, decode, content_type, body, core.limits)
+    if not isinstance(decoded, Pictures):
+        raise UnsupportedType(f"a number is read in a picture; send {READS_NUMBERS}")
+    if len(decoded.bodies) != 1:
+        raise Invalid(f"{len(decoded.bodies)} pictures; a number is read in one")
+    picture, deadline = decoded.bodies[0], pipeline.deadline
+    run = partial(core.pictures.run, request.caller, until=deadline)
+    number = await pipeline.timed(run(lambda: segment(open_picture(picture, core.limits))))
+    await pipeline.choose(version)
+    whole = await _classified(pipeline, number.images)
+    pieces = await pipeline.timed(run(lambda: number.cut(whole)))
+    further = await _classified(pipeline, pieces.images[len(number.images) :])
+    probabilities = np.concatenate([whole, further])
+    least = SURE_ENOUGH * pipeline.served.least_confidence
+    lines = await run(lambda: pieces.read(probabilities, least))
+    core.metrics.predicted([digit.digit for line in lines for digit in line])
+    return Reply.json(number_answer(lines, include is not None))
 
 
 async def read_images(
@@ -130,3 +168,10 @@ def _answer(
         known = picture_doubts(seen)
         found = doubts(result.images, result.probabilities, served.least_confidence, known)
     return predictions(served.version, result.each(members), found, further), found
+
+
+async def _classified(pipeline: Pipeline, images: Images) -> Probabilities:
+    """The probabilities (n, 10) of images (n, 28, 28), n >= 0."""
+    if len(images) == 0:
+        return np.zeros((0, 10), np.float32)
+    return (await pipeline.infer(images)).probabilities
