@@ -18,7 +18,6 @@ import yaml
 
 from service.models.repository import NAME, Repository
 from service.settings import PREFIX, Settings
-from training.measure.measure import LABELS
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = (
@@ -27,10 +26,7 @@ DOCUMENTS = (
     ROOT / "SECURITY.md",
     *sorted((ROOT / "docs").glob("*.md")),
 )
-PLOTS = (
-    *("robustness", "reliability_diagram", "training_curve", "confusion_matrix"),
-    "worst_mistakes",
-)
+PLOTS = (*("training_curve", "confusion_matrix", "worst_mistakes"),)
 NOTES = """\
 `models show N` prints these figures for any version. Each kind of damage is a function in
 `training/measure/robustness/`, applied to all test images; the printed digits are in six fonts
@@ -82,8 +78,6 @@ def _accuracies(card: Mapping[str, Any], version: int) -> Iterator[str]:
     yield f"| version {version} on all {test['count']:,} test images | accuracy |"
     yield "| --- | ---: |"
     yield f"| unchanged | {_percent(test['accuracy'])} |"
-    known = test["accuracy_without_label_errors"]
-    yield f"| without the {len(LABELS)} whose labels are wrong | {_percent(known)} |"
     for name, accuracy in card["robustness"].items():
         yield f"| {name} | {_percent(accuracy)} |"
 

@@ -170,10 +170,8 @@ class Options:
     models: Path
     resume: bool
     checkpoints: Path
-    tensorboard: Path | None
     promote: bool
     force: bool
-    margin: float
     store: str
     """URL of the store with what people labelled; "none" for none."""
     feedback: bool

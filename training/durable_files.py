@@ -64,14 +64,7 @@ def replace(path: Path, content: bytes) -> None:
 def sweep(folder: Path) -> None:
     """Removes the staged files and folders whose processes have ended."""
     for path in folder.glob(f"{STAGING_PREFIX}*"):
-        with suppress(OSError), abandoned(path) as free:  # what stays is hidden and harmless
-            if free:
+        with suppress(OSError), opened(path) as (descriptor, locked):  # what stays is hidden
+            age_s = time.time() - os.fstat(descriptor).st_mtime
+            if locked or (locked is None and age_s > ABANDONED_AFTER_S):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-@contextmanager
-def abandoned(path: Path) -> Iterator[bool]:
-    """Yields whether no process uses this file or folder; the block then holds its lock."""
-    with opened(path) as (descriptor, locked):
-        age_s = time.time() - os.fstat(descriptor).st_mtime
-        yield bool(locked) or (locked is None and age_s > ABANDONED_AFTER_S)

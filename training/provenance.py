@@ -8,12 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 def now() -> str:
     """Returns the present time, such as ``2026-11-24T12:00:00Z``."""
-    return as_text(datetime.now(UTC).timestamp())
-
-
-def as_text(seconds: float) -> str:
-    """Returns a time, in seconds since 1970, in the same form."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def installed(packages: Iterable[str]) -> dict[str, str]:

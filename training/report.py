@@ -1,22 +1,21 @@
 """Says what a run does and what came out of it: a line for each step and epoch, with figures."""
 
 import shlex
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from service.answer.scores import Scores
 from training.config import Config, Options
 from training.data.loading import MNIST, Dataset, Split
 from training.export.verify import Verification
 from training.feedback.field import NOTHING, Field
-from training.measure.measure import LABELS, Measured, worst_kinds
+from training.measure.card import worst_kinds
+from training.measure.measure import Parts
 from training.network.checkpoint import Epoch, History, kept_in_words
 from training.progress import Progress
 from training.registry.gate import Decision
 
 MOST_LISTED = 20  # labels set aside
-RECENT = 3  # epochs from which the time left is estimated
 
 
 class Report(Progress):
@@ -25,8 +24,6 @@ class Report(Progress):
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
         self._clock = 0.0
-        self._recent: list[float] = []
-        self._about = "about"
 
     def data(self, dataset: Dataset, parts: Split) -> None:
         """Counts the images of each part."""
@@ -50,18 +47,10 @@ class Report(Progress):
         for line in lines:
             self.stage("feedback", line)
 
-    def held_out(self, told: Mapping[str, Any]) -> None:
-        """Prints the accuracy on the labelled images held out."""
-        self.stage("feedback", f"reads {told['accuracy']:.4f} of the labelled images held out")
-
     def model(self, config: Config, parameters: int, seconds_before: float) -> None:
-        """Describes the network and the stages of the fit, which took ``seconds_before`` so far."""
+        """Describes the network; the fit took ``seconds_before`` so far."""
         self._clock = seconds_before
-        self._about = "at most" if config.early_stopping else "about"
         self.stage("model", f"{config.architecture}, {parameters:,} parameters")
-        if config.clean_epochs:
-            text = f"{config.clean_epochs} epochs on clean digits, then {config.epochs} that add"
-            self.stage("fit", f"{text} damaged, printed and written digits and non-digits")
 
     def batch(self, epoch: int, epochs: int, done: int, steps: int, loss: float) -> None:
         """Moves the bar by one training step."""
@@ -70,9 +59,8 @@ class Report(Progress):
     def epoch(self, epoch: Epoch, epochs: int) -> None:
         """Prints an epoch's figures, its own duration, and the estimated time to the last epoch."""
         seconds, self._clock = epoch.seconds - self._clock, epoch.seconds
-        self._recent = [*self._recent, seconds][-RECENT:]
-        left = (epochs - epoch.epoch) * sum(self._recent) / len(self._recent)
-        estimate = f", {self._about} {_duration(left)} left" if epoch.epoch < epochs else ""
+        left = (epochs - epoch.epoch) * seconds
+        estimate = f", about {_duration(left)} left" if left else ""
         loss, right = epoch.validation_loss, epoch.validation_accuracy
         validation = "" if right is None else f"  validation loss {loss:.4f} accuracy {right:.4f}"
         self.stage(
@@ -105,22 +93,14 @@ class Report(Progress):
         parent, count = verification.parent, verification.test_images
         assert parent
         right, before = (round(p.accuracy * p.test_images) for p in (verification, parent))
-        batch = verification.largest_batch_difference
-        self.stage(
-            "verify",
-            f"int8: {right:,} of {count:,} test images right, float32 {before:,}; "
-            f"another digit on {count - verification.same_test_digit:,}, probabilities within "
-            f"{verification.largest_difference:.1g}; a row in a batch "
-            f"{f'within {batch:.1g} of' if batch else 'bit for bit'} the row alone",
-        )
+        within = f"probabilities within {verification.largest_difference:.1g}"
+        figures = f"int8: {right:,} of {count:,} test images right, float32 {before:,}"
+        self.stage("verify", f"{figures}; {within}")
 
-    def measure(self, measured: Measured) -> None:
+    def measure(self, measured: Parts) -> None:
         """Prints the test accuracy of the file to publish, and its weakest figures."""
-        self.line(f"Test accuracy: {measured.test.accuracy:.4f}")
-        if measured.accuracy_without_label_errors is not None:
-            share = f"{measured.accuracy_without_label_errors:.4f}"
-            self.line(f"without the {len(LABELS)} labels known to be wrong: {share}")
-        self.stage("measure", worst_kinds(measured.robustness, measured.doubt))
+        self.line(f"Test accuracy: {measured['test']['accuracy']:.4f}")
+        self.stage("measure", worst_kinds(measured["robustness"], measured["doubt"]))
 
     def promote(self, version: int, decision: Decision, options: Options) -> None:
         """Says whether the version is champion and why, and which commands come next."""

@@ -6,7 +6,6 @@ repository unchanged.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,16 +15,16 @@ from service.models.repository import NAME, Repository, RepositoryError
 from training.config import Options
 from training.data.loading import Dataset, Split, load, split
 from training.errors import TrainingError
-from training.export.verify import LessAccurate, Verification, answers, verify, verify_int8
+from training.export.verify import LessAccurate, Verification, verify, verify_int8
 from training.feedback.field import NOTHING, Field, collect, seed_of, unchanged
 from training.interrupt import finish_first
 from training.measure import card
 from training.measure.measure import measure
-from training.network.checkpoint import Checkpoint, Epoch, History, State, kept, summary
+from training.network.checkpoint import Checkpoint, History, State
 from training.network.load_tensorflow import load_tensorflow
-from training.registry.gate import Decision
-from training.registry.promote import NOT_WANTED, promote_past_gate, release
-from training.registry.publish import published, staging
+from training.registry.gate import right
+from training.registry.promote import release
+from training.registry.publish import staging
 from training.report import Report
 
 if TYPE_CHECKING:
@@ -53,17 +52,12 @@ def train(options: Options, report: Report) -> None:
     checkpoint = Checkpoint(options.checkpoints, options.config, dataset.hashes | learnt, warn)
     run = Run(options, dataset, field, parts, checkpoint, report)
     with checkpoint, staging(options.models) as folder:
-        state = run.interrupted()
-        if state and run.was_published(state.history.run):
-            return
-        network, history = run.fit(state)
+        network, history = run.fit(run.interrupted())
         story = run.write_version(folder, network, history)
         finish_first()
         test = (dataset.test_images, dataset.test_labels) if options.promote else None
         version, decision = release(
-            *(folder, options.models, story, test, field.held_out),
-            margin=options.margin,
-            force=options.force,
+            *(folder, options.models, story, test, field.held_out), force=options.force
         )
         checkpoint.remove()
         report.stage("publish", f"version {version} in {options.models / NAME / str(version)}")
@@ -103,8 +97,6 @@ class Run:
     def interrupted(self) -> State | None:
         """Returns the state to resume from; None if the run starts from the beginning."""
         checkpoint, say = self.checkpoint, partial(self.report.stage, "resume")
-        if others := kept(self.options.checkpoints):
-            say(summary(others))
         if not self.options.resume:
             if checkpoint.exists():
                 say("a run like this was interrupted; --resume would continue it")
@@ -116,26 +108,6 @@ class Run:
             say("no such run was interrupted; starting from the beginning")
         return state
 
-    def was_published(self, run: str) -> bool:
-        """Returns whether the interrupted run had already published; if so, does what was left."""
-        options, report = self.options, self.report
-        version = published(Repository(options.models), run)
-        if version is None:
-            return False
-        finish_first()
-        report.stage("resume", f"the run had published version {version} before it was interrupted")
-        decision = Decision(False, NOT_WANTED)
-        if options.promote:
-            decision = promote_past_gate(
-                *(options.models, version, options.data, self.field.held_out),
-                margin=options.margin,
-                force=options.force,
-                command="train",
-            )
-        self.checkpoint.remove()
-        report.promote(version, decision, options)
-        return True
-
     def fit(self, state: State | None) -> tuple[keras.Model, History]:
         """Builds the network and fits it from the start or ``state``; returns it in float32."""
         report, config = self.report, self.options.config
@@ -146,28 +118,13 @@ class Run:
         fit.prepare(config)
         network = architectures.build(config)
         report.model(config, network.count_params(), state.history.seconds if state else 0.0)
-        on_epoch, checkpoint = self._on_epoch(state), self.checkpoint
         history = fit.fit(
-            network, config, self.parts, report.batch, on_epoch, checkpoint=checkpoint, state=state
+            *(network, config, self.parts, report.batch, report.epoch),
+            checkpoint=self.checkpoint,
+            state=state,
         )
         report.fit(history)
         return architectures.as_float32(network, config), history
-
-    def _on_epoch(self, state: State | None) -> Callable[[Epoch, int], None]:
-        """Returns what the fit calls after each epoch: the report and, if set, TensorBoard."""
-        options, report = self.options, self.report
-        if not options.tensorboard:
-            return report.epoch
-        from training.network.recorder import Logs
-
-        name = f"{Path(options.recipe).stem}-{self.checkpoint.folder.name[:8]}"
-        logs = Logs(options.tensorboard / name, state.history.epochs if state else ())
-
-        def on_epoch(epoch: Epoch, epochs: int) -> None:
-            logs.epoch(epoch)
-            report.epoch(epoch, epochs)
-
-        return on_epoch
 
     def write_version(self, folder: Path, network: keras.Model, history: History) -> dict[str, Any]:
         """Writes the model file and the plots of the fitted ``network``; returns the card."""
@@ -207,7 +164,7 @@ class Run:
             training={"recipe": recipe, **history.as_dict(), "temperature": temperature},
             validation=validation if scores.count else None,
             verification=verification.as_dict(),
-            **measured.as_parts(),
+            **measured,
             **({"feedback": self.learnt_from(path)} if self.options.feedback else {}),
         )
         convert.stamp(path, card.story(story))
@@ -218,9 +175,9 @@ class Run:
         """Returns what the card says of the labelled images, with accuracies on those held out."""
         field, told = self.field, self.field.describe()
         if field.held_out:
-            images, labels = field.held_out
-            told["accuracy"] = float((answers(path, images).argmax(axis=1) == labels).mean())
-            self.report.held_out(told)
+            told["accuracy"] = float(right(path, field.held_out).mean())
+            accuracy = f"{told['accuracy']:.4f}"
+            self.report.stage("feedback", f"reads {accuracy} of the labelled images held out")
         return told
 
     def write_model(self, path: Path, classifier: keras.Model) -> Verification:

@@ -3,70 +3,58 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from dataclasses import asdict
+from typing import Any
 
 from service.cli.parser import default_models, default_store
 from service.models.repository import Repository, RepositoryError
 from training.cli import tables
-from training.cli.tables import Report
 from training.config import Config
 from training.errors import TrainingError
 from training.feedback.field import collect
-from training.measure.card import part
-from training.measure.compare import spread
-from training.network import checkpoint
+from training.measure import card
 from training.registry import challenge, operations
-from training.registry.promote import promote_past_gate
+from training.registry.promote import promote_past_gate, release
+from training.registry.publish import staging
 
-
-class Answer(NamedTuple):
-    """``report`` holds JSON values; ``lines`` say the same in words."""
-
-    report: Report
-    lines: list[str]
-
-    @classmethod
-    def of(cls, report: Report, table: Callable[[Report], list[str]], *more: str) -> Answer:
-        """Returns the report with its table and ``more`` lines."""
-        return cls(report, [*table(report), *more])
+Answer = tuple[tables.Report, list[str]]
 
 
 def answer(options: Namespace) -> Answer:
-    """Runs a subcommand. Raises :class:`TrainingError` or :class:`RepositoryError`."""
+    """Returns JSON values, and lines that say the same in words.
+
+    Raises :class:`TrainingError` or :class:`RepositoryError`.
+    """
     repository = Repository(options.models)
-    needs_none = options.command == "import" or getattr(options, "checkpoints", None)
-    if not (needs_none or repository.folder.is_dir()):
+    if not (options.command == "import" or repository.folder.is_dir()):
         raise RepositoryError(
             f"{repository.folder} does not exist; name another repository with --models DIR, or "
             "publish a first version with train or models import FILE.onnx"
         )
-    return _SUBCOMMANDS[options.command](repository, options)
-
-
-def _list(repository: Repository, _: Namespace) -> Answer:
-    runs = checkpoint.kept(checkpoint.place(repository.root))
-    report = operations.listed(repository) | {"stopped": [run.as_dict() for run in runs]}
-    return Answer.of(report, tables.versions, *([checkpoint.summary(runs)] if runs else []))
+    if options.command in _CHANGES:
+        return _CHANGES[options.command](repository, options)
+    question, table = _QUESTIONS[options.command]
+    report = question(repository, options)
+    return report, table(report)
 
 
 def _promote(repository: Repository, options: Namespace) -> Answer:
-    version, margin, force = options.version, options.margin, options.force
+    version, force = options.version, options.force
     store, field = options.store or default_store(repository.root), None
     if store != "none" and not force:
-        card = repository.card(version)
-        share = part(card, "settings").get("feedback_held_out", Config().feedback_held_out)
+        settings = card.part(repository.card(version), "settings")
+        share = settings.get("feedback_held_out", Config().feedback_held_out)
         try:
             field = collect(store, repository, share).held_out
         except TrainingError:
             if options.store:
                 raise  # else the gate does without it, as in train
+    command = f"models {options.command}"
     decision = promote_past_gate(
-        *(repository.root, version, options.data, field),
-        margin=margin,
-        force=force,
-        command=f"models {options.command}",
+        *(repository.root, version, options.data, field), force=force, command=command
     )
     if not decision.promoted:
         raise TrainingError(
@@ -76,23 +64,23 @@ def _promote(repository: Repository, options: Namespace) -> Answer:
     report = {**decision.as_dict(), "champion": str(version)}
     follows = "" if decision.previous == version else tables.FOLLOWS
     undo = [] if decision.previous in {None, version} else [_undo(options, "rollback")]
-    return Answer(report, [f"version {version} is champion: {decision.reason}{follows}", *undo])
+    return report, [f"version {version} is champion: {decision.reason}{follows}", *undo]
 
 
 def _challenge(repository: Repository, options: Namespace) -> Answer:
     if options.end:
         report = challenge.enter(repository, "challenge --end")
         line = f"version {report['challenger']} no longer challenges {report['champion']}"
-        return Answer(report, [f"{line}{tables.FOLLOWS}"])
-    report = challenge.challenge(repository, options.version, options.canary)
+        return report, [f"{line}{tables.FOLLOWS}"]
+    report = challenge.challenge(repository, options.challenger, options.canary)
     undo = f"to end this: {_command(options, 'challenge --end')}"
-    return Answer(report, [f"{tables.challenges(report)}{tables.FOLLOWS}", undo])
+    return report, [f"{tables.challenges(report)}{tables.FOLLOWS}", undo]
 
 
 def _verdict(repository: Repository, options: Namespace) -> Answer:
     report = challenge.verdict(repository, options.store or default_store(repository.root))
     if not options.promote:
-        return Answer.of(report, tables.verdict)
+        return report, tables.verdict(report)
     if report["verdict"] != "promote":
         raise TrainingError(
             f"version {report['version']} was not promoted, the verdict is {report['verdict']}: "
@@ -104,51 +92,54 @@ def _verdict(repository: Repository, options: Namespace) -> Answer:
 
 
 def _rollback(repository: Repository, options: Namespace) -> Answer:
-    report = operations.rollback(repository, options.steps)
-    undo = _undo(options, f"promote {report['previous']} --force")
+    report = operations.rollback(repository)
     line = f"version {report['champion']} is champion again: {report['reason']}{tables.FOLLOWS}"
-    return Answer(report, [line, undo])
-
-
-def _prune(repository: Repository, options: Namespace) -> Answer:
-    if options.keep:
-        report = operations.prune(repository, options.keep)
-        removed = f"removed {', '.join(report['removed'])}" if report["removed"] else tables.NOTHING
-        return Answer(report, [f"{removed}; kept {', '.join(report['kept'])}"])
-    runs, folder = checkpoint.remove(options.checkpoints), options.checkpoints
-    count = "1 checkpoint" if len(runs) == 1 else f"{len(runs)} checkpoints"
-    removed = f"removed {count}, {checkpoint.mebibytes(runs)},"
-    line = f"{removed if runs else tables.NOTHING} in {folder}"
-    return Answer({"removed": [run.as_dict() for run in runs]}, [line])
+    return report, [line, _undo(options, f"promote {report['previous']} --force")]
 
 
 def _import(repository: Repository, options: Namespace) -> Answer:
-    from training.cli.importing import import_file, summary
+    """Publishes an ONNX model from elsewhere as a version, and promotes nothing."""
     from training.onnx_import.forms import Options
+    from training.onnx_import.sandbox import import_in_child
+    from training.progress import Progress
 
     wanted = Options(options.scale, options.output)
-    report = import_file(repository, options.file, wanted, options.data)
-    version, champion = report["version"], report["promotion"]["previous"]
-    diff = _command(options, f"diff {champion} {version}")
-    compare = f"compare: {diff}; " if champion else ""
+    with Progress(sys.stderr) as bar:
+        model, facts = import_in_child(
+            *(options.file, wanted, options.data),
+            lambda step, done: bar.bar(step, round(1000 * done), 1000, tables.STEPS[step]),
+        )
+    settings = {name: value for name, value in asdict(wanted).items() if value is not None}
+    story = card.describe(
+        architecture="imported", settings=settings, training={}, validation=None, **facts
+    )
+    from training.export import convert
+
+    with staging(repository.root) as folder:
+        staged = folder / "model.onnx"
+        staged.write_bytes(model)
+        convert.stamp(staged, card.story(story))
+        version, decision = release(folder, repository.root, story)
+    report = {"version": str(version), **story, "promotion": decision.as_dict()}
+    diff = _command(options, f"diff {decision.previous} {version}")
+    compare = f"compare: {diff}; " if decision.previous else ""
     promote = f"promote: {_command(options, f'promote {version}')}"
     line = f"version {version} published, not promoted; {compare}{promote}"
-    return Answer.of(report, summary, line)
+    return report, [*tables.imported(report), line]
 
 
-_SUBCOMMANDS: Mapping[str, Callable[[Repository, Namespace], Answer]] = {
-    "list": _list,
-    "show": lambda r, o: Answer.of(r.card(o.version), tables.card),
-    "verify": lambda r, o: Answer.of(operations.verify(r, o.version, o.data), tables.verified),
+_QUESTIONS: Mapping[str, tuple[Callable[[Repository, Namespace], Any], Callable[[Any], Any]]] = {
+    "list": (lambda r, _: operations.listed(r), tables.versions),
+    "show": (lambda r, o: r.card(o.version), tables.card),
+    "verify": (lambda r, o: operations.verify(r, o.version, o.data), tables.verified),
+    "diff": (lambda r, o: operations.diff(r, o.version, o.other, o.data), tables.comparison),
+    "prune": (lambda r, o: operations.prune(r, o.keep), tables.pruned),
+}
+_CHANGES: Mapping[str, Callable[[Repository, Namespace], Answer]] = {
     "promote": _promote,
     "challenge": _challenge,
     "verdict": _verdict,
     "rollback": _rollback,
-    "diff": lambda r, o: Answer.of(
-        operations.diff(r, o.version, o.other, o.data), tables.comparison
-    ),
-    "spread": lambda r, o: Answer.of(spread(r, o.versions), tables.spread),
-    "prune": _prune,
     "import": _import,
 }
 

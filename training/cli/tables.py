@@ -3,15 +3,20 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from training.measure.card import flat
+from training.measure.card import flat, worst_kinds
 
 Report = Mapping[str, Any]
 
 HEADINGS = (
     *("VERSION", "CHAMPION", "CREATED", "ARCHITECTURE", "WEIGHTS", "ACCURACY", "SIZE", "LATENCY"),
 )
-MOST_CHANGES = 20
-NOTHING = "nothing to remove"
+STEPS = {
+    "load": "loads the model",
+    "detect": "measures which layout, scale and ink the model expects",
+    "verify": "compares the wrapped model with the original one",
+    "measure": "measures damaged digits and non-digits",
+}
+MOST_CHANGES, MOST_FORMS = 20, 5  # that the lines list
 FOLLOWS = "; a running service takes it up within 2 s"
 
 
@@ -79,18 +84,41 @@ def comparison(report: Report) -> list[str]:
         f"{second} answers {change['second']}"
         for change in report["changes"][:MOST_CHANGES]
     ]
-    more = len(report["changes"]) - MOST_CHANGES
-    return [*lines, f"and {more} more (--json lists all)"] if more > 0 else lines
+    return [*lines, *_more(report["changes"], MOST_CHANGES)]
 
 
-def spread(report: Report) -> list[str]:
-    """Returns mean, standard deviation, least and most of each figure."""
-    table: list[tuple[str, ...]] = [("FIGURE", "MEAN", "DEVIATION", "LEAST", "MOST")]
-    for name, figure in report["figures"].items():
-        values = (figure["mean"], figure["deviation"], min(figure["values"]), max(figure["values"]))
-        table.append((name, *(f"{value:.5g}" for value in values)))
-    versions, seeds = (", ".join(map(str, report[key])) for key in ("versions", "seeds"))
-    return [f"versions {versions}; seeds {seeds}", *columns(table)]
+def pruned(report: Report) -> list[str]:
+    """Returns which versions are gone, and which stay."""
+    removed = (
+        f"removed {', '.join(report['removed'])}" if report["removed"] else "nothing to remove"
+    )
+    return [f"{removed}; kept {', '.join(report['kept'])}"]
+
+
+def imported(report: Report) -> list[str]:
+    """Returns what an import detected, and how accurate the version is."""
+    part, proof = report["imported"], report["verification"]
+    found, measured = part["found"], part["measured"]
+    keys = ("layout", "scale", "ink", "output", "answer")
+    table: list[tuple[str, ...]] = [(*map(str.upper, keys), "ACCURACY", "LOSS", "IMAGES")]
+    for form in measured[:MOST_FORMS]:
+        figures = (f"{form['accuracy']:.4f}", f"{form['loss']:.4f}", str(form["images"]))
+        table.append((*(form[key] for key in keys), *figures))
+    kinds = "not measured on damaged digits and non-digits: the model is too slow"
+    if "doubt" in report:
+        kinds = worst_kinds(report["robustness"], report["doubt"])
+    exporter = part["producer"] or "an unknown exporter"
+    output = f"output {found['output']}: {found['answer']}"
+    within = f"within {proof['largest_difference']:.1g} of the original model's"
+    return [
+        f"{part['file']}: from {exporter}, opset {part['opset']}, {report['parameters']:,} weights",
+        "measured on training images, each shifted by a pixel:",
+        *(f"  {line}" for line in [*columns(table), *_more(measured, MOST_FORMS)]),
+        f"chosen: {found['layout']}, {found['scale']}, {found['ink']}; {output}",
+        f"verified on {proof['images']:,} images: probabilities {within}",
+        f"Test accuracy: {report['test']['accuracy']:.4f}",
+        kinds,
+    ]
 
 
 def columns(table: Sequence[Sequence[str]]) -> list[str]:
@@ -101,6 +129,10 @@ def columns(table: Sequence[Sequence[str]]) -> list[str]:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip()
         for row in table
     ]
+
+
+def _more(values: Sequence[Any], shown: int) -> list[str]:
+    return [f"and {len(values) - shown} more (--json lists all)"] if len(values) > shown else []
 
 
 def _cells(row: Report) -> tuple[str, ...]:

@@ -73,6 +73,18 @@ def measured_on(card: Mapping[str, Any]) -> dict[str, Any]:
     return {name: digest for name, digest in files.items() if "train" not in name}
 
 
+def worst_kinds(robustness: Mapping[str, float], doubt: Mapping[str, Any]) -> str:
+    """Names the least accurate kind of digits and the least caught kind of non-digits."""
+    worst = min(robustness, key=robustness.__getitem__)
+    caught = {name: kind["caught"] for name, kind in doubt["kinds"].items()}
+    least = min(caught, key=caught.__getitem__)
+    return (
+        f"{len(robustness)} kinds of digits: least accurate {robustness[worst]:.4f} ({worst}); "
+        f"{len(caught)} of non-digits: least caught {caught[least]:.3f} ({least}), "
+        f"where {doubt['digits']['pass']:.4f} of digits pass"
+    )
+
+
 def _plain(value: Any) -> Any:
     """Converts a value to JSON types; NaN and infinities become null."""
     if isinstance(value, Mapping):

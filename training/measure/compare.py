@@ -1,17 +1,10 @@
 """Compares two versions on the same labelled images, and tests whether they differ by chance."""
 
-import statistics
-from collections.abc import Mapping, Sequence
-from fractions import Fraction
 from math import exp, lgamma, log, log1p
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from service.models.repository import Repository
-from training.errors import TrainingError
-from training.measure.card import flat, part
 
 Digits = NDArray[np.integer[Any]]
 
@@ -47,12 +40,8 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
     If both are equally accurate, the smaller is binomial (Agresti, section 11.1).
     """
-    discordant, fewer = only_first + only_second, min(only_first, only_second)
-    tail = term = 1
-    for count in range(fewer):
-        term = term * (discordant - count) // (count + 1)
-        tail += term
-    return float(min(Fraction(1), Fraction(2 * tail, 2**discordant)))
+    fewer = min(only_first, only_second)
+    return min(1.0, 2 * at_most(fewer, only_first + only_second, 0.5))
 
 
 def not_worse(won: int, lost: int, count: int, margin: float) -> float:
@@ -86,37 +75,3 @@ def at_most(count: int, total: int, share: float) -> float:
         ways = lgamma(total + 1) - lgamma(hits + 1) - lgamma(rest + 1)
         below += exp(ways + hits * log(share) + rest * log1p(-share))
     return min(1.0, below)
-
-
-PARTS = ("training", "test", "robustness", "doubt")
-SEED = "seed"
-
-
-def spread(repository: Repository, versions: Sequence[int]) -> dict[str, Any]:
-    """Returns mean, deviation (n - 1) and values of every figure; raises :class:`TrainingError`."""
-    if len(set(versions)) < 2:
-        raise TrainingError("a spread needs two versions or more")
-    cards = [repository.card(version) for version in versions]
-    for version, card in zip(versions, cards, strict=True):
-        first, own = part(cards[0], "settings"), part(card, "settings")
-        names = sorted({*first, *own} - {SEED})
-        if others := [name for name in names if first.get(name) != own.get(name)]:
-            raise TrainingError(
-                f"versions {versions[0]} and {version} differ in {', '.join(others)}: "
-                "a spread needs runs that differ only in their seed"
-            )
-    figures = [_figures(card) for card in cards]
-    report: dict[str, dict[str, Any]] = {}
-    for name in figures[0]:
-        values = [found[name] for found in figures if name in found]
-        if len(values) == len(cards):
-            mean, deviation = statistics.fmean(values), statistics.stdev(values)
-            report[name] = {"mean": mean, "deviation": deviation, "values": values}
-    seeds = [part(card, "settings").get(SEED) for card in cards]
-    return {"versions": list(map(str, versions)), "seeds": seeds, "figures": report}
-
-
-def _figures(card: Mapping[str, Any]) -> dict[str, float]:
-    """Returns every number by its path in the card, without lists and booleans."""
-    parts = flat({name: card.get(name) for name in PARTS})
-    return {name: float(value) for name, value in parts if type(value) in (int, float)}

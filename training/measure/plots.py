@@ -1,4 +1,4 @@
-"""Draws a card's figures as PNG files: learning curves, mistakes, calibration, robustness.
+"""Draws a card's figures as PNG files: the learning curves and the mistakes.
 
 Each function takes parts of a card (see ``training.measure.card``) and a path. It needs no display,
 leaves pyplot's global state alone, and writes equal bytes for equal figures.
@@ -30,8 +30,6 @@ def draw(card: Mapping[str, Any], test_images: Images, folder: Path) -> None:
     training_curve(training["epochs"], training["kept"], folder / "training_curve.png")
     confusion_matrix(test["confusion_matrix"], folder / "confusion_matrix.png")
     worst_mistakes(test["mistakes"], test_images, folder / "worst_mistakes.png")
-    reliability_diagram(test["reliability"], folder / "reliability_diagram.png")
-    robustness(card["robustness"], card["doubt"], folder / "robustness.png")
 
 
 def training_curve(
@@ -93,55 +91,6 @@ def worst_mistakes(mistakes: Sequence[Mapping[str, Any]], images: Images, path: 
             fontsize=8,
         )
     _save(figure, path)
-
-
-def reliability_diagram(bins: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draws accuracy against confidence, and the number of images in each of the equal bins."""
-    figure = _figure(5, 5)
-    accuracy, count = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    filled = [each for each in bins if each["count"]]
-    points = [(each["confidence"], each["accuracy"]) for each in filled]
-    # The standard error of a share p of n images is the square root of p (1 - p) / n.
-    x, y = np.reshape(points, (-1, 2)).T
-    errors = np.sqrt(x * (1 - x) / [each["count"] for each in filled])
-    accuracy.plot((0, 1), (0, 1), color="black", linewidth=0.8, linestyle=":")
-    accuracy.errorbar(x, y, errors, color=TRAINING, fmt="o", markersize=4, linewidth=1)
-    accuracy.set_title("right, against confidence (bars: one standard error)", loc="left")
-    accuracy.set_ylim(-0.03, 1.03)
-    left = np.arange(len(bins)) / len(bins)
-    count.bar(left, [e["count"] for e in bins], 1 / len(bins), align="edge", color=TRAINING)
-    count.set_title("images", loc="left")
-    count.set(yscale="symlog", xlabel="confidence")
-    for axes in (accuracy, count):
-        _plain(axes)
-    _save(figure, path)
-
-
-def robustness(accuracies: Mapping[str, float], doubt: Mapping[str, Any], path: Path) -> None:
-    """Draws the errors by corruption, and the share of non-digits below the threshold by kind."""
-    kinds = doubt["kinds"]
-    figure = _figure(9.5, 0.8 + 0.27 * max(len(accuracies), len(kinds)))
-    wrong, caught = figure.subplots(1, 2)
-    errors = {name: 1 - accuracy for name, accuracy in accuracies.items()}
-    _bars(wrong, errors, [TRAINING] * len(errors))
-    wrong.set_title("digits read wrong, %", loc="left")
-    colors = [TRAINING if kind["trained"] else VALIDATION for kind in kinds.values()]
-    _bars(caught, {name: kind["caught"] for name, kind in kinds.items()}, colors)
-    caught.set_title("non-digits caught, %", loc="left")
-    passed = 100 * doubt["digits"]["pass"]
-    caught.set_xlabel(f"{passed:.1f} % of digits pass\nblue: kinds trained on, red: never")
-    _save(figure, path)
-
-
-def _bars(axes: Axes, shares: Mapping[str, float], colors: Sequence[str]) -> None:
-    """Draws a bar for each share, with name and percentage, the first on top."""
-    places = range(len(shares))
-    bars = axes.barh(places, [100 * share for share in shares.values()], color=colors)
-    axes.bar_label(bars, fmt=" %.2f", fontsize=8)
-    axes.set_yticks(places, list(shares), fontsize=8)
-    axes.invert_yaxis()
-    axes.margins(x=0.15)
-    _plain(axes)
 
 
 def _plain(axes: Axes) -> None:

@@ -12,8 +12,6 @@ A run removes its folder when it has published. Nothing here reads pickle.
 import hashlib
 import io
 import json
-import secrets
-import shlex
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -26,9 +24,9 @@ from numpy.typing import NDArray
 
 from service.models.repository import NAME
 from training.config import Config
-from training.durable_files import abandoned, opened, replace, sweep
+from training.durable_files import opened, replace, sweep
 from training.errors import TrainingError
-from training.provenance import as_text, installed
+from training.provenance import installed
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,7 @@ class History:
     """The epochs of all stages in order, and the duration of the whole fit.
 
     ``clean_epochs`` counts those of the first stage, ``best_epoch`` is the best of the last;
-    ``kept`` lists the epochs whose weights are in the final ones, ``run`` names the run.
+    ``kept`` lists the epochs whose weights are in the final ones.
     """
 
     epochs: list[Epoch] = field(default_factory=list)
@@ -59,7 +57,6 @@ class History:
     kept: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
     cpu_seconds: float = 0.0
-    run: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the form that the card has."""
@@ -232,58 +229,3 @@ def _unpacked(arrays: Mapping[str, NDArray[Any]]) -> State:
         names = (f"{part}.{index}" for index in range(head["counts"][part]))
         getattr(state, part).extend(arrays[name] for name in names)
     return state
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """The checkpoint of one run that no process works on."""
-
-    folder: Path
-    size_bytes: int
-    written: float  # the time of the last checkpoint, in seconds since 1970
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns plain JSON values."""
-        return {**asdict(self), "folder": str(self.folder), "written": as_text(self.written)}
-
-
-def kept(root: Path) -> list[Kept]:
-    """Returns the checkpoints of interrupted runs under ``root``, the oldest first."""
-    found = []
-    for path in root.glob(f"*/{STATE}"):
-        with suppress(OSError), abandoned(path.parent) as free:
-            if free:
-                size = sum(file.stat().st_size for file in path.parent.iterdir())
-                found.append(Kept(path.parent, size, path.stat().st_mtime))
-    return sorted(found, key=lambda each: each.written)
-
-
-def remove(root: Path) -> list[Kept]:
-    """Removes the checkpoints of runs that no process continues, and returns them."""
-    removed = []
-    for each in kept(root):
-        try:
-            with abandoned(each.folder) as free:
-                if free:
-                    shutil.rmtree(each.folder)
-                    removed.append(each)
-        except OSError as error:
-            raise TrainingError(f"{each.folder} cannot be removed: {error.strerror}") from error
-    with suppress(OSError):
-        root.rmdir()  # succeeds if the folder is empty
-    return removed
-
-
-def summary(runs: Sequence[Kept]) -> str:
-    """Returns one line: how much is where, since when, and the command that removes it."""
-    root, since = runs[0].folder.parent, as_text(runs[0].written)
-    count = "1 interrupted run" if len(runs) == 1 else f"{len(runs)} interrupted runs"
-    return (
-        f"{count} left {mebibytes(runs)} in {root}, the oldest since {since}; "
-        f"to remove: models prune --checkpoints {shlex.quote(str(root))}"
-    )
-
-
-def mebibytes(runs: Sequence[Kept]) -> str:
-    """Returns the size of all of them together."""
-    return f"{sum(each.size_bytes for each in runs) / (1 << 20):.1f} MiB"

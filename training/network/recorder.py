@@ -1,13 +1,11 @@
-"""Records a fit: its history, best weights, a checkpoint after every epoch, TensorBoard's files."""
+"""Records a fit: its history, its best weights and a checkpoint after every epoch."""
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
-import tensorflow as tf
 from keras import ops
 
 from training.config import Config
@@ -129,43 +127,3 @@ def _assign(variables: Sequence[Any], values: Arrays) -> None:
         )
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
-
-
-# The messages themselves: tf.summary.scalar and Keras' callback need the package tensorboard.
-Summary = tf.compat.v1.Summary
-
-
-class Logs:
-    """Curves under ``folder``, emptied first, beginning with ``before``; or TrainingError."""
-
-    def __init__(self, folder: Path, before: Iterable[Epoch] = ()) -> None:
-        self._folder = folder
-        self._writers: dict[str, Any] = {}
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            for old in folder.glob("*/events.out.tfevents.*"):
-                old.unlink()
-        except OSError as error:
-            raise TrainingError(f"--tensorboard: {folder}: {error.strerror}") from error
-        for epoch in before:
-            self.epoch(epoch)
-
-    def epoch(self, epoch: Epoch) -> None:
-        """Writes and flushes the figures of one epoch."""
-        train = {"loss": epoch.loss, "accuracy": epoch.accuracy}
-        held_out = {"loss": epoch.validation_loss, "accuracy": epoch.validation_accuracy}
-        try:
-            self._write("train", epoch.epoch, train | {"learning_rate": epoch.learning_rate})
-            if epoch.validation_loss is not None:
-                self._write("validation", epoch.epoch, held_out)
-        except tf.errors.OpError as error:
-            raise TrainingError(f"--tensorboard: {self._folder}: {error.message}") from error
-
-    def _write(self, part: str, step: int, curves: Mapping[str, float | None]) -> None:
-        if part not in self._writers:
-            self._writers[part] = tf.summary.create_file_writer(str(self._folder / part))
-        values = [Summary.Value(tag=f"epoch_{name}", simple_value=y) for name, y in curves.items()]
-        with self._writers[part].as_default():
-            message = Summary(value=values).SerializeToString()
-            tf.summary.experimental.write_raw_pb(message, step=step)
-        self._writers[part].flush()

@@ -79,7 +79,7 @@ def measured(model: bytes, milliseconds: dict[str, float], dataset: Dataset) -> 
     count = TIMES * len(dataset.test_images) + MORE
     if count / LARGEST_BATCH * milliseconds[str(LARGEST_BATCH)] > 1000 * LONGEST_MEASURE_S:
         return {"test": score(answers(model, dataset.test_images), dataset.test_labels).as_dict()}
-    return measure(model, dataset, samples(dataset), non_digits=False).as_parts()
+    return measure(model, dataset, samples(dataset), non_digits=False)
 
 
 def samples(dataset: Dataset) -> tuple[Images, Labels]:

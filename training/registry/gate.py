@@ -7,9 +7,12 @@ the second rival, many small losses could follow each other.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from service.models.repository import NoChampion, Repository, RepositoryError
 from service.types import Images, Labels
@@ -24,7 +27,7 @@ TEST, FIELD = "test images", "labelled images"
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A candidate and a rival on the same ``count`` images: only one of them was right.
+    """A candidate and a rival on the same ``count`` images: ``won`` and ``lost`` by one alone.
 
     A field set is small at first: even a version as good as its rival could not be shown to be
     within the margin. Then the candidate passes unless it is shown to be worse.
@@ -36,14 +39,12 @@ class Trial:
     count: int
     won: int
     lost: int
-    margin: float = MARGIN
 
     @property
     def is_small(self) -> bool:
         """Whether these are too few images to show that a version is not worse."""
         half, rest = divmod(self.won + self.lost, 2)
-        even = not_worse(half, half + rest, self.count, self.margin)
-        return self.images == FIELD and even > LEVEL
+        return self.images == FIELD and not_worse(half, half + rest, self.count, MARGIN) > LEVEL
 
     @property
     def p_value(self) -> float:
@@ -53,7 +54,7 @@ class Trial:
         """
         if self.is_small:
             return worse(self.won, self.lost)
-        return not_worse(self.won, self.lost, self.count, self.margin)
+        return not_worse(self.won, self.lost, self.count, MARGIN)
 
     @property
     def passed(self) -> bool:
@@ -65,7 +66,7 @@ class Trial:
         if self.is_small:
             shown = "not shown to be " if self.passed else "shown to be "
         else:
-            points = f"margin {100 * self.margin:g} percentage points, "
+            points = f"margin {100 * MARGIN:g} percentage points, "
         return (
             f"{shown}worse than {self.role} {self.version}: of {self.count:,} {self.images} only "
             f"it reads {self.won}, only {self.version} reads {self.lost} (p = {self.p_value:.2g}; "
@@ -80,7 +81,7 @@ class Trial:
             "count": self.count,
             "only_it_right": self.won,
             "only_other_right": self.lost,
-            "margin": None if self.is_small else self.margin,
+            "margin": None if self.is_small else MARGIN,
             "level": LEVEL,
             "p_value": self.p_value,
         }
@@ -116,11 +117,8 @@ def gate(card: Mapping[str, Any], trials: Sequence[Trial]) -> Decision:
     if not trials:
         return Decision(True, "there is no champion yet")
     failed = [trial for trial in trials if not trial.passed]
-    decisive = (
-        failed[0]
-        if failed
-        else max(trials, key=lambda trial: (trial.images == TEST, trial.p_value))
-    )
+    surest_last = sorted(trials, key=lambda trial: (trial.images == TEST, trial.p_value))
+    decisive = failed[0] if failed else surest_last[-1]
     return Decision(not failed, str(decisive), previous, tuple(trials))
 
 
@@ -131,7 +129,6 @@ def decide(
     test: Labelled,
     field: Labelled | None = None,
     *,
-    margin: float = MARGIN,
     force: bool = False,
 ) -> Decision:
     """Returns the gate's decision about a ``model``, from its answers on ``test`` and ``field``.
@@ -139,34 +136,37 @@ def decide(
     ``force`` overrules a rejection. While a rival cannot be read, only ``force`` promotes.
     """
     try:
-        trials = _trials(repository, model, {TEST: test, FIELD: field}, margin)
+        trials = _trials(repository, model, {TEST: test, FIELD: field})
         decision = gate(card, trials)
     except (RepositoryError, VerificationFailed) as error:
         decision = Decision(False, f"the champion cannot be compared with: {error}")
     if force and not decision.promoted:
-        reason = f"forced, although it is {decision.reason}" if decision.trials else None
-        reason = reason or f"forced, although {decision.reason}"
-        return Decision(True, reason, decision.previous, decision.trials)
+        it_is = "it is " if decision.trials else ""
+        reason = f"forced, although {it_is}{decision.reason}"
+        return replace(decision, promoted=True, reason=reason)
     return decision
 
 
+def right(model: bytes | Path, labelled: Labelled) -> NDArray[np.bool_]:
+    """Returns which of the images (n,) a model reads right."""
+    images, labels = labelled
+    found: NDArray[np.bool_] = answers(model, images).argmax(axis=1) == labels
+    return found
+
+
 def _trials(
-    repository: Repository,
-    model: bytes | Path,
-    sets: Mapping[str, Labelled | None],
-    margin: float,
+    repository: Repository, model: bytes | Path, sets: Mapping[str, Labelled | None]
 ) -> list[Trial]:
     rivals = [(*rival, repository.read_model(rival[0])) for rival in _rivals(repository)]
     trials = []
     for name, labelled in sets.items() if rivals else ():
         if labelled is None:
             continue
-        images, labels = labelled
-        right = answers(model, images).argmax(axis=1) == labels
+        its = right(model, labelled)
         for version, role, file in rivals:
-            other = answers(file, images).argmax(axis=1) == labels
-            won, lost = int((right & ~other).sum()), int((other & ~right).sum())
-            trials.append(Trial(version, role, name, len(labels), won, lost, margin))
+            other = right(file, labelled)
+            won, lost = int((its & ~other).sum()), int((other & ~its).sum())
+            trials.append(Trial(version, role, name, len(its), won, lost))
     return trials
 
 

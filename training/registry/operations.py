@@ -62,19 +62,17 @@ def verify(repository: Repository, version: int, data: Path | None) -> Report:
     }
 
 
-def rollback(repository: Repository, steps: int) -> Report:
-    """Makes the champion of ``steps`` changes ago champion again; skips removed versions."""
+def rollback(repository: Repository) -> Report:
+    """Makes the previous champion champion again; skips removed versions."""
     with locked(repository.root):
         champion = repository.champion()
         history = journal.champions(repository.journal(), champion)
         earlier = [version for version in history[:-1] if repository.has(version)]
-        if len(earlier) < steps:
-            left = f"only {', '.join(map(str, earlier))}" if earlier else "none"
-            raise TrainingError(f"earlier champions to go back to from version {champion}: {left}")
-        version = earlier[-steps]
-        reason = f"{steps} back from {champion}"
-        reason = promote(repository.root, version, reason=reason, command=journal.ROLLBACK)
-    return {"champion": str(version), "previous": str(champion), "reason": reason}
+        if not earlier:
+            raise TrainingError(f"there is no champion to go back to from version {champion}")
+        reason, command = f"back from {champion}", journal.ROLLBACK
+        reason = promote(repository.root, earlier[-1], reason=reason, command=command)
+    return {"champion": str(earlier[-1]), "previous": str(champion), "reason": reason}
 
 
 def diff(repository: Repository, version: int, other: int, data: Path | None) -> Report:

@@ -12,7 +12,6 @@ from service.models.repository import NAME, Repository, RepositoryError
 from training import durable_files
 from training.data.loading import load
 from training.export.verify import VerificationFailed, check
-from training.measure.compare import MARGIN
 from training.provenance import now
 from training.registry import journal
 from training.registry.challenge import present
@@ -29,33 +28,26 @@ def release(
     test: Labelled | None = None,
     field: Labelled | None = None,
     *,
-    margin: float = MARGIN,
     force: bool = False,
 ) -> tuple[int, Decision]:
     """Publishes a staged version, and promotes it if it passes the gate on ``test`` and ``field``.
 
-    Without ``test`` it promotes nothing. One lock covers both, so that the decision is about the
-    champion that the version replaces. The published card holds it as ``promotion``. Returns the
-    version's number and the decision. Raises :class:`VerificationFailed` if the staged file does
-    not serve, and :class:`PublishError` if publishing failed, or only the promotion after it; the
-    text says which.
+    Without ``test`` it promotes nothing. One lock covers both, so that the decision, which the card
+    holds, is about the champion that the version replaces. Raises :class:`VerificationFailed` if
+    the staged file does not serve, and :class:`PublishError`, whose text says what was done.
     """
     file = staged / "model.onnx"
     check(file)
     with locked(root):
         repository = Repository(root)
-        if test is None:
-            decision = Decision(False, NOT_WANTED, _previous(repository))
-        else:
-            decision = decide(repository, card, file, test, field, margin=margin, force=force)
+        decision = Decision(False, NOT_WANTED, _previous(repository))
+        if test is not None:
+            decision = decide(repository, card, file, test, field, force=force)
         version = publish(staged, root, {**card, "promotion": decision.as_dict()})
-        if decision.promoted:
-            try:
-                reason = promote(root, version, reason=decision.reason, command="train")
-                decision = replace(decision, reason=reason)
-            except PublishError as error:
-                raise PublishError(f"version {version} was published, but {error}") from error
-    return version, decision
+        try:
+            return version, _carry_out(decision, root, version, "train")
+        except PublishError as error:
+            raise PublishError(f"version {version} was published, but {error}") from error
 
 
 def promote_past_gate(
@@ -64,36 +56,27 @@ def promote_past_gate(
     data: Path | None,
     field: Labelled | None = None,
     *,
-    margin: float,
     force: bool,
     command: str,
 ) -> Decision:
     """Promotes a published version if it passes the gate and is not champion."""
     with locked(root):
         repository = Repository(root)
-        card = repository.card(version)
+        card, model = repository.read(version)
         if _previous(repository) == version:
             return Decision(True, "it already was", version)
-        try:
-            model = repository.read_model(version)
-        except RepositoryError as error:
-            raise PublishError(f"nothing was promoted: {error}") from error
         dataset = load(data)
         test = dataset.test_images, dataset.test_labels
-        decision = decide(repository, card, model, test, field, margin=margin, force=force)
-        if decision.promoted:
-            reason = promote(root, version, reason=decision.reason, command=command)
-            decision = replace(decision, reason=reason)
-    return decision
+        decision = decide(repository, card, model, test, field, force=force)
+        return _carry_out(decision, root, version, command)
 
 
 def promote(root: Path, version: int, *, reason: str, command: str) -> str:
     """Makes ``version`` champion if it can serve. The caller holds ``locked`` and asked the gate.
 
-    It can serve if its SHA-256 is the card's, it loads with the contract's input and output, it
-    runs at every batch size, and a row has the same result alone and in a batch. Otherwise, or if a
-    file cannot be written, raises :class:`PublishError`, and the old champion stays. Returns the
-    reason with what becomes of a challenge.
+    It can serve if its files are intact and pass ``check``. Otherwise, or if a file cannot be
+    written, raises :class:`PublishError`, and the old champion stays. Returns the reason with what
+    becomes of a challenge.
     """
     repository = Repository(root)
     try:
@@ -118,6 +101,13 @@ def promote(root: Path, version: int, *, reason: str, command: str) -> str:
     except OSError as error:
         raise PublishError.because(error, "nothing was promoted", root / NAME) from error
     return reason
+
+
+def _carry_out(decision: Decision, root: Path, version: int, command: str) -> Decision:
+    if not decision.promoted:
+        return decision
+    reason = promote(root, version, reason=decision.reason, command=command)
+    return replace(decision, reason=reason)
 
 
 def _previous(repository: Repository) -> int | None:

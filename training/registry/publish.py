@@ -23,7 +23,6 @@ from typing import Any, Self
 from service.models.repository import NAME, Repository, RepositoryError, parse_version
 from training.durable_files import STAGING_PREFIX, opened, sweep, sync
 from training.errors import TrainingError
-from training.measure.card import part
 
 TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
 
@@ -92,15 +91,6 @@ def publish(staged: Path, root: Path, card: Mapping[str, Any]) -> int:
     except OSError as error:
         raise PublishError.because(error, "nothing was published", staged) from error
     return number
-
-
-def published(repository: Repository, run: str) -> int | None:
-    """Returns the version that the run of this name published, or None."""
-    for version in reversed(repository.versions()):
-        with suppress(RepositoryError):
-            if part(repository.card(version), "training").get("run") == run:
-                return version
-    return None
 
 
 def _rename_into_place(staged: Path, target: Path) -> bool:

@@ -48,10 +48,8 @@ def train_seeds(options: Options, words: Sequence[str], progress: Progress) -> t
         options.checkpoints.rmdir()  # succeeds if the folder is empty
     if not options.promote:
         return best, Decision(False, NOT_WANTED)
-    margin, force, by = options.margin, options.force, "train --seeds"
-    return best, promote_past_gate(
-        options.models, best, options.data, margin=margin, force=force, command=by
-    )
+    force, command = options.force, "train --seeds"
+    return best, promote_past_gate(options.models, best, options.data, force=force, command=command)
 
 
 def _find(repository: Repository, config: Config, files: dict[str, str]) -> Found | None:

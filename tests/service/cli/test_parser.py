@@ -38,9 +38,7 @@ complete_line() {
 }
 COMPLETED = {
     "models pro": "promote",
-    "models promote --mar": "--margin",
-    "models show 4": "42",
-    "models --models nowhere show 4": "",
+    "models promote --fo": "--force",
     "serve --provider c": "cpu cuda",
     "train --arch": "--architecture",
     "predict --js": "--json",

@@ -66,8 +66,6 @@ def test_flags_of_every_kind_reach_the_settings() -> None:
         ("--activation rulu", "argument --activation: invalid choice: 'rulu'"),
         ("--recipe fast", "no recipe 'fast'; there are champion, default, quick, tutorial"),
         ("--epoch 3", "unrecognized arguments: --epoch 3"),
-        ("--margin 2", "--margin: a share above 0"),
-        ("--margin nan", "--margin: a share above 0"),
         ("--force --no-promote", "not allowed with argument"),
     ],
 )

@@ -64,9 +64,8 @@ def test_files_without_permission_are_one_line_with_advice(
 @pytest.mark.parametrize(
     "arguments",
     [
-        *("", "dance", "show", "show one", "show 01", "rollback 0", "list --colour", "diff 1"),
-        *("promote 1 --margin -1", "promote 1 --margin nan"),
-        *("prune", "prune --keep 0", "prune --keep 1 --checkpoints here"),
+        *("", "dance", "show", "show one", "show 01", "rollback 2", "list --colour", "diff 1"),
+        *("prune", "prune --keep 0", "challenge", "challenge 1 --end", "challenge 1 --canary 2"),
     ],
 )
 def test_wrong_usage_is_one_line_and_status_2(
@@ -135,10 +134,10 @@ def test_an_output_that_fails_is_one_line(
 
 
 def test_names_that_the_output_cannot_encode_are_escaped(tmp_path: Path) -> None:
-    names = "prune", "--checkpoints", tmp_path / "né\udcff"
-    result = run(*MODELS, *names, PYTHONIOENCODING="ascii")
+    root = tiny_repository(tmp_path / "né\udcff", versions=(1, 2))
+    result = run(*MODELS, *("promote", "2", "--force", "--models", root), PYTHONIOENCODING="ascii")
     assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout.endswith("/n\\xe9\\udcff\n")
+    assert result.stdout.endswith("/n\\xe9\\udcff'\n")
 
 
 def test_a_read_only_repository_can_be_looked_at(tmp_path: Path) -> None:

@@ -29,20 +29,6 @@ def mistakes(count: int) -> list[dict[str, Any]]:
     return [{"index": i, "label": 4, "digit": 9, "confidence": 0.9} for i in range(count)]
 
 
-def bins(*counts: int) -> list[dict[str, Any]]:
-    """Of equal width, as many images in each, all as sure as right."""
-    middles = [(index + 0.5) / len(counts) for index in range(len(counts))]
-    return [
-        {"count": n, "confidence": middle if n else None, "accuracy": middle if n else None}
-        for n, middle in zip(counts, middles, strict=True)
-    ]
-
-
-def doubt(*caught: float) -> dict[str, Any]:
-    kinds = {f"kind {i}": {"trained": i % 2 == 0, "caught": c} for i, c in enumerate(caught)}
-    return {"digits": {"pass": 0.995}, "kinds": kinds}
-
-
 DRAWINGS: dict[str, Callable[[Path], None]] = {
     "ten epochs": lambda p: plots.training_curve(
         [epoch(0.5 / n) for n in range(1, 11)], kept(8), p
@@ -56,11 +42,6 @@ DRAWINGS: dict[str, Callable[[Path], None]] = {
     "twenty mistakes": lambda p: plots.worst_mistakes(mistakes(20), IMAGES, p),
     "three mistakes": lambda p: plots.worst_mistakes(mistakes(3), IMAGES, p),
     "no mistakes": lambda p: plots.worst_mistakes([], IMAGES, p),
-    "reliability": lambda p: plots.reliability_diagram(bins(0, 0, 3, 10, 9987), p),
-    "reliability of one image": lambda p: plots.reliability_diagram(bins(0, 1), p),
-    "reliability of none": lambda p: plots.reliability_diagram(bins(0, 0, 0), p),
-    "robustness": lambda p: plots.robustness({"blur": 0.9, "noise": 0.99}, doubt(1, 0, 0.87), p),
-    "robust against all": lambda p: plots.robustness({"blur": 1.0}, doubt(1, 1), p),
 }
 
 

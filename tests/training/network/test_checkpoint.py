@@ -19,7 +19,7 @@ DATA = {"train.gz": "ab", "test.gz": "cd"}
 
 def state(epochs: int = 2) -> State:
     history = History([Epoch(n + 1, 0.1, 0.9, 1 / 3, None, 1e-3, 2.5, 4.25) for n in range(epochs)])
-    history.kept, history.run = [{"epoch": 1, "share": 0.3}], "5eed"
+    history.kept = [{"epoch": 1, "share": 0.3}]
     random = np.random.default_rng(0)
     weights = [random.normal(size=(3, 4)).astype(np.float32), np.array([0.5, np.nan], np.float32)]
     return State(history, weights, [np.array(7), *weights], [], weights[:1])

@@ -40,7 +40,7 @@ def test_the_journal_tells_of_a_challenge_and_its_end(
     assert models("list").endswith("\nversion 1 challenges 3 for 0.05 of the callers\n")
     assert (models.json("list")["challenger"], models.json("list")["share"]) == ("1", 0.05)
     assert "; 1 challenges it now; " in models("promote", "2", "--force")
-    assert "again: 1 back from 2; 1 challenges it now; " in models("rollback")
+    assert "again: back from 2; 1 challenges it now; " in models("rollback")
     assert models.json("verdict")["mode"] == "canary"
     assert models("prune", "--keep", "1") == "removed 2; kept 1, 3\n"
     assert "version 1 no longer challenges 3" in models("challenge", "--end")

@@ -4,7 +4,6 @@ Every figure is a share of images, 0 to 1, and repeatable: the images come from 
 """
 
 from collections.abc import Callable, Mapping
-from math import exp, lgamma, log, log1p
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from service.answer.quality import LEAST_CONFIDENCE, doubts
 from service.types import Images, Labels, Probabilities
+from training.measure.compare import at_most
 from training.measure.robustness import non_digits
 from training.measure.robustness.corruptions import CORRUPTIONS
 from training.measure.robustness.non_digits import printed_digits
@@ -100,15 +100,9 @@ def most_below(count: int) -> int | None:
 
     That is the one-sided bound of Clopper and Pearson (1934) for DIGITS_BELOW and RISK.
     """
-    total, most = 0.0, None
-    for below in range(count):
-        ways = lgamma(count + 1) - lgamma(below + 1) - lgamma(count - below + 1)
-        rest = count - below
-        total += exp(ways + below * log(DIGITS_BELOW) + rest * log1p(-DIGITS_BELOW))
-        if total > RISK:
-            break
-        most = below
-    return most
+    chances = (at_most(below, count, DIGITS_BELOW) for below in range(count))
+    too_many = next((below for below, chance in enumerate(chances) if chance > RISK), count)
+    return too_many - 1 if too_many else None
 
 
 def auroc(digits: NDArray[np.floating], others: NDArray[np.floating]) -> float:

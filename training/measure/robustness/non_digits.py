@@ -15,21 +15,8 @@ from training.data import synthetic
 from training.data.synthetic import fonts, strokes
 from training.data.synthetic.fields import side_by_side
 from training.data.synthetic.fonts import normal_form
-from training.data.synthetic.lines import CANVAS, Floats, shrunk
+from training.data.synthetic.lines import CANVAS, shrunk
 from training.measure.robustness.corruptions import moved, turned
-
-
-def shapes(count: int, random: np.random.Generator) -> Images:
-    """Draws outlined stars, crosses and arrows of random size and width, (count, 28, 28)."""
-    pictures = []
-    for index in range(count):
-        picture, radius = Image.new("L", (CANVAS, CANVAS)), random.uniform(25, 40)
-        corners = OUTLINES[index % len(OUTLINES)](random)
-        outline = [tuple(point) for point in CANVAS / 2 + radius * corners]
-        width = int(random.integers(4, 10))
-        ImageDraw.Draw(picture).polygon(outline, outline=255, width=width)
-        pictures.append(shrunk(picture))
-    return np.stack(pictures)
 
 
 def doodles(count: int, random: np.random.Generator) -> Images:
@@ -101,32 +88,6 @@ def three(digits: Images, random: np.random.Generator) -> Images:
     return np.stack(pictures)
 
 
-def _star(random: np.random.Generator) -> Floats:
-    corners = random.uniform(0, 1) + np.arange(10) * np.pi / 5
-    reach = np.where(np.arange(10) % 2, 1, 0.4)
-    return np.stack([reach * np.cos(corners), reach * np.sin(corners)], axis=1)
-
-
-def _cross(random: np.random.Generator) -> Floats:
-    arm = random.uniform(0.1, 0.35)
-    right, quarter = np.array([(1, -arm), (1, arm), (arm, arm)]), np.array([[0, 1], [-1, 0]])
-    return np.concatenate([right @ np.linalg.matrix_power(quarter, turns) for turns in range(4)])
-
-
-def _arrow(random: np.random.Generator) -> Floats:
-    shaft, head = random.uniform(0.12, 0.3), random.uniform(0.5, 0.8)
-    neck = random.uniform(-0.1, 0.3)
-    upper = np.array([(-1, -shaft), (neck, -shaft), (neck, -head), (1, 0)])
-    corners = np.concatenate([upper, (upper * (1, -1))[-2::-1]])
-    angle = random.uniform(0, 2 * np.pi)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    turned: Floats = corners @ turn.T
-    return turned
-
-
-OUTLINES = (_star, _cross, _arrow)
-
-
 def _hatched(random: np.random.Generator) -> Image.Image:
     """Draws parallel lines at a random angle on a canvas."""
     picture = Image.new("L", (CANVAS, CANVAS))
@@ -172,7 +133,6 @@ def new(digits: Images) -> dict[str, Images]:
         "letters as strokes": strokes.letters(strokes.DESIGNS["never-trained"], count, random),
         "Cyrillic letters": _glyphs(CYRILLIC, fonts.WITH_SYMBOLS, count, random),
         "other symbols": _glyphs(SYMBOLS, fonts.WITH_SYMBOLS, count, random),
-        "stars, crosses, arrows": shapes(count, random),
         "doodles": doodles(count, random),
         "faces, clocks, letters in a ring": faces(count, random),
         "hatchings": hatchings(count, random),

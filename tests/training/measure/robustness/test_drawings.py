@@ -3,24 +3,10 @@ from __future__ import annotations
 import numpy as np
 
 from tests.training.digits import few
-from training.data.synthetic.lines import shapes as learnt
 from training.measure.robustness import non_digits
 
 DIGITS = few(40).train_images
 RANDOM = np.random.default_rng(0)
-
-
-def test_no_shape_is_one_of_the_training_data() -> None:
-    """Arrows, stars and crosses have several concave corners; shapes in training at most one."""
-    measured, known = non_digits.shapes(30, RANDOM), learnt(30, RANDOM)
-    assert not {bytes(picture) for picture in measured} & {bytes(picture) for picture in known}
-    for outline in non_digits.OUTLINES:
-        corners = outline(RANDOM)
-        behind = corners - np.roll(corners, 1, axis=0)
-        ahead = np.roll(behind, -1, axis=0)
-        turns = np.sign(behind[:, 0] * ahead[:, 1] - behind[:, 1] * ahead[:, 0])
-        assert (turns > 0).sum() >= 2
-        assert (turns < 0).sum() >= 2
 
 
 def test_a_doodle_is_filled_or_hatched_inside_its_curve() -> None:
