@@ -67,8 +67,8 @@ class Progress:
 
     def bar(self, name: str, done: int, total: int | None, text: str) -> None:
         """Shows on a terminal how far it is, 10 times a second; no ``total`` is no end."""
-        shown = self._bar.live.is_started
-        if self._bar.disable or (shown and time.monotonic() - self._drawn_at < REDRAW_S):
+        goes_on = self._bar.live.is_started and self._bar.tasks[0].description == name
+        if self._bar.disable or (goes_on and time.monotonic() - self._drawn_at < REDRAW_S):
             return
         self._bar.update(self._task, description=name, completed=done, total=total, text=text)
         self._bar.start()  # does nothing if it is shown
