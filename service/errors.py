@@ -137,7 +137,11 @@ class DeadlineExceeded(Fault, status=504):
     rejection = "deadline"
 
 
-class MissingRuntime(ImportError):
+class Explained(Exception):
+    """A command cannot go on; one line says why."""
+
+
+class MissingRuntime(Explained, ImportError):
     """ONNX Runtime is not installed; the message says what to install."""
 
     def __init__(self) -> None:

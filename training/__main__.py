@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _train(arguments: list[str] | None) -> int:
     with held():  # an interrupted import can crash NumPy
-        from service.cli.output import in_one_line
+        from service.cli.parser import in_one_line
         from service.models.repository import RepositoryError
         from training.cli.flags import parse, words_of_one
         from training.errors import TrainingError

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_serializer
 
+from service.errors import Explained
 from service.observe.logs import LOGGER
 from service.observe.metrics import Metrics
 from service.settings import PREFIX, Scope, SettingsError
@@ -21,7 +22,7 @@ from service.settings import PREFIX, Scope, SettingsError
 MOST_BYTES = 1 << 20
 
 
-class KeysError(Exception):
+class KeysError(Explained):
     """The file of keys cannot be used, or changed so; one line says why."""
 
 

@@ -36,7 +36,7 @@ from service.types import SIDE
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from service.store.review import Item
+    from service.store.labels import Item
 
 _TRIES = 6
 _NAMED = (b"content-disposition", b'attachment; filename="feedback.npz"')
@@ -56,8 +56,8 @@ async def feedback(request: Timed) -> Reply:
     It is on disk once this answers. The same again gets the same id with 200; another digit from
     the same caller replaces the one before.
     """
-    from service.store.images import keep_images
     from service.store.labels import answered_image, put_label
+    from service.store.tables import keep_images
 
     core, caller, store = request.core, request.caller, _kept(request)
     pipeline = Pipeline(request)
@@ -126,7 +126,7 @@ async def export(request: Current) -> Reply:
     """
 
     def work(connection: Connection) -> bytes:
-        from service.store.labelled import labelled
+        from service.store.labels import labelled
 
         found, file = labelled(connection), io.BytesIO()
         ids = np.array(found.labels, "U32")
@@ -143,7 +143,7 @@ async def review(request: Current, count: CountQuery = "20") -> Reply:
 
     For five minutes nobody else gets them.
     """
-    from service.store.review import next_items
+    from service.store.labels import next_items
 
     if not _COUNT.fullmatch(count):
         raise refuse("count", f"{count[:40]!r} is no number from 1 to 100")

@@ -22,7 +22,8 @@ router = endpoints("models", "predict")
 async def models(request: Current) -> Reply:
     """Every version with its state, and the provider that runs the champion."""
     listing = await request.core.versions.listing()
-    return Reply.json({"models": [listing | {"challenger": request.core.challenge.named}]})
+    named = request.core.challenge.named
+    return Reply.json({"models": [listing | {"challenger": named and named.version}]})
 
 
 @router.get("/models/mnist/versions/{version}")

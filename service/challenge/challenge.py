@@ -1,26 +1,24 @@
 """A version that challenges the champion: in the shadow, or with a share of the callers.
 
 In the shadow, each of the two answers what the other one has answered, on a thread beside the event
-loop: a few images of a request, from a short backlog, and rarely while requests come. A challenger
-that fails is out; where it answers callers, the champion answers in its place.
+loop. A challenger that fails is out; the champion answers callers in its place.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from hashlib import blake2b
-from time import perf_counter
-from typing import Any
+from time import perf_counter, thread_time
+from typing import Any, NamedTuple
 
 from service.background.large_work import small_come
 from service.background.threads import DaemonThreads
-from service.challenge.shadow import Compared, Piece, Slow, compare
-from service.challenge.verdict import judged
+from service.challenge.verdict import Compared, judged
 from service.errors import DeadlineExceeded, Fault, NotFound, QueueFull, Unavailable
 from service.inference.batch import Result, digits
-from service.inference.runtime import Watchdog
+from service.inference.runtime import Runtime, Watchdog
 from service.models.loader import Loaded
 from service.models.repository import Challenger, RepositoryError
 from service.models.versions import Versions
@@ -37,6 +35,22 @@ _BACKLOG, _MOST_ROWS = 64, 16
 """The requests that wait for the shadow, and the images of each that it answers, at most."""
 _BUSY_REST_SECONDS = 0.3
 """The pause after a run while requests come: p99 feels runs that take a hundredth of the time."""
+SLOWER, _RUNS = 3.0, 3
+"""How many times the champion's processor time a challenger may take, in its best of three runs."""
+
+
+class _Slow(Exception):
+    """The challenger takes too long."""
+
+
+class _Piece(NamedTuple):
+    """Images (n, 28, 28), and the digits that the champion or the challenger has answered."""
+
+    images: Images
+    digits: Sequence[int]
+    champion: Loaded
+    challenger: Loaded
+    by_champion: bool
 
 
 class Challenge:
@@ -44,13 +58,13 @@ class Challenge:
 
     def __init__(self, versions: Versions, metrics: Metrics, store: Store | None) -> None:
         self._versions, self._metrics, self._store = versions, metrics, store
-        self._named: Challenger | None = None
+        self.named: Challenger | None = None
         self.follows = False  # whether there is a challenger
         self._challenger: Loaded | None = None
         """The named one, once it is loaded and until it fails."""
         self._fault: str | None = None
         self._is_out = False
-        self._backlog, self._news = asyncio.Queue[Piece](_BACKLOG), list[Compared]()
+        self._backlog, self._news = asyncio.Queue[_Piece](_BACKLOG), list[Compared]()
         self._shed = 0
         self._threads = DaemonThreads("challenger", 2)
         self._watchdog = Watchdog(_HANG_SECONDS)
@@ -68,15 +82,10 @@ class Challenge:
             task.cancel()
         self._watchdog.close()
 
-    @property
-    def named(self) -> str | None:
-        """The version that challenges the champion."""
-        return self._named.version if self._named else None
-
     def canary(self, caller: str) -> Loaded | None:
         """Returns the challenger if it answers this caller; every worker says the same."""
         challenger = self._challenger
-        if challenger is None or self._named is None or not (share := self._named.share):
+        if challenger is None or self.named is None or not (share := self.named.share):
             return None
         name = f"{challenger.version} {caller}".encode()
         number = int.from_bytes(blake2b(name, digest_size=4).digest(), "big")
@@ -112,11 +121,11 @@ class Challenge:
         self._shed += result.rows - rows
         images = result.images if rows == result.rows else result.images[:rows].copy()
         known = result.each(digits)[:rows]
-        self._backlog.put_nowait(Piece(images, known, champion, challenger, served is champion))
+        self._backlog.put_nowait(_Piece(images, known, champion, challenger, served is champion))
 
     async def report(self) -> dict[str, Any]:
         """Returns what ``/models/mnist/challenger`` answers. Raises NotFound and Unavailable."""
-        champion, named = self._versions.champion.version, self._named
+        champion, named = self._versions.champion.version, self.named
         if named is None:
             none = "no version challenges the champion; `models challenge N` names one"
             raise NotFound(self._fault or none)
@@ -152,9 +161,9 @@ class Challenge:
         named = await self._threads.run(self._versions.repository.challenger)
         if named is not None and named.version == champion:
             named = None  # it has won
-        if named != self._named:
+        if named != self.named:
             self._end()
-            self._named, self._fault, self._is_out = named, None, False
+            self.named, self._fault, self._is_out = named, None, False
         if named is not None and (why := await self._exchange(champion, named)):
             self._out(self._challenger, why)
         if named is None or self._is_out:
@@ -207,9 +216,9 @@ class Challenge:
             is_busy, is_timed = small_come(begun), begun - timed > LOOK_SECONDS
             timed = begun if is_timed else timed
             try:
-                compared = await self._threads.run(compare, piece, is_timed)
+                compared = await self._threads.run(_compare, piece, is_timed)
             except Exception as error:  # noqa: BLE001 - a hostile file may raise anything
-                if piece.by_champion or isinstance(error, Slow):
+                if piece.by_champion or isinstance(error, _Slow):
                     self._out(piece.challenger, str(error))
             else:
                 self._news.append(compared)
@@ -228,3 +237,25 @@ def _work(name: str, *arguments: object) -> Callable[[Any], Any]:
         return getattr(record, name)(connection, *arguments)
 
     return work
+
+
+def _compare(piece: _Piece, is_timed: bool) -> Compared:
+    """Runs the version that has not answered. Raises whatever it raises, and :class:`_Slow`."""
+    images, known, champion, challenger, by_champion = piece
+    if is_timed:
+        most = SLOWER * min(_seconds(champion.runtime, images) for _ in range(_RUNS))
+        if all(_seconds(challenger.runtime, images) > most for _ in range(_RUNS)):
+            raise _Slow(f"it takes more than {SLOWER:g} x the champion's time")
+    other = challenger if by_champion else champion
+    found = other.runtime.run(images).argmax(axis=1).tolist()
+    pairs = zip(known, found, strict=True) if by_champion else zip(found, known, strict=True)
+    apart = [(images[i].tobytes(), *pair) for i, pair in enumerate(pairs) if len(set(pair)) > 1]
+    return Compared(champion.version, challenger.version, len(images), apart)
+
+
+def _seconds(runtime: Runtime, images: Images) -> float:
+    """The processor time of this thread for one run; on a GPU, the time."""
+    clock = thread_time if runtime.report.active == "cpu" else perf_counter
+    begun = clock()
+    runtime.run(images)
+    return clock() - begun

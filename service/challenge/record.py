@@ -6,12 +6,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, and_, func, select
 
-from service.challenge.shadow import Compared
-from service.challenge.verdict import Tally
+from service.challenge.verdict import Compared, Tally
 from service.models.repository import Challenger
-from service.store.images import insert, keep_images
-from service.store.labelled import labelled
-from service.store.tables import CHALLENGES, DISAGREEMENTS
+from service.store.labels import labelled
+from service.store.tables import CHALLENGES, DISAGREEMENTS, insert, keep_images
 
 _MOST_KEPT = 10_000
 """Disagreements of two versions; further ones are only counted."""

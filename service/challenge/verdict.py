@@ -1,9 +1,8 @@
 """The verdict on a challenger, from labelled disagreements, valid however often somebody looks.
 
-The bounds of the share of wins are a confidence sequence, the beta-binomial mixture with a uniform
-prior (Robbins 1970; Howard et al. 2021, section 3.2): ``beta(1 + wins, 1 + losses) / (p^wins
-(1 - p)^losses)`` is a martingale for the true share ``p``, so the probability that it ever reaches
-``1 / LEVEL`` is ``LEVEL`` at most (Ville 1939).
+The bounds of the share of wins are a confidence sequence: ``beta(1 + wins, 1 + losses) / (p^wins
+(1 - p)^losses)`` is a martingale for the true share ``p`` (Howard et al. 2021, section 3.2), which
+ever reaches ``1 / LEVEL`` with the probability ``LEVEL`` at most (Ville 1939).
 """
 
 from __future__ import annotations
@@ -16,6 +15,16 @@ from service.models.repository import Challenger
 LEVEL = 0.05
 """The probability at most that the bounds ever miss the true share of wins."""
 _BISECTIONS = 40
+
+
+class Compared(NamedTuple):
+    """How many images two versions have answered, and those on which they disagree."""
+
+    champion: str
+    challenger: str
+    images: int
+    apart: list[tuple[bytes, int, int]]
+    """Pixels, the champion's digit, and the challenger's."""
 
 
 class Tally(NamedTuple):

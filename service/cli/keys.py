@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import get_args
 
-from service.cli.output import in_one_line, print_text
-from service.cli.parser import Parser, add_version, parse
+from service.cli.parser import Parser, add_version, parse, print_text, run
 from service.settings import PREFIX, Scope
 
 SCOPES = ", ".join(get_args(Scope))
@@ -20,19 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(parser, arguments)
     if options.keys is None:
         parser.error(f"name the file of keys: --keys FILE, or {PREFIX}KEYS")
-    from service.access.keys import KeysError
-
-    try:
-        print_text(options.run(options, parser))
-    except KeysError as error:
-        print(f"keys: {options.keys}: {error}", file=sys.stderr)
-    except BrokenPipeError:
-        pass
-    except OSError as error:
-        print(f"keys: {in_one_line(error)}", file=sys.stderr)
-    else:
-        return 0
-    return 1
+    return run(f"keys: {options.keys}", lambda: print_text(options.run(options, parser)))
 
 
 def _add(options: argparse.Namespace, parser: Parser) -> str:
@@ -108,9 +95,8 @@ def _parser() -> Parser:
     def command(name: str, run: Callable[[argparse.Namespace, Parser], str], text: str) -> Parser:
         added: Parser = commands.add_parser(name, help=text, description=f"{text.capitalize()}.")
         added.set_defaults(run=run)
-        added.add_argument(
-            "--keys", type=Path, default=argparse.SUPPRESS, metavar="FILE", help=file
-        )
+        nothing = argparse.SUPPRESS
+        added.add_argument("--keys", type=Path, default=nothing, metavar="FILE", help=file)
         return added
 
     add = command("add", _add, "make a key and print it, once: it is kept nowhere")

@@ -1,13 +1,16 @@
-"""What the command lines of ``serve``, ``predict``, ``train`` and ``models`` share."""
+"""What the commands share: flags, and how they print, fail and end."""
 
 import argparse
+import errno
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from service import __version__
+from service.errors import Explained
 from service.models.repository import parse_version
 from service.store.store import FILE, SQLITE
 
@@ -19,14 +22,17 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Prints the line and exits with status 2."""
-        sys.stderr.write(f"{self.prog}: {message} (see {self.prog} --help)\n")
-        sys.exit(2)
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
-def add_version(parser: argparse.ArgumentParser) -> None:
-    """Adds ``--version``."""
-    text = "print the version of mnist-serve and exit"
-    parser.add_argument("--version", action="version", version=VERSION, help=text)
+def add_version(parser: argparse.ArgumentParser, *, of_model: bool = False) -> None:
+    """Adds ``--version``, of a command that uses the champion by default ``of_model``, too."""
+    if of_model:
+        text = "use version N instead of the champion; alone, print mnist-serve's version"
+        parser.add_argument("--version", type=version_number, metavar="N", help=text)
+    else:
+        text = "print the version of mnist-serve and exit"
+        parser.add_argument("--version", action="version", version=VERSION, help=text)
 
 
 def default_models() -> Path:
@@ -60,4 +66,47 @@ def parse(parser: Parser, arguments: Sequence[str] | None) -> argparse.Namespace
         import argcomplete
 
         argcomplete.autocomplete(parser)
-    return parser.parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    if words == ["--version"]:
+        print(VERSION)
+        sys.exit()
+    return parser.parse_args(words)
+
+
+def run(name: str, work: Callable[[], int | None]) -> int:
+    """Does the work of a command and returns its status: 1 after a failure, told in one line."""
+    try:
+        return work() or 0
+    except BrokenPipeError:
+        return 1  # the reader of the output has closed it
+    except (Explained, OSError) as error:
+        return fail(name, in_one_line(error) if isinstance(error, OSError) else str(error))
+    except KeyboardInterrupt as stop:
+        fail(name, "interrupted")
+        return 128 + int(stop.args[0] if stop.args else signal.SIGINT)
+
+
+def fail(name: str, why: str) -> int:
+    """Tells why a command failed, or what to know of it, and returns the status of a failure."""
+    print(f"{name}: {' '.join(why.split())}", file=sys.stderr, flush=True)
+    return 1
+
+
+def print_text(text: str) -> None:
+    """Prints and flushes ``text``, escaped for the output; OSError if that is closed or full."""
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, "it is closed", "standard output")
+    try:
+        encoding = sys.stdout.encoding
+        print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+    except OSError as error:
+        # At exit the interpreter flushes once more: that must not fail with a traceback.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        error.filename = "standard output"
+        raise
+
+
+def in_one_line(error: OSError) -> str:
+    """Returns the file and the reason of a failed system call."""
+    why = error.strerror or str(error)
+    return f"{error.filename}: {why}" if error.filename else why

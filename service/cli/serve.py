@@ -69,10 +69,6 @@ def _flag(name: str) -> str:
 def _shown(default: Any) -> str:
     if isinstance(default, Path) and default.is_absolute():
         return "training/mnist beside the code"
-    if default is None:
-        return "none"
-    if isinstance(default, bool):
-        return "on" if default else "off"
-    if default in (None, ()):
-        return "not set"
-    return str(default)
+    if default is None or isinstance(default, bool):
+        return {None: "none", True: "on", False: "off"}[default]
+    return str(default) if default != () else "not set"

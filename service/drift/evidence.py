@@ -1,28 +1,48 @@
-"""How strongly the answers of a window speak against the reference: four two-sample tests.
+"""What a window of answers says beside the reference: four two-sample tests, and the accuracy.
 
 A score is -log10 of a bound on the probability of a window as unlike the reference as this one,
-where both are samples of the same traffic. That the reference is a sample too is part of each
-bound, so windows of any size alarm no more often than :data:`LEVEL` says.
+where both are samples of the same traffic.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from math import erfc, log, log10, sqrt
+from time import time
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.drift.reference import BINS, DOUBTFUL, FAINT, SEEN, Counts, Reference
+from service.drift.reference import (
+    BINS,
+    DOUBTFUL,
+    FAINT,
+    SEEN,
+    STRATA,
+    STRATUM,
+    SURE,
+    Counts,
+    Reference,
+)
 from service.observe.metric_table import DRIFTS
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 BLOCK, WINDOW = 100, 1000
 """After each ``BLOCK`` answers the tests look at up to the last ``WINDOW``."""
 LEVEL = 4e-5
-"""False alarms in ``WINDOW`` answers of steady traffic, of all kinds and looks together: a margin
-below one in 10,000, for references that are unlike the traffic by chance alarm in many windows."""
+"""False alarms in ``WINDOW`` answers of steady traffic, of all kinds and looks together: less than
+one in 10,000, since references that are unlike the traffic by chance alarm in many windows."""
 THRESHOLD = -log10(LEVEL / (len(DRIFTS) + 1) / (WINDOW // BLOCK))
 """The score that each look of each test needs, so that all together keep to ``LEVEL``."""
 _MOST = 300.0
+_DAYS_S = 7 * 86_400.0
+_TRUST = np.array([1000, 100, 10, 2, 0])
+"""As how many labels the reference counts in each stratum at most: unsure answers in use are partly
+to what was never held out."""
+_TAIL, _DRAWS = 0.01, 4000
 
 
 class Evidence:
@@ -50,17 +70,16 @@ class Evidence:
         no_digits = unlike(doubtful, of_all, held_out - self._sure, held_out) if more else 0.0
         appearance = -log10(max(erfc(abs(self.less_sure(bins)) / sqrt(2)), 10**-_MOST))
         pale, seen = float(window[FAINT]), float(window[SEEN])
-        faint = unlike(pale, seen, float(self.reference.faint), held_out)
+        faint = unlike(pale, seen, self.reference.faint, held_out)
         # Any of ten digits may be the one, more or less often than held out.
         found = labels - log10(20), max(appearance, faint), no_digits
         return tuple(max(0.0, min(_MOST, score)) for score in found)
 
     def less_sure(self, bins: NDArray[np.float64]) -> float:
-        """Returns by how many standard deviations the answers are less sure than held out.
+        """Returns by how many standard deviations the answers, (10, BINS), are less sure.
 
-        ``bins`` (10, BINS) are the window's. The rank test of Wilcoxon, stratified by the digit
-        (van Elteren 1960), so that other shares of the digits are no evidence. Ties are counted
-        half and not deducted from the variance, which makes it too large, if anything.
+        The rank test of Wilcoxon, stratified by the digit (van Elteren 1960). Ties count half and
+        are not deducted from the variance, which makes it too large, if anything.
         """
         here, there = bins.sum(axis=1), self._of_digit
         weight = 1 / (here + there + 1)
@@ -69,36 +88,32 @@ class Evidence:
         return float(excess.sum()) / sqrt(variance) if variance else 0.0
 
     def shares(self, window: Counts) -> NDArray[np.float64]:
-        """Estimates the shares (10,) of the true digits (Lipton et al. 2018).
-
-        Solves for the shares that, with the held-out confusion, give the window's answers.
-        """
+        """Solves for the shares (10,) of the true digits that give these answers (Lipton 2018)."""
         reference = self.reference
         of_true = reference.confusion.sum(axis=1) + reference.doubtful
         confusion = reference.confusion / np.maximum(of_true, 1)[:, np.newaxis]
         digits = window[:DOUBTFUL].reshape(10, BINS).sum(axis=1)
         found = np.linalg.lstsq(confusion.T, digits, rcond=None)[0].clip(0)
-        shares: NDArray[np.float64] = found / max(found.sum(), 1e-9)
-        return shares
+        return np.asarray(found / max(found.sum(), 1e-9))
 
     def telling(
         self, kind: str, window: Counts, digits: NDArray[np.intp], how: NDArray[np.float32]
     ) -> NDArray[np.intp]:
         """Returns the order of answers, (n,) and (n,), that shows a kind of alarm best first."""
-        bins = window[:DOUBTFUL].reshape(10, BINS)
-        here, more = bins.sum(axis=1), how if self.less_sure(bins) >= 0 else -how
+        bins, more = window[:DOUBTFUL].reshape(10, BINS), how
         if kind == "labels":
+            here = bins.sum(axis=1)
             more = digits == np.argmax(here / here.sum() - self._of_digit / self._sure)
         elif kind == "appearance":
-            more = np.where(how > self.reference.most_unsure, -np.inf, more)
-        return np.argsort(-(how if kind == "no digits" else more.astype(float)), kind="stable")
+            surer = how if self.less_sure(bins) >= 0 else -how
+            more = np.where(how > self.reference.most_unsure, -np.inf, surer)
+        return np.argsort(-more.astype(float), kind="stable")
 
 
 def unlike(hits: float, count: float, hits_there: float, count_there: float) -> float:
     """Returns -log10 of a bound on one tail, that ``hits`` of ``count`` are so far from the others.
 
-    Of both samples together, any ``count`` are equally likely to be the first. The tail of that
-    hypergeometric number is bounded by relative entropy (Hoeffding 1963, theorem 1 and section 6).
+    It is the relative entropy's, of the hypergeometric tail (Hoeffding 1963, section 6).
     """
     if not count:
         return 0.0
@@ -107,3 +122,47 @@ def unlike(hits: float, count: float, hits_there: float, count_there: float) -> 
     if share < 1:
         entropy += (1 - share) * log((1 - share) / (1 - joint))
     return count * entropy / log(10)
+
+
+def accuracy(reference: Reference, window: Counts, labelled: NDArray[np.float64]) -> dict[str, Any]:
+    """Estimates the share of right answers in a window; an answer to no digit is wrong.
+
+    ``labelled`` (5, 2) are right and wrong ones by stratum. Without any, the estimate is by average
+    thresholded confidence (Garg et al. 2022), else by post-stratification with a beta posterior in
+    each stratum. ``low`` and ``high`` leave out 1 % each, for the posteriors use the reference.
+    """
+    count, answers = int(labelled.sum()), window[:SURE].sum()
+    if not count or not answers:
+        estimate = float(window[SURE] / answers) if answers else None
+        return {"estimate": estimate, "low": None, "high": None, "labelled": count}
+    random, held_out = np.random.default_rng(0), reference.strata
+    known = np.maximum(held_out.sum(axis=1), 1)
+    prior = 0.5 + held_out * np.minimum(1, _TRUST / known)[:, np.newaxis]
+    shares = random.dirichlet(window[STRATUM:SEEN] + 0.25, _DRAWS)
+    right, wrong = (labelled + prior).T
+    drawn = (random.beta(right, wrong, (_DRAWS, len(right))) * shares).sum(axis=1)
+    low, high = np.quantile(drawn, (_TAIL, 1 - _TAIL)).tolist()
+    return {"estimate": float(drawn.mean()), "low": low, "high": high, "labelled": count}
+
+
+def reviewed(connection: Connection, version: str) -> NDArray[np.float64]:
+    """Counts the last week's right and wrong answers of a version by stratum, (5, 2).
+
+    Only reviewers' labels count, which agree: others are mostly sent about mistakes.
+    """
+    from sqlalchemy import select
+
+    from service.store.tables import ANSWERS, LABELS
+
+    columns = (ANSWERS.c.image, ANSWERS.c.digit, ANSWERS.c.confidence, LABELS.c.digit)
+    query = select(*columns).join(LABELS, LABELS.c.image == ANSWERS.c.image)
+    recent = ANSWERS.c.answered_at > time() - _DAYS_S
+    query = query.where(recent, ANSWERS.c.version == version, LABELS.c.source == "review")
+    said: dict[str, set[tuple[bool, float]]] = defaultdict(set)
+    for image, digit, confidence, label in connection.execute(query):
+        said[image].add((digit != label, confidence))
+    counts = np.zeros((len(STRATA) + 1, 2))
+    for (wrong, confidence), *others in said.values():
+        if not others:
+            counts[STRATA.searchsorted(np.log10(max(1 - confidence, 1e-30))), int(wrong)] += 1
+    return counts

@@ -1,7 +1,7 @@
-"""What a version's answers on held-out digits were: what its answers in use are compared with.
+"""What a version's answers on held-out digits were, in its card as ``reference``.
 
-The card has it as ``reference``. Answers are counted, never kept: each falls below the version's
-threshold of doubt, or into a bin of its digit by how unsure the version is.
+Answers are counted, never kept: each is doubtful, or falls into a bin of its digit by how unsure
+the version is.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ STRATA = np.array([-4, -2, -1, -0.3])
 DOUBTFUL, SURE, STRATUM = 10 * BINS, 10 * BINS + 1, 10 * BINS + 2
 SEEN, FAINT, SLOTS = STRATUM + 5, STRATUM + 6, STRATUM + 7
 Counts = NDArray[np.float64]
-"""(SLOTS,): answers without doubt by digit and bin, doubtful ones (together: all answers), those
-that :attr:`Reference.unsure_as_wrong` takes for right, from STRATUM on all by stratum, the images
-that were looked at, and those whose largest pixel is below ``FULL_INK``."""
+"""(SLOTS,): answers without doubt by digit and bin, doubtful ones, those that ``unsure_as_wrong``
+takes for right, all by stratum, the images looked at, and those of them without ``FULL_INK``."""
 FULL_INK = 192
 _LEAST = np.float32(1e-30)
 _APART = 100.0
@@ -35,7 +34,7 @@ _COUNTS: dict[str, tuple[int, ...]] = {
     "strata": (5, 2),
     "faint": (),
 }
-_SHAPES = {**_COUNTS, "edges": (10, BINS - 1)}
+_SHAPES = _COUNTS | {"edges": (10, BINS - 1), "most_unsure": (), "unsure_as_wrong": ()}
 
 
 def unsure(probabilities: Probabilities) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
@@ -54,21 +53,13 @@ class Reference:
     """The answers to held-out digits; ``doubtful`` ones are unsure by more than ``most_unsure``."""
 
     most_unsure: float
-    unsure_as_wrong: float
-    """As many of all answers were unsure by more than this as were wrong."""
-    confusion: NDArray[np.float64]
-    """(10, 10): answers without doubt by true digit (rows) and digit."""
-    doubtful: NDArray[np.float64]
-    """(10,): doubtful answers by true digit."""
-    edges: NDArray[np.float64]
-    """(10, BINS - 1): the upper ends of all but each digit's last bin, in log10."""
-    bins: NDArray[np.float64]
-    """(10, BINS): answers without doubt by digit and bin."""
-    strata: NDArray[np.float64]
-    """(5, 2): right and wrong answers by stratum."""
-    faint: NDArray[np.float64]
-    """(): the images whose largest pixel is below ``FULL_INK``."""
-    _all_edges: NDArray[np.float64] | None = None
+    unsure_as_wrong: float  # as many of all answers were unsure by more than this as were wrong
+    confusion: Counts  # (10, 10): answers without doubt by true digit (rows) and digit
+    doubtful: Counts  # (10,): doubtful answers by true digit
+    edges: Counts  # (10, BINS - 1): the upper ends of all but each digit's last bin, in log10
+    bins: Counts  # (10, BINS): answers without doubt by digit and bin
+    strata: Counts  # (5, 2): right and wrong answers by stratum
+    faint: float  # the images whose largest pixel is below FULL_INK
 
     @property
     def count(self) -> int:
@@ -94,16 +85,11 @@ class Reference:
         np.add.at(strata, (STRATA.searchsorted(how), (digits != labels).astype(int)), 1)
         of_digit = [how[sure & (digits == digit)] for digit in range(10)]
         edges = [np.quantile(each, inner) if len(each) else inner for each in of_digit]
-        reference = cls(
-            most_unsure,
-            float(np.quantile(how, np.mean(digits == labels))),
-            confusion,
-            np.bincount(labels[~sure], minlength=10).astype(float),
-            np.array(edges).round(3),
-            np.zeros((10, BINS)),
-            strata,
-            np.array(float(np.count_nonzero(images.max(axis=(1, 2)) < FULL_INK))),
-        )
+        doubtful = np.bincount(labels[~sure], minlength=10).astype(float)
+        as_wrong = float(np.quantile(how, np.mean(digits == labels)))
+        faint = float(np.count_nonzero(images.max(axis=(1, 2)) < FULL_INK))
+        ends, bins = np.array(edges).round(3), np.zeros((10, BINS))
+        reference = cls(most_unsure, as_wrong, confusion, doubtful, ends, bins, strata, faint)
         reference.bins = reference.counted(digits, how)[:DOUBTFUL].reshape(10, BINS)
         return reference
 
@@ -111,9 +97,8 @@ class Reference:
         self, digits: NDArray[np.intp], how: NDArray[np.float32], images: Images | None = None
     ) -> Counts:
         """Counts answers, (n,) digits and (n,) :func:`unsure`, and looks at some ``images``."""
-        if self._all_edges is None:
-            self._all_edges = (self.edges + _APART * np.arange(10)[:, np.newaxis]).ravel()
-        slots = self._all_edges.searchsorted(how + _APART * digits) + digits
+        edges = (self.edges + _APART * np.arange(10)[:, np.newaxis]).ravel()
+        slots = edges.searchsorted(how + _APART * digits) + digits
         slots[how > self.most_unsure] = DOUBTFUL
         counts = np.bincount(slots, minlength=SLOTS).astype(float)
         counts[SURE] = np.count_nonzero(how <= self.unsure_as_wrong)
@@ -125,20 +110,20 @@ class Reference:
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the form in the card, about 2 KB of JSON."""
-        limits = {"most_unsure": self.most_unsure, "unsure_as_wrong": self.unsure_as_wrong}
-        lists = {name: getattr(self, name).tolist() for name in _SHAPES}
-        return {"count": self.count, **limits, **lists}
+        lists = {name: np.asarray(getattr(self, name)).tolist() for name in _SHAPES}
+        return {"count": self.count, **lists}
 
     @classmethod
     def from_card(cls, card: dict[str, Any]) -> Reference | None:
         """Returns the reference in a version's card; None if it has none that can be used."""
         try:
-            part = card["reference"]
-            arrays: dict[str, Any] = {name: np.array(part[name], float) for name in _SHAPES}
-            limits = float(part["most_unsure"]), float(part["unsure_as_wrong"])
+            arrays = {name: np.array(card["reference"][name], float) for name in _SHAPES}
         except (KeyError, TypeError, ValueError):
             return None
-        shaped = all(arrays[name].shape == shape for name, shape in _SHAPES.items())
+        parts: dict[str, Any] = {
+            n: each if each.ndim else each.item() for n, each in arrays.items()
+        }
+        shaped = {name: each.shape for name, each in arrays.items()} == _SHAPES
         finite = all(np.isfinite(each).all() for each in arrays.values())
-        counts = shaped and finite and all(arrays[name].min() >= 0 for name in _COUNTS)
-        return cls(*limits, **arrays) if counts and arrays["bins"].sum() > 0 else None
+        counts = all((arrays[name] >= 0).all() for name in _COUNTS)
+        return cls(**parts) if shaped and finite and counts and arrays["bins"].any() else None

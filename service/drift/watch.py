@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from service.drift.accuracy import accuracy, reviewed
-from service.drift.evidence import BLOCK, THRESHOLD, WINDOW, Evidence
+from service.drift.evidence import BLOCK, THRESHOLD, WINDOW, Evidence, accuracy, reviewed
 from service.drift.reference import SLOTS, STRATA, SURE, Counts, Reference, unsure
 from service.inference.batch import BatchResult, Result
 from service.models.loader import Loaded
@@ -27,14 +26,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _EXAMPLES = 5
-_LOOKED_AT = 4
-"""The images of every so many requests are looked at; the answers of all are counted."""
-_ENDS = THRESHOLD / 2
-"""An alarm lasts until its score is below this, so that it does not come and go."""
-_PLOTTED = 120
-"""The points of time whose scores are told; where there would be more, they are farther apart."""
-_LEARN_S = 60.0
-"""How often the store is asked for labels, while there is traffic."""
+_LOOKED_AT = 4  # the images of every so many requests are looked at; all answers are counted
+_ENDS = THRESHOLD / 2  # an alarm lasts until its score is below, so that it does not come and go
+_PLOTTED = 120  # points of time whose scores are told; of more, every other one goes
+_LEARN_S = 60.0  # how often the store is asked for labels, while there is traffic
 
 
 class Watch:
@@ -47,16 +42,19 @@ class Watch:
     ) -> None:
         self._champion, self._metrics, self.store = champion, metrics, store
         self._served: Loaded | None = None
-        self._evidence: Evidence | None = None
+        self._alarms: dict[str, dict[str, Any]] = {}
+        self._learnt = -_LEARN_S
+        self._begin_anew(None)
+
+    def _begin_anew(self, reference: Reference | None) -> None:
+        self._evidence = Evidence(reference) if reference else None
         self._noted: list[tuple[bytes, BatchResult, slice]] = []
         self._rows = 0
         self._blocks: deque[Counts] = deque()
         self._window: Counts = np.zeros(SLOTS)
-        self._alarms: dict[str, dict[str, Any]] = {}
         self._scores: list[tuple[float, ...]] = []
         self._apart_s = 1.0
         self._labelled = np.zeros((len(STRATA) + 1, 2))
-        self._learnt = -_LEARN_S
 
     def answered(
         self, request_id: bytes, caller: str, served: Loaded, result: Result, doubts: object
@@ -72,16 +70,15 @@ class Watch:
         self._noted.append((request_id, result.batch, part))
         self._rows += part.stop - part.start
         if self._rows >= BLOCK:
-            self._look()
+            self._look(self._evidence)
 
     def view(self) -> dict[str, Any]:
         """Returns what this worker knows of the champion's answers, for :meth:`joined`."""
         champion = self._champion()
         if champion is not None and champion is not self._served:
             self._take_up(champion)
-        version, alarms = champion and champion.version, list(self._alarms.values())
-        told = {"window": self._window.tolist(), "alarms": alarms, "scores": self._scores}
-        return {"version": version, **told}
+        told = {"window": self._window.tolist(), "alarms": [*self._alarms.values()]}
+        return {"version": champion and champion.version, "scores": self._scores, **told}
 
     def joined(self, views: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
         """Returns the answer of ``GET /drift`` from the views of all workers, this one's first.
@@ -117,9 +114,8 @@ class Watch:
 
     def _tell(self) -> None:
         """Sets the metrics of accuracy."""
-        told: dict[str, float | None] = {}
-        if self._evidence is not None:
-            told = accuracy(self._evidence.reference, self._window, self._labelled)
+        known = self._evidence
+        told = accuracy(known.reference, self._window, self._labelled) if known else {}
         for bound in ("estimate", "low", "high"):
             value = told.get(bound)  # a gauge that is 0 counts as never set
             self._metrics.set("accuracy", 0.0 if value is None else max(value, 1e-6), bound)
@@ -128,30 +124,23 @@ class Watch:
         """Starts anew with another champion, whose answers have a reference of their own."""
         for kind in list(self._alarms):
             self._end(kind, f"version {champion.version} answers now")
-        reference = Reference.from_card(champion.card)
-        self._served, self._evidence = champion, Evidence(reference) if reference else None
-        self._noted, self._rows = [], 0
-        self._blocks.clear()
-        self._scores, self._apart_s = [], 1.0
-        self._window, self._labelled = np.zeros(SLOTS), np.zeros_like(self._labelled)
+        self._served = champion
+        self._begin_anew(Reference.from_card(champion.card))
         for kind in DRIFTS:
             self._metrics.set("drift_score", 0.0, kind)
         self._tell()
 
-    def _look(self) -> None:
+    def _look(self, evidence: Evidence) -> None:
         """Counts the noted answers, of one huge request the last ones, and tests the window."""
         noted, self._noted, self._rows = self._noted, [], 0
-        evidence = self._evidence
-        assert evidence is not None
         rows = np.concatenate([batch.probabilities[part] for _, batch, part in noted])[-WINDOW:]
         some = [batch.images[part] for _, batch, part in noted[::_LOOKED_AT]]
         digits, how = unsure(rows)
         block = evidence.reference.counted(digits, how, np.concatenate(some)[-BLOCK:])
         self._blocks.append(block)
-        window = self._window + block
+        self._window = window = self._window + block
         while window[:SURE].sum() > WINDOW:
             window -= self._blocks.popleft()
-        self._window = window
         scores = evidence.scores(window)
         self._plot(time(), *scores)
         for kind, score in zip(DRIFTS, scores, strict=True):
@@ -167,9 +156,8 @@ class Watch:
                 self._begin(kind, score, [ids[-len(how) :][index].decode() for index in order])
         if monotonic() - self._learnt > _LEARN_S:
             self._learnt = monotonic()
-            if self.store is None:
-                self._tell()
-            else:
+            self._tell()
+            if self.store is not None:
                 self.store.later(self.learn)
 
     def _plot(self, *point: float) -> None:

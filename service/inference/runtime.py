@@ -15,7 +15,7 @@ from weakref import WeakSet
 
 import numpy as np
 
-from service.errors import MissingRuntime
+from service.errors import Explained, MissingRuntime
 from service.types import INPUT, OUTPUT, Images, Probabilities
 
 try:
@@ -46,7 +46,7 @@ ort.disable_telemetry_events()
 ort.set_default_logger_severity(3)
 
 
-class RuntimeLoadError(Exception):
+class RuntimeLoadError(Explained):
     """The file cannot be loaded, or is not of the contract's form; one line says why."""
 
 

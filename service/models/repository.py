@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from service.errors import Explained
 from service.observe.logs import LOGGER
 
 NAME = "mnist"
@@ -45,7 +46,7 @@ Stamp = tuple[tuple[int, ...], ...]
 """Changes whenever a version's files change; with an equal stamp, reading again is useless."""
 
 
-class RepositoryError(Exception):
+class RepositoryError(Explained):
     """The repository is damaged, or has no such version; one line says why."""
 
 

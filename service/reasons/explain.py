@@ -29,12 +29,8 @@ def why(image: Image, probabilities: NDArray[np.float32]) -> Steps[dict[str, Any
     digit = int(probabilities.argmax())
     patches = clusters(image, _WHY_PATCHES)
     found = yield from attribute(image, digit, float(probabilities[digit]), patches, WHY_ROWS)
-    return {
-        "attributions": found.values,
-        "base": found.base,
-        "method": found.method,
-        "png": _text(overlay(found.values)),
-    }
+    told = {"attributions": found.values, "base": found.base, "method": found.method}
+    return told | {"png": _text(overlay(found.values))}
 
 
 def explanation(
@@ -48,13 +44,21 @@ def explanation(
     ``against`` is the other digit, None for the second likeliest; ``training`` may be missing.
     """
     digit = int(probabilities.argmax())
-    confidence = float(probabilities[digit])
-    found = yield from attribute(image, digit, confidence, cells(image), EXPLAIN_ROWS)
+    patches = cells(image)
+    found = yield from attribute(image, digit, float(probabilities[digit]), patches, EXPLAIN_ROWS)
     other = int(probabilities.argsort(kind="stable")[-2]) if against is None else against
-    changed = None
+    otherwise = None
     if training is not None and other != digit:
         examples = training.nearest(image, _EXAMPLES, other)
         changed = yield from search(image, other, [each.image for each in examples])
+        if changed:
+            otherwise = {
+                "digit": other,
+                "png": _text(encode_png(changed.image)),
+                "confidence": changed.confidence,
+                "changed": round(changed.changed, 2),
+            }
+    nearest = training.nearest(image, _NEAREST) if training else []
     return {
         "digit": digit,
         "confidence": probabilities[digit],
@@ -62,21 +66,10 @@ def explanation(
         "standard_error": found.errors,
         "base": found.base,
         "method": found.method,
-        "otherwise": changed
-        and {
-            "digit": other,
-            "png": _text(encode_png(changed.image)),
-            "confidence": changed.confidence,
-            "changed": round(changed.changed, 2),
-        },
+        "otherwise": otherwise,
         "nearest": [
-            {
-                "index": each.place,
-                "label": each.label,
-                "distance": round(each.distance, 4),
-                "png": _text(encode_png(each.image)),
-            }
-            for each in (training.nearest(image, _NEAREST) if training else ())
+            {"index": place, "label": label, "distance": round(far, 4), "png": _text(encode_png(i))}
+            for place, label, far, i in nearest
         ],
     }
 

@@ -1,15 +1,8 @@
-"""Shows what each convolution of a version makes of an image, from the version's own file.
-
-An ONNX file is a protobuf message, read here by its wire format
-(https://protobuf.dev/programming-guides/encoding/) and the field numbers of ``onnx.proto``
-(https://github.com/onnx/onnx/blob/main/onnx/onnx.proto). A parser merges all occurrences of one
-message and joins their repeated fields, so a second, small ``graph`` after the file adds outputs.
-"""
+"""Shows what each convolution of a version makes of an image, from the version's own file."""
 
 import base64
 import re
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -22,7 +15,13 @@ from service.types import INPUT, OUTPUT
 
 _MOST_LAYERS, _MOST_MAPS, _MOST_SIDE = 32, 64, 56
 """Of more the first are shown; a larger map is thinned out."""
-_GRAPH, _NODE, _OUTPUT = 7, 1, 12
+_MESSAGES: dict[str, list[tuple[str, int, str]]] = {
+    "Model": [("graph", 7, "Graph")],
+    "Graph": [("node", 1, "Node"), ("output", 12, "Output")],
+    "Node": [("input", 1, ""), ("output", 2, ""), ("op_type", 4, "")],
+    "Output": [("name", 1, "")],
+}
+"""What is read of ``onnx.proto`` (github.com/onnx/onnx): fields of a message, or else of text."""
 _AFTER = re.compile(
     "(Deq|Q)uantizeLinear|BatchNormalization|(Leaky|P)?Relu|[ES]elu|Clip|(Hard)?Sigmoid|Tanh"
     "|HardSwish|Gelu|Mish|Softplus"
@@ -35,13 +34,17 @@ class Layers:
 
     def __init__(self, model: bytes) -> None:
         """Loads a model file. Raises :class:`RuntimeLoadError` if it cannot be run like this."""
+        from google.protobuf.message import DecodeError  # which ONNX Runtime brings along
+
         try:
-            self._places = _places(memoryview(model))[:_MOST_LAYERS]
-        except (ValueError, IndexError) as error:
+            parsed = _model_class().FromString(model)
+            self._places = _places(parsed.graph[0].node)[:_MOST_LAYERS]
+        except (DecodeError, IndexError) as error:
             raise RuntimeLoadError(f"its graph cannot be read: {error}") from error
         names = dict.fromkeys(name for place in self._places for name in place)
-        added = b"".join(_field(_OUTPUT, _field(1, name.encode())) for name in names)
-        self._session, _ = open_session(model + _field(_GRAPH, added), "cpu")
+        for name in names:
+            parsed.graph[0].output.add(name=[name])
+        self._session, _ = open_session(parsed.SerializeToString(), "cpu")
         self._names = [OUTPUT, *names]
 
     def ask(self, image: Image) -> dict[str, Any]:
@@ -63,63 +66,44 @@ def _shown(maps: NDArray[Any], *rounding: NDArray[Any]) -> dict[str, Any]:
     values = maps[0].astype(np.float32)
     if maps.dtype.kind in "iu":
         values = (values - np.float32(zero)) * np.float32(scale)
-    step = -(-max(values.shape[1:]) // _MOST_SIDE)
+    count, height, width = values.shape
+    step = -(-max(height, width) // _MOST_SIDE)
     low, high = min(0.0, float(values.min())), float(values.max())
     grey = (values[:_MOST_MAPS, ::step, ::step] - low) * (255 / max(high - low, 1e-9))
     png = encode_png(np.rint(grey).astype(np.uint8).reshape(-1, grey.shape[2]))
-    height, width = values.shape[1:]
-    return {"maps": len(values), "shown": len(grey), "height": height, "width": width} | {
-        "low": low,
-        "high": high,
-        "levels": len(np.unique(values)),
-        "rounding": {"scale": scale, "zero_point": int(zero)} if rounding else None,
-        "png": base64.b64encode(png).decode(),
-    }
+    told = {"maps": count, "shown": len(grey), "height": height, "width": width}
+    told |= {"low": low, "high": high, "levels": len(np.unique(values))}
+    int8 = {"scale": scale, "zero_point": int(zero)} if rounding else None
+    return told | {"rounding": int8, "png": base64.b64encode(png).decode()}
 
 
-def _places(model: memoryview) -> list[list[str]]:
+def _model_class() -> Any:
+    from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Field
+    from google.protobuf.descriptor_pb2 import FileDescriptorProto
+    from google.protobuf.descriptor_pool import DescriptorPool
+    from google.protobuf.message_factory import GetMessageClass
+
+    file, pool = FileDescriptorProto(name="a", package="a"), DescriptorPool()
+    for message, fields in _MESSAGES.items():
+        made = file.message_type.add(name=message)
+        for name, number, of in fields:
+            kind = Field.TYPE_MESSAGE if of else Field.TYPE_STRING
+            field = made.field.add(name=name, number=number, label=Field.LABEL_REPEATED, type=kind)
+            if of:
+                field.type_name = f".a.{of}"
+    pool.Add(file)
+    return GetMessageClass(pool.FindMessageTypeByName("a.Model"))
+
+
+def _places(nodes: Any) -> list[list[str]]:
     """The value that holds the maps of each convolution, its scale and its zero point if any."""
-    nodes = [
-        [[str(name, "utf-8") for name in _parts(node, number)] for number in (4, 1, 2)]
-        for graph in _parts(model, _GRAPH)
-        for node in _parts(graph, _NODE)
-    ]
-    uses = Counter(name for _, inputs, _ in nodes for name in inputs)
+    uses = Counter(name for node in nodes for name in node.input)
     places: dict[str, list[str]] = {}
-    for (kind,), inputs, outputs in nodes:
+    for node in nodes:
+        kind, inputs, outputs = node.op_type[0], list(node.input), list(node.output)
         if kind in ("Conv", "QLinearConv"):
             places[outputs[0]] = inputs[6:8]  # a Conv has fewer
         elif _AFTER(kind) and inputs[0] in places and uses[inputs[0]] == 1:
             rounding = places.pop(inputs[0])
             places[outputs[0]] = inputs[1:3] if "uantize" in kind else rounding
     return [[maps, *filter(None, rounding)] for maps, rounding in places.items()]
-
-
-def _parts(message: memoryview, wanted: int) -> Iterator[memoryview]:
-    """The occurrences of a field that holds bytes. Raises IndexError if the message is cut off."""
-    at = 0
-    while at < len(message):
-        key, at = _number(message, at)
-        size = {1: 8, 5: 4}.get(key & 7, 0)
-        if key & 7 in (0, 2):
-            value, at = _number(message, at)
-            size = value if key & 7 == 2 else 0
-        if key == wanted << 3 | 2:
-            yield message[at : at + size]
-        at += size
-
-
-def _number(message: memoryview, at: int) -> tuple[int, int]:
-    """The whole number at this place, seven bits a byte, and the place after it."""
-    end = at
-    while message[end] > 127:
-        end += 1
-    return sum((message[i] & 127) << 7 * (i - at) for i in range(at, end + 1)), end + 1
-
-
-def _field(number: int, content: bytes) -> bytes:
-    size, head = len(content), [number << 3 | 2]
-    while size > 127:
-        head.append(size & 127 | 128)
-        size >>= 7
-    return bytes([*head, size]) + content

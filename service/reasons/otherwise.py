@@ -1,8 +1,7 @@
 """Finds a small change of strokes that makes the model read another digit.
 
-It starts from training images of that digit that resemble the image. The pieces of strokes by which
-one differs from the image are put in, those first that do most for their ink, until the model reads
-the digit; then every piece that is not needed is taken out again.
+The pieces of strokes by which a training image of that digit differs are put in, those first that
+do most for their ink, until the model reads the digit; then what is not needed is taken out again.
 """
 
 from collections.abc import Sequence

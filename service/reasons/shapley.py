@@ -1,9 +1,8 @@
 """Estimates Shapley values of patches of ink, with their standard errors.
 
-The value of a coalition is the digit's probability for an image with these patches alone. Shapley
-values are the solution of a weighted regression on coalitions (Lundberg and Lee 2017, Kernel SHAP).
-Coalitions come in pairs with their complements (Covert and Lee 2021): all of them if they are few,
-else those of one patch and a sample of the others.
+A coalition's value is the digit's probability for an image with these patches alone. The values are
+a weighted regression's on coalitions (Lundberg and Lee 2017, Kernel SHAP), which come in pairs with
+their complements (Covert and Lee 2021): all, or those of one patch and a sample of the others.
 """
 
 from functools import lru_cache
@@ -20,9 +19,9 @@ from service.types import PIXELS, SIDE
 Patches = NDArray[np.int64]
 """Shape (28, 28): the patch of each pixel with ink, from 0 without gaps; -1 for the others."""
 Image = NDArray[np.uint8]  # shape (28, 28)
+Values = NDArray[np.float64]
 
-_CELL = 4
-_ROUNDS = 5
+_CELL, _ROUNDS, _PIECE = 4, 5, 64
 
 
 def cells(image: Image) -> Patches:
@@ -74,11 +73,6 @@ def _numbered(image: Image, names: NDArray[np.int64]) -> Patches:
     return patches
 
 
-Values = NDArray[np.float64]
-_PIECE = 64
-_TRIES = 20  # how often a coalition that was sampled already is sampled anew
-
-
 class Attributions(NamedTuple):
     """What each pixel (28, 28) adds to a probability over ``base``, with its standard error."""
 
@@ -97,12 +91,12 @@ def attribute(
         nothing = np.zeros((SIDE, SIDE), np.float32)
         return Attributions(nothing, nothing, confidence, "a blank image has no patches")
     half, weights = plan(count, rows)
-    images = [np.zeros((1, SIDE, SIDE), np.uint8)]
-    for coalitions in (half, ~half):
-        for first in range(0, len(half), _PIECE):
-            images.append(keep(image, patches, coalitions[first : first + _PIECE]))
-            give_way()
-    probabilities = yield np.concatenate(images)
+    coalitions = np.vstack([np.zeros((1, count), bool), half, ~half])
+    images = np.empty((len(coalitions), SIDE, SIDE), np.uint8)
+    for first in range(0, len(images), _PIECE):
+        images[first : first + _PIECE] = keep(image, patches, coalitions[first : first + _PIECE])
+        give_way()
+    probabilities = yield images
     asked = probabilities[:, digit].astype(np.float64)
     inside, outside = np.split(asked[1:], 2)
     base = float(asked[0])
@@ -126,24 +120,15 @@ def plan(count: int, rows: int) -> tuple[NDArray[np.bool_], Values]:
         sizes = half.sum(1).tolist()
         weights = [(count - 1) / (comb(count, s) * s * (count - s)) for s in sizes]
         return half, np.array(weights, np.float64)
-    random = np.random.default_rng(count)
     further = rows // 2 - count
-    sizes = np.arange(2, count // 2 + 1)
-    mass = (count - 1) / (sizes * (count - sizes)) * np.where(2 * sizes == count, 0.5, 1.0)
-    ends = np.cumsum(mass / mass.sum())
-    chosen = [*np.eye(count, dtype=bool)]
-    seen: set[bytes] = set()
-    for at in (np.arange(further) + 0.5) / further:
-        size = sizes[min(np.searchsorted(ends, at), len(sizes) - 1)]
-        coalition = np.zeros(count, bool)
-        for _ in range(_TRIES):
-            coalition = random.permutation(count) < size
-            if coalition.tobytes() not in seen:
-                break
-        seen.add(coalition.tobytes())
-        chosen.append(coalition)
+    several = np.arange(2, count // 2 + 1)
+    mass = (count - 1) / (several * (count - several)) * np.where(2 * several == count, 0.5, 1.0)
+    at = (np.arange(further) + 0.5) / further
+    drawn = several[np.searchsorted(np.cumsum(mass / mass.sum())[:-1], at)]
+    places = np.tile(np.arange(count), (further, 1))
+    sample = np.random.default_rng(count).permuted(places, axis=1) < drawn[:, None]
     weights = [1 / count] * count + [mass.sum() / further] * further
-    return np.array(chosen), np.array(weights, np.float64)
+    return np.vstack([np.eye(count, dtype=bool), sample]), np.array(weights, np.float64)
 
 
 def solve(
@@ -151,8 +136,8 @@ def solve(
 ) -> tuple[Values, Values]:
     """Returns the Shapley values (n,), which sum to ``total``, and their standard errors.
 
-    ``gains`` (m,) are the values of the coalitions minus those of their complements. The errors are
-    those of the regression's residuals (White 1980); they are 0 if all pairs were asked about.
+    ``gains`` (m,) are the coalitions' values minus their complements'. The errors are White's
+    (1980), or 0 if all pairs were asked about.
     """
     count = half.shape[1]
     last = half[:, -1:]

@@ -31,13 +31,12 @@ def advance(steps: Steps[T], answer: Probabilities | None) -> Images | Done[T]:
 def together(questions: Sequence[Steps[T]]) -> Steps[list[T]]:
     """Takes the steps of all questions side by side; their images are asked about at once."""
     states = [advance(question, None) for question in questions]
-    while asked := [each for each in states if not isinstance(each, Done)]:
-        ends = np.cumsum([len(images) for images in asked])[:-1]
-        answers = iter(np.split((yield np.concatenate(asked)), ends))
-        states = [
-            state if isinstance(state, Done) else advance(question, next(answers))
-            for question, state in zip(questions, states, strict=True)
-        ]
+    while asked := [at for at, state in enumerate(states) if not isinstance(state, Done)]:
+        images = [state for state in states if not isinstance(state, Done)]
+        answers = yield np.concatenate(images)
+        ends = np.cumsum([len(each) for each in images])[:-1]
+        for at, answer in zip(asked, np.split(answers, ends), strict=True):
+            states[at] = advance(questions[at], answer)
     return [state.value for state in states if isinstance(state, Done)]
 
 

@@ -1,7 +1,6 @@
 """Finds the training images that are nearest to an image, by their pixels.
 
-The index holds every image in some 17 MB: compressed, and as 5 x 5 squares of its middle, which
-preselect. The distance is that of the pixels themselves.
+The index holds every image in some 17 MB: compressed, and as 5 x 5 squares, which preselect.
 """
 
 import gzip
@@ -74,18 +73,14 @@ class TrainingImages:
         most = min(_PRESELECTED, len(distance)) - 1
         places = np.argpartition(distance, most)[: most + 1]
         places = places[np.isfinite(distance[places])]
-        images = self._images(places)
+        content = b"".join([zlib.decompress(self._packed[place]) for place in places.tolist()])
+        images = np.frombuffer(content, np.uint8).reshape(-1, SIDE, SIDE)
         give_way()
         exact = np.sqrt(np.square(images.astype(np.float32) - image).sum((1, 2))) / 255
         return [
             Neighbour(int(places[i]), int(self._labels[places[i]]), float(exact[i]), images[i])
             for i in exact.argsort(kind="stable")[:count].tolist()
         ]
-
-    def _images(self, places: NDArray[np.int64]) -> Images:
-        """The images (n, 28, 28) at these places of the training set."""
-        content = b"".join([zlib.decompress(self._packed[place]) for place in places.tolist()])
-        return np.frombuffer(content, np.uint8).reshape(-1, SIDE, SIDE)
 
 
 class FirstUse:

@@ -1,32 +1,38 @@
-"""Classifies the parts of a run: on threads of this process, or on the machines of Ray.
-
-An engine yields the number and the rows of each part once, in any order. It raises
-:class:`ScoreError` if it cannot go on, OSError if an input cannot be read.
-"""
+"""Classifies the parts of a run: on threads of this process, or on the machines of Ray."""
 
 import logging
 import os
-import pickle
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from service.classifier import Classifier
-from service.score.inputs import Part, ScoreError
-from service.score.rows import score
+import numpy as np
+import orjson
 
-Parts = Sequence[tuple[int, Part]]
+from service.classifier import Classifier
+from service.decode.pictures import picture_doubts
+from service.decode.validation import Flaws, round_pixels
+from service.errors import Malformed
+from service.imaging.load import open_picture
+from service.imaging.pipeline import Seen, preprocess
+from service.score.inputs import DAMAGE, LARGEST, Body, Item, ScoreError, why
+from service.types import SIDE, Images, Limits
+
+COLUMNS = ("source", "index", "digit", "confidence", "doubts", "version", "error")
+_AT_ONCE = 2048
+_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
+Parts = Iterable[tuple[int, Sequence[Item]]]
 Scored = tuple[int, bytes]
 
 
 class Job(NamedTuple):
-    """What every worker needs: the repository's folder, the version, the ending of the result."""
+    """What every worker needs: the repository's folder, and the version."""
 
     models: str
     version: str
-    form: str
 
 
 @lru_cache(maxsize=1)
@@ -35,33 +41,34 @@ def _classifier(job: Job) -> Classifier:
     return Classifier(job.models, job.version)
 
 
-def _score(job: Job, number: int, part: Part) -> Scored:
-    return number, score(part, _classifier(job), job.form)
-
-
-def _score_row(row: dict[str, Any]) -> dict[str, Any]:
-    """Does a task of Ray Data; the number -1 marks why a file cannot be read."""
-    try:
-        number, content = _score(*pickle.loads(row["task"]))  # noqa: S301 - our own
-    except OSError as error:
-        number, content = -1, f"{error.filename}: {error.strerror}".encode()
-    return {"number": number, "content": content}
+def _score(job: Job, number: int, part: Sequence[Item]) -> Scored:
+    return number, score(part, _classifier(job))
 
 
 def local(parts: Parts, job: Job, workers: int) -> Iterator[Scored]:
-    """Classifies on threads: the model and the decoders release the interpreter's lock."""
+    """Classifies on threads: the model and the decoders release the interpreter's lock.
+
+    Yields the number and the rows of each part once, in any order. Raises OSError if an input
+    cannot be read.
+    """
     _classifier(job)
     with ThreadPoolExecutor(workers) as pool:
-        waiting = set[Future[Scored]]()
         try:
-            for number, part in parts:
-                waiting.add(pool.submit(_score, job, number, part))
-                if len(waiting) > workers:  # no more, since each may hold the rows of its part
-                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                    yield from (each.result() for each in done)
-            yield from (each.result() for each in waiting)
+            yield from _scored(parts, lambda *part: pool.submit(_score, job, *part), workers)
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _scored(
+    parts: Parts, submit: Callable[[int, Sequence[Item]], Future[Scored]], workers: int
+) -> Iterator[Scored]:
+    waiting = set[Future[Scored]]()
+    for number, part in parts:
+        waiting.add(submit(number, part))
+        if len(waiting) > workers:  # no more, since each holds its part
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            yield from (each.result() for each in done)
+    yield from (each.result() for each in waiting)
 
 
 def connected(address: str | None) -> Any:
@@ -85,25 +92,78 @@ def connected(address: str | None) -> Any:
 
 
 def on_ray(parts: Parts, job: Job, workers: int | None, address: str | None) -> Iterator[Scored]:
-    """Classifies on a cluster, or on this machine without an address.
+    """Classifies as :func:`local` on a cluster, or on this machine without an address.
 
-    Ray repeats the tasks of nodes that die.
+    Ray repeats the tasks of nodes that die. Raises :class:`ScoreError`, too.
     """
-    logging.disable(logging.WARNING)  # Ray Data tells each of its steps
     ray = connected(address)
     try:
-        ray.data.DataContext.get_current().enable_progress_bars = False
-        data = ray.data.from_items(
-            [{"task": pickle.dumps((job, *numbered))} for numbered in parts],
-            override_num_blocks=len(parts),
-        )
-        resources: dict[str, float] = ray.cluster_resources()
-        most = workers or max(1, int(resources.get("CPU", 1)))
-        for row in data.map(_score_row, concurrency=most).iter_rows():
-            if row["number"] < 0:
-                raise ScoreError(row["content"].decode())
-            yield row["number"], row["content"]
+        task = ray.remote(max_retries=10)(_score)
+        most = workers - 1 if workers else int(ray.cluster_resources().get("CPU", 1))
+        yield from _scored(parts, lambda *part: task.remote(job, *part).future(), most)
     except ray.exceptions.RayError as error:
+        if isinstance(cause := getattr(error, "cause", None), OSError):
+            raise cause from None
         raise ScoreError(f"Ray: {' '.join(str(error).split())[-300:]}") from None
     finally:
         ray.shutdown()
+
+
+def score(part: Sequence[Item], classifier: Classifier) -> bytes:
+    """Returns a line of JSON for each item; numbers read back to the float32 of the answer.
+
+    Raises OSError if a file of the part cannot be read.
+    """
+    starts = range(0, len(part), _AT_ONCE)
+    return b"".join(_lines(part[at : at + _AT_ONCE], classifier) for at in starts)
+
+
+def _lines(items: Sequence[Item], classifier: Classifier) -> bytes:
+    images, known, errors = _read([body for _, _, body in items])
+    good = [at for at in range(len(items)) if at not in errors]
+    probabilities, doubts = classifier.answer(images[good], [known[at] for at in good])
+    answers = zip(probabilities.argmax(axis=1), probabilities.max(axis=1), doubts, strict=True)
+    found = dict(zip(good, answers, strict=True))
+    lines = []
+    for at, (source, index, _) in enumerate(items):
+        name = source.encode(errors="backslashreplace").decode()  # a file's name may be any bytes
+        answer = found.get(at, (None, None, ()))
+        row = (name, index, *answer, classifier.version, errors.get(at))
+        lines.append(orjson.dumps(dict(zip(COLUMNS, row, strict=True)), option=_OPTIONS))
+    return b"".join(lines)
+
+
+def _read(bodies: Sequence[Body]) -> tuple[Images, list[Any], dict[int, str]]:
+    """Returns the images (n, 28, 28), the doubts of those from pictures, and errors by place."""
+    images = np.zeros((len(bodies), SIDE, SIDE), np.uint8)
+    known, errors = list[Any]([None] * len(bodies)), dict[int, str]()
+    arrays = {at: body for at, body in enumerate(bodies) if isinstance(body, np.ndarray)}
+    if arrays:
+        pixels, flaws, places = np.stack(list(arrays.values())), Flaws("image"), list(arrays)
+        whole = round_pixels(pixels, places, flaws)
+        if flaws.found:
+            errors = dict(flaws.found)
+            pixels[np.isin(places, list(errors))] = 0
+            whole = round_pixels(pixels, places, Flaws("image"))
+        images[places] = whole
+    for at in set(range(len(bodies))).difference(arrays):
+        try:
+            seen = _seen(bodies[at])
+        except DAMAGE as error:
+            errors[at] = why(error)
+        else:
+            images[at], (known[at],) = seen.image, picture_doubts([seen])
+    return images, known, errors
+
+
+def _seen(body: Body) -> Seen:
+    """Finds the digit in a picture. Raises a Fault for one that cannot be read."""
+    if isinstance(body, Path):
+        try:
+            with body.open("rb") as file:
+                body = file.read(LARGEST)
+        except PermissionError as error:
+            raise Malformed(str(error.strerror)) from None
+    if not isinstance(body, bytes):
+        raise Malformed(str(body))
+    return preprocess(open_picture(body, Limits()))

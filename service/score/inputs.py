@@ -1,10 +1,8 @@
-"""Finds the images that ``score`` is to classify, and cuts them into parts of bounded size.
+"""Reads the images that ``score`` is to classify, in order, and cuts them into parts.
 
 The same inputs give the same parts, so that a run which goes on knows what is left. A file's first
-bytes decide what it is; one that cannot be read as what it is becomes a part with an error.
+bytes decide what it is; what cannot be read as what it is becomes an item with an error.
 """
-
-from __future__ import annotations
 
 import gzip
 import hashlib
@@ -15,207 +13,233 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
-from math import prod
+from itertools import chain
 from pathlib import Path
-from threading import get_ident
-from typing import IO, Any, NamedTuple, cast
+from typing import IO, Any, TypeAlias, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from service.decode import arrays
-from service.errors import Fault, Malformed
+from service.errors import Explained, Fault, Malformed
 from service.imaging.load import FORMATS, is_picture
-from service.types import PICTURES, PIXELS
+from service.types import PICTURES, PIXELS, SIDE
 
-ROWS, FILES = 16_384, 512
-"""Images in a part of an array or a table, and pictures in another: some seconds of work."""
+PART = 16_384
+"""The cost of a part, some seconds of work and 13 MB: an item costs one for each 784 bytes of it
+that wait in memory, and a picture 32 more."""
+_PICTURE, LARGEST, _CHUNK, _FEW = 32, 1 << 28, 2048, 256
 DAMAGE = (Fault, EOFError, ValueError, OSError, zlib.error, zipfile.BadZipFile, tarfile.TarError)
 """What damaged bytes raise, in NumPy, gzip, zip, tar and Parquet."""
+_SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
+
+Body: TypeAlias = NDArray[Any] | bytes | Path | str
+"""An image: pixels (28, 28), a picture or the path of its file, or why there is none."""
+Item: TypeAlias = tuple[str, int, Body]
+"""An image with the source and the index of its row."""
 
 
-class ScoreError(Exception):
+class ScoreError(Explained):
     """The run cannot go on; one line says why."""
 
 
-class File(NamedTuple):
-    """A picture: a file, or some bytes of an archive."""
+class Inputs:
+    """All images of the inputs, in order."""
 
-    name: str
-    number: int
-    path: str
-    offset: int = 0
-    size: int = -1
-
-
-class Part(NamedTuple):
-    """Rows ``start`` to ``stop`` of ``source``. ``kind`` names the reader.
-
-    ``member`` is an array in an archive, whose data begin at ``offset``. A table's part lies in one
-    of its row groups, ``group``, which begins with row ``offset``.
-    """
-
-    kind: str
-    source: str
-    start: int = 0
-    stop: int = 1
-    offset: int = 0
-    group: int = 0
-    member: str = ""
-    dtype: str = "|u1"
-    files: tuple[File, ...] = ()
-    error: str = ""
-
-
-def plan(inputs: Iterable[str]) -> tuple[list[Part], str]:
-    """Returns the parts, and a text that changes with the inputs' names, sizes and times.
-
-    Raises OSError for an input that cannot be read, and :class:`ScoreError`.
-    """
-    parts, digest = list[Part](), hashlib.sha256(f"{ROWS} {FILES}".encode())
-
-    def looked_at() -> Iterator[Part | File]:
+    def __init__(self, inputs: Iterable[str]) -> None:
+        """Finds the files. Raises OSError for one that is missing, and :class:`ScoreError`."""
+        self._files, digest = list[tuple[str, int]](), hashlib.sha256(f"{PART}".encode())
         for path in _walk(inputs):
             status = Path(path).stat()
             if not stat.S_ISREG(status.st_mode):
                 raise ScoreError(f"{path}: a file or a folder is expected")
             known = f"{path}\0{status.st_size} {status.st_mtime_ns}\n"
             digest.update(known.encode(errors="surrogateescape"))
-            yield from _look_at(path)
+            self._files.append((path, status.st_size))
+        self.fingerprint = digest.hexdigest()
+        """Changes with the names, sizes and times of the files."""
+        self._all, self._read = max(1, sum(size for _, size in self._files)), 0
+        self._file: IO[bytes] | None = None
 
-    files = list[File]()
-    for each in looked_at():
-        if isinstance(each, File):
-            files.append(each)
-        if files and (len(files) == FILES or isinstance(each, Part)):
-            parts.append(_pictures(files))
-            files = []
-        if isinstance(each, Part):
-            parts.append(each)
-    return parts + [_pictures(files)] * bool(files), digest.hexdigest()
+    @property
+    def share(self) -> float:
+        """How much of all bytes has been read, 0 to 1."""
+        return (self._read + (self._file.tell() if self._file else 0)) / self._all
+
+    def parts(self) -> Iterator[list[Item]]:
+        """Yields the items in parts of bounded cost. Raises OSError if a file cannot be read."""
+        part, cost = list[Item](), 0
+        for item in self._items():
+            part.append(item)
+            cost += _cost(item[2])
+            if cost >= PART:
+                yield part
+                part, cost = [], 0
+        if part:
+            yield part
+
+    def _items(self) -> Iterator[Item]:
+        for path, size in self._files:
+            if _is_picture(path):
+                yield path, 0, Path(path)
+            else:
+                with Path(path).open("rb") as self._file:
+                    yield from _look_at(path, self._file)
+                self._file = None
+            self._read += size
 
 
-def _pictures(files: list[File]) -> Part:
-    return Part("pictures", "", stop=len(files), files=tuple(files))
+def _cost(body: Body) -> int:
+    if isinstance(body, np.ndarray):
+        return body.nbytes // PIXELS
+    return _PICTURE + (len(body) // PIXELS if isinstance(body, bytes) else 0)
 
 
 def _walk(inputs: Iterable[str]) -> Iterator[str]:
     for name in inputs:
         if name == "-":
             yield from _walk(line.rstrip("\n") for line in sys.stdin if line.strip())
-        elif not Path(name).is_dir():
-            yield name
-        else:
-            first = None
-            for folder, folders, names in os.walk(name):
-                folders.sort()
-                for first in (each for each in sorted(names) if _is_picture(each)):
-                    yield str(Path(folder, first))
-            if first is None:
+        elif Path(name).is_dir():
+            if not (pictures := pictures_in(name)):
                 raise ScoreError(f"{name}: the folder holds no picture")
+            yield from pictures
+        else:
+            yield name
+
+
+def pictures_in(folder: str) -> list[str]:
+    """Returns the pictures in a folder, at any depth, sorted."""
+    files = (Path(place, file) for place, _, names in os.walk(folder) for file in names)
+    return sorted(str(file) for file in files if _is_picture(file.name) and file.is_file())
 
 
 def _is_picture(name: str) -> bool:
     return Path(name).suffix.lower() in PICTURES
 
 
-def _look_at(path: str) -> Iterator[Part | File]:
-    """Yields the parts of a file, or the pictures in it."""
-    if _is_picture(path):
-        yield File(path, 0, path)
-        return
+def _look_at(path: str, raw: IO[bytes]) -> Iterator[Item]:
+    """Yields the images in a file, and an error in the place of the first that is damaged."""
     try:
-        head = opened(path).read(512)
-        looks = (look for begins, look in _KINDS if begins(head))
-        yield from next(looks, lambda path, _: [File(path, 0, path)])(path, head)
+        is_gzip = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        file = cast("IO[bytes]", gzip.GzipFile(fileobj=raw)) if is_gzip else raw
+        head = file.read(512)
+        file.seek(0)
+        reader = next((read for begins, read in _KINDS if begins(head)), _picture)
+        yield from reader(path, file)
     except DAMAGE as error:
-        yield Part("damaged", path, error=why(error))
+        yield path, 0, why(error)
 
 
-def _npy(path: str, _: bytes, member: str = "") -> Iterator[Part]:
-    file = opened(path, member)
+def _numbered(source: str, bodies: Iterator[Body]) -> Iterator[Item]:
+    index = -1
+    try:
+        for index, body in enumerate(bodies):
+            yield source, index, body
+    except DAMAGE as error:
+        yield source, index + 1, why(error)
+
+
+def _npy(path: str, file: IO[bytes]) -> Iterator[Item]:
     offset, shape, order, dtype = arrays.npy_header(file.read(arrays.LARGEST_HEADER))
     if order == "F" and len(shape) > 1:
         raise Malformed("it is in Fortran's order; numpy.ascontiguousarray changes that")
-    return _array(Part("array", path, 0, file.seek(0, 2), offset, 0, member, dtype.str), shape)
+    yield from _numbered(path, _array(file, offset, shape, dtype))
 
 
-def _idx(path: str, head: bytes) -> Iterator[Part]:
-    offset, shape = arrays.idx_header(head)
-    return _array(Part("array", path, 0, opened(path).seek(0, 2), offset), shape)
+def _idx(path: str, file: IO[bytes]) -> Iterator[Item]:
+    offset, shape = arrays.idx_header(file.read(arrays.LARGEST_HEADER))
+    yield from _numbered(path, _array(file, offset, shape, np.dtype(np.uint8)))
 
 
-def _array(whole: Part, shape: tuple[int, ...]) -> Iterator[Part]:
-    """Cuts an array; ``whole.stop`` is the size of its file."""
+def _array(
+    file: IO[bytes], offset: int, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> Iterator[Body]:
+    """Yields the images of an array whose data begin at ``offset``."""
     if shape in {(28, 28), (PIXELS,)}:
         shape = (1, *shape)
     if shape[1:] not in {(28, 28), (PIXELS,), (28, 28, 1)}:
         raise Malformed(f"it has the shape {list(shape)}; [n,28,28] or [n,784] is expected")
-    declared, there = prod(shape) * int(whole.dtype[2:]), whole.stop - whole.offset
-    if declared != there:
-        raise Malformed(f"it declares {declared:,} bytes of images and has {there:,}")
-    for start in range(0, shape[0], ROWS):
-        yield whole._replace(start=start, stop=min(start + ROWS, shape[0]))
+    file.seek(offset)
+    size = PIXELS * dtype.itemsize
+    for start in range(0, shape[0], _CHUNK):
+        count = min(_CHUNK, shape[0] - start)
+        content = file.read(count * size)
+        whole = content[: len(content) // size * size]
+        yield from np.frombuffer(whole, dtype).reshape(-1, SIDE, SIDE)
+        if len(content) < count * size:
+            raise Malformed("the data end before the last image")
+    if file.read(1):
+        raise Malformed("the data go on after the last image")
 
 
-def _npz(path: str, head: bytes) -> Iterator[Part]:
+def _npz(path: str, file: IO[bytes]) -> Iterator[Item]:
     found = False
-    for name in zipfile.ZipFile(path).namelist():
-        head = opened(path, name).read(arrays.LARGEST_HEADER)
-        if name.endswith(".npy") and len(arrays.npy_header(head)[1]) > 1:  # the others are labels
-            found = True
-            yield from _npy(path, head, name)
+    archive = zipfile.ZipFile(file)
+    for name in (name for name in archive.namelist() if name.endswith(".npy")):
+        with archive.open(name) as member:
+            if (
+                len(arrays.npy_header(member.read(arrays.LARGEST_HEADER))[1]) > 1
+            ):  # others are labels
+                found = True
+                member.seek(0)
+                yield from _npy(f"{path}:{name}", member)
     if not found:
         raise Malformed("the archive holds no array of images")
 
 
-def _parquet(path: str, _: bytes) -> Iterator[Part]:
-    metadata, first = opened_table(path).metadata, 0
-    for group in range(metadata.num_row_groups):
-        after = first + metadata.row_group(group).num_rows
-        for start in range(first, after, ROWS):
-            yield Part("table", path, start, min(start + ROWS, after), first, group)
-        first = after
+def _parquet(path: str, file: IO[bytes]) -> Iterator[Item]:
+    table = arrow()[1].ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)
+    if "image" not in table.schema_arrow.names:
+        raise Malformed("the table has no column image")
+    batches = table.iter_batches(_FEW, columns=["image"])
+    yield from _numbered(path, chain.from_iterable(_column(each.column(0)) for each in batches))
 
 
-def _unknown(_: str, __: bytes) -> Iterable[Part]:
-    raise Malformed(f"neither IDX, .npy, .npz, Parquet, tar nor a picture in {FORMATS}")
+def _column(column: Any) -> Iterator[Body]:
+    """Yields the images in a column of bytes, of structs with bytes, or of lists of numbers."""
+    from pyarrow import types
+
+    if types.is_struct(column.type) and column.type.get_field_index("bytes") >= 0:
+        column = column.field("bytes")
+    if types.is_binary(column.type) or types.is_large_binary(column.type):
+        for body in column.to_pylist():
+            is_pixels = body and len(body) == PIXELS and not body.startswith(_SIGNATURES)
+            pixels = np.frombuffer(body, np.uint8).reshape(SIDE, SIDE) if is_pixels else body
+            yield "the image is null" if pixels is None else pixels
+        return
+    for row in column.to_numpy(zero_copy_only=False):
+        try:
+            flat = np.concatenate(row) if row.dtype == object else row
+            yield np.asarray(flat, np.float64).reshape(SIDE, SIDE)
+        except (AttributeError, TypeError, ValueError):
+            yield "784 numbers, 28 rows of 28, or the bytes of a picture are expected"
 
 
-def _tar(path: str, _: bytes) -> Iterator[File]:
-    with tarfile.open(fileobj=opened(path), mode="r:") as archive:
+def _tar(path: str, file: IO[bytes]) -> Iterator[Item]:
+    with tarfile.open(fileobj=file, mode="r|") as archive:
         index = 0
         while (member := archive.next()) is not None:
             archive.members.clear()  # type: ignore[attr-defined] # it would keep all
-            if member.isfile() and _is_picture(member.name):
-                yield File(f"{path}:{member.name}", index, path, member.offset_data, member.size)
+            if _is_picture(member.name) and (picture := archive.extractfile(member)):
+                yield f"{path}:{member.name}", index, picture.read(LARGEST)
                 index += 1
 
 
-_KINDS: tuple[tuple[Callable[[bytes], bool], Callable[[str, bytes], Iterable[Part | File]]], ...]
-_KINDS = (
+def _picture(path: str, file: IO[bytes]) -> Iterator[Item]:
+    content = file.read(LARGEST)
+    if content and not is_picture(content):
+        raise Malformed(f"neither IDX, .npy, .npz, Parquet, tar nor a picture in {FORMATS}")
+    yield path, 0, content
+
+
+_KINDS: tuple[tuple[Callable[[bytes], bool], Callable[[str, IO[bytes]], Iterator[Item]]], ...] = (
     (lambda head: head.startswith(arrays.MAGIC), _npy),
     (lambda head: head[:2] == b"\0\0" and head[2:3] in b"\x08\x09\x0b\x0c\x0d\x0e", _idx),
     (lambda head: head.startswith(b"PK\3\4"), _npz),
     (lambda head: head.startswith(b"PAR1"), _parquet),
     (lambda head: head[257:262] == b"ustar", _tar),
-    (lambda head: head != b"" and not is_picture(head), _unknown),
 )
-
-
-@lru_cache(maxsize=64)  # so that the next part of a compressed file goes on where the last ended
-def _open(path: str, member: str, _thread: int) -> IO[bytes]:
-    if member:
-        return zipfile.ZipFile(path).open(member)
-    file = Path(path).open("rb")  # noqa: SIM115 - closed when the cache drops it
-    is_gzip = file.read(2) == b"\x1f\x8b"
-    file.seek(0)
-    return cast("IO[bytes]", gzip.open(file)) if is_gzip else file
-
-
-def opened(path: str, member: str = "", offset: int = 0) -> IO[bytes]:
-    """Opens a file, plain or gzip, or an array of an archive, at ``offset``, for this thread."""
-    file = _open(path, member, get_ident())
-    file.seek(offset)
-    return file
 
 
 def arrow() -> tuple[Any, Any]:
@@ -226,14 +250,6 @@ def arrow() -> tuple[Any, Any]:
     except ModuleNotFoundError:
         raise ScoreError("Parquet needs pyarrow; run: pip install 'mnist-serve[parquet]'") from None
     return pa, parquet
-
-
-def opened_table(path: str) -> Any:
-    """Opens a Parquet file. Raises :class:`Malformed` if it has no column ``image``."""
-    file = arrow()[1].ParquetFile(path, buffer_size=1 << 20, pre_buffer=False)
-    if "image" not in file.schema_arrow.names:
-        raise Malformed("the table has no column image")
-    return file
 
 
 def why(error: Exception) -> str:

@@ -1,32 +1,28 @@
 """Keeps the finished parts of a result in ``FILE.parts/`` and joins them into ``FILE``.
 
-A part is written beside its place and renamed, so a run that ends at any moment leaves whole parts
-behind, and the next goes on with the others. One run at a time holds the lock of the folder::
+A run that ends at any moment leaves whole parts behind. One at a time holds the folder's lock::
 
     FILE.parts/run.json   what the parts belong to: the inputs' fingerprint, the form, the version
-    FILE.parts/12         the counts of part 12 in a line of JSON, then its rows
+    FILE.parts/12         the rows of part 12, a line of JSON each
     FILE.parts/joined     the whole result, until it is linked to FILE
 """
 
+import csv
 import fcntl
-import io
 import os
 import shutil
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Self
+from typing import Any, Self
 
 import orjson
 
+from service.score.engines import COLUMNS
 from service.score.inputs import ScoreError, arrow
-from service.score.rows import COLUMNS, schema
 
 _LAST = {"run.json", "joined"}  # the marks of a finished run
-
-Counts = dict[str, Counter[str]]
-"""The numbers of images, digits and doubts, each by its name."""
 
 
 class Result:
@@ -57,7 +53,9 @@ class Result:
             self.out.unlink()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, OSError):
+            error.filename = error.filename or self.out
         if self._folder.exists() and not self._done():
             shutil.rmtree(self._folder)
         os.close(self._lock)
@@ -65,27 +63,25 @@ class Result:
     def _done(self) -> set[int]:
         return {int(path.name) for path in self._folder.iterdir() if path.name.isdigit()}
 
-    def version(self) -> int | None:
-        """Returns the version with which an earlier run began, None without one."""
-        try:
-            return int(orjson.loads((self._folder / "run.json").read_bytes())["version"])
-        except (FileNotFoundError, ValueError):
-            return None
+    def begin(self, fingerprint: str, version: int | None, champion: Callable[[], int]) -> int:
+        """Returns the version: the given one, that of an earlier run, or the champion.
 
-    def begin(self, fingerprint: str, version: str) -> set[int]:
-        """Returns the numbers of the parts that are done. Raises ScoreError if they are others'."""
-        run, path = {"inputs": fingerprint, "version": version}, self._folder / "run.json"
-        done = self._done()
-        if done and path.read_bytes() != orjson.dumps(run):
-            what = "another version" if version != str(self.version()) else "other inputs"
+        ``done`` are the parts of that run. Raises :class:`ScoreError` if they are of another one.
+        """
+        path, self.done = self._folder / "run.json", self._done()
+        before = orjson.loads(path.read_bytes()) if self.done else {}
+        version = version or before.get("version") or champion()
+        run = {"inputs": fingerprint, "version": version}
+        if before not in ({}, run):
+            what = "other inputs" if version == before["version"] else "another version"
             raise ScoreError(f"{self._folder} is of a run with {what}; remove it to start again")
         self._write("run.json", orjson.dumps(run))
-        return done
+        return version
 
     def add(self, number: int, content: bytes) -> int:
         """Stores a part and returns how many rows it has."""
         self._write(str(number), content)
-        return int(orjson.loads(content[: content.index(b"\n")])["images"]["rows"])
+        return content.count(b"\n")
 
     def _write(self, name: str, content: bytes) -> None:
         staged = self._folder / f"{name}.staged"
@@ -95,17 +91,18 @@ class Result:
             os.fsync(file.fileno())
         staged.rename(self._folder / name)
 
-    def finish(self, parts: int) -> Counts:
-        """Joins the parts, in their order, into the file; returns all counts."""
-        counts: Counts = {name: Counter() for name in ("images", "digits", "doubts")}
+    def finish(self) -> tuple[int, int, Counter[int], Counter[str]]:
+        """Joins the parts in their order; counts rows, errors, digits and doubts."""
+        count, digits, doubts = 0, Counter[int](), Counter[str]()
         with ExitStack() as opened:
-            target = opened.enter_context(self._joined.open("wb"))
-            add = _adder(target, self.out.suffix, opened)
-            for number in range(parts):
-                with (self._folder / str(number)).open("rb") as part:
-                    for name, found in orjson.loads(part.readline()).items():
-                        counts[name].update(found)
-                    add(part)
+            write = _writer(self._joined, self.out.suffix, opened)
+            for number in sorted(self._done()):
+                lines = (self._folder / str(number)).read_bytes().splitlines()
+                rows = [orjson.loads(line) for line in lines]
+                count += len(rows)
+                digits.update(row["digit"] for row in rows if row["error"] is None)
+                doubts.update(doubt for row in rows for doubt in row["doubts"])
+                write(rows)
         try:
             os.link(self._joined, self.out)  # unlike a rename, it never replaces a file
         except FileExistsError:
@@ -115,15 +112,21 @@ class Result:
         for path in sorted(self._folder.iterdir(), key=lambda path: path.name in _LAST):
             path.unlink()
         self._folder.rmdir()
-        return counts
+        return count, count - digits.total(), digits, doubts
 
 
-def _adder(target: IO[bytes], form: str, opened: ExitStack) -> Callable[[IO[bytes]], None]:
-    """Returns what appends a part's rows to the result."""
-    if form == ".csv":
-        target.write(f"{','.join(COLUMNS)}\n".encode())
-    if form != ".parquet":
-        return lambda part: shutil.copyfileobj(part, target, 1 << 20)
-    pa, parquet = arrow()
-    writer = opened.enter_context(parquet.ParquetWriter(target, schema(pa)))
-    return lambda part: writer.write_table(parquet.read_table(io.BytesIO(part.read())))
+def _writer(file: Path, form: str, opened: ExitStack) -> Callable[[list[dict[str, Any]]], object]:
+    """Returns what appends rows to a file of this form."""
+    if form == ".parquet":
+        pa, parquet = arrow()
+        text = pa.string()
+        kinds = (text, pa.int64(), pa.int8(), pa.float32(), pa.list_(text), text, text)
+        schema = pa.schema(list(zip(COLUMNS, kinds, strict=True)))
+        table = opened.enter_context(parquet.ParquetWriter(file, schema))
+        return lambda rows: table.write_table(pa.Table.from_pylist(rows, schema))
+    target = opened.enter_context(file.open("w", encoding="utf-8", newline=""))
+    if form != ".csv":
+        return lambda rows: target.writelines(f"{orjson.dumps(row).decode()}\n" for row in rows)
+    lines = csv.DictWriter(target, COLUMNS, lineterminator="\n")
+    lines.writeheader()
+    return lambda rows: lines.writerows(row | {"doubts": ",".join(row["doubts"])} for row in rows)

@@ -31,9 +31,6 @@ _FIRST_CLEARING_S, _CLEARING_S = 60.0, 600.0
 _DAY_S, _JUMP_S = 86_400.0, 3600.0
 _CLOCKS_S = time() - monotonic()
 _Doubts = Sequence[Sequence[str]] | None
-_Taken = tuple[dict[str, Any], list[int], Images, Probabilities, _Doubts, float]
-"""What the rows of one request share, its images' positions, they, their answers and doubts, and
-below which confidence that version is in doubt."""
 
 
 class Capture:
@@ -48,8 +45,7 @@ class Capture:
     def __init__(self, store: Store, settings: Settings, metrics: Metrics) -> None:
         self._store, self._rows, self._metrics = store, settings.capture_rows, metrics
         self._share = settings.capture
-        self._waiting: list[_Taken] = []
-        self._images = 0
+        self._waiting: list[tuple[dict[str, Any], bytes]] = []  # rows, but for the image's id
 
     def answered(
         self, request_id: bytes, caller: str, served: Loaded, result: Result, doubts: _Doubts
@@ -67,49 +63,51 @@ class Capture:
         if not positions:
             return
         del positions[_MOST_OF_ONE:]
-        if self._images + len(positions) > _MOST_WAITING:
+        if len(self._waiting) + len(positions) > _MOST_WAITING:
             self._metrics.count("capture_dropped", by=len(positions))
             return
         if not self._waiting:
             asyncio.get_running_loop().call_later(WAIT_S, self.flush)
-        self._images += len(positions)
-        facts = {"request_id": request_id.decode(), "caller": caller, "answered_at": time()}
-        facts["version"] = served.version
-        images, probabilities = result.images[positions], result.probabilities[positions]
-        found = None if doubts is None else [doubts[index] for index in positions]
-        self._waiting.append((facts, positions, images, probabilities, found, least))
+        asked = result.images[positions], result.probabilities[positions]
+        known = [doubts[at] for at in positions] if doubts else find_doubts(*asked, least)
+        facts: dict[str, Any] = {"request_id": request_id.decode(), "caller": caller}
+        facts |= {"version": served.version, "answered_at": time()}
+        self._waiting += list(rows(facts, positions, *asked, known))
 
     def flush(self) -> None:
         """Passes what was taken to the store's thread."""
-        taken, self._waiting, self._images = self._waiting, [], 0
+        taken, self._waiting = self._waiting, []
         if taken:
             self._store.later(partial(self._write, taken))
 
-    def _write(self, taken: list[_Taken], connection: Connection) -> None:
-        from service.store.images import keep_images
-        from service.store.tables import ANSWERS
+    def _write(self, taken: list[tuple[dict[str, Any], bytes]], connection: Connection) -> None:
+        from service.store.tables import ANSWERS, keep_images
 
-        names = keep_images(connection, (image.tobytes() for each in taken for image in each[2]))
-        rows = [row for each in taken for row in _rows(each)]
-        pairs = zip(rows, names, strict=True)
-        connection.execute(ANSWERS.insert(), [row | {"image": name} for row, name in pairs])
+        names = keep_images(connection, (image for _, image in taken))
+        pairs = zip(taken, names, strict=True)
+        connection.execute(ANSWERS.insert(), [row | {"image": name} for (row, _), name in pairs])
         clear(connection, self._rows)
-        self._metrics.count("captured", by=len(rows))
+        self._metrics.count("captured", by=len(taken))
+
+
+def rows(
+    facts: dict[str, Any],
+    positions: Sequence[int],
+    images: Images,
+    probabilities: Probabilities,
+    doubts: Sequence[Sequence[str]],
+) -> Iterator[tuple[dict[str, Any], bytes]]:
+    """The rows of a request's answers, which share the facts, but for their images, and those."""
+    ranked, digits = np.sort(probabilities, axis=1)[:, -2:].tolist(), probabilities.argmax(axis=1)
+    each = zip(images, positions, digits.tolist(), ranked, doubts, strict=True)
+    for image, position, digit, (second, confidence), why in each:
+        said = {"position": position, "digit": digit, "doubts": ",".join(why)}
+        yield facts | said | {"confidence": confidence, "second": second}, image.tobytes()
 
 
 def is_drawn(request_id: bytes, share: float) -> bool:
     """Whether a request is one of this share of them, by its id."""
     return crc32(request_id) < share * 2**32
-
-
-def _rows(taken: _Taken) -> Iterator[dict[str, Any]]:
-    """The rows of the table of answers, but for their images."""
-    facts, positions, images, probabilities, doubts, least = taken
-    found = find_doubts(images, probabilities, least) if doubts is None else doubts
-    ranked, digits = np.sort(probabilities, axis=1).astype(float), probabilities.argmax(axis=1)
-    for position, digit, row, why in zip(positions, digits, ranked, found, strict=True):
-        said = {"position": position, "digit": int(digit), "doubts": ",".join(why)}
-        yield facts | said | {"confidence": float(row[-1]), "second": float(row[-2])}
 
 
 def clear(connection: Connection, rows: int, before: float = 0.0) -> None:
@@ -119,8 +117,7 @@ def clear(connection: Connection, rows: int, before: float = 0.0) -> None:
     """
     from sqlalchemy import delete, func, or_, select
 
-    from service.store.images import drop_unused
-    from service.store.tables import ANSWERS, DISAGREEMENTS
+    from service.store.tables import ANSWERS, DISAGREEMENTS, drop_unused
 
     for table, at in ((ANSWERS, ANSWERS.c.answered_at), (DISAGREEMENTS, DISAGREEMENTS.c.seen_at)):
         first, last = connection.execute(select(func.min(table.c.id), func.max(table.c.id))).one()

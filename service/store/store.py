@@ -8,34 +8,31 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, suppress
 from pathlib import Path
+from queue import Full, Queue
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from service.background.threads import DaemonThreads
 from service.errors import Unavailable
 from service.observe.logs import LOGGER
+from service.observe.metrics import Metrics
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-    from service.observe.metrics import Metrics
     from service.settings import Settings
 
 T = TypeVar("T")
 SQLITE = "sqlite:///"
 FILE = "learning.sqlite"
 """The store's name beside the repository."""
-DELETED = "deleted"
-"""The flag in ``connection.info`` of work that deleted what must not stay in any file."""
 _MOST_WAITING, _MOST_AT_ONCE = 256, 4
-_RUN_S, _CLOSE_S = 5.0, 2.0
-"""How long a caller waits before the store counts as away, and a stop for what waits."""
-_REST_S = 1.0
-"""How long nobody tries a store that was away."""
+_RUN_S, _CLOSE_S = 5.0, 1.0
+"""How long a caller waits before the store counts as away, and a stop, twice, for what waits."""
+_REST_S = 1.0  # how long nobody tries a store that was away
 _LOCKED_MS = 2000
 _PRAGMAS = (
     *(f"busy_timeout={_LOCKED_MS}", "auto_vacuum=INCREMENTAL", "journal_mode=WAL"),
@@ -51,34 +48,33 @@ class Store:
     """
 
     def __init__(self, url: str, metrics: Metrics | None = None) -> None:
-        self.url, self._metrics = url, metrics
+        self.url, self._metrics = url, metrics or Metrics()
         self._engine: Engine | None = None
-        self._opening, self._come = threading.Lock(), threading.Condition()
-        self._work = deque["Callable[[Connection], object]"]()
+        self._lock = threading.Lock()
+        self._work = Queue["Callable[[Connection], object] | None"](_MOST_WAITING)
         self._thread: threading.Thread | None = None
         self._askers = DaemonThreads("store", _MOST_AT_ONCE)
-        self._closing, self._is_away, self._rests_until = False, False, 0.0
+        self._is_away, self._rests_until = False, 0.0
 
     def begin(self) -> AbstractContextManager[Connection]:
         """A connection in a transaction, which is on disk once the block has ended.
 
         Raises :class:`sqlalchemy.exc.SQLAlchemyError`, OSError, ImportError or Unavailable.
         """
-        with self._opening:
+        with self._lock:
             self._engine = self._engine or _open(self.url)
         return self._engine.begin()
 
     def later(self, work: Callable[[Connection], object]) -> None:
         """Has the store's thread do the work soon; drops and counts it if too much waits."""
-        with self._come:
-            if len(self._work) >= _MOST_WAITING or self._closing:
-                self._dropped()
-                return
-            self._work.append(work)
+        try:
+            self._work.put_nowait(work)
+        except Full:
+            self._metrics.count("store_dropped")
+        with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._do_all, name="store", daemon=True)
                 self._thread.start()
-            self._come.notify()
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """What the work returns, once it is on disk; raises what it raises.
@@ -92,27 +88,21 @@ class Store:
 
     def close(self) -> None:
         """Does what waits, for two seconds at most, and lets go of the database."""
-        with self._come:
-            self._closing = True
-            self._come.notify()
         if self._thread is not None:
+            with suppress(Full):
+                self._work.put(None, timeout=_CLOSE_S)
             self._thread.join(_CLOSE_S)
         if self._engine is not None:
             self._engine.dispose()
 
     def _do_all(self) -> None:
-        while True:
-            with self._come:
-                self._come.wait_for(lambda: self._work or self._closing)
-                if not self._work:
-                    return
-                work = self._work.popleft()
+        while (work := self._work.get()) is not None:
             try:
                 self._try(work)
             except Exception as error:  # noqa: BLE001 - one piece of work must not end the thread
                 if not isinstance(error, Unavailable):
                     LOGGER.exception("work for the store failed")
-                self._dropped()
+                self._metrics.count("store_dropped")
 
     def _try(self, work: Callable[[Connection], T]) -> T:
         """Does the work in a transaction. Raises :class:`Unavailable`, and what the work raises."""
@@ -133,10 +123,12 @@ class Store:
         return done
 
     def _do(self, work: Callable[[Connection], T]) -> T:
+        from service.store.tables import DELETED
+
         with self.begin() as connection:
             done = work(connection)
             deleted = connection.info.pop(DELETED, False)
-        if deleted and self._engine is not None and self.url.startswith(SQLITE):
+        if deleted and self._engine and self.url.startswith(SQLITE):
             with closing(self._engine.raw_connection()) as raw:  # PostgreSQL has its autovacuum
                 for pragma in ("incremental_vacuum", "wal_checkpoint(TRUNCATE)"):
                     raw.cursor().execute(f"PRAGMA {pragma}").fetchall()
@@ -149,12 +141,7 @@ class Store:
             LOGGER.error("the store is away; answers go on", extra={"reason": fault})
         elif before > self._is_away:
             LOGGER.info("the store is back")
-        if self._metrics is not None:
-            self._metrics.set("store_fault", float(self._is_away))
-
-    def _dropped(self) -> None:
-        if self._metrics is not None:
-            self._metrics.count("store_dropped")
+        self._metrics.set("store_fault", float(self._is_away))
 
 
 def _open(url: str) -> Engine:

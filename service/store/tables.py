@@ -1,23 +1,26 @@
-"""The tables of the store, and how a store of an older form is brought to this one.
+"""The tables of the store, its images, and how a store of an older form is brought to this one.
 
 Times are in seconds since 1970.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterable
+from hashlib import sha256
 from typing import Any
 
 import sqlalchemy as sql
-from sqlalchemy import Column, Connection, Float, Integer, Table, Text
+from sqlalchemy import Column, Connection, Float, Integer, Table, Text, delete, exists, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from service.errors import Unavailable
 
 METADATA = sql.MetaData()
-_LOCK = 0x6D6E697374
-"""The number of PostgreSQL's lock for what one process at a time does."""
+DELETED = "deleted"
+"""The flag in ``connection.info`` of work that deleted what must not stay in any file."""
+_MOST_NAMES = 500  # parameters in one statement; SQLite takes 999 at least
+_LOCK = 0x6D6E697374  # PostgreSQL's lock for what one process at a time does
 
 
 def _number() -> Column[int]:
-    """A primary key that the database counts up."""
     return Column("id", sql.BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
 
 
@@ -87,7 +90,22 @@ LEASES = Table(
 )
 """Images that a reviewer has before them."""
 _SCHEMA = Table("schema", METADATA, *_columns(Integer, "version"))
-UPGRADES: tuple[Callable[[Connection], object], ...] = ()
+
+
+def _to_form_2(connection: Connection) -> None:
+    """Adds challenges; before them, answers once had the ``margin`` between the two likeliest."""
+    METADATA.create_all(connection)
+    if any(each["name"] == "margin" for each in sql.inspect(connection).get_columns("answers")):
+        for statement in (
+            "DROP INDEX answers_by_margin",
+            "ALTER TABLE answers RENAME COLUMN margin TO second",
+            "UPDATE answers SET second = confidence - second",
+            "CREATE INDEX answers_by_second ON answers (second)",
+        ):
+            connection.execute(sql.text(statement))
+
+
+UPGRADES = (_to_form_2,)
 """The first brings a store of form 1 to form 2, and so on; a new store has the newest at once."""
 
 
@@ -95,8 +113,7 @@ def upgrade(connection: Connection) -> None:
     """Makes the tables, or brings those of an older form to this one; else raises Unavailable."""
     lock(connection)
     _SCHEMA.create(connection, checkfirst=True)
-    found = connection.execute(sql.select(_SCHEMA.c.version)).scalar()
-    newest = len(UPGRADES) + 1
+    found, newest = connection.scalar(select(_SCHEMA.c.version)), len(UPGRADES) + 1
     if found is None:
         METADATA.create_all(connection)
         connection.execute(_SCHEMA.insert().values(version=newest))
@@ -112,3 +129,31 @@ def lock(connection: Connection) -> None:
     """Lets no two transactions go on from here at once; those of SQLite never do."""
     if connection.dialect.name == "postgresql":
         connection.execute(sql.text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+
+
+def keep_images(connection: Connection, images: Iterable[bytes]) -> list[str]:
+    """Keeps images of 784 bytes, and returns the id of each, in the order of the images."""
+    named = [(sha256(pixels).hexdigest(), pixels) for pixels in images]
+    # In one order in every process: two that insert the same rows crosswise would lock each other.
+    rows = [{"id": name, "pixels": pixels} for name, pixels in sorted(named)]
+    if rows:
+        connection.execute(insert(connection, IMAGES).on_conflict_do_nothing(), rows)
+    return [name for name, _ in named]
+
+
+def drop_unused(connection: Connection, ids: Iterable[str]) -> None:
+    """Deletes those of the images that no answer, label or disagreement is about."""
+    names = sorted(set(ids))
+    users = (ANSWERS, LABELS, DISAGREEMENTS)
+    free = [~exists().where(table.c.image == IMAGES.c.id) for table in users]
+    for first in range(0, len(names), _MOST_NAMES):
+        some = IMAGES.c.id.in_(names[first : first + _MOST_NAMES])
+        gone = connection.scalars(select(IMAGES.c.id).where(some, *free)).all()
+        for column in (ASKED.c.image, LEASES.c.image, IMAGES.c.id):
+            connection.execute(delete(column.table).where(column.in_(gone)))
+    connection.info[DELETED] = True
+
+
+def insert(connection: Connection, table: Table) -> Any:
+    """An INSERT that can say what to do where the row is there already."""
+    return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)

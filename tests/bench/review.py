@@ -15,11 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
+from service.answer.quality import doubts as find_doubts
 from service.classifier import Classifier
 from service.observe.metrics import Metrics
 from service.settings import Settings
-from service.store.capture import Capture
-from service.store.review import next_items
+from service.store.capture import Capture, rows
+from service.store.labels import next_items
 from service.store.store import Store
 from service.types import Images, Probabilities
 from tests.service.reasons.mnist import labelled
@@ -75,8 +76,8 @@ def review(images: Images, probabilities: Probabilities) -> list[bytes]:
     with tempfile.TemporaryDirectory() as folder, closing(Store(f"sqlite:///{folder}/a")) as store:
         capture = Capture(store, Settings(), Metrics())
         with store.begin() as connection:
-            taken = facts, [*range(len(images))], images, probabilities, None, 0.78
-            capture._write([taken], connection)
+            doubts, places = find_doubts(images, probabilities, 0.78), range(len(images))
+            capture._write(list(rows(facts, places, images, probabilities, doubts)), connection)
             return [item["pixels"] for item in next_items(connection, "rita", SHOWN, 0.0)[1]]
 
 

@@ -30,7 +30,8 @@ from service.inference.batch import BatchResult
 from service.inference.runtime import Runtime
 from service.models.repository import Repository
 from service.score.engines import Job, local
-from service.score.inputs import plan
+from service.score.inputs import Inputs
+from service.score.result import Result
 from service.types import Images, Limits
 from tests.bench.cases import first_images
 from tests.bench.report import finish, markdown, place_and_time
@@ -57,7 +58,7 @@ def main() -> None:
 def measure(models: Path, folder: Path, rounds: int) -> list[list[str]]:
     """The rows of the table."""
     repository = Repository(models)
-    job = Job(str(models), str(repository.champion()), ".csv")
+    job = Job(str(models), str(repository.champion()))
     images = np.resize(first_images(2048), (ROWS, 28, 28))
     np.save(folder / "a.npy", images)
     runtime = Runtime.load(repository.read_model(repository.champion()), provider="cpu")
@@ -107,8 +108,12 @@ def bare(runtime: Runtime, images: Images, rows: int) -> list[int]:
 
 
 def scored(path: Path, job: Job) -> int:
-    parts, _ = plan([str(path)])
-    return sum(len(content) for _, content in local(list(enumerate(parts)), job, 1))
+    with tempfile.TemporaryDirectory() as folder, Result(Path(folder, "out.csv")) as result:
+        inputs = Inputs([str(path)])
+        result.begin(inputs.fingerprint, int(job.version), lambda: 0)
+        for part in local(enumerate(inputs.parts()), job, 1):
+            result.add(*part)
+        return result.finish()[0]
 
 
 def predicted(classifier: Classifier, files: list[Path]) -> int:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from service.cli.output import in_one_line, print_text
+from service.cli.parser import in_one_line, print_text
 from training.interrupt import Stopped, held, stoppable
 
 

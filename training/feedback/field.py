@@ -23,7 +23,7 @@ from training.measure.card import part
 from training.registry.store import opened
 
 if TYPE_CHECKING:
-    from service.store.labelled import Labelled
+    from service.store.labels import Labelled
     from service.store.store import Store
 
 Pairs = tuple[Images, Labels]
@@ -72,7 +72,7 @@ def collect(url: str, repository: Repository, share: float, *, ask: bool = False
     with opened(url, repository.root) as store:
         if store is None:
             return Field()
-        from service.store.labelled import labelled
+        from service.store.labels import labelled
 
         with store.begin() as connection:
             found = labelled(connection)
@@ -132,8 +132,7 @@ def _field(found: Labelled, repository: Repository, share: float) -> Field:
 
 def _ask(store: Store, set_aside: tuple[SetAside, ...]) -> None:
     """Has reviewers look at the images, labelled though they are."""
-    from service.store.images import insert
-    from service.store.tables import ASKED
+    from service.store.tables import ASKED, insert
 
     rows = [{"image": each.image, "reason": str(each)} for each in set_aside]
     with store.begin() as connection:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.store.labelled import labelled
+from service.store.labels import labelled
 from service.store.store import Store
 from tests.digits import Images, as_picture, images
 from tests.problems import check_ok, check_problem

@@ -16,9 +16,8 @@ from sqlalchemy import select
 
 from service.inference.runtime import Runtime
 from service.models.repository import Repository
-from service.store.images import insert
 from service.store.store import Store
-from service.store.tables import DISAGREEMENTS, LABELS
+from service.store.tables import DISAGREEMENTS, LABELS, insert
 from service.types import Images
 from tests.server import Server, serving, wait_until
 from tests.tiny import (

@@ -7,12 +7,10 @@ from contextlib import closing
 from functools import partial
 
 from service.challenge.record import exchange, tally
-from service.challenge.shadow import Compared
-from service.challenge.verdict import Tally
+from service.challenge.verdict import Compared, Tally
 from service.models.repository import Challenger
-from service.store.images import keep_images
 from service.store.store import Store
-from service.store.tables import LABELS
+from service.store.tables import LABELS, keep_images
 
 NAMED, AGAIN = Challenger("7", 0.0, "monday"), Challenger("7", 0.1, "tuesday")
 APART = [(bytes([number] * 784), 1, 2) for number in range(6)]

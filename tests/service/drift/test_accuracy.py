@@ -8,11 +8,10 @@ from time import time
 import numpy as np
 import pytest
 
-from service.drift.accuracy import accuracy, reviewed
+from service.drift.evidence import accuracy, reviewed
 from service.drift.reference import STRATA, Reference, unsure
-from service.store.images import keep_images
 from service.store.store import Store
-from service.store.tables import ANSWERS, LABELS
+from service.store.tables import ANSWERS, LABELS, keep_images
 from tests.service.drift.simulate import CARD, DAMAGES, ORDERS, TRAFFIC, answered, weeks
 
 NOTHING = np.zeros((len(STRATA) + 1, 2))

@@ -56,7 +56,7 @@ def test_a_killed_run_goes_on_and_every_row_is_there_once(array: Path, tmp_path:
     told, err = second.communicate(timeout=120)
     assert (second.returncode, err) == (
         0,
-        f"score: goes on: {len(kept)} of {PARTS} parts are done\n",
+        f"score: goes on: {len(kept)} parts are done\n",
     )
     assert told.startswith(f"{ROWS:,} images")
     assert places(out) == [(str(array), index) for index in range(ROWS)]
@@ -77,7 +77,7 @@ def test_a_signal_that_comes_twice_ends_the_run_once(
     for _ in range(3):
         process.send_signal(number)
         time.sleep(0.05)
-    said = "", "score: interrupted; the same command goes on\n"
+    said = "", "score: interrupted\n"
     assert process.communicate(timeout=60) == said
     assert process.returncode == 128 + number
 
@@ -155,5 +155,5 @@ def test_a_terminal_shows_the_rate_and_the_time_left(array: Path, tmp_path: Path
         pass
     os.close(ours)
     assert process.wait() == 0
-    shown = rb"[\d,]+ of 131,072 images, [\d,]+/s, 00:\d\d:\d\d left\x1b\[K\r"
+    shown = rb"[\d,]+ images, \d+% of all, [\d,]+/s, 0:\d\d:\d\d left\x1b\[K\r"
     assert len(re.findall(shown, told)) >= 2

@@ -42,7 +42,8 @@ def test_a_node_that_dies_costs_no_row_and_makes_none_twice(array: Path, tmp_pat
         told, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     # Ray itself tells of results that the dead node alone held.
-    assert all(":info_message: Attempting to recover" in line for line in err.splitlines()), err
+    for line in err.splitlines():
+        assert ":info_message: Attempting to recover" in line or line.endswith(" left"), err
     assert f"{ROWS:,} images by version" in told  # Ray tells there that a node has died
     assert done < 12
     assert out.read_bytes() == local.read_bytes()

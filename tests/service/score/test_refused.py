@@ -11,8 +11,8 @@ from tests.service.score.running import ROOT, score
 
 SEVEN = ROOT / "tests/pictures/seven.png"
 USAGE = {
-    "no input": (("--out", "o.csv"), "name at least one INPUT, and --out FILE"),
-    "no result": ((SEVEN,), "name at least one INPUT, and --out FILE"),
+    "no input": (("--out", "o.csv"), "the following arguments are required: INPUT"),
+    "no result": ((SEVEN,), "the following arguments are required: --out"),
     "another form": ((SEVEN, "--out", "o.xlsx"), "--out: a name that ends in .parquet, .csv"),
     "another engine": ((SEVEN, "--out", "o.csv", "--engine", "spark"), "invalid choice: 'spark'"),
     "an address alone": ((SEVEN, "--out", "o.csv", "--address", "a:1"), "--address is for"),

@@ -12,10 +12,9 @@ import pytest
 from sqlalchemy import Row, func, select
 
 from service.store.capture import clear
-from service.store.images import keep_images
 from service.store.labels import put_label
 from service.store.store import Store
-from service.store.tables import ANSWERS, DISAGREEMENTS, IMAGES
+from service.store.tables import ANSWERS, DISAGREEMENTS, IMAGES, keep_images
 from tests.digits import Images, images
 from tests.server import Server, serving, wait_until
 from tests.service.imaging.champion import MODELS

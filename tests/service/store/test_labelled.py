@@ -9,10 +9,9 @@ import pytest
 from sqlalchemy import Connection
 
 from service.errors import StoreFull
-from service.store.images import keep_images
-from service.store.labelled import NO_DIGIT, labelled
-from service.store.labels import Source, put_label, take_back
+from service.store.labels import NO_DIGIT, Source, labelled, put_label, take_back
 from service.store.store import Store
+from service.store.tables import keep_images
 
 
 @pytest.fixture

@@ -8,11 +8,9 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from service.store.images import keep_images
-from service.store.labels import put_label
-from service.store.review import LEASE_S, next_items
+from service.store.labels import LEASE_S, next_items, put_label
 from service.store.store import Store
-from service.store.tables import ANSWERS, ASKED, DISAGREEMENTS
+from service.store.tables import ANSWERS, ASKED, DISAGREEMENTS, keep_images
 
 NOW = 1e9
 

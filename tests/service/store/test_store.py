@@ -15,16 +15,16 @@ from time import monotonic
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, func, inspect, select, text
+from sqlalchemy import Connection, func, select, text
 
+from service.challenge.record import exchange, tally
 from service.errors import Unavailable
+from service.models.repository import Challenger
 from service.observe.metrics import Metrics
 from service.settings import Settings
 from service.store import store as module
-from service.store import tables
-from service.store.images import drop_unused, keep_images
 from service.store.store import Store, store_of
-from service.store.tables import IMAGES
+from service.store.tables import ANSWERS, IMAGES, drop_unused, keep_images
 from tests.server import wait_until
 
 MARKED = b"a digit of mine! " * 46 + b".."
@@ -107,21 +107,39 @@ def test_capture_without_a_store_warns(tmp_path: Path, caplog: pytest.LogCapture
     assert caplog.messages[1] == f"{begin}MNIST_STORE is none"
 
 
-def test_an_older_store_is_upgraded_and_a_newer_one_refused(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    images_in(store.url)
+OLDER = {
+    "before challenges": ("DROP TABLE challenges",),
+    "with margins": (
+        "DROP TABLE challenges",
+        "DROP INDEX answers_by_second",
+        "ALTER TABLE answers RENAME COLUMN second TO margin",
+        "CREATE INDEX answers_by_margin ON answers (margin)",
+    ),
+}
 
-    def add(connection: Connection) -> object:
-        return connection.execute(text("ALTER TABLE labels ADD COLUMN mood TEXT"))
 
-    with monkeypatch.context() as newer:
-        newer.setattr(tables, "UPGRADES", (add,))
-        upgraded = Store(store.url)
-        with upgraded.begin() as connection:
-            assert "mood" in {each["name"] for each in inspect(connection).get_columns("labels")}
-        upgraded.close()
-    with pytest.raises(Unavailable, match="form 2"):
+@pytest.mark.parametrize("name", OLDER)
+def test_an_older_store_is_upgraded_and_keeps_its_rows(store: Store, name: str) -> None:
+    """As it was in the first form; the new one is used at once."""
+    said = {"request_id": "a", "caller": "b", "version": "1", "doubts": "", "position": 0}
+    said |= {"digit": 7, "answered_at": 1.0, "confidence": 0.75}
+    with store.begin() as connection:
+        (image,) = keep_images(connection, [bytes(784)])
+        connection.execute(ANSWERS.insert().values(image=image, second=0.25, **said))
+        for statement in (*OLDER[name], "UPDATE schema SET version = 1"):
+            connection.execute(text(statement))
+        if name == "with margins":
+            connection.execute(text("UPDATE answers SET margin = confidence - margin"))
+    with closing(Store(store.url)) as upgraded, upgraded.begin() as connection:
+        assert connection.execute(select(ANSWERS)).one().second == 0.25
+        assert exchange(connection, "1", Challenger("2", 0.0, "now"), [], "slow") == ""
+        assert tally(connection, "1", Challenger("2", 0.0, "now")).failure == "slow"
+
+
+def test_a_newer_store_is_refused(store: Store) -> None:
+    with store.begin() as connection:
+        connection.execute(text("UPDATE schema SET version = 9"))
+    with pytest.raises(Unavailable, match="form 9"):
         images_in(store.url)
 
 

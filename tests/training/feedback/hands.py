@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.store.images import keep_images
 from service.store.labels import Source, put_label
 from service.store.store import SQLITE, Store
+from service.store.tables import keep_images
 from service.types import Images, Labels
 
 Ints = NDArray[np.integer[Any]]

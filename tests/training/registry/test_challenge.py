@@ -8,9 +8,8 @@ from time import time
 import pytest
 
 from service.models.repository import Challenger, Repository
-from service.store.images import keep_images
 from service.store.store import FILE, Store
-from service.store.tables import DISAGREEMENTS, LABELS
+from service.store.tables import DISAGREEMENTS, LABELS, keep_images
 from tests.training.conftest import Said
 from training.registry import journal
 
