@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from service import __version__
+from service.imaging.load import FORMATS
 from tests.server import Server
 from tests.service.decode.samples import encode, picture
 
@@ -133,7 +134,7 @@ def test_a_file_that_fails_is_told_and_the_others_go_on(
         ("", "Is a directory"),
         ("a" * 300, "File name too long"),
         ("/proc/self/fd", "Is a directory"),
-        ("/dev/zero", "not a picture"),
+        ("/dev/zero", f"not a picture: its first bytes are not those of {FORMATS}"),
         ("-", "the picture is empty"),
     ],
 )
