@@ -11,8 +11,7 @@ from service.models.repository import Challenger
 from service.store.labels import labelled
 from service.store.tables import CHALLENGES, DISAGREEMENTS, insert, keep_images
 
-_MOST_KEPT = 10_000
-"""Disagreements of two versions; further ones are only counted."""
+_MOST_KEPT = 10_000  # disagreements of two versions; further ones are only counted
 
 
 def exchange(

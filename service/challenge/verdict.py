@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 
 from service.models.repository import Challenger
 
-LEVEL = 0.05
-"""The probability at most that the bounds ever miss the true share of wins."""
+LEVEL = 0.05  # the probability at most that the bounds ever miss the true share of wins
 _BISECTIONS = 40
 
 
@@ -23,8 +22,7 @@ class Compared(NamedTuple):
     champion: str
     challenger: str
     images: int
-    apart: list[tuple[bytes, int, int]]
-    """Pixels, the champion's digit, and the challenger's."""
+    apart: list[tuple[bytes, int, int]]  # pixels, the champion's digit, and the challenger's
 
 
 class Tally(NamedTuple):

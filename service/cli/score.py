@@ -56,7 +56,7 @@ def _score(options: argparse.Namespace) -> None:
     """Classifies what is left, joins the result, and prints what is in it."""
     # Imported here, so that --help and a usage error take no time.
     from service.background.threads import worker_threads
-    from service.score.engines import Job, local, on_ray
+    from service.score.engines import local, on_ray
     from service.score.inputs import Inputs
     from service.score.result import Result
 
@@ -67,12 +67,11 @@ def _score(options: argparse.Namespace) -> None:
         repository.card(version)  # one line here, before the workers start
         if result.done:
             fail("score", f"goes on: {len(result.done):,} parts are done")
-        job = Job(str(root), str(version))
         left = ((n, part) for n, part in enumerate(inputs.parts()) if n not in result.done)
         if options.engine == "ray":
-            engine = on_ray(left, job, options.workers, options.address)
+            engine = on_ray(left, str(root), version, options.workers, options.address)
         else:
-            engine = local(left, job, options.workers or worker_threads(1))
+            engine = local(left, str(root), version, options.workers or worker_threads(1))
         progress = Progress()
         for number, content in engine:
             progress.add(result.add(number, content), inputs.share)

@@ -30,8 +30,7 @@ from service.observe.metric_table import DRIFTS
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-BLOCK, WINDOW = 100, 1000
-"""After each ``BLOCK`` answers the tests look at up to the last ``WINDOW``."""
+BLOCK, WINDOW = 100, 1000  # after each BLOCK answers the tests look at up to the last WINDOW
 LEVEL = 4e-5
 """False alarms in ``WINDOW`` answers of steady traffic, of all kinds and looks together: less than
 one in 10,000, since references that are unlike the traffic by chance alarm in many windows."""

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from service.types import Images, Labels, Probabilities
 
-BINS = 16
-"""Of each digit, with equally many held-out answers in each."""
+BINS = 16  # of each digit, with equally many held-out answers in each
 STRATA = np.array([-4, -2, -1, -0.3])
 """The upper ends of all but the last stratum of :func:`unsure`, the same for every version."""
 DOUBTFUL, SURE, STRATUM = 10 * BINS, 10 * BINS + 1, 10 * BINS + 2

@@ -52,12 +52,9 @@ def explanation(
         examples = training.nearest(image, _EXAMPLES, other)
         changed = yield from search(image, other, [each.image for each in examples])
         if changed:
-            otherwise = {
-                "digit": other,
-                "png": _text(encode_png(changed.image)),
-                "confidence": changed.confidence,
-                "changed": round(changed.changed, 2),
-            }
+            png, ink = _text(encode_png(changed.image)), round(changed.changed, 2)
+            sure = changed.confidence
+            otherwise = {"digit": other, "png": png, "confidence": sure, "changed": ink}
     nearest = training.nearest(image, _NEAREST) if training else []
     return {
         "digit": digit,

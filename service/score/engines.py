@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import orjson
@@ -28,33 +28,27 @@ Parts = Iterable[tuple[int, Sequence[Item]]]
 Scored = tuple[int, bytes]
 
 
-class Job(NamedTuple):
-    """What every worker needs: the repository's folder, and the version."""
-
-    models: str
-    version: str
-
-
 @lru_cache(maxsize=1)
-def _classifier(job: Job) -> Classifier:
-    """Returns the version, which each process loads once."""
-    return Classifier(job.models, job.version)
+def _classifier(models: str, version: int) -> Classifier:
+    return Classifier(models, version)  # each process loads it once
 
 
-def _score(job: Job, number: int, part: Sequence[Item]) -> Scored:
-    return number, score(part, _classifier(job))
+def _score(models: str, version: int, number: int, part: Sequence[Item]) -> Scored:
+    return number, score(part, _classifier(models, version))
 
 
-def local(parts: Parts, job: Job, workers: int) -> Iterator[Scored]:
+def local(parts: Parts, models: str, version: int, workers: int) -> Iterator[Scored]:
     """Classifies on threads: the model and the decoders release the interpreter's lock.
 
     Yields the number and the rows of each part once, in any order. Raises OSError if an input
     cannot be read.
     """
-    _classifier(job)
+    _classifier(models, version)
     with ThreadPoolExecutor(workers) as pool:
         try:
-            yield from _scored(parts, lambda *part: pool.submit(_score, job, *part), workers)
+            yield from _scored(
+                parts, lambda *part: pool.submit(_score, models, version, *part), workers
+            )
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -91,7 +85,9 @@ def connected(address: str | None) -> Any:
     return ray
 
 
-def on_ray(parts: Parts, job: Job, workers: int | None, address: str | None) -> Iterator[Scored]:
+def on_ray(
+    parts: Parts, models: str, version: int, workers: int | None, address: str | None
+) -> Iterator[Scored]:
     """Classifies as :func:`local` on a cluster, or on this machine without an address.
 
     Ray repeats the tasks of nodes that die. Raises :class:`ScoreError`, too.
@@ -100,7 +96,7 @@ def on_ray(parts: Parts, job: Job, workers: int | None, address: str | None) -> 
     try:
         task = ray.remote(max_retries=10)(_score)
         most = workers - 1 if workers else int(ray.cluster_resources().get("CPU", 1))
-        yield from _scored(parts, lambda *part: task.remote(job, *part).future(), most)
+        yield from _scored(parts, lambda *part: task.remote(models, version, *part).future(), most)
     except ray.exceptions.RayError as error:
         if isinstance(cause := getattr(error, "cause", None), OSError):
             raise cause from None

@@ -31,12 +31,10 @@ that wait in memory, and a picture 32 more."""
 _PICTURE, LARGEST, _CHUNK, _FEW = 32, 1 << 28, 2048, 256
 DAMAGE = (Fault, EOFError, ValueError, OSError, zlib.error, zipfile.BadZipFile, tarfile.TarError)
 """What damaged bytes raise, in NumPy, gzip, zip, tar and Parquet."""
-_SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
 
 Body: TypeAlias = NDArray[Any] | bytes | Path | str
 """An image: pixels (28, 28), a picture or the path of its file, or why there is none."""
-Item: TypeAlias = tuple[str, int, Body]
-"""An image with the source and the index of its row."""
+Item: TypeAlias = tuple[str, int, Body]  # an image with the source and the index of its row
 
 
 class ScoreError(Explained):
@@ -204,7 +202,7 @@ def _column(column: Any) -> Iterator[Body]:
         column = column.field("bytes")
     if types.is_binary(column.type) or types.is_large_binary(column.type):
         for body in column.to_pylist():
-            is_pixels = body and len(body) == PIXELS and not body.startswith(_SIGNATURES)
+            is_pixels = body and len(body) == PIXELS and not is_picture(body)
             pixels = np.frombuffer(body, np.uint8).reshape(SIDE, SIDE) if is_pixels else body
             yield "the image is null" if pixels is None else pixels
         return

@@ -22,8 +22,7 @@ from service.types import Images, Probabilities
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-WAIT_S = 0.5
-"""Answers of this time are written together."""
+WAIT_S = 0.5  # answers of this time are written together
 _MOST_WAITING = 2048
 _MOST_OF_ONE = 256
 """Images of one request, the first ones, so that a large one is no more than an eighth of these."""
@@ -31,6 +30,7 @@ _FIRST_CLEARING_S, _CLEARING_S = 60.0, 600.0
 _DAY_S, _JUMP_S = 86_400.0, 3600.0
 _CLOCKS_S = time() - monotonic()
 _Doubts = Sequence[Sequence[str]] | None
+Answers = tuple[Images, Probabilities]
 
 
 class Capture:
@@ -72,7 +72,7 @@ class Capture:
         known = [doubts[at] for at in positions] if doubts else find_doubts(*asked, least)
         facts: dict[str, Any] = {"request_id": request_id.decode(), "caller": caller}
         facts |= {"version": served.version, "answered_at": time()}
-        self._waiting += list(rows(facts, positions, *asked, known))
+        self._waiting += list(rows(facts, positions, asked, known))
 
     def flush(self) -> None:
         """Passes what was taken to the store's thread."""
@@ -93,11 +93,11 @@ class Capture:
 def rows(
     facts: dict[str, Any],
     positions: Sequence[int],
-    images: Images,
-    probabilities: Probabilities,
+    answers: Answers,
     doubts: Sequence[Sequence[str]],
 ) -> Iterator[tuple[dict[str, Any], bytes]]:
     """The rows of a request's answers, which share the facts, but for their images, and those."""
+    images, probabilities = answers
     ranked, digits = np.sort(probabilities, axis=1)[:, -2:].tolist(), probabilities.argmax(axis=1)
     each = zip(images, positions, digits.tolist(), ranked, doubts, strict=True)
     for image, position, digit, (second, confidence), why in each:

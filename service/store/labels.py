@@ -30,10 +30,8 @@ LEAST_JUDGED, MOST_CONTRADICTED = 5, 0.25
 """A caller is judged by so many labels or more, and distrusted if others contradict a larger share
 of them."""
 _Row = Row[tuple[Any, ...]]
-LEASE_S = 300.0
-"""How long nobody else is shown what a reviewer was shown."""
-CLOSE = 0.2
-"""A second probability from here on is a reason of its own."""
+LEASE_S = 300.0  # how long nobody else is shown what a reviewer was shown
+CLOSE = 0.2  # a second probability from here on is a reason of its own
 _LOOKED_AT = 1000  # answers among which the best are sought, those of the largest second ones
 Item = dict[str, Any]
 """``id`` and ``pixels`` of an image, a ``reason``, and of an answer about it, or None: ``digit``,

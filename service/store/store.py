@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 SQLITE = "sqlite:///"
-FILE = "learning.sqlite"
-"""The store's name beside the repository."""
+FILE = "learning.sqlite"  # the store's name beside the repository
 _MOST_WAITING, _MOST_AT_ONCE = 256, 4
 _RUN_S, _CLOSE_S = 5.0, 1.0
 """How long a caller waits before the store counts as away, and a stop, twice, for what waits."""

@@ -77,7 +77,7 @@ def review(images: Images, probabilities: Probabilities) -> list[bytes]:
         capture = Capture(store, Settings(), Metrics())
         with store.begin() as connection:
             doubts, places = find_doubts(images, probabilities, 0.78), range(len(images))
-            capture._write(list(rows(facts, places, images, probabilities, doubts)), connection)
+            capture._write(list(rows(facts, places, (images, probabilities), doubts)), connection)
             return [item["pixels"] for item in next_items(connection, "rita", SHOWN, 0.0)[1]]
 
 

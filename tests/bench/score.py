@@ -29,7 +29,7 @@ from service.decode.pictures import Pictures, picture_doubts
 from service.inference.batch import BatchResult
 from service.inference.runtime import Runtime
 from service.models.repository import Repository
-from service.score.engines import Job, local
+from service.score.engines import local
 from service.score.inputs import Inputs
 from service.score.result import Result
 from service.types import Images, Limits
@@ -58,7 +58,7 @@ def main() -> None:
 def measure(models: Path, folder: Path, rounds: int) -> list[list[str]]:
     """The rows of the table."""
     repository = Repository(models)
-    job = Job(str(models), str(repository.champion()))
+    job = str(models), repository.champion()
     images = np.resize(first_images(2048), (ROWS, 28, 28))
     np.save(folder / "a.npy", images)
     runtime = Runtime.load(repository.read_model(repository.champion()), provider="cpu")
@@ -107,11 +107,11 @@ def bare(runtime: Runtime, images: Images, rows: int) -> list[int]:
     return digits
 
 
-def scored(path: Path, job: Job) -> int:
+def scored(path: Path, job: tuple[str, int]) -> int:
     with tempfile.TemporaryDirectory() as folder, Result(Path(folder, "out.csv")) as result:
         inputs = Inputs([str(path)])
-        result.begin(inputs.fingerprint, int(job.version), lambda: 0)
-        for part in local(enumerate(inputs.parts()), job, 1):
+        result.begin(inputs.fingerprint, job[1], lambda: 0)
+        for part in local(enumerate(inputs.parts()), *job, 1):
             result.add(*part)
         return result.finish()[0]
 
