@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
 from keras import ops
 
-from training.config import Config
+from training.config import Config, Optimizer
 from training.network.architectures import CLASSES
 
 
@@ -44,6 +45,13 @@ class Muon(keras.optimizers.Muon):  # type: ignore[misc]
 
 
 NO_DIGIT = 0.11  # above the largest probability in the target of a non-digit, 0.1
+OPTIMIZERS: dict[Optimizer, Callable[..., keras.optimizers.Optimizer]] = {
+    "sgd": keras.optimizers.SGD,
+    "momentum": partial(keras.optimizers.SGD, momentum=0.9, nesterov=True),
+    "rmsprop": keras.optimizers.RMSprop,
+    "adam": keras.optimizers.Adam,
+    "muon": Muon,
+}
 
 
 def optimizer(config: Config, steps: int) -> keras.optimizers.Optimizer:
@@ -52,21 +60,8 @@ def optimizer(config: Config, steps: int) -> keras.optimizers.Optimizer:
     Weight decay is decoupled from the gradient (Loshchilov and Hutter 2019, "Decoupled Weight
     Decay Regularization"), so that adam is AdamW.
     """
-    settings = {
-        "learning_rate": schedule(config, steps),
-        "weight_decay": config.weight_decay or None,
-    }
-    match config.optimizer:
-        case "sgd":
-            return keras.optimizers.SGD(**settings)
-        case "momentum":
-            return keras.optimizers.SGD(momentum=0.9, nesterov=True, **settings)
-        case "rmsprop":
-            return keras.optimizers.RMSprop(**settings)
-        case "adam":
-            return keras.optimizers.Adam(**settings)
-        case "muon":
-            return Muon(**settings)
+    rate, decay = schedule(config, steps), config.weight_decay or None
+    return OPTIMIZERS[config.optimizer](learning_rate=rate, weight_decay=decay)
 
 
 def schedule(config: Config, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:

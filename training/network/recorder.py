@@ -121,9 +121,5 @@ def _best(epochs: Sequence[Epoch]) -> int:
 
 
 def _assign(variables: Sequence[Any], values: Arrays) -> None:
-    if [tuple(each.shape) for each in variables] != [each.shape for each in values]:
-        raise TrainingError(
-            "the checkpoint belongs to another network; omit --resume to start again"
-        )
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)

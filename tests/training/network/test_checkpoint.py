@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import pickle
 import re
 import shutil
@@ -12,7 +11,7 @@ import pytest
 
 from training.config import Config
 from training.errors import TrainingError
-from training.network.checkpoint import RUN, STATE, Checkpoint, Epoch, History, State, place
+from training.network.checkpoint import STATE, Checkpoint, Epoch, History, State, place
 
 DATA = {"train.gz": "ab", "test.gz": "cd"}
 
@@ -51,13 +50,7 @@ def test_a_state_is_loaded_bit_for_bit(tmp_path: Path) -> None:
     loaded = checkpoint(tmp_path).load()
     assert loaded
     assert_same(loaded, state(2))
-    assert sorted(path.name for path in kept.folder.iterdir()) == [STATE, RUN]
-
-
-def test_its_folder_describes_the_run(tmp_path: Path) -> None:
-    run = json.loads((stopped(tmp_path).folder / RUN).read_text())
-    assert (run["settings"], run["data"]) == (Config().model_dump(mode="json"), DATA)
-    assert run["packages"].keys() >= {"keras", "tensorflow"}
+    assert [path.name for path in kept.folder.iterdir()] == [STATE]
     assert place(Path("models")) == Path("models/mnist/.checkpoints")
 
 
@@ -88,30 +81,6 @@ def test_runs_with_other_settings_have_their_own_checkpoint(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == [other.folder]
     other.remove()
     assert not tmp_path.exists()
-
-
-def test_the_differences_from_the_most_similar_interrupted_run_are_named(tmp_path: Path) -> None:
-    stopped(tmp_path, Config(seed=1, epochs=3, l2=0.1, dropout=0.1))
-    stopped(tmp_path, Config(seed=1, epochs=4))
-    for mine, differences in (
-        (checkpoint(tmp_path, Config(epochs=3)), "epochs 4, not 3; seed 1, not 0"),
-        (checkpoint(tmp_path, Config(seed=1, epochs=4), **{"train.gz": "x"}), r"other data in \S+"),
-    ):
-        refusal = f"^--resume: no run like this was interrupted, but one with {differences}; omit"
-        with pytest.raises(TrainingError, match=refusal), mine:
-            mine.load()
-        assert len(list(tmp_path.iterdir())) == 2
-
-
-def test_many_differences_and_other_packages_are_one_line(tmp_path: Path) -> None:
-    folder = stopped(tmp_path, Config(seed=1, epochs=3, dropout=0.1, l2=0.1, shift=1)).folder
-    with pytest.raises(TrainingError, match=r"^[^\n]* and 1 more; omit [^\n]*$"):
-        checkpoint(tmp_path).load()
-    run = json.loads((folder / RUN).read_text())
-    run["settings"], run["packages"]["keras"] = Config().model_dump(mode="json"), "2.0"
-    (folder / RUN).write_text(json.dumps(run))
-    with pytest.raises(TrainingError, match=r"one with keras 2\.0, not 3\."):
-        checkpoint(tmp_path).load()
 
 
 def test_damage_is_reported_in_one_line_or_harmless(tmp_path: Path) -> None:
