@@ -107,8 +107,7 @@ async def take_back(request: Current, label: str) -> Reply:
         owner = request.caller
     found = await _kept(request).run(lambda connection: take_back(connection, label, owner))
     if found is None:
-        hint = "; that is the form of an image's id, not of a label's" if len(label) == 64 else ""
-        raise NotFound(f"you gave no label with the id {label[:64]!r}{hint}")
+        raise NotFound(f"you gave no label with the id {label[:64]!r}")
     return Reply.json({"id": found.id, "digit": found.digit})
 
 

@@ -1,12 +1,10 @@
 """Routes: FastAPI declares and documents them, and both doors call their endpoints."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, Security
 from fastapi.datastructures import DefaultPlaceholder
-from fastapi.params import Depends
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.routing import Match, Route
@@ -39,23 +37,20 @@ class EndpointRoute(APIRoute):
     take longer than the request itself.
     """
 
-    def __init__(
-        self, path: str, endpoint: Endpoint, *, dependencies: Sequence[Depends] = (), **options: Any
-    ) -> None:
-        # A router's dependencies come before the route's own, which overrules them.
-        needs = [each for each in dependencies if isinstance(each, Needs)]
-        assert needs, f"{path} must declare what it needs; see needs()"
-        self.scope = scope = needs[-1].access
+    def __init__(self, path: str, endpoint: Endpoint, **options: Any) -> None:
+        # A router's dependencies come before the route's own, which overrule them.
+        keys = options.pop("dependencies", ())[-len(_KEYS) :]
+        assert keys, f"{path} must declare what it needs; see needs()"
+        self.scope: AccessScope | None = keys[0].scopes[0] if keys[0].scopes else None
         if isinstance(options.get("response_model"), DefaultPlaceholder):
             options["response_model"] = None
-        keys = [] if scope is None else [Security(each, scopes=[scope]) for each in _KEYS]
-        super().__init__(path, endpoint, dependencies=keys, **options)
+        super().__init__(path, endpoint, dependencies=keys if self.scope else [], **options)
         self.call = endpoint
         self.verbs = frozenset(self.methods or ())
         self.timed = any(each.header_params for each in self.dependant.dependencies)
         """Whether its requests have a deadline; it has a histogram of its own, then."""
         is_own = not path.startswith(_PROTOCOLS)
-        self.only_known_parameters = is_own and scope not in (None, "metrics")
+        self.only_known_parameters = is_own and self.scope not in (None, "metrics")
         self.responses = self._faults(is_own) | self.responses
         for field in self.dependant.path_params:
             field.field_info.description = PATH_PARAMETERS.get(field.name)
@@ -88,16 +83,9 @@ class EndpointRoute(APIRoute):
         await scope["app"].state.door(scope, receive, send)
 
 
-@dataclass(frozen=True)
-class Needs(Depends):
-    """The scope that a route needs, in the form in which FastAPI passes it from router to route."""
-
-    access: AccessScope | None = None
-
-
-def needs(scope: AccessScope | None) -> list[Depends]:
+def needs(scope: AccessScope | None) -> list[Any]:
     """The ``dependencies`` of a route whose callers need another scope than its router says."""
-    return [Needs(access=scope)]
+    return [Security(each, scopes=[scope] if scope else []) for each in _KEYS]
 
 
 def endpoints(tag: str, scope: AccessScope | None) -> APIRouter:

@@ -1,10 +1,11 @@
 """What the endpoints answer; small answers of ``/v1`` and ``/v2`` are as their protocols say."""
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from service.answer.scores import ClassScore, Digit, Mistake, Share
+from service.answer.scores import Digit, Mistake, Scores, Share
 from service.errors import Flaw
 
 Mnist = Literal["mnist"]
@@ -104,19 +105,13 @@ class NumberRead(BaseModel):
     digits: list[DigitRead] = Field(description="in reading order")
 
 
-class Evaluation(BaseModel):
-    """The answer of `/evaluate`."""
+@dataclass(frozen=True, slots=True)
+class Evaluation(Scores):
+    """The answer of `/evaluate`; images that were read right have the form of mistakes."""
 
+    least_sure: list[Mistake]
     model: Mnist
     version: str
-    count: int
-    accuracy: float | None
-    loss: float | None = Field(description="mean cross-entropy in nats, probability at least 1e-7")
-    calibration_error: float | None = Field(description="expected calibration error in 15 bins")
-    per_class: list[ClassScore]
-    confusion_matrix: list[list[int]] = Field(description="10 x 10, rows are the true digits")
-    mistakes: list[Mistake] = Field(description="the most confident first, up to 20 or `?mistakes`")
-    least_sure: list[Mistake] = Field(description="as many that were read right, least sure first")
 
 
 class Otherwise(BaseModel):
@@ -170,17 +165,6 @@ class VersionState(BaseModel):
     reason: str | None = Field(description="why it failed")
 
 
-class ProviderState(BaseModel):
-    """What really runs the champion, read back from the session."""
-
-    requested: Literal["auto", "cpu", "cuda"]
-    active: Literal["cpu", "cuda"]
-    fallback: str | None = Field(description="why auto did not get CUDA")
-    nodes: dict[str, int] = Field(description="graph nodes by execution provider")
-    onnxruntime: str
-    threads: int
-
-
 class ModelState(BaseModel):
     """A model with its versions."""
 
@@ -189,7 +173,10 @@ class ModelState(BaseModel):
     champion_fault: str | None = Field(description="why the champion file's version does not serve")
     challenger: str | None = Field(description="the version that challenges it")
     versions: list[VersionState]
-    provider: ProviderState
+    provider: dict[str, Any] = Field(
+        description="what really runs the champion, read back from the session: `requested`, "
+        "`active`, why auto is not CUDA (`fallback`), graph `nodes`, `onnxruntime`, `threads`"
+    )
 
 
 class ChallengerState(BaseModel):

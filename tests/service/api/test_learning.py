@@ -211,7 +211,7 @@ def test_a_reviewer_labels_and_takes_back(learning: Learning) -> None:
     assert item["when"].endswith("Z")
     name = kept(learning.ask("POST", f"/review/{item['id']}", {"digit": None}, "rita"))
     wrong = learning.ask("DELETE", f"/feedback/{item['id']}", caller="rita")
-    check_problem(wrong, 404, f"{item['id']}'; that is the form of an image's id")
+    check_problem(wrong, 404, f"no label with the id '{item['id']}'")
     assert kept(learning.ask("POST", f"/review/{item['id']}", {"digit": 5}, "rita"), 200) == name
     after = check_ok(learning.ask("GET", "/review?count=100", caller="rita"))
     assert after["waiting"] == before["waiting"] - 1
