@@ -110,6 +110,5 @@ def _doubts_of_ink(image: Images) -> tuple[str, ...]:
 
 
 def _height(image: Images) -> int:
-    """Returns the number of rows from the first with ink to the last."""
     rows: bytes = np.bitwise_or.reduce(image, axis=1).tobytes().translate(_INKED)
     return len(rows.strip())

@@ -88,26 +88,24 @@ def score(
     likelihood = probabilities[np.arange(count), labels].astype(np.float64)
     losses = -np.log(np.clip(likelihood, SMALLEST_PROBABILITY, 1))
     give_way()
-    calibration_error = _calibration_error(confidence, correct) if count else None
+    # |accuracy - confidence| of each bin, weighted by its share of the images: its size cancels.
+    gaps = np.bincount(_bins(confidence), weights=correct - confidence.astype(np.float64))
     give_way()
     hits, support = confusion.diagonal().tolist(), confusion.sum(axis=1).tolist()
     predicted = confusion.sum(axis=0).tolist()
     wrong = np.flatnonzero(~correct)
-    worst = wrong[np.argsort(-confidence[wrong], kind="stable")[:most_mistakes]].tolist()
+    worst = wrong[np.argsort(-confidence[wrong], kind="stable")[:most_mistakes]]
     return Scores(
         count=count,
-        accuracy=float(correct.mean()) if count else None,
-        loss=float(losses.mean()) if count else None,
-        calibration_error=calibration_error,
+        accuracy=_ratio(sum(hits), count),
+        loss=_ratio(float(losses.sum()), count),
+        calibration_error=_ratio(float(np.abs(gaps).sum()), count),
         per_class=tuple(
             ClassScore(d, _ratio(h, p), _ratio(h, s), _ratio(2 * h, p + s), s)
             for d, h, p, s in zip(range(DIGITS), hits, predicted, support, strict=True)
         ),
         confusion_matrix=tuple(map(tuple, confusion.tolist())),
-        # str() returns the shortest decimal that reads back to the same float32.
-        mistakes=tuple(
-            Mistake(i, int(labels[i]), int(digits[i]), float(str(confidence[i]))) for i in worst
-        ),
+        mistakes=tuple(_mistakes(worst, labels, digits, confidence)),
     )
 
 
@@ -115,41 +113,36 @@ def least_sure(
     probabilities: Probabilities, labels: NDArray[np.integer[Any]], most: int
 ) -> list[Mistake]:
     """The images that were read right, in the form of mistakes, least confident first."""
-    right = np.flatnonzero(probabilities.argmax(axis=1) == labels)
-    confidence = probabilities[right, labels[right]]
-    first = confidence.argsort(kind="stable")[:most]
-    rows = zip(right[first].tolist(), labels[right[first]].tolist(), confidence[first], strict=True)
-    return [Mistake(index, digit, digit, float(str(sure))) for index, digit, sure in rows]
+    digits, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    right = np.flatnonzero(digits == labels)
+    first = right[confidence[right].argsort(kind="stable")[:most]]
+    return _mistakes(first, labels, digits, confidence)
+
+
+def _mistakes(images: Any, labels: Any, digits: Any, confidence: Any) -> list[Mistake]:
+    # str() returns the shortest decimal that reads back to the same float32.
+    rows = zip(images, labels[images], digits[images], confidence[images], strict=True)
+    return [Mistake(int(i), int(n), int(d), float(str(c))) for i, n, d, c in rows]
 
 
 def reliability(
     probabilities: Probabilities, labels: NDArray[np.integer[Any]]
 ) -> tuple[ReliabilityBin, ...]:
     """Compares confidence and accuracy in 15 bins of equal width, open below and closed above."""
-    # Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", section 2.
-    confidence = probabilities.max(axis=1).astype(np.float64)
-    bins = _bins(confidence)
+    confidence, bins = probabilities.max(axis=1), _bins(probabilities.max(axis=1))
+    right = np.bincount(bins[probabilities.argmax(axis=1) == labels], minlength=BINS).tolist()
     counts = np.bincount(bins, minlength=BINS).tolist()
     sums = np.bincount(bins, weights=confidence, minlength=BINS).tolist()
-    correct = np.bincount(bins[probabilities.argmax(axis=1) == labels], minlength=BINS).tolist()
     return tuple(
         ReliabilityBin(count, _ratio(total, count), _ratio(hits, count))
-        for count, total, hits in zip(counts, sums, correct, strict=True)
+        for count, total, hits in zip(counts, sums, right, strict=True)
     )
 
 
-def _calibration_error(confidence: NDArray[np.float32], correct: NDArray[np.bool_]) -> float:
-    """Returns |accuracy - confidence| of 15 bins, weighted by size: Guo et al. 2017, equation 3."""
-    # A bin's size cancels: its share of the images times the difference of its two means.
-    gaps: NDArray[np.float64] = correct - confidence.astype(np.float64)
-    sums = np.bincount(_bins(confidence), weights=gaps, minlength=BINS)
-    return float(np.abs(sums).sum() / len(correct))
-
-
-def _bins(confidence: NDArray[np.floating]) -> NDArray[np.int64]:
+def _bins(confidence: NDArray[np.float32]) -> NDArray[np.int64]:
+    # Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", section 2.
     edges = np.linspace(0, 1, BINS + 1)
-    bins: NDArray[np.int64] = np.searchsorted(edges, confidence, side="left") - 1
-    return np.clip(bins, 0, BINS - 1)
+    return (np.searchsorted(edges, confidence, side="left") - 1).clip(0, BINS - 1)
 
 
 def _ratio(part: float, whole: int) -> float | None:

@@ -1,7 +1,6 @@
-"""Bounds the images that wait in one worker, and the bytes of large bodies that it holds.
+"""Bounds the images that wait in one worker, the bytes of large bodies, and callers' rates.
 
-Callers share both bounds: the last fifth is kept for those who hold little, so that a caller who
-fills the rest is refused while the others are served.
+Callers share each bound: the last fifth is kept for those who hold little.
 """
 
 from __future__ import annotations
@@ -38,10 +37,8 @@ class Shares:
 
     def fits(self, amount: int, caller: str = "") -> bool:
         """Whether the caller may hold ``amount`` more; anything fits if nobody holds anything."""
-        total = self.total
-        return (
-            not total or total + amount <= _FOR_ALL * self.limit or self.is_little(amount, caller)
-        )
+        below = self.total + amount <= _FOR_ALL * self.limit
+        return not self.total or below or self.is_little(amount, caller)
 
     def is_little(self, more: int, caller: str) -> bool:
         """Whether ``more`` is little for a caller: less the less is free (Choudhury 1998)."""
@@ -50,11 +47,9 @@ class Shares:
     def add(self, amount: int, caller: str) -> None:
         """Adds to what the caller holds, or takes a negative amount from it."""
         self.total += amount
-        held = self.held.get(caller, 0) + amount
-        if held:
-            self.held[caller] = held
-        else:
-            self.held.pop(caller, None)
+        self.held[caller] = self.held.get(caller, 0) + amount
+        if not self.held[caller]:
+            del self.held[caller]
 
 
 class Queue(Shares):

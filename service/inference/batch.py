@@ -1,10 +1,8 @@
 """Turns the images of many requests into few executions of the model, without any timer.
 
-Requests that arrive in the same turn of the event loop are executed together at its end, on the
-loop's own thread as long as an execution is short: to hand 50 microseconds of work to another
-thread costs as much as the work. Larger requests are cut into batches on runner threads, and into
-smaller ones while small requests arrive, which share the core with them. Callers get both in turn,
-by their images.
+Requests of one turn of the event loop are executed together at its end, on the loop's own thread
+if that is short: to hand 50 microseconds of work to a thread costs as much. Larger requests are cut
+into batches on runner threads. Callers get both in turn, by their images.
 """
 
 from __future__ import annotations
@@ -35,37 +33,31 @@ PIECE_ROWS = 256  # rows that are worked on at once beside the event loop, which
 Item = TypeVar("Item")
 
 
+@dataclass(slots=True, eq=False)
 class BatchResult:
     """The images (n, 28, 28) uint8 of one execution and their probabilities (n, 10) float32."""
 
-    __slots__ = ("_made", "images", "probabilities")
-
-    def __init__(self, images: Images, probabilities: Probabilities) -> None:
-        self.images = images
-        self.probabilities = probabilities
-        self._made: dict[Any, list[Any]] = {}
+    images: Images
+    probabilities: Probabilities
+    _made: dict[Any, list[Any]] = field(default_factory=dict)
 
     def each(self, work: Callable[[BatchResult], list[Item]]) -> list[Item]:
-        """Returns what ``work`` returns for each image; runs it once for the whole batch."""
+        """Returns what ``work`` returns for each image; runs it once, a large batch in pieces."""
         made = self._made.get(work)
-        if made is None:
-            whole = len(self.images) <= PIECE_ROWS
-            made = self._made[work] = work(self) if whole else self._piecewise(work)
-        return made
-
-    def _piecewise(self, work: Callable[[BatchResult], list[Item]]) -> list[Item]:
-        made: list[Item] = []
-        for first in range(0, len(self.images), PIECE_ROWS):
-            piece = slice(first, first + PIECE_ROWS)
-            made += work(BatchResult(self.images[piece], self.probabilities[piece]))
-            give_way()
+        if made is None and len(self.images) <= PIECE_ROWS:
+            made = self._made[work] = work(self)
+        elif made is None:
+            made = self._made[work] = []
+            for first in range(0, len(self.images), PIECE_ROWS):
+                piece = slice(first, first + PIECE_ROWS)
+                made += work(BatchResult(self.images[piece], self.probabilities[piece]))
+                give_way()
         return made
 
 
 def digits(batch: BatchResult) -> list[int]:
     """Returns the likeliest digit of each image; the lowest of equal ones."""
-    likeliest: list[int] = batch.probabilities.argmax(axis=1).tolist()
-    return likeliest
+    return list(batch.probabilities.argmax(axis=1).tolist())
 
 
 @dataclass(slots=True)
@@ -80,8 +72,7 @@ class Result:
     @property
     def rows(self) -> int:
         """The number of the request's images."""
-        rows: int = self.part.stop - self.part.start
-        return rows
+        return int(self.part.stop - self.part.start)
 
     @property
     def images(self) -> Images:
@@ -136,8 +127,7 @@ class Batcher:
         """Classifies ``images`` (n, 28, 28), n >= 1; ``deadline`` is on ``perf_counter``'s clock.
 
         Executes a request that is ``alone`` in this worker at once, and one that must stay
-        ``aside`` never on the event loop's thread. Raises :class:`QueueFull`, and
-        :class:`DeadlineExceeded` if the last execution has not begun by the deadline.
+        ``aside`` on no event loop. Raises :class:`QueueFull` and :class:`DeadlineExceeded`.
         """
         rows = len(images)
         if alone and rows <= self.inline_rows and not self._flush_due:
@@ -157,7 +147,6 @@ class Batcher:
         return await waiting.answer
 
     def _alone(self, images: Images, deadline: float) -> Result:
-        """Executes a request that no other can join."""
         start = perf_counter()
         if start > deadline:
             raise self._late(start)
@@ -188,7 +177,6 @@ class Batcher:
             raise Unavailable(f"the version is out of service: {error}") from None
 
     def _count(self, rows: int, seconds: float) -> None:
-        """Counts one execution, from which the queue also learns how fast it empties."""
         queue = self.queue
         queue.rate += 0.1 * (rows / max(seconds, 1e-6) - queue.rate)
         self.metrics.observe("batch_size", rows)

@@ -110,8 +110,7 @@ class Runtime:
     @property
     def ended(self) -> bool:
         """Whether :meth:`end` was called."""
-        ended: bool = self._options.terminate
-        return ended
+        return bool(self._options.terminate)
 
     def end(self) -> None:
         """Ends all runs, in any thread, and those that come: the version must not answer again."""
@@ -237,7 +236,6 @@ class Watchdog:
             seen = self._look(seen)
 
     def _look(self, before: dict[tuple[int, int, float], int]) -> dict[tuple[int, int, float], int]:
-        """Counts how often each run was seen, and ends those that were seen too often."""
         seen: dict[tuple[int, int, float], int] = {}
         with self._adding:
             runtimes = list(self._runtimes)

@@ -8,9 +8,8 @@ from time import monotonic
 from typing import Any
 
 from service.background.threads import DaemonThreads, Result
-from service.models.loader import Failure, Loaded
+from service.models.loader import Failure, Loaded, Loader
 from service.models.repository import Repository, RepositoryError
-from service.models.version_cache import VersionCache
 
 FOLLOW_SECONDS = 0.5
 """The pause between two reads of the champion file; workers must follow it within two seconds."""
@@ -33,13 +32,12 @@ class ChampionWatcher:
     """Calls ``serve`` with the version that the champion file names, whenever that changes."""
 
     repository: Repository
-    cache: VersionCache
+    loader: Loader
     serve: Callable[[Loaded], None]
     _reads: DaemonThreads = field(default_factory=lambda: DaemonThreads("watcher", 1))
     _loads: DaemonThreads = field(default_factory=lambda: DaemonThreads("loader", _MOST_LOADS))
     _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _loading: tuple[str, asyncio.Task[Loaded | Failure], float] | None = None
-    """The named version that is being loaded, its load, and when that began."""
+    _since: float = 0.0  # when the file first named this version
 
     async def follow(self, report: Callable[[str | None], None]) -> None:
         """Looks at the file for ever; reports the fault of each look, or None."""
@@ -63,34 +61,33 @@ class ChampionWatcher:
         """
         async with self._looking:  # so that an earlier look cannot overrule a later one
             named = str(await self._read(self.repository.champion))
-            champion = self.cache.champion
+            if named != self.loader.named:
+                self.loader.named, self._since = named, monotonic()
+            champion = self.loader.champion
             if champion is None or named != champion.version:
-                loaded = self.cache.find(named) or await self._load(named, again=again)
+                loaded = self.loader.find(named) or await self._load(named, again=again)
                 if loaded is None:
                     return False
                 self.serve(loaded)
-            self._loading = None
             return True
 
     async def _load(self, named: str, *, again: bool) -> Loaded | None:
         """Returns the version, or None if it is not loaded by the time of the next look."""
-        if self._loading is None or self._loading[0] != named:
-            failure = self.cache.failures.get(named)
-            if failure and not again:
-                stamp = await self._read(self.repository.stamp, int(named))
-                if failure.holds(stamp):
-                    raise ChampionFault(failure.reason)
-            self._loading = named, self.cache.load(named, self._loads), monotonic()
-        _, load, since = self._loading
+        failure = self.loader.failures.get(named)
+        if failure and not again:
+            stamp = await self._read(self.repository.stamp, int(named))
+            if failure.holds(stamp):
+                raise ChampionFault(failure.reason)
+        load = self.loader.load(named, self._loads)
         await asyncio.wait({load}, timeout=FOLLOW_SECONDS)
         if load.done():
-            self._loading, result = None, load.result()
+            result = load.result()
             if isinstance(result, Failure):
                 raise ChampionFault(result.reason)
             return result
-        if monotonic() - since > LOAD_SECONDS:
+        if monotonic() - self._since > LOAD_SECONDS:
             reason = f"version {named}: it could not be loaded within {LOAD_SECONDS:g} s"
-            self.cache.failures[named] = Failure(reason)
+            self.loader.failures[named] = Failure(reason)
             raise ChampionLate(reason)
         return None
 

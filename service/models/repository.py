@@ -8,14 +8,13 @@ The reader needs only a read-only mount. The layout, where ``root`` is the folde
     root/mnist/challenger             number, share of callers and begin of the challenger
     root/mnist/journal.jsonl          who became champion when, and why: one JSON object a line
 
-Files may be half copied, damaged or hostile: every read has a size limit, the reader rejects a
-pipe or device in a file's place without waiting for it, and each failure is one line. Every read
-opens its path anew. So the reader follows a folder or symbolic link that was swapped, as Kubernetes
-and git-sync do, and a network file system asks its server, which it does only at an open.
+Files may be half copied, damaged or hostile: every read has a size limit, waits for no pipe in a
+file's place, and fails with one line. It opens its path anew, so it follows a link that was
+swapped, as Kubernetes does, and a network file system asks its server.
 """
 
-import errno
 import hashlib
+import io
 import os
 import re
 import stat
@@ -31,14 +30,11 @@ from service.observe.logs import LOGGER
 NAME = "mnist"
 PACKAGED = Path(__file__).resolve().parent.parent / "champion"
 """The repository inside the wheel: the champion at the time of the build, and no other version."""
-CHAMPION_BYTES_LIMIT = 4096
 MODEL_BYTES_LIMIT = 256 << 20
-CARD_BYTES_LIMIT = 1 << 20
-JOURNAL_BYTES_LIMIT = 64 << 20
-PICTURE_BYTES_LIMIT = 16 << 20
+_NAME_BYTES, _CARD_BYTES, _JOURNAL_BYTES, _PICTURE_BYTES = 4096, 1 << 20, 64 << 20, 16 << 20
 
 # 18 digits fit every integer type in which a client may hold a version.
-_VERSION = re.compile(r"[1-9][0-9]{0,17}")
+_VERSION = _CHAMPION = re.compile(r"[1-9][0-9]{0,17}")
 _CHALLENGER = re.compile(r"([1-9][0-9]{0,17})(?: ([01](?:\.[0-9]{1,9})?)(?: (\S{1,40}))?)?")
 _PICTURE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
@@ -87,12 +83,11 @@ class Repository:
         """Returns the numbers of all versions, ascending; an absent repository has none."""
         # A network volume may return a stale listing, so it never decides which version serves.
         try:
-            with os.scandir(self.folder) as entries:
-                folders = [entry.name for entry in entries if entry.is_dir()]
+            folders = [path.name for path in self.folder.iterdir() if path.is_dir()]
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise RepositoryError(f"{self.folder} cannot be listed: {_why(error)}") from error
+            raise RepositoryError(f"{self.folder} cannot be listed: {error.strerror}") from error
         return sorted(number for name in folders if (number := parse_version(name)) is not None)
 
     def has(self, version: int) -> bool:
@@ -105,46 +100,46 @@ class Repository:
 
     def champion(self) -> int:
         """Returns the number in the ``champion`` file. Raises :class:`NoChampion` without one."""
-        path = self.folder / "champion"
-        content = _read_or_none(path, str(path), CHAMPION_BYTES_LIMIT)
-        if content is None:
-            raise NoChampion(f"{path} is missing: no version has been promoted")
-        text = content.decode("ascii", "replace").removesuffix("\n")
-        if (version := parse_version(text)) is None:
-            raise RepositoryError(f"{path} is damaged: it holds {text[:32]!r}, not a version")
-        return version
+        found = self._named("champion", _CHAMPION)
+        if found is None:
+            missing = f"{self.folder / 'champion'} is missing: no version has been promoted"
+            raise NoChampion(missing)
+        return int(found[0])
 
     def challenger(self) -> Challenger | None:
         """Returns what the ``challenger`` file says, None without one."""
-        path = self.folder / "challenger"
-        content = _read_or_none(path, str(path), CHAMPION_BYTES_LIMIT)
+        found = self._named("challenger", _CHALLENGER)
+        return found and Challenger(found[1], min(1.0, float(found[2] or 0)), found[3] or "")
+
+    def _named(self, name: str, form: re.Pattern[str]) -> re.Match[str] | None:
+        """Returns the content of a small file; None without one."""
+        path = self.folder / name
+        content = _read_or_none(path, str(path), _NAME_BYTES)
         if content is None:
             return None
         text = content.decode("ascii", "replace").removesuffix("\n")
-        if (found := _CHALLENGER.fullmatch(text)) is None:
+        if (found := form.fullmatch(text)) is None:
             raise RepositoryError(f"{path} is damaged: it holds {text[:32]!r}")
-        return Challenger(found[1], min(1.0, float(found[2] or 0)), found[3] or "")
+        return found
 
     def card(self, version: int) -> dict[str, Any]:
         """Returns the content of the version's ``card.json``. Raises :class:`RepositoryError`."""
-        content = self._content(version, "card.json", CARD_BYTES_LIMIT)
+        content = self._content(version, "card.json", _CARD_BYTES)
         damaged = f"version {version}: card.json is damaged"
         try:
             card = orjson.loads(content)
         except orjson.JSONDecodeError as error:
             raise RepositoryError(f"{damaged}: {error}") from error
-        if not isinstance(card, dict) or not isinstance(card.get("sha256"), str):
-            raise RepositoryError(f"{damaged}: it is no card")
-        if card.get("version") != str(version):
-            other = str(card.get("version"))[:20]
-            raise RepositoryError(f"{damaged}: it describes version {other}")
-        return card
+        match card:
+            case {"sha256": str(), "version": str(number)} if number == str(version):
+                return dict(card)
+        raise RepositoryError(f"{damaged}: it is not the card of this version")
 
     def stamp(self, version: int) -> Stamp | None:
         """Returns the stamp of the version's files; None if there is no such version."""
         folder = self.path(version)
-        stamp = tuple(_stamp(folder / name) for name in ("card.json", "model.onnx"))
-        return stamp if self.has(version) else None
+        names = ("card.json", "model.onnx")
+        return tuple(_stamp(folder / n) for n in names) if self.has(version) else None
 
     def read_model(self, version: int) -> bytes:
         """Returns the bytes of the version's ``model.onnx``; raises as :meth:`read` does."""
@@ -161,16 +156,16 @@ class Repository:
 
     def picture(self, version: int, name: str) -> bytes | None:
         """Returns the bytes of the version's ``name.png``; None if there is no such picture."""
+        path = self.path(version) / f"{name}.png"
         if not _PICTURE.fullmatch(name):
             return None
-        path = self.path(version) / f"{name}.png"
-        return _read_or_none(path, f"version {version}: {path.name}", PICTURE_BYTES_LIMIT)
+        return _read_or_none(path, f"version {version}: {path.name}", _PICTURE_BYTES)
 
     def journal(self) -> list[dict[str, Any]]:
         """Returns the journal's entries, oldest first; it leaves out a line torn by a crash."""
         path = self.folder / "journal.jsonl"
         entries = []
-        for line in (_read_or_none(path, str(path), JOURNAL_BYTES_LIMIT) or b"").splitlines():
+        for line in (_read_or_none(path, str(path), _JOURNAL_BYTES) or b"").splitlines():
             with suppress(orjson.JSONDecodeError):
                 entries.append(orjson.loads(line))
         return [entry for entry in entries if isinstance(entry, dict)]
@@ -185,42 +180,24 @@ class Repository:
 
 def _read_or_none(path: Path, shown: str, limit: int) -> bytes | None:
     """Returns the content of a regular file of at most ``limit`` bytes; None if it is missing."""
+    content, flaw = b"", None
     try:
-        try:
-            return _read(path, limit)
-        except OSError as error:
-            if error.errno not in {errno.ENOENT, errno.ESTALE, None}:  # None: it may be growing
-                raise
-        _refresh_names(path.parent)
-        return _read(path, limit)
+        with io.FileIO(path, opener=_open) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                flaw = "it is not a file"
+            elif status.st_size > limit:
+                flaw = f"it has more than {limit} bytes"
+            else:
+                content = file.readall()  # without a copy, while other threads run
+                flaw = "it is being written" if len(content) > status.st_size else None
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise RepositoryError(f"{shown} cannot be read: {_why(error)}") from error
-
-
-def _read(path: Path, limit: int) -> bytes:
-    with open(path, "rb", buffering=0, opener=_open) as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(None, "it is not a file")
-        if status.st_size > limit:
-            raise OSError(None, f"it has more than {limit} bytes")
-        left, parts = status.st_size + 1, []
-        # One call reads the whole file without a copy, while other threads run.
-        while left > 0 and (part := file.read(left)):
-            parts.append(part)
-            left -= len(part)
-    if left <= 0:
-        raise OSError(None, "it is being written")
-    return b"".join(parts)
-
-
-def _refresh_names(folder: Path) -> None:
-    """Makes a network file system ask its server for a folder's names, not its own memory."""
-    with suppress(OSError):
-        for path in (folder.parent, folder):
-            os.close(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+        flaw = error.strerror or str(error)
+    if flaw:
+        raise RepositoryError(f"{shown} cannot be read: {flaw}")
+    return content
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
@@ -236,7 +213,3 @@ def _stamp(path: Path) -> tuple[int, ...]:
 def _open(path: str, flags: int) -> int:
     # Without O_NONBLOCK, opening a pipe in the file's place would wait for a writer.
     return os.open(path, flags | os.O_NONBLOCK)
-
-
-def _why(error: OSError) -> str:
-    return error.strerror or str(error)

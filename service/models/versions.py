@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
@@ -17,7 +16,6 @@ from service.models import workers
 from service.models.champion_watcher import ChampionFault, ChampionLate, ChampionWatcher
 from service.models.loader import Failure, Loaded, Loader
 from service.models.repository import Repository, RepositoryError, default_root, parse_version
-from service.models.version_cache import VersionCache
 from service.models.workers import View, Workers, joint_fault, joint_state
 from service.observe.logs import LOGGER
 from service.observe.metrics import Metrics
@@ -34,21 +32,17 @@ class Versions:
     """The loaded versions of a worker, joint with the others. Call all on its event loop."""
 
     def __init__(self, settings: Settings, metrics: Metrics, shared: Path | None = None) -> None:
-        named = "models" in settings.model_fields_set
-        root = settings.models if named else default_root()
+        root = settings.models if "models" in settings.model_fields_set else default_root()
         self.repository = Repository(root, settings.max_model_bytes)
         self._metrics = metrics
         self._loader = Loader(settings, metrics, self.repository, self._condemn)
         self.queue = self._loader.queue  # images of this worker, for whichever version
-        self._cache = VersionCache(settings.max_loaded, metrics, self._loader.load)
         self._workers = Workers(shared, self._answer)
-        self._cache.tell = self._workers.tell
-        self._watcher = ChampionWatcher(self.repository, self._cache, self._serve)
+        self._watcher = ChampionWatcher(self.repository, self._loader, self._serve)
         # The champion has other threads, so that no version by number delays it.
         self._by_number = DaemonThreads("loader", _LOADS_BY_NUMBER)
         self._reads = DaemonThreads("reader", _READS)
-        # Held by the caller who loads a version.
-        self._loading: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._loading = WeakValueDictionary[str, asyncio.Lock]()  # held by who loads a version
         self._following: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
         self._loop: asyncio.AbstractEventLoop
@@ -73,9 +67,6 @@ class Versions:
             if not self.started:
                 self._report(None)
                 await self._workers.start()
-                for version in workers.joint_loaded(await self._workers.ask("view")):
-                    with suppress(Unavailable, NotFound):
-                        await self._load(version, "", together=False)
                 self._following = asyncio.create_task(self._watcher.follow(self._report))
 
     @property
@@ -109,14 +100,13 @@ class Versions:
         """Returns the champion or a version; raises NotFound, Unavailable, DeadlineExceeded."""
         if text is None:
             return self.champion
-        loaded = self._cache.find(text, caller)
-        if loaded is not None:
+        if loaded := self._loader.find(text, caller):
             return loaded
-        mine = self._loading.setdefault(caller, asyncio.Lock())
+        left_s = None if deadline is None else deadline - perf_counter()
         try:
             async with (
-                asyncio.timeout(None if deadline is None else deadline - perf_counter()),
-                mine,
+                asyncio.timeout(left_s),
+                self._loading.setdefault(caller, asyncio.Lock()),
             ):
                 return await self._load(text, caller)
         except TimeoutError:
@@ -125,8 +115,8 @@ class Versions:
 
     async def challenger(self, version: str | None) -> Loaded | None:
         """Returns the champion's challenger, which stays loaded. Raises as :meth:`version`."""
-        self._cache.challenger = version
-        return None if version is None else await self._load(version, "", together=False)
+        self._loader.challenger = version
+        return None if version is None else await self._load(version, "")
 
     async def read(self, read: Callable[..., Result], text: str, *arguments: str) -> Result:
         """Returns what the repository reads of any version. Raises NotFound and Unavailable."""
@@ -154,8 +144,7 @@ class Versions:
 
     async def state(self, text: str) -> dict[str, str | None]:
         """Returns one version's entry in the listing. Raises :class:`NotFound`."""
-        if text not in self._cache:
-            await self._number(text)
+        await self._number(text)
         return joint_state(text, await self.views())
 
     async def take_up_champion(self) -> None:
@@ -165,7 +154,6 @@ class Versions:
             raise Unavailable(f"version {self.champion.version} keeps serving: {fault}")
 
     async def _look(self) -> View:
-        """Takes up the champion in this worker alone."""
         try:
             while not await self._watcher.look(again=True):
                 pass
@@ -176,12 +164,11 @@ class Versions:
 
     async def unload(self, text: str) -> None:
         """Evicts a version. Raises NotFound, and Invalid for the champion and its challenger."""
-        if text not in self._cache:
-            await self._number(text)
-        roles = {self._cache.challenger: "challenger", self.champion.version: "champion"}
+        await self._number(text)
+        roles = {self._loader.challenger: "challenger", self.champion.version: "champion"}
         if role := roles.get(text):
             raise Invalid(f"version {text} is the {role}, which is not unloaded; name another")
-        self._cache.drop(text)
+        self._loader.drop(text)
         await self._workers.ask("drop", text)
 
     async def views(self) -> list[View]:
@@ -193,51 +180,41 @@ class Versions:
         return [self.verbs[verb](), *await self._workers.ask(verb)]
 
     def _view(self) -> View:
-        return {**self._cache.view(), "champion_fault": self._champion_fault}
+        return {**self._loader.view(), "champion_fault": self._champion_fault}
 
-    async def _answer(self, verb: str, version: str, caller: str) -> View:
-        """Does what another worker asks for, in this worker alone, and returns the view."""
-        if verb in self.verbs:
-            return self.verbs[verb]()
-        if verb == "load":
-            with suppress(Unavailable, NotFound):
-                await self._load(version, caller, together=False)
-        elif verb == "look":
+    async def _answer(self, verb: str, version: str) -> View:
+        if verb == "look":
             await self._look()
-        elif verb == "drop" and self.serving and version != self.serving.version:
-            self._cache.drop(version)
-        return self._view()
+        elif verb == "drop":
+            self._loader.drop(version)
+        return self.verbs.get(verb, self._view)()
 
     async def _number(self, text: str) -> int:
+        """Returns the number of a version that is loaded or in the repository."""
         number = parse_version(text)
-        if number is None or not await self._reads.run(self.repository.has, number):
+        if number is None or not (
+            text in self._loader or await self._reads.run(self.repository.has, number)
+        ):
             raise NotFound(f"there is no version {text[:40]!r}")
         return number
 
-    async def _load(self, text: str, caller: str, *, together: bool = True) -> Loaded:
-        """Loads a version, here or in all workers, unless it has just failed with these files."""
+    async def _load(self, text: str, caller: str) -> Loaded:
         number = await self._number(text)
-        self._cache.choose(text, caller)
-        failure = self._cache.failures.get(text)
-        if failure and not failure.holds(await self._reads.run(self.repository.stamp, number)):
-            failure = None
-        result: Loaded | Failure | None = failure or self._cache.find(text)  # loaded meanwhile
-        if result is None:
-            load = asyncio.shield(self._cache.load(text, self._by_number))
-            if together:
-                ask = self._workers.ask("load", text, caller, workers.LOAD_SECONDS)
-                await asyncio.gather(load, ask)
-            result = await load
+        self._loader.choose(text, caller)
+        if loaded := self._loader.find(text):  # meanwhile
+            return loaded
+        result: Loaded | Failure | None = self._loader.failures.get(text)
+        stamp = await self._reads.run(self.repository.stamp, number)
+        if not isinstance(result, Failure) or not result.holds(stamp):
+            result = await asyncio.shield(self._loader.load(text, self._by_number))
         if isinstance(result, Failure):
             raise Unavailable(f"version {text} cannot be loaded: {result.reason}")
         return result
 
     def _serve(self, champion: Loaded) -> None:
-        """Makes a loaded version the champion, from the next request on."""
-        if (former := self.serving) and former is not champion:
-            self._former = former.version
-            self._workers.tell("look")
-        self._cache.serve(champion)
+        if self.serving and self.serving is not champion:
+            self._former = self.serving.version
+        self._loader.serve(champion)
         self.serving = champion
         report = champion.runtime.report
         served = {
@@ -256,16 +233,16 @@ class Versions:
 
     def _take_out(self, version: str, reason: str) -> None:
         """Stops a version from answering; the champion before it answers, if it is still loaded."""
-        if version not in self._cache:
+        if version not in self._loader:
             return
-        self._cache.condemn(version, reason)
+        self._loader.condemn(version, reason)
         self._metrics.count("model_condemned")
         LOGGER.error("version %s is out of service: %s", version, reason)
-        if self._cache.champion is None:
+        if self._loader.champion is None:
             self.serving = None
-            if former := self._cache.find(self._former or ""):
+            if former := self._loader.find(self._former or ""):
                 self._serve(former)
-            self._report(self._cache.failures[version].reason)
+            self._report(self._loader.failures[version].reason)
 
     def _report(self, fault: str | None) -> None:
         """Sets why the named champion does not serve, and logs each new reason once."""

@@ -1,6 +1,6 @@
 """Makes the workers one service: each asks the others, through sockets in the folder they share.
 
-A question is one line of JSON: a verb, a version and a caller; the answer is an object. A worker
+A question is one line of JSON, a verb and a version; the answer is an object. A worker
 that died, or that does not answer in time, has no say.
 """
 
@@ -18,9 +18,9 @@ from service.observe.statistics import joined
 
 View = dict[str, Any]
 """What one worker knows: its process, champion, champion_fault, states and statistics."""
-ANSWER_SECONDS, LOAD_SECONDS, LOOK_SECONDS = 2.0, 5.0, 30.0
-"""How long a view may take, the load of a version, and that of the champion."""
-_RANKS = ("failed", "available", "loaded", "serving")
+ANSWER_SECONDS, LOOK_SECONDS = 2.0, 30.0
+"""How long a view may take, and the load of the champion."""
+_RANKS = ("available", "loaded", "serving", "failed")
 
 
 class Workers:
@@ -29,7 +29,6 @@ class Workers:
     def __init__(self, folder: Path | None, answer: Callable[..., Awaitable[View]]) -> None:
         self._folder, self._answer = folder, answer
         self._server: asyncio.Server | None = None
-        self._told = set[asyncio.Task[list[View]]]()
 
     async def start(self) -> None:
         """Answers the others from now on."""
@@ -46,22 +45,15 @@ class Workers:
             self._server.close()
 
     async def ask(
-        self, verb: str, version: str = "", caller: str = "", seconds: float = ANSWER_SECONDS
+        self, verb: str, version: str = "", seconds: float = ANSWER_SECONDS
     ) -> list[View]:
         """Returns what each other worker answers within so many seconds."""
         if self._server is None or self._folder is None:
             return []
-        line = orjson.dumps([verb, version, caller], option=orjson.OPT_APPEND_NEWLINE)
+        line = orjson.dumps([verb, version], option=orjson.OPT_APPEND_NEWLINE)
         others = [p for p in self._folder.glob("*.sock") if p.stem != str(os.getpid())]
         answers = await asyncio.gather(*(_exchange(path, line, seconds) for path in others))
         return [answer for answer in answers if answer is not None]
-
-    def tell(self, verb: str, version: str = "") -> None:
-        """Asks, and does not wait for the answers."""
-        if self._server is not None:
-            task = asyncio.get_running_loop().create_task(self.ask(verb, version))
-            self._told.add(task)
-            task.add_done_callback(self._told.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError, ValueError):
@@ -90,22 +82,17 @@ def joint_fault(views: Sequence[View]) -> str | None:
     return next(filter(None, (view["champion_fault"] for view in views)), None)
 
 
-def joint_loaded(views: Sequence[View]) -> list[str]:
-    """Returns the versions that any worker has loaded, in the order of their numbers."""
-    return sorted({name for view in views for name in view["statistics"]}, key=int)
-
-
 def joint_statistics(version: str | None, views: Sequence[View]) -> list[dict[str, Any]]:
     """Returns what all workers did with one version, loaded or not, or with all loaded ones."""
+    loaded = {name for view in views for name in view["statistics"]}
     return [
-        joined(name, (view["statistics"][name] for view in views if name in view["statistics"]))
-        for name in (joint_loaded(views) if version is None else [version])
+        joined(name, [view["statistics"][name] for view in views if name in view["statistics"]])
+        for name in (sorted(loaded, key=int) if version is None else [version])
     ]
 
 
 def joint_state(version: str, views: Sequence[View]) -> dict[str, str | None]:
-    """Returns a version's state in the service: what every worker can say of it."""
+    """Returns a version's state in the service: the most that a worker says of it."""
     unknown = {"version": version, "state": "available", "reason": None}
-    states = [view["states"].get(version, unknown) for view in views]
-    state: dict[str, str | None] = min(states, key=lambda one: _RANKS.index(one["state"]))
-    return state
+    states: list[dict[str, Any]] = [view["states"].get(version, unknown) for view in views]
+    return max(states, key=lambda one: _RANKS.index(one["state"]))

@@ -47,7 +47,7 @@ class Calls:
         self._record = record
 
     def unary(self, path: str, call: Call) -> grpc.RpcMethodHandler:
-        """The handler of the method at ``path``, which takes and gives one message."""
+        """The handler of a method that takes and gives one message."""
 
         async def handle(body: bytes, context: Any) -> bytes:
             request = self._asked(path, context)
@@ -57,10 +57,7 @@ class Calls:
         return grpc.unary_unary_rpc_method_handler(handle)
 
     def stream(self, path: str, converse: Converse) -> grpc.RpcMethodHandler:
-        """The handler of the method at ``path``, which takes and gives any number of messages.
-
-        A stream that ends with a fault is counted; else ``converse`` counts what it answers.
-        """
+        """The handler of a stream; ``converse`` counts what it answers, this only a fault."""
 
         async def handle(bodies: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
             request = self._asked(path, context)
@@ -113,7 +110,6 @@ class Calls:
         self._record(request, status, perf_counter() - request.started, sent)
 
     def _fault(self, error: Exception, request: Request) -> Fault:
-        """What the caller gets to know of an error."""
         if isinstance(error, Fault):
             if error.rejection:
                 self.core.metrics.count("rejected", error.rejection)
@@ -138,7 +134,6 @@ class Calls:
         return self.request(path, fields, address)
 
     def _admit(self, request: Request) -> None:
-        """Checks who asks. Raises Unauthorized or Forbidden."""
         access, fields, scope = self.core.access, request.fields, METHODS[request.path]
         if scope is not None and scope in access.checked:
             sent = fields.get(b"authorization"), fields.get(b"x-api-key")

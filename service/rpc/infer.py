@@ -21,6 +21,7 @@ from service.background.large_work import SMALL_BYTES
 from service.decode.v2 import InferRequest, from_content, whole_bytes
 from service.decode.validation import check_pixels, refuse
 from service.errors import Fault, Unavailable
+from service.models.repository import NAME
 from service.rpc.calls import Calls
 from service.rpc.messages import message, parameters, varint
 from service.types import INPUT, OUTPUT, PIXELS, SIDE, Images, Limits, Probabilities
@@ -60,15 +61,11 @@ class Infer:
         self._plans = dict[bytes, Plan]()
 
     async def one(self, request: Request, body: bytes) -> bytes:
-        """Classifies images: tensor ``image``, UINT8 [n, 28, 28], to FP32 [n, 10].
-
-        ``body`` is a serialised message, and so is the answer.
-        """
+        """Classifies the images of a serialised message: UINT8 [n, 28, 28] to FP32 [n, 10]."""
         pipeline = Pipeline(request)
         images, plan = await pipeline.decode(len(body) <= SMALL_BYTES, self._read, body)
-        timeout_s = plan.asked.timeout_s
-        if timeout_s is not None:
-            pipeline.deadline = min(pipeline.deadline, request.started + timeout_s)
+        if plan.asked.timeout_s is not None:
+            pipeline.deadline = min(pipeline.deadline, request.started + plan.asked.timeout_s)
         await self._gathering.join(request)
         await pipeline.choose(plan.version)
         result = await pipeline.infer(images)
@@ -78,10 +75,9 @@ class Infer:
         return answer
 
     async def stream(self, request: Request, bodies: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """Answers each message, in order; a fault is the answer to its message alone.
+        """Answers each message, in order, as a request of its own, or with its fault.
 
-        Each is a request of its own, also in the log. When the service stops, this answers what it
-        has read, and raises Unavailable.
+        When the service stops, this answers what it has read, and raises Unavailable.
         """
         request.fields.pop(b"x-request-timeout-ms", None)  # gRPC's deadline is the whole stream's
         answers = asyncio.Queue[asyncio.Task[bytes] | None]()
@@ -113,7 +109,6 @@ class Infer:
                     unanswered.cancel()
 
     async def _one_of(self, stream: Request, body: bytes) -> bytes:
-        """The answer to one message of a stream: its result, or its error."""
         request = self._calls.request(stream.path, stream.fields, stream.address)
 
         async def call(request: Request, body: bytes) -> bytes:
@@ -151,10 +146,9 @@ class Infer:
 class Gathering:
     """Lets calls of one worker wait for each other, so that one execution serves many.
 
-    HTTP's requests of one turn of the event loop join by themselves. gRPC hands over one event a
-    turn, so that each call would be executed alone, and change threads for each. While calls
-    overlap, they wait until none has joined for a few turns. To notice that they overlap, one of
-    several calls that seem alone waits too. There is no timer: a lone call waits for no time.
+    gRPC hands over one event a turn of the event loop, so that each call would be executed alone.
+    While calls overlap, they wait until none has joined for a few turns. To notice that they do,
+    one of several calls that seem alone waits too. There is no timer.
     """
 
     def __init__(self) -> None:
@@ -190,7 +184,7 @@ class Gathering:
 
 
 def _is_before_pixels(before: bytes, rows: int) -> bool:
-    """Whether ``before`` is a message without raw contents and the beginning of the latter.
+    """Whether ``before`` is a message without raw contents, and their tag and length.
 
     Fields follow each other in a message, so that any pixels make a message with it.
     """
@@ -232,7 +226,6 @@ def _tensor(tensor: Any, raw: bytes | None) -> dict[str, Any]:
 
 
 def _numbers(contents: Any) -> NDArray[np.uint8]:
-    """The numbers of ``contents``, whichever of its lists of numbers has them."""
     lists = [(field.name, list(values)) for field, values in contents.ListFields()]
     if len(lists) > 1 or any(name in ("bool_contents", "bytes_contents") for name, _ in lists):
         raise refuse(INPUT, "contents: one list of numbers is expected, such as uint_contents")
@@ -240,20 +233,15 @@ def _numbers(contents: Any) -> NDArray[np.uint8]:
 
 
 def _answer(version: str, probabilities: Probabilities, plan: Plan) -> bytes:
-    head = plan.heads.get(version) or _head(version, len(probabilities), plan)
-    if plan.asked.classes:
-        data = bytes_elements(classification(probabilities, plan.asked.classes))
+    classes, head = plan.asked.classes, plan.heads.get(version)
+    if head is None:
+        shape = len(probabilities), classes or 10
+        output = {"name": OUTPUT, "datatype": "BYTES" if classes else "FP32", "shape": shape}
+        name = plan.asked.id or ""
+        answer = _Response(model_name=NAME, model_version=version, id=name, outputs=(output,))
+        plan.heads[version] = head = bytes(answer.SerializeToString())
+    if classes:
+        data = bytes_elements(classification(probabilities, classes))
     else:
         data = probabilities.tobytes()
     return b"%b%b%b%b" % (head, _RAW_OUTPUT, varint(len(data)), data)
-
-
-def _head(version: str, rows: int, plan: Plan) -> bytes:
-    classes = plan.asked.classes
-    shape, datatype = ((rows, classes), "BYTES") if classes else ((rows, 10), "FP32")
-    output = {"name": OUTPUT, "datatype": datatype, "shape": shape}
-    answer = _Response(
-        model_name="mnist", model_version=version, id=plan.asked.id or "", outputs=(output,)
-    )
-    plan.heads[version] = head = bytes(answer.SerializeToString())
-    return head

@@ -1,8 +1,7 @@
-"""The messages and services of gRPC, from the compiled ``protocol/*.proto``.
+"""The messages and services of gRPC, from ``protocol/*.proto`` (``tests.write_protocol``).
 
-``python -m tests.write_protocol`` compiles them. The classes are made at run time, in a pool of
-their own: generated code demands a runtime at least as new as its compiler, and the default pool
-refuses a second file with the names that a client library of the same process has entered.
+The classes are made at run time, in a pool of their own: generated code demands a runtime as new as
+its compiler, and the default pool refuses names that a client library has entered.
 """
 
 from pathlib import Path
@@ -29,15 +28,11 @@ def parameters(owner: Any) -> dict[str, Any]:
     """The parameters of a message, as JSON would have them."""
     return {
         name: getattr(value, value.WhichOneof("parameter_choice") or "bool_param")
-        for name, value in owner.parameters.items()
+        for name, value in getattr(owner, "parameters", {}).items()
     }
 
 
 def varint(number: int) -> bytes:
     """A whole number as protobuf writes it: seven bits a byte, the lowest first."""
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
+    more, last = divmod(number, 0x80)
+    return bytes((last | 0x80,)) + varint(more) if more else bytes((last,))

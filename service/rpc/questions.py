@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
 
 import orjson
 from google.protobuf.json_format import ParseDict
@@ -25,8 +24,6 @@ LOOK_SECONDS = 0.2
 _SERVING, _NOT_SERVING, _SERVICE_UNKNOWN = 1, 2, 3
 _Asked, _Answer = (message(f"grpc.health.v1.HealthCheck{kind}") for kind in ("Request", "Response"))
 _REFLECTION = aio.ReflectionServicer(SERVICES, POOL)
-_Endpoint = Callable[..., Awaitable[Reply]]
-_Ask = Callable[[Request, Any], Awaitable[Reply]]
 
 
 async def check(request: Request, body: bytes) -> bytes:
@@ -64,44 +61,32 @@ def _status(request: Request, name: str) -> int:
     return _SERVING if request.core.versions.why_not_ready() is None else _NOT_SERVING
 
 
-def _server(endpoint: _Endpoint) -> _Ask:
-    return lambda request, asked: endpoint(request)
+async def _statistics(request: Request, name: str, version: str | None = None) -> Reply:
+    if name:
+        return await v2.v2_statistics(request, name, version)
+    return await v2.v2_all_statistics(request)
 
 
-def _model(endpoint: _Endpoint) -> _Ask:
-    return lambda request, asked: endpoint(request, asked.name, asked.version or None)
+def _call(
+    name: str, endpoint: Callable[..., Awaitable[Reply]], model: str = "", field: str = ""
+) -> Call:
+    """Calls the method ``name``, whose message has the model's name in the field ``model``.
 
-
-def _change(endpoint: _Endpoint) -> _Ask:
-    def ask(request: Request, asked: Any) -> Awaitable[Reply]:
-        content = {"parameters": parameters(asked)}
-        request.body = Message(orjson.dumps(content, default=bytes.hex))
-        return endpoint(request, asked.model_name)
-
-    return ask
-
-
-def _statistics(request: Request, asked: Any) -> Awaitable[Reply]:
-    if asked.name:
-        return v2.v2_statistics(request, asked.name, asked.version or None)
-    return v2.v2_all_statistics(request)
-
-
-def _index(request: Request, asked: Any) -> Awaitable[Reply]:
-    request.body = Message(orjson.dumps({"ready": asked.ready}))
-    return v2.v2_index(request)
-
-
-def _call(name: str, ask: _Ask, field: str = "") -> Call:
-    """Calls the method ``name``; the endpoint's answer is the whole answer, or its ``field``."""
+    The endpoint's answer is the whole answer, or its ``field``.
+    """
     described = POOL.FindServiceByName(INFERENCE).FindMethodByName(name)
     asked_kind = message(described.input_type.full_name)
     answer_kind = message(described.output_type.full_name)
 
     async def call(request: Request, body: bytes) -> bytes:
         asked = asked_kind.FromString(body)
+        content = {"ready": getattr(asked, "ready", False), "parameters": parameters(asked)}
+        request.body = Message(orjson.dumps(content, default=bytes.hex))
+        named = [getattr(asked, model)] if model else []
+        if getattr(asked, "version", ""):
+            named.append(asked.version)
         try:
-            answer = orjson.loads((await ask(request, asked)).body)
+            answer = orjson.loads((await endpoint(request, *named)).body)
         except (NotFound, Unavailable):
             if not name.endswith("Ready"):
                 raise
@@ -115,16 +100,16 @@ def _call(name: str, ask: _Ask, field: str = "") -> Call:
 METHODS = {
     f"/{INFERENCE}/{name}": _call(name, *how)
     for name, *how in (
-        ("ServerLive", _server(v2.v2_live)),
-        ("ServerReady", _server(v2.v2_ready)),
-        ("ServerMetadata", _server(v2.v2_server)),
-        ("ModelReady", _model(v2.v2_model_ready)),
-        ("ModelMetadata", _model(v2.v2_metadata)),
-        ("ModelConfig", _model(v2.v2_config), "config"),
-        ("ModelStatistics", _statistics),
-        ("RepositoryIndex", _index, "models"),
-        ("RepositoryModelLoad", _change(v2.v2_load)),
-        ("RepositoryModelUnload", _change(v2.v2_unload)),
+        ("ServerLive", v2.v2_live),
+        ("ServerReady", v2.v2_ready),
+        ("ServerMetadata", v2.v2_server),
+        ("ModelReady", v2.v2_model_ready, "name"),
+        ("ModelMetadata", v2.v2_metadata, "name"),
+        ("ModelConfig", v2.v2_config, "name", "config"),
+        ("ModelStatistics", _statistics, "name"),
+        ("RepositoryIndex", v2.v2_index, "", "models"),
+        ("RepositoryModelLoad", v2.v2_load, "model_name"),
+        ("RepositoryModelUnload", v2.v2_unload, "model_name"),
     )
 }
 """The calls by their paths."""

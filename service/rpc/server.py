@@ -39,11 +39,9 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
             f"/{HEALTH}/Watch": partial(questions.watch, calls),
             f"/{REFLECTION}/ServerReflectionInfo": questions.reflect,
         }
-        self._handlers = {
-            **{path: calls.unary(path, call) for path, call in unary.items()},
-            **{path: calls.stream(path, converse) for path, converse in streams.items()},
-            **{f"/{INFERENCE}/{name}": _refusing(why) for name, why in REFUSED.items()},
-        }
+        self._handlers = {path: calls.unary(path, call) for path, call in unary.items()}
+        self._handlers |= {path: calls.stream(path, call) for path, call in streams.items()}
+        self._handlers |= {f"/{INFERENCE}/{name}": _refusing(why) for name, why in REFUSED.items()}
 
     def service(self, handler_call_details: Any) -> grpc.RpcMethodHandler | None:
         """The handler, or None, from which the caller gets UNIMPLEMENTED."""

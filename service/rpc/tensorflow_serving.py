@@ -81,7 +81,6 @@ async def _status(request: Request, body: bytes) -> bytes:
 async def _infer(
     request: Request, asked: Any, read: Any, size: int
 ) -> tuple[Result, dict[str, Any]]:
-    """The result of a request's images, and the ``model_spec`` of the answer."""
     core, pipeline, spec = request.core, Pipeline(request), asked.model_spec
     version = v1.asked_version(request, spec.name, *_version(spec))
     if spec.signature_name not in (SIGNATURE, ""):
@@ -101,7 +100,6 @@ def _kind(name: str) -> Any:
 
 
 def _version(spec: Any) -> tuple[str, str]:
-    """The version and the label that the request names."""
     return str(spec.version.value) if spec.HasField("version") else "", spec.version_label
 
 

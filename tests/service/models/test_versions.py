@@ -367,7 +367,7 @@ async def test_callers_who_leave_while_a_broken_version_loads_leave_nothing_behi
     worker.publish(2, slow_model_bytes(30)[:-200_000])
     async with started(worker) as versions:
         asking = asyncio.create_task(versions.version("2"))
-        await until(lambda: bool(versions._cache._loads))
+        await until(lambda: bool(versions._loader._loads))
         asking.cancel()
         await until(lambda: worker.loads("failed") == 1)
     assert [record for record in caplog.records if record.name == "asyncio"] == []

@@ -39,7 +39,7 @@ def test_list_shows_damaged_versions_and_the_others(models: Said) -> None:
 
 def test_list_reports_a_damaged_champion_file_after_the_versions(models: Said) -> None:
     (models.root / "mnist/champion").write_text("four")
-    reason = "champion is damaged: it holds 'four', not a version; `models promote N --force`"
+    reason = "champion is damaged: it holds 'four'; `models promote N --force`"
     *lines, last = models("list", status=1).splitlines()
     assert (len(lines), reason in last) == (4, True)
     report = models.json("list", status=1)
