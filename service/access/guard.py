@@ -146,20 +146,20 @@ class Access:
         sent = x_api_key
         if authorization is not None and authorization[:7].lower() == b"bearer ":
             sent = authorization[7:]
+        key = None if sent is None or self.keys is None else self.keys.find(sent)
+        if key is not None and scope in key.scopes:
+            return key
+        if scope in self.open and (key is not None or sent is None):
+            return key
         if sent is None:
-            if scope in self.open:
-                return None
             raise self._refused(scope, _CHALLENGE, f"this needs a key with the scope {scope!r}")
-        key = None if self.keys is None else self.keys.find(sent)
         if key is None:
             why = "the key is not known here, was revoked, or has expired"
             raise self._refused(scope, _CHALLENGE + b', error="invalid_token"', why)
-        if scope not in key.scopes and scope not in self.open:
-            challenge = b'%b, error="insufficient_scope", scope="%b"'
-            fields = ((b"www-authenticate", challenge % (_CHALLENGE, scope.encode())),)
-            why = f"the key {key.name!r} lacks the scope {scope!r}; {self._opens(scope)}"
-            raise Forbidden(why, headers=fields)
-        return key
+        challenge = b'%b, error="insufficient_scope", scope="%b"'
+        fields = ((b"www-authenticate", challenge % (_CHALLENGE, scope.encode())),)
+        why = f"the key {key.name!r} lacks the scope {scope!r}; {self._opens(scope)}"
+        raise Forbidden(why, headers=fields)
 
     def reload(self) -> None:
         """Reads the file of keys again, whether it has changed or not."""

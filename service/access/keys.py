@@ -3,14 +3,14 @@
 import fcntl
 import hashlib
 import os
-import secrets
 import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from hmac import compare_digest
+from math import inf
 from pathlib import Path
+from time import time
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_serializer
 
@@ -41,9 +41,9 @@ class Key(BaseModel):
     added: AwareDatetime
 
     @property
-    def expired(self) -> bool:
-        """Whether the key has expired."""
-        return self.expires is not None and self.expires <= datetime.now(UTC)
+    def ends(self) -> float:
+        """When it expires, in seconds since 1970; infinity if it does not."""
+        return inf if self.expires is None else self.expires.timestamp()
 
     @field_serializer("scopes")
     def _sorted(self, scopes: frozenset[Scope]) -> list[Scope]:
@@ -73,13 +73,13 @@ def parse_keys(content: bytes) -> dict[str, Key]:
 def read_file(path: Path) -> bytes:
     """The content of a file of keys. Raises :class:`KeysError`."""
     try:
-        with open(path, "rb", opener=_open_at_once) as file:
-            state = os.fstat(file.fileno())
-            content = file.read(MOST_BYTES + 1) if stat.S_ISREG(state.st_mode) else b""
+        state = path.stat()
+        if not stat.S_ISREG(state.st_mode):  # the open of a named pipe would wait for a writer
+            raise KeysError("it is not a file")
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
     except OSError as error:
         raise KeysError((error.strerror or str(error)).lower()) from None
-    if not stat.S_ISREG(state.st_mode):
-        raise KeysError("it is not a file")
     if state.st_mode & 0o007:
         raise KeysError(
             f"every user of the machine may use it (mode {stat.S_IMODE(state.st_mode):04o}); "
@@ -92,41 +92,30 @@ def read_file(path: Path) -> bytes:
     return content
 
 
-def _open_at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # the open of a named pipe would wait for a writer
-
-
-def write_file(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Replaces a file in one step: a reader sees the old content or the new. Raises OSError."""
-    staged = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        with os.fdopen(os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        staged.replace(path)
-    finally:
-        staged.unlink(missing_ok=True)
-
-
 @contextmanager
 def changed(path: Path) -> Iterator[dict[str, Key]]:
     """Yields the keys to change, and then replaces or makes the file, unless the block raises.
 
-    It locks the folder, and keeps owner, group and the group's right to read.
+    A reader sees the old file or the new one. Owner, group and the group's right to read stay.
     """
     path = path.resolve()
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    staged = path.with_name(f".{path.name}.new")
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
         state = path.stat() if path.exists() else None
         keys = {} if state is None else parse_keys(read_file(path))
         yield keys
+        staged.unlink(missing_ok=True)  # of a command that was killed
         mode = 0o600 if state is None else 0o600 | (state.st_mode & 0o040)
-        write_file(path, _File(keys=list(keys.values())).model_dump_json(indent=1).encode(), mode)
-        if state is not None:
-            with suppress(PermissionError):
-                os.chown(path, state.st_uid, state.st_gid)
+        with os.fdopen(os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            file.write(_File(keys=list(keys.values())).model_dump_json(indent=1).encode())
+            file.flush()
+            os.fsync(file.fileno())
+            if state is not None:
+                with suppress(PermissionError):
+                    os.fchown(file.fileno(), state.st_uid, state.st_gid)
+        staged.replace(path)
         os.fsync(folder)
     finally:
         os.close(folder)
@@ -137,25 +126,26 @@ FOLLOW_SECONDS = 0.5
 _MOST_KEY_BYTES = 256
 _SELECTOR = 8
 """The bytes of a SHA-256 by which a key is looked up; the others are compared in constant time."""
+_NO_KEY = bytes(hashlib.sha256().digest_size), inf, None
 
 
 class KeyFile:
     """The keys of one worker; they stay in force while the file cannot be used.
 
-    ``kept`` is a copy for workers that start then. Raises SettingsError if there are none at all.
+    ``kept`` is a copy for workers that start then. Raises SettingsError if there is none.
     """
 
     def __init__(self, path: Path, kept: Path | None, metrics: Metrics) -> None:
         self._path, self._kept, self._metrics = path, kept, metrics
         self._content, self._fault = b"", ""
         self._looking = threading.Lock()
-        self._keys: dict[bytes, tuple[bytes, Key]] = {}
+        self._keys: dict[bytes, tuple[bytes, float, Key | None]] = {}
         try:
             self._take_up(read_file(path))
         except KeysError as fault:
             try:
-                self._take(b"" if kept is None else read_file(kept))
-            except KeysError:
+                self._take_up(b"" if kept is None else kept.read_bytes())
+            except (OSError, KeysError):
                 raise SettingsError(f"{PREFIX}KEYS={path}: {fault}") from None
         threading.Thread(target=self._follow, name="keys", daemon=True).start()
 
@@ -164,10 +154,8 @@ class KeyFile:
         if len(key) > _MOST_KEY_BYTES:
             return None
         digest = hashlib.sha256(key).digest()
-        found = self._keys.get(digest[:_SELECTOR])
-        if found is None or not compare_digest(found[0], digest) or found[1].expired:
-            return None
-        return found[1]
+        entry, expires, found = self._keys.get(digest[:_SELECTOR], _NO_KEY)
+        return found if compare_digest(entry, digest) and time() < expires else None
 
     def look(self, *, again: bool = False) -> None:
         """Takes the file up if it has changed, or ``again``."""
@@ -184,22 +172,19 @@ class KeyFile:
                 self._metrics.set("keys_fault", 1)
 
     def _take_up(self, content: bytes) -> None:
-        """Puts the keys of the file in force, and keeps a copy. Raises :class:`KeysError`."""
-        self._take(content)
+        """Puts the keys of the file in force. Raises :class:`KeysError`."""
+        keys = parse_keys(content).values()
+        entries = [(bytes.fromhex(key.sha256), key.ends, key) for key in keys]
+        self._keys = {entry[0][:_SELECTOR]: entry for entry in entries}
         self._content, self._fault = content, ""
+        ends = [key.ends for key in keys if time() < key.ends < inf]
+        self._metrics.set("keys_expire_timestamp_seconds", min(ends, default=0))
         self._metrics.set("keys_fault", 0)
         LOGGER.info("read the keys", extra={"file": str(self._path), "keys": len(self._keys)})
         if self._kept is not None:
-            with suppress(OSError):  # the keys are in force without the copy, too
-                write_file(self._kept, content)
-
-    def _take(self, content: bytes) -> None:
-        """Puts the keys that it lists in force. Raises :class:`KeysError`."""
-        keys = parse_keys(content).values()
-        digests = ((bytes.fromhex(key.sha256), key) for key in keys)
-        self._keys = {digest[:_SELECTOR]: (digest, key) for digest, key in digests}
-        ends = [key.expires.timestamp() for key in keys if key.expires and not key.expired]
-        self._metrics.set("keys_expire_timestamp_seconds", min(ends, default=0))
+            staged = self._kept.with_name(f"keys.{os.getpid()}")
+            staged.write_bytes(content)
+            staged.replace(self._kept)
 
     def _follow(self) -> None:
         pause = threading.Event()

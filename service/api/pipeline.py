@@ -107,7 +107,8 @@ class Pipeline:
         request, under_way = self._request, self._request.under_way
         if self.core.rates is not None:
             self._classified += len(images)
-            self.charge(self._classified)
+            if self._classified > self._charged:
+                self.charge(self._classified)
         alone = under_way is not None and len(under_way) == 1
         result = await self._ask_challenger(images) if self._is_canary else None
         if result is None:

@@ -23,8 +23,8 @@ from service.errors import BodiesFull, DeadlineExceeded, Fault
 Result = TypeVar("Result")
 
 TURN_SECONDS = 0.005
-LONG_SECONDS = 0.5  # whose work takes longer gets no more of it while others ask
-TAKES_LONG = f"your work of before takes over {LONG_SECONDS:g} s, and others ask too"
+LONG_SECONDS = 0.25  # whose work takes longer gets no more of it while others ask
+TAKES_LONG = f"your work takes over {LONG_SECONDS:g} s, and others ask too"
 _RECENT_SECONDS = 1.0
 _MOST_ASIDE = 28  # begun jobs that wait for their next turn, each on a thread of its own
 _CORES = usable_cores()
@@ -32,16 +32,6 @@ _CORES = usable_cores()
 
 class _Stopped(Exception):
     """The deadline of the work has passed, or its caller has left."""
-
-
-class _Process:
-    lock = threading.Lock()
-    running = 0  # the jobs that run now, of all FairThreads
-
-
-def crowding() -> float:
-    """Returns how many jobs run now for each core, at least 1."""
-    return max(1.0, _Process.running / _CORES)
 
 
 class Recent:
@@ -86,16 +76,30 @@ class Job(Generic[Result]):
     turn: threading.Lock = field(default_factory=threading.Lock)
     """Held while this is begun and another has the turn."""
 
-    def check(self, now: float) -> Callable[[], Result]:
-        """Returns the work, or stops it if it is late or abandoned."""
-        work = self.work
+    def check(self, now: float, done: float = 0.0) -> Callable[[], Result]:
+        """Returns the work, or stops it if it is late or abandoned.
+
+        Raises BodiesFull while others ask if by what is ``done``, from 0 to 1, it would be late.
+        """
+        work, spent = self.work, now - self.submitted
         if work is None or now > self.until:
             raise _Stopped
+        is_hopeless = spent > LONG_SECONDS and spent > done * (self.until - self.submitted)
+        if done and is_hopeless and recent.others(self.caller, now):
+            raise BodiesFull(TAKES_LONG)
         return work
+
+
+def crowding() -> float:
+    """Returns how many jobs run now for each core, at least 1."""
+    return max(1.0, FairThreads.running / _CORES)
 
 
 class FairThreads:
     """``slots`` callers' jobs at a time, which sleep ``rest`` s a second while small ones come."""
+
+    lock = threading.Lock()
+    running = 0  # the jobs that run now, of all FairThreads
 
     def __init__(self, name: str, slots: int, rest: float = 2.0) -> None:
         self.rest = rest
@@ -113,8 +117,7 @@ class FairThreads:
         Raises DeadlineExceeded, or BodiesFull if the caller's other work takes long.
         """
         job = self.submit(caller, work, until)
-        loop = asyncio.get_running_loop()
-        look = None if job.begun else loop.call_later(LONG_SECONDS, self._look, job)
+        look = None if job.begun else asyncio.create_task(self._look(job))
         try:
             return await asyncio.wrap_future(job.result)
         except asyncio.CancelledError:
@@ -127,14 +130,16 @@ class FairThreads:
                 look.cancel()
             del job  # an exception holds this frame, and must not hold itself through the job
 
-    def _look(self, job: Job[Any]) -> None:
-        """Refuses a job that has not begun, if the other work of its caller takes long."""
-        job.is_refused = self.is_long(job.caller, perf_counter()) and job.result.cancel()
+    async def _look(self, job: Job[Any]) -> None:
+        """Refuses a job while it has not begun, if the other work of its caller takes long."""
+        while not job.begun and not job.is_refused:
+            await asyncio.sleep(LONG_SECONDS)
+            job.is_refused = self.is_long(job.caller, perf_counter()) and job.result.cancel()
 
     def submit(self, caller: str, work: Callable[[], Result], until: float = inf) -> Job[Result]:
         """Begins ``work``, or lets it wait for its turn."""
         job = Job(self, caller, work, until)
-        with _Process.lock:
+        with FairThreads.lock:
             self._unfinished.setdefault(caller, {})[job] = None
             if not self._free:
                 if not self._turns:
@@ -142,12 +147,12 @@ class FairThreads:
                 self._turns.put(caller, job)
             elif self._go_on(job):
                 self._free -= 1
-                _Process.running += 1
+                FairThreads.running += 1
         return job
 
     def is_long(self, caller: str, now: float) -> bool:
         """Whether the oldest work of this caller has begun and takes long, and others ask too."""
-        with _Process.lock:
+        with FairThreads.lock:
             jobs = self._unfinished.get(caller)
             first = next(iter(jobs)) if jobs else None
         since = now if first is None or not first.begun else first.submitted
@@ -158,7 +163,7 @@ class FairThreads:
         turns = self._turns
         if not turns or now - job.since < TURN_SECONDS:
             return
-        with _Process.lock:
+        with FairThreads.lock:
             self._charge(job, now)
             if not turns or turns.had(turns.next_caller()) >= turns.had(job.caller):
                 return
@@ -208,7 +213,7 @@ class FairThreads:
             job.result.set_exception(error)
         finally:
             here.job = job.work = None
-            with _Process.lock:
+            with FairThreads.lock:
                 self._charge(job, perf_counter())
                 jobs = self._unfinished[job.caller]
                 del jobs[job]
@@ -229,4 +234,4 @@ class FairThreads:
             if self._go_on(self._turns.take()):
                 return
         self._free += 1
-        _Process.running -= 1
+        FairThreads.running -= 1

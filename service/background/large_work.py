@@ -52,15 +52,16 @@ async def when_large(
     return await threads.run(caller, partial(work, *arguments), until)
 
 
-def give_way() -> None:
+def give_way(done: float = 0.0) -> None:
     """Makes way for small requests and other callers; stops late or abandoned work.
 
-    Large work calls it each 0.1 to 0.2 ms; it sleeps if small requests come close together.
+    Large work calls it each 0.1 to 0.2 ms, with the part that is ``done``, from 0 to 1, if it
+    knows; it sleeps if small requests come close together.
     """
     job = here.job
     if job is None or (now := perf_counter()) - job.rested < _PIECE_SECONDS:
         return
-    job.check(now)
+    job.check(now, done)
     if small_come(now):
         sleep(min(job.threads.rest * crowding() * (now - job.rested), _LONGEST_REST))
     job.threads.pass_on(job, now)

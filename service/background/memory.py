@@ -106,8 +106,7 @@ class Room:
     """Bytes that threads share: each waits until there is room for what it needs."""
 
     def __init__(self, size: int) -> None:
-        self._size = size
-        self._free = size
+        self._size = self._free = size
         self._lock = threading.Lock()
 
     @contextmanager
@@ -118,7 +117,11 @@ class Room:
             raise TooLarge(f"{what} takes {amount:,} bytes of memory; {most}")
         if amount < _SMALL * self._size:
             amount = 0
-        while not self._take(amount):
+        while True:
+            with self._lock:
+                if amount <= self._free:
+                    self._free -= amount
+                    break
             sleep(_PAUSE_SECONDS)
             give_way()
         try:
@@ -126,10 +129,3 @@ class Room:
         finally:
             with self._lock:
                 self._free += amount
-
-    def _take(self, amount: int) -> bool:
-        with self._lock:
-            if amount > self._free:
-                return False
-            self._free -= amount
-            return True

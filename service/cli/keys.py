@@ -67,11 +67,17 @@ def _revoke(options: argparse.Namespace, parser: Parser) -> str:
 
 def _list(options: argparse.Namespace, parser: Parser) -> str:
     """Returns a table of the keys."""
+    from time import time
+
     from service.access.keys import parse_keys, read_file
 
     rows = [("name", "scopes", "images/s", "expires", "added")]
     for key in parse_keys(read_file(options.keys)).values():
-        ends = f"{key.expires:%Y-%m-%d %H:%M}{' (expired)' * key.expired}" if key.expires else "-"
+        ends = (
+            f"{key.expires:%Y-%m-%d %H:%M}{' (expired)' * (key.ends <= time())}"
+            if key.expires
+            else "-"
+        )
         rate = f"{key.rate:g}" if key.rate else "-"
         scopes = ",".join(sorted(key.scopes))
         rows.append((key.name, scopes, rate, ends, f"{key.added:%Y-%m-%d}"))

@@ -62,7 +62,7 @@ class Pictures:
         for index, body in enumerate(self.bodies):
             if perf_counter() > deadline:
                 raise DeadlineExceeded("the deadline passed before all pictures were read")
-            give_way()
+            give_way(index / len(self.bodies))
             try:
                 picture = open_picture(body, limits)
                 seen.append(preprocess(picture))

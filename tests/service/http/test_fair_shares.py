@@ -103,6 +103,23 @@ def test_whose_large_work_takes_long_gets_429_for_more_while_others_ask(
         assert server.metric("mnist_rejected_total", reason="bodies_full") == statuses[429]
 
 
+def test_a_form_that_its_deadline_would_end_is_refused_at_once_while_others_ask(
+    models: Path, tmp_path: Path
+) -> None:
+    stroke = np.zeros((100, 100), np.uint8)
+    stroke[20:80, 45:55] = 255
+    form, kind = as_form(*(("files", f"{n}.png", as_picture(stroke)) for n in range(2000)))
+    with serving(models, tmp_path / "log", "--deadline-s", "3") as server:
+        honest, begin = server.keep(HONEST), time.monotonic()
+        with greedy(server, 1, form, kind) as statuses:
+            while not statuses:
+                assert ask(honest, images(1).tobytes(), RAW).status == 200
+            seconds, got = time.monotonic() - begin, set(statuses)
+        honest.close()
+    assert got == {429}
+    assert seconds < 2
+
+
 @pytest.mark.parametrize("door", DOORS)
 def test_a_caller_gets_no_more_images_a_second_than_its_rate(
     models: Path, tmp_path: Path, door: Door
