@@ -22,7 +22,6 @@ from service.api.schemas.parameters import Current, DatasetQuery, MistakesQuery,
 from service.background.large_work import give_way
 from service.decode import arrays, labelled
 from service.decode.content import parse_content_type
-from service.decode.validation import refuse
 from service.errors import DeadlineExceeded, Fault, Invalid, NotFound
 from service.imaging.preview import encode_png
 from service.types import Images, Labels, Limits, Probabilities
@@ -31,7 +30,6 @@ MNIST_TEST = "mnist-test"
 READS = f"application/json, multipart/form-data, or name a data set: ?dataset={MNIST_TEST}"
 _SLICE_EXECUTIONS = 4
 """Batches of ``batch_rows`` queued at a time, so that an evaluation never fills the queue."""
-_LISTED = 1000  # the most images of either kind that ?mistakes lists
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 _CACHE = (b"cache-control", b"public, max-age=3600")
 router = endpoints("digits", "evaluate")
@@ -42,36 +40,27 @@ async def evaluate(
     request: Timed,
     version: VersionQuery = None,
     dataset: DatasetQuery = None,
-    mistakes: MistakesQuery = None,
+    mistakes: MistakesQuery = MOST_MISTAKES,
 ) -> Reply:
     """Scores labelled images.
 
     Either `?dataset=mnist-test`, the MNIST test set that the service holds, or a body with
     images and labels.
     """
-    settings, most = request.core.settings, _most_mistakes(mistakes)
+    settings = request.core.settings
     pipeline = Pipeline(request, settings.evaluate_deadline_s)
     body = await request.content(settings.max_evaluate_body_bytes)
     if dataset is not None:
         if body:
             raise Invalid("with ?dataset there is no body; send either")
-        return await _of_dataset(pipeline, version, dataset, most)
+        return await _of_dataset(pipeline, version, dataset, mistakes)
     count, size = settings.max_evaluate_images, settings.max_evaluate_body_bytes
     limits = replace(request.core.limits, images=count, body_bytes=size, charge=request.charge)
     content_type = request.field(b"content-type")
     images, labels = await pipeline.decode(False, decode, content_type, body, limits)
     pipeline.charge(len(images))
     await pipeline.choose(version, canary=False)
-    return await _scored(pipeline, images, labels, most)
-
-
-def _most_mistakes(text: str | None) -> int:
-    """How many mistakes ``?mistakes`` asks for. Raises Invalid."""
-    if text is None:
-        return MOST_MISTAKES
-    if not _INDEX.fullmatch(text) or int(text) > _LISTED:
-        raise refuse("mistakes", f"{text[:40]!r} is no number from 0 to {_LISTED}")
-    return int(text)
+    return await _scored(pipeline, images, labels, mistakes)
 
 
 async def _of_dataset(pipeline: Pipeline, version: str | None, dataset: str, most: int) -> Reply:

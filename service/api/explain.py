@@ -12,7 +12,6 @@ from service.api.schemas.answers import Explanation, FeatureMaps
 from service.api.schemas.bodies import PREDICT_BODY
 from service.api.schemas.parameters import AgainstQuery, Timed, VersionQuery
 from service.background.large_work import when_large
-from service.decode.validation import refuse
 from service.errors import Unavailable
 from service.inference.batch import Result
 from service.inference.runtime import RuntimeLoadError
@@ -30,12 +29,11 @@ async def explain(
 
     The body is one of `/predict` with one image.
     """
-    other = against_digit(against)
     pipeline = Pipeline(request)
     images, _ = await read_images(request, pipeline, only_one=True)
     await pipeline.choose(version)
     result = await pipeline.infer(images)
-    found = (await explanations(pipeline, result, other))[0]
+    found = (await explanations(pipeline, result, against))[0]
     answer = {"model": "mnist", "version": pipeline.served.version, **found}
     reply = await pipeline.answer(1, Reply.json, answer)
     pipeline.follow_up(result)
@@ -60,13 +58,6 @@ async def layers(request: Timed, version: VersionQuery = None) -> Reply:
     except RuntimeLoadError as error:
         raise Unavailable(f"version {served.version} cannot show its layers: {error}") from None
     return Reply.json({"model": "mnist", "version": served.version, **found})
-
-
-def against_digit(text: str | None) -> int | None:
-    """The digit that ``?against`` names. Raises Invalid if it names none."""
-    if text is not None and text not in tuple("0123456789"):
-        raise refuse("against", f"{text[:40]!r} is no digit; 0 to 9 are")
-    return None if text is None else int(text)
 
 
 async def explanations(

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import re
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -12,12 +12,14 @@ from typing import Any, Protocol, Self
 from urllib.parse import parse_qsl
 
 import orjson
+from pydantic import TypeAdapter, ValidationError
 
 from service.access.keys import Key
 from service.answer import compress
 from service.background.large_work import when_large
 from service.core import Core
 from service.decode.content import inflate
+from service.decode.validation import refuse
 from service.errors import Invalid, QueueFull, TooLarge, UnsupportedType
 from service.inference.admission import SMALL_BYTES
 from service.observe.metrics import OTHER
@@ -30,6 +32,7 @@ _ids = count(1)
 _RELEASED = -1  # in the place of the bytes that a request holds, once it is answered
 
 Headers = Sequence[tuple[bytes, bytes]]
+Queries = Mapping[str, TypeAdapter[Any]]  # what the values of query parameters must be
 
 
 @dataclass(slots=True)
@@ -101,14 +104,17 @@ class Request:
         value = self.fields.get(name)
         return None if value is None else value.decode("latin-1")
 
-    def parameters(self, known: Sequence[str], *, only_known: bool) -> dict[str, str]:
-        """The query's ``known`` parameters, each at most once; Invalid for unknown ones."""
-        found: dict[str, str] = {}
+    def parameters(self, known: Queries, *, only_known: bool) -> dict[str, Any]:
+        """The query's ``known`` parameters, each at most once. Raises Invalid, if unknown also."""
+        found: dict[str, Any] = {}
         for name, value in parse_qsl(self.query.decode("latin-1"), keep_blank_values=True):
             if name in found:
                 raise Invalid(f"the query parameter {name!r} is sent twice")
             if name in known:
-                found[name] = value
+                try:
+                    found[name] = known[name].validate_python(value)
+                except ValidationError as error:
+                    raise refuse(name, f"{value[:40]!r}: {error.errors()[0]['msg']}") from None
             elif only_known:
                 reads = ", ".join(known) or "none"
                 raise Invalid(f"unknown query parameter {name[:40]!r}; known here: {reads}")

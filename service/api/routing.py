@@ -1,12 +1,13 @@
 """Routes: FastAPI declares and documents them, and both doors call their endpoints."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, get_type_hints
 
 from fastapi import APIRouter, Security
 from fastapi.datastructures import DefaultPlaceholder
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader, HTTPBearer
+from pydantic import TypeAdapter
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
@@ -57,7 +58,8 @@ class EndpointRoute(APIRoute):
         # Without a description it is a parameter of another path of the same endpoint.
         queries = [each for each in self.dependant.query_params if each.field_info.description]
         self.dependant.query_params = queries
-        self.queries = tuple(field.alias for field in queries)
+        hints = get_type_hints(endpoint, include_extras=True)
+        self.queries = {field.alias: TypeAdapter(hints[field.name]) for field in queries}
 
     def _faults(self, is_own: bool) -> Responses:
         """The answers with a fault; under ``/v1`` and ``/v2`` 400 stands for 422 too."""

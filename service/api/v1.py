@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from service.answer.predictions import classify, predict
-from service.api.explain import against_digit, explanations
+from service.api.explain import explanations
 from service.api.pipeline import Pipeline
 from service.api.request import Reply, Request
 from service.api.routing import at_each, endpoints
@@ -50,7 +50,7 @@ async def v1_explain(
     request: Timed, model: str, version: str = "", label: str = "", against: AgainstQuery = None
 ) -> Reply:
     """Adds to the answer of `:predict` the reasons of each row, as `/explain` gives them."""
-    explain = partial(explanations, other=against_digit(against))
+    explain = partial(explanations, other=against)
     asked = asked_version(request, model, version, label)
     return await _answer(request, asked, _read_predict, explain)
 

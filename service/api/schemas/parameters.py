@@ -1,6 +1,6 @@
 """The parameters that endpoints declare in their signatures."""
 
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 from fastapi import Depends, Header, Query
 
@@ -14,10 +14,6 @@ PATH_PARAMETERS = {
     "index": "The number of an image in the test set, from 0.",
 }
 """What the parameters of paths mean, where the name does not say it."""
-
-
-def _query(description: str, **schema: Any) -> Any:
-    return Query(description=description, json_schema_extra=schema)
 
 
 _Timeout = Annotated[
@@ -42,28 +38,26 @@ VersionQuery = Annotated[
     str | None, Query(alias="version", description="The version to ask instead of the champion.")
 ]
 IncludeQuery = Annotated[
-    str | None,
-    _query(
-        "`seen` adds what the model saw, `why` what each pixel adds to the confidence.",
-        enum=["seen", "why", "seen,why", "why,seen"],
+    Literal["seen", "why", "seen,why", "why,seen"] | None,
+    Query(
+        description="`seen` adds what the model saw, `why` what each pixel adds to the confidence."
     ),
 ]
 ReadIncludeQuery = Annotated[
-    str | None,
-    _query("`probabilities` adds those of the digits to each digit.", enum=["probabilities"]),
+    Literal["probabilities"] | None,
+    Query(description="`probabilities` adds those of the digits to each digit."),
 ]
 AgainstQuery = Annotated[
-    str | None,
-    _query("The other digit; by default the second likeliest.", enum=[str(d) for d in range(10)]),
+    int | None, Query(ge=0, le=9, description="The other digit; by default the second likeliest.")
 ]
 DatasetQuery = Annotated[
-    str | None, _query("A data set that the service holds; without a body.", enum=["mnist-test"])
+    str | None,
+    Query(description="The data set that the service holds: mnist-test."),
 ]
 MistakesQuery = Annotated[
-    str | None,
-    _query("Most mistakes listed, and right images; by default 20.", minimum=0, maximum=1000),
+    int, Query(ge=0, le=1000, description="Most mistakes that are listed, and right images.")
 ]
-CountQuery = Annotated[str, _query("How many images.", type="integer", minimum=1, maximum=100)]
+CountQuery = Annotated[int, Query(ge=1, le=100, description="How many images.")]
 BinaryLength = Annotated[
     int | None,
     Header(

@@ -126,10 +126,10 @@ def test_a_blank_image_has_no_reasons(server: Server) -> None:
 @pytest.mark.parametrize(
     ("target", "body", "status", "message"),
     [
-        ("/explain?against=ten", SEVEN.tobytes(), 422, "against: 'ten' is no digit; 0 to 9 are"),
-        ("/explain?against=10", SEVEN.tobytes(), 422, "against: '10' is no digit; 0 to 9 are"),
-        ("/explain?against=", SEVEN.tobytes(), 422, "against: '' is no digit; 0 to 9 are"),
-        ("/explain?against=%D9%A3", SEVEN.tobytes(), 422, "is no digit"),
+        ("/explain?against=ten", SEVEN.tobytes(), 422, "against: 'ten': Input should"),
+        ("/explain?against=10", SEVEN.tobytes(), 422, "less than or equal to 9"),
+        ("/explain?against=", SEVEN.tobytes(), 422, "against: '': "),
+        ("/explain?against=%D9%A3", SEVEN.tobytes(), 422, "valid integer"),
         ("/explain", SEVEN.tobytes() * 2, 422, "2 images; one is explained at a time"),
         ("/explain", b"", 400, "empty"),
         ("/explain?version=99", SEVEN.tobytes(), 404, "there is no version '99'"),
@@ -152,7 +152,7 @@ def test_v1_refuses_an_other_that_is_no_digit_and_too_many_rows(server: Server) 
     many = server.post("/v1/models/mnist:explain", body)
     assert (many.status, "at most 64" in many.json()["error"]) == (413, True)
     wrong = server.post("/v1/models/mnist:explain?against=x", body)
-    assert (wrong.status, wrong.json()["error"]) == (400, "against: 'x' is no digit; 0 to 9 are")
+    assert (wrong.status, "against: 'x': " in wrong.json()["error"]) == (400, True)
 
 
 def test_too_many_images_are_refused_before_they_are_classified(server: Server) -> None:
