@@ -42,16 +42,7 @@ def postgres(folder: Path) -> Iterator[Callable[[], str]]:
         if user:
             os.chown(home, _NOBODY, _NOBODY)
         data, options = home / "data", {"cwd": home, "stdout": log, "stderr": log, **user}
-        make: list[str | Path] = [
-            where / "initdb",
-            "-D",
-            data,
-            "-A",
-            "trust",
-            "-U",
-            "digits",
-            "--no-sync",
-        ]
+        make = (where / "initdb", "-D", data, "-A", "trust", "-U", "digits", "--no-sync")
         subprocess.run(make, check=True, **options)
         process = subprocess.Popen([where / "postgres", "-D", data, "-k", home, *_FAST], **options)
         numbers = count(1)

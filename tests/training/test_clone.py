@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from service.models.repository import Repository
-from tests.training.digits import few, python, write_folder
+from tests.training.digits import few, train_here, write_folder
+from training.cli.models import main
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,22 +37,20 @@ def test_the_committed_champion_is_a_committed_version(clone: Path) -> None:
 
 @pytest.mark.slow
 def test_a_run_leaves_the_status_clean_and_a_promotion_shows_as_two_files(clone: Path) -> None:
-    def run(module: str, *words: str | Path) -> str:
-        status, lines, err = python("-m", module, *words, "--models", clone / "models")
-        assert (status, err) == (0, "")
-        return "\n".join(lines)
-
     before = git(clone, "status", "--porcelain")
     repository = Repository(clone / "models")
     champion = repository.champion()
     data = write_folder(clone.parent / "digits", few(400, 100))
-    printed = run("training", "--architecture", "mlp", "--epochs", "1", "--data", data)
+    mine = ("--models", clone / "models")
+    words = ("--architecture", "mlp", "--hidden-units", "16", "--epochs", "1", "--data", data)
+    status, lines, err = train_here(*words, *mine)
+    assert (status, err) == (0, "")
     own = repository.versions()[-1]
-    assert f"version {own} is published, not promoted" in printed
+    assert f"version {own} is published, not promoted" in lines[-1]
     assert repository.champion() == champion
     assert git(clone, "status", "--porcelain") == before
 
-    run("training.cli.models", "promote", str(own), "--force")
+    assert main(["promote", str(own), "--force", *map(str, mine)]) == 0
     changed = git(clone, "status", "--porcelain").replace(before, "").splitlines()
     assert changed == [" M models/mnist/champion", " M models/mnist/journal.jsonl"]
     git(clone, "checkout", "--", "models/mnist")

@@ -15,7 +15,7 @@ import pytest
 
 from service.inference.runtime import Runtime
 from service.models.repository import Repository
-from tests.training.digits import NAMES, few, python, write_folder
+from tests.training.digits import NAMES, few, python, train_here, write_folder
 from training.registry.operations import listed
 from training.registry.operations import verify as prove_again
 
@@ -119,9 +119,7 @@ def test_the_int8_file_is_the_one_that_is_verified_measured_and_published(
     recipe = tmp_path / "small.toml"
     recipe.write_text(SMALL_INT8)
     models = tmp_path / "models"
-    status, lines, err = python(
-        "-m", "training", "--recipe", recipe, "--data", digits, "--models", models
-    )
+    status, lines, err = train_here("--recipe", recipe, "--data", digits, "--models", models)
     assert (status, err) == (0, "")
     words = [line.split()[0] for line in lines]
     assert words[words.index("export") :] == [
@@ -144,7 +142,7 @@ def test_a_second_run_is_a_second_version_and_a_worse_one_is_not_promoted(
 ) -> None:
     _, models = ran
     worse = (*SMALL, "--learning-rate", "0.00001", "--data", digits, "--models", models)
-    lines = train(*worse)[1]
+    lines = train_here(*worse)[1]
     assert "version 2 is not the champion: not shown not to be worse than champion 1: " in lines[-2]
     assert "version 2 is published, not promoted; compare: models diff 1 2" in lines[-1]
     assert Repository(models).champion() == 1
@@ -152,7 +150,10 @@ def test_a_second_run_is_a_second_version_and_a_worse_one_is_not_promoted(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "status", "name"), [(2, 130, "Ctrl-C"), (15, 143, "SIGTERM")])
+@pytest.mark.parametrize(
+    ("number", "status", "name"),
+    [pytest.param(2, 130, "Ctrl-C", marks=pytest.mark.campaign), (15, 143, "SIGTERM")],
+)
 def test_a_signal_ends_it_with_one_line_and_nothing_published(
     number: int, status: int, name: str, digits: Path, tmp_path: Path
 ) -> None:

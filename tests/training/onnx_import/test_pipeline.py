@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,6 @@ import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from service.inference.runtime import Runtime
-from tests.digits import as_npz
 from tests.training.onnx_import import exported, hostile
 from tests.training.onnx_import.conftest import Import
 from tests.training.onnx_import.exported import mlp
@@ -136,24 +133,24 @@ def test_what_skl2onnx_writes_is_imported(imported: Import, built: ModelProto) -
 
 @pytest.mark.slow
 def test_the_file_that_keras_exports_is_imported(imported: Import, tmp_path: Path) -> None:
-    """In a process of its own, since TensorFlow stays loaded."""
-    weights = tmp_path / "weights.npz"
-    weights.write_bytes(as_npz(**exported.network()))
-    program = f"""
-import keras, numpy
-w = numpy.load({str(weights)!r})
-layers = keras.layers
-model = keras.Sequential([keras.Input((28, 28, 1)), layers.Flatten(),
-    layers.Dense(128, "relu"), layers.Dense(10, "softmax")])
-model.set_weights([w["w1"], w["b1"], w["w2"], w["b2"]])
-model(numpy.zeros((1, 28, 28, 1)))
-model.export({str(tmp_path / "keras.onnx")!r}, format="onnx", verbose=False)
-"""
-    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, cwd=tmp_path)
-    model, facts = imported(onnx.load(tmp_path / "keras.onnx"))
+    import keras
+
+    layers, weights = keras.layers, exported.network()
+    model = keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            layers.Flatten(),
+            layers.Dense(128, "relu"),
+            layers.Dense(10, "softmax"),
+        ]
+    )
+    model.set_weights([weights[name] for name in ("w1", "b1", "w2", "b2")])
+    model(np.zeros((1, 28, 28, 1)))
+    model.export(tmp_path / "keras.onnx", format="onnx", verbose=False)
+    wrapped, facts = imported(onnx.load(tmp_path / "keras.onnx"))
     found = facts["imported"]["found"]
     assert (found["layout"], found["scale"]) == ("[n,28,28,1]", "0..1")
-    np.testing.assert_allclose(answers(model), answers(imported(mlp())[0]), atol=1e-6)
+    np.testing.assert_allclose(answers(wrapped), answers(imported(mlp())[0]), atol=1e-6)
 
 
 def test_a_version_of_ours_with_the_same_names_is_imported(imported: Import) -> None:

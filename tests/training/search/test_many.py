@@ -8,14 +8,21 @@ import subprocess
 import sys
 import time
 import tomllib
+from contextlib import nullcontext, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from service.models.repository import Repository
-from tests.training.digits import few, python, write_folder
+from tests.server import wait_until
+from tests.training.digits import few, python, train_here, write_folder
+from training.__main__ import main
+from training.cli.flags import parse
 from training.config import Config
+from training.errors import TrainingError
+from training.search.engines import Run, side_by_side
 
 ROOT = Path(__file__).parents[3]
 SMALL = ("--architecture", "mlp", "--hidden-units", "16", "--epochs", "2")
@@ -45,13 +52,30 @@ def by_seed(models: Path) -> dict[int, int]:
 def test_each_seed_is_to_the_bit_what_it_is_alone_and_the_best_goes_to_the_gate(
     digits: Path, tmp_path: Path
 ) -> None:
+    """Though a process was killed: it was started again and went on."""
     alone, models = tmp_path / "alone", tmp_path / "models"
-    words = (*SMALL, "--data", digits)
-    assert train(*words, "--models", alone, "--seed", 1)[0] == 0
-    status, lines, err = train(*words, "--models", models, "--seeds", "0..2")
-    assert (status, err) == (0, ""), lines
+    words = (*SMALL, "--epochs", "12", "--data", digits)
+    assert train_here(*words, "--models", alone, "--seed", 1)[0] == 0
+    seeds = (*words, "--models", models, "--seeds", "0..1")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "training", *map(str, seeds)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    for line in process.stdout:
+        if line.startswith("seed 1") and "epoch  2/12" in line:
+            kill_seed(1, process.pid)
+            break
+    rest, err = process.communicate(timeout=120)
+    lines = rest.splitlines()
+    assert (process.returncode, err) == (0, "")
+    told = [line for line in lines if line.startswith("seed 1")]
+    assert any("continues after epoch" in line for line in told)
+    assert not any("epoch  1/12" in line for line in told)
     versions = by_seed(models)
-    assert sorted(versions) == [0, 1, 2]
+    assert sorted(versions) == [0, 1]
     assert content(models, versions[1]) == content(alone, 1)
     assert content(models, versions[0]) != content(alone, 1)
     repository = Repository(models)
@@ -59,37 +83,39 @@ def test_each_seed_is_to_the_bit_what_it_is_alone_and_the_best_goes_to_the_gate(
     best = min(losses, key=lambda version: losses[version])
     assert repository.champion() == best
     assert lines[-2].startswith(f"promote   version {best} is the champion")
-    assert sum(line.startswith("seed 2") for line in lines) > 5
-    again = train(*words, "--models", models, "--seeds", "0..2")
-    assert again[0] == 0
+    status, lines, err = train_here(*seeds)
+    assert (status, err, len(lines)) == (0, "", 2 + 2)
     assert by_seed(models) == versions
-    assert len(again[1]) == 3 + 2
     assert not (models / "mnist" / ".checkpoints").exists()
 
 
-def test_a_killed_worker_is_started_again_and_a_failure_ends_all(
-    digits: Path, tmp_path: Path
-) -> None:
-    """With the same weights as a run that was not killed."""
-    alone, models = tmp_path / "alone", tmp_path / "models"
-    words = (*SMALL, "--epochs", "12", "--data", digits)
-    assert train(*words, "--models", alone, "--seed", 3)[0] == 0
-    command = [sys.executable, "-m", "training", *map(str, words), "--models", str(models)]
-    process = subprocess.Popen(
-        [*command, "--seeds", "3"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout
-    for line in process.stdout:
-        if "epoch  2/12" in line:
-            (child,) = children(process.pid)
+def kill_seed(seed: int, parent: int) -> None:
+    """Kills the process that trains this seed."""
+    for child in children(parent):
+        words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+        if words[words.index(b"--seed") + 1] == str(seed).encode():
             os.kill(child, signal.SIGKILL)
-            break
-    rest, err = process.communicate(timeout=120)
-    assert (process.returncode, err) == (0, "")
-    assert "continues after epoch" in rest
-    assert "epoch  1/12" not in rest
-    assert content(models, 1) == content(alone, 1)
-    bad = train(*words, "--models", models, "--seeds", "0,1", "--learning-rate", "1e30")
+
+
+def test_a_failure_ends_the_other_runs(digits: Path, tmp_path: Path) -> None:
+    """As Ctrl-C does, so their checkpoints stay."""
+    lines: list[str] = []
+
+    def work(data: Path, run: Run) -> None:
+        if data != digits:
+            wait_until(lambda: lines, 60)
+        run([*SMALL, "--epochs", 1000, "--data", data, "--models", tmp_path], lines.append)
+
+    both = (digits, tmp_path / "nowhere")
+    with pytest.raises(TrainingError, match="nowhere: no such data"):
+        side_by_side(work, both, replace(parse([]), workers=2))
+    assert lines[-1].startswith("train: stopped by SIGTERM; nothing was published")
+
+
+@pytest.mark.campaign
+def test_a_fit_that_diverges_ends_all_seeds(digits: Path, tmp_path: Path) -> None:
+    words = (*SMALL, "--epochs", "12", "--data", digits, "--models", tmp_path)
+    bad = train(*words, "--seeds", "0,1", "--learning-rate", "1e30")
     assert (bad[0], bad[2].count("\n")) == (1, 1)
     assert "the fit has diverged" in bad[2]
 
@@ -104,7 +130,7 @@ def test_a_search_goes_on_after_a_kill_and_its_winner_is_a_recipe(
 ) -> None:
     file = tmp_path / "knobs.toml"
     file.write_text(
-        'recipe = "tutorial"\ntrials = 3\n'
+        'recipe = "tutorial"\ntrials = 2\n'
         "[knobs.learning_rate]\nlow = 0.0001\nhigh = 0.01\nlog = true\n"
         "[knobs.hidden_units]\nchoices = [[8], [16]]\n"
     )
@@ -113,7 +139,7 @@ def test_a_search_goes_on_after_a_kill_and_its_winner_is_a_recipe(
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout
     for line in process.stdout:
-        if line.startswith("trial 1") and "epoch 1/3" in line:
+        if line.startswith("trial 0") and "epoch 1/3" in line:
             break
     running = children(process.pid)
     process.kill()
@@ -122,17 +148,17 @@ def test_a_search_goes_on_after_a_kill_and_its_winner_is_a_recipe(
     for child in running:
         os.kill(child, signal.SIGKILL)
     time.sleep(0.2)
-    status, lines, err = train(*words)
+    status, lines, err = train_here(*words)
     assert (status, err) == (0, "")
     assert any("continues after epoch 1" in line for line in lines)
     results = [line for line in lines if "validation loss" in line and " with " in line]
-    assert [line.split()[1] for line in results] == ["2", "3"]
+    assert [line.split()[1] for line in results] == ["1", "2"]
     winner = tmp_path / "knobs.best.toml"
     assert lines[-1] == f"next      train --recipe {winner}"
     settings = tomllib.loads(winner.read_text())
     assert settings["hidden_units"] in ([8], [16])
     assert Config.from_recipe(winner).learning_rate == settings["learning_rate"]
-    assert [line.split()[0] for line in train(*words)[1]] == ["search", "next"]
+    assert [line.split()[0] for line in train_here(*words)[1]] == ["search", "next"]
 
 
 WRONG = {
@@ -145,11 +171,15 @@ WRONG = {
 
 
 @pytest.mark.parametrize("words", WRONG)
-def test_wrong_requests_are_one_line(words: str, tmp_path: Path) -> None:
+def test_wrong_requests_are_one_line(
+    words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     status, expected = WRONG[words]
-    found = train("--models", tmp_path, *words.split())
-    assert (found[0], found[1], found[2].count("\n")) == (status, [], 1)
-    assert expected in found[2]
+    with suppress(SystemExit) if status == 2 else nullcontext():
+        assert main(["--models", str(tmp_path), *words.split()]) == status
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert expected in err
 
 
 @pytest.mark.campaign
