@@ -1,8 +1,7 @@
 """Trains a digit classifier and publishes it as a version of the model repository.
 
-Start reading at ``training.run``, which calls one module for each step in that order. Training
-imports from ``service`` what both need (file formats, scores, the runtime), so that the code that
-measures a model here is the code that serves it.
+Start reading at ``training.run``, which calls one module for each step. Training imports from
+``service`` what both need, so that the code that measures a model here is the code that serves it.
 """
 
 import os

@@ -12,13 +12,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns 0, 1 after a failure, 130 after Ctrl-C, 143 after SIGTERM."""
     try:
         with stoppable():
-            return _train(arguments)
+            return _train(sys.argv[1:] if arguments is None else arguments)
     except Stopped as stopped:
         _fail(f"stopped by {stopped}; nothing was published", stopped)
         return stopped.exit_status
 
 
-def _train(arguments: list[str] | None) -> int:
+def _train(arguments: list[str]) -> int:
     with held():  # an interrupted import can crash NumPy
         from service.cli.parser import in_one_line
         from service.models.repository import RepositoryError
@@ -26,7 +26,7 @@ def _train(arguments: list[str] | None) -> int:
         from training.errors import TrainingError
         from training.network.load_tensorflow import require_packages
 
-    options = parse(arguments)
+    options, words = parse(arguments), words_of_one(arguments)
     try:
         require_packages()
         with held():
@@ -35,17 +35,14 @@ def _train(arguments: list[str] | None) -> int:
             from training.search.seeds import train_seeds
             from training.search.trials import search
         with Report(sys.stdout) as report:
-            words = words_of_one(sys.argv[1:] if arguments is None else arguments)
             if options.seeds:
                 report.promote(*train_seeds(options, words, report), options)
             elif options.search:
                 search(options.search, options, words, report)
             else:
                 train(options, report)
-    except (TrainingError, RepositoryError) as error:
-        return _fail(str(error), error)
-    except OSError as error:
-        return _fail(in_one_line(error), error)
+    except (TrainingError, RepositoryError, OSError) as error:
+        return _fail(in_one_line(error) if isinstance(error, OSError) else str(error), error)
     return 0
 
 

@@ -5,7 +5,6 @@ is a TOML file that sets some of the fields. A flag overrides the recipe, and th
 the default.
 """
 
-import difflib
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -172,15 +171,11 @@ class Options:
     checkpoints: Path
     promote: bool
     force: bool
-    store: str
-    """URL of the store with what people labelled; "none" for none."""
-    feedback: bool
-    """Whether to learn from it."""
+    store: str  # URL of the store with what people labelled; "none" for none
+    feedback: bool  # whether to learn from it
     seed_given: bool
-    seeds: tuple[int, ...] = ()
-    """Train these side by side."""
-    search: Path | None = None
-    """Search the settings of this file."""
+    seeds: tuple[int, ...] = ()  # to train side by side
+    search: Path | None = None  # the file whose settings to search
     engine: Literal["local", "ray"] = "local"
     address: str | None = None
     workers: int | None = None
@@ -208,8 +203,7 @@ def _one_line(error: ValidationError, recipe: str, flags: dict[str, Any]) -> str
         return str(first["ctx"]["error"])
     name = str(first["loc"][0])
     if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(name, Config.model_fields, 1)
-        return f"{recipe}: unknown setting {name!r}" + (f"; {near[0]}?" if near else "")
+        return f"{recipe}: unknown setting {name!r}"
     source = f"--{name.replace('_', '-')}" if name in flags else f"{recipe}: {name}"
     message = first["msg"].removeprefix("Input ")
     return f"{source}: {first['input']!r} {message}"

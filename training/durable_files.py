@@ -1,30 +1,26 @@
 """Locks, and writes that survive a crash: a reader sees the old file or the new one, whole.
 
-A file or folder that a process is still writing has a hidden name that begins with
-:data:`STAGING_PREFIX`. The process holds a lock on it, which the kernel releases when the process
-ends, so that :func:`sweep` removes only what dead processes left behind.
+What a process is still writing has a hidden name with :data:`STAGING_PREFIX` and a lock, which the
+kernel releases when the process ends, so that :func:`sweep` removes only what is left behind.
 """
 
 import fcntl
 import os
 import secrets
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 STAGING_PREFIX = ".staging-"
-# Where the filesystem has no locks, age decides: no run takes this long.
-ABANDONED_AFTER_S = 7 * 24 * 3600
 
 
 @contextmanager
-def opened(path: Path, *, wait: bool = False) -> Iterator[tuple[int, bool | None]]:
+def opened(path: Path, *, wait: bool = False) -> Iterator[bool | None]:
     """Opens and locks a file or folder until the block or the process ends.
 
-    Yields the descriptor, and True when locked, False when another process holds the lock, None
-    where the filesystem has no locks. Raises OSError if the path cannot be opened.
+    Yields True when locked, False when another process holds the lock, None where the filesystem
+    has no locks. Raises OSError if the path cannot be opened.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     locked: bool | None = True
@@ -35,7 +31,7 @@ def opened(path: Path, *, wait: bool = False) -> Iterator[tuple[int, bool | None
             locked = False
         except OSError:
             locked = None
-        yield descriptor, locked
+        yield locked
     finally:
         os.close(descriptor)
 
@@ -64,7 +60,6 @@ def replace(path: Path, content: bytes) -> None:
 def sweep(folder: Path) -> None:
     """Removes the staged files and folders whose processes have ended."""
     for path in folder.glob(f"{STAGING_PREFIX}*"):
-        with suppress(OSError), opened(path) as (descriptor, locked):  # what stays is hidden
-            age_s = time.time() - os.fstat(descriptor).st_mtime
-            if locked or (locked is None and age_s > ABANDONED_AFTER_S):
+        with suppress(OSError), opened(path) as locked:  # what stays is hidden
+            if locked:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()

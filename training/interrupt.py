@@ -27,10 +27,7 @@ def stoppable() -> Iterator[None]:
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Delays signals until the block ends, so that it can start a process and record its id.
-
-    A signal mask would not do: a library's thread, which has no mask, would receive the signal.
-    """
+    """Delays signals until the block ends; a library's thread would ignore a signal mask."""
     arrived: list[int] = []
     try:
         with _handled_by(lambda number, _: arrived.append(number)):

@@ -81,21 +81,14 @@ class Report(Progress):
         figures = f"loss {test.loss:.4f}, calibration error {test.calibration_error:.4f}"
         self.stage("evaluate", f"{test.count:,} test images: {figures}")
 
-    def verify(self, verification: Verification) -> None:
-        """Prints how well the ONNX file agrees with the Keras network."""
-        sizes = ", ".join(map(str, verification.batch_sizes))
-        same = f"the same digits on {verification.images:,} images in batches of {sizes}"
-        within = f"probabilities within {verification.largest_difference:.1g}"
-        self.stage("verify", f"{same}; {within}")
-
-    def verify_int8(self, verification: Verification) -> None:
-        """Prints how well the int8 file agrees with the float32 file."""
-        parent, count = verification.parent, verification.test_images
-        assert parent
-        right, before = (round(p.accuracy * p.test_images) for p in (verification, parent))
-        within = f"probabilities within {verification.largest_difference:.1g}"
-        figures = f"int8: {right:,} of {count:,} test images right, float32 {before:,}"
-        self.stage("verify", f"{figures}; {within}")
+    def verify(self, found: Verification) -> None:
+        """Prints how well the ONNX file agrees with the Keras network, or int8 with float32."""
+        sizes = ", ".join(map(str, found.batch_sizes))
+        text = f"the same digits on {found.images:,} images in batches of {sizes}"
+        if found.parent:
+            right, before = (round(p.accuracy * p.test_images) for p in (found, found.parent))
+            text = f"int8: {right:,} of {found.test_images:,} test images right, float32 {before:,}"
+        self.stage("verify", f"{text}; probabilities within {found.largest_difference:.1g}")
 
     def measure(self, measured: Parts) -> None:
         """Prints the test accuracy of the file to publish, and its weakest figures."""
@@ -111,23 +104,20 @@ class Report(Progress):
 
 def _next_step(version: int, decision: Decision, options: Options) -> str:
     """Returns what to type next, as commands that can be copied."""
-    where = _flag("--models", options.models) if options.models != Path("models") else ""
-    data = _flag("--data", options.data) if options.data else ""
-    previous = decision.previous
-    if decision.promoted and previous in (None, version):
-        return f"a running service takes it up within 2 s; start one: serve{where}"
+    where, previous = "", decision.previous
+    if options.models != Path("models"):
+        where = f" --models {shlex.quote(str(options.models))}"
     if decision.promoted:
-        return f"a running service takes it up within 2 s; roll back: models rollback{where}"
-    compare = f"compare: models diff {previous} {version}{data}{where}; " if previous else ""
+        follow = (
+            f"start one: serve{where}" if previous is None else f"roll back: models rollback{where}"
+        )
+        return f"a running service takes it up within 2 s; {follow}"
+    compare = f"compare: models diff {previous} {version}{where}; " if previous else ""
     anyway, force = ("promote anyway", " --force") if options.promote else ("promote", "")
     return (
         f"version {version} is published, not promoted; {compare}"
         f"{anyway}: models promote {version}{force}{where}"
     )
-
-
-def _flag(name: str, path: Path) -> str:
-    return f" {name} {shlex.quote(str(path))}"
 
 
 def _duration(seconds: float) -> str:

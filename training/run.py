@@ -78,8 +78,7 @@ def _field(options: Options, repository: Repository, report: Report) -> Field:
         return Field()
     report.feedback(field)
     if options.feedback and field.sha256 == NOTHING:
-        place = options.store.partition("?")[0].rpartition("@")[2]  # without a password
-        report.stage("feedback", f"no labels yet in {place}")
+        report.stage("feedback", "no labels yet in the store")
     return field
 
 
@@ -101,11 +100,10 @@ class Run:
             if checkpoint.exists():
                 say("a run like this was interrupted; --resume would continue it")
             return None
-        state = checkpoint.load()
-        if state:
-            say(f"continues after epoch {len(state.history.epochs)}")
-        else:
-            say("no such run was interrupted; starting from the beginning")
+        told = "no such run was interrupted; starting from the beginning"
+        if state := checkpoint.load():
+            told = f"continues after epoch {len(state.history.epochs)}"
+        say(told)
         return state
 
     def fit(self, state: State | None) -> tuple[keras.Model, History]:
@@ -141,10 +139,8 @@ class Run:
 
         path = folder / "model.onnx"
         verification = self.write_model(path, classifier)
-        on_step = partial(report.bar, "measure", text="damaged digits and non-digits")
-        measured = measure(
-            path, dataset, held_out, non_digits=config.non_digits > 0, on_step=on_step
-        )
+        report.note("measure", "damaged digits and non-digits")
+        measured = measure(path, dataset, held_out, non_digits=config.non_digits > 0)
         report.measure(measured)
 
         recipe = Path(self.options.recipe).name
@@ -175,17 +171,14 @@ class Run:
         """Returns what the card says of the labelled images, with accuracies on those held out."""
         field, told = self.field, self.field.describe()
         if field.held_out:
-            told["accuracy"] = float(right(path, field.held_out).mean())
-            accuracy = f"{told['accuracy']:.4f}"
-            self.report.stage("feedback", f"reads {accuracy} of the labelled images held out")
+            told["accuracy"] = share = float(right(path, field.held_out).mean())
+            self.report.stage("feedback", f"reads {share:.4f} of the labelled images held out")
         return told
 
     def write_model(self, path: Path, classifier: keras.Model) -> Verification:
-        """Writes the ONNX file to publish, and verifies it: in float32 and, if set, in int8.
+        """Writes and verifies the ONNX file to publish: in int8 if set, and if it is as accurate.
 
-        Keeps the float32 file if the int8 file loses too many digits, so that a long run is not
-        lost. Raises :class:`TrainingError` if the network cannot be written, or the float32 file
-        disagrees with the network.
+        Raises :class:`TrainingError` if the float32 file disagrees with the network.
         """
         from training.export import convert, quantize
         from training.network import evaluate
@@ -204,7 +197,7 @@ class Run:
             report.note("verify", "comparing the int8 file with the float32 file")
             try:
                 verification = verify_int8(path, parent, verification, *test)
-                report.verify_int8(verification)
+                report.verify(verification)
             except LessAccurate as loss:
                 path.write_bytes(parent)
                 report.stage("verify", f"{loss}; the run keeps the float32 file")

@@ -63,8 +63,9 @@ def _promote(repository: Repository, options: Namespace) -> Answer:
         )
     report = {**decision.as_dict(), "champion": str(version)}
     follows = "" if decision.previous == version else tables.FOLLOWS
-    undo = [] if decision.previous in {None, version} else [_undo(options, "rollback")]
-    return report, [f"version {version} is champion: {decision.reason}{follows}", *undo]
+    undo = [f"to undo this: {_command(options, 'rollback')}"]
+    lines = [f"version {version} is champion: {decision.reason}{follows}"]
+    return report, lines if decision.previous in {None, version} else lines + undo
 
 
 def _challenge(repository: Repository, options: Namespace) -> Answer:
@@ -94,11 +95,11 @@ def _verdict(repository: Repository, options: Namespace) -> Answer:
 def _rollback(repository: Repository, options: Namespace) -> Answer:
     report = operations.rollback(repository)
     line = f"version {report['champion']} is champion again: {report['reason']}{tables.FOLLOWS}"
-    return report, [line, _undo(options, f"promote {report['previous']} --force")]
+    undo = _command(options, f"promote {report['previous']} --force")
+    return report, [line, f"to undo this: {undo}"]
 
 
 def _import(repository: Repository, options: Namespace) -> Answer:
-    """Publishes an ONNX model from elsewhere as a version, and promotes nothing."""
     from training.onnx_import.forms import Options
     from training.onnx_import.sandbox import import_in_child
     from training.progress import Progress
@@ -142,10 +143,6 @@ _CHANGES: Mapping[str, Callable[[Repository, Namespace], Answer]] = {
     "rollback": _rollback,
     "import": _import,
 }
-
-
-def _undo(options: Namespace, words: str) -> str:
-    return f"to undo this: {_command(options, words)}"
 
 
 def _command(options: Namespace, words: str) -> str:

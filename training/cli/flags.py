@@ -33,33 +33,22 @@ _RECIPE = (
     f"settings to start from: {', '.join(recipe_names())}, or a TOML file "
     "(default: default, or tutorial with --architecture mlp)"
 )
-_DATA = "a folder of IDX files, plain or gzip, or an .npz (default: the MNIST of the package)"
-_FEEDBACK = (
-    "learn from what people labelled too: the URL of the service's store (default: MNIST_STORE)"
-)
-_RESUME = "continue an interrupted run with the same settings and data after its last whole epoch"
-_CHECKPOINTS = (
-    "where a run stores what --resume needs, until it has published "
-    "(default: .checkpoints in the model repository)"
-)
+_FEEDBACK = "learn from labels in use: the URL of a service's store (default: MNIST_STORE)"
+_CHECKPOINTS = "folder of what --resume needs (default: .checkpoints in the model repository)"
 _SEEDS = "train these seeds side by side, such as 0..4, and put the best before the gate"
-_SEARCH = "search the settings that a TOML file names, and write the best as a recipe"
-_ENGINE = "where many runs run: processes of this machine, or Ray (default: local)"
-_ADDRESS = "the cluster of Ray: HOST:PORT, ray://HOST:PORT or auto (default: one on this machine)"
-_WORKERS = "how many run at once (default: one for each core, all on Ray)"
 _ONE: Mapping[str, dict[str, Any]] = {
     "--recipe": {"metavar": "NAME|PATH", "help": _RECIPE},
-    "--data": {"type": Path, "metavar": "PATH", "help": _DATA},
+    "--data": {"type": Path, "metavar": "PATH", "help": "IDX files or an .npz (default: MNIST)"},
     "--feedback": {"nargs": "?", "const": "", "metavar": "URL", "help": _FEEDBACK},
-    "--resume": {"action": "store_true", "help": _RESUME},
+    "--resume": {"action": "store_true", "help": "go on after the last epoch of a stopped run"},
     "--checkpoints": {"type": Path, "metavar": "DIR", "help": _CHECKPOINTS},
 }
 _MANY: Mapping[str, dict[str, Any]] = {
     "--seeds": {"type": _seeds, "default": (), "metavar": "N..M", "help": _SEEDS},
-    "--search": {"type": Path, "metavar": "FILE", "help": _SEARCH},
-    "--engine": {"choices": ("local", "ray"), "default": "local", "help": _ENGINE},
-    "--address": {"help": _ADDRESS},
-    "--workers": {"type": version_number, "metavar": "N", "help": _WORKERS},
+    "--search": {"type": Path, "metavar": "FILE", "help": "search the settings of a TOML file"},
+    "--engine": {"choices": ("local", "ray"), "default": "local", "help": "processes here, or Ray"},
+    "--address": {"help": "Ray's cluster: HOST:PORT or ray://HOST:PORT (default: this machine)"},
+    "--workers": {"type": version_number, "metavar": "N", "help": "how many run at once"},
 }
 
 
@@ -126,7 +115,6 @@ def _parser() -> Parser:
 
 
 def _add_setting(group: argparse._ArgumentGroup, name: str, field: FieldInfo, shown: Any) -> None:
-    """Adds the flag of one field; argparse parses the value, pydantic checks its range."""
     kind, form = field.annotation, get_origin(field.annotation)
     choices = f": {', '.join(get_args(kind))}" if form is Literal else ""
     text = " ".join(map(str, shown)) or "none" if isinstance(shown, tuple) else str(shown)

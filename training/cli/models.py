@@ -7,7 +7,6 @@ that ``--help`` and completion are fast and Ctrl-C ends in one line.
 import json
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 
 from service.cli.parser import in_one_line, print_text
 from training.interrupt import Stopped, held, stoppable
@@ -29,43 +28,31 @@ def _run(arguments: Sequence[str] | None) -> int:
     options = parse_command(arguments)
     try:
         with held():  # NumPy can crash if a signal interrupts its import
-            from service.models.repository import RepositoryError
+            from service.models.repository import NoChampion, RepositoryError
             from training.cli.answers import answer
             from training.errors import TrainingError
     except ImportError as error:
-        missing = f"{error.name} is not installed; run: pip install 'mnist-serve[cpu]'"
-        return _fail(missing if error.name else str(error), as_json=options.json)
+        return _fail(f"{error.name} is not installed; run: pip install 'mnist-serve[cpu]'")
     try:
         report, lines = answer(options)
+    except NoChampion as error:
+        return _fail(f"{error}; `models promote N` makes version N champion")
     except (TrainingError, RepositoryError, OSError) as error:
-        return _fail(_explanation(error), as_json=options.json)
+        text = in_one_line(error) if isinstance(error, OSError) else str(error)
+        if isinstance(error.__cause__ or error, PermissionError):
+            text += "; run this as the owner of the files, or change their permissions"
+        return _fail(text)
     try:
         print_text(json.dumps(report, indent=2) if options.json else "\n".join(lines))
     except BrokenPipeError:
         return 1
     except OSError as error:
         return _fail(in_one_line(error))
-    return _fail(report["error"]) if "error" in report else 0
+    return 0
 
 
-def _explanation(error: Exception) -> str:
-    """Returns the reason and, if one is known, what to do about it."""
-    from service.models.repository import NoChampion
-
-    text = in_one_line(error) if isinstance(error, OSError) else str(error)
-    if isinstance(error, NoChampion):
-        return f"{text}; `models promote N` makes version N champion"
-    if isinstance(error, PermissionError) or isinstance(error.__cause__, PermissionError):
-        return f"{text}; run this as the owner of the files, or change their permissions"
-    return text
-
-
-def _fail(why: str, *, as_json: bool = False) -> int:
-    """Prints the reason to standard error and, if asked for, as JSON to standard output."""
+def _fail(why: str) -> int:
     print(f"models: {why}", file=sys.stderr)
-    if as_json:
-        with suppress(OSError):
-            print_text(json.dumps({"error": why}))
     return 1
 
 

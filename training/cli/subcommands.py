@@ -87,7 +87,7 @@ def parse_command(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = Parser(prog="models", description=DESCRIPTION)
     add_version(parser)
     add_models(parser)
-    json = _SWITCH | {"help": "print JSON, failures included"}
+    json = _SWITCH | {"help": "print JSON"}
     parser.add_argument("--json", **json)
     subparsers = parser.add_subparsers(required=True, dest="command", metavar="COMMAND")
     for command, text in _COMMANDS.items():

@@ -16,7 +16,7 @@ STEPS = {
     "verify": "compares the wrapped model with the original one",
     "measure": "measures damaged digits and non-digits",
 }
-MOST_CHANGES, MOST_FORMS = 20, 5  # that the lines list
+MOST_CHANGES = 20  # that the lines list
 FOLLOWS = "; a running service takes it up within 2 s"
 
 
@@ -35,18 +35,16 @@ def card(content: Report) -> list[str]:
 
 def verified(report: Report) -> list[str]:
     """Returns what the checks of a version found."""
-    count, accuracy = report["test"]["count"], report["test"]["accuracy"]
-    as_in_card = report["test"]["as_in_card"]
-    same = "as in its card" if as_in_card else "its card has other test images (see --data)"
-    lines = [
+    test = report["test"]
+    same = "as in its card" if test["as_in_card"] else "its card has other test images (see --data)"
+    right = f"{round(test['accuracy'] * test['count'])} of {test['count']} right"
+    return [
         f"SHA-256    {report['sha256']}, as in its card",
         "interface  image uint8 [batch, 28, 28] -> probabilities float32 [batch, 10]",
         "batches    a row has the same result alone and in a batch",
-        f"accuracy   {round(accuracy * count)} of {count} right, {accuracy:.4f}; {same}",
+        f"accuracy   {right}, {test['accuracy']:.4f}; {same}",
+        f"version {report['version']} passed every check",
     ]
-    if isinstance(parent := report["float32_accuracy"], float):
-        lines.append(f"weights    int8, converted from float32 with accuracy {parent:.4f}")
-    return [*lines, f"version {report['version']} passed every check"]
 
 
 def challenges(report: Report) -> str:
@@ -84,37 +82,29 @@ def comparison(report: Report) -> list[str]:
         f"{second} answers {change['second']}"
         for change in report["changes"][:MOST_CHANGES]
     ]
-    return [*lines, *_more(report["changes"], MOST_CHANGES)]
+    more = len(report["changes"]) - MOST_CHANGES
+    return [*lines, f"and {more} more (--json lists all)"] if more > 0 else lines
 
 
 def pruned(report: Report) -> list[str]:
     """Returns which versions are gone, and which stay."""
-    removed = (
-        f"removed {', '.join(report['removed'])}" if report["removed"] else "nothing to remove"
-    )
-    return [f"{removed}; kept {', '.join(report['kept'])}"]
+    removed, kept = (", ".join(report[name]) for name in ("removed", "kept"))
+    return [f"removed {removed}; kept {kept}" if removed else f"nothing to remove; kept {kept}"]
 
 
 def imported(report: Report) -> list[str]:
     """Returns what an import detected, and how accurate the version is."""
     part, proof = report["imported"], report["verification"]
-    found, measured = part["found"], part["measured"]
-    keys = ("layout", "scale", "ink", "output", "answer")
-    table: list[tuple[str, ...]] = [(*map(str.upper, keys), "ACCURACY", "LOSS", "IMAGES")]
-    for form in measured[:MOST_FORMS]:
-        figures = (f"{form['accuracy']:.4f}", f"{form['loss']:.4f}", str(form["images"]))
-        table.append((*(form[key] for key in keys), *figures))
-    kinds = "not measured on damaged digits and non-digits: the model is too slow"
+    found, kinds = part["found"], "not measured on damaged digits: the model is too slow"
     if "doubt" in report:
         kinds = worst_kinds(report["robustness"], report["doubt"])
     exporter = part["producer"] or "an unknown exporter"
-    output = f"output {found['output']}: {found['answer']}"
+    form = ", ".join(found[name] for name in ("layout", "scale", "ink"))
+    chosen = f"chosen of {len(part['measured'])} forms: {form}"
     within = f"within {proof['largest_difference']:.1g} of the original model's"
     return [
         f"{part['file']}: from {exporter}, opset {part['opset']}, {report['parameters']:,} weights",
-        "measured on training images, each shifted by a pixel:",
-        *(f"  {line}" for line in [*columns(table), *_more(measured, MOST_FORMS)]),
-        f"chosen: {found['layout']}, {found['scale']}, {found['ink']}; {output}",
+        f"{chosen}; output {found['output']}: {found['answer']}",
         f"verified on {proof['images']:,} images: probabilities {within}",
         f"Test accuracy: {report['test']['accuracy']:.4f}",
         kinds,
@@ -129,10 +119,6 @@ def columns(table: Sequence[Sequence[str]]) -> list[str]:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip()
         for row in table
     ]
-
-
-def _more(values: Sequence[Any], shown: int) -> list[str]:
-    return [f"and {len(values) - shown} more (--json lists all)"] if len(values) > shown else []
 
 
 def _cells(row: Report) -> tuple[str, ...]:

@@ -1,10 +1,9 @@
 """Finds labels that the rest of the data contradict: confident learning, by image and by labeller.
 
-Northcutt, Jiang and Chuang 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels",
-https://arxiv.org/abs/1911.00068. It needs the probabilities of a classifier that has not seen the
-label. Those of the champion alone would contradict every label that could teach it something. So
-ridge regression on random features (Rahimi and Recht 2007) of the *other* labelled images corrects
-them: where several images of a hand have the same label, that label is believed.
+Northcutt, Jiang and Chuang 2021, https://arxiv.org/abs/1911.00068. It needs probabilities of a
+classifier that has not seen the label. The champion alone would contradict every label that could
+teach it something, so ridge regression on random features (Rahimi and Recht 2007) of the *other*
+labelled images corrects it: where several images of a hand have the same label, it is believed.
 """
 
 from __future__ import annotations
@@ -27,13 +26,12 @@ FEATURES, SHARPNESS, RIDGE = 512, 4.0, 2.0
 LEAST_CONFIDENT = 0.5
 FEWEST_JUDGED = 3
 TOLERATED, TOLERATED_BY_OTHERS = 0.1, 0.5
-"""The share of contradicted labels up to which the rest of a labeller's labels are believed.
+"""The shares of contradicted labels up to which the rest of a labeller's labels are believed.
 
-The second is that by the champion and other people alone, for one who is wrong consistently. It is
-large, since a champion may read a new hand badly that one person alone labels.
+The second is by the champion and other people alone, for one who is wrong consistently; a champion
+may read a new hand badly that one person alone labels.
 """
-LEVEL = 0.01
-"""The probability at most that a labeller is refused whose true share is the tolerated one."""
+LEVEL = 0.01  # the probability that a labeller is refused whose true share is the tolerated one
 
 
 def contradicted(
@@ -42,8 +40,8 @@ def contradicted(
     """Finds the labels to set aside: returns which (n,), and the digits expected instead (n,).
 
     Also returns the labellers of whom nothing is believed. ``labels`` (n,) and the expected digits
-    are -1 for no digit. ``labellers`` (n,) are numbers, -1 where two or more people agree, which is
-    always believed. ``probabilities`` (n, 10) are the champion's.
+    are -1 for no digit. ``labellers`` (n,) are -1 where several people agree, which is always
+    believed. ``probabilities`` (n, 10) are the champion's.
     """
     given = np.where(labels < 0, NO_DIGIT, labels)
     known = _with_no_digit(probabilities)
@@ -106,10 +104,7 @@ def _with_no_digit(probabilities: Probabilities) -> Floats:
 
 
 def _features(images: Images) -> Floats:
-    """Returns random Fourier features (n, FEATURES) of the images, halved in size and of length 1.
-
-    Their inner products approximate a Gaussian kernel: near 1 for like images, near 0 for others.
-    """
+    """Returns random Fourier features (n, FEATURES): their products are 1 for like images."""
     half = images.reshape(-1, SIDE // 2, 2, SIDE // 2, 2).mean(axis=(2, 4)).reshape(len(images), -1)
     half = half / np.maximum(np.linalg.norm(half, axis=1, keepdims=True), 1)
     random = np.random.default_rng(0)

@@ -66,8 +66,7 @@ class Field:
 def collect(url: str, repository: Repository, share: float, *, ask: bool = False) -> Field:
     """Reads the labelled images of the store at ``url`` and holds out a ``share`` of them.
 
-    With ``ask``, reviewers will be shown what is set aside. Raises :class:`TrainingError` as
-    ``opened`` does for the store, and as ``answers`` does for the champion.
+    With ``ask``, reviewers will be shown what is set aside. Raises :class:`TrainingError`.
     """
     with opened(url, repository.root) as store:
         if store is None:
@@ -131,7 +130,6 @@ def _field(found: Labelled, repository: Repository, share: float) -> Field:
 
 
 def _ask(store: Store, set_aside: tuple[SetAside, ...]) -> None:
-    """Has reviewers look at the images, labelled though they are."""
     from service.store.tables import ASKED, insert
 
     rows = [{"image": each.image, "reason": str(each)} for each in set_aside]

@@ -14,34 +14,27 @@ from service.models.repository import NAME
 from training.provenance import installed, now
 
 CREATORS = ("mnist-serve", "keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "numpy")
-PARTS = (
-    *("architecture", "parameters", "opset", "ir_version", "data", "settings", "training"),
-    *("validation", "test", "verification", "robustness", "doubt", "reasons"),
-    *("reference", "feedback", "imported"),
-)
+# What the model file says of itself; the card has the figures too.
 STORY = (
     *("name", "created", "creator", "architecture", "parameters", "data", "settings"),
-    *("training", "validation", "test", "verification", "imported"),
-    *("robustness", "doubt"),
+    *("validation", "imported"),
 )
-# Only in the card: long lists, and wall times, which differ from run to run.
-LEFT_OUT = {
-    *("epochs", "per_class", "confusion_matrix", "mistakes", "milliseconds_per_run"),
-    *("measured", "reliability", "kinds"),
-}
 
 
 def describe(**parts: Any) -> dict[str, Any]:
-    """Returns the card of a version to publish, from the parts in :data:`PARTS`."""
+    """Returns the card of a version to publish, from its other parts."""
     creator = {"python": platform.python_version(), **installed(CREATORS)}
-    ordered = {name: parts[name] for name in sorted(parts, key=PARTS.index)}
-    plain: dict[str, Any] = _plain({"name": NAME, "created": now(), "creator": creator, **ordered})
+    plain: dict[str, Any] = _plain({"name": NAME, "created": now(), "creator": creator, **parts})
     return plain
 
 
 def story(card: Mapping[str, Any]) -> dict[str, str]:
     """Returns the short form for the model file: a string for each part, JSON for objects."""
-    return {name: _text(card[name]) for name in STORY if card.get(name) is not None}
+    parts = {name: card[name] for name in STORY if card.get(name) is not None}
+    return {
+        name: told if isinstance(told, str) else json.dumps(told, separators=(",", ":"))
+        for name, told in parts.items()
+    }
 
 
 def part(card: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
@@ -92,20 +85,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, Mapping):
-        return str(value)
-    return json.dumps(_kept(value), separators=(",", ":"))
-
-
-def _kept(value: Any) -> Any:
-    """Drops what only the card has, by name and type: the setting "epochs", a number, stays."""
-    if not isinstance(value, Mapping):
-        return value
-    return {
-        name: _kept(item)
-        for name, item in value.items()
-        if name not in LEFT_OUT or not isinstance(item, list | tuple | Mapping)
-    }

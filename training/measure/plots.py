@@ -93,12 +93,6 @@ def worst_mistakes(mistakes: Sequence[Mapping[str, Any]], images: Images, path: 
     _save(figure, path)
 
 
-def _plain(axes: Axes) -> None:
-    axes.grid(color=FAINT)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
 def _curves(axes: Axes, epochs: Sequence[Mapping[str, Any]], name: str, scale: Any) -> None:
     numbers = range(1, len(epochs) + 1)
     for key, label, color in (
@@ -116,7 +110,9 @@ def _curves(axes: Axes, epochs: Sequence[Mapping[str, Any]], name: str, scale: A
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xlim(0.5, len(epochs) + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    _plain(axes)
+    axes.grid(color=FAINT)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _figure(width_inches: float, height_inches: float) -> Figure:

@@ -128,7 +128,7 @@ class Checkpoint:
         """Makes and locks the folder; raises :class:`TrainingError` if that fails."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            _, locked = self._held.enter_context(opened(self.folder))
+            locked = self._held.enter_context(opened(self.folder))
             if locked is not False:
                 sweep(self.folder)
                 return self

@@ -1,12 +1,12 @@
 """The gate: decides whether a version may replace the champion.
 
 It passes a version that is shown not to be worse: than the champion, nor than the best version that
-was ever champion. Both read the same images: the test set, and the field set, which people labelled
-in use and no version learnt from. Only the images on which one of the two is wrong count. Without
-the second rival, many small losses could follow each other.
+was ever champion, since many small losses could follow each other. All read the same images: the
+test set, and what people labelled in use and no version learnt from.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from service.models.repository import NoChampion, Repository, RepositoryError
 from service.types import Images, Labels
 from training.export.verify import VerificationFailed, answers
-from training.measure.card import accuracy, part
+from training.measure.card import accuracy
 from training.measure.compare import LEVEL, MARGIN, not_worse, worse
 from training.registry import journal
 
@@ -103,28 +103,21 @@ class Decision:
         return {**told, "tests": [trial.as_dict() for trial in self.trials]}
 
 
-def gate(card: Mapping[str, Any], trials: Sequence[Trial]) -> Decision:
-    """Decides about the version of ``card`` by its trials, the champion's first.
+def gate(trials: Sequence[Trial]) -> Decision:
+    """Decides about a version by its trials, the champion's first.
 
-    The reason is the trial that decided: the first failed one, else that on test images of the
-    largest p-value.
+    The reason is the first failed trial, else that on test images of the largest p-value.
     """
-    previous = trials[0].version if trials else None
-    if part(card, "verification").get("passed") is not True:
-        return Decision(False, "its verification did not pass", previous)
-    if accuracy(card) is None:
-        return Decision(False, "its card has no test accuracy", previous)
     if not trials:
         return Decision(True, "there is no champion yet")
     failed = [trial for trial in trials if not trial.passed]
     surest_last = sorted(trials, key=lambda trial: (trial.images == TEST, trial.p_value))
     decisive = failed[0] if failed else surest_last[-1]
-    return Decision(not failed, str(decisive), previous, tuple(trials))
+    return Decision(not failed, str(decisive), trials[0].version, tuple(trials))
 
 
 def decide(
     repository: Repository,
-    card: Mapping[str, Any],
     model: bytes | Path,
     test: Labelled,
     field: Labelled | None = None,
@@ -137,7 +130,7 @@ def decide(
     """
     try:
         trials = _trials(repository, model, {TEST: test, FIELD: field})
-        decision = gate(card, trials)
+        decision = gate(trials)
     except (RepositoryError, VerificationFailed) as error:
         decision = Decision(False, f"the champion cannot be compared with: {error}")
     if force and not decision.promoted:
@@ -171,21 +164,15 @@ def _trials(
 
 
 def _rivals(repository: Repository) -> Iterator[tuple[int, str]]:
-    """The champion, and the most accurate version that was champion, by their cards."""
     try:
         champion = repository.champion()
     except NoChampion:
         return
     yield champion, "champion"
-    earlier = journal.champions(repository.journal(), champion)
-    kept = {version for version in earlier if repository.has(version)} | {champion}
-    best = max(kept, key=lambda version: (_accuracy(repository, version), version == champion))
+    best, most = champion, -1.0
+    for version in reversed(journal.champions(repository.journal(), champion)):
+        with suppress(RepositoryError):
+            if (its := accuracy(repository.card(version)) or 0.0) > most:
+                best, most = version, its
     if best != champion:
         yield best, "the best champion on record,"
-
-
-def _accuracy(repository: Repository, version: int) -> float:
-    try:
-        return accuracy(repository.card(version)) or 0.0
-    except RepositoryError:
-        return 0.0

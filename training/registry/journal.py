@@ -1,9 +1,8 @@
 """The journal of champions: one line for each change, and the history that follows from it.
 
-The ``champion`` file names the champion; the journal says since when and why. A process writes the
-line before it changes the champion, so a crash between the two leaves a line without its change.
-Each line therefore names the champion before it: :func:`champions` skips a line if the next line,
-or the ``champion`` file, still names that earlier champion.
+A process writes the line before it changes the champion, so a crash between the two leaves a line
+without its change. Each line names the champion before it: :func:`champions` skips a line if the
+next line, or the ``champion`` file, still names that earlier champion.
 """
 
 import json
@@ -40,8 +39,7 @@ def entered(path: Path, entry: Mapping[str, Any]) -> Iterator[None]:
 def champions(journal: Sequence[Mapping[str, Any]], champion: int) -> list[int]:
     """Returns the champions in order, each once, at its latest place; ``champion`` is the last.
 
-    A rollback removes the versions after its target, so that a second rollback goes one step
-    further back. A champion that somebody wrote into the file by hand counts as promoted.
+    A rollback removes the versions after its target, so that the next one goes further back.
     """
     changes = [
         (version, parse_version(str(entry.get("previous"))), entry.get("command") == ROLLBACK)

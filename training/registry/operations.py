@@ -5,6 +5,7 @@ Each returns a report of JSON values. None needs Keras, TensorFlow or onnx.
 
 import secrets
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,28 +25,21 @@ Report = dict[str, Any]
 
 
 def listed(repository: Repository) -> Report:
-    """Returns champion, challenger and a row a version; ``error`` explains a damaged file."""
-    champion, challenger, damage = None, present(repository), {}
-    try:
+    """Returns champion, challenger and a row a version, which has an ``error`` if it is damaged."""
+    champion, challenger = None, present(repository)
+    with suppress(NoChampion):
         champion = repository.champion()
-    except NoChampion:
-        pass
-    except RepositoryError as error:
-        damage = {"error": f"{error}; `models promote N --force` writes it again"}
     return {
         "champion": None if champion is None else str(champion),
         "challenger": challenger and challenger.version,
         "share": challenger and challenger.share,
         "versions": [_row(repository, version, champion) for version in repository.versions()],
-        **damage,
     }
 
 
 def verify(repository: Repository, version: int, data: Path | None) -> Report:
     """Checks a version again: hash, interface, batches, accuracy. Raises if a check fails."""
-    card = repository.card(version)
-    model = repository.read_model(version)
-    dataset = load(data)
+    (card, model), dataset = repository.read(version), load(data)
     digits = check(model, dataset.test_images).argmax(axis=1)
     right, count = int((digits == dataset.test_labels).sum()), len(digits)
     claimed, claimed_count = accuracy(card), part(card, "test").get("count")
@@ -58,7 +52,6 @@ def verify(repository: Repository, version: int, data: Path | None) -> Report:
         "passed": True,
         "sha256": card["sha256"],
         "test": {"count": count, "accuracy": right / count, "as_in_card": same},
-        "float32_accuracy": part(card, "verification", "parent").get("accuracy"),
     }
 
 
@@ -117,12 +110,7 @@ def _row(repository: Repository, version: int, champion: int | None) -> Report:
         return {**row, "error": str(error)}
     # Not the setting: a run keeps float32 if int8 loses too much. An import has no such setting.
     weights = "int8" if part(card, "verification", "parent") else "float32"
-    return {
-        **row,
-        "created": card.get("created"),
-        "architecture": card.get("architecture"),
-        "weights": weights if part(card, "settings") else None,
-        "accuracy": accuracy(card),
-        "size_bytes": card.get("size_bytes"),
-        "latency_ms": part(card, "verification", "milliseconds_per_run").get("1"),
-    }
+    row |= {name: card.get(name) for name in ("created", "architecture", "size_bytes")}
+    latency = part(card, "verification", "milliseconds_per_run").get("1")
+    row["weights"] = weights if part(card, "settings") else None
+    return {**row, "accuracy": accuracy(card), "latency_ms": latency}

@@ -42,7 +42,7 @@ def release(
         repository = Repository(root)
         decision = Decision(False, NOT_WANTED, _previous(repository))
         if test is not None:
-            decision = decide(repository, card, file, test, field, force=force)
+            decision = decide(repository, file, test, field, force=force)
         version = publish(staged, root, {**card, "promotion": decision.as_dict()})
         try:
             return version, _carry_out(decision, root, version, "train")
@@ -62,12 +62,12 @@ def promote_past_gate(
     """Promotes a published version if it passes the gate and is not champion."""
     with locked(root):
         repository = Repository(root)
-        card, model = repository.read(version)
+        model = repository.read_model(version)
         if _previous(repository) == version:
             return Decision(True, "it already was", version)
         dataset = load(data)
         test = dataset.test_images, dataset.test_labels
-        decision = decide(repository, card, model, test, field, force=force)
+        decision = decide(repository, model, test, field, force=force)
         return _carry_out(decision, root, version, command)
 
 

@@ -2,10 +2,9 @@
 
 Publishing writes the files to a hidden folder, fsyncs them, and renames the folder to the version's
 number, so that readers see a whole version or none. After a crash the next run removes the folder.
-
-The lock keeps a second process from choosing the same number, and from changing the champion
-between the gate's decision and the promotion. On a filesystem without locks (some network volumes)
-the kernel still refuses a rename to a number that is taken.
+The lock keeps others from the same number, and from changing the champion between the gate's
+decision and the promotion. Where a filesystem has no locks (some network volumes) the kernel still
+refuses a rename to a number that is taken.
 """
 
 import errno
@@ -24,8 +23,6 @@ from service.models.repository import NAME, Repository, RepositoryError, parse_v
 from training.durable_files import STAGING_PREFIX, opened, sweep, sync
 from training.errors import TrainingError
 
-TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
-
 
 class PublishError(TrainingError):
     """Nothing was published, or nothing was promoted; one line says why."""
@@ -42,10 +39,7 @@ def locked(root: Path) -> Iterator[None]:
     folder = root / NAME
     with ExitStack() as held:
         try:
-            missing = [path for path in (folder, *folder.parents) if not path.exists()]
             folder.mkdir(parents=True, exist_ok=True)
-            for path in missing:
-                sync(path.parent)
             held.enter_context(opened(folder, wait=True))
         except OSError as error:
             raise PublishError(f"{folder} cannot be used: {error.strerror}") from error
@@ -95,16 +89,15 @@ def publish(staged: Path, root: Path, card: Mapping[str, Any]) -> int:
 
 def _rename_into_place(staged: Path, target: Path) -> bool:
     """Renames the folder. Returns False if the target's name is taken."""
-    # The kernel lets a folder replace an empty one; it refuses every other name in use.
-    if os.path.lexists(target):
-        return False
     try:
-        staged.rename(target)
+        # The kernel lets a folder replace an empty one; it refuses every other name in use.
+        if not (taken := os.path.lexists(target)):
+            staged.rename(target)
     except OSError as error:
-        if error.errno in TAKEN:
-            return False
-        raise
-    return True
+        if error.errno not in {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}:
+            raise
+        return False
+    return not taken
 
 
 def _next_version(repository: Repository) -> int:

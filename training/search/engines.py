@@ -94,12 +94,10 @@ class _Ray:
             raise TrainingError(lines[-1].removeprefix("train: ") if lines else "it failed")
 
     def close(self) -> None:
-        """Leaves the cluster, which ends this command's tasks."""
-        self._ray.shutdown()
+        self._ray.shutdown()  # ends this command's tasks
 
 
 def _train_here(words: list[str], folder: str) -> tuple[int, list[str]]:
-    """Runs the command in this process; returns its status and its lines."""
     os.environ.pop("OMP_NUM_THREADS", None)  # Ray's 1; a command has none
     os.chdir(folder)
     with redirect_stdout(io.StringIO()) as told, redirect_stderr(told):

@@ -24,8 +24,7 @@ Found = tuple[float, int]  # the validation loss and the number of a version
 def train_seeds(options: Options, words: Sequence[str], progress: Progress) -> tuple[int, Decision]:
     """Publishes a version for each seed that has none yet; returns the best and its promotion.
 
-    ``words`` are the command line of one run. Raises :class:`TrainingError` and
-    :class:`RepositoryError`.
+    ``words`` are the command line of one run. Raises TrainingError and RepositoryError.
     """
     if not options.config.validation_fraction:
         raise TrainingError("--seeds needs a validation_fraction above 0, to choose among the runs")
@@ -53,7 +52,6 @@ def train_seeds(options: Options, words: Sequence[str], progress: Progress) -> t
 
 
 def _find(repository: Repository, config: Config, files: dict[str, str]) -> Found | None:
-    """Returns the version that a run with these settings, data and packages published."""
     wanted = (config.model_dump(mode="json"), files, installed(PACKAGES))
     for version in reversed(repository.versions()):
         with suppress(RepositoryError, KeyError):

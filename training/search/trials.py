@@ -1,13 +1,4 @@
-"""Searches the settings of a recipe with Optuna; a TOML file says which, and where.
-
-    recipe = "quick"        # the settings to start from
-    trials = 20
-    [knobs.learning_rate]
-    low = 0.001
-    high = 0.02
-    log = true
-    [knobs.filters]
-    choices = [[16, 32], [32, 64]]
+"""Searches the settings of a recipe with Optuna; docs/training.md shows the TOML file.
 
 FILE.sqlite holds the trials, FILE.trials/ their models and checkpoints, FILE.best.toml at the end
 the recipe with the lowest validation loss. The same command goes on where a run stopped.

@@ -38,8 +38,7 @@ def test_a_model_with_data_beside_it_becomes_a_version_that_serves(
     assert models.main(["import", str(path), "--models", str(root), "--data", str(data)]) == 0
     out, error = capsys.readouterr()
     assert error == ""
-    assert "[1,28,28]  0..1          dark on light" in out
-    assert "chosen: [1,28,28], 0..1, dark on light; output logits: logits" in out
+    assert " forms: [1,28,28], 0..1, dark on light; output logits: logits" in out
     promote = f"models promote 1 --models {root}"
     assert out.endswith(f"version 1 published, not promoted; promote: {promote}\n")
 

@@ -14,8 +14,6 @@ from tests.tiny import dense_model_bytes, tiny_repository, tiny_version
 from tests.training.registry.gate_table import DIFFERENT, SEEDS, passes
 from training.registry.gate import FIELD, TEST, Decision, Labelled, Trial, decide, gate
 
-CARD = {"test": {"count": 10_000, "accuracy": 0.99}, "verification": {"passed": True}}
-
 
 def reader(wrong: int, more: int = 0) -> bytes:
     """A model that reads the digit that an image's first pixels encode, but for some images.
@@ -51,33 +49,27 @@ def repository(root: Path, *models: bytes, champion: int = 1) -> Repository:
 )
 def test_the_mistakes_of_only_one_decide(won: int, lost: int, passed: bool) -> None:
     trial = Trial(7, "champion", "test images", 10_000, won, lost)
-    decision = gate(CARD, [trial])
+    decision = gate([trial])
     assert (decision.promoted, decision.previous) == (passed, 7)
     assert f"of 10,000 test images only it reads {won}, only 7 reads {lost} (p = " in str(trial)
     assert decision.reason == str(trial)
 
 
 def test_the_first_version_passes() -> None:
-    assert gate(CARD, []) == Decision(True, "there is no champion yet")
-
-
-def test_what_is_not_verified_or_has_no_accuracy_does_not_pass() -> None:
-    assert not gate({**CARD, "verification": {"passed": False}}, []).promoted
-    for accuracy in (None, float("nan"), "0.99", 7):
-        assert not gate({**CARD, "test": {"accuracy": accuracy}}, []).promoted
+    assert gate([]) == Decision(True, "there is no champion yet")
 
 
 def test_the_champion_and_the_candidate_read_the_same_images(tmp_path: Path) -> None:
     kept = repository(tmp_path, reader(wrong=2))
-    same = decide(kept, CARD, reader(wrong=2), digits())
+    same = decide(kept, reader(wrong=2), digits())
     assert (same.promoted, same.trials[0].won, same.trials[0].lost) == (True, 0, 0)
-    other = decide(kept, CARD, reader(wrong=2, more=1), digits())
+    other = decide(kept, reader(wrong=2, more=1), digits())
     assert (other.trials[0].won, other.trials[0].lost) == (9, 9)
-    worse = decide(kept, CARD, reader(wrong=9), digits())
+    worse = decide(kept, reader(wrong=9), digits())
     assert not worse.promoted
     assert worse.reason.startswith("not shown not to be worse than champion 1: of 2,700 test ")
     assert worse.as_dict()["tests"][0]["only_other_right"] == 63
-    forced = decide(kept, CARD, reader(wrong=9), digits(), force=True)
+    forced = decide(kept, reader(wrong=9), digits(), force=True)
     assert (forced.promoted, forced.reason) == (True, f"forced, although it is {worse.reason}")
 
 
@@ -108,11 +100,11 @@ def test_what_people_labelled_decides_beside_the_test_set(tmp_path: Path) -> Non
     """The candidate misreads two groups of nine images, which are in the field set only."""
     kept, (images, labels) = repository(tmp_path, reader(wrong=0)), digits()
     test, field = (images[90:], labels[90:]), (images[:90], labels[:90])
-    same = decide(kept, CARD, reader(wrong=0), test, field)
+    same = decide(kept, reader(wrong=0), test, field)
     assert [trial.images for trial in same.trials] == [TEST, FIELD]
     assert same.promoted
     assert "of 2,610 test images" in same.reason
-    worse = decide(kept, CARD, reader(wrong=2), test, field)
+    worse = decide(kept, reader(wrong=2), test, field)
     assert not worse.promoted
     assert worse.reason.startswith("shown to be worse than champion 1: of 90 labelled images ")
     assert worse.as_dict()["tests"][1]["only_other_right"] == 18
@@ -139,7 +131,7 @@ def test_small_losses_do_not_add_up(tmp_path: Path) -> None:
         path = kept.path(number) / "card.json"
         card = json.loads(path.read_text())
         path.write_text(json.dumps({**card, "test": {"count": 2700, "accuracy": accuracy}}))
-    decision = decide(kept, CARD, reader(wrong=8), digits())
+    decision = decide(kept, reader(wrong=8), digits())
     assert [(trial.version, trial.passed) for trial in decision.trials] == [(3, True), (2, False)]
     assert "worse than the best champion on record, 2: " in decision.reason
 
@@ -151,8 +143,8 @@ def test_only_force_passes_a_damaged_champion(tmp_path: Path, name: str, content
     root = tiny_repository(tmp_path)
     (root / "mnist" / name).write_text(content)
     candidate = reader(0), digits(1)
-    decision = decide(Repository(root), CARD, *candidate)
+    decision = decide(Repository(root), *candidate)
     assert not decision.promoted
     assert decision.reason.startswith("the champion cannot be compared with: ")
-    forced = decide(Repository(root), CARD, *candidate, force=True)
+    forced = decide(Repository(root), *candidate, force=True)
     assert (forced.promoted, forced.reason) == (True, f"forced, although {decision.reason}")

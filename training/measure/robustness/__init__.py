@@ -34,10 +34,9 @@ def accuracies(answers: Answers, images: Images, labels: Labels) -> dict[str, fl
 def doubt(answers: Answers, held_out: Images, images: Images, *, trained: bool) -> dict[str, Any]:
     """Chooses the threshold of doubt, and measures how many digits pass and non-digits do not.
 
-    It chooses on ``held_out`` digits (n, 28, 28) and measures with the test images. ``trained``
-    says whether the training data had non-digits. Returns the card's ``doubt``: of the digits, and
-    of each kind of non-digits, the shares below the threshold (``caught``, or ``pass`` above it)
-    and those that raise any doubt (the service also checks the ink), and ``auroc``.
+    It chooses on ``held_out`` digits (n, 28, 28), measures with test ``images``, and returns the
+    card's ``doubt``. ``trained`` says whether the training data had non-digits. ``caught`` are
+    shares below the threshold; ``doubted`` those with any doubt, also about the ink.
     """
     sure = answers(held_out).max(axis=1) if len(held_out) else np.empty(0, np.float32)
     threshold, chosen_on = choose(sure)
@@ -70,7 +69,6 @@ def _accuracy(probabilities: Probabilities, labels: Labels) -> float:
 
 
 def _doubted(images: Images, probabilities: Probabilities, threshold: float) -> float:
-    """Returns the share of images for which the service reports any doubt."""
     return float(np.mean([bool(found) for found in doubts(images, probabilities, threshold)]))
 
 
@@ -81,10 +79,9 @@ LOWEST, HIGHEST = 0.5, 0.99
 
 
 def choose(confidences: NDArray[np.floating]) -> tuple[float, dict[str, Any] | None]:
-    """Returns the threshold for the largest probabilities (n,) of held-out digits.
+    """Returns the threshold for the largest probabilities (n,) of held-out digits, and on what.
 
-    Also returns their number and the share of them below the threshold. With too few digits it
-    returns the service's own threshold and None.
+    With too few digits it is the service's own threshold, and None.
     """
     most = most_below(len(confidences))
     if most is None:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.random import default_rng
 from numpy.typing import NDArray
 from PIL import Image
@@ -32,11 +33,6 @@ def moved(images: Images, steps: NDArray[np.integer]) -> Images:
     return np.stack([picture[y : y + SIDE, x : x + SIDE] for picture, (y, x) in pairs])
 
 
-def rotate(images: Images) -> Images:
-    """Rotates each image by 25 degrees in a random direction, bilinearly."""
-    return turned(images, default_rng(SEED).choice([-25.0, 25.0], len(images)))
-
-
 def turned(images: Images, degrees: NDArray[np.floating]) -> Images:
     """Rotates each image by its angle (n,), counter-clockwise, bilinearly."""
     bilinear = Image.Resampling.BILINEAR
@@ -46,19 +42,16 @@ def turned(images: Images, degrees: NDArray[np.floating]) -> Images:
 
 def dilate(images: Images) -> Images:
     """Replaces each pixel by the largest of the 3x3 pixels around it."""
-    thick: Images = _neighbours(images, 3, outside=0).max(axis=0)
+    padded = np.pad(images, ((0, 0), (1, 1), (1, 1)))
+    thick: Images = sliding_window_view(padded, (3, 3), axis=(1, 2)).max(axis=(3, 4))
     return thick
 
 
 def erode(images: Images) -> Images:
     """Replaces each pixel by the smallest of itself and those left, above and left above."""
-    thin: Images = _neighbours(images, 2, outside=255).min(axis=0)
+    padded = np.pad(images, ((0, 0), (1, 0), (1, 0)), constant_values=255)
+    thin: Images = sliding_window_view(padded, (2, 2), axis=(1, 2)).min(axis=(3, 4))
     return thin
-
-
-def fade(images: Images) -> Images:
-    """Halves the contrast."""
-    return to_bytes(images * 0.5)
 
 
 def roughen(images: Images) -> Images:
@@ -84,10 +77,12 @@ def blur(images: Images) -> Images:
 CORRUPTIONS: dict[str, Callable[[Images], Images]] = {
     "shift 4 pixels, one axis": partial(shift, steps=ALONG_ONE_AXIS),
     "shift 4 pixels, diagonally": partial(shift, steps=DIAGONALLY),
-    "rotation 25 degrees": rotate,
+    "rotation 25 degrees": lambda images: turned(
+        images, default_rng(SEED).choice([-25.0, 25.0], len(images))
+    ),
     "dilation 3x3": dilate,
     "erosion 2x2": erode,
-    "contrast x 0.5": fade,
+    "contrast x 0.5": lambda images: to_bytes(images * 0.5),
     "normal noise 0.25": roughen,
     "salt and pepper 10 %": speck,
     "blur 1 pixel": blur,
@@ -98,12 +93,3 @@ def to_bytes(pixels: NDArray[Any]) -> Images:
     """Rounds, and clips to 0..255."""
     rounded: Images = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
     return rounded
-
-
-def _neighbours(images: Images, side: int, outside: int) -> Images:
-    """Returns the pixels of the square around each pixel, (side * side, n, 28, 28)."""
-    before, after = side // 2, side - 1 - side // 2
-    pads = ((0, 0), (before, after), (before, after))
-    padded = np.pad(images, pads, constant_values=outside)
-    offsets = [(y, x) for y in range(side) for x in range(side)]
-    return np.stack([padded[:, y : y + SIDE, x : x + SIDE] for y, x in offsets])

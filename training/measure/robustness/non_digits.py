@@ -13,8 +13,6 @@ from PIL import Image, ImageDraw, ImageFont
 from service.types import SIDE, Images
 from training.data import synthetic
 from training.data.synthetic import fonts, strokes
-from training.data.synthetic.fields import side_by_side
-from training.data.synthetic.fonts import normal_form
 from training.data.synthetic.lines import CANVAS, shrunk
 from training.measure.robustness.corruptions import moved, turned
 
@@ -66,30 +64,7 @@ def faces(count: int, random: np.random.Generator) -> Images:
     return np.stack(pictures)
 
 
-def hatchings(count: int, random: np.random.Generator) -> Images:
-    """Draws parallel or crossing lines over the whole field."""
-    pictures = []
-    for index in range(count):
-        picture = _hatched(random)
-        if index % 2:
-            other = _hatched(random)
-            picture.paste(other, mask=other)
-        pictures.append(shrunk(picture))
-    return np.stack(pictures)
-
-
-def three(digits: Images, random: np.random.Generator) -> Images:
-    """Draws three of ``digits`` (n, 28, 28) side by side in MNIST's normal form, (n, 28, 28)."""
-    pictures = []
-    for _ in range(len(digits)):
-        chosen = digits[random.integers(0, len(digits), 3)]
-        wide = side_by_side(chosen, random.integers(-3, 4, 3), int(random.integers(14, 21)))
-        pictures.append(normal_form(Image.fromarray(wide)))
-    return np.stack(pictures)
-
-
 def _hatched(random: np.random.Generator) -> Image.Image:
-    """Draws parallel lines at a random angle on a canvas."""
     picture = Image.new("L", (CANVAS, CANVAS))
     draw = ImageDraw.Draw(picture)
     angle, width = random.uniform(0, np.pi), int(random.integers(4, 9))
@@ -135,12 +110,9 @@ def new(digits: Images) -> dict[str, Images]:
         "other symbols": _glyphs(SYMBOLS, fonts.WITH_SYMBOLS, count, random),
         "doodles": doodles(count, random),
         "faces, clocks, letters in a ring": faces(count, random),
-        "hatchings": hatchings(count, random),
-        "three digits": three(digits, random),
-        "shuffled pixels": digits.reshape(count, -1)
-        .take(random.permutation(SIDE**2), axis=1)
-        .reshape(digits.shape),
-        "shuffled tiles": _tiles(digits, random),
+        "shuffled pixels": digits.reshape(count, -1)[:, random.permutation(SIDE**2)].reshape(
+            digits.shape
+        ),
         "inverted digits": 255 - digits,
     }
 
@@ -153,15 +125,5 @@ def _glyphs(
 
 
 def _moved(pictures: Images, random: np.random.Generator) -> Images:
-    """Rotates each image, then moves it along both axes and crops to the field."""
     pictures = turned(pictures, random.uniform(-MOST_TURNED, MOST_TURNED, len(pictures)))
     return moved(pictures, MOST_MOVED - random.integers(0, 2 * MOST_MOVED + 1, (len(pictures), 2)))
-
-
-def _tiles(digits: Images, random: np.random.Generator) -> Images:
-    """Cuts each image into 4x4 tiles of 7x7 pixels and shuffles them."""
-    count = len(digits)
-    tiles = digits.reshape(count, 4, 7, 4, 7).transpose(0, 1, 3, 2, 4).reshape(count, 16, 7, 7)
-    places = random.permuted(np.tile(np.arange(16), (count, 1)), axis=1)
-    moved = np.take_along_axis(tiles, places[..., np.newaxis, np.newaxis], axis=1)
-    return moved.reshape(count, 4, 4, 7, 7).transpose(0, 1, 3, 2, 4).reshape(digits.shape)

@@ -45,17 +45,10 @@ def test_no_measured_symbol_is_in_the_training_data_and_every_symbol_is_in_its_f
         assert len({bytes(glyph) for glyph in drawn}) == len(drawn)
 
 
-def test_shuffling_keeps_every_pixel_and_tiles_keep_their_inside() -> None:
-    for name in ("shuffled pixels", "shuffled tiles"):
-        before = np.sort(DIGITS.reshape(len(DIGITS), -1), axis=1)
-        np.testing.assert_array_equal(np.sort(NEW[name].reshape(len(DIGITS), -1), axis=1), before)
-
-    def tiles(image: np.ndarray) -> set[bytes]:
-        parts = (image[y : y + 7, x : x + 7] for y in range(0, 28, 7) for x in range(0, 28, 7))
-        return {part.tobytes() for part in parts}
-
-    for digit, shuffled in zip(DIGITS, NEW["shuffled tiles"], strict=True):
-        assert tiles(digit) == tiles(shuffled)
+def test_shuffling_keeps_every_pixel() -> None:
+    shuffled = NEW["shuffled pixels"].reshape(len(DIGITS), -1)
+    before = np.sort(DIGITS.reshape(len(DIGITS), -1), axis=1)
+    np.testing.assert_array_equal(np.sort(shuffled, axis=1), before)
 
 
 def test_printed_digits_match_their_labels() -> None:
