@@ -96,9 +96,9 @@ class Said:
         assert err.startswith("models: ") == bool(status)
         return out + err
 
-    def json(self, *arguments: str, status: int = 0) -> Any:
+    def json(self, *arguments: str) -> Any:
         """Returns the JSON on standard output."""
-        return json.loads(self(*arguments, "--json", status=status).split("\nmodels: ")[0])
+        return json.loads(self(*arguments, "--json"))
 
 
 @pytest.fixture

@@ -82,7 +82,7 @@ WORSE = Decision(False, "worse", 5)
         ("", WORSE, f"{COMPARE}; {ANYWAY} 6 --force"),
         ("--no-promote", WORSE, f"{COMPARE}; promote: models promote 6"),
         ("--no-promote", Decision(False, "not wanted"), f"{PUBLISHED}promote: models promote 6"),
-        ("--models mine --data d", WORSE, f"{COMPARE} --data d{MINE}; {ANYWAY} 6 --force{MINE}"),
+        ("--models mine", WORSE, f"{COMPARE}{MINE}; {ANYWAY} 6 --force{MINE}"),
     ],
 )
 def test_the_last_line_is_what_to_type_next(

@@ -88,7 +88,6 @@ def test_promote_passes_the_gate_or_is_forced_and_says_what_to_type_next(models:
     )
     force = f"models promote 2 --force --models {models.root}"
     assert said.endswith(f"; the champion stays. To promote it anyway: {force}\n")
-    assert models.json("promote", "2", status=1) == {"error": said[len("models: ") : -1]}
     assert repository.champion() == 3
 
     what, undo = models("promote", "2", "--force").splitlines()
@@ -170,7 +169,6 @@ def test_prune_removes_nothing_while_the_champion_is_unknown(models: Said) -> No
 @pytest.mark.parametrize("command", ["show 9", "verify 9", "promote 9 --force", "diff 1 9"])
 def test_a_missing_version_is_one_line(models: Said, command: str) -> None:
     assert "version 9: it is not in " in models(*command.split(), status=1)
-    assert "version 9: it is not in " in models.json(*command.split(), status=1)["error"]
     assert Repository(models.root).champion() == 3
 
 

@@ -99,8 +99,6 @@ def test_a_rejection_is_one_line_and_leaves_the_repository_as_it_was(
     out, error = capsys.readouterr()
     assert out == ""
     assert re.fullmatch(r"models: theirs.onnx: external data '../secret': .* outside .*\n", error)
-    assert models.main([*line, str(root), "--json"]) == 1
-    assert f"models: {json.loads(capsys.readouterr().out)['error']}\n" == error
     assert sorted(root.rglob("*")) == before
     assert models.main([*line, str(tmp_path / "new")]) == 1
     assert not (tmp_path / "new").exists()

@@ -102,6 +102,7 @@ def known(digits: Images) -> dict[str, Images]:
 def new(digits: Images) -> dict[str, Images]:
     """Draws other kinds of non-digits, as many of each as ``digits`` (n, 28, 28)."""
     random, count = np.random.default_rng(SEED), len(digits)
+    flat = digits.reshape(count, -1)
     plain = "".join(sorted(set(string.ascii_letters) & set(fonts.LETTERS)))
     return {
         "letters of new fonts": _glyphs(plain, fonts.FONTS_HELD_OUT, count, random),
@@ -110,9 +111,7 @@ def new(digits: Images) -> dict[str, Images]:
         "other symbols": _glyphs(SYMBOLS, fonts.WITH_SYMBOLS, count, random),
         "doodles": doodles(count, random),
         "faces, clocks, letters in a ring": faces(count, random),
-        "shuffled pixels": digits.reshape(count, -1)[:, random.permutation(SIDE**2)].reshape(
-            digits.shape
-        ),
+        "shuffled pixels": flat.take(random.permutation(SIDE**2), axis=1).reshape(digits.shape),
         "inverted digits": 255 - digits,
     }
 
