@@ -65,14 +65,15 @@ async def evaluate(
 
 async def _of_dataset(pipeline: Pipeline, version: str | None, dataset: str, most: int) -> Reply:
     """The score on a data set, worked out once for each version: neither of the two changes."""
-    check_dataset(dataset)
+    if dataset != MNIST_TEST:
+        raise NotFound(f"there is no data set {dataset[:40]!r}; there is {MNIST_TEST}")
     await pipeline.choose(version, canary=False)
     deadline, served, settings = pipeline.deadline, pipeline.served, pipeline.core.settings
 
     async def work() -> bytes:
         # For all who wait, so in the time of the setting.
         pipeline.deadline = perf_counter() + settings.evaluate_deadline_s
-        images, labels = await pipeline.decode(False, load_dataset, dataset, settings.data)
+        images, labels = await pipeline.decode(False, mnist_test, settings.data)
         pipeline.charge(len(images))
         return (await _scored(pipeline, images, labels, most)).body
 
@@ -104,21 +105,16 @@ def decode(content_type: str | None, body: bytes, limits: Limits) -> tuple[Image
     raise unsupported(media_type, READS)
 
 
-def check_dataset(name: str) -> None:
-    """Raises :class:`NotFound` if the service does not hold the data set."""
-    if name != MNIST_TEST:
-        raise NotFound(f"there is no data set {name[:40]!r}; there is {MNIST_TEST}")
-
-
-def load_dataset(name: str, folder: Path) -> tuple[Images, Labels]:
-    """The images (n, 28, 28) and labels (n,) of a data set that the service holds; or NotFound."""
-    check_dataset(name)
+def mnist_test(folder: Path) -> tuple[Images, Labels]:
+    """The images (n, 28, 28) and labels (n,) of MNIST's test set; NotFound if it is not there."""
     read = []
     for stem in ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"):
         try:
             read.append(arrays.read_idx((folder / f"{stem}.gz").read_bytes()))
         except (OSError, Fault) as error:
-            raise NotFound(f"this service cannot read the data set {name}: {error}") from error
+            raise NotFound(
+                f"this service cannot read the data set {MNIST_TEST}: {error}"
+            ) from error
     images, labels = read
     return images, labels.astype(np.int64)
 
@@ -135,7 +131,7 @@ async def test_image(request: Current, index: str) -> Reply:
 @lru_cache(maxsize=1)
 def _test_images(folder: Path) -> Images:
     """The images (n, 28, 28); 8 MB, kept after the first request for one."""
-    return load_dataset(MNIST_TEST, folder)[0]
+    return mnist_test(folder)[0]
 
 
 def _answer(version: str, probabilities: Probabilities, labels: Labels, most: int) -> Reply:

@@ -33,9 +33,8 @@ _TEXTS = {status: (kind.__doc__ or "").partition("\n")[0] for status, kind in _F
 class EndpointRoute(APIRoute):
     """A FastAPI route whose endpoint takes the :class:`Request` and returns a :class:`Reply`.
 
-    FastAPI reads the endpoint's signature once: for the names of its parameters and for the
-    document. Neither door runs FastAPI's validation and serialisation on a request, which would
-    take longer than the request itself.
+    FastAPI reads the endpoint's signature once: for its parameters and for the document. Neither
+    door runs FastAPI's parsing and serialisation, which would take longer than the request itself.
     """
 
     def __init__(self, path: str, endpoint: Endpoint, **options: Any) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, ViewportSize, sync_playwright
 
-from service.api.evaluate import load_dataset
+from service.api.evaluate import mnist_test
 from tests.browser.conftest import FLAGS, ROOT
 from tests.browser.hand import DIGITS, answer, draw, slanted
 from tests.server import EVERYTHING, serving
@@ -75,7 +75,7 @@ def review(page: Page) -> None:
 
 def in_use(page: Page) -> None:
     """Shows what faint ink does to the answers: the test images, the later ones at 30 %."""
-    images, _ = load_dataset("mnist-test", ROOT / "training/mnist")
+    images, _ = mnist_test(ROOT / "training/mnist")
     images = np.random.default_rng(0).permutation(images)
     images[2500:] = 0.3 * images[2500:]
     for first in range(0, 3500, 100):

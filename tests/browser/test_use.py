@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from service.api.evaluate import load_dataset
+from service.api.evaluate import mnist_test
 from service.types import Images
 from tests.browser.conftest import DESKTOP, ROOT
 from tests.server import EVERYTHING, Server, serving, wait_until
@@ -23,7 +23,7 @@ OCTETS = "application/octet-stream"
 
 def later_images(count: int) -> Images:
     """The later half of the test set looks more like what the service meets."""
-    return load_dataset("mnist-test", ROOT / "training/mnist")[0][5000 : 5000 + count]
+    return mnist_test(ROOT / "training/mnist")[0][5000 : 5000 + count]
 
 
 def send(server: Server, images: Images) -> None:
@@ -73,7 +73,7 @@ def test_the_story_of_a_challenger_is_told_until_it_ends(chromium: Browser, tmp_
         assert main(["challenge", "1", "--models", str(root)]) == 0
         expect(page.get_by_role("heading", name="Version 1 challenges it")).to_be_visible()
         expect(page.locator(".use")).to_contain_text("in the shadow")
-        hard = load_dataset("mnist-test", ROOT / "training/mnist")[0][:1000]
+        hard = mnist_test(ROOT / "training/mnist")[0][:1000]
         disagreements: list[dict[str, Any]] = []
 
         def disagreed() -> bool:

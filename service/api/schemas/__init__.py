@@ -1,1 +1,1 @@
-"""The wire shapes for OpenAPI. No request is checked with them: the decoders check it, faster."""
+"""The wire shapes for OpenAPI. No body is checked with them: the decoders check it, faster."""

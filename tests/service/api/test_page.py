@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.api.evaluate import MNIST_TEST, load_dataset
+from service.api.evaluate import mnist_test
 from service.imaging.load import open_picture
 from service.settings import Settings
 from service.types import Limits
@@ -82,7 +82,7 @@ def test_nothing_else_is_there(server: Server, name: str) -> None:
 
 
 def test_a_test_image_comes_as_a_picture_of_its_pixels(server: Server) -> None:
-    images, _ = load_dataset(MNIST_TEST, Settings().data)
+    images, _ = mnist_test(Settings().data)
     for index in (0, 9999):
         answer = server.get(f"/datasets/mnist-test/images/{index}.png")
         assert answer.headers["content-type"] == "image/png"

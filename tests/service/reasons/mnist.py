@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from service.api.evaluate import MNIST_TEST, load_dataset
+from service.api.evaluate import mnist_test
 from service.reasons.training_images import TrainingImages
 from service.types import Images, Labels
 
@@ -14,7 +14,7 @@ DATA = Path(__file__).parents[3] / "training/mnist"
 
 @cache
 def labelled() -> tuple[Images, Labels]:
-    return load_dataset(MNIST_TEST, DATA)
+    return mnist_test(DATA)
 
 
 def digits(count: int, first: int = 0) -> Images:
