@@ -20,9 +20,10 @@ from service.background.fair_threads import FairThreads
 from service.background.large_work import give_way
 from service.decode.validation import Flaws, check_count, expect, name_of
 from service.errors import DeadlineExceeded, Fault, Invalid, Malformed, TooLarge
+from service.imaging.grey import encode_png
 from service.imaging.load import Picture, is_small_png, open_picture
-from service.imaging.pipeline import Seen, as_given, preprocess
-from service.imaging.preview import render_previews
+from service.imaging.normalise import stroke_width
+from service.imaging.pipeline import HALF_INK, Seen, as_given, preprocess
 from service.types import Images, Limits
 
 _MOST_LARGEST = 8
@@ -128,3 +129,20 @@ async def previews(
     if len(images) <= _FEW_PREVIEWS:
         return render_previews(images, seen)
     return await pool.run(caller, lambda: render_previews(images, seen))
+
+
+def render_previews(images: Images, seen: list[Seen] | None) -> list[dict[str, Any]]:
+    """Returns the answer's ``seen`` for each image (n, 28, 28); ``seen`` is None for arrays."""
+    made = []
+    known: Sequence[Seen | None] = seen or [None] * len(images)
+    for image, one in zip(images, known, strict=True):
+        give_way()
+        made.append(
+            {
+                "png": base64.b64encode(encode_png(image)).decode(),
+                "box": list(one.box) if one and one.box else None,
+                "polarity": one.polarity if one else "as given",
+                "stroke_width": round(stroke_width(image > HALF_INK), 2),
+            }
+        )
+    return made

@@ -19,8 +19,8 @@ from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from service.errors import Fault, Invalid, Malformed, TooLarge, UnsupportedType
-from service.imaging.grey import shrink, to_grey
-from service.imaging.sanitise import CountedFile, check_tiff_compression, orientation, sanitise
+from service.imaging.grey import to_grey
+from service.imaging.sanitise import CountedFile, orientation, sanitise
 from service.types import PIXELS, SIDE, Limits
 
 # Pillow logs and warns about oddities in files without bound. Real damage raises an exception.
@@ -37,17 +37,13 @@ _SIGNATURES = {
     "WebP": re.compile(rb"RIFF....WEBP", re.DOTALL),
     "BMP": re.compile(rb"BM"),
     "GIF": re.compile(rb"GIF8[79]a"),
-    "TIFF": re.compile(rb"II[*+]\0|MM\0[*+]"),
+    "TIFF": re.compile(rb"II\*\0|MM\0\*"),
 }
 _UNSUPPORTED = {
     "HEIC": re.compile(rb"....ftyp(hei|hev|mif|msf)", re.DOTALL),
     "AVIF": re.compile(rb"....ftypavi", re.DOTALL),
     "SVG": re.compile(rb"\s*<(svg|\?xml|!--)"),
     "PDF": re.compile(rb"%PDF"),
-    "JPEG 2000": re.compile(rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51"),
-    "JPEG XL": re.compile(rb"\0\0\0\x0cJXL |\xff\x0a"),
-    "icon": re.compile(rb"\0\0[\1\2]\0"),
-    "Photoshop": re.compile(rb"8BPS"),
 }
 _MOST_PIXELS = dict.fromkeys(("WebP", "BMP", "GIF", "TIFF"), 16_000_000)  # held in copies
 _MOST_PIXELS["BMP with run lengths"] = 1_000_000  # Pillow decodes them in Python
@@ -56,6 +52,10 @@ _DRAFT_SIDE = 1024  # a JPEG is decoded at 1/2, 1/4 or 1/8, but not below this s
 _LARGEST_SIDE = 4096
 _PIXEL_BYTES, _WEBP_PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2}, 12
 _REDUCED_BYTES = 4  # for each pixel of the reduced picture: what it takes until it is grey
+_TIFF_COMPRESSIONS = {
+    *("raw", "tiff_ccitt", "group3", "group4"),
+    *("tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits"),
+}
 _SMALL_PNG_BYTES = 1 << 13
 _SMALL_GREY = bytes.fromhex("89504e470d0a1a0a0000000d494844520000001c0000001c080000000057668048")
 _PNG_END = bytes.fromhex("0000000049454e44ae426082")
@@ -133,7 +133,7 @@ def _decode(body: bytes, kind: str, limits: Limits) -> Picture:
     file = io.BytesIO(body) if kind in {"PNG", "JPEG"} else CountedFile(body)
     with Image.open(file, formats=[kind]) as whole:
         original = whole.size
-        _check(whole, body, kind, limits)
+        _check(whole, kind, limits)
         decoded = prod(_draft(whole, body) if kind == "JPEG" else original)
         pixel_bytes = _PIXEL_BYTES.get(whole.mode, 4)
         if isinstance(whole, WebPImageFile):
@@ -142,10 +142,7 @@ def _decode(body: bytes, kind: str, limits: Limits) -> Picture:
         # Large pictures wait for each other: each takes up to half a gigabyte.
         with limits.hold_pixels(needed, f"the picture of {original[0]}x{original[1]}"):
             whole.load()
-            picture = shrink(whole, _LARGEST_SIDE)
-            if picture is not whole:
-                whole.close()
-            grey = np.asarray(to_grey(picture))
+            grey = np.asarray(to_grey(whole, _LARGEST_SIDE))
     number = orientation(exif)  # Pillow itself applies the orientation of a TIFF
     if number in _TRANSPOSED:
         grey, original = grey.T, original[::-1]
@@ -153,7 +150,7 @@ def _decode(body: bytes, kind: str, limits: Limits) -> Picture:
     return Picture(np.ascontiguousarray(grey), original)
 
 
-def _check(whole: ImageFile.ImageFile, body: bytes, kind: str, limits: Limits) -> None:
+def _check(whole: ImageFile.ImageFile, kind: str, limits: Limits) -> None:
     """Raises a fault for a picture that is too large or in an unsupported form."""
     _check_size(whole.size, kind, limits)
     if whole.mode in {"I", "F"}:
@@ -161,10 +158,12 @@ def _check(whole: ImageFile.ImageFile, body: bytes, kind: str, limits: Limits) -
     if kind == "BMP" and whole.tile[0].codec_name == "bmp_rle":
         _check_size(whole.size, "BMP with run lengths", limits)
     if isinstance(whole, TiffImageFile):
-        tags = whole.tag_v2
-        check_tiff_compression(whole.info["compression"], tags, body)
+        if whole.info["compression"] not in _TIFF_COMPRESSIONS:
+            known = "uncompressed, CCITT, LZW, Deflate or PackBits"
+            raise UnsupportedType(f"TIFF pictures must be {known}")
         # libtiff allocates a whole tile, however small the picture is.
-        _check_size((tags.get(TILEWIDTH, 1), tags.get(TILELENGTH, 1)), kind, limits)
+        tile = whole.tag_v2.get(TILEWIDTH, 1), whole.tag_v2.get(TILELENGTH, 1)
+        _check_size(tile, kind, limits)
         # Pillow would otherwise convert every number in the Exif tags when it loads the pixels.
         whole.is_animated = True
 

@@ -7,9 +7,7 @@ them. 16 MiB can hold a million empty chunks, or texts and colour profiles that 
 import io
 import re
 import struct
-from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 
 from PIL import Image
 
@@ -29,11 +27,6 @@ _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
 _RARE_FRAMES = {*range(0xC3, 0xD0)} - {0xC4, 0xC8, 0xCC}  # lossless, hierarchical, arithmetic
 _ORIENTATION = 0x0112
 _BYTE_TYPES = {1, 2, 6, 7}  # Pillow does not convert the values of tags of these types
-_COMPRESSIONS = {
-    *("raw", "tiff_ccitt", "group3", "group4", "tiff_lzw"),
-    *("jpeg", "tiff_adobe_deflate", "tiff_deflate", "packbits"),
-}
-_STRIPS, _TILES = (273, 279), (324, 325)  # tags of their offsets and of their lengths in bytes
 
 
 class CountedFile(io.BytesIO):
@@ -116,19 +109,16 @@ def _check_webp_chunks(body: bytes) -> None:
 
 
 def _check_tiff_tags(body: bytes) -> None:
-    """Counts the tags of the first directory, and their values (TIFF 6.0, section 2; BigTIFF)."""
+    """Counts the tags of the first directory, and their values (TIFF 6.0, section 2)."""
     order = "<" if body.startswith(b"II") else ">"
-    is_big = body[2] == 43
-    offset, number, entry = ("8xQ", "Q", "HHQ8x") if is_big else ("4xI", "H", "HHI4x")
-    (at,) = struct.unpack_from(order + offset, body)
-    (count,) = struct.unpack_from(order + number, body, at)
+    (at,) = struct.unpack_from(order + "4xI", body)
+    (count,) = struct.unpack_from(order + "H", body, at)
     if count > _MOST_TAGS:
         raise Malformed(f"the TIFF picture has more than {_MOST_TAGS} tags")
-    start = at + struct.calcsize(number)
-    end = start + count * struct.calcsize(order + entry)
-    if end + (8 if is_big else 4) > len(body):  # the offset of the next directory ends it
+    end = at + 2 + 12 * count
+    if end + 4 > len(body):  # the offset of the next directory ends it
         raise Malformed("the TIFF picture is cut short")
-    for _, kind, values in struct.iter_unpack(order + entry, body[start:end]):
+    for _, kind, values in struct.iter_unpack(order + "HHI4x", body[at + 2 : end]):
         if values > _MOST_TAG_VALUES and kind not in _BYTE_TYPES:
             raise Malformed(f"a tag of the TIFF picture has more than {_MOST_TAG_VALUES:,} values")
 
@@ -143,18 +133,3 @@ def orientation(exif: bytes) -> int:
         note.load(exif[:_MOST_EXIF_BYTES])
         value = note.get(_ORIENTATION, 1)
     return value if isinstance(value, int) else 1
-
-
-def check_tiff_compression(name: str, tags: Mapping[int, Any], body: bytes) -> None:
-    """Checks a TIFF's compression ``name``; a JPEG of several scans costs a pass each."""
-    if name not in _COMPRESSIONS:
-        known = "uncompressed, CCITT, LZW, JPEG, Deflate or PackBits"
-        raise UnsupportedType(f"TIFF pictures must be {known}")
-    if name != "jpeg":
-        return
-    offsets, lengths = _STRIPS if _STRIPS[0] in tags else _TILES
-    if sum(tags[lengths]) > len(body):
-        raise Malformed("the TIFF picture's strips are larger than the file")
-    for at, length in zip(tags[offsets], tags[lengths], strict=True):
-        if body.count(b"\xff\xda", at, at + length) != 1:
-            raise Malformed("the TIFF picture has a JPEG strip that is not of one scan")

@@ -37,8 +37,6 @@ FORMS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("GIF", "L", {}),
     ("TIFF", "L", {}),
     ("TIFF", "L", {"compression": "tiff_lzw"}),
-    ("TIFF", "L", {"compression": "tiff_lzw", "big_tiff": True}),
-    ("TIFF", "RGB", {"compression": "jpeg"}),
     ("TIFF", "1", {"compression": "group4"}),
 )
 EXTREMES = (0, 0x7FFF, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)

@@ -114,8 +114,6 @@ def test_the_exif_orientation_is_applied(kind: str) -> None:
         (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),
         (b'<?xml version="1.0"?><svg/>', "SVG"),
         (b"%PDF-1.7", "PDF"),
-        (b"\0\0\1\0\1\0", "icon"),
-        (b"\xff\x0a" + bytes(9), "JPEG XL"),
     ],
 )
 def test_the_message_names_an_unsupported_format_and_the_supported_ones(
@@ -155,7 +153,7 @@ def test_a_truncated_picture_is_malformed(kind: str, part: float) -> None:
         read(whole[: max(14, int(len(whole) * part))])
 
 
-@pytest.mark.parametrize("compression", ["raw", "jpeg", "tiff_lzw", "tiff_deflate", "packbits"])
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "tiff_deflate", "packbits"])
 @pytest.mark.parametrize("lost", [1, 100])
 def test_a_tiff_without_its_last_bytes_is_malformed(compression: str, lost: int) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (200, 300), np.uint8)

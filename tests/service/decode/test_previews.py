@@ -8,9 +8,10 @@ import io
 import numpy as np
 from PIL import Image
 
+from service.decode.pictures import render_previews
 from service.imaging.components import Box
+from service.imaging.grey import encode_png
 from service.imaging.pipeline import Seen
-from service.imaging.preview import encode_png, render_previews
 from tests.service.decode.samples import digits
 
 
