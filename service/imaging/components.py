@@ -16,7 +16,7 @@ Ints = NDArray[np.int64]
 
 
 class Box(NamedTuple):
-    """A bounding box, in pixels. ``right`` and ``bottom`` are one past the last pixel."""
+    """A bounding box, in pixels; ``right`` and ``bottom`` are one past the last pixel."""
 
     left: int
     top: int
@@ -35,7 +35,7 @@ class Box(NamedTuple):
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """The rows and columns of the box, to index an array (h, w)."""
+        """The rows and columns, to index an array (h, w)."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
     def grown(self, margin: int) -> "Box":
@@ -43,20 +43,15 @@ class Box(NamedTuple):
         left, top = max(0, self.left - margin), max(0, self.top - margin)
         return Box(left, top, self.right + margin - left, self.bottom + margin - top)
 
-    def times(self, factor: float) -> "Box":
-        """Returns the box in a picture ``factor`` times as large."""
+    def times(self, factor: float, shape: tuple[int, ...] = (1 << 31, 1 << 31)) -> "Box":
+        """Returns the box in a picture ``factor`` times as large, cut off at ``shape`` (h, w)."""
         left, top, width, height = (round(side * factor) for side in self)
+        width, height = min(width, shape[1] - left), min(height, shape[0] - top)
         return Box(left, top, max(1, width), max(1, height))
 
     def moved(self, left: int, top: int) -> "Box":
         """Returns the box ``left`` columns further right and ``top`` rows further down."""
         return self._replace(left=self.left + left, top=self.top + top)
-
-    def scaled(self, factor: float, shape: tuple[int, ...]) -> "Box":
-        """Returns the box in a picture ``factor`` times as large, cut off at ``shape`` (h, w)."""
-        left, top, width, height = self.times(factor)
-        width, height = min(width, shape[1] - left), min(height, shape[0] - top)
-        return Box(left, top, max(1, width), max(1, height))
 
 
 def bounding_box(mask: Mask) -> Box:
@@ -77,12 +72,16 @@ def union(boxes: Iterable[Box]) -> Box:
 class Components:
     """The n 8-connected components of a mask, (n,) each, and its runs with one entry a run."""
 
-    shape: tuple[int, int]  # (h, w)
+    shape: tuple[int, ...]  # (h, w)
     area: Ints
     left: Ints
     top: Ints
     right: Ints  # one past the last column
     bottom: Ints
+    width: Ints
+    height: Ints
+    long_side: Ints  # the larger of width and height
+    short_side: Ints
     run_label: Ints  # the component of each run
     run_row: Ints
     run_start: Ints
@@ -90,26 +89,6 @@ class Components:
 
     def __len__(self) -> int:
         return len(self.area)
-
-    @property
-    def width(self) -> Ints:
-        """Width of each bounding box, in pixels."""
-        return self.right - self.left
-
-    @property
-    def height(self) -> Ints:
-        """Height of each bounding box, in pixels."""
-        return self.bottom - self.top
-
-    @property
-    def long_side(self) -> Ints:
-        """The larger of width and height."""
-        return np.maximum(self.width, self.height)
-
-    @property
-    def short_side(self) -> Ints:
-        """The smaller of width and height."""
-        return np.minimum(self.width, self.height)
 
     def box(self, chosen: Mask | Ints) -> Box:
         """Returns the box around the ``chosen`` components together."""
@@ -146,21 +125,22 @@ class Components:
 
 def connected_components(mask: Mask) -> Components:
     """Labels the components of ``mask`` (h, w). Pixels touch by a side or a corner."""
-    height, width = mask.shape
-    stride = width + 1  # an empty column between the rows ends every run
+    stride = mask.shape[1] + 1  # an empty column between the rows ends every run
     starts, ends = runs(mask)
     label = _label_runs(starts, ends, stride)
     row = starts // stride
     start, end = starts - row * stride, ends - row * stride
     count = int(label.max()) + 1 if len(label) else 0
-    left, top = np.full(count, width), np.full(count, height)
+    left, top = np.full(count, mask.shape[1]), np.full(count, mask.shape[0])
     right, bottom = np.zeros(count, np.int64), np.zeros(count, np.int64)
     np.minimum.at(left, label, start)
     np.minimum.at(top, label, row)
     np.maximum.at(right, label, end)
     np.maximum.at(bottom, label, row + 1)
     area = np.bincount(label, end - start, count).astype(np.int64)
-    return Components((height, width), area, left, top, right, bottom, label, row, start, end)
+    wide, high = right - left, bottom - top
+    sides = wide, high, np.maximum(wide, high), np.minimum(wide, high)
+    return Components(mask.shape, area, left, top, right, bottom, *sides, label, row, start, end)
 
 
 def runs(mask: Mask) -> tuple[Ints, Ints]:

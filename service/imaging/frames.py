@@ -16,15 +16,17 @@ _LEAST_FRAME, _FLATTEST = 0.15, 0.3
 _MOST_FRAMES = 64  # only so many components, the largest, are checked
 
 
-def solid_components(components: Components, breadth: NDArray[np.float64]) -> Mask:
-    """Returns which components (n,) with the stroke width ``breadth`` are blocks or sheets."""
+def solid_components(
+    components: Components, border: NDArray[np.float64], breadth: NDArray[np.float64]
+) -> Mask:
+    """Returns which components (n,), by share of the border and stroke width, are blocks."""
     long_side, short_side = components.long_side, components.short_side
     height, width = components.shape
     solid: Mask = short_side > 0.6 * long_side
     solid &= components.area > 0.8 * long_side * short_side
     large = (components.area > 0.2 * height * width) & (breadth > 0.24 * short_side)
     fills = (components.width >= 0.9 * width) & (components.height >= 0.9 * height)
-    for label in np.flatnonzero(large & (border_share(components) == 0) & ~solid):
+    for label in np.flatnonzero(large & (border == 0) & ~solid):
         share, deviation = _quadrilateral_fit(components, int(label))
         most, allowed = (_WHOLE, _PLATE_DEVIATION) if fills[label] else (np.inf, _DEVIATION)
         solid[label] = _FULL < share < most and deviation < allowed
@@ -91,8 +93,8 @@ _MOST_PIXELS = 2_000_000  # a mask with more along lines of all slopes is a text
 def remove_ruled_lines(mask: Mask) -> Mask:
     """Returns the mask (h, w) without horizontal and vertical lines; ``mask`` if it has none.
 
-    A ruled line is thin, straight and crosses the picture, as no stroke is. Ink stays where the
-    vertical run is longer than the line is thick (staff line removal: Dalitz et al. 2008).
+    A ruled line is thin, straight and crosses the picture. Ink stays where the vertical run is
+    longer than the line is thick (staff line removal: Dalitz et al. 2008).
     """
     horizontal, vertical = _horizontal_lines(mask), _horizontal_lines(mask.T)
     if horizontal is not None:

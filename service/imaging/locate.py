@@ -1,8 +1,7 @@
 """Locate the digit among the connected components of the ink.
 
-Each component has a score from its edges, its ink and its place. Components at the border, blocks
-and frames score low. The digit is the best component with its fragments nearby, such as the bar of
-a 5 or the parts of a stroke with gaps.
+Each component has a score from its edges, its ink and its place. The digit is the best one with its
+fragments nearby, such as the bar of a 5 or the parts of a stroke with gaps.
 """
 
 from dataclasses import dataclass
@@ -10,13 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from service.imaging import frames
 from service.imaging.components import Box, Components, Ints, Mask, connected_components
-from service.imaging.frames import (
-    border_share,
-    frame_components,
-    remove_ruled_lines,
-    solid_components,
-)
 from service.imaging.threshold import Grey, Ink, dilate, histogram, noise, otsu_threshold
 
 Floats = NDArray[np.float64]
@@ -64,7 +58,7 @@ def find_digit(ink: Ink, gradient: Grey, expected: Box | None = None) -> Candida
         mask = ink.amount > threshold
         is_faint = not ink.is_plain and threshold != steps[0]
         most = _MOST_FAINT_RUNS if is_faint else _MOST_RUNS
-        unruled = remove_ruled_lines(mask) if _count_runs(mask) <= most else None
+        unruled = frames.remove_ruled_lines(mask) if _count_runs(mask) <= most else None
         if unruled is None or _count_runs(unruled) > _MOST_UNRULED_RUNS:
             if best is None and not is_faint:
                 raise TextureError
@@ -122,13 +116,14 @@ class Scored:
 def score_components(ink: Ink, gradient: Grey, mask: Mask, expected: Box | None = None) -> Scored:
     """Scores the components of ``mask`` (h, w) by outline, ink, place and shape."""
     components = connected_components(mask)
-    outline = _outline(mask)
+    wide = np.pad(mask, 1, mode="edge")
+    outline = mask & ~(wide[:-2, 1:-1] & wide[2:, 1:-1] & wide[1:-1, :-2] & wide[1:-1, 2:])
     total = components.sums(gradient)
     length = np.maximum(1, components.sums(outline.view(np.uint8)))
     sharpness = components.sums(gradient * outline) / length
-    border, frame = border_share(components), frame_components(components)
+    border, frame = frames.border_share(components), frames.frame_components(components)
     breadth = 2 * components.area / length
-    solid = solid_components(components, breadth) | frame
+    solid = frames.solid_components(components, border, breadth) | frame
     boldness = components.sums(ink.amount) / np.maximum(1, components.area)
     score = total * sharpness * boldness * _place_factor(components, expected)
     score *= np.where(frame, _FRAME_FACTOR, np.where(solid, _SOLID_FACTOR, 1)) * (1 - border) ** 2
@@ -175,13 +170,6 @@ def _best_candidate(
         threshold,
         int(np.count_nonzero(others)),
     )
-
-
-def _outline(mask: Mask) -> Mask:
-    """Returns the pixels of the mask with one of their four neighbours outside of it."""
-    wide = np.pad(mask, 1, mode="edge")
-    inner = wide[:-2, 1:-1] & wide[2:, 1:-1] & wide[1:-1, :-2] & wide[1:-1, 2:]
-    return np.asarray(mask & ~inner)
 
 
 def _place_factor(components: Components, expected: Box | None) -> Floats:

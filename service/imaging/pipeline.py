@@ -64,7 +64,7 @@ def preprocess(picture: Picture) -> Seen:
         polarity: Polarity = "light on dark" if np.median(grey) < 128 else "dark on light"
         return Seen(np.zeros((SIDE, SIDE), np.uint8), polarity, None, ("blank",))
     ink, found = first
-    box, others = found.box.scaled(factor, grey.shape), found.others
+    box, others = found.box.times(factor, grey.shape), found.others
     around = box.grown(max(4, max(box.width, box.height) // 2))
     zoom = max(1, max(box.width, box.height) // _CLOSE_UP)
     left, top, wide, high = (side // zoom for side in box.moved(-around.left, -around.top))
@@ -75,7 +75,7 @@ def preprocess(picture: Picture) -> Seen:
         ink, found = second
         box = found.box.times(zoom).moved(around.left, around.top)
     width, height = picture.original
-    box = box.scaled(width / grey.shape[1], (height, width))
+    box = box.times(width / grey.shape[1], (height, width))
     image = normalise(ink.amount, found.mask, found.threshold)
     reasons = {
         "several digits": others > 0,

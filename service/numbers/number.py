@@ -120,7 +120,7 @@ def _close_up(grey: Grey) -> tuple[list[list[Group]], View]:
         return [], View()
     boxes = [group.box for line in lines for group in line]
     margin = max(4, max(box.height for box in boxes) // 2)
-    around = union(boxes).grown(margin).scaled(factor, grey.shape)
+    around = union(boxes).grown(margin).times(factor, grey.shape)
     close_up = np.ascontiguousarray(grey[around.slices])
     height = _median_height(lines) * factor
     most = min(max(_LEAST, _EACH * sum(map(len, lines))), _LARGEST)
