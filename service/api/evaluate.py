@@ -23,7 +23,7 @@ from service.background.large_work import give_way
 from service.decode import arrays, labelled
 from service.decode.content import parse_content_type
 from service.errors import DeadlineExceeded, Fault, Invalid, NotFound
-from service.imaging.grey import encode_png
+from service.imaging.load import encode_png
 from service.types import Images, Labels, Limits, Probabilities
 
 MNIST_TEST = "mnist-test"

@@ -25,7 +25,7 @@ from service.decode.json_images import parse_object
 from service.decode.labelled import digit_of, from_feedback
 from service.decode.pictures import Pictures, preprocess_in_pool
 from service.errors import Forbidden, NotFound, Unauthorized
-from service.imaging.grey import encode_png
+from service.imaging.load import encode_png
 from service.settings import Settings
 from service.store.capture import WAIT_S, is_drawn
 from service.store.store import Store, why_none

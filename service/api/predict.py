@@ -17,8 +17,7 @@ from service.api.schemas.bodies import PREDICT_BODY, READ_BODY
 from service.api.schemas.parameters import IncludeQuery, ReadIncludeQuery, Timed, VersionQuery
 from service.background.large_work import SMALL_BYTES, SMALL_JSON_BYTES
 from service.decode import arrays, json_images
-from service.decode.content import parse_content_type
-from service.decode.form import from_form
+from service.decode.content import from_form, parse_content_type
 from service.decode.pictures import Pictures, picture_doubts, preprocess_in_pool, previews
 from service.errors import Invalid, UnsupportedType
 from service.imaging.load import open_picture

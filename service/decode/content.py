@@ -1,5 +1,6 @@
-"""Reads the two headers that describe a body: its type, and how it was compressed."""
+"""Reads what HTTP says of a body: its type, its compression, and the parts of a form."""
 
+import re
 import zlib
 from collections.abc import Callable
 from functools import lru_cache
@@ -8,13 +9,17 @@ from io import BytesIO
 from python_multipart.multipart import parse_options_header
 
 from service.background.large_work import give_way
+from service.decode.pictures import Pictures
+from service.decode.validation import check_count, refuse
 from service.errors import Malformed, TooLarge, UnsupportedType
-from service.types import free
+from service.types import Limits, free
 
 _PIECE_BYTES = 1 << 13  # one step of decompression, some 100 microseconds
 _STEP_BYTES = 1 << 20  # what one step adds at most; it is charged after it
 _ACCEPT_ENCODING = ((b"accept-encoding", b"gzip, deflate"),)
 _GZIP_MAGIC = b"\x1f\x8b"
+_LONGEST_HEAD = 1 << 13
+_DISPOSITION = re.compile(rb"\r\nContent-Disposition:\s*([^\r\n]*)", re.IGNORECASE)
 
 
 @lru_cache(maxsize=64)  # clients send few values, again and again
@@ -40,12 +45,12 @@ def inflate(
     if len(names) > 1:
         detail = "a body has one content encoding at most; send gzip or deflate"
         raise UnsupportedType(detail, headers=_ACCEPT_ENCODING)
-    for name in names:
-        if name not in {"gzip", "x-gzip", "deflate"}:
-            detail = f"unsupported content encoding {name[:40]!r}; send gzip or deflate"
-            raise UnsupportedType(detail, headers=_ACCEPT_ENCODING)
-        body = _decompress(body, name.removeprefix("x-"), limit_bytes, charge)
-    return body
+    if not names:
+        return body
+    if names[0] not in {"gzip", "x-gzip", "deflate"}:
+        detail = f"unsupported content encoding {names[0][:40]!r}; send gzip or deflate"
+        raise UnsupportedType(detail, headers=_ACCEPT_ENCODING)
+    return _decompress(body, names[0].removeprefix("x-"), limit_bytes, charge)
 
 
 def gunzip(data: bytes, limit_bytes: int, charge: Callable[[int], None] = free) -> bytes:
@@ -54,12 +59,8 @@ def gunzip(data: bytes, limit_bytes: int, charge: Callable[[int], None] = free) 
 
 
 def _decompress(data: bytes, name: str, limit_bytes: int, charge: Callable[[int], None]) -> bytes:
-    if name == "gzip":
-        window_bits = 31
-    else:  # zlib's format (RFC 9110, section 8.4.1.2), or a bare stream, which some clients send
-        is_zlib = len(data) >= 2 and data[0] & 15 == 8 and int.from_bytes(data[:2], "big") % 31 == 0
-        window_bits = 15 if is_zlib else -15
-    inflater, content, end = zlib.decompressobj(window_bits), BytesIO(), 0
+    # 47: a header of gzip or of zlib (RFC 9110, section 8.4.1), by its first bytes
+    inflater, content, end = zlib.decompressobj(47), BytesIO(), 0
     while not inflater.eof and (inflater.unconsumed_tail or end < len(data)):
         piece: bytes | memoryview = inflater.unconsumed_tail
         if not piece:
@@ -78,3 +79,40 @@ def _decompress(data: bytes, name: str, limit_bytes: int, charge: Callable[[int]
     if after := len(inflater.unused_data) + len(data) - end:
         raise Malformed(f"{after:,} bytes follow the end of the {name} data")
     return content.getvalue()
+
+
+def from_form(body: bytes, boundary: str, limits: Limits) -> Pictures:
+    """Returns the picture files in the field ``files``."""
+    parts = parse_form(body, boundary, max_parts=limits.images)
+    for name, _ in parts:
+        if name != "files":
+            raise refuse("body", f'unknown field {name[:40]!r}; the field is "files"')
+    check_count(len(parts), limits, "files", "file")
+    return Pictures([data for _, data in parts], "files", "file")
+
+
+def parse_form(body: bytes, boundary: str, *, max_parts: int) -> list[tuple[str, bytes]]:
+    """Returns name and data of each part of a form; ignores text around the parts."""
+    if not boundary:
+        raise Malformed("the Content-Type names no boundary")
+    delimiter = b"\r\n--" + boundary.encode("latin-1", "replace")
+    at = -2 if body.startswith(delimiter[2:]) else body.find(delimiter)
+    if at == -1:
+        raise Malformed("the form lacks the boundary that the Content-Type names")
+    parts: list[tuple[str, bytes]] = []
+    while not body.startswith(b"--", at := at + len(delimiter)):
+        if len(parts) == max_parts:
+            raise TooLarge(f"the form has more than {max_parts:,} parts")
+        blank = body.find(b"\r\n\r\n", at, at + _LONGEST_HEAD)
+        disposition = _DISPOSITION.search(body, at, max(at, blank))
+        kind, options = parse_content_type(disposition[1] if disposition else None)
+        if kind != "form-data" or "name" not in options:
+            raise Malformed(
+                f"part {len(parts)} of the form has no name, or its head is damaged or cut short"
+            )
+        end = body.find(delimiter, blank + 4)
+        if end < 0:
+            raise Malformed("the form is cut short: its last boundary is missing")
+        parts.append((options["name"], body[blank + 4 : end]))
+        at = end
+    return parts

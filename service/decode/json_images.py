@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -153,11 +152,6 @@ def _from_items(
     packed = pack_images(items, words)
     if packed is not None:
         return round_pixels(np.frombuffer(packed, np.uint8).reshape(_SHAPE), numbers, flaws)
-    if not words and b'"' not in text:
-        with suppress(TypeError, ValueError):  # raised for lists of several lengths
-            array = np.array(items, np.float64)
-            if array.shape[1:] in {(SIDE, SIDE), (PIXELS,)}:
-                return round_pixels(array.reshape(_SHAPE), numbers, flaws)
     good = {}
     for number, image in zip(numbers, items, strict=True):
         if flaw := shape_flaw(image):

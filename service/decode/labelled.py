@@ -14,8 +14,7 @@ from service.decode.arrays import (
     read_npy,
     read_npz,
 )
-from service.decode.content import gunzip
-from service.decode.form import parse_form
+from service.decode.content import gunzip, parse_form
 from service.decode.json_images import images_from_list, parse_object, read_images
 from service.decode.json_pieces import JsonText
 from service.decode.pictures import Pictures, from_base64

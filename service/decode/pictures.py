@@ -20,8 +20,7 @@ from service.background.fair_threads import FairThreads
 from service.background.large_work import give_way
 from service.decode.validation import Flaws, check_count, expect, name_of
 from service.errors import DeadlineExceeded, Fault, Invalid, Malformed, TooLarge
-from service.imaging.grey import encode_png
-from service.imaging.load import Picture, is_small_png, open_picture
+from service.imaging.load import Picture, encode_png, is_small_png, open_picture
 from service.imaging.normalise import stroke_width
 from service.imaging.pipeline import HALF_INK, Seen, as_given, preprocess
 from service.types import Images, Limits

@@ -123,8 +123,8 @@ def shape_flaw(image: Any) -> str | None:
         if not isinstance(row, list) or len(row) not in {SIDE, PIXELS * is_flat}:
             given = f"has {len(row):,} numbers" if isinstance(row, list) else f"is {name_of(row)}"
             return f"row {number} {given}; {EXPECTED}"
-        for column, value in enumerate(row):
-            if type(value) not in {int, float}:
-                place = f"row {number}, column {column}"
-                return f"{place} is {name_of(value)}; a number from 0 to 255 is expected"
+        if not set(map(type, row)) <= {int, float}:
+            at, bad = next((i, v) for i, v in enumerate(row) if type(v) not in {int, float})
+            place = f"row {number}, column {at}"
+            return f"{place} is {name_of(bad)}; a number from 0 to 255 is expected"
     return None

@@ -2,7 +2,7 @@
 
 Reads PNG, JPEG, WebP, BMP, GIF and TIFF, of several frames the first. The first bytes decide the
 format, not a file name. Colour becomes ITU-R BT.601 luma and 16 bits become 8. The Exif orientation
-is applied.
+is applied. No step copies the whole of a large picture.
 """
 
 import io
@@ -19,7 +19,6 @@ from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from service.errors import Fault, Invalid, Malformed, TooLarge, UnsupportedType
-from service.imaging.grey import to_grey
 from service.imaging.sanitise import CountedFile, orientation, sanitise
 from service.types import PIXELS, SIDE, Limits
 
@@ -56,13 +55,20 @@ _TIFF_COMPRESSIONS = {
     *("raw", "tiff_ccitt", "group3", "group4"),
     *("tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits"),
 }
+_BAND_ROWS = 64  # many operations hold the GIL: they work on bands
+_TO_8_BITS = ((np.arange(1 << 16, dtype=np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+_ONE_COLOUR = 80  # opaque pixels whose grey values span less are ink of one colour
+
 _SMALL_PNG_BYTES = 1 << 13
 _SMALL_GREY = bytes.fromhex("89504e470d0a1a0a0000000d494844520000001c0000001c080000000057668048")
 _PNG_END = bytes.fromhex("0000000049454e44ae426082")
 """The signature and header of a grey PNG of 28x28, and a PNG's last chunk."""
-_TRANSPOSED, _FROM_BELOW, _FROM_RIGHT = {5, 6, 7, 8}, {3, 4, 7, 8}, {2, 3, 6, 7}
-"""Exif orientations whose first axis is the columns, whose rows begin at the bottom, and whose
-columns begin at the right."""
+_TURNS = (
+    *(Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180),
+    *(Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270),
+    *(Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90),
+)
+"""What makes a picture of the Exif orientations from 2 on upright."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +148,11 @@ def _decode(body: bytes, kind: str, limits: Limits) -> Picture:
         # Large pictures wait for each other: each takes up to half a gigabyte.
         with limits.hold_pixels(needed, f"the picture of {original[0]}x{original[1]}"):
             whole.load()
-            grey = np.asarray(to_grey(whole, _LARGEST_SIDE))
+            grey = _to_grey(whole, _LARGEST_SIDE)
     number = orientation(exif)  # Pillow itself applies the orientation of a TIFF
-    if number in _TRANSPOSED:
-        grey, original = grey.T, original[::-1]
-    grey = grey[:: -1 if number in _FROM_BELOW else 1, :: -1 if number in _FROM_RIGHT else 1]
-    return Picture(np.ascontiguousarray(grey), original)
+    if 2 <= number <= 8:
+        grey = grey.transpose(_TURNS[number - 2])
+    return Picture(np.asarray(grey), original[::-1] if 5 <= number <= 8 else original)
 
 
 def _check(whole: ImageFile.ImageFile, kind: str, limits: Limits) -> None:
@@ -189,3 +194,47 @@ def _check_size(size: tuple[int, int], kind: str, limits: Limits) -> None:
     if max(size) > limits.picture_side or width * height > most:
         allowed = f"at most {limits.picture_side:,} pixels a side and {most:,} in all are allowed"
         raise TooLarge(f"the picture is {width}x{height}; {allowed} for {kind}")
+
+
+def _to_grey(picture: Image.Image, side: int) -> Image.Image:
+    """Converts a picture to the mode L, reduced by a whole factor to at most ``side`` a side.
+
+    A transparent picture is composited. If its opaque pixels are of one colour, they are ink: dark
+    ink gets a white background, light ink a black one. Otherwise they show ink on paper, and the
+    background continues the paper.
+    """
+    factor = -(-max(picture.size) // side)
+    is_transparent = picture.has_transparency_data
+    if picture.mode == "L" and factor == 1 and not is_transparent:
+        return picture
+    width, height = picture.size
+    grey = Image.new("L", (-(-width // factor), -(-height // factor)))
+    alpha, of_opaque = grey.copy(), np.zeros(256, np.int64)
+    for top in range(0, height, _BAND_ROWS * factor):
+        band = picture.crop((0, top, width, min(height, top + _BAND_ROWS * factor)))
+        if band.mode.startswith("I;16"):
+            band = Image.fromarray(_TO_8_BITS[np.asarray(band)])
+        elif band.mode in {"CMYK", "YCbCr", "LAB"}:
+            band = band.convert("RGB")  # Pillow cannot convert these to L directly
+        band = band.convert("LA" if is_transparent else "L").reduce(factor)
+        if is_transparent:
+            band, opacity = band.split()
+            opaque = opacity.point(lambda a: 255 if a > 127 else 0)
+            of_opaque += np.array(band.histogram(opaque))
+            alpha.paste(opacity, (0, top // factor))
+        grey.paste(band, (0, top // factor))
+    if not is_transparent:
+        return grey
+    if not of_opaque.any():
+        return Image.new("L", grey.size, 0)
+    cumulative = np.cumsum(of_opaque) / of_opaque.sum()
+    low, median, high = (int(np.searchsorted(cumulative, part)) for part in (0.03, 0.5, 0.97))
+    background = median if high - low > _ONE_COLOUR else 255 * (median < 128)
+    return Image.composite(grey, Image.new("L", grey.size, background), alpha)
+
+
+def encode_png(image: NDArray[np.uint8]) -> bytes:
+    """Encodes the image (h, w) as a grey PNG file."""
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "PNG", compress_level=1)
+    return file.getvalue()

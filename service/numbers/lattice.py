@@ -10,7 +10,7 @@ leave out a group, such as a letter or a dash, at a price for its size.
 ``python -m tests.corpus.fit`` fits the weights to strings of training images.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from service.imaging.components import Box
 from service.imaging.locate import Floats
+from service.numbers.lines import Group
 
 _LOG_ASPECT = np.array([-0.17, -1.25, -0.15, -0.32, -0.32, -0.22, -0.40, -0.31, -0.36, -0.45])
 _LOG_ASPECT_DEVIATION = np.array([0.25, 0.43, *[0.25] * 8])
@@ -56,17 +57,17 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Lattice:
-    """The pieces of a row of groups of strokes."""
+class Row:
+    """Groups of strokes from left to right, and the lattice of their pieces."""
 
+    groups: Sequence[Group]
     pieces: list[Piece]
     ends: list[int]  # the cuts at the sides of the groups, from 0 at the row's left side
-    sizes: list[tuple[int, int]]  # the width and height of each group
 
     @property
-    def row_height(self) -> int:
+    def height(self) -> int:
         """The median height of the groups, the upper one of an even number."""
-        return sorted(high for _, high in self.sizes)[len(self.sizes) // 2]
+        return sorted(group.box.height for group in self.groups)[len(self.groups) // 2]
 
     def best_path(
         self,
@@ -77,49 +78,39 @@ class Lattice:
         """Returns the pieces of the cheapest path, from left to right, and their costs."""
         # digits and confidence (n,) are the model's answer for each image.
         *of_pieces, of_left_out = weights.values()
-        width, height = np.array(self.sizes).T / self.row_height
+        width, height = np.array([group.box[2:] for group in self.groups]).T / self.height
         left_out = of_left_out * np.minimum(1, height) * np.maximum(1, width)
-        costs = self._capped(features(self, digits, confidence) @ np.array(of_pieces), left_out)
+        whole = list(zip(pairwise(self.ends), left_out.tolist(), height, strict=True))
+        # The confidence threshold decides whether a group alone is a digit. It costs no more than to
+        # leave it out, except if it is low or high.
+        caps = {ends: cost for ends, cost, high in whole if _LOW <= high <= _HIGH}
         steps = [
-            (piece.first, piece.last, cost, [(piece, cost)])
-            for piece, cost in zip(self.pieces, costs.tolist(), strict=True)
+            (first, last, cost, list[tuple[Piece, float]]()) for (first, last), cost, _ in whole
         ]
-        whole = zip(pairwise(self.ends), left_out.tolist(), strict=True)
-        steps += [(first, last, cost, []) for (first, last), cost in whole]
+        costs = features(self, digits, confidence) @ np.array(of_pieces)
+        for one, own in zip(self.pieces, costs.tolist(), strict=True):
+            cost = own if one.joints else min(own, caps.get((one.first, one.last), np.inf))
+            steps.append((one.first, one.last, cost, [(one, cost)]))
         best: list[tuple[float, list[tuple[Piece, float]]]] = [(0.0, [])]
         best += [(np.inf, [])] * self.ends[-1]
-        for first, last, cost, step in sorted(steps, key=lambda step: step[1]):
+        for first, last, cost, step in sorted(steps, key=lambda step: (step[1], not step[3])):
             before, path = best[first]
             if before + cost < best[last][0]:
                 best[last] = before + cost, path + step
         return best[-1][1]
 
-    def _capped(self, costs: Floats, left_out: Floats) -> Floats:
-        """Caps the cost of each whole group at the cost of leaving it out, (n,)."""
-        # The confidence threshold decides whether a group alone is a digit. A group is left out
-        # only if it is low or high, or if its cuts cost more.
-        low, high = _LOW * self.row_height, _HIGH * self.row_height
-        groups = zip(pairwise(self.ends), left_out, self.sizes, strict=True)
-        caps = {ends: cost for ends, cost, (_, height) in groups if low <= height <= high}
-        caps_of_pieces = [
-            np.inf if one.joints else caps.get((one.first, one.last), np.inf) for one in self.pieces
-        ]
-        return np.minimum(costs, caps_of_pieces)
 
-
-def features(
-    lattice: Lattice, digits: NDArray[np.int64], confidence: NDArray[np.float32]
-) -> Floats:
+def features(row: Row, digits: NDArray[np.int64], confidence: NDArray[np.float32]) -> Floats:
     """Returns the features of each piece (n, 8), in the order of ``WEIGHTS``, 0 at best."""
-    image = [piece.image for piece in lattice.pieces]
+    image = [piece.image for piece in row.pieces]
     digit, sure = digits[image], np.clip(confidence[image].astype(np.float64), 1e-6, 1 - 1e-6)
     log_odds = np.log(sure / (1 - sure))
-    own = [(*one.box[2:], one.lowness, one.holes, one.joints) for one in lattice.pieces]
+    own = [(*one.box[2:], one.lowness, one.holes, one.joints) for one in row.pieces]
     width, height, lowness, holes, joints = np.array(own, np.float64).reshape(-1, 5).T
     deviation = _LOG_ASPECT_DEVIATION[digit]
     deviations = abs(np.log(width / height) - _LOG_ASPECT[digit]) / deviation
     deviations = np.minimum(deviations, _MOST_DEVIATIONS)
-    lower, is_1 = np.log(lattice.row_height / height), digit == 1
+    lower, is_1 = np.log(row.height / height), digit == 1
     columns = (
         _MOST_LOG_ODDS - np.minimum(log_odds, _MOST_LOG_ODDS),
         0.5 * deviations**2 + np.log(deviation / _LOG_ASPECT_DEVIATION[0]),

@@ -16,9 +16,9 @@ from PIL import Image
 from service.imaging.components import Box, union
 from service.imaging.load import Picture
 from service.imaging.threshold import Grey
-from service.numbers.lattice import WEIGHTS, Piece
+from service.numbers.lattice import WEIGHTS, Piece, Row
 from service.numbers.lines import Group, lines_in
-from service.numbers.row import Row, cut, row_of
+from service.numbers.row import cut, row_of
 from service.types import SIDE, Images, Probabilities
 
 _SMALL, _OVERVIEW = 600_000, 300_000
@@ -95,7 +95,7 @@ class Number:
             at = one.image
             return Digit(int(digits[at]), float(confidence[at]), box, probabilities[at])
 
-        paths = (row.lattice.best_path(digits, confidence, weights) for row in self.rows)
+        paths = (row.best_path(digits, confidence, weights) for row in self.rows)
         lines = ([one for one, _ in path if confidence[one.image] >= least] for path in paths)
         return [[digit(one) for one in line] for line in lines if line]
 
@@ -155,9 +155,9 @@ def _stack(images: list[Grey]) -> Images:
 
 def _unsure(row: Row, probabilities: Probabilities) -> list[int]:
     """Returns the groups of a row that are neither low nor surely one digit or part of one."""
-    path = row.lattice.best_path(probabilities.argmax(axis=1), probabilities.max(axis=1))
+    path = row.best_path(probabilities.argmax(axis=1), probabilities.max(axis=1))
     sure = {at for piece, cost in path if cost < _SURE for at in range(piece.first, piece.last)}
-    low = _LOW * row.lattice.row_height
+    low = _LOW * row.height
     return [at for at, one in enumerate(row.groups) if at not in sure and one.box.height >= low]
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from service.imaging.components import Mask, bounding_box, connected_components
 from service.imaging.normalise import Coverage, extract_strokes, to_image
 from service.imaging.threshold import Grey
-from service.numbers.lattice import Lattice, Piece
+from service.numbers.lattice import Piece, Row
 from service.numbers.lines import Group, join
 
 Columns = NDArray[np.intp]
@@ -116,44 +116,31 @@ _LOW, _FULL = 0.5, 0.6
 """A low group that fills a larger share of its box is a dot, a dash or a fragment."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """Groups from left to right, and the lattice of their pieces."""
-
-    groups: list[Group]
-    lattice: Lattice
-
-
 def row_of(line: Sequence[Group], images: list[Grey]) -> Row:
     """Returns a line with each group whole and joined with its neighbours; appends ``images``."""
-    pieces: list[Piece] = []
-    sizes = [(group.box.width, group.box.height) for group in line]
-    row = Row(list(line), Lattice(pieces, list(range(len(line) + 1)), sizes))
-    height = row.lattice.row_height
+    row = Row(line, [], list(range(len(line) + 1)))
     for at, group in enumerate(line):
-        if group.box.height < _LOW * height and group.mask.mean() > _FULL:
-            continue
-        pieces += [_moved(piece, at) for piece in _pieces(group, 0, images)]
+        if group.box.height >= _LOW * row.height or group.mask.mean() <= _FULL:
+            row.pieces.extend(_moved(piece, at) for piece in _pieces(group, 0, images))
     for first in range(len(line)):
         for last in range(first + 2, min(first + _MOST_JOINED, len(line)) + 1):
-            piece = _joined(line[first:last], height, images)
+            piece = _joined(line[first:last], row.height, images)
             if piece is not None:
-                pieces.append(_moved(piece, first))
+                row.pieces.append(_moved(piece, first))
     return row
 
 
 def cut(row: Row, most: Mapping[int, int], images: list[Grey]) -> Row:
     """Returns the row with up to ``most`` cuts for the groups named; appends ``images``."""
     own = {at: _pieces(row.groups[at], count, images) for at, count in most.items()}
-    counts = [1] * len(row.groups)
-    for at, parts in own.items():
-        counts[at] = max((part.last for part in parts), default=1)
+    counts = [
+        max((part.last for part in own.get(at, ())), default=1) for at in range(len(row.groups))
+    ]
     ends = [0, *accumulate(counts)]
-    old = row.lattice.pieces
-    pieces = [replace(one, first=ends[one.first], last=ends[one.last]) for one in old]
+    pieces = [replace(one, first=ends[one.first], last=ends[one.last]) for one in row.pieces]
     for at, parts in own.items():
         pieces += [_moved(part, ends[at]) for part in parts if part.last - part.first < counts[at]]
-    return Row(row.groups, Lattice(pieces, ends, row.lattice.sizes))
+    return Row(row.groups, pieces, ends)
 
 
 def _moved(piece: Piece, by: int) -> Piece:

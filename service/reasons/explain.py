@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image as Picture
 
 from service.errors import TooLarge
-from service.imaging.grey import encode_png
+from service.imaging.load import encode_png
 from service.reasons.otherwise import search
 from service.reasons.shapley import Image, attribute, cells, clusters
 from service.reasons.steps import Steps

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.imaging.grey import encode_png
+from service.imaging.load import encode_png
 from service.inference.runtime import RuntimeLoadError, open_session
 from service.reasons.shapley import Image
 from service.types import INPUT, OUTPUT

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from service.imaging.grey import encode_png
+from service.imaging.load import encode_png
 from service.types import PIXELS, SIDE
 
 Schema = dict[str, Any]

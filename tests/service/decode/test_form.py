@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.decode.form import from_form, parse_form
+from service.decode.content import from_form, parse_form
 from service.errors import Fault, Invalid, Malformed, TooLarge, UnsupportedType
 from service.types import Limits
 from tests.service.decode.samples import BOUNDARY, LIMITS, digits, encode, form, picture

@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.decode.arrays import from_bytes, from_npy, read_idx, read_npz
-from service.decode.content import inflate, parse_content_type
-from service.decode.form import from_form
+from service.decode.content import from_form, inflate, parse_content_type
 from service.decode.json_images import from_json
 from service.decode.labelled import from_feedback
 from service.decode.labelled import from_form as labelled_from_form

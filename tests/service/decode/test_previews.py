@@ -10,7 +10,7 @@ from PIL import Image
 
 from service.decode.pictures import render_previews
 from service.imaging.components import Box
-from service.imaging.grey import encode_png
+from service.imaging.load import encode_png
 from service.imaging.pipeline import Seen
 from tests.service.decode.samples import digits
 

@@ -36,7 +36,7 @@ def boxes(picture: Picture) -> list[list[Box]]:
     """Returns the box of each group of strokes, line by line."""
     number = segment(picture)
     return [
-        [number.view.in_original(piece.box) for piece in row.lattice.pieces if not piece.joints]
+        [number.view.in_original(piece.box) for piece in row.pieces if not piece.joints]
         for row in number.rows
     ]
 
