@@ -81,8 +81,8 @@ class Row:
         width, height = np.array([group.box[2:] for group in self.groups]).T / self.height
         left_out = of_left_out * np.minimum(1, height) * np.maximum(1, width)
         whole = list(zip(pairwise(self.ends), left_out.tolist(), height, strict=True))
-        # The confidence threshold decides whether a group alone is a digit. It costs no more than to
-        # leave it out, except if it is low or high.
+        # The confidence threshold decides whether a group alone is a digit. To read it costs no
+        # more than to leave it out, except if it is low or high.
         caps = {ends: cost for ends, cost, high in whole if _LOW <= high <= _HIGH}
         steps = [
             (first, last, cost, list[tuple[Piece, float]]()) for (first, last), cost, _ in whole
