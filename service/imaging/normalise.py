@@ -41,9 +41,22 @@ def extract_strokes(amount: Grey, mask: Mask, threshold: int) -> Coverage:
 
 def to_image(strokes: Coverage) -> Grey:
     """Returns the image (28, 28), uint8, of one digit's strokes (h, w), empty for no stroke."""
+    image = np.zeros((SIDE, SIDE), np.uint8)
     if not (strokes >= 0.5).any():
-        return np.zeros((SIDE, SIDE), np.uint8)
-    return centre(fit(strokes, _FIELD))
+        return image
+    box = bounding_box(strokes > _FAINT)
+    scale = _FIELD / max(box.width, box.height)
+    size = max(1, round(box.width * scale)), max(1, round(box.height * scale))
+    cropped = Image.fromarray(np.ascontiguousarray(strokes[box.slices]))
+    small = np.asarray(cropped.resize(size, Image.Resampling.BOX))  # by area
+    field = np.asarray(np.rint(small * 255), np.uint8)
+    total, place = max(1, int(field.sum(dtype=np.int64))), []
+    for axis, length in enumerate(field.shape):  # the centre of mass in the middle, or near it
+        mean = float(field.sum(axis=1 - axis, dtype=np.int64) @ np.arange(length)) / total
+        first = min(max(0, round((SIDE - 1) / 2 - mean)), SIDE - length)
+        place.append(slice(first, first + length))
+    image[tuple(place)] = field
+    return image
 
 
 def ink_coverage(amount: Grey, mask: Mask, threshold: int) -> tuple[Coverage, float]:
@@ -101,26 +114,3 @@ def _grow(mask: Mask, steps: int) -> Mask:
         if step % 2:  # crosses and squares in turn make an octagon
             grown |= wide[:-2, :-2] | wide[:-2, 2:] | wide[2:, :-2] | wide[2:, 2:]
     return grown
-
-
-def fit(coverage: Coverage, field: int) -> Grey:
-    """Resizes the bounding box of the ink to ``field`` pixels on its longer side, by area."""
-    box = bounding_box(coverage > _FAINT)
-    scale = field / max(box.width, box.height)
-    size = max(1, round(box.width * scale)), max(1, round(box.height * scale))
-    cropped = Image.fromarray(np.ascontiguousarray(coverage[box.slices]))
-    small = np.asarray(cropped.resize(size, Image.Resampling.BOX))
-    return np.asarray(np.rint(small * 255), np.uint8)
-
-
-def centre(field: Grey) -> Grey:
-    """Places ``field`` in 28x28 with its centre of mass in the middle, or as near as it fits."""
-    image = np.zeros((SIDE, SIDE), np.uint8)
-    total = max(1, int(field.sum(dtype=np.int64)))
-    place = []
-    for axis, length in enumerate(field.shape):
-        mean = float(field.sum(axis=1 - axis, dtype=np.int64) @ np.arange(length)) / total
-        first = min(max(0, round((SIDE - 1) / 2 - mean)), SIDE - length)
-        place.append(slice(first, first + length))
-    image[tuple(place)] = field
-    return image

@@ -171,14 +171,15 @@ def _group(scored: Scored) -> list[Ints]:
     if len(digits) > _MOST_LARGE:
         return []
     groups = _Groups(components)
-    for label in digits[np.argsort(components.left[digits], kind="stable")]:
-        groups.add(int(label), groups.other_half(int(label), tallest))
+    groups.add_all(digits, tallest)
     if len(groups.members) > _MOST_GROUPS:
         return []
     least = 0.01 * components.area[digits].max()
     small = np.flatnonzero((score > 0) & (components.area > least) & ~is_tall)
     small = small[np.argsort(-components.area[small], kind="stable")][:_MOST_FRAGMENTS]
-    groups.add_small(small.tolist(), tallest)
+    small = np.array([label for label in small if not groups.absorb(int(label), tallest)], np.intp)
+    if len(small) <= _MOST_SMALL_GROUPS:
+        groups.add_all(small, int(components.height[small].max(initial=0)))
     return [np.array(members) for members in groups.members]
 
 
@@ -187,23 +188,26 @@ class _Groups:
 
     def __init__(self, components: Components) -> None:
         self.members: list[list[int]] = []
-        self._height = components.height
         sides = components.left, components.top, components.right, components.bottom
         self._bounds = np.stack(sides, axis=1)
         self._groups = np.zeros((0, 4), np.int64)
 
-    def add(self, label: int, group: int | None) -> None:
-        """Adds a component to a group, or as a new group."""
-        bounds = self._bounds[label]
-        if group is None:
-            self.members.append([label])
-            self._groups = np.concatenate([self._groups, bounds[None]])
-        else:
-            self.members[group].append(label)
-            box = self._groups[group]
-            box[:2], box[2:] = np.minimum(box[:2], bounds[:2]), np.maximum(box[2:], bounds[2:])
+    def add_all(self, labels: Ints, tallest: int) -> None:
+        """Adds components from left to right: as the other half of a group, or as new groups."""
+        for label in labels[np.argsort(self._bounds[labels, 0], kind="stable")].tolist():
+            group = self._other_half(label, tallest)
+            if group is not None:
+                self._add(label, group)
+            else:
+                self.members.append([label])
+                self._groups = np.concatenate([self._groups, self._bounds[[label]]])
 
-    def other_half(self, label: int, tallest: int) -> int | None:
+    def _add(self, label: int, group: int) -> None:
+        self.members[group].append(label)
+        box, bounds = self._groups[group], self._bounds[label]
+        box[:2], box[2:] = np.minimum(box[:2], bounds[:2]), np.maximum(box[2:], bounds[2:])
+
+    def _other_half(self, label: int, tallest: int) -> int | None:
         """Returns the group above or below a component if both are halves of a broken digit."""
         # They need not share a column: the bar of a 5 may begin where its body ends.
         left, top, right, bottom = self._groups.T
@@ -215,16 +219,7 @@ class _Groups:
         is_half &= (whole <= 1.2 * tallest) & (bottom - top + last - first <= 1.3 * whole)
         return int(is_half.argmax()) if is_half.any() else None
 
-    def add_small(self, labels: list[int], tallest: int) -> None:
-        """Adds small components: as fragments of groups, as groups of their own, or not at all."""
-        small = [label for label in labels if not self._absorb(label, tallest)]
-        if len(small) > _MOST_SMALL_GROUPS:
-            return
-        lower = int(self._height[small].max(initial=0))
-        for label in sorted(small, key=lambda label: int(self._bounds[label, 0])):
-            self.add(label, self.other_half(label, lower))
-
-    def _absorb(self, label: int, tallest: int) -> bool:
+    def absorb(self, label: int, tallest: int) -> bool:
         """Adds a fragment to its group; returns whether it was one, or a speck."""
         # A component beside a digit may be another sign, unless it is a speck.
         left, top, right, bottom = self._groups.T
@@ -233,10 +228,10 @@ class _Groups:
         gaps = np.maximum(np.maximum(across, np.maximum(top - last, first - bottom)), 0)
         nearest = int(np.argmin(gaps))
         is_speck = bool(max(end - start, last - first) < _SPECK * tallest)
-        if gaps[nearest] <= round(_NEAR * tallest) and (is_speck or across[nearest] <= 0):
-            self.add(label, nearest)
-            return True
-        return is_speck
+        if gaps[nearest] > round(_NEAR * tallest) or not (is_speck or across[nearest] <= 0):
+            return is_speck
+        self._add(label, nearest)
+        return True
 
 
 def _lines(groups: list[Group]) -> list[list[Group]]:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from service.imaging.components import Mask, bounding_box
-from service.imaging.normalise import centre, fit, limit_stroke_width, normalise, stroke_width
+from service.imaging.normalise import limit_stroke_width, normalise, stroke_width, to_image
 from tests.service.decode.samples import digits
 
 
@@ -20,14 +20,14 @@ def bar(height: int, width: int, room: int = 4) -> Mask:
 
 @pytest.mark.parametrize(("height", "width"), [(400, 60), (60, 400), (9, 3), (57, 57)])
 def test_the_longer_side_becomes_20_pixels_and_the_aspect_stays(height: int, width: int) -> None:
-    high, wide = fit(bar(height, width).astype(np.float32), 20).shape
+    wide, high = bounding_box(to_image(bar(height, width).astype(np.float32)) > 0)[2:]
     assert max(wide, high) == 20
     assert abs(wide / high - width / height) < 0.1 * max(1, width / height)
 
 
 def test_the_centre_of_mass_is_in_the_middle() -> None:
     for image in digits()[:50]:
-        placed = centre(image[bounding_box(image > 0).slices]).astype(float)
+        placed = to_image((image / 255).astype(np.float32)).astype(float)
         for axis in (0, 1):
             assert abs(placed.sum(axis) @ np.arange(28) / placed.sum() - 13.5) <= 0.51
 
