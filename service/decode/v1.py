@@ -99,12 +99,9 @@ def _from_base64(text: Any, index: int, flaws: Flaws, limits: Limits) -> list[in
 
 def _without_channel(image: list[Any]) -> list[Any]:
     """The rows of an image (28, 28, 1) without its last axis; another list as it is."""
-    first = image[0] if image else None
-    if not (isinstance(first, list) and first and isinstance(first[0], list)):
+    try:
+        return (
+            [[pixel for (pixel,) in row] for row in image] if image[0][0][0] is not None else image
+        )
+    except (TypeError, ValueError):
         return image
-    return [
-        [pixel[0] if isinstance(pixel, list) and len(pixel) == 1 else pixel for pixel in row]
-        if isinstance(row, list)
-        else row
-        for row in image
-    ]

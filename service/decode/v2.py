@@ -178,17 +178,12 @@ def whole_bytes(numbers: NDArray[Any], field: str, first: int = 0) -> NDArray[np
 
 def _only_tensor(owner: dict[str, Any], field: str, known: str) -> dict[str, Any] | None:
     """Returns the one tensor in the list under ``field``, named ``known``, or None without one."""
-    tensors = owner.get(field)
-    if tensors is None:
-        return None
-    if not isinstance(tensors, list) or not all(isinstance(tensor, dict) for tensor in tensors):
-        raise refuse(field, f'a list with one tensor, "{known}", is expected')
-    for tensor in tensors:
-        if (name := tensor.get("name")) != known:
-            raise refuse(field, f'there is no {_as_text(name)}; the model has "{known}"')
-    if len(tensors) > 1:
-        raise refuse(field, f'"{known}" is given {len(tensors)} times')
-    return tensors[0] if tensors else None
+    match owner.get(field):
+        case None | []:
+            return None
+        case [dict() as tensor] if tensor.get("name") == known:
+            return tensor
+    raise refuse(field, f'there is no such list; one tensor, "{known}", is expected')
 
 
 def parameters_of(owner: dict[str, Any], place: str) -> dict[str, Any]:

@@ -182,7 +182,7 @@ def test_the_most_likely_classes_are_named(server: Server) -> None:
         (INFER, content([0.5] * 2352), 400, "image: data[0] is 0.5; UINT8"),
         (INFER, content([1] * 2352), 400, "looks scaled to 0..1"),
         (INFER, content(parameters={"timeout": "1"}), 400, "timeout"),
-        (INFER, content(outputs=[{"name": "x"}]), 400, 'there is no "x"'),
+        (INFER, content(outputs=[{"name": "x"}]), 400, '"probabilities", is expected'),
         ("/v2/models/other/infer", content(), 404, "unknown model: 'other' is not found"),
         ("/v2/models/mnist/versions/9/infer", content(), 404, "there is no version '9'"),
         ("/v2/models/mnist/versions/02/infer", content(), 404, "there is no version '02'"),

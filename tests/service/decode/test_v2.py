@@ -119,13 +119,13 @@ SHARED = {"shared_memory_region": "r", "shared_memory_byte_size": 784}
     [
         (b"[]", "an object with inputs"),
         *(
-            (sent, "inputs: a list with one tensor")
+            (sent, 'one tensor, "image", is expected')
             for sent in (b"{}", b'{"inputs":[]}', b'{"inputs":{}}', b'{"inputs":[1]}')
         ),
-        (body(tensor(name="x")), 'inputs: there is no "x"; the model has "image"'),
-        (body(tensor(name=None)), "inputs: there is no null"),
-        (body(tensor(), tensor(name="x")), 'inputs: there is no "x"'),
-        (body(tensor(), tensor()), 'inputs: "image" is given 2 times'),
+        (body(tensor(name="x")), 'one tensor, "image", is expected'),
+        (body(tensor(name=None)), 'one tensor, "image", is expected'),
+        (body(tensor(), tensor(name="x")), 'one tensor, "image", is expected'),
+        (body(tensor(), tensor()), 'one tensor, "image", is expected'),
         (body(tensor(datatype="FP32")), 'datatype "FP32" is not supported; the model has UINT8'),
         (body(tensor(datatype=None)), "image: datatype null is not supported"),
         *((body(tensor(shape=shape)), f"image: shape {text}") for shape, text in SHAPES),
@@ -142,10 +142,10 @@ SHARED = {"shared_memory_region": "r", "shared_memory_byte_size": 784}
         (body(parameters={"timeout": -1}), "request: timeout is -1; a number of microseconds"),
         (body(parameters={"timeout": True}), "request: timeout is true; a number of microseconds"),
         (body(id=7), "request: id is 7; a string is expected"),
-        (body(outputs={}), 'outputs: a list with one tensor, "probabilities", is expected'),
-        (body(outputs=[1]), 'outputs: a list with one tensor, "probabilities", is expected'),
-        (body(outputs=[{"name": "x"}]), 'outputs: there is no "x"; the model has "probabilities"'),
-        (body(outputs=[OUTPUT, OUTPUT]), 'outputs: "probabilities" is given 2 times'),
+        (body(outputs={}), 'one tensor, "probabilities", is expected'),
+        (body(outputs=[1]), 'one tensor, "probabilities", is expected'),
+        (body(outputs=[{"name": "x"}]), 'one tensor, "probabilities", is expected'),
+        (body(outputs=[OUTPUT, OUTPUT]), 'one tensor, "probabilities", is expected'),
         (body(**output(classification=0)), "probabilities: classification is 0"),
         (body(**output(classification=True)), "probabilities: classification is true"),
         (body(**output(binary_data="yes")), 'binary_data is "yes"; true or false is expected'),
