@@ -100,8 +100,6 @@ def _from_base64(text: Any, index: int, flaws: Flaws, limits: Limits) -> list[in
 def _without_channel(image: list[Any]) -> list[Any]:
     """The rows of an image (28, 28, 1) without its last axis; another list as it is."""
     try:
-        return (
-            [[pixel for (pixel,) in row] for row in image] if image[0][0][0] is not None else image
-        )
+        return [[pixel for (pixel,) in row] for row in image]
     except (TypeError, ValueError):
         return image
