@@ -1,6 +1,8 @@
 """Builds the bodies of answers; a serialiser converts only the numbers, of a batch at once."""
 
+import re
 import struct
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +17,9 @@ from service.types import OUTPUT, Probabilities
 
 _ANSWER = b'{"model":"mnist","version":"%b","predictions":[{%b}]}'
 _SURE = b',"doubtful":false,"doubts":[]'
+LEAST_BYTES = 1024  # to compress a smaller answer costs more than it saves
+_WINDOW_BITS = {"gzip": 31, "deflate": 15}
+_ACCEPTED = re.compile(r"\s*([^\s;,]+)\s*(?:;\s*q\s*=\s*([01](?:\.\d*)?)\s*)?(?:,|$)")
 
 
 def members(batch: BatchResult) -> list[bytes]:
@@ -95,25 +100,20 @@ def inference(
     version: str, probabilities: Probabilities, request: InferRequest
 ) -> tuple[bytes, int | None]:
     """Returns the body, and the length of its JSON; None unless binary data follow the JSON."""
-    shape, datatype, labels = b"%d,10" % len(probabilities), b"FP32", list[str]()
+    shape, datatype, labels = (len(probabilities), request.classes or 10), "FP32", list[str]()
     if request.classes:
-        shape, datatype = b"%d,%d" % (len(probabilities), request.classes), b"BYTES"
-        labels = classification(probabilities, request.classes)
+        datatype, labels = "BYTES", classification(probabilities, request.classes)
+    output: dict[str, Any] = {"name": OUTPUT, "datatype": datatype, "shape": shape}
     tail = b""
     if request.binary:
         tail = bytes_elements(labels) if labels else probabilities.tobytes()
-        content = b'"parameters":{"binary_data_size":%d}' % len(tail)
-    elif labels:
-        content = b'"data":%b' % orjson.dumps(labels)
+        output["parameters"] = {"binary_data_size": len(tail)}
     else:
-        flat = np.ascontiguousarray(probabilities).reshape(-1)
-        content = b'"data":%b' % orjson.dumps(flat, option=orjson.OPT_SERIALIZE_NUMPY)
-    head = b'{%b"model_name":"mnist","model_version":"%b","outputs":[{%b}]}' % (
-        b"" if request.id is None else b'"id":%b,' % orjson.dumps(request.id),
-        version.encode(),
-        b'"name":"%b","datatype":"%b","shape":[%b],%b'
-        % (OUTPUT.encode(), datatype, shape, content),
-    )
+        output["data"] = labels or np.ascontiguousarray(probabilities).reshape(-1)
+    answer = {"model_name": "mnist", "model_version": version, "outputs": [output]}
+    if request.id is not None:
+        answer = {"id": request.id, **answer}
+    head = orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
     return (head + tail, len(head)) if request.binary else (head, None)
 
 
@@ -130,3 +130,17 @@ def classification(probabilities: Probabilities, classes: int) -> list[str]:
         for row, digits in zip(probabilities, best.tolist(), strict=True)
         for digit in digits
     ]
+
+
+def encoding(accept_encoding: str | None) -> str | None:
+    """Returns ``gzip``, or ``deflate`` where that alone is accepted (RFC 9110, 12.5.3), or None."""
+    accepted = _ACCEPTED.findall((accept_encoding or "").lower())
+    weights = {name: float(weight or 1) for name, weight in accepted}
+    anything = weights.get("*", 0.0)
+    return next((name for name in _WINDOW_BITS if weights.get(name, anything) > 0), None)
+
+
+def compress(body: bytes, encoding: str) -> bytes:
+    """Returns the body in an :func:`encoding`."""
+    deflater = zlib.compressobj(1, zlib.DEFLATED, _WINDOW_BITS[encoding])
+    return deflater.compress(body) + deflater.flush()

@@ -15,7 +15,7 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from service.access.keys import Key
-from service.answer import compress
+from service.answer.predictions import compress, encoding
 from service.background.large_work import when_large
 from service.core import Core
 from service.decode.content import inflate
@@ -199,10 +199,10 @@ class Request:
 
 async def compressed(request: Request, reply: Reply) -> Reply:
     """The reply, compressed on a thread if its caller accepts that."""
-    encoding = compress.choose(request.field(b"accept-encoding"))
-    if encoding is not None:
-        reply.body = await asyncio.to_thread(compress.compress, reply.body, encoding)
-        added = (b"content-encoding", encoding.encode()), (b"vary", b"accept-encoding")
+    chosen = encoding(request.field(b"accept-encoding"))
+    if chosen is not None:
+        reply.body = await asyncio.to_thread(compress, reply.body, chosen)
+        added = (b"content-encoding", chosen.encode()), (b"vary", b"accept-encoding")
         reply.headers = (*reply.headers, *added)
     return reply
 

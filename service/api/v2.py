@@ -12,8 +12,7 @@ from functools import partial
 from typing import Any
 
 from service import __version__
-from service.answer.compress import LEAST_BYTES
-from service.answer.predictions import inference
+from service.answer.predictions import LEAST_BYTES, inference
 from service.api.operations import check_ready
 from service.api.pipeline import Pipeline
 from service.api.request import Reply, Request, compressed

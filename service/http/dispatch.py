@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from service import rpc
 from service.access.guard import preflight
 from service.api.request import Headers, Reply, Request
 from service.api.routing import EndpointRoute
@@ -21,7 +22,6 @@ from service.core import Core
 from service.errors import PROBLEM_TYPE, Fault, MethodNotAllowed, NotFound, QueueFull, RateSpent
 from service.observe import traces
 from service.observe.logs import LOGGER
-from service.rpc import methods
 
 _STATUS_LINES = {
     each.value: b"HTTP/1.1 %d %b\r\nx-content-type-options: nosniff\r\n"
@@ -46,10 +46,10 @@ class Dispatcher:
         paths = [route.path for route in self._routes]
         timed = [route.path for route in self._routes if route.timed]
         if core.settings.grpc_port:
-            paths += methods.METHODS
-            timed += methods.TIMED
+            paths += rpc.METHODS
+            timed += rpc.TIMED
         core.metrics.add_endpoints(paths, timed)
-        scopes = {route.path: route.scope for route in self._routes} | methods.METHODS
+        scopes = {route.path: route.scope for route in self._routes} | rpc.METHODS
         self._audited = frozenset(path for path, scope in scopes.items() if scope in _AUDITED)
         self._targets = lru_cache(_MOST_KNOWN)(self._matching)
 

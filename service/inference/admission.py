@@ -3,8 +3,6 @@
 Callers share each bound: the last fifth is kept for those who hold little.
 """
 
-from __future__ import annotations
-
 import fcntl
 import mmap
 import os
@@ -31,8 +29,7 @@ class Shares:
     """What each caller holds of ``limit``."""
 
     def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.total = 0
+        self.limit, self.total = limit, 0
         self.held: dict[str, int] = {}
 
     def fits(self, amount: int, caller: str = "") -> bool:
@@ -105,15 +102,12 @@ class BodyBudget(Shares):
 
     def __init__(self, limit_bytes: int, queue: Queue, *threads: FairThreads) -> None:
         super().__init__(limit_bytes)
-        self._threads = threads
-        self._queue = queue
-        self.lock = threading.Lock()
+        self._threads, self._queue, self.lock = threads, queue, threading.Lock()
 
     def check(self, size: int, caller: str = "", own: int = 0) -> None:
         """Raises QueueFull if ``size`` more bytes are too many; with ``own`` alone they fit."""
         self._queue.check(caller)
-        now = perf_counter()
-        if not own and any(threads.is_long(caller, now) for threads in self._threads):
+        if not own and any(each.is_long(caller, perf_counter()) for each in self._threads):
             raise BodiesFull(TAKES_LONG)
         if self.total > own and not self.fits(size, caller):
             raise BodiesFull(

@@ -8,6 +8,7 @@ into batches on runner threads. Callers get both in turn, by their images.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -214,11 +215,11 @@ class Batcher:
     def _next_requests(self) -> list[_Waiting]:
         """The requests whose turn it is and that fit into one batch; none that left or is late."""
         requests: list[_Waiting] = []
-        left: dict[str, int] = {}
+        left = Counter[str]()
         room, now = self.inline_rows, perf_counter()
         while self._waiting and (rows := len(self._waiting.first().images)) <= room:
             waiting = self._waiting.take(rows)
-            left[waiting.caller] = left.get(waiting.caller, 0) + rows
+            left[waiting.caller] += rows
             if waiting.answer.done():
                 self.metrics.count("rejected", "left")
             elif now > waiting.deadline:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -29,14 +29,11 @@ if TYPE_CHECKING:
 
 ONNXRUNTIME: str = ort.__version__
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
-# Convolution algorithms are chosen by heuristic, since the exhaustive search would run again for
-# every new batch size; TF32 is off, since it changes digits beyond the proof's tolerance.
 CUDA_OPTIONS = {
-    "cudnn_conv_algo_search": "HEURISTIC",
+    "cudnn_conv_algo_search": "HEURISTIC",  # an exhaustive search would run for every batch size
     "arena_extend_strategy": "kSameAsRequested",
-    "use_tf32": "0",
+    "use_tf32": "0",  # it changes digits beyond the proof's tolerance
 }
-
 LEAST_SUM, MOST_SUM = 0.999, 1.001  # between these lies the sum of the probabilities of each image
 _TEN = np.ones(10, np.float32)
 _BLANK = np.zeros((1, 28, 28), np.uint8)
@@ -102,8 +99,7 @@ class Runtime:
             raise
         finally:
             self.begun.pop(thread, None)
-        if not _are_probabilities(result, len(images)):
-            rows = len(images)
+        if not _are_probabilities(result, rows := len(images)):
             raise RunError(f"a run of {rows} images gave no {rows} x 10 probabilities")
         return result
 
@@ -121,11 +117,9 @@ class Runtime:
         for size in batch_sizes:
             try:
                 self.run(np.resize(images, (size, 28, 28)))
-            except RunError as error:
-                raise RuntimeLoadError(str(error)) from error
             except Exception as error:
-                why = f"a run of {size} images failed: {_one_line(error)}"
-                raise RuntimeLoadError(why) from error
+                failed = f"a run of {size} images failed: {_one_line(error)}"
+                raise RuntimeLoadError(error if isinstance(error, RunError) else failed) from error
 
 
 def _are_probabilities(rows: Probabilities, count: int) -> bool:
@@ -173,16 +167,14 @@ def _options() -> ort.SessionOptions:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     # Shapes vary from run to run: memory patterns for each would only hold memory.
     options.enable_mem_pattern = False
-    # This module raises what fails; ONNX Runtime would also write it to stderr.
-    options.log_severity_level = 4
-    for name, value in (
-        ("intra_op.allow_spinning", "0"),
-        ("inter_op.allow_spinning", "0"),
-        # A model is one file: it must not read weights from another.
-        ("model_external_initializers_file_folder_path", os.devnull),
-        ("record_ep_graph_assignment_info", "1"),
+    options.log_severity_level = 4  # this module raises what fails
+    for entry in (
+        "intra_op.allow_spinning=0",
+        "inter_op.allow_spinning=0",
+        f"model_external_initializers_file_folder_path={os.devnull}",  # a model is one file
+        "record_ep_graph_assignment_info=1",
     ):
-        options.add_session_config_entry(f"session.{name}", value)
+        options.add_session_config_entry(*f"session.{entry}".split("="))
     return options
 
 
@@ -214,7 +206,8 @@ class Watchdog:
     def __init__(self, limit_s: float) -> None:
         self._pause = min(max(limit_s / _LOOKS, _SHORTEST_PAUSE), _LONGEST_PAUSE)
         self._looks = round(limit_s / self._pause)
-        self._runtimes = WeakSet[Runtime]()
+        self._seen = WeakKeyDictionary[Runtime, dict[tuple[int, float], int]]()
+        """How often each run of each model that is watched was seen."""
         self._adding = threading.Lock()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
@@ -222,7 +215,7 @@ class Watchdog:
     def watch(self, runtime: Runtime) -> None:
         """Watches the runs of this model for as long as it is loaded."""
         with self._adding:
-            self._runtimes.add(runtime)
+            self._seen[runtime] = {}
             if not self._thread.ident:
                 self._thread.start()
 
@@ -231,18 +224,13 @@ class Watchdog:
         self._closed.set()
 
     def _watch(self) -> None:
-        seen: dict[tuple[int, int, float], int] = {}
         while not self._closed.wait(self._pause):
-            seen = self._look(seen)
+            self._look()  # whose frame goes, and with it the last reference to a model
 
-    def _look(self, before: dict[tuple[int, int, float], int]) -> dict[tuple[int, int, float], int]:
-        seen: dict[tuple[int, int, float], int] = {}
+    def _look(self) -> None:
         with self._adding:
-            runtimes = list(self._runtimes)
-        for runtime in runtimes:
-            for begun in runtime.begun.copy().items():
-                key = (id(runtime), *begun)
-                seen[key] = before.get(key, 0) + 1
-                if seen[key] > self._looks:
+            for runtime, before in list(self._seen.items()):
+                runs = runtime.begun.copy().items()
+                self._seen[runtime] = seen = {run: before.get(run, 0) + 1 for run in runs}
+                if max(seen.values(), default=0) > self._looks:
                     runtime.end()
-        return seen

@@ -53,11 +53,11 @@ class ChampionWatcher:
             except Exception as error:  # noqa: BLE001 - whatever it is, the champion must go on
                 report(f"the champion file cannot be followed: {error!r}")
 
-    async def look(self, *, again: bool = False) -> bool:
+    async def look(self) -> bool:
         """Serves the version that the champion file names; returns False while it is loading.
 
-        With ``again`` it retries a version that failed at once; otherwise once its files have
-        changed, or after a pause. Raises :class:`ChampionFault`.
+        It retries a version that failed once its files have changed, or after a pause. Raises
+        :class:`ChampionFault`.
         """
         async with self._looking:  # so that an earlier look cannot overrule a later one
             named = str(await self._read(self.repository.champion))
@@ -65,19 +65,17 @@ class ChampionWatcher:
                 self.loader.named, self._since = named, monotonic()
             champion = self.loader.champion
             if champion is None or named != champion.version:
-                loaded = self.loader.find(named) or await self._load(named, again=again)
+                loaded = self.loader.find(named) or await self._load(named)
                 if loaded is None:
                     return False
                 self.serve(loaded)
             return True
 
-    async def _load(self, named: str, *, again: bool) -> Loaded | None:
+    async def _load(self, named: str) -> Loaded | None:
         """Returns the version, or None if it is not loaded by the time of the next look."""
         failure = self.loader.failures.get(named)
-        if failure and not again:
-            stamp = await self._read(self.repository.stamp, int(named))
-            if failure.holds(stamp):
-                raise ChampionFault(failure.reason)
+        if failure and failure.holds(await self._read(self.repository.stamp, int(named))):
+            raise ChampionFault(failure.reason)
         load = self.loader.load(named, self._loads)
         await asyncio.wait({load}, timeout=FOLLOW_SECONDS)
         if load.done():

@@ -23,6 +23,7 @@ from service.models.repository import Repository, RepositoryError, Stamp
 from service.observe.metrics import Metrics
 from service.settings import Settings
 
+Condemn = Callable[[str, str], None]
 LASTING = inf
 RETRY_SECONDS = 10.0
 """The pause before a failed version is loaded again, unless one of its files changes."""
@@ -64,11 +65,7 @@ class Loader:
     """
 
     def __init__(
-        self,
-        settings: Settings,
-        metrics: Metrics,
-        repository: Repository,
-        condemn: Callable[[str, str], None],
+        self, settings: Settings, metrics: Metrics, repository: Repository, condemn: Condemn
     ) -> None:
         self._settings, self._metrics = settings, metrics
         self._repository, self._condemn = repository, condemn
@@ -146,21 +143,16 @@ class Loader:
 
     def view(self) -> dict[str, Any]:
         """Returns what other workers need to know: champion, states and statistics."""
-        loaded = {name: each.batcher.statistics for name, each in self._loaded.items()}
+        failed, loaded = self.failures.items(), self._loaded.items()
+        states = {name: _state(name, "failed", failure.reason) for name, failure in failed}
+        for name, each in loaded:
+            states[name] = _state(name, "serving" if each is self.champion else "loaded")
         return {
             "process": getpid(),
             "champion": self.champion and self.champion.version,
-            "states": {name: self._state(name) for name in {*loaded, *self.failures}},
-            "statistics": {name: each.told() for name, each in loaded.items()},
+            "states": states,
+            "statistics": {name: each.batcher.statistics.told() for name, each in loaded},
         }
-
-    def _state(self, version: str) -> dict[str, str | None]:
-        state, reason = "failed", None
-        if loaded := self._loaded.get(version):
-            state = "serving" if loaded is self.champion else "loaded"
-        else:
-            reason = self.failures[version].reason
-        return {"version": version, "state": state, "reason": reason}
 
     def _kept(self) -> set[str | None]:
         return {self.champion.version if self.champion else None, self.challenger, self.named}
@@ -201,6 +193,10 @@ class Loader:
         """Ends the threads."""
         self._watchdog.close()
         self._runners.shutdown()
+
+
+def _state(version: str, state: str, reason: str | None = None) -> dict[str, str | None]:
+    return {"version": version, "state": state, "reason": reason}
 
 
 def _inline_rows(runtime: Runtime, batch_rows: int) -> int:

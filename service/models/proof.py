@@ -1,8 +1,7 @@
 """Proves a version: it loads and answers real digits and noise, in a process of its own.
 
-A graph may loop once there is ink, ask for all memory, or crash ONNX Runtime. So a process with
-bounds on time and memory loads the version first. A proof holds for the bytes of the file, on this
-version of ONNX Runtime; ``<cache>/mnist-serve`` notes it, and no start proves a version again.
+A graph may loop once there is ink, ask for all memory, or crash ONNX Runtime. A proof holds for the
+bytes of the file and this ONNX Runtime; ``<cache>/mnist-serve`` notes it, for all later starts.
 """
 
 import fcntl
@@ -70,11 +69,9 @@ def main(request: str) -> int:
         Runtime.load(model, provider="cpu").warm((1, len(samples()), asked["rows"]), samples())
     except MemoryError:
         print(f"it needs more than {asked['memory_bytes']:,} bytes of memory")
-    except RuntimeLoadError as error:
+    except (RuntimeLoadError, RepositoryError) as error:
         print(error)
-    except RepositoryError as error:
-        print(error)
-        return _UNREADABLE
+        return _UNREADABLE if isinstance(error, RepositoryError) else 0
     return 0
 
 

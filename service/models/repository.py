@@ -203,8 +203,7 @@ def _read_or_none(path: Path, shown: str, limit: int) -> bytes | None:
 def _stamp(path: Path) -> tuple[int, ...]:
     """Returns a file's identity, length and times of change; or the number of the error."""
     try:
-        with open(path, "rb", opener=_open) as file:
-            status = os.fstat(file.fileno())
+        status = path.stat()
     except OSError as error:
         return (error.errno or 0,)
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns

@@ -1,7 +1,5 @@
 """The loaded versions of one worker, and which of them is the champion."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from dataclasses import asdict
@@ -103,11 +101,9 @@ class Versions:
         if loaded := self._loader.find(text, caller):
             return loaded
         left_s = None if deadline is None else deadline - perf_counter()
+        mine = self._loading.setdefault(caller, asyncio.Lock())
         try:
-            async with (
-                asyncio.timeout(left_s),
-                self._loading.setdefault(caller, asyncio.Lock()),
-            ):
+            async with asyncio.timeout(left_s), mine:
                 return await self._load(text, caller)
         except TimeoutError:
             late = f"the deadline passed before version {text} was loaded"
@@ -155,7 +151,7 @@ class Versions:
 
     async def _look(self) -> View:
         try:
-            while not await self._watcher.look(again=True):
+            while not await self._watcher.look():
                 pass
             self._report(None)
         except ChampionFault as fault:
@@ -184,19 +180,18 @@ class Versions:
 
     async def _answer(self, verb: str, version: str) -> View:
         if verb == "look":
-            await self._look()
-        elif verb == "drop":
+            return await self._look()
+        if verb == "drop":
             self._loader.drop(version)
         return self.verbs.get(verb, self._view)()
 
     async def _number(self, text: str) -> int:
         """Returns the number of a version that is loaded or in the repository."""
         number = parse_version(text)
-        if number is None or not (
-            text in self._loader or await self._reads.run(self.repository.has, number)
-        ):
-            raise NotFound(f"there is no version {text[:40]!r}")
-        return number
+        loaded = text in self._loader
+        if number and (loaded or await self._reads.run(self.repository.has, number)):
+            return number
+        raise NotFound(f"there is no version {text[:40]!r}")
 
     async def _load(self, text: str, caller: str) -> Loaded:
         number = await self._number(text)
@@ -205,7 +200,7 @@ class Versions:
             return loaded
         result: Loaded | Failure | None = self._loader.failures.get(text)
         stamp = await self._reads.run(self.repository.stamp, number)
-        if not isinstance(result, Failure) or not result.holds(stamp):
+        if not (isinstance(result, Failure) and result.holds(stamp)):
             result = await asyncio.shield(self._loader.load(text, self._by_number))
         if isinstance(result, Failure):
             raise Unavailable(f"version {text} cannot be loaded: {result.reason}")
@@ -217,11 +212,9 @@ class Versions:
         self._loader.serve(champion)
         self.serving = champion
         report = champion.runtime.report
-        served = {
-            "version": champion.version,
-            "architecture": str(champion.card.get("architecture", "unknown")),
-            "provider": report.active,
-        }
+        architecture = str(champion.card.get("architecture", "unknown"))
+        served = {"version": champion.version, "architecture": architecture}
+        served["provider"] = report.active
         self._metrics.serving(**served, fallback=report.fallback is not None)
         LOGGER.info("serving", extra={**served, "threads": self._loader.threads})
         if report.fallback:
@@ -232,7 +225,7 @@ class Versions:
         self._loop.call_soon_threadsafe(self._take_out, version, reason)
 
     def _take_out(self, version: str, reason: str) -> None:
-        """Stops a version from answering; the champion before it answers, if it is still loaded."""
+        # The champion before it answers, if it is still loaded.
         if version not in self._loader:
             return
         self._loader.condemn(version, reason)
@@ -247,8 +240,7 @@ class Versions:
     def _report(self, fault: str | None) -> None:
         """Sets why the named champion does not serve, and logs each new reason once."""
         if fault is not None and fault != self._champion_fault:
-            serving = self.serving
-            state = f"version {serving.version} keeps serving" if serving else "nothing serves yet"
-            LOGGER.error("%s: %s", state, fault)
+            now = f"version {self.serving.version} keeps" if self.serving else "nothing is"
+            LOGGER.error("%s serving: %s", now, fault)
         self._champion_fault = fault
         self._metrics.set("champion_fault", fault is not None)

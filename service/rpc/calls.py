@@ -1,7 +1,5 @@
 """One call of gRPC: its request, its status code, its metrics and its log line."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
@@ -16,13 +14,12 @@ from service.api.request import Request
 from service.core import Core
 from service.errors import Fault, Malformed
 from service.observe.logs import LOGGER
+from service.rpc import METHODS
 from service.rpc.messages import message
-from service.rpc.methods import METHODS
 
 Call = Callable[[Request, bytes], Awaitable[bytes]]
-"""Answers a serialised message with another one, or raises a fault."""
 Converse = Callable[[Request, AsyncIterator[bytes]], AsyncIterator[bytes]]
-"""Answers the messages of a stream with others."""
+"""Answers a serialised message, and those of a stream, or raises a fault."""
 Record = Callable[[Request, int, float, int], object]
 """Counts and logs one request with the status that HTTP has for it and its answer's bytes."""
 
@@ -137,9 +134,8 @@ class Calls:
         access, fields, scope = self.core.access, request.fields, METHODS[request.path]
         if scope is not None and scope in access.checked:
             sent = fields.get(b"authorization"), fields.get(b"x-api-key")
-            request.key = key = access.check(scope, *sent)
-            if key is not None:
-                request.caller = key.name
+            request.key = access.check(scope, *sent)
+            request.caller = request.key.name if request.key else request.caller
 
 
 class Message:

@@ -3,8 +3,6 @@
 Each of the former has its endpoint of HTTP answer, whose JSON has the names of the messages.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -16,35 +14,40 @@ from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 from service.api import v2
 from service.api.request import Reply, Request
 from service.errors import NotFound, Unavailable
+from service.rpc import INFERENCE, SERVICES
 from service.rpc.calls import Call, Calls, Message
 from service.rpc.messages import POOL, message, parameters
-from service.rpc.methods import INFERENCE, SERVICES
 
 LOOK_SECONDS = 0.2
-_SERVING, _NOT_SERVING, _SERVICE_UNKNOWN = 1, 2, 3
 _Asked, _Answer = (message(f"grpc.health.v1.HealthCheck{kind}") for kind in ("Request", "Response"))
+_SERVING, _NOT_SERVING, _UNKNOWN = (bytes(_Answer(status=n).SerializeToString()) for n in (1, 2, 3))
 _REFLECTION = aio.ReflectionServicer(SERVICES, POOL)
+
+
+def _health(request: Request, name: str) -> bytes:
+    if name and name not in SERVICES:
+        return _UNKNOWN
+    return _SERVING if request.core.versions.why_not_ready() is None else _NOT_SERVING
 
 
 async def check(request: Request, body: bytes) -> bytes:
     """The health of a service, or of all with an empty name: SERVING while it is ready."""
     name = _Asked.FromString(body).service
-    status = _status(request, name)
-    if status == _SERVICE_UNKNOWN:
+    if (answer := _health(request, name)) is _UNKNOWN:
         raise NotFound(f"there is no service {name[:80]!r}; there are {', '.join(SERVICES)}")
-    return bytes(_Answer(status=status).SerializeToString())
+    return answer
 
 
 async def watch(
     calls: Calls, request: Request, bodies: AsyncIterator[bytes]
 ) -> AsyncIterator[bytes]:
     """Tells a service's health each time it changes, until the caller leaves or it stops."""
-    name, told = _Asked.FromString(await anext(bodies, b"")).service, None
+    name, told = _Asked.FromString(await anext(bodies, b"")).service, b""
     while not calls.closing.is_set():
-        status = _status(request, name)
-        if status != told:
-            yield _Answer(status=status).SerializeToString()
-            told = status
+        answer = _health(request, name)
+        if answer != told:
+            yield answer
+            told = answer
         await asyncio.sleep(LOOK_SECONDS)
 
 
@@ -53,12 +56,6 @@ async def reflect(request: Request, bodies: AsyncIterator[bytes]) -> AsyncIterat
     questions = (ServerReflectionRequest.FromString(body) async for body in bodies)
     async for answer in _REFLECTION.ServerReflectionInfo(questions, None):
         yield answer.SerializeToString()
-
-
-def _status(request: Request, name: str) -> int:
-    if name and name not in SERVICES:
-        return _SERVICE_UNKNOWN
-    return _SERVING if request.core.versions.why_not_ready() is None else _NOT_SERVING
 
 
 async def _statistics(request: Request, name: str, version: str | None = None) -> Reply:

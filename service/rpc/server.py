@@ -1,7 +1,5 @@
 """The gRPC server of one worker, in the worker's event loop."""
 
-from __future__ import annotations
-
 import asyncio
 from functools import partial
 from typing import Any
@@ -11,11 +9,10 @@ import grpc
 from service.core import Core
 from service.models.versions import StartError
 from service.observe.logs import LOGGER
-from service.rpc import questions, tensorflow_serving
+from service.rpc import HEALTH, INFERENCE, REFLECTION, REFUSED, questions, tensorflow_serving
 from service.rpc.calls import Call, Calls, Converse, Record
 from service.rpc.goaway import send_away
 from service.rpc.infer import Infer
-from service.rpc.methods import HEALTH, INFERENCE, REFLECTION, REFUSED
 from service.settings import Settings
 from service.tls import Tls
 
@@ -53,8 +50,9 @@ class RpcServer:
 
     def __init__(self, core: Core, record: Record, tls: Tls | None) -> None:
         self._calls, self._settings, self._tls = Calls(core, record), core.settings, tls
-        self._server = grpc.aio.server(options=_options(core.settings))
-        self._server.add_generic_rpc_handlers([Handlers(self._calls)])
+        self._server = grpc.aio.server(
+            handlers=[Handlers(self._calls)], options=_options(core.settings)
+        )
         self._stopping: asyncio.Task[None] | None = None
 
     async def start(self) -> None:

@@ -21,9 +21,9 @@ from service.decode.v1 import SIGNATURE
 from service.decode.validation import refuse
 from service.inference.batch import Result
 from service.models.repository import NAME
+from service.rpc import MODELS, PREDICTION
 from service.rpc.calls import Call
 from service.rpc.messages import message
-from service.rpc.methods import MODELS, PREDICTION
 from service.types import INPUT, OUTPUT, PIXELS, Images, Limits
 
 _DTYPES: dict[int, tuple[str, str]] = {
@@ -59,8 +59,7 @@ async def _classify(request: Request, body: bytes) -> bytes:
 async def _metadata(request: Request, body: bytes) -> bytes:
     asked = _kind("GetModelMetadataRequest").FromString(body)
     spec = asked.model_spec
-    reply = await v1.v1_metadata(request, spec.name, *_version(spec))
-    found = orjson.loads(reply.body)
+    found = orjson.loads((await v1.v1_metadata(request, spec.name, *_version(spec))).body)
     signatures = ParseDict(found["metadata"]["signature_def"], _kind("SignatureDefMap")())
     answer = _kind("GetModelMetadataResponse")()
     ParseDict(found["model_spec"], answer.model_spec)
@@ -126,18 +125,18 @@ def _from_classify(asked: Any, limits: Limits) -> Images:
     examples = getattr(asked.input, kind).examples if kind else ()
     if not examples:
         raise refuse("input", "a list of examples is expected")
-    rows = [_row(index, each.features.feature[INPUT]) for index, each in enumerate(examples)]
-    return images_from_array(np.array(rows), "examples", limits)
+    try:
+        rows = np.array([_values(each.features.feature[INPUT]) for each in examples])
+    except ValueError:
+        expected = f'each has the feature "{INPUT}", {PIXELS} numbers or bytes'
+        raise refuse("examples", expected) from None
+    return images_from_array(rows, "examples", limits)
 
 
-def _row(index: int, feature: Any) -> NDArray[Any]:
+def _values(feature: Any) -> NDArray[Any]:
     kind = feature.WhichOneof("kind")
     values = getattr(feature, kind).value if kind else ()
-    row = np.frombuffer(b"".join(values), "u1") if kind == "bytes_list" else np.array(values)
-    if len(row) != PIXELS:
-        expected = f'the feature "{INPUT}" has {PIXELS} numbers or bytes'
-        raise refuse("examples", f"{index}: {len(row)} values; {expected}")
-    return row
+    return np.frombuffer(b"".join(values), "u1") if kind == "bytes_list" else np.array(values)
 
 
 METHODS: dict[str, Call] = {

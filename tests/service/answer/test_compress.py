@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from service.answer.compress import choose, compress
+from service.answer.predictions import compress, encoding
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ from service.answer.compress import choose, compress
     ],
 )
 def test_an_accepted_encoding_is_chosen(header: str | None, chosen: str | None) -> None:
-    assert choose(header) == chosen
+    assert encoding(header) == chosen
 
 
 def test_what_is_compressed_comes_back() -> None:
