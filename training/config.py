@@ -17,7 +17,7 @@ from training.errors import TrainingError
 RECIPES = Path(__file__).parent / "recipes"
 
 Architecture = Literal["mlp", "cnn", "valid_cnn"]
-Activation = Literal["relu", "linear", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid"]
+Activation = Literal["relu", "linear", "leaky_relu", "elu", "silu", "tanh", "sigmoid"]
 Loss = Literal["sparse_categorical_crossentropy", "mean_squared_error"]
 Optimizer = Literal["sgd", "momentum", "rmsprop", "adam", "muon"]
 Precision = Literal["float32", "bfloat16", "auto"]

@@ -6,7 +6,7 @@ repository unchanged.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -157,7 +157,7 @@ class Run:
                 "test_images": len(dataset.test_images),
             },
             settings=config.model_dump(mode="json"),
-            training={"recipe": recipe, **history.as_dict(), "temperature": temperature},
+            training={"recipe": recipe, **asdict(history), "temperature": temperature},
             validation=validation if scores.count else None,
             verification=verification.as_dict(),
             **measured,

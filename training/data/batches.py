@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from service.types import Images
+from service.types import Images, Labels
 from training.config import Config
 from training.data import augment, synthetic
 from training.data.loading import Split
@@ -94,40 +94,42 @@ def _rows(config: Config, share: float) -> int:
 
 def _others(split: Split, config: Config) -> list[Callable[[Any], tuple[Any, Any]]]:
     """Returns the functions that draw what a step adds to the digits of MNIST."""
-    images = split.train_images
-    drawn: list[Callable[[Any], tuple[Any, Any]]] = []
-    if config.printed:
-        pictures, digits = synthetic.printed_digits()
-        truth = tf.one_hot(digits, CLASSES)
-        drawn.append(_drawing(pictures, truth, _rows(config, config.printed), PRINTED, 1000))
-    if config.written:
-        pictures, digits = synthetic.written_digits(config.seed)
-        truth = tf.one_hot(digits, CLASSES)
-        drawn.append(_drawing(pictures, truth, _rows(config, config.written), WRITTEN, 3000))
-    if config.non_digits:
-        shown = round(config.epochs * len(images) * config.non_digits)
-        count = min(max(shown, FEWEST_NON_DIGITS), MOST_NON_DIGITS)
-        pictures = synthetic.non_digits(images, config.seed, count)
-        even = tf.fill((len(pictures), CLASSES), 1 / CLASSES)
-        drawn.append(_drawing(pictures, even, _rows(config, config.non_digits), NON_DIGITS, 2000))
-    if split.labelled and config.feedback_share:
-        pictures, digits = split.labelled
-        truth = np.where(digits[:, np.newaxis] < 0, 1 / CLASSES, np.eye(CLASSES)[digits])
-        rows = _rows(config, config.feedback_share)
-        drawn.append(_drawing(pictures, truth.astype(np.float32), rows, WRITTEN, 4000))
-    return drawn
+    digits = split.train_images
+    count = round(config.epochs * len(digits) * config.non_digits)
+    count = min(max(count, FEWEST_NON_DIGITS), MOST_NON_DIGITS)
+
+    def non_digits() -> tuple[Images, Labels]:
+        pictures = synthetic.non_digits(digits, config.seed, count)
+        return pictures, np.full(len(pictures), -1)
+
+    wanted: list[tuple[float, Config, int, Callable[[], Any]]] = [
+        (config.printed, PRINTED, 1000, synthetic.printed_digits),
+        (config.written, WRITTEN, 3000, lambda: synthetic.written_digits(config.seed)),
+        (config.non_digits, NON_DIGITS, 2000, non_digits),
+        (config.feedback_share if split.labelled else 0, WRITTEN, 4000, lambda: split.labelled),
+    ]
+    return [
+        _drawing(draw(), _rows(config, share), changes, salt)
+        for share, changes, salt, draw in wanted
+        if share
+    ]
 
 
 def _drawing(
-    pictures: Images, truth: Any, rows: int, changes: Config, salt: int
+    drawn: tuple[Images, Labels], rows: int, changes: Config, salt: int
 ) -> Callable[[Any], tuple[Any, Any]]:
-    """Returns a function that draws ``rows`` changed pictures and their targets from a seed."""
-    bank = tf.constant(pictures)
+    """Returns a function that draws ``rows`` changed pictures and their targets from a seed.
+
+    The target of a picture without a digit, -1, is the same for every digit.
+    """
+    pictures, digits = tf.constant(drawn[0]), drawn[1]
+    truth = np.where(digits[:, np.newaxis] < 0, 1 / CLASSES, np.eye(CLASSES)[digits])
+    targets = tf.constant(truth, tf.float32)
 
     def draw(seed: Any) -> tuple[Any, Any]:
         seed = tf.add(seed, (0, salt))
         chosen = tf.random.stateless_uniform((rows,), seed, 0, len(pictures), tf.int32)
-        changed = augment.change(tf.gather(bank, chosen), changes, seed)
-        return changed, tf.gather(truth, chosen)
+        changed = augment.change(tf.gather(pictures, chosen), changes, seed)
+        return changed, tf.gather(targets, chosen)
 
     return draw

@@ -33,13 +33,15 @@ b91679a0acfe4ba0e50a2437a903084cba1f5f92592b016a25a7dfd00455798b  t10k-labels-id
 LIMITS = Limits(images=10_000_000)
 BYTES_LIMIT = 8 << 30
 
-# The names of the arrays in an .npz: in Keras' mnist.npz, and in MedMNIST's files.
-NPZ_NAMES = {
-    "x_train": "train_images",
-    "y_train": "train_labels",
-    "x_test": "test_images",
-    "y_test": "test_labels",
+# The arrays of Keras' mnist.npz, and the files of MNIST in the same order.
+FILES = {
+    "x_train": "train-images-idx3-ubyte",
+    "y_train": "train-labels-idx1-ubyte",
+    "x_test": "t10k-images-idx3-ubyte",
+    "y_test": "t10k-labels-idx1-ubyte",
 }
+Found = dict[str, tuple[str, NDArray[Any]]]
+"""Arrays by their names in :data:`FILES`, each with the words for where it is."""
 
 
 class DataError(TrainingError):
@@ -72,18 +74,19 @@ class Split:
 
 def load(source: Path | None = None) -> Dataset:
     """Loads the package's MNIST, a folder of IDX files or an ``.npz``; or raises DataError."""
+    place, hashes = source or MNIST, dict[str, str]()
     try:
-        if source is None:
-            return _load_folder(MNIST, MNIST_SHA256)
-        if source.is_dir():
-            return _load_folder(source)
-        if source.suffix == ".npz":
-            return _load_npz(source)
-        exists = source.exists()
+        if place.is_dir():
+            found = _read_folder(place, hashes, MNIST_SHA256 if source is None else None)
+        elif place.suffix == ".npz":
+            found = _read_npz(place, hashes)
+        else:
+            what = "neither a folder of IDX files nor an .npz" if place.exists() else "no such data"
+            raise DataError(f"{place}: {what}")
     except OSError as error:
         raise DataError(f"{error.filename or source}: {error.strerror}") from error
-    what = "neither a folder of IDX files nor an .npz" if exists else "no such data"
-    raise DataError(f"{source}: {what}")
+    train, test = (_labelled(found[f"x_{part}"], found[f"y_{part}"]) for part in ("train", "test"))
+    return Dataset(*train, *test, source=str(place), hashes=hashes)
 
 
 def split(dataset: Dataset, fraction: float, seed: int) -> Split:
@@ -100,73 +103,49 @@ def split(dataset: Dataset, fraction: float, seed: int) -> Split:
     return Split(images[train], labels[train], images[validation], labels[validation])
 
 
-def _load_folder(folder: Path, sums: str | None = None) -> Dataset:
-    """Reads the four files; ``sums`` lists the SHA-256 that they must have."""
-    hashes: dict[str, str] = {}
-
-    def read(stem: str, suffix: str) -> tuple[NDArray[np.uint8], str]:
-        """Returns one file's array and path, and records its hash. Raises :class:`DataError`."""
-        path = _find(folder, stem, suffix)
+def _read_folder(folder: Path, hashes: dict[str, str], sums: str | None) -> Found:
+    """Reads the four files, plain or gzip; ``sums`` lists the SHA-256 that they must have."""
+    found: Found = {}
+    for name, file in FILES.items():
+        path = folder / f"{file}.gz"
+        if not path.is_file():
+            path = folder / file
+        if not path.is_file():
+            raise DataError(f"{folder}: no {file} or {file}.gz")
         content = path.read_bytes()
         hashes[path.name] = hashlib.sha256(content).hexdigest()
         if sums and f"{hashes[path.name]}  {path.name}" not in sums.splitlines():
             raise DataError(f"{path}: damaged, its SHA-256 differs from that of MNIST's file")
         try:
-            return read_idx(content, BYTES_LIMIT), str(path)
+            found[name] = str(path), read_idx(content, BYTES_LIMIT)
         except Fault as fault:
             raise DataError(f"{path}: {fault.detail}") from fault
-
-    def pair(part: str) -> tuple[Images, Labels]:
-        images, images_name = read(f"{part}-images", "idx3-ubyte")
-        labels, labels_name = read(f"{part}-labels", "idx1-ubyte")
-        return _labelled(images, labels, images_name, labels_name)
-
-    train, test = pair("train"), pair("t10k")
-    return Dataset(*train, *test, source=str(folder), hashes=hashes)
+    return found
 
 
-def _load_npz(path: Path) -> Dataset:
+def _read_npz(path: Path, hashes: dict[str, str]) -> Found:
     content = path.read_bytes()
+    hashes[path.name] = hashlib.sha256(content).hexdigest()
     try:
-        arrays = read_npz(content, BYTES_LIMIT, NPZ_NAMES.keys() | NPZ_NAMES.values())
+        arrays = read_npz(content, BYTES_LIMIT, FILES.keys())
     except Fault as fault:
         raise DataError(f"{path}: {fault.detail}") from fault
-
-    def named(name: str) -> str:
-        for known in (name, NPZ_NAMES[name]):
-            if known in arrays:
-                return known
-        raise DataError(f"{path}: contains no {name} (or {NPZ_NAMES[name]})")
-
-    def pair(part: str) -> tuple[Images, Labels]:
-        images, labels = named(f"x_{part}"), named(f"y_{part}")
-        return _labelled(arrays[images], arrays[labels], f"{path}: {images}", f"{path}: {labels}")
-
-    train, test = pair("train"), pair("test")
-    hashes = {path.name: hashlib.sha256(content).hexdigest()}
-    return Dataset(*train, *test, source=str(path), hashes=hashes)
-
-
-def _find(folder: Path, stem: str, suffix: str) -> Path:
-    """Finds ``train-images-idx3-ubyte.gz``, also with a dot for the dash and without .gz."""
-    for name in (f"{stem}-{suffix}", f"{stem}.{suffix}"):
-        for ending in (".gz", ""):
-            if (path := folder / f"{name}{ending}").is_file():
-                return path
-    raise DataError(f"{folder}: no {stem}-{suffix} or {stem}-{suffix}.gz")
+    if missing := FILES.keys() - arrays.keys():
+        raise DataError(f"{path}: contains no {min(missing)}")
+    return {name: (f"{path}: {name}", array) for name, array in arrays.items()}
 
 
 def _labelled(
-    images: NDArray[Any], labels: NDArray[Any], images_name: str, labels_name: str
+    images: tuple[str, NDArray[Any]], labels: tuple[str, NDArray[Any]]
 ) -> tuple[Images, Labels]:
     """Returns images (n, 28, 28) uint8 and labels (n,). Raises :class:`DataError`."""
-    name = images_name
+    name = images[0]
     try:
-        pixels = images_from_array(images, "images", LIMITS)
-        name = labels_name
-        digits = labels_from_array(labels)
+        pixels = images_from_array(images[1], "images", LIMITS)
+        name = labels[0]
+        digits = labels_from_array(labels[1])
     except Fault as fault:
         raise DataError(f"{name}: {fault.detail}") from fault
     if len(pixels) != len(digits):
-        raise DataError(f"{labels_name}: {len(digits):,} labels for {len(pixels):,} images")
+        raise DataError(f"{name}: {len(digits):,} labels for {len(pixels):,} images")
     return pixels, digits

@@ -55,7 +55,6 @@ def repair(model: onnx.ModelProto) -> onnx.ModelProto:
         raise TrainingError(
             f"{len(graph.input)} inputs and {len(graph.output)} outputs; want 1 and 1"
         )
-    _spell_out_erfc(graph)
     _rename(graph, graph.input[0].name, INPUT)
     _rename(graph, graph.output[0].name, OUTPUT)
     for end in (graph.input[0], graph.output[0]):
@@ -85,17 +84,6 @@ def save(model: onnx.ModelProto, path: Path) -> None:
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise TrainingError(f"the exported file is malformed: {one_line(error)}") from error
     path.write_bytes(model.SerializeToString(deterministic=True))
-
-
-def _spell_out_erfc(graph: onnx.GraphProto) -> None:
-    """Replaces erfc(x), which TensorFlow's GELU uses and ONNX lacks, by 1 - erf(x)."""
-    for index, node in reversed(list(enumerate(graph.node))):
-        if node.op_type == "Erfc":
-            erf = f"{node.output[0]}_erf"
-            graph.node.insert(index, onnx.helper.make_node("Erf", node.input, [erf]))
-            node.CopyFrom(onnx.helper.make_node("Sub", ["erfc_one", erf], node.output))
-    if any("erfc_one" in node.input for node in graph.node):
-        graph.initializer.append(onnx.numpy_helper.from_array(np.array(1, np.float32), "erfc_one"))
 
 
 def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:

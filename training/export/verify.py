@@ -50,7 +50,6 @@ class Verification:
 
     images: int
     test_images: int
-    random_images: int
     batch_sizes: tuple[int, ...]
     same_digit: int
     """Images with the reference's digit at every batch size; fewer than all only for int8."""
@@ -59,7 +58,6 @@ class Verification:
     largest_batch_difference: float  # of a probability, between an image in a batch and alone
     accuracy: float  # the file's accuracy on the test images
     milliseconds_per_run: dict[str, float]  # mean wall time of one execution by batch size
-    onnxruntime: str
     parent: "Verification | None" = None
     """Of int8: the verification of the float32 file, which is the reference; else None."""
     passed: bool = True
@@ -117,20 +115,16 @@ def check(model: Path | bytes, test_images: Images | None = None) -> Probabiliti
 
     It must load, return probabilities, and the same for a row alone and in a batch.
     """
-    runtime = _load(model)
     images = probes() if test_images is None else np.concatenate([test_images, probes()])
-    alone, _ = _run(runtime, images, 1)
+    alone = _in_batches(model, images)[0][1]
     sums_to_1 = np.abs(alone.sum(axis=1) - 1) <= SUM_TOLERANCE
     _require(sums_to_1 & (alone >= 0).all(axis=1), "the output is not probabilities")
-    for size in BATCH_SIZES[1:]:
-        got, _ = _run(runtime, images, size)
-        _compare(got, alone, BATCH_TOLERANCE, f"in batches of {size}, alone")
     return alone[: len(images) - PROBES]
 
 
 def answers(model: Path | bytes, images: Images) -> Probabilities:
     """Returns a file's probabilities (n, 10) for images (n, 28, 28), n > 0, or raises."""
-    return _run(_load(model), images, LARGEST_BATCH)[0]
+    return _run(_load(model), images, LARGEST_BATCH)
 
 
 def probes() -> Images:
@@ -147,37 +141,44 @@ def _measure(
     labels: NDArray[np.integer[Any]],
     tolerance: float | None,
 ) -> Verification:
-    """Runs ``images``, the probes last, at every batch size and compares with ``wanted``."""
-    runtime = _load(model)
-    count = len(labels)
-    alone = np.empty_like(wanted)
-    same = np.ones(len(images), bool)
-    largest = largest_batch = 0.0
-    times: dict[str, float] = {}
-    for size in BATCH_SIZES:
-        got, seconds = _run(runtime, images, size)
-        if size == 1:
-            alone = got
-        where = f"in batches of {size}"
-        if tolerance is not None:
-            _compare(got, wanted, tolerance, f"{where}, the network")
-        same &= got.argmax(axis=1) == wanted.argmax(axis=1)
-        largest = max(largest, float(np.abs(got - wanted).max()))
-        largest_batch = max(largest_batch, _compare(got, alone, BATCH_TOLERANCE, f"{where}, alone"))
-        times[str(size)] = round(seconds / -(-len(images) // size) * 1e3, 4)
+    """Compares a file's answers to ``images``, the probes last, with ``wanted``."""
+    got, times, largest_batch = _in_batches(model, images)
+    if tolerance is not None:
+        for size, each in got.items():
+            _compare(each, wanted, tolerance, f"in batches of {size}, the network")
+    digits, count = wanted.argmax(axis=1), len(labels)
+    same = np.all([each.argmax(axis=1) == digits for each in got.values()], axis=0)
     return Verification(
         images=len(images),
         test_images=count,
-        random_images=RANDOM_IMAGES,
         batch_sizes=BATCH_SIZES,
         same_digit=int(same.sum()),
         same_test_digit=int(same[:count].sum()),
-        largest_difference=largest,
+        largest_difference=max(float(np.abs(each - wanted).max()) for each in got.values()),
         largest_batch_difference=largest_batch,
-        accuracy=float(np.mean(alone[:count].argmax(axis=1) == labels)),
+        accuracy=float(np.mean(got[1][:count].argmax(axis=1) == labels)),
         milliseconds_per_run=times,
-        onnxruntime=runtime.report.onnxruntime,
     )
+
+
+def _in_batches(
+    model: Path | bytes, images: Images
+) -> tuple[dict[int, Probabilities], dict[str, float], float]:
+    """Returns the answers and the milliseconds of a run by batch size; and how much they differ.
+
+    Raises if an image has another digit or probabilities in a batch than alone.
+    """
+    runtime, got, times = _load(model), dict[int, Probabilities](), dict[str, float]()
+    for size in BATCH_SIZES:
+        began = time.perf_counter()
+        got[size] = _run(runtime, images, size)
+        seconds = time.perf_counter() - began
+        times[str(size)] = round(seconds / -(-len(images) // size) * 1e3, 4)
+    differences = [
+        _compare(each, got[1], BATCH_TOLERANCE, f"in batches of {size}, alone")
+        for size, each in got.items()
+    ]
+    return got, times, max(differences)
 
 
 def _load(model: Path | bytes) -> Runtime:
@@ -189,14 +190,12 @@ def _load(model: Path | bytes) -> Runtime:
     return runtime
 
 
-def _run(runtime: Runtime, images: Images, size: int) -> tuple[Probabilities, float]:
-    """Returns the probabilities of all images, run ``size`` at a time, and the seconds taken."""
-    began = time.perf_counter()
+def _run(runtime: Runtime, images: Images, size: int) -> Probabilities:
     try:
         parts = [runtime.run(images[at : at + size]) for at in range(0, len(images), size)]
     except Exception as error:  # ONNX Runtime raises many types
         raise VerificationFailed(f"a run in batches of {size} failed: {one_line(error)}") from error
-    return np.concatenate(parts), time.perf_counter() - began
+    return np.concatenate(parts)
 
 
 def _compare(got: Probabilities, wanted: Probabilities, tolerance: float, where: str) -> float:

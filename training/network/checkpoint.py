@@ -57,10 +57,6 @@ class History:
     seconds: float = 0.0
     cpu_seconds: float = 0.0
 
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the form that the card has."""
-        return asdict(self)
-
 
 def kept_in_words(kept: Sequence[Mapping[str, float]]) -> str:
     """Returns ``epoch 9``, or ``30 % of epoch 11 and 70 % of epoch 20``."""

@@ -1,7 +1,6 @@
 """Loads TensorFlow on demand and without its messages, or says what to install."""
 
 import os
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,7 +35,6 @@ def load_tensorflow() -> None:
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
     """Hides what C++ code writes to file descriptor 2, unless the block raises."""
-    sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as held_back:
         os.dup2(held_back.fileno(), 2)
@@ -47,6 +45,5 @@ def quiet_stderr() -> Iterator[None]:
             os.write(kept, held_back.read())
             raise
         finally:
-            sys.stderr.flush()
             os.dup2(kept, 2)
             os.close(kept)

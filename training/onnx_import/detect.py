@@ -14,30 +14,16 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
-from onnx import ModelProto, TensorProto, helper
+from onnx import ModelProto, helper
 
 from service.answer.scores import DIGITS, SMALLEST_PROBABILITY
 from service.types import Images, Labels
 from training.errors import TrainingError
-from training.onnx_import.forms import (
-    INKS,
-    LAYOUTS,
-    SCALES,
-    WHOLE,
-    Form,
-    Input,
-    recognise,
-    to_probabilities,
-)
-from training.onnx_import.graphs import opset
+from training.onnx_import import forms as known
+from training.onnx_import.forms import Form, Input
+from training.onnx_import.simplify import opset
 
-TYPES = {
-    TensorProto.FLOAT: "float32",
-    TensorProto.DOUBLE: "float64",
-    TensorProto.UINT8: "uint8",
-    TensorProto.INT32: "int32",
-    TensorProto.INT64: "int64",
-}
+FLOATS, INTEGERS = {"float32", "float64"}, {"uint8", "int32", "int64"}
 # No form fits a model that classifies fewer digits than this right.
 LEAST_ACCURACY = 0.5
 # Replaces infinity, and fits into float32.
@@ -64,7 +50,7 @@ class Original:
             raise TrainingError(why) from error
         self.input = model.graph.input[0].name
         self.outputs = [value.name for value in model.graph.output]
-        self.dtype = np.dtype(TYPES[model.graph.input[0].type.tensor_type.elem_type])
+        self.dtype = dtype(model)
 
     def run(self, images: Images, form: Input) -> dict[str, NDArray[Any]]:
         """Runs images (n, 28, 28) uint8; returns each output's values (n, values), by name."""
@@ -83,19 +69,25 @@ class Original:
         return {name: np.concatenate(part)[:count] for name, part in parts.items()}
 
 
+def dtype(model: ModelProto) -> str:
+    """Returns the type of the numbers of the model's input, as NumPy names it."""
+    kind = model.graph.input[0].type.tensor_type.elem_type
+    return str(helper.tensor_dtype_to_np_dtype(kind))
+
+
 def inputs(model: ModelProto) -> list[Input]:
     """Returns the forms of images that fit the model's input; :class:`TrainingError` for none."""
     kind = model.graph.input[0].type.tensor_type
     declared = [dim.dim_value if dim.dim_value > 0 else None for dim in kind.shape.dim]
     fitting = [
         Input(layout, declared[0])
-        for layout, image in LAYOUTS.items()
+        for layout, image in known.LAYOUTS.items()
         if len(declared) == 1 + len(image)
         and all(length in (None, size) for length, size in zip(declared[1:], image, strict=True))
     ]
-    if not fitting or kind.elem_type not in TYPES:
+    if not fitting or dtype(model) not in FLOATS | INTEGERS:
         described = helper.printable_value_info(model.graph.input[0])
-        expected = ", ".join(Input(layout, None).shape for layout in LAYOUTS)
+        expected = ", ".join(Input(layout, None).shape for layout in known.LAYOUTS)
         raise TrainingError(f"its input is {described}; expected numbers of shape {expected}")
     return fitting
 
@@ -113,12 +105,12 @@ def detect(
 
     Raises :class:`TrainingError` if it does not run or is right on too few images.
     """
-    scales = [scale] if scale else list(SCALES)
-    if np.issubdtype(original.dtype, np.integer):
-        scales = [name for name in scales if name == WHOLE]
+    scales = [scale] if scale else list(known.SCALES)
+    if original.dtype in INTEGERS:
+        scales = [name for name in scales if name == known.WHOLE]
     if not scales:
-        raise TrainingError(f"its input is {original.dtype}; the only scale is --scale {WHOLE}")
-    ways = list(product(running(original, shapes), scales, INKS))
+        raise TrainingError(f"its input is {original.dtype}; use --scale {known.WHOLE}")
+    ways = list(product(running(original, shapes), scales, known.INKS))
     forms: list[Form] = []
     for index, (shape, name, ink) in enumerate(ways):
         form = replace(shape, scale=name, ink=ink)
@@ -176,8 +168,8 @@ def _measured(outputs: dict[str, NDArray[Any]], form: Input, labels: Labels) -> 
     for name, raw in outputs.items():
         if raw.shape[1] == DIGITS:
             values = np.nan_to_num(raw.astype(np.float64), nan=0, posinf=LARGEST, neginf=-LARGEST)
-            answer = recognise(values)
-            probabilities = to_probabilities(values, answer)
+            answer = known.recognise(values)
+            probabilities = known.to_probabilities(values, answer)
             chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
             loss = -np.log(np.clip(chosen, SMALLEST_PROBABILITY, 1)).mean()
             accuracy = (probabilities.argmax(axis=1) == labels).mean()

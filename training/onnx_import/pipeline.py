@@ -17,8 +17,8 @@ from training.measure.measure import measure
 from training.onnx_import import simplify
 from training.onnx_import.detect import Original, detect, inputs
 from training.onnx_import.forms import Form, Options, printable, to_probabilities
-from training.onnx_import.graphs import opset
 from training.onnx_import.read import read
+from training.onnx_import.simplify import opset
 from training.onnx_import.wrap import wrap
 
 Report = Callable[[str, float], None]

@@ -13,12 +13,12 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from training.errors import TrainingError
 from training.interrupt import held
+from training.network.load_tensorflow import require_packages
 from training.onnx_import.forms import Options, printable
 
 SECONDS = 1800  # of processor time
@@ -35,11 +35,7 @@ def import_in_child(
     memory_bytes: int = MEMORY_BYTES,
 ) -> tuple[bytes, dict[str, Any]]:
     """Imports in a child, which tells ``report`` step and fraction; returns bytes and facts."""
-    if find_spec("onnx") is None:
-        raise TrainingError(
-            "onnx is not installed; install what the import needs: "
-            "pip install 'mnist-serve[train]', or `make train` in the sources"
-        )
+    require_packages()
     files = {"path": str(path), "data": data and str(data), "options": asdict(options)}
     request = {**files, "seconds": seconds, "memory_bytes": memory_bytes}
     with ExitStack() as end:

@@ -9,7 +9,7 @@ from service.answer.scores import DIGITS
 from service.types import INPUT, OUTPUT
 from training.export.convert import BATCH, IR_VERSION
 from training.onnx_import.forms import LAYOUTS, LEAST_SCORE, Form
-from training.onnx_import.graphs import Chain, reads, replace
+from training.onnx_import.simplify import Chain, reads, replace
 
 PREFIX = "original/"
 

@@ -47,22 +47,17 @@ def assert_few(dataset: Dataset) -> None:
 
 
 @pytest.mark.parametrize("zipped", [False, True])
-@pytest.mark.parametrize("separator", ["-", "."])
-def test_a_folder_of_idx_files_may_have_gzip_and_dots(
-    tmp_path: Path, zipped: bool, separator: str
-) -> None:
+def test_a_folder_of_idx_files_may_be_gzip(tmp_path: Path, zipped: bool) -> None:
     write_folder(tmp_path, few(), zipped=zipped)
-    for path in tmp_path.iterdir():
-        path.rename(path.with_name(path.name.replace("-idx", f"{separator}idx")))
     dataset = load(tmp_path)
     assert_few(dataset)
     assert sorted(dataset.hashes) == sorted(path.name for path in tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("names", [("x_train", "y_train", "x_test", "y_test"), tuple(NAMES)])
-def test_an_npz_may_have_both_spellings(tmp_path: Path, names: tuple[str, ...]) -> None:
+def test_an_npz_has_the_arrays_of_keras(tmp_path: Path) -> None:
     arrays = [getattr(few(), field) for field in NAMES]
     path = tmp_path / "digits.npz"
+    names = ("x_train", "y_train", "x_test", "y_test")
     np.savez_compressed(path, **dict(zip(names, arrays, strict=True)))
     assert_few(load(path))
     assert list(load(path).hashes) == ["digits.npz"]
@@ -106,7 +101,7 @@ def test_what_is_missing_or_no_data_is_named(tmp_path: Path) -> None:
         (tmp_path, "no t10k-labels-idx1-ubyte"),
         (tmp_path / "nowhere", "nowhere: no such data"),
         (tmp_path / "digits.csv", r"digits\.csv: neither a folder"),
-        (tmp_path / "digits.npz", r"digits\.npz: contains no x_test \(or test_images\)"),
+        (tmp_path / "digits.npz", r"digits\.npz: contains no x_test"),
         (Path("x" * 300), "^x{300}: File name too long$"),
     ):
         with pytest.raises(DataError, match=message):

@@ -27,7 +27,7 @@ def network() -> Any:
     features = ops.expand_dims(ops.cast(image, "float32") / 255.0, -1)
     features = layers.Conv2D(4, 5, strides=4)(features)
     features = layers.BatchNormalization(beta_initializer="ones")(features)
-    features = layers.Dropout(0.5)(layers.Activation("gelu")(features))
+    features = layers.Dropout(0.5)(layers.Activation("silu")(features))
     features = layers.Dense(10)(layers.Flatten()(features))
     return keras.Model(image, layers.Softmax()(features))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from copy import deepcopy
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
@@ -49,7 +50,7 @@ def assert_goes_on_after_every_epoch(config: Config, folder: Path) -> History:
     for after in range(1, len(history.epochs) + 1):
         again, told = train(config, folder, after)
         assert again == weights, f"after epoch {after}"
-        assert timeless(told.as_dict()) == timeless(history.as_dict())
+        assert timeless(asdict(told)) == timeless(asdict(history))
         times = [epoch.cpu_seconds for epoch in told.epochs]
         assert times[:after] == [epoch.cpu_seconds for epoch in history.epochs[:after]]
         assert times == sorted(times)

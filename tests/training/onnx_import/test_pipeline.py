@@ -186,7 +186,7 @@ def test_of_several_outputs_the_one_with_the_digits_is_found_or_the_users(
 def test_what_the_user_sets_is_not_detected(imported: Import) -> None:
     _, facts = imported(mlp(), scale="0.1,0.9")
     assert {form["scale"] for form in facts["imported"]["measured"]} == {"0.1,0.9"}
-    with pytest.raises(TrainingError, match=r"the only scale is --scale 0\.\.255"):
+    with pytest.raises(TrainingError, match=r"its input is uint8; use --scale 0\.\.255"):
         imported(exported.whole_pixels(), scale="0..1")
 
 

@@ -87,7 +87,7 @@ def test_without_onnx_one_line_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(TrainingError, match=r"onnx is not installed; .* 'mnist-serve\[train\]'"):
+    with pytest.raises(TrainingError, match=r"not installed: onnx; .* 'mnist-serve\[train\]'"):
         import_in_child(tmp_path / "any.onnx", Options(), None)
 
 

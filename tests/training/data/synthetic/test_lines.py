@@ -17,7 +17,7 @@ def test_scribbles_do_not_leave_the_field() -> None:
 
 def test_a_shape_has_three_to_five_corners_or_is_a_heart() -> None:
     triangle, rectangle, rhombus, pentagon, heart = (
-        draw(np.random.default_rng(seed)) for seed, draw in enumerate(lines.OUTLINES)
+        lines.shape(kind, np.random.default_rng(0)) for kind in lines.SHAPES
     )
     shapes = triangle, rectangle, rhombus, pentagon
     assert [len(corners) for corners in shapes] == [3, 4, 4, 5]
