@@ -4,6 +4,7 @@
 SHELL := /bin/sh
 ARGS ?=
 MARKS ?= not campaign
+JOBS ?= 4
 VENV ?= .venv
 DOCKER ?= docker
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -19,12 +20,13 @@ LOCK = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.tom
 OPEN = $(if $(strip $(MNIST_HOST) $(MNIST_KEYS) $(MNIST_OPEN) $(foreach flag,--host --keys --open,\
 	$(findstring $(flag),$(ARGS)))),,--open predict,evaluate,review,admin,metrics)
 
-# PYTEST(marks,options): two processes run the tests, then one process runs those that measure time.
+# PYTEST(marks,options): JOBS processes run the tests, then one process runs those that measure time.
+# More processes than cores, since many tests wait: for a page, a deadline or a new champion.
 # MARKS="not slow and not campaign" selects the fast ones. Pytest exits with 5 if it selects no test.
 # The second collects only files with such tests, unless ARGS names some: to collect all takes long.
 ALONE = $(if $(findstring tests,$(ARGS)),,$(shell grep -rl --include='test_*.py' 'mark\.alone' tests))
 define PYTEST
-	$(BIN)/python -m pytest -m "($(1)) and not alone" --numprocesses 2 --dist loadfile --no-loadscope-reorder $(2) $(ARGS) || [ $$? = 5 ]
+	$(BIN)/python -m pytest -m "($(1)) and not alone" --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(2) $(ARGS) || [ $$? = 5 ]
 	$(BIN)/python -m pytest -m "($(1)) and alone" $(2) $(ARGS) $(ALONE) || [ $$? = 5 ]
 endef
 
@@ -42,8 +44,8 @@ train: $(VENV)/.train ## train, verify, publish and promote a model; ARGS="--rec
 models: $(VENV)/.serve ## list and manage the published versions; ARGS="list", "promote 2", ...
 	$(BIN)/models $(ARGS)
 
-test: $(VENV)/.perf ## run the tests, 14 minutes on two cores; ARGS="tests/service -k queue"
-	@echo "Running every test except the campaign (make campaign): about 14 minutes on two cores."
+test: $(VENV)/.perf ## run the tests, 8 minutes on two cores; ARGS="tests/service -k queue"
+	@echo "Running every test except the campaign (make campaign): about 8 minutes on two cores."
 	$(call PYTEST,$(MARKS))
 
 campaign: $(VENV)/.perf ## run the long tests, 20 minutes: fuzzing, kills at every step, soaks, load tools

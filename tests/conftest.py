@@ -16,6 +16,15 @@ settings.register_profile("campaign", max_examples=2000, deadline=None, print_bl
 settings.load_profile("test")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Moves the short files of training to the end, so that no long file runs alone there.
+
+    Each file is one process's. Those of training come last, since TensorFlow stays loaded.
+    """
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: "training" in item.path.parts and item.path not in slow)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,
