@@ -32,17 +32,12 @@ class Sites:
     """
 
     def __init__(self, settings: Settings) -> None:
-        default = _LOOPBACK if _is_loopback(settings.host) else ("*",)
         self._is_default = not settings.allowed_hosts
+        default = _LOOPBACK if _is_loopback(settings.host) else ("*",)
         self._hosts = settings.allowed_hosts or default
         self._origins = frozenset(origin.encode() for origin in settings.cors_origins)
         self.known: set[bytes] | None = None if "*" in self._hosts else set()
         """The Host fields that passed before, so that a request costs one look-up; None: all."""
-
-    def check(self, method: str, fields: Mapping[bytes, bytes], server: str) -> Headers:
-        """Checks the fields that browsers set; returns the answer's; or Misdirected, Forbidden."""
-        self._check_host(fields.get(b"host"), server)
-        return self._check_page(method, fields)
 
     def _check_host(self, host: bytes | None, server: str) -> None:
         if self.known is None or host is None or host in self.known:
@@ -60,7 +55,9 @@ class Sites:
         if len(self.known) < _MOST_KNOWN:
             self.known.add(host)
 
-    def _check_page(self, method: str, fields: Mapping[bytes, bytes]) -> Headers:
+    def check(self, method: str, fields: Mapping[bytes, bytes], server: str) -> Headers:
+        """Checks the fields that browsers set; returns the answer's; or Misdirected, Forbidden."""
+        self._check_host(fields.get(b"host"), server)
         origin = fields.get(b"origin")
         if origin is not None and not self._origins.isdisjoint((origin.lower(), b"*")):
             return (

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from hmac import compare_digest
 from math import inf
 from pathlib import Path
-from time import time
+from time import sleep, time
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_serializer
 
@@ -187,6 +187,6 @@ class KeyFile:
             staged.replace(self._kept)
 
     def _follow(self) -> None:
-        pause = threading.Event()
-        while not pause.wait(FOLLOW_SECONDS):
+        while True:
+            sleep(FOLLOW_SECONDS)
             self.look()

@@ -11,7 +11,6 @@ from typing import TypeVar
 from service.api.request import Request
 from service.background.fair_threads import recent
 from service.background.large_work import SMALL_ROWS, when_large
-from service.background.large_work import small as small_requests
 from service.errors import RateSpent
 from service.inference.batch import Result, digits
 from service.models.loader import Loaded
@@ -93,7 +92,7 @@ class Pipeline:
         if not small:
             caller, until = self._request.caller, self.deadline
             return await self.timed(when_large(True, work, *arguments, until=until, caller=caller))
-        small_requests.last = start = perf_counter()
+        recent.small_at = start = perf_counter()
         decoded = work(*arguments)
         self._request.decode_s += perf_counter() - start
         return decoded

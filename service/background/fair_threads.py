@@ -35,9 +35,9 @@ class _Stopped(Exception):
 
 
 class Recent:
-    """Whether several callers have asked of late."""
+    """When requests came of late, on perf_counter's clock, and whether of several callers."""
 
-    caller, at, other_at = "", -inf, -inf
+    caller, at, other_at, small_at = "", -inf, -inf, -inf
 
     def turn_to(self, caller: str) -> None:
         """Takes note of another caller, on the event loop; each request sets ``at``."""

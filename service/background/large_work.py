@@ -13,7 +13,7 @@ from math import inf
 from time import perf_counter, sleep
 from typing import TypeVar
 
-from service.background.fair_threads import FairThreads, crowding, here
+from service.background.fair_threads import FairThreads, crowding, here, recent
 from service.background.threads import usable_cores
 
 Result = TypeVar("Result")
@@ -32,13 +32,6 @@ _CLOSE_SECONDS = 0.02  # small requests that come within this time follow each o
 threads = FairThreads("large", _THREADS)
 
 
-class _Small:
-    last = -inf  # when the event loop last decoded a small request, on perf_counter's clock
-
-
-small = _Small()
-
-
 async def when_large(
     is_large: bool,
     work: Callable[..., Result],
@@ -55,8 +48,7 @@ async def when_large(
 def give_way(done: float = 0.0) -> None:
     """Makes way for small requests and other callers; stops late or abandoned work.
 
-    Large work calls it each 0.1 to 0.2 ms, with the part that is ``done``, from 0 to 1, if it
-    knows; it sleeps if small requests come close together.
+    Large work calls it each 0.1 to 0.2 ms, with the part that is ``done`` (0 to 1) if it knows.
     """
     job = here.job
     if job is None or (now := perf_counter()) - job.rested < _PIECE_SECONDS:
@@ -70,4 +62,4 @@ def give_way(done: float = 0.0) -> None:
 
 def small_come(now: float) -> bool:
     """Whether small requests follow each other closely."""
-    return now - small.last < _CLOSE_SECONDS
+    return now - recent.small_at < _CLOSE_SECONDS

@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -23,26 +24,21 @@ class DaemonThreads:
     async def run(self, work: Callable[..., Result], *arguments: object) -> Result:
         """Returns what ``work`` returns, or raises what it raises; cancelling does not stop it."""
         await self._free.acquire()
-        loop = asyncio.get_running_loop()
-        result: asyncio.Future[Result] = loop.create_future()
+        loop, result = asyncio.get_running_loop(), Future[Result]()
+        result.set_running_or_notify_cancel()
 
-        def end(result: asyncio.Future[Result], settle: str, outcome: object) -> None:
-            self._free.release()
-            if not result.done():
-                getattr(result, settle)(outcome)
-
-        def run(result: asyncio.Future[Result]) -> None:
+        def run(result: Future[Result]) -> None:
             try:
-                outcome: tuple[str, object] = "set_result", work(*arguments)
+                result.set_result(work(*arguments))
             except Exception as error:  # noqa: BLE001 - raised in the caller
-                outcome = "set_exception", error
+                result.set_exception(error)
+            del result
             with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(end, result, *outcome)
-            del result, outcome
+                loop.call_soon_threadsafe(self._free.release)
 
         threading.Thread(target=run, args=(result,), name=self._name, daemon=True).start()
         try:
-            return await result
+            return await asyncio.wrap_future(result)
         finally:
             # An exception holds this frame and that of `run`. If they held it too, their memory
             # would stay until the garbage collector comes, which is rarely.

@@ -1,9 +1,7 @@
 """HTTP/1.1 on one connection of ``serve``: requests in, answers out, and the bounds for a peer.
 
 uvicorn opens, counts and closes the connections. This protocol replaces uvicorn's own, whose ASGI
-scope for each request takes longer to build than a prediction takes. The grammar is llhttp's,
-through httptools. Every wait for the peer times out, heads have a maximum size, bytes that are no
-HTTP get an error in the service's own form, and the request of a caller who left is cancelled.
+scope for each request takes longer to build than a prediction takes. llhttp parses, by httptools.
 """
 
 import asyncio
@@ -72,11 +70,9 @@ class Connection(Peer):
         # The parser keeps unfinished fields and chunk extensions to itself; they are counted here.
         if self._part == _HEAD and self._head_bytes > heads.HEAD_LIMIT:
             self._broken(heads.HEAD_TOO_LARGE)
-            return
-        if self._part == _BODY and self._framing > heads.FRAMING_LIMIT:
+        elif self._part == _BODY and self._framing > heads.FRAMING_LIMIT:
             self._broken(heads.FRAMING_TOO_LARGE)
-            return
-        if self._clock.due is None:
+        elif self._clock.due is None:
             self._wait_for_peer()
 
     def on_message_begin(self) -> None:
@@ -105,7 +101,7 @@ class Connection(Peer):
         # A head that does not begin its piece is not counted: its fields are.
         size = self._head_bytes
         if not size and self._fed > heads.HEAD_LIMIT:
-            size = heads.size_of(self._fields)
+            size = sum(len(name) + len(value) + 4 for name, value in self._fields)
         if size > heads.HEAD_LIMIT:
             self._raise(heads.HEAD_TOO_LARGE)
         self._head_bytes = self._framing = 0
@@ -121,9 +117,8 @@ class Connection(Peer):
         body = ArrivingBody(self.transport)
         if b"expect" in fields:
             body.continue_expected = fields[b"expect"].lower() == b"100-continue"
-        method = parser.get_method().decode()
-        peer = self._address
-        request = Request(self._core, method, path, fields, body, query=query, address=peer)
+        what = parser.get_method().decode(), path, fields, body
+        request = Request(self._core, *what, query=query, address=self._address)
         request.under_way, request.port = self._server.tasks, self._port
         exchange = Exchange(request, body, parser.should_keep_alive())
         if b"connection" in fields and parser.get_http_version() == "1.0":

@@ -1,8 +1,4 @@
-"""The way of every request to its endpoint and back, through whichever door it came.
-
-Finds the endpoint, turns a fault into its problem document, and records each answer in the log and
-the metrics.
-"""
+"""The way of every request to its endpoint and back, through whichever door it came."""
 
 from __future__ import annotations
 
@@ -29,7 +25,7 @@ _STATUS_LINES = {
     for each in HTTPStatus
 }
 _TIMING = b"decode;dur=%.3f, queue;dur=%.3f, infer;dur=%.3f, total;dur=%.3f"
-_HEAD = b"%b%bx-request-id: %b\r\nserver-timing: " + _TIMING + b"\r\n"
+_HEAD = b"%b%bx-request-id: %b\r\nserver-timing: %b\r\n"
 ENCODED_SLASH = "%2F"  # in a decoded path: it was encoded, so it is no part of any endpoint's path
 _MOST_KNOWN = 256  # the paths whose endpoints are remembered
 _AUDITED = ("admin", "review")
@@ -168,21 +164,14 @@ def render(fault: Fault, path: str) -> Reply:
 
 
 def head(request: Request, reply: Reply, fields: Headers, keep_alive: bool) -> tuple[bytes, float]:
-    """The head of an HTTP/1.1 answer, and the seconds since the request began.
-
-    ``fields`` are those of every answer. The values are the service's own: no line breaks.
-    """
+    """The head of an answer, with the ``fields`` of every answer, and its seconds until now."""
     seconds = perf_counter() - request.started
     kind = b""
     if reply.status != 304:  # RFC 9110, 8.6: it would be the length of the answer that is not sent
         kind = b"content-type: %b\r\ncontent-length: %d\r\n" % (reply.media_type, len(reply.body))
-    spent = request.decode_s * 1e3, request.queue_s * 1e3, request.infer_s * 1e3, seconds * 1e3
-    lines = _HEAD % (_STATUS_LINES[reply.status], kind, request.id, *spent)
-    for field in fields:
+    lines = _HEAD % (_STATUS_LINES[reply.status], kind, request.id, timing(request, seconds))
+    for field in (*fields, *request.answer_headers, *reply.headers):
         lines += b"%b: %b\r\n" % field
-    if request.answer_headers or reply.headers:
-        for field in (*request.answer_headers, *reply.headers):
-            lines += b"%b: %b\r\n" % field
     return lines + (b"\r\n" if keep_alive else b"connection: close\r\n\r\n"), seconds
 
 

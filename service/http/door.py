@@ -11,12 +11,11 @@ import signal
 import socket
 import threading
 from asyncio import TimerHandle, Transport
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
-from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -25,7 +24,7 @@ from starlette.types import Receive, Scope, Send
 from service.core import Core
 from service.http.dispatch import Dispatcher
 from service.inference.admission import RETRY_SECONDS, Queue
-from service.models.versions import StartError, Versions
+from service.models.versions import StartError
 from service.observe.logs import LOGGER, reopen
 from service.tls import Tls, TlsError
 
@@ -53,18 +52,13 @@ class Throttle:
             loop.call_later(RETRY_SECONDS, _read_again, transport)
             return
         self._held[transport] = loop.call_later(RETRY_SECONDS, self._release, transport)
-        self._queue.on_room = self._release_one
+        self._queue.on_room = lambda: self._release(next(iter(self._held)))  # it waited longest
 
     def _release(self, transport: Transport) -> None:
-        """Reads this connection again."""
         self._held.pop(transport).cancel()
         if not self._held:
             self._queue.on_room = None
         _read_again(transport)
-
-    def _release_one(self) -> None:
-        """Reads the connection again that has waited longest."""
-        self._release(next(iter(self._held)))
 
 
 def _read_again(transport: Transport) -> None:
@@ -79,12 +73,13 @@ class FastDoor:
     """
 
     def __init__(self, app: FastAPI, tell_start: Callable[[str], object]) -> None:
-        self._app = app
+        self._app, self._tell_start = app, tell_start
         self.core: Core = app.state.core
         self.dispatcher: Dispatcher = app.state.dispatcher
-        self._tell_start = tell_start
         self.throttle = Throttle(self.core.versions.queue)
         self.tls = Tls.of(self.core.settings, self.core.metrics)
+        self._rpc: RpcServer | None = None
+        self._tasks: list[Future[None]] = []  # kept from garbage collection
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Runs the application's lifespan (ASGI 3.0) before uvicorn listens and after it stops."""
@@ -95,7 +90,7 @@ class FastDoor:
             if self.tls is not None:
                 self.tls.start()
             await lifespan.__aenter__()
-            rpc = await self._start_rpc()
+            await self._start_rpc()
         except Exception as error:  # noqa: BLE001 - reported in one line, and in the log
             if isinstance(error, (StartError, TlsError)):
                 self._tell_start(str(error))
@@ -104,32 +99,34 @@ class FastDoor:
                 self._tell_start(f"the start failed: {type(error).__name__}")
             await send({"type": "lifespan.startup.failed"})
             return
-        close_rpc = None if rpc is None else rpc.stop
-        drain_before_stopping(self.core.versions, self.core.settings.drain_delay_s, close_rpc)
-        self._reload_at_hangup(asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGHUP, lambda *_: loop.call_soon_threadsafe(self._reload, loop))
+            drain = partial(self._drain, signal.getsignal(signal.SIGTERM))
+            signal.signal(
+                signal.SIGTERM,
+                lambda *_: self._tasks.append(asyncio.run_coroutine_threadsafe(drain(), loop)),
+            )
         self._tell_start("")
         await send({"type": "lifespan.startup.complete"})
         following = None if self.tls is None else asyncio.create_task(self.tls.follow())
         await receive()
         if following is not None:
             following.cancel()
-        if rpc is not None:
-            await rpc.stop()
+        if self._rpc is not None:
+            await self._rpc.stop()
         await lifespan.__aexit__(None, None, None)
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _start_rpc(self) -> RpcServer | None:
-        """Starts gRPC beside HTTP if a port is set for it."""
-        if not self.core.settings.grpc_port:
-            return None
-        from service.rpc.server import RpcServer
+    async def _start_rpc(self) -> None:
+        if self.core.settings.grpc_port:
+            from service.rpc.server import RpcServer
 
-        rpc = RpcServer(self.core, self.dispatcher.record, self.tls)
-        await rpc.start()
-        return rpc
+            self._rpc = RpcServer(self.core, self.dispatcher.record, self.tls)
+            await self._rpc.start()
 
-    def _reload_at_hangup(self, loop: asyncio.AbstractEventLoop) -> None:
-        """From now on SIGHUP takes up keys, certificate and log anew, but for what is wrong."""
+    def _reload(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Takes up keys, certificate and log anew, but for what is wrong."""
 
         def reload() -> None:
             reopen()
@@ -138,51 +135,25 @@ class FastDoor:
                 self.tls.look(again=True)
             LOGGER.info("took up keys, certificate and log anew")
 
-        def on_hangup(number: int, frame: FrameType | None) -> None:
-            loop.call_soon_threadsafe(loop.run_in_executor, None, reload)
+        loop.run_in_executor(None, reload)
 
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGHUP, on_hangup)
-
-
-def drain_before_stopping(
-    versions: Versions, delay_s: float, close_other: Callable[[], Awaitable[None]] | None
-) -> None:
-    """From now on SIGTERM turns readiness to 503 and, ``delay_s`` seconds later, stops the server.
-
-    ``close_other`` then closes what listens beside it. A second SIGTERM stops it at once. The
-    function wraps the handler that uvicorn has set, and must be called on the server's event loop.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        return
-    stop = signal.getsignal(signal.SIGTERM)
-    loop = asyncio.get_running_loop()
-    stopping: list[Future[None]] = []  # keeps the future from garbage collection
-
-    def stop_now() -> None:
+    async def _drain(self, stop: Any) -> None:
+        """Turns readiness to 503, waits, and stops uvicorn; a second SIGTERM stops it at once."""
+        versions, seconds = self.core.versions, self.core.settings.drain_delay_s
+        closing = None
+        if not versions.draining:
+            versions.draining = True
+            LOGGER.info("draining", extra={"seconds": seconds})
+            await asyncio.sleep(seconds)  # load balancers see the 503 meanwhile
+            server = getattr(stop, "__self__", None)  # uvicorn's handler is a method of its server
+            if isinstance(server, uvicorn.Server):
+                await _close_listeners(server)
+            closing = None if self._rpc is None else asyncio.ensure_future(self._rpc.stop())
+            await asyncio.sleep(SETTLE_SECONDS)
         if callable(stop):
             stop(signal.SIGTERM, None)
-
-    async def stop_later() -> None:
-        await asyncio.sleep(delay_s)  # load balancers see the 503 meanwhile
-        server = getattr(stop, "__self__", None)  # uvicorn's handler is a method of its server
-        if isinstance(server, uvicorn.Server):
-            await _close_listeners(server)
-        closed = None if close_other is None else asyncio.ensure_future(close_other())
-        await asyncio.sleep(SETTLE_SECONDS)
-        stop_now()
-        if closed is not None:
-            await closed
-
-    def drain(number: int, frame: FrameType | None) -> None:
-        if versions.draining:
-            loop.call_soon_threadsafe(stop_now)
-            return
-        versions.draining = True
-        LOGGER.info("draining", extra={"seconds": delay_s})
-        stopping.append(asyncio.run_coroutine_threadsafe(stop_later(), loop))
-
-    signal.signal(signal.SIGTERM, drain)
+        if closing is not None:
+            await closing
 
 
 async def _close_listeners(server: uvicorn.Server) -> None:

@@ -1,6 +1,5 @@
 """Bounds and rules of one connection, and the faults of requests that break them."""
 
-import asyncio
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -48,12 +47,6 @@ _ABSOLUTE = re.compile(rb"https?://([^/?#:][^/?#]*)(.*)", re.IGNORECASE | re.DOT
 _SLASH = re.compile(ENCODED_SLASH, re.IGNORECASE)
 
 
-def peer_address(transport: asyncio.BaseTransport) -> str:
-    """The IP address of the peer, without its port."""
-    name = transport.get_extra_info("peername")
-    return str(name[0]) if isinstance(name, tuple) else ""
-
-
 def without_upgrade(data: bytes) -> tuple[bytes, bytes, int]:
     """Renames ``Upgrade`` in what has come of a head; returns that, the rest, the head's size."""
     size, kept = data.find(HEAD_END), b""
@@ -63,11 +56,6 @@ def without_upgrade(data: bytes) -> tuple[bytes, bytes, int]:
         size = len(data)
     head, found = _UPGRADE.subn(b"\r\nX-Asked", data[:size])
     return head + data[size:] if found else data, kept, size
-
-
-def size_of(fields: Fields) -> int:
-    """The bytes of these fields, as they are usually sent."""
-    return sum(len(name) + len(value) + 4 for name, value in fields)
 
 
 def joined(fields: Fields) -> dict[bytes, bytes]:

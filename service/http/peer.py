@@ -159,7 +159,8 @@ class Peer(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Starts the timeout of the first head."""
         self.transport = transport  # type: ignore[assignment]
-        self._address = heads.peer_address(transport)
+        name = transport.get_extra_info("peername")
+        self._address = str(name[0]) if isinstance(name, tuple) else ""
         if self._settings.admin_port:
             self._port = transport.get_extra_info("sockname")[1]
         self._server.connections.add(self)  # type: ignore[arg-type]

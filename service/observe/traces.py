@@ -16,9 +16,8 @@ from service.settings import SettingsError
 
 CLOSE_SECONDS = 3.0  # how long a stop waits for the spans that are not exported
 _STEPS = ("decode", "queue", "infer")
-_IDS = rb"-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"
+_IDS = rb"-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
 _TRACEPARENT = re.compile(rb"00%b|(?!00|ff)[0-9a-f]{2}%b(-.*)?" % (_IDS, _IDS))
-_NO_TRACE, _NO_SPAN = "0" * 32, "0" * 16
 _NAMES = {
     "method": "http.request.method",
     "path": "url.path",
@@ -45,8 +44,7 @@ def take_up(parent: bytes | None, tracer: Tracer | None) -> Trace | None:
     if parent is not None and _TRACEPARENT.fullmatch(parent):
         text = parent.decode("latin-1")
         ids = text[3:35], text[36:52], text[54] in "13579bdf"
-        if ids[0] != _NO_TRACE and ids[1] != _NO_SPAN:
-            return tuple.__new__(Trace, ids)  # a third of what Trace(*ids) takes
+        return tuple.__new__(Trace, ids)  # a third of what Trace(*ids) takes
     if tracer is not None and random() < tracer.share:  # noqa: S311 - no secret
         return Trace(f"{getrandbits(128):032x}", "", sampled=True)
     return None

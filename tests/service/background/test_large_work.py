@@ -9,7 +9,8 @@ from weakref import ref
 
 import pytest
 
-from service.background.large_work import give_way, small, when_large
+from service.background.fair_threads import recent
+from service.background.large_work import give_way, when_large
 from service.errors import DeadlineExceeded
 
 pytestmark = [pytest.mark.anyio, pytest.mark.alone]
@@ -17,7 +18,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.alone]
 
 @pytest.fixture(autouse=True)
 def no_small_requests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(small, "last", perf_counter() - 60)
+    monkeypatch.setattr(recent, "small_at", perf_counter() - 60)
 
 
 async def test_the_large_is_done_beside_the_loop_and_the_small_on_it() -> None:
@@ -62,13 +63,13 @@ async def test_large_work_sleeps_longer_than_it_worked_while_small_requests_come
         give_way()
         return perf_counter() - begin
 
-    small.last = perf_counter() + small_s
+    recent.small_at = perf_counter() + small_s
     shortest = await when_large(True, lambda: min(rest() for _ in range(10)))
     assert least_s < shortest < most_s
 
 
 def test_the_event_loop_itself_never_gives_way() -> None:
-    small.last = perf_counter() + 60
+    recent.small_at = perf_counter() + 60
     begin = perf_counter()
     for _ in range(1000):
         give_way()

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.background.fair_threads import FairThreads
-from service.background.large_work import small
+from service.background.fair_threads import FairThreads, recent
 from service.errors import DeadlineExceeded, QueueFull
 from service.inference.admission import RETRY_SECONDS, Queue
 from service.inference.batch import Batcher, Result
@@ -156,7 +155,7 @@ async def test_a_large_request_is_cut_among_the_runners_and_finer_while_small_on
     monkeypatch: pytest.MonkeyPatch, threads: int, small_s: float, runs: int
 ) -> None:
     bench, sent = Bench(tiny_model_bytes(), threads=threads), images(203)
-    monkeypatch.setattr(small, "last", perf_counter() + small_s)
+    monkeypatch.setattr(recent, "small_at", perf_counter() + small_s)
     bench.check(sent, await bench.infer(sent))
     assert bench.runs() == (runs, 203)
     assert bench.count("queue_seconds_count") == 1
