@@ -117,7 +117,8 @@ class FairThreads:
         Raises DeadlineExceeded, or BodiesFull if the caller's other work takes long.
         """
         job = self.submit(caller, work, until)
-        look = None if job.begun else asyncio.create_task(self._look(job))
+        if not job.begun:
+            self._look_later(job, asyncio.get_running_loop())
         try:
             return await asyncio.wrap_future(job.result)
         except asyncio.CancelledError:
@@ -126,15 +127,17 @@ class FairThreads:
             raise
         finally:
             job.work = None  # stops it; if it has not begun, this frees its body
-            if look is not None:
-                look.cancel()
             del job  # an exception holds this frame, and must not hold itself through the job
 
-    async def _look(self, job: Job[Any]) -> None:
+    def _look_later(self, job: Job[Any], loop: asyncio.AbstractEventLoop) -> None:
         """Refuses a job while it has not begun, if the other work of its caller takes long."""
-        while not job.begun and not job.is_refused:
-            await asyncio.sleep(LONG_SECONDS)
-            job.is_refused = self.is_long(job.caller, perf_counter()) and job.result.cancel()
+
+        def look() -> None:
+            if job.work is not None and not job.begun:
+                job.is_refused = self.is_long(job.caller, perf_counter()) and job.result.cancel()
+                self._look_later(job, loop)
+
+        loop.call_later(LONG_SECONDS, look)
 
     def submit(self, caller: str, work: Callable[[], Result], until: float = inf) -> Job[Result]:
         """Begins ``work``, or lets it wait for its turn."""
