@@ -200,14 +200,14 @@ def _listen(host: str, port: int) -> socket.socket:
     A proxy goes on to another service then; in the backlog its request would wait for the start.
     """
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if listener.family == socket.AF_INET6:
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if listener.family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        why = error.strerror or str(error)
+        why = error.strerror or error
         raise ServeError(f"cannot listen on {host} port {port}: {why}") from error
     listener.set_inheritable(True)
     return listener

@@ -112,9 +112,7 @@ def mnist_test(folder: Path) -> tuple[Images, Labels]:
         try:
             read.append(arrays.read_idx((folder / f"{stem}.gz").read_bytes()))
         except (OSError, Fault) as error:
-            raise NotFound(
-                f"this service cannot read the data set {MNIST_TEST}: {error}"
-            ) from error
+            raise NotFound(f"the data set {MNIST_TEST} cannot be read: {error}") from error
     images, labels = read
     return images, labels.astype(np.int64)
 
