@@ -231,7 +231,7 @@ async def v2_unload(request: Current, model: str, repository: str = "") -> Reply
     """Unloads the version that the parameter `version` names, unless it is the champion."""
     check_model(model)
     asked = parameters_of(await _content(request), "request")
-    version = typed_field(asked, "version", {str}, "a string", "request")
+    version = typed_field(asked, "version", {str}, "a string")
     versions = request.core.versions
     request.version = versions.champion.version if version is None else version
     await versions.unload(request.version)

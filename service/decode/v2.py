@@ -77,17 +77,14 @@ def from_content(
     images = _input_images(content, tail, limits, numbers)
     parameters = parameters_of(content, "request")
     output = parameters_of(_only_tensor(content, "outputs", OUTPUT) or {}, OUTPUT)
-    binary = typed_field(output, "binary_data", {bool}, "true or false", OUTPUT)
+    binary = typed_field(output, "binary_data", {bool}, "true or false")
     if binary is None:
-        binary = typed_field(parameters, "binary_data_output", {bool}, "true or false", "request")
-    expected = "a number of microseconds"
-    timeout_us = typed_field(parameters, "timeout", {int, float}, expected, "request")
-    classes = typed_field(
-        output, "classification", {int}, "a number of classes from 1", OUTPUT, least=1
-    )
+        binary = typed_field(parameters, "binary_data_output", {bool}, "true or false")
+    timeout_us = typed_field(parameters, "timeout", {int, float}, "a number of microseconds")
+    classes = typed_field(output, "classification", {int}, "a number of classes from 1", 1)
     return InferRequest(
         images,
-        typed_field(content, "id", {str}, "a string", "request"),
+        typed_field(content, "id", {str}, "a string"),
         bool(binary),
         min(classes or 0, MOST_CLASSES),
         (timeout_us or 0) / 1e6 or None,  # 0 is Triton's "not set"
@@ -199,19 +196,13 @@ def parameters_of(owner: dict[str, Any], place: str) -> dict[str, Any]:
 
 
 def typed_field(
-    owner: dict[str, Any],
-    name: str,
-    kinds: set[type],
-    expected: str,
-    place: str,
-    *,
-    least: float = 0,
+    owner: dict[str, Any], name: str, kinds: set[type], expected: str, least: float = 0
 ) -> Any:
     """Returns the value under ``name``, of exactly one of these types, or None if there is none."""
     value = owner.get(name)
     if value is None or (type(value) in kinds and (type(value) is str or value >= least)):
         return value
-    raise refuse(place, f"{name} is {_as_text(value)}; {expected} is expected")
+    raise refuse(name, f"is {_as_text(value)}; {expected} is expected")
 
 
 def _as_text(value: Any) -> str:

@@ -59,7 +59,7 @@ def preprocess(picture: Picture) -> Seen:
         return given
     grey = picture.grey
     factor = -(-max(grey.shape) // _OVERVIEW)
-    first = search(_reduced(grey, factor))
+    first = search(reduced(grey, factor))
     if first is None:
         polarity: Polarity = "light on dark" if np.median(grey) < 128 else "dark on light"
         return Seen(np.zeros((SIDE, SIDE), np.uint8), polarity, None, ("blank",))
@@ -69,7 +69,7 @@ def preprocess(picture: Picture) -> Seen:
     zoom = max(1, max(box.width, box.height) // _CLOSE_UP)
     left, top, wide, high = (side // zoom for side in box.moved(-around.left, -around.top))
     expected = Box(left, top, max(1, wide), max(1, high))
-    close_up = _reduced(np.ascontiguousarray(grey[around.slices]), zoom)
+    close_up = reduced(np.ascontiguousarray(grey[around.slices]), zoom)
     second = search(close_up, [0.5 * max(expected[2:])], ink.polarity, expected)
     if second is not None and _overlap(second[1].box, expected) > 0.5:
         ink, found = second
@@ -127,8 +127,13 @@ def _overlap(box: Box, other: Box) -> float:
     return both / (box.width * box.height + other.width * other.height - both)
 
 
-def _reduced(grey: Grey, factor: int) -> Grey:
-    return np.asarray(Image.fromarray(grey).reduce(factor)) if factor > 1 else grey
+def reduced(grey: Grey, factor: float) -> Grey:
+    """Returns the picture (h, w) reduced by a factor, by area."""
+    image = Image.fromarray(grey)
+    if factor == round(factor):
+        return np.asarray(image.reduce(round(factor))) if factor > 1 else grey
+    size = round(image.width / factor), round(image.height / factor)
+    return np.asarray(image.resize(size, Image.Resampling.BOX))
 
 
 def search(

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from math import ceil, inf, sqrt
 
 import numpy as np
-from PIL import Image
 
 from service.imaging.components import Box, union
 from service.imaging.load import Picture
+from service.imaging.pipeline import reduced
 from service.imaging.threshold import Grey
 from service.numbers.lattice import WEIGHTS, Piece, Row
 from service.numbers.lines import Group, lines_in
@@ -114,7 +114,7 @@ def segment(picture: Picture) -> Number:
 def _close_up(grey: Grey) -> tuple[list[list[Group]], View]:
     """Returns the lines of a picture, reduced until its digits are about 72 pixels high."""
     factor = ceil(max(1, _reduction(grey, _OVERVIEW if grey.size > _SMALL else _SMALL)))
-    overview = _reduce(grey, factor)
+    overview = reduced(grey, factor)
     lines = lines_in(overview)
     if not lines:
         return [], View()
@@ -126,7 +126,7 @@ def _close_up(grey: Grey) -> tuple[list[list[Group]], View]:
     most = min(max(_LEAST, _EACH * sum(map(len, lines))), _LARGEST)
     zoom = max(1, round(height / _HEIGHT), _reduction(close_up, most))
     is_nearly_the_same = zoom == factor and 2 * close_up.size > overview.size * factor**2
-    nearer = [] if is_nearly_the_same else lines_in(_reduce(close_up, zoom))
+    nearer = [] if is_nearly_the_same else lines_in(reduced(close_up, zoom))
     if nearer:
         return nearer, View(around.left, around.top, zoom)
     return lines, View(zoom=factor)
@@ -135,14 +135,6 @@ def _close_up(grey: Grey) -> tuple[list[list[Group]], View]:
 def _reduction(grey: Grey, most: int) -> float:
     """Returns the factor that reduces a picture to at most ``most`` pixels."""
     return float(max(sqrt(grey.size / most), max(grey.shape) / _LONGEST))
-
-
-def _reduce(grey: Grey, factor: float) -> Grey:
-    image = Image.fromarray(grey)
-    if factor == round(factor):
-        return np.asarray(image.reduce(round(factor))) if factor > 1 else grey
-    size = round(image.width / factor), round(image.height / factor)
-    return np.asarray(image.resize(size, Image.Resampling.BOX))
 
 
 def _median_height(lines: list[list[Group]]) -> float:

@@ -99,9 +99,9 @@ def pair(images: NDArray[Any], truth: NDArray[Any]) -> list[tuple[str, bytes]]:
         ([("images", b""), ("labels", b""), ("more", b"")], Invalid, "are expected"),
         ([("images", b""), ("images", b"")], Invalid, "the field 'images' is repeated"),
         ([(name, b"") for name in "abcd"], TooLarge, "more than 3 parts"),
-        ([("images", b""), ("labels", LABEL_FILES["npy"])], Malformed, "images: not an IDX"),
-        ([("images", FILES["npy"]), ("labels", b"x" * 99)], Malformed, "labels: not an IDX file"),
-        ([("images", FILES["npy.gz"][:-9]), ("labels", b"")], Malformed, "images: the gzip data"),
+        ([("images", b""), ("labels", LABEL_FILES["npy"])], Malformed, "not an IDX"),
+        ([("images", FILES["npy"]), ("labels", b"x" * 99)], Malformed, "not an IDX file"),
+        ([("images", FILES["npy.gz"][:-9]), ("labels", b"")], Malformed, "the gzip data"),
         ([("dataset", b"")], Malformed, "npz is damaged"),
         ([("dataset", npz(images=digits()[:2]))], Invalid, "neither images and labels nor x_test"),
         ([("dataset", npz(x_test=digits()[:2], labels=labels()[:2]))], Invalid, "neither"),
@@ -128,7 +128,7 @@ def test_limits_hold_for_images_and_for_what_is_unpacked() -> None:
     body = form(("images", FILES["idx.gz"]), ("labels", LABEL_FILES["idx"]))
     with pytest.raises(TooLarge, match="9 images; at most 8"):
         from_form(body, BOUNDARY, Limits(images=8))
-    with pytest.raises(TooLarge, match="images: more than 7,000 bytes"):
+    with pytest.raises(TooLarge, match="more than 7,000 bytes"):
         from_form(body, BOUNDARY, Limits(body_bytes=7000))
     data_set = form(("dataset", npz(images=digits()[:9], labels=labels()[:9])))
     with pytest.raises(TooLarge, match="more than 7,000 bytes"):
