@@ -47,12 +47,18 @@ def sanitise(body: bytes, kind: str) -> tuple[bytes, bytes]:
 
     Raises Malformed for too many or cut parts, UnsupportedType for a rare JPEG.
     """
-    if kind in {"PNG", "JPEG"}:
-        return _strip_png(body) if kind == "PNG" else _strip_jpeg(body)
-    if kind == "WebP":
-        _check_webp_chunks(body)
+    if kind == "PNG":
+        return _strip_png(body)
+    if kind == "JPEG":
+        return _strip_jpeg(body)
     if kind == "TIFF":
         _check_tiff_tags(body)
+    at, count = 12, 0
+    while kind == "WebP" and at < len(body):  # chunks (RFC 9649), of which libwebp makes a list
+        size = int.from_bytes(body[at + 4 : at + 8], "little")
+        at, count = at + 8 + size + size % 2, count + 1
+        if count > _MOST_CHUNKS:
+            raise Malformed(f"the WebP picture has more than {_MOST_CHUNKS:,} chunks")
     return body, b""
 
 
@@ -96,16 +102,6 @@ def _strip_jpeg(body: bytes) -> tuple[bytes, bytes]:
         elif code == _EXIF and not exif and body.startswith(b"Exif\0\0", start + 4):
             exif = body[start + 4 : at]
     raise Malformed(f"the JPEG picture is cut short or has more than {_MOST_CHUNKS:,} segments")
-
-
-def _check_webp_chunks(body: bytes) -> None:
-    """Counts the chunks (RFC 9649), of which libwebp makes a list."""
-    at, count = 12, 0
-    while at < len(body):
-        size = int.from_bytes(body[at + 4 : at + 8], "little")
-        at, count = at + 8 + size + size % 2, count + 1
-        if count > _MOST_CHUNKS:
-            raise Malformed(f"the WebP picture has more than {_MOST_CHUNKS:,} chunks")
 
 
 def _check_tiff_tags(body: bytes) -> None:

@@ -94,8 +94,8 @@ EXAMPLES: list[tuple[Any, str]] = [
         ({"instances": [[[0.5] * 28] * 28]}, "looks scaled to 0..1"),
         ({"inputs": {"x": ROWS}}, 'inputs: has no "image"'),
         ({"inputs": ROWS[0]}, "inputs: is one image; a list of images"),
-        ({"signature_name": "other", "instances": ROWS}, "signature_name: there is no 'other'"),
-        ({"signature_name": 7, "instances": ROWS}, "signature_name: is a number; a string is"),
+        ({"signature_name": "other", "instances": ROWS}, "signature_name: there is no such"),
+        ({"signature_name": 7, "instances": ROWS}, "signature_name: there is no such"),
         *EXAMPLES,
     ],
 )
