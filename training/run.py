@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from service.answer.scores import score
 from service.models.repository import NAME, Repository, RepositoryError
 from training.config import Options
 from training.data.loading import Dataset, Split, load, split
@@ -134,8 +135,9 @@ class Run:
         held_out = parts.validation_images, parts.validation_labels
         temperature = evaluate.calibrate(network, *held_out)
         classifier = architectures.with_probabilities(network)
-        scores = evaluate.evaluate(classifier, *held_out)
-        report.evaluate(evaluate.evaluate(classifier, dataset.test_images, dataset.test_labels))
+        ask = partial(evaluate.probabilities, classifier)
+        scores = score(ask(held_out[0]), held_out[1])
+        report.evaluate(score(ask(dataset.test_images), dataset.test_labels))
 
         path = folder / "model.onnx"
         verification = self.write_model(path, classifier)

@@ -6,7 +6,6 @@ import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 from service.cli.parser import default_models, default_store
@@ -100,17 +99,15 @@ def _rollback(repository: Repository, options: Namespace) -> Answer:
 
 
 def _import(repository: Repository, options: Namespace) -> Answer:
-    from training.onnx_import.forms import Options
     from training.onnx_import.sandbox import import_in_child
     from training.progress import Progress
 
-    wanted = Options(options.scale, options.output)
     with Progress(sys.stderr) as bar:
         model, facts = import_in_child(
-            *(options.file, wanted, options.data),
+            *(options.file, options.scale, options.data),
             lambda step, done: bar.bar(step, round(1000 * done), 1000, tables.STEPS[step]),
         )
-    settings = {name: value for name, value in asdict(wanted).items() if value is not None}
+    settings = {"scale": options.scale} if options.scale else {}
     story = card.describe(
         architecture="imported", settings=settings, training={}, validation=None, **facts
     )

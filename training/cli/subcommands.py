@@ -56,7 +56,6 @@ _ARGUMENTS: Mapping[str, dict[str, Any]] = {
     },
     "--keep": _NUMBER | {"metavar": "K", "required": True, "help": "how many of the newest stay"},
     "--scale": {"type": _scale, "metavar": "SCALE", "help": _SCALES},
-    "--output": {"metavar": "NAME", "help": "name of the output with the digits"},
 }
 _COMMANDS = {
     "list": "list the versions",
@@ -78,7 +77,7 @@ _TAKES = {
     "challenge": ("challenger", "--end", "--canary"),
     "verdict": ("--promote", "--force", "--store", "--data"),
     "prune": ("--keep",),
-    "import": ("file", "--data", "--scale", "--output"),
+    "import": ("file", "--data", "--scale"),
 }
 
 

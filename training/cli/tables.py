@@ -95,9 +95,7 @@ def pruned(report: Report) -> list[str]:
 def imported(report: Report) -> list[str]:
     """Returns what an import detected, and how accurate the version is."""
     part, proof = report["imported"], report["verification"]
-    found, kinds = part["found"], "not measured on damaged digits: the model is too slow"
-    if "doubt" in report:
-        kinds = worst_kinds(report["robustness"], report["doubt"])
+    found, kinds = part["found"], worst_kinds(report["robustness"], report["doubt"])
     exporter = part["producer"] or "an unknown exporter"
     form = ", ".join(found[name] for name in ("layout", "scale", "ink"))
     chosen = f"chosen of {len(part['measured'])} forms: {form}"

@@ -11,7 +11,7 @@ import io
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,12 +33,17 @@ STANDARD = {"", "ai.onnx"}  # two spellings of one operator set
 
 def export(model: keras.Model, path: Path) -> None:
     """Writes ``model`` to ``path``; TrainingError if it cannot be exported, else OSError."""
-    with tempfile.TemporaryDirectory() as folder:
+    logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.redirect_stdout(io.StringIO()),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
         raw = Path(folder) / "keras.onnx"
         try:
-            with _quiet():
-                model(np.zeros((1, 28, 28), np.uint8))  # Keras exports only models that were called
-                model.export(raw, format="onnx", opset_version=OPSET, verbose=False)
+            model(np.zeros((1, 28, 28), np.uint8))  # Keras exports only models that were called
+            model.export(raw, format="onnx", opset_version=OPSET, verbose=False)
         except OSError:
             raise
         except Exception as error:  # the exporter raises many types
@@ -94,17 +99,3 @@ def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
         node.output[:] = [names.get(name, name) for name in node.output]
     for value in [*graph.input, *graph.output, *graph.initializer]:
         value.name = names.get(value.name, value.name)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Hides what the exporter prints and logs; its exceptions still propagate."""
-    logger = logging.getLogger("tf2onnx")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

@@ -4,7 +4,6 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from service.answer.scores import Scores, score
 from service.types import Images, Labels
 
 BATCH = 1000
@@ -20,11 +19,6 @@ def probabilities(network: keras.Model, images: Images) -> NDArray[np.float32]:
         return np.empty((0, 10), np.float32)
     answer: NDArray[np.float32] = network.predict(images, batch_size=BATCH, verbose=0)
     return answer
-
-
-def evaluate(network: keras.Model, images: Images, labels: Labels) -> Scores:
-    """Returns accuracy, loss, calibration and mistakes of ``network`` on labels (n,), 0..9."""
-    return score(probabilities(network, images), labels)
 
 
 def calibrate(network: keras.Model, images: Images, labels: Labels) -> float:

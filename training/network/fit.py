@@ -68,7 +68,7 @@ def _stage(
     done = recorder.begin_stage(model)
     if done < config.epochs and recorder.goes_on():
         model.fit(
-            _batches(split, config, done),
+            training_batches(split, config, first_epoch=config.clean_epochs + done),
             initial_epoch=done,
             epochs=config.epochs,
             steps_per_epoch=steps,
@@ -78,11 +78,6 @@ def _stage(
             verbose=0,
         )
     recorder.end_stage(model, share)
-
-
-def _batches(split: Split, config: Config, done: int = 0) -> tf.data.Dataset:
-    first = config.clean_epochs + done
-    return training_batches(split, config, first_epoch=first)
 
 
 def _clean(config: Config) -> Config:
@@ -103,16 +98,13 @@ def _blend(model: keras.Model, clean: Arrays, config: Config, split: Split) -> N
     pairs = zip(clean, model.get_weights(), strict=True)
     share = config.clean_share
     model.set_weights([share * first + (1 - share) * last for first, last in pairs])
-    batches = _batches(split, config).take(REFRESH_BATCHES)
-    refresh(model, (images for images, *_ in batches))
+    batches = training_batches(split, config, first_epoch=config.clean_epochs)
+    refresh(model, (images for images, *_ in batches.take(REFRESH_BATCHES)))
 
 
 def in_bfloat16(precision: Precision, cpuinfo: Path = CPUINFO) -> bool:
     """Returns whether to compute in bfloat16, which is twice as fast on a CPU that supports it."""
     if precision != "auto":
         return precision == "bfloat16"
-    try:
-        flags = cpuinfo.read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
+    flags = cpuinfo.read_bytes() if cpuinfo.exists() else b""
+    return b"avx512_bf16" in flags or b"amx_bf16" in flags

@@ -77,14 +77,6 @@ class Form:
         return {**form, "output": printable(self.output), **{n: getattr(self, n) for n in names}}
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the user sets; the import detects what is None."""
-
-    scale: str | None = None
-    output: str | None = None
-
-
 def scale_of(text: str) -> tuple[float, float]:
     """Returns mean and deviation of a scale, by name or as MEAN,DEVIATION; else ValueError."""
     if text in SCALES:

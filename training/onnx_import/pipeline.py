@@ -7,16 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from service.answer.scores import score
 from service.types import Images, Labels, Probabilities
 from training.data.loading import Dataset
 from training.errors import TrainingError
 from training.export.convert import IR_VERSION
-from training.export.verify import LARGEST_BATCH, VerificationFailed, answers, verify
+from training.export.verify import VerificationFailed, verify
 from training.measure.measure import measure
 from training.onnx_import import simplify
 from training.onnx_import.detect import Original, detect, inputs
-from training.onnx_import.forms import Form, Options, printable, to_probabilities
+from training.onnx_import.forms import Form, printable, to_probabilities
 from training.onnx_import.read import read
 from training.onnx_import.simplify import opset
 from training.onnx_import.wrap import wrap
@@ -27,25 +26,22 @@ Report = Callable[[str, float], None]
 DETECTED_ON = 2048  # images
 # The same sums in other operators and another order.
 TOLERANCE = 1e-4
-LONGEST_MEASURE_S = 300
-# What `measure` runs: so many times the test images, and so many images besides.
-TIMES, MORE = 12, 17_000
 
 
 def import_model(
-    path: Path, options: Options, dataset: Dataset, report: Report
+    path: Path, scale: str | None, dataset: Dataset, report: Report
 ) -> tuple[bytes, dict[str, Any]]:
     """Reads, simplifies, wraps, verifies and measures a model; returns it and the card's facts."""
     report("load", 0)
     source, files = read(path)
-    exposed = simplify.expose(source, options.output)
+    exposed = simplify.expose(source)
     names = [value.name for value in exposed.graph.output]
     standard = {name: simplify.standardise(exposed, name) for name in names}
     shapes, original = inputs(exposed), Original(exposed)
 
     report("detect", 0)
     progress = partial(report, "detect")
-    forms = detect(original, shapes, *samples(dataset), scale=options.scale, progress=progress)
+    forms = detect(original, shapes, *samples(dataset), scale=scale, progress=progress)
 
     report("verify", 0)
     best = standard[forms[0].output]
@@ -67,19 +63,9 @@ def import_model(
         },
         "verification": verification,
         "data": {"files": dataset.hashes, "test_images": len(dataset.test_images)},
-        **measured(model, verification["milliseconds_per_run"], dataset),
+        # The model may have been trained on any image: the threshold is chosen on shifted ones.
+        **measure(model, dataset, samples(dataset), non_digits=False),
     }
-
-
-def measured(model: bytes, milliseconds: dict[str, float], dataset: Dataset) -> dict[str, Any]:
-    """Returns the card's ``test``, ``robustness`` and ``doubt``; for a slow model ``test`` alone.
-
-    The threshold is chosen on shifted training images: the model may have been trained on any.
-    """
-    count = TIMES * len(dataset.test_images) + MORE
-    if count / LARGEST_BATCH * milliseconds[str(LARGEST_BATCH)] > 1000 * LONGEST_MEASURE_S:
-        return {"test": score(answers(model, dataset.test_images), dataset.test_labels).as_dict()}
-    return measure(model, dataset, samples(dataset), non_digits=False)
 
 
 def samples(dataset: Dataset) -> tuple[Images, Labels]:

@@ -12,22 +12,21 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from training.errors import TrainingError
 from training.interrupt import held
 from training.network.load_tensorflow import require_packages
-from training.onnx_import.forms import Options, printable
+from training.onnx_import.forms import printable
 
-SECONDS = 1800  # of processor time
+SECONDS = 3600  # of processor time
 MEMORY_BYTES = 4 << 30
 
 
 def import_in_child(
     path: Path,
-    options: Options,
+    scale: str | None,
     data: Path | None,
     report: Callable[[str, float], None] = lambda _step, _done: None,
     *,
@@ -36,7 +35,7 @@ def import_in_child(
 ) -> tuple[bytes, dict[str, Any]]:
     """Imports in a child, which tells ``report`` step and fraction; returns bytes and facts."""
     require_packages()
-    files = {"path": str(path), "data": data and str(data), "options": asdict(options)}
+    files = {"path": str(path), "data": data and str(data), "scale": scale}
     request = {**files, "seconds": seconds, "memory_bytes": memory_bytes}
     with ExitStack() as end:
         with held():  # a signal before the callback would leave the child running
@@ -108,18 +107,16 @@ def main(request: dict[str, Any]) -> None:
         send(failure=printable(why, 1000))
 
     path, data = Path(request["path"]), request["data"]
-    name = path.name or str(path)
     try:
-        dataset, options = load(data and Path(data)), Options(**request["options"])
-        model, facts = import_model(path, options, dataset, report)
+        model, facts = import_model(path, request["scale"], load(data and Path(data)), report)
     except DataError as error:
         fail(str(error))
     except TrainingError as error:
-        fail(f"{name}: {error}")
+        fail(f"{path.name}: {error}")
     except MemoryError:
-        fail(f"{name}: it needs more memory than {request['memory_bytes']:,} bytes")
+        fail(f"{path.name}: it needs more memory than {request['memory_bytes']:,} bytes")
     except Exception as error:  # noqa: BLE001 - a malformed file fails in many ways
-        fail(f"{name}: it is malformed: {one_line(error) or type(error).__name__}")
+        fail(f"{path.name}: it is malformed: {one_line(error) or type(error).__name__}")
     else:
         send(bytes=len(model), facts=facts)
         channel.write(model)

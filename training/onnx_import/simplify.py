@@ -99,8 +99,8 @@ class Chain:
         self.nodes[-1].output[0] = name
 
 
-def expose(model: ModelProto, output: str | None = None) -> ModelProto:
-    """Returns a copy without functions, whose ``output`` or outputs are floating point tensors.
+def expose(model: ModelProto) -> ModelProto:
+    """Returns a copy without functions, whose outputs are floating point tensors.
 
     The tensor before scikit-learn's ``ZipMap``, which makes dictionaries, becomes the output.
     """
@@ -117,11 +117,7 @@ def expose(model: ModelProto, output: str | None = None) -> ModelProto:
     outputs = [value for value in outputs if value.type.tensor_type.elem_type in FLOATS]
     if not outputs:
         raise TrainingError("none of its outputs is a tensor of floating point numbers")
-    wanted = [value for value in outputs if output in (None, value.name)]
-    if not wanted:
-        names = ", ".join(value.name for value in outputs)
-        raise TrainingError(f"it has no output {output!r}; set --output to one of {names}")
-    exposed = _with_outputs(inlined, wanted)
+    exposed = _with_outputs(inlined, outputs)
     if len(exposed.graph.input) != 1:
         names = ", ".join(value.name for value in exposed.graph.input) or "none"
         raise TrainingError(f"it has {len(exposed.graph.input)} inputs ({names}); expected 1")

@@ -104,7 +104,7 @@ def test_a_rejection_is_one_line_and_leaves_the_repository_as_it_was(
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize("flags", ["--scale bright", "--scale 0,0", "--output"])
+@pytest.mark.parametrize("flags", ["--scale bright", "--scale 0,0", "--output x"])
 def test_wrong_usage_ends_before_anything_is_read(flags: str) -> None:
     with pytest.raises(SystemExit, match="2"):
         models.main(["import", "nothing.onnx", *flags.split()])

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from service.answer.scores import score
 from tests.training.digits import mnist
 from training.config import Config
 
@@ -27,7 +28,7 @@ def test_every_image_counts_once_also_those_of_the_last_batch(network: Any) -> N
     from training.network import architectures, evaluate
 
     classifier = architectures.with_probabilities(network)
-    scores = evaluate.evaluate(classifier, IMAGES[:1234], LABELS[:1234])
+    scores = score(evaluate.probabilities(classifier, IMAGES[:1234]), LABELS[:1234])
     alone = np.asarray(classifier(IMAGES[:1234])).argmax(axis=1)
     assert scores.count == 1234
     assert scores.accuracy == pytest.approx((alone == LABELS[:1234]).mean(), abs=1e-12)
@@ -37,7 +38,7 @@ def test_without_images_there_is_no_accuracy_and_nothing_changes(network: Any) -
     from training.network import evaluate
 
     before = network.get_weights()
-    scores = evaluate.evaluate(network, IMAGES[:0], LABELS[:0])
+    scores = score(evaluate.probabilities(network, IMAGES[:0]), LABELS[:0])
     assert (scores.count, scores.accuracy) == (0, None)
     assert evaluate.calibrate(network, IMAGES[:0], LABELS[:0]) == 1.0
     for weights, same in zip(network.get_weights(), before, strict=True):

@@ -11,7 +11,6 @@ from onnx import ModelProto
 
 from tests.training.onnx_import import exported
 from training.data.loading import load
-from training.onnx_import.forms import Options
 from training.onnx_import.pipeline import import_model
 
 Import = Callable[..., tuple[bytes, dict[str, Any]]]
@@ -29,9 +28,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def imported(data: Path, tmp_path: Path) -> Import:
     """Imports a model in this process; returns the wrapped model and the facts."""
 
-    def run(model: ModelProto, **options: str) -> tuple[bytes, dict[str, Any]]:
-        chosen = Options(**options)
+    def run(model: ModelProto, scale: str | None = None) -> tuple[bytes, dict[str, Any]]:
         path = exported.written(tmp_path, model)
-        return import_model(path, chosen, load(data), lambda _step, _done: None)
+        return import_model(path, scale, load(data), lambda _step, _done: None)
 
     return run
