@@ -134,7 +134,7 @@ def test_by_keyboard_alone_every_view_opens(desktop: Page) -> None:
     expect(desktop.get_by_role("tabpanel", name="Draw")).to_be_visible()
 
 
-@pytest.mark.parametrize("screen", SCREENS)
+@pytest.mark.parametrize("screen", ["desktop", pytest.param("phone", marks=pytest.mark.campaign)])
 def test_every_control_and_image_has_a_name(open_page: Opener, screen: str) -> None:
     page = open_page(SCREENS[screen])
     show_everything(page)
@@ -160,8 +160,15 @@ def test_the_answer_is_spoken_once_the_pen_rests(desktop: Page) -> None:
     assert desktop.locator("#bars .unseen").nth(7).text_content() == "7: 99.9 %"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("screen", SCREENS)
+@pytest.mark.parametrize(
+    ("screen", "scheme"),
+    [
+        ("desktop", "light"),
+        ("phone", "dark"),
+        pytest.param("desktop", "dark", marks=pytest.mark.campaign),
+        pytest.param("phone", "light", marks=pytest.mark.campaign),
+    ],
+)
 def test_every_text_contrasts_with_its_background(
     open_page: Opener, witness: Witness, screen: str, scheme: str
 ) -> None:

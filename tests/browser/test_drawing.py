@@ -67,7 +67,7 @@ HANDS = {
     "finger": (PHONE, touch, DIGITS, neat),
     "slanted-finger": (PHONE, touch, OTHERWISE, slanted),
 }
-USUAL_HANDS = {"neat", "pen", "slanted-finger"}
+USUAL_HANDS = {"neat", "slanted-finger"}
 
 
 @pytest.mark.parametrize(

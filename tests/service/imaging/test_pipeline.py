@@ -35,6 +35,7 @@ def test_mnists_test_images_are_taken_as_given() -> None:
         assert (seen.polarity, seen.box, seen.doubts) == ("as given", None, ())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_each_kind_of_picture_is_read(kind: Kind) -> None:
     """At least 22 of 24; ``python -m tests.corpus`` measures the accuracy."""

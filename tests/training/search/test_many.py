@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_folder(tmp_path_factory.mktemp("data") / "digits", few(2000, 300), zipped=True)
+    return write_folder(tmp_path_factory.mktemp("data") / "digits", few(1000, 100), zipped=True)
 
 
 def content(models: Path, version: int) -> bytes:
