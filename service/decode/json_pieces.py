@@ -83,6 +83,9 @@ class JsonText:
             match = self.form.end.search(self.body, start + PIECE_BYTES, self.end)
             stop = match.end() - 1 if match else self.end
             plain = read_plain(self.body, start, stop, self.form)
+            if plain is None and self.form is FLAT and _ROWS.search(self.body, start, stop):
+                self.form = NESTED  # an image of 28 rows is among them, perhaps cut after a row
+                continue
             if plain is None:
                 text = self.body[start:stop]
                 items: list[Any] = []
@@ -111,8 +114,8 @@ def set_apart(body: bytes, lead: re.Pattern[bytes]) -> JsonText | None:
     if match is None:
         return None
     start = match.end()
-    first = body[start : start + 100].lstrip()[:1]
-    if first == b"{":
+    first = body[start : start + 100].translate(None, b" \t\r\n")[:2]
+    if first[:1] == b"{":
         last = _OBJECTS_END.search(body, start)
         end = last.end() - 1 if last else -1
     else:  # lists of numbers hold neither quotes nor braces, and a key or a brace comes next
@@ -121,9 +124,8 @@ def set_apart(body: bytes, lead: re.Pattern[bytes]) -> JsonText | None:
     rest = body[:start] + body[end:]
     if end <= start or b"\\" in rest or rest.count(b'"%b"' % match[1]) != 1:
         return None
-    form = {b"[": FLAT, b"{": OBJECTS}.get(first, NUMBERS)
-    if form is FLAT and _ROWS.search(body, start, end):
-        form = NESTED
+    of_first = {b"[": FLAT, b"{": OBJECTS}.get(first[:1], NUMBERS)
+    form = NESTED if first == b"[[" else of_first
     return JsonText(body, rest, start, end, form)
 
 
