@@ -1,10 +1,8 @@
 """Runs large work on threads, so that the event loop stays free for small requests.
 
 While small requests follow each other closely, a thread works for 0.1 ms at a time and then sleeps
-for twice as long, or longer where more threads work than there are cores. So the event loop gets
-the interpreter's lock, and most of a core that it shares with such threads. Without the sleep, the
-scheduler would let the loop wait for milliseconds. The threads keep the loop's priority: another
-program could preempt a thread that holds the lock.
+for twice as long, or longer where more threads work than there are cores: so the event loop gets
+the interpreter's lock. The threads keep its priority, for they may be preempted with that lock.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,6 @@
 """The ASGI door: requests that any ASGI server brings through the FastAPI application."""
 
 import asyncio
-import re
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any
@@ -17,7 +16,6 @@ from service.http.heads import decoded, joined
 from service.models.versions import StartError
 
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
-_ENCODED_SLASH = re.compile(rb"%2f", re.IGNORECASE)
 
 
 class AsgiDoor:
@@ -34,7 +32,7 @@ class AsgiDoor:
         root_path = scope.get("root_path", "")
         path, fields = scope["path"], joined(scope["headers"])
         raw = scope.get("raw_path") or b""
-        if _ENCODED_SLASH.search(raw):
+        if b"%2f" in raw.lower():  # it must stay encoded
             path = decoded(raw.partition(b"?")[0].decode("latin-1"))
         path = path.removeprefix(root_path) or "/"
         body = _Body(receive, self._core.settings.body_timeout_s)

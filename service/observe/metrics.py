@@ -1,8 +1,7 @@
 """The service's metrics: counters and histograms that cost a request a few microseconds.
 
 Every worker adds to its own row of float64 slots, in a file that it maps into memory. A scrape sums
-the rows, also those of dead workers, with which new workers go on. The code fixes the layout of a
-row, so no label can grow without bound; ``metric_table`` has the metrics.
+the rows, also those of dead workers, with which new workers go on.
 """
 
 from __future__ import annotations
