@@ -40,15 +40,6 @@ class Mistake:
 
 
 @dataclass(frozen=True, slots=True)
-class ReliabilityBin:
-    """Images of about the same confidence; the means are None if ``count`` is 0."""
-
-    count: int
-    confidence: float | None
-    accuracy: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class Scores:
     """The scores on ``count`` images; ``loss`` in nats, ``confusion_matrix`` by true digits."""
 
@@ -88,8 +79,10 @@ def score(
     likelihood = probabilities[np.arange(count), labels].astype(np.float64)
     losses = -np.log(np.clip(likelihood, SMALLEST_PROBABILITY, 1))
     give_way()
-    # |accuracy - confidence| of each bin, weighted by its share of the images: its size cancels.
-    gaps = np.bincount(_bins(confidence), weights=correct - confidence.astype(np.float64))
+    # |accuracy - confidence| of each of 15 bins, open below and closed above (Guo et al. 2017,
+    # "On Calibration of Modern Neural Networks"); its size cancels against its weight.
+    bins = np.searchsorted(np.linspace(0, 1, BINS + 1), confidence, side="left") - 1
+    gaps = np.bincount(bins.clip(0), weights=correct - confidence.astype(np.float64))
     give_way()
     hits, support = confusion.diagonal().tolist(), confusion.sum(axis=1).tolist()
     predicted = confusion.sum(axis=0).tolist()
@@ -123,26 +116,6 @@ def _mistakes(images: Any, labels: Any, digits: Any, confidence: Any) -> list[Mi
     # str() returns the shortest decimal that reads back to the same float32.
     rows = zip(images, labels[images], digits[images], confidence[images], strict=True)
     return [Mistake(int(i), int(n), int(d), float(str(c))) for i, n, d, c in rows]
-
-
-def reliability(
-    probabilities: Probabilities, labels: NDArray[np.integer[Any]]
-) -> tuple[ReliabilityBin, ...]:
-    """Compares confidence and accuracy in 15 bins of equal width, open below and closed above."""
-    confidence, bins = probabilities.max(axis=1), _bins(probabilities.max(axis=1))
-    right = np.bincount(bins[probabilities.argmax(axis=1) == labels], minlength=BINS).tolist()
-    counts = np.bincount(bins, minlength=BINS).tolist()
-    sums = np.bincount(bins, weights=confidence, minlength=BINS).tolist()
-    return tuple(
-        ReliabilityBin(count, _ratio(total, count), _ratio(hits, count))
-        for count, total, hits in zip(counts, sums, right, strict=True)
-    )
-
-
-def _bins(confidence: NDArray[np.float32]) -> NDArray[np.int64]:
-    # Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", section 2.
-    edges = np.linspace(0, 1, BINS + 1)
-    return (np.searchsorted(edges, confidence, side="left") - 1).clip(0, BINS - 1)
 
 
 def _ratio(part: float, whole: int) -> float | None:

@@ -94,10 +94,9 @@ class Queue(Shares):
 
 
 class BodyBudget(Shares):
-    """Bounds the bytes of large bodies that this worker holds at once.
+    """Bounds the bytes of large bodies that this worker holds; hold the ``lock`` for a change.
 
-    A caller whose work on one of the ``threads`` takes long gets 429 while others ask. Threads
-    charge what they inflate: whoever calls :meth:`take` or :meth:`add` holds the ``lock``.
+    A caller whose work on one of the ``threads`` takes long gets 429 while others ask.
     """
 
     def __init__(self, limit_bytes: int, queue: Queue, *threads: FairThreads) -> None:
@@ -144,10 +143,10 @@ class Rates:
     def charge(
         self, caller: str, images: int, rate: float, *, begun: bool = False
     ) -> tuple[Fields, float]:
-        """Charges images, unless the caller's rate is spent.
+        """Charges images; what has ``begun`` may be larger than the window.
 
         Returns the answer's fields (draft-ietf-httpapi-ratelimit-headers-11), and the seconds until
-        they could be charged; 0 if they are. What has ``begun`` may be larger than the window.
+        they could be charged, 0 if they are.
         """
         (window, policy), cost = _policy(rate), images / rate
         if self._file >= 0:

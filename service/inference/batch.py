@@ -132,7 +132,11 @@ class Batcher:
         """
         rows = len(images)
         if alone and rows <= self.inline_rows and not self._flush_due:
-            return self._alone(images, deadline)
+            start = perf_counter()
+            if start > deadline:
+                raise self._late(start)
+            batch = self._execute(images, start, 0.0)
+            return Result(batch, slice(0, rows), 0.0, perf_counter() - start)
         self.queue.admit(rows, caller)
         if rows > self.inline_rows or aside:
             try:
@@ -146,13 +150,6 @@ class Batcher:
             self._flush_due = True
             loop.call_soon(self._flush, loop)
         return await waiting.answer
-
-    def _alone(self, images: Images, deadline: float) -> Result:
-        start = perf_counter()
-        if start > deadline:
-            raise self._late(start)
-        batch = self._execute(images, start, 0.0)
-        return Result(batch, slice(0, len(images)), 0.0, perf_counter() - start)
 
     def _execute(self, images: Images, start: float, *waited: float) -> BatchResult:
         """Executes one small batch, and counts it and its requests, which have waited so long."""

@@ -64,12 +64,11 @@ class ChampionWatcher:
             if named != self.loader.named:
                 self.loader.named, self._since = named, monotonic()
             champion = self.loader.champion
-            if champion is None or named != champion.version:
-                loaded = self.loader.find(named) or await self._load(named)
-                if loaded is None:
-                    return False
+            if champion and named == champion.version:
+                return True
+            if loaded := self.loader.find(named) or await self._load(named):
                 self.serve(loaded)
-            return True
+            return loaded is not None
 
     async def _load(self, named: str) -> Loaded | None:
         """Returns the version, or None if it is not loaded by the time of the next look."""

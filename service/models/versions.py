@@ -46,7 +46,7 @@ class Versions:
         self._loop: asyncio.AbstractEventLoop
         self.verbs: dict[str, Callable[[], View]] = {"view": self._view}
         """What workers may :meth:`ask` of each other; others add to it."""
-        self._former: str | None = None  # the champion before the one that serves
+        self._former = ""  # the champion before the one that serves
         self._champion_fault: str | None = None
         self.serving: Loaded | None = None  # the champion, once it is loaded
         self.draining = False  # readiness answers 503, while every request is still answered
@@ -233,7 +233,7 @@ class Versions:
         LOGGER.error("version %s is out of service: %s", version, reason)
         if self._loader.champion is None:
             self.serving = None
-            if former := self._loader.find(self._former or ""):
+            if former := self._loader.find(self._former):
                 self._serve(former)
             self._report(self._loader.failures[version].reason)
 

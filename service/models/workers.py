@@ -13,7 +13,6 @@ from typing import Any
 
 import orjson
 
-from service.observe.metrics import is_alive
 from service.observe.statistics import joined
 
 View = dict[str, Any]
@@ -33,9 +32,6 @@ class Workers:
     async def start(self) -> None:
         """Answers the others from now on."""
         if self._folder is not None:
-            for path in self._folder.glob("*.sock"):
-                if not is_alive(int(path.stem)):
-                    path.unlink(missing_ok=True)
             own = self._folder / f"{os.getpid()}.sock"
             self._server = await asyncio.start_unix_server(self._serve, own)
 

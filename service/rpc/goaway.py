@@ -34,7 +34,9 @@ async def send_away(port: int) -> None:
                 each.shutdown(socket.SHUT_RDWR)
                 continue
             connected = True
-            if peer not in told and not _unsent(each):
+            unsent = array.array("i", [0])  # with no bytes in the kernel, no frame is half written
+            fcntl.ioctl(each, _SIOCOUTQNSD, unsent)
+            if peer not in told and not unsent[0]:
                 each.send(GOAWAY, socket.MSG_DONTWAIT)
                 told.add(peer)
         if not connected:
@@ -53,10 +55,3 @@ def _sockets(port: int) -> Iterator[tuple[object, socket.socket]]:
                 if internet and found.getsockname()[1] == port:
                     listens = found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
                     yield None if listens else found.getpeername(), found
-
-
-def _unsent(connection: socket.socket) -> int:
-    """The bytes that wait in the kernel for their turn: with none, no frame is half written."""
-    size = array.array("i", [0])
-    fcntl.ioctl(connection, _SIOCOUTQNSD, size)
-    return size[0]

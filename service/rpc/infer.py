@@ -32,11 +32,10 @@ TURNS = 5  # turns of the event loop without another call, after which those tha
 PROBE_EVERY = 16
 MOST_CALLS = 64
 _ALONE = (None,)  # what is under way when a call is alone: itself
-_Request, _Response = (
-    message("inference.ModelInferRequest"),
-    message("inference.ModelInferResponse"),
+_Request, _Response, _StreamResponse = (
+    message(f"inference.Model{kind}")
+    for kind in ("InferRequest", "InferResponse", "StreamInferResponse")
 )
-_StreamResponse = message("inference.ModelStreamInferResponse")
 _RAW_INPUT, _RAW_OUTPUT, _RESULT = b"\x3a", b"\x32", b"\x12"
 """The tags of the raw contents, fields 7 and 6, and of a stream's result: a length follows."""
 _MOST_PLANS, _MOST_PLAN_BYTES = 256, 512

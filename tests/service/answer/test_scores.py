@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.answer.scores import BINS, Mistake, ReliabilityBin, least_sure, reliability, score
+from service.answer.scores import Mistake, least_sure, score
 
 
 def random_case(n: int = 2000, seed: int = 3) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -48,22 +48,6 @@ def test_figures_agree_with_a_count_one_by_one() -> None:
         assert entry.support == sum(t == entry.digit for t, _ in pairs)
         figures = (hits / entry.support, hits / guessed, 2 * hits / (entry.support + guessed))
         assert (entry.recall, entry.precision, entry.f1) == pytest.approx(figures)
-
-
-def test_reliability_is_what_the_calibration_error_sums_up() -> None:
-    probabilities, labels = random_case()
-    bins = reliability(probabilities, labels)
-    assert sum(each.count for each in bins) == len(labels)
-    for index, each in enumerate(bins):
-        if each.count:
-            assert index / BINS < (each.confidence or 0) <= (index + 1) / BINS
-    gaps = (e.count * abs((e.accuracy or 0) - (e.confidence or 0)) for e in bins if e.count)
-    error = score(probabilities, labels).calibration_error
-    assert sum(gaps) / len(labels) == pytest.approx(error, rel=1e-9)
-    hits = sum(round(e.count * e.accuracy) for e in bins if e.accuracy is not None)
-    assert hits == int((probabilities.argmax(axis=1) == labels).sum())
-    bins = reliability(certain([3]), np.array([4]))  # a bin without images has no means
-    assert bins == (*[ReliabilityBin(0, None, None)] * (BINS - 1), ReliabilityBin(1, 1.0, 0.0))
 
 
 def test_calibration_error_agrees_with_its_definition() -> None:
