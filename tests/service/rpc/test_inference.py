@@ -137,7 +137,7 @@ WRONG: list[tuple[str, Callable[[pb.ModelInferRequest], object], grpc.StatusCode
         "output",
         lambda m: m.outputs.add(name="scores"),
         grpc.StatusCode.INVALID_ARGUMENT,
-        "scores",
+        "probabilities",
     ),
     (
         "scaled",
