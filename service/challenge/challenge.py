@@ -27,16 +27,12 @@ from service.observe.metrics import Metrics
 from service.store.store import Store
 from service.types import Images
 
-LOOK_SECONDS = 0.75
-"""The pause between two looks at the challenger's file, its speed, and the store."""
+LOOK_SECONDS = 0.75  # between two looks at the challenger's file, its speed, and the store
 _HANG_SECONDS, _PATIENCE_SECONDS, _PER_ROW = 1.0, 0.25, 0.001
 """How long a run may take, and how long a caller waits before the champion answers."""
-_BACKLOG, _MOST_ROWS = 64, 16
-"""The requests that wait for the shadow, and the images of each that it answers, at most."""
-_BUSY_REST_SECONDS = 0.3
-"""The pause after a run while requests come: p99 feels runs that take a hundredth of the time."""
-SLOWER, _RUNS = 3.0, 3
-"""How many times the champion's processor time a challenger may take, in its best of three runs."""
+_BACKLOG, _MOST_ROWS = 64, 16  # requests that wait for the shadow, and images of each it answers
+_BUSY_REST_SECONDS = 0.3  # after a run while requests come: p99 feels a hundredth of the time
+SLOWER, _RUNS = 3.0, 3  # the challenger's best run of three may take so many times the champion's
 
 
 class _Slow(Exception):
@@ -60,8 +56,7 @@ class Challenge:
         self._versions, self._metrics, self._store = versions, metrics, store
         self.named: Challenger | None = None
         self.follows = False  # whether there is a challenger
-        self._challenger: Loaded | None = None
-        """The named one, once it is loaded and until it fails."""
+        self._challenger: Loaded | None = None  # the named one, once loaded and until it fails
         self._fault: str | None = None
         self._is_out = False
         self._backlog, self._news = asyncio.Queue[_Piece](_BACKLOG), list[Compared]()
@@ -181,14 +176,13 @@ class Challenge:
         """Tells the store what was compared; returns why the challenger is out, as others found."""
         news, self._news = self._news, []
         if self._store is not None:
-            own = self._fault if self._is_out else None
+            own = (self._is_out and self._fault) or ""
             asked = self._store.run(_work("exchange", champion, named, news, own))
             with suppress(Unavailable, TimeoutError):
                 return str(await asyncio.wait_for(asked, LOOK_SECONDS))
         return ""
 
     def _end(self) -> None:
-        """Ends the challenge, if there is one."""
         if self._challenger is not None:
             LOGGER.info("no longer challenging", extra={"version": self._challenger.version})
             self._metrics.tell("challenger_info")
@@ -206,7 +200,6 @@ class Challenge:
             challenger.batcher.condemn(why)
 
     async def _shadow(self) -> None:
-        """Answers the backlog for ever, a piece at a time."""
         timed = 0.0
         while True:
             piece = await self._backlog.get()
@@ -254,7 +247,6 @@ def _compare(piece: _Piece, is_timed: bool) -> Compared:
 
 
 def _seconds(runtime: Runtime, images: Images) -> float:
-    """The processor time of this thread for one run; on a GPU, the time."""
     clock = thread_time if runtime.report.active == "cpu" else perf_counter
     begun = clock()
     runtime.run(images)

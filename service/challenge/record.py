@@ -1,6 +1,5 @@
 """What a challenge leaves in the store: counts, disagreements, and why the challenger failed."""
 
-from collections.abc import Sequence
 from time import time
 from typing import Any
 
@@ -15,11 +14,7 @@ _MOST_KEPT = 10_000  # disagreements of two versions; further ones are only coun
 
 
 def exchange(
-    connection: Connection,
-    champion: str,
-    named: Challenger,
-    news: Sequence[Compared],
-    failure: str | None,
+    connection: Connection, champion: str, named: Challenger, news: list[Compared], failure: str
 ) -> str:
     """Adds what was compared, and why the challenger failed; returns why it is out, if it is."""
     pair = {"champion": champion, "challenger": named.version}
@@ -59,7 +54,6 @@ def tally(connection: Connection, champion: str, named: Challenger) -> Tally:
 
 
 def _row(connection: Connection, champion: str, named: Challenger) -> tuple[int, int, str]:
-    """The counts, and why the challenger of this challenge is out."""
     row = connection.execute(select(CHALLENGES).where(_of(CHALLENGES, champion, named))).first()
     if row is None:
         return 0, 0, ""

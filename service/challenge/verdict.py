@@ -72,8 +72,8 @@ def judged(named: Challenger, tally: Tally, fault: str | None = None) -> dict[st
         verdict, reason = "reject", f"it is out: {failure}"
     elif fault is not None:
         verdict, reason = "undecided", f"it does not answer: {fault}"
-    told = {"mode": "canary" if named.share else "shadow", "share": named.share, "images": images}
-    counts = {"agreement": agreed / images if images else None, "labelled": labelled}
-    scores = {"wins": wins, "losses": losses, "low": round(low, 4), "high": round(high, 4)}
-    decided = {"verdict": verdict, "reason": reason}
-    return {"version": named.version, **told, **counts, **scores, **decided}
+    mode, agreement = "canary" if named.share else "shadow", agreed / images if images else None
+    told = {"mode": mode, "share": named.share, "images": images, "agreement": agreement}
+    counts = {"labelled": labelled, "wins": wins, "losses": losses}
+    ends, decided = {"low": round(low, 4), "high": round(high, 4)}, {"verdict": verdict}
+    return {"version": named.version, **told, **counts, **ends, **decided, "reason": reason}

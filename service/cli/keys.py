@@ -23,7 +23,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _add(options: argparse.Namespace, parser: Parser) -> str:
-    """Adds a key and returns it."""
     import hashlib
     import secrets
     from datetime import UTC, datetime
@@ -55,7 +54,6 @@ def _add(options: argparse.Namespace, parser: Parser) -> str:
 
 
 def _revoke(options: argparse.Namespace, parser: Parser) -> str:
-    """Removes a key."""
     from service.access.keys import KeysError, changed
 
     with changed(options.keys) as keys:
@@ -66,7 +64,6 @@ def _revoke(options: argparse.Namespace, parser: Parser) -> str:
 
 
 def _list(options: argparse.Namespace, parser: Parser) -> str:
-    """Returns a table of the keys."""
     from time import time
 
     from service.access.keys import parse_keys, read_file

@@ -25,14 +25,22 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
-def add_version(parser: argparse.ArgumentParser, *, of_model: bool = False) -> None:
-    """Adds ``--version``, of a command that uses the champion by default ``of_model``, too."""
-    if of_model:
-        text = "use version N instead of the champion; alone, print mnist-serve's version"
-        parser.add_argument("--version", type=version_number, metavar="N", help=text)
-    else:
-        text = "print the version of mnist-serve and exit"
-        parser.add_argument("--version", action="version", version=VERSION, help=text)
+def add_version(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--version``."""
+    text = "print the version of mnist-serve and exit"
+    parser.add_argument("--version", action="version", version=VERSION, help=text)
+
+
+def add_model(
+    parser: argparse.ArgumentParser, where: argparse._ActionsContainer | None = None
+) -> None:
+    """Adds ``--version N`` and, to a group of flags, ``--models``."""
+    text = "use version N instead of the champion; alone, print mnist-serve's version"
+    parser.add_argument("--version", type=version_number, metavar="N", help=text)
+    text = "the model repository (default: MNIST_MODELS, or models, or the packaged champion)"
+    default = os.environ.get("MNIST_MODELS") or None
+    add = (where or parser).add_argument
+    add("--models", type=Path, default=default, metavar="DIR", help=text)
 
 
 def default_models() -> Path:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from service.cli.parser import Parser, add_version, fail, parse, print_text, run
+from service.cli.parser import Parser, add_model, fail, parse, print_text, run
 from service.errors import Explained, Fault
 from service.settings import CLIENT_KEY
 
@@ -62,10 +62,7 @@ def _parser() -> Parser:
     text = "read a whole number in each picture; a comma separates its lines"
     add("--numbers", action="store_true", help=text)
     add("--json", action="store_true", help="print one JSON object a picture")
-    add_version(parser, of_model=True)
-    text = "the model repository (default: MNIST_MODELS, or models, or the packaged champion)"
-    default = os.environ.get("MNIST_MODELS") or None
-    where.add_argument("--models", type=Path, default=default, metavar="DIR", help=text)
+    add_model(parser, where)
     text = f"ask the service there, such as http://127.0.0.1:8000, with the key in {CLIENT_KEY}"
     where.add_argument("--url", help=text)
     return parser
@@ -138,7 +135,6 @@ def _over_http(options: argparse.Namespace) -> Callable[[bytes], Answer]:
 
 
 def _detail(error: urllib.error.HTTPError) -> str:
-    """Returns the detail of the service's answer, or its status if there is none."""
     try:
         return str(json.loads(error.read())["detail"])
     except (OSError, ValueError, KeyError, TypeError):

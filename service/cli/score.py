@@ -1,7 +1,6 @@
 """The ``score`` command: classifies any number of images into a file."""
 
 import argparse
-import os
 import signal
 import sys
 import time
@@ -9,7 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from service.cli.parser import Parser, add_version, fail, parse, print_text, run, version_number
+from service.cli.parser import Parser, add_model, fail, parse, print_text, run, version_number
 from service.models.repository import Repository, default_root
 
 FORMS = (".parquet", ".csv", ".jsonl", ".ndjson")
@@ -23,8 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"--out: a name that ends in {', '.join(FORMS)} is expected")
     if options.address and options.engine != "ray":
         parser.error("--address is for --engine ray")
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGINT, _stop)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop)
     return run("score", lambda: _score(options))
 
 
@@ -45,15 +44,11 @@ def _parser() -> Parser:
     add("--address", help=text)
     text = "how many threads classify, on Ray processes (default: one for each core)"
     add("--workers", type=version_number, metavar="N", help=text)
-    add_version(parser, of_model=True)
-    text = "the model repository (default: MNIST_MODELS, or models, or the packaged champion)"
-    default = os.environ.get("MNIST_MODELS") or None
-    add("--models", type=Path, default=default, metavar="DIR", help=text)
+    add_model(parser)
     return parser
 
 
 def _score(options: argparse.Namespace) -> None:
-    """Classifies what is left, joins the result, and prints what is in it."""
     # Imported here, so that --help and a usage error take no time.
     from service.background.threads import worker_threads
     from service.score.engines import local, on_ray
@@ -112,8 +107,8 @@ class Progress:
 
 def _stop(number: int, _: object) -> None:
     """Ends the run once; a second signal would end it while its threads still classify."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt(number)
 
 

@@ -1,4 +1,4 @@
-"""What a window of answers says beside the reference: four two-sample tests, and the accuracy.
+"""How strongly the answers of a window speak against the reference: four two-sample tests.
 
 A score is -log10 of a bound on the probability of a window as unlike the reference as this one,
 where both are samples of the same traffic.
@@ -6,29 +6,13 @@ where both are samples of the same traffic.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from math import erfc, log, log10, sqrt
-from time import time
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.drift.reference import (
-    BINS,
-    DOUBTFUL,
-    FAINT,
-    SEEN,
-    STRATA,
-    STRATUM,
-    SURE,
-    Counts,
-    Reference,
-)
+from service.drift.reference import BINS, DOUBTFUL, FAINT, SEEN, Counts, Reference
 from service.observe.metric_table import DRIFTS
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
 
 BLOCK, WINDOW = 100, 1000  # after each BLOCK answers the tests look at up to the last WINDOW
 LEVEL = 4e-5
@@ -37,11 +21,6 @@ one in 10,000, since references that are unlike the traffic by chance alarm in m
 THRESHOLD = -log10(LEVEL / (len(DRIFTS) + 1) / (WINDOW // BLOCK))
 """The score that each look of each test needs, so that all together keep to ``LEVEL``."""
 _MOST = 300.0
-_DAYS_S = 7 * 86_400.0
-_TRUST = np.array([1000, 100, 10, 2, 0])
-"""As how many labels the reference counts in each stratum at most: unsure answers in use are partly
-to what was never held out."""
-_TAIL, _DRAWS = 0.01, 4000
 
 
 class Evidence:
@@ -121,47 +100,3 @@ def unlike(hits: float, count: float, hits_there: float, count_there: float) -> 
     if share < 1:
         entropy += (1 - share) * log((1 - share) / (1 - joint))
     return count * entropy / log(10)
-
-
-def accuracy(reference: Reference, window: Counts, labelled: NDArray[np.float64]) -> dict[str, Any]:
-    """Estimates the share of right answers in a window; an answer to no digit is wrong.
-
-    ``labelled`` (5, 2) are right and wrong ones by stratum. Without any, the estimate is by average
-    thresholded confidence (Garg et al. 2022), else by post-stratification with a beta posterior in
-    each stratum. ``low`` and ``high`` leave out 1 % each, for the posteriors use the reference.
-    """
-    count, answers = int(labelled.sum()), window[:SURE].sum()
-    if not count or not answers:
-        estimate = float(window[SURE] / answers) if answers else None
-        return {"estimate": estimate, "low": None, "high": None, "labelled": count}
-    random, held_out = np.random.default_rng(0), reference.strata
-    known = np.maximum(held_out.sum(axis=1), 1)
-    prior = 0.5 + held_out * np.minimum(1, _TRUST / known)[:, np.newaxis]
-    shares = random.dirichlet(window[STRATUM:SEEN] + 0.25, _DRAWS)
-    right, wrong = (labelled + prior).T
-    drawn = (random.beta(right, wrong, (_DRAWS, len(right))) * shares).sum(axis=1)
-    low, high = np.quantile(drawn, (_TAIL, 1 - _TAIL)).tolist()
-    return {"estimate": float(drawn.mean()), "low": low, "high": high, "labelled": count}
-
-
-def reviewed(connection: Connection, version: str) -> NDArray[np.float64]:
-    """Counts the last week's right and wrong answers of a version by stratum, (5, 2).
-
-    Only reviewers' labels count, which agree: others are mostly sent about mistakes.
-    """
-    from sqlalchemy import select
-
-    from service.store.tables import ANSWERS, LABELS
-
-    columns = (ANSWERS.c.image, ANSWERS.c.digit, ANSWERS.c.confidence, LABELS.c.digit)
-    query = select(*columns).join(LABELS, LABELS.c.image == ANSWERS.c.image)
-    recent = ANSWERS.c.answered_at > time() - _DAYS_S
-    query = query.where(recent, ANSWERS.c.version == version, LABELS.c.source == "review")
-    said: dict[str, set[tuple[bool, float]]] = defaultdict(set)
-    for image, digit, confidence, label in connection.execute(query):
-        said[image].add((digit != label, confidence))
-    counts = np.zeros((len(STRATA) + 1, 2))
-    for (wrong, confidence), *others in said.values():
-        if not others:
-            counts[STRATA.searchsorted(np.log10(max(1 - confidence, 1e-30))), int(wrong)] += 1
-    return counts

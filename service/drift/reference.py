@@ -1,4 +1,4 @@
-"""What a version's answers on held-out digits were, in its card as ``reference``.
+"""What a version's answers on held-out digits were, and what they tell of its accuracy in use.
 
 Answers are counted, never kept: each is doubtful, or falls into a bin of its digit by how unsure
 the version is.
@@ -6,13 +6,18 @@ the version is.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
-from typing import Any
+from time import time
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.types import Images, Labels, Probabilities
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 BINS = 16  # of each digit, with equally many held-out answers in each
 STRATA = np.array([-4, -2, -1, -0.3])
@@ -34,6 +39,11 @@ _COUNTS: dict[str, tuple[int, ...]] = {
     "faint": (),
 }
 _SHAPES = _COUNTS | {"edges": (10, BINS - 1), "most_unsure": (), "unsure_as_wrong": ()}
+_DAYS_S = 7 * 86_400.0
+_TRUST = np.array([1000, 100, 10, 2, 0])
+"""As how many labels the reference counts in each stratum at most: unsure answers in use are partly
+to what was never held out."""
+_TAIL, _DRAWS = 0.01, 4000
 
 
 def unsure(probabilities: Probabilities) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
@@ -126,3 +136,47 @@ class Reference:
         finite = all(np.isfinite(each).all() for each in arrays.values())
         counts = all((arrays[name] >= 0).all() for name in _COUNTS)
         return cls(**parts) if shaped and finite and counts and arrays["bins"].any() else None
+
+
+def accuracy(reference: Reference, window: Counts, labelled: NDArray[np.float64]) -> dict[str, Any]:
+    """Estimates the share of right answers in a window; an answer to no digit is wrong.
+
+    ``labelled`` (5, 2) are right and wrong ones by stratum. Without any, the estimate is by average
+    thresholded confidence (Garg et al. 2022), else by post-stratification with a beta posterior in
+    each stratum. ``low`` and ``high`` leave out 1 % each, for the posteriors use the reference.
+    """
+    count, answers = int(labelled.sum()), window[:SURE].sum()
+    if not count or not answers:
+        estimate = float(window[SURE] / answers) if answers else None
+        return {"estimate": estimate, "low": None, "high": None, "labelled": count}
+    random, held_out = np.random.default_rng(0), reference.strata
+    known = np.maximum(held_out.sum(axis=1), 1)
+    prior = 0.5 + held_out * np.minimum(1, _TRUST / known)[:, np.newaxis]
+    shares = random.dirichlet(window[STRATUM:SEEN] + 0.25, _DRAWS)
+    right, wrong = (labelled + prior).T
+    drawn = (random.beta(right, wrong, (_DRAWS, len(right))) * shares).sum(axis=1)
+    low, high = np.quantile(drawn, (_TAIL, 1 - _TAIL)).tolist()
+    return {"estimate": float(drawn.mean()), "low": low, "high": high, "labelled": count}
+
+
+def reviewed(connection: Connection, version: str) -> NDArray[np.float64]:
+    """Counts the last week's right and wrong answers of a version by stratum, (5, 2).
+
+    Only reviewers' labels count, which agree: others are mostly sent about mistakes.
+    """
+    from sqlalchemy import select
+
+    from service.store.tables import ANSWERS, LABELS
+
+    columns = (ANSWERS.c.image, ANSWERS.c.digit, ANSWERS.c.confidence, LABELS.c.digit)
+    query = select(*columns).join(LABELS, LABELS.c.image == ANSWERS.c.image)
+    recent = ANSWERS.c.answered_at > time() - _DAYS_S
+    query = query.where(recent, ANSWERS.c.version == version, LABELS.c.source == "review")
+    said: dict[str, set[tuple[bool, float]]] = defaultdict(set)
+    for image, digit, confidence, label in connection.execute(query):
+        said[image].add((digit != label, confidence))
+    counts = np.zeros((len(STRATA) + 1, 2))
+    for (wrong, confidence), *others in said.values():
+        if not others:
+            counts[STRATA.searchsorted(np.log10(max(1 - confidence, 1e-30))), int(wrong)] += 1
+    return counts

@@ -13,8 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from service.drift.evidence import BLOCK, THRESHOLD, WINDOW, Evidence, accuracy, reviewed
-from service.drift.reference import SLOTS, STRATA, SURE, Counts, Reference, unsure
+from service.drift.evidence import BLOCK, THRESHOLD, WINDOW, Evidence
+from service.drift.reference import (
+    SLOTS,
+    STRATA,
+    SURE,
+    Counts,
+    Reference,
+    accuracy,
+    reviewed,
+    unsure,
+)
 from service.inference.batch import BatchResult, Result
 from service.models.loader import Loaded
 from service.observe.logs import LOGGER
@@ -85,8 +94,7 @@ class Watch:
 
         None if the champion has no reference.
         """
-        evidence = self._evidence
-        if evidence is None:
+        if (evidence := self._evidence) is None:
             return None
         views = [view for view in views if view["version"] == views[0]["version"]]
         window = np.sum([view["window"] for view in views], axis=0)
@@ -113,7 +121,6 @@ class Watch:
             self._tell()
 
     def _tell(self) -> None:
-        """Sets the metrics of accuracy."""
         known = self._evidence
         told = accuracy(known.reference, self._window, self._labelled) if known else {}
         for bound in ("estimate", "low", "high"):

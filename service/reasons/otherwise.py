@@ -40,7 +40,6 @@ def search(image: Image, digit: int, examples: Sequence[Image]) -> Steps[Otherwi
 
 
 def _towards(image: Image, digit: int, example: Image) -> Steps[Otherwise | None]:
-    """Searches for the smallest change among the pieces by which the example differs."""
     difference, pieces = _pieces(image, example)
     count = int(pieces.max()) + 1
     if not count:
@@ -56,7 +55,9 @@ def _towards(image: Image, digit: int, example: Image) -> Steps[Otherwise | None
         return probabilities[:, digit].astype(np.float64)
 
     alone = np.vstack([np.zeros(count, bool), every])
-    gain = _gain((yield from ask(np.vstack([alone, ~alone]))))
+    bounded = np.clip((yield from ask(np.vstack([alone, ~alone]))), 1e-6, 1 - 1e-6)
+    added, taken = np.split(np.log(bounded / (1 - bounded)), 2)  # put in or taken out alone
+    gain = added[1:] - added[0] + taken[0] - taken[1:]  # in logits of the other digit
     masks = np.tri(count, dtype=bool)[:, np.argsort(np.argsort(-gain / ink))]
     for _ in range(_ROUNDS + 1):
         confidence = yield from ask(masks)
@@ -89,11 +90,3 @@ def _pieces(image: Image, example: Image) -> tuple[NDArray[Any], Patches]:
     known, inverse = np.unique(names, return_inverse=True)
     large = (known >= 0) & (np.bincount(inverse.ravel(), np.abs(difference).ravel()) >= _SMALL)
     return difference, np.where(large, np.cumsum(large) - 1, -1)[inverse].reshape(names.shape)
-
-
-def _gain(confidence: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What each piece does for the other digit, in logits: put in alone, and taken out alone."""
-    bounded = np.clip(confidence, 1e-6, 1 - 1e-6)
-    added, taken = np.split(np.log(bounded / (1 - bounded)), 2)
-    gain: NDArray[np.float64] = added[1:] - added[0] + taken[0] - taken[1:]
-    return gain

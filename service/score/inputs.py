@@ -153,7 +153,6 @@ def _idx(path: str, file: IO[bytes]) -> Iterator[Item]:
 def _array(
     file: IO[bytes], offset: int, shape: tuple[int, ...], dtype: np.dtype[Any]
 ) -> Iterator[Body]:
-    """Yields the images of an array whose data begin at ``offset``."""
     if shape in {(28, 28), (PIXELS,)}:
         shape = (1, *shape)
     if shape[1:] not in {(28, 28), (PIXELS,), (28, 28, 1)}:

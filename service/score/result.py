@@ -2,7 +2,7 @@
 
 A run that ends at any moment leaves whole parts behind. One at a time holds the folder's lock::
 
-    FILE.parts/run.json   what the parts belong to: the inputs' fingerprint, the form, the version
+    FILE.parts/run.json   what the parts belong to: the inputs' fingerprint, and the version
     FILE.parts/12         the rows of part 12, a line of JSON each
     FILE.parts/joined     the whole result, until it is linked to FILE
 """
@@ -36,7 +36,6 @@ class Result:
         self._joined = self._folder / "joined"
 
     def __enter__(self) -> Self:
-        """Locks the folder."""
         linked = self._joined.exists() and self.out.exists() and self._joined.samefile(self.out)
         if self.out.exists() and not linked:
             raise ScoreError(f"{self.out} exists; remove it, or name another --out")
@@ -116,7 +115,6 @@ class Result:
 
 
 def _writer(file: Path, form: str, opened: ExitStack) -> Callable[[list[dict[str, Any]]], object]:
-    """Returns what appends rows to a file of this form."""
     if form == ".parquet":
         pa, parquet = arrow()
         text = pa.string()

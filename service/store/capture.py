@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
 WAIT_S = 0.5  # answers of this time are written together
 _MOST_WAITING = 2048
-_MOST_OF_ONE = 256
-"""Images of one request, the first ones, so that a large one is no more than an eighth of these."""
+_MOST_OF_ONE = 256  # images of one request: a large one is no more than an eighth of what waits
 _FIRST_CLEARING_S, _CLEARING_S = 60.0, 600.0
 _DAY_S, _JUMP_S = 86_400.0, 3600.0
 _CLOCKS_S = time() - monotonic()
@@ -36,8 +35,7 @@ Answers = tuple[Images, Probabilities]
 class Capture:
     """Follows the answers, and keeps those in doubt, or a share of the requests.
 
-    The share is drawn by the request's id, so that two requests of one id are kept both or neither,
-    whichever worker answers them.
+    The share is drawn by the request's id: two requests of one id are kept both or neither.
     """
 
     follows = True

@@ -11,24 +11,15 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, Table, delete, exists, func, or_, select
 
 from service.errors import NotFound, StoreFull
-from service.store.tables import (
-    ANSWERS,
-    ASKED,
-    DISAGREEMENTS,
-    IMAGES,
-    LABELS,
-    LEASES,
-    drop_unused,
-    insert,
-    lock,
-)
+from service.store import tables
+from service.store.tables import ANSWERS, ASKED, DISAGREEMENTS, IMAGES, LABELS, LEASES, insert
 from service.types import SIDE, Images
 
 Source = Literal["feedback", "review"]
+Digit = int | None  # None: no digit
 NO_DIGIT = -1
 LEAST_JUDGED, MOST_CONTRADICTED = 5, 0.25
-"""A caller is judged by so many labels or more, and distrusted if others contradict a larger share
-of them."""
+"""Who gave so many labels that others know is distrusted if a larger share contradicts them."""
 _Row = Row[tuple[Any, ...]]
 LEASE_S = 300.0  # how long nobody else is shown what a reviewer was shown
 CLOSE = 0.2  # a second probability from here on is a reason of its own
@@ -41,8 +32,7 @@ Item = dict[str, Any]
 def answered_image(connection: Connection, request_id: str, at: int, caller: str) -> str | None:
     """The image of a kept answer to this caller, None if nothing of this id is kept.
 
-    Raises :class:`NotFound` for another position, and if the caller used one id for several images:
-    a label on the wrong one would be worse than none.
+    Raises :class:`NotFound` for another position, and if the caller used one id for several images.
     """
     said = ANSWERS.c
     same = said.request_id == request_id, said.caller == caller
@@ -63,13 +53,7 @@ def is_kept(connection: Connection, image: str) -> bool:
 
 
 def put_label(
-    connection: Connection,
-    image: str,
-    digit: int | None,
-    caller: str,
-    source: Source,
-    *,
-    most: int | None = None,
+    connection: Connection, image: str, digit: Digit, caller: str, source: Source, *, most: int = 0
 ) -> tuple[str, bool]:
     """Keeps what a caller says about an image, instead of what that caller said before.
 
@@ -78,7 +62,7 @@ def put_label(
     """
     name = sha256(f"{image} {caller}".encode()).hexdigest()[:32]
     before = connection.execute(select(LABELS).where(LABELS.c.id == name)).one_or_none()
-    if before is None and most is not None:
+    if before is None and most:
         own = func.count().filter(LABELS.c.caller == caller)
         labels, of_caller = connection.execute(select(func.count(), own).select_from(LABELS)).one()
         if labels >= most or of_caller >= max(1, most * 4 // 5):
@@ -108,7 +92,7 @@ def take_back(connection: Connection, name: str, caller: str | None) -> _Row | N
         if label.source == "feedback":
             same = ANSWERS.c.image == label.image, ANSWERS.c.caller == label.caller
             connection.execute(delete(ANSWERS).where(*same))
-        drop_unused(connection, [label.image])
+        tables.drop_unused(connection, [label.image])
     return label
 
 
@@ -153,8 +137,8 @@ def _images(rows: Iterable[_Row]) -> Images:
 def contradicted(rows: Iterable[_Row]) -> set[str]:
     """The callers whose labels others contradict too often to be used.
 
-    Each label is held against what other reviewers say about the image, if any do; one that came as
-    feedback also against two others or more who gave feedback. Where these differ, nobody is wrong.
+    Each label is held against what other reviewers say, or, of feedback, two others or more who
+    gave feedback. Where these differ, nobody is wrong.
     """
     judged, wrong = Counter[str](), Counter[str]()
     for about in _by_image(rows):
@@ -182,10 +166,9 @@ def next_items(
 ) -> tuple[int, list[Item]]:
     """How many images wait for a label, and the ``count`` that one would teach most.
 
-    They are the caller's for :data:`LEASE_S` seconds. Those that are already come last, so that
-    one who asks again gets others, and those that were skipped when nothing else is left.
+    They are the caller's for :data:`LEASE_S` seconds. Those that are already come last.
     """
-    lock(connection)
+    tables.lock(connection)
     over = or_(LEASES.c.until <= now, LEASES.c.until > now + LEASE_S)  # the clock was put back
     connection.execute(delete(LEASES).where(over))
     own = set(connection.scalars(select(LEASES.c.image).where(LEASES.c.caller == caller)))
@@ -205,7 +188,6 @@ def next_items(
 
 
 def _in_order(connection: Connection, caller: str, count: int) -> Iterator[Item]:
-    """Images for review, what would teach most first."""
 
     def rows(first: Table, *order: Any, again: bool = False) -> Sequence[_Row]:
         image, said = first.c.image, ANSWERS.c

@@ -40,10 +40,9 @@ _PRAGMAS = (
 
 
 class Store:
-    """One database, shared with other threads, workers and commands.
+    """One database, by its URL, shared with other threads, workers and commands.
 
-    ``url`` is SQLAlchemy's, of SQLite or PostgreSQL. Pieces of work take a connection in a
-    transaction of its own. They may run twice, if the first try fails.
+    Pieces of work take a connection in a transaction, and may run twice, if the first try fails.
     """
 
     def __init__(self, url: str, metrics: Metrics | None = None) -> None:
@@ -104,7 +103,6 @@ class Store:
                 self._metrics.count("store_dropped")
 
     def _try(self, work: Callable[[Connection], T]) -> T:
-        """Does the work in a transaction. Raises :class:`Unavailable`, and what the work raises."""
         from sqlalchemy.exc import SQLAlchemyError
 
         if monotonic() < self._rests_until:
@@ -134,7 +132,6 @@ class Store:
         return done
 
     def _tell(self, fault: str | None) -> None:
-        """Logs a line where the store comes or goes, and keeps the metric of it."""
         before, self._is_away = self._is_away, fault is not None
         if before < self._is_away:
             LOGGER.error("the store is away; answers go on", extra={"reason": fault})
@@ -144,7 +141,6 @@ class Store:
 
 
 def _open(url: str) -> Engine:
-    """Connects, and makes or upgrades the tables."""
     from sqlalchemy import create_engine, event
 
     from service.store.tables import upgrade

@@ -11,8 +11,8 @@ from time import thread_time
 
 import numpy as np
 
-from service.drift.evidence import WINDOW, Evidence, accuracy
-from service.drift.reference import STRATA, Reference, unsure
+from service.drift.evidence import WINDOW, Evidence
+from service.drift.reference import STRATA, Reference, accuracy, unsure
 from service.inference.batch import BatchResult, Result
 from tests.service.drift.simulate import (
     CARD,

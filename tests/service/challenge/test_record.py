@@ -16,7 +16,7 @@ NAMED, AGAIN = Challenger("7", 0.0, "monday"), Challenger("7", 0.1, "tuesday")
 APART = [(bytes([number] * 784), 1, 2) for number in range(6)]
 
 
-def add(url: str, named: Challenger, images: int, *, failure: str | None = None) -> str:
+def add(url: str, named: Challenger, images: int, *, failure: str = "") -> str:
     """Tells the store of images, all of them apart up to six; returns why the challenger is out."""
     news = [Compared("6", "7", images, APART[:images]), Compared("5", "7", 50, [])]
     with closing(Store(url)) as store, store.begin() as connection:

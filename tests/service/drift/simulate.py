@@ -15,8 +15,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from service.answer.quality import least_confidence
-from service.drift.evidence import BLOCK, WINDOW, accuracy
-from service.drift.reference import STRATA, Reference, unsure
+from service.drift.evidence import BLOCK, WINDOW
+from service.drift.reference import STRATA, Reference, accuracy, unsure
 from service.drift.watch import Watch
 from service.inference.batch import BatchResult, Result
 from service.models.loader import Loaded

@@ -8,8 +8,7 @@ from time import time
 import numpy as np
 import pytest
 
-from service.drift.evidence import accuracy, reviewed
-from service.drift.reference import STRATA, Reference, unsure
+from service.drift.reference import STRATA, Reference, accuracy, reviewed, unsure
 from service.store.store import Store
 from service.store.tables import ANSWERS, LABELS, keep_images
 from tests.service.drift.simulate import CARD, DAMAGES, ORDERS, TRAFFIC, answered, weeks

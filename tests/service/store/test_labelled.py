@@ -29,7 +29,7 @@ def say(
     caller: str,
     source: Source = "feedback",
     *,
-    most: int | None = None,
+    most: int = 0,
 ) -> str:
     (name,) = keep_images(connection, [image.to_bytes(2, "big") * 392])
     return put_label(connection, name, digit, caller, source, most=most)[0]
