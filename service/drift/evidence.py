@@ -28,8 +28,7 @@ class Evidence:
 
     def __init__(self, reference: Reference) -> None:
         self.reference, bins = reference, reference.bins
-        self._below = bins.cumsum(axis=1) - bins / 2
-        """The held-out answers that are surer than one in a bin, and half of those in it."""
+        self._below = bins.cumsum(axis=1) - bins / 2  # the surer ones, and half of those in the bin
         self._of_digit = bins.sum(axis=1)
         self._digits, self._sure = self._of_digit.tolist(), float(bins.sum())
 

@@ -129,34 +129,31 @@ class Reference:
             arrays = {name: np.array(card["reference"][name], float) for name in _SHAPES}
         except (KeyError, TypeError, ValueError):
             return None
-        parts: dict[str, Any] = {
-            n: each if each.ndim else each.item() for n, each in arrays.items()
-        }
+        parts: dict[str, Any] = {n: a if a.ndim else a.item() for n, a in arrays.items()}
         shaped = {name: each.shape for name, each in arrays.items()} == _SHAPES
         finite = all(np.isfinite(each).all() for each in arrays.values())
         counts = all((arrays[name] >= 0).all() for name in _COUNTS)
         return cls(**parts) if shaped and finite and counts and arrays["bins"].any() else None
 
+    def accuracy(self, window: Counts, labelled: NDArray[np.float64]) -> dict[str, Any]:
+        """Estimates the share of right answers in a window; an answer to no digit is wrong.
 
-def accuracy(reference: Reference, window: Counts, labelled: NDArray[np.float64]) -> dict[str, Any]:
-    """Estimates the share of right answers in a window; an answer to no digit is wrong.
-
-    ``labelled`` (5, 2) are right and wrong ones by stratum. Without any, the estimate is by average
-    thresholded confidence (Garg et al. 2022), else by post-stratification with a beta posterior in
-    each stratum. ``low`` and ``high`` leave out 1 % each, for the posteriors use the reference.
-    """
-    count, answers = int(labelled.sum()), window[:SURE].sum()
-    if not count or not answers:
-        estimate = float(window[SURE] / answers) if answers else None
-        return {"estimate": estimate, "low": None, "high": None, "labelled": count}
-    random, held_out = np.random.default_rng(0), reference.strata
-    known = np.maximum(held_out.sum(axis=1), 1)
-    prior = 0.5 + held_out * np.minimum(1, _TRUST / known)[:, np.newaxis]
-    shares = random.dirichlet(window[STRATUM:SEEN] + 0.25, _DRAWS)
-    right, wrong = (labelled + prior).T
-    drawn = (random.beta(right, wrong, (_DRAWS, len(right))) * shares).sum(axis=1)
-    low, high = np.quantile(drawn, (_TAIL, 1 - _TAIL)).tolist()
-    return {"estimate": float(drawn.mean()), "low": low, "high": high, "labelled": count}
+        ``labelled`` (5, 2) are right and wrong ones by stratum. Without any it is the average
+        thresholded confidence (Garg et al. 2022), else post-stratified, with beta posteriors.
+        ``low`` and ``high`` leave out 1 % each, since these use the reference, too.
+        """
+        count, answers = int(labelled.sum()), window[:SURE].sum()
+        if not count or not answers:
+            estimate = float(window[SURE] / answers) if answers else None
+            return {"estimate": estimate, "low": None, "high": None, "labelled": count}
+        random, held_out = np.random.default_rng(0), self.strata
+        known = np.maximum(held_out.sum(axis=1), 1)
+        prior = 0.5 + held_out * np.minimum(1, _TRUST / known)[:, np.newaxis]
+        shares = random.dirichlet(window[STRATUM:SEEN] + 0.25, _DRAWS)
+        right, wrong = (labelled + prior).T
+        drawn = (random.beta(right, wrong, (_DRAWS, len(right))) * shares).sum(axis=1)
+        low, high = np.quantile(drawn, (_TAIL, 1 - _TAIL)).tolist()
+        return {"estimate": float(drawn.mean()), "low": low, "high": high, "labelled": count}
 
 
 def reviewed(connection: Connection, version: str) -> NDArray[np.float64]:

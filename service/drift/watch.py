@@ -14,16 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from service.drift.evidence import BLOCK, THRESHOLD, WINDOW, Evidence
-from service.drift.reference import (
-    SLOTS,
-    STRATA,
-    SURE,
-    Counts,
-    Reference,
-    accuracy,
-    reviewed,
-    unsure,
-)
+from service.drift.reference import SLOTS, STRATA, SURE, Counts, Reference, reviewed, unsure
 from service.inference.batch import BatchResult, Result
 from service.models.loader import Loaded
 from service.observe.logs import LOGGER
@@ -109,7 +100,7 @@ class Watch:
             "scores": sorted([*point] for view in views for point in view["scores"]),
             "threshold": THRESHOLD,
             "shares": evidence.shares(window).tolist() if answers else [],
-            "accuracy": accuracy(evidence.reference, window, self._labelled),
+            "accuracy": evidence.reference.accuracy(window, self._labelled),
         }
 
     def learn(self, connection: Connection) -> None:
@@ -122,7 +113,7 @@ class Watch:
 
     def _tell(self) -> None:
         known = self._evidence
-        told = accuracy(known.reference, self._window, self._labelled) if known else {}
+        told = known.reference.accuracy(self._window, self._labelled) if known else {}
         for bound in ("estimate", "low", "high"):
             value = told.get(bound)  # a gauge that is 0 counts as never set
             self._metrics.set("accuracy", 0.0 if value is None else max(value, 1e-6), bound)

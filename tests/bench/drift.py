@@ -12,7 +12,7 @@ from time import thread_time
 import numpy as np
 
 from service.drift.evidence import WINDOW, Evidence
-from service.drift.reference import STRATA, Reference, accuracy, unsure
+from service.drift.reference import STRATA, Reference, unsure
 from service.inference.batch import BatchResult, Result
 from tests.service.drift.simulate import (
     CARD,
@@ -78,7 +78,7 @@ def unlabelled() -> None:
     for kind in ("test", *DAMAGES):
         answers = answered(kind)
         digits, how = unsure(answers.probabilities)
-        told = accuracy(reference, reference.counted(digits, how), nothing)["estimate"]
+        told = reference.accuracy(reference.counted(digits, how), nothing)["estimate"]
         print(f"| {kind} | {told:.4f} | {np.mean(digits == answers.labels):.4f} |")
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from service.answer.quality import least_confidence
 from service.drift.evidence import BLOCK, WINDOW
-from service.drift.reference import STRATA, Reference, accuracy, unsure
+from service.drift.reference import STRATA, Reference, unsure
 from service.drift.watch import Watch
 from service.inference.batch import BatchResult, Result
 from service.models.loader import Loaded
@@ -239,7 +239,7 @@ def weeks(count: int, traffic: str, order: str, labelled: int, random: Generator
         }[order]
         labels = np.zeros((len(STRATA) + 1, 2))
         np.add.at(labels, (STRATA.searchsorted(how[chosen]), (~right[chosen]).astype(int)), 1)
-        yield Week(float(right.mean()), accuracy(reference, window, labels))
+        yield Week(float(right.mean()), reference.accuracy(window, labels))
 
 
 def shares_error(kind: str, random: Generator) -> float:

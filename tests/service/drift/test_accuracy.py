@@ -8,7 +8,7 @@ from time import time
 import numpy as np
 import pytest
 
-from service.drift.reference import STRATA, Reference, accuracy, reviewed, unsure
+from service.drift.reference import STRATA, Reference, reviewed, unsure
 from service.store.store import Store
 from service.store.tables import ANSWERS, LABELS, keep_images
 from tests.service.drift.simulate import CARD, DAMAGES, ORDERS, TRAFFIC, answered, weeks
@@ -21,7 +21,7 @@ def test_without_labels_the_estimate_is_near_the_truth(kind: str) -> None:
     reference, answers = Reference.from_card(CARD), answered(kind)
     assert reference is not None
     digits, how = unsure(answers.probabilities)
-    told = accuracy(reference, reference.counted(digits, how), NOTHING)
+    told = reference.accuracy(reference.counted(digits, how), NOTHING)
     assert told["estimate"] == pytest.approx(np.mean(digits == answers.labels), abs=0.005)
     assert (told["low"], told["high"], told["labelled"]) == (None, None, 0)
 
