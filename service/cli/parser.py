@@ -31,16 +31,13 @@ def add_version(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--version", action="version", version=VERSION, help=text)
 
 
-def add_model(
-    parser: argparse.ArgumentParser, where: argparse._ActionsContainer | None = None
-) -> None:
-    """Adds ``--version N`` and, to a group of flags, ``--models``."""
+def add_model(parser: Parser, where: argparse._ActionsContainer) -> None:
+    """Adds ``--version N`` and, to ``where``, ``--models``."""
     text = "use version N instead of the champion; alone, print mnist-serve's version"
     parser.add_argument("--version", type=version_number, metavar="N", help=text)
     text = "the model repository (default: MNIST_MODELS, or models, or the packaged champion)"
     default = os.environ.get("MNIST_MODELS") or None
-    add = (where or parser).add_argument
-    add("--models", type=Path, default=default, metavar="DIR", help=text)
+    where.add_argument("--models", type=Path, default=default, metavar="DIR", help=text)
 
 
 def default_models() -> Path:

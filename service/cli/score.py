@@ -44,7 +44,7 @@ def _parser() -> Parser:
     add("--address", help=text)
     text = "how many threads classify, on Ray processes (default: one for each core)"
     add("--workers", type=version_number, metavar="N", help=text)
-    add_model(parser)
+    add_model(parser, parser)
     return parser
 
 

@@ -1,12 +1,10 @@
 """Builds the reasons of an answer: what ``?include=why`` adds, and the answer of ``/explain``."""
 
 import base64
-import io
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Picture
 
 from service.errors import TooLarge
 from service.imaging.load import encode_png
@@ -14,6 +12,7 @@ from service.reasons.otherwise import search
 from service.reasons.shapley import Image, attribute, cells, clusters
 from service.reasons.steps import Steps
 from service.reasons.training_images import TrainingImages
+from service.types import Probabilities
 
 _WHY_PATCHES, WHY_ROWS = 8, 128
 EXPLAIN_ROWS = 640
@@ -24,20 +23,17 @@ MOST_IMAGES = 64  # the images of a request that are explained: some four second
 _FOR, _AGAINST = (255, 140, 0), (0, 110, 255)
 
 
-def why(image: Image, probabilities: NDArray[np.float32]) -> Steps[dict[str, Any]]:
+def why(image: Image, probabilities: Probabilities) -> Steps[dict[str, Any]]:
     """What ``?include=why`` adds for an image (28, 28) with its ``probabilities`` (10,)."""
     digit = int(probabilities.argmax())
     patches = clusters(image, _WHY_PATCHES)
     found = yield from attribute(image, digit, float(probabilities[digit]), patches, WHY_ROWS)
     told = {"attributions": found.values, "base": found.base, "method": found.method}
-    return told | {"png": _text(overlay(found.values))}
+    return told | {"png": _png(overlay(found.values))}
 
 
 def explanation(
-    image: Image,
-    probabilities: NDArray[np.float32],
-    against: int | None,
-    training: TrainingImages | None,
+    image: Image, probabilities: Probabilities, against: int | None, training: TrainingImages | None
 ) -> Steps[dict[str, Any]]:
     """The members of ``/explain`` for an image (28, 28) with its ``probabilities`` (10,).
 
@@ -52,23 +48,17 @@ def explanation(
         examples = training.nearest(image, _EXAMPLES, other)
         changed = yield from search(image, other, [each.image for each in examples])
         if changed:
-            png, ink = _text(encode_png(changed.image)), round(changed.changed, 2)
+            png, ink = _png(changed.image), round(changed.changed, 2)
             sure = changed.confidence
             otherwise = {"digit": other, "png": png, "confidence": sure, "changed": ink}
-    nearest = training.nearest(image, _NEAREST) if training else []
-    return {
-        "digit": digit,
-        "confidence": probabilities[digit],
-        "attributions": found.values,
-        "standard_error": found.errors,
-        "base": found.base,
-        "method": found.method,
-        "otherwise": otherwise,
-        "nearest": [
-            {"index": place, "label": label, "distance": round(far, 4), "png": _text(encode_png(i))}
-            for place, label, far, i in nearest
-        ],
-    }
+    told: dict[str, Any] = {"digit": digit, "confidence": probabilities[digit]}
+    told |= {"attributions": found.values, "standard_error": found.errors}
+    told |= {"base": found.base, "method": found.method, "otherwise": otherwise}
+    nearest = [
+        {"index": place, "label": label, "distance": round(far, 4), "png": _png(example)}
+        for place, label, far, example in (training.nearest(image, _NEAREST) if training else ())
+    ]
+    return told | {"nearest": nearest}
 
 
 def check_explained(count: int) -> None:
@@ -77,16 +67,12 @@ def check_explained(count: int) -> None:
         raise TooLarge(f"{count} images; at most {MOST_IMAGES} are explained in a request")
 
 
-def overlay(attributions: NDArray[np.float32]) -> bytes:
-    """Draws attributions (h, w) as a PNG overlay: orange for the digit, blue against it."""
+def overlay(attributions: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Colours attributions (h, w) as RGBA (h, w, 4): orange for the digit, blue against it."""
     strength = np.abs(attributions) / max(float(np.abs(attributions).max()), 1e-9)
-    pixels = np.zeros((*attributions.shape, 4), np.uint8)
-    pixels[..., :3] = np.where((attributions > 0)[..., None], _FOR, _AGAINST)
-    pixels[..., 3] = np.round(255 * strength)
-    file = io.BytesIO()
-    Picture.fromarray(pixels).save(file, "PNG", compress_level=1)
-    return file.getvalue()
+    colours = np.where((attributions > 0)[..., None], _FOR, _AGAINST)
+    return np.dstack([colours, np.round(255 * strength)]).astype(np.uint8)
 
 
-def _text(png: bytes) -> str:
-    return base64.b64encode(png).decode()
+def _png(pixels: NDArray[np.uint8]) -> str:
+    return base64.b64encode(encode_png(pixels)).decode()

@@ -54,16 +54,14 @@ def keep(image: NDArray[Any], patches: Patches, coalitions: NDArray[np.bool_]) -
     """Returns the image (28, 28) with the patches of each coalition (m, n) alone: (m, 28, 28)."""
     padded = np.zeros((len(coalitions), coalitions.shape[1] + 1), image.dtype)
     padded[:, :-1] = coalitions
-    kept: NDArray[Any] = padded.take(patches, axis=1) * image  # C-contiguous, unlike [:, patches]
-    return kept
+    return np.asarray(padded.take(patches, axis=1) * image)  # C-contiguous, unlike [:, patches]
 
 
 def footprints(image: Image, patches: Patches) -> NDArray[np.float64]:
     """Returns how each patch's value spreads over the pixels, (n, 28, 28), by root of ink."""
     count = int(patches.max()) + 1
     spread = keep(np.sqrt(image.astype(np.float64)), patches, np.eye(count, dtype=bool))
-    shares: NDArray[np.float64] = spread / spread.sum((1, 2), keepdims=True)
-    return shares
+    return np.asarray(spread / spread.sum((1, 2), keepdims=True))
 
 
 def _numbered(image: Image, names: NDArray[np.int64]) -> Patches:

@@ -46,8 +46,7 @@ class TrainingImages:
     def load(cls, folder: Path) -> Self:
         """Reads MNIST's training files in ``folder``, in about a second, or raises."""
         labels = read_idx((folder / "train-labels-idx1-ubyte.gz").read_bytes())
-        path = folder / "train-images-idx3-ubyte.gz"
-        packed: list[bytes] = []
+        path, packed = folder / "train-images-idx3-ubyte.gz", list[bytes]()
         squares = np.empty((len(labels), 25), np.uint8)
         with gzip.open(path) as file:
             header = np.frombuffer(file.read(16), ">u4").tolist()
@@ -55,8 +54,7 @@ class TrainingImages:
                 raise ValueError(f"{path} does not hold an image of 28 x 28 pixels for each label")
             for first in range(0, len(labels), _CHUNK):
                 count = min(_CHUNK, len(labels) - first)
-                content = file.read(count * PIXELS)
-                images = np.frombuffer(content, np.uint8).reshape(count, SIDE, SIDE)
+                images = np.frombuffer(file.read(count * PIXELS), np.uint8).reshape(-1, SIDE, SIDE)
                 squares[first : first + count] = _squares(images)
                 packed += [zlib.compress(image.tobytes(), 1) for image in images]
                 give_way()

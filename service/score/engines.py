@@ -21,7 +21,6 @@ from service.imaging.pipeline import Seen, preprocess
 from service.score.inputs import DAMAGE, LARGEST, Body, Item, ScoreError, why
 from service.types import SIDE, Images, Limits
 
-COLUMNS = ("source", "index", "digit", "confidence", "doubts", "version", "error")
 _AT_ONCE = 2048
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
 Parts = Iterable[tuple[int, Sequence[Item]]]
@@ -106,7 +105,7 @@ def on_ray(
 
 
 def score(part: Sequence[Item], classifier: Classifier) -> bytes:
-    """Returns a line of JSON for each item; numbers read back to the float32 of the answer.
+    """Returns a row for each item, a list of JSON; numbers read back to the float32 of the answer.
 
     Raises OSError if a file of the part cannot be read.
     """
@@ -118,14 +117,15 @@ def _lines(items: Sequence[Item], classifier: Classifier) -> bytes:
     images, known, errors = _read([body for _, _, body in items])
     good = [at for at in range(len(items)) if at not in errors]
     probabilities, doubts = classifier.answer(images[good], [known[at] for at in good])
-    answers = zip(probabilities.argmax(axis=1), probabilities.max(axis=1), doubts, strict=True)
+    digits, largest = probabilities.argmax(axis=1).tolist(), probabilities.max(axis=1)
+    answers = zip(digits, largest, doubts, strict=True)
     found = dict(zip(good, answers, strict=True))
     lines = []
     for at, (source, index, _) in enumerate(items):
         name = source.encode(errors="backslashreplace").decode()  # a file's name may be any bytes
         answer = found.get(at, (None, None, ()))
         row = (name, index, *answer, classifier.version, errors.get(at))
-        lines.append(orjson.dumps(dict(zip(COLUMNS, row, strict=True)), option=_OPTIONS))
+        lines.append(orjson.dumps(row, option=_OPTIONS))
     return b"".join(lines)
 
 

@@ -123,7 +123,8 @@ def _look_at(path: str, raw: IO[bytes]) -> Iterator[Item]:
         file = cast("IO[bytes]", gzip.GzipFile(fileobj=raw)) if is_gzip else raw
         head = file.read(512)
         file.seek(0)
-        reader = next((read for begins, read in _KINDS if begins(head)), _picture)
+        known = (read for begin, read in _KINDS.items() if head.startswith(begin))
+        reader = _tar if head[257:262] == b"ustar" else next(known, _picture)
         yield from reader(path, file)
     except DAMAGE as error:
         yield path, 0, why(error)
@@ -171,13 +172,11 @@ def _array(
 
 
 def _npz(path: str, file: IO[bytes]) -> Iterator[Item]:
-    found = False
-    archive = zipfile.ZipFile(file)
+    found, archive = False, zipfile.ZipFile(file)
     for name in (name for name in archive.namelist() if name.endswith(".npy")):
         with archive.open(name) as member:
-            if (
-                len(arrays.npy_header(member.read(arrays.LARGEST_HEADER))[1]) > 1
-            ):  # others are labels
+            _, shape, *_ = arrays.npy_header(member.read(arrays.LARGEST_HEADER))
+            if len(shape) > 1:  # the others are labels
                 found = True
                 member.seek(0)
                 yield from _npy(f"{path}:{name}", member)
@@ -230,13 +229,8 @@ def _picture(path: str, file: IO[bytes]) -> Iterator[Item]:
     yield path, 0, content
 
 
-_KINDS: tuple[tuple[Callable[[bytes], bool], Callable[[str, IO[bytes]], Iterator[Item]]], ...] = (
-    (lambda head: head.startswith(arrays.MAGIC), _npy),
-    (lambda head: head[:2] == b"\0\0" and head[2:3] in b"\x08\x09\x0b\x0c\x0d\x0e", _idx),
-    (lambda head: head.startswith(b"PK\3\4"), _npz),
-    (lambda head: head.startswith(b"PAR1"), _parquet),
-    (lambda head: head[257:262] == b"ustar", _tar),
-)
+_KINDS: dict[bytes, Callable[[str, IO[bytes]], Iterator[Item]]]
+_KINDS = {arrays.MAGIC: _npy, b"\0\0": _idx, b"PK\3\4": _npz, b"PAR1": _parquet}
 
 
 def arrow() -> tuple[Any, Any]:

@@ -3,7 +3,7 @@
 A run that ends at any moment leaves whole parts behind. One at a time holds the folder's lock::
 
     FILE.parts/run.json   what the parts belong to: the inputs' fingerprint, and the version
-    FILE.parts/12         the rows of part 12, a line of JSON each
+    FILE.parts/12         the rows of part 12, a list of JSON each
     FILE.parts/joined     the whole result, until it is linked to FILE
 """
 
@@ -19,9 +19,9 @@ from typing import Any, Self
 
 import orjson
 
-from service.score.engines import COLUMNS
 from service.score.inputs import ScoreError, arrow
 
+COLUMNS = ("source", "index", "digit", "confidence", "doubts", "version", "error")
 _LAST = {"run.json", "joined"}  # the marks of a finished run
 
 
@@ -99,8 +99,8 @@ class Result:
                 lines = (self._folder / str(number)).read_bytes().splitlines()
                 rows = [orjson.loads(line) for line in lines]
                 count += len(rows)
-                digits.update(row["digit"] for row in rows if row["error"] is None)
-                doubts.update(doubt for row in rows for doubt in row["doubts"])
+                digits.update(row[2] for row in rows if row[6] is None)
+                doubts.update(doubt for row in rows for doubt in row[4])
                 write(rows)
         try:
             os.link(self._joined, self.out)  # unlike a rename, it never replaces a file
@@ -114,17 +114,20 @@ class Result:
         return count, count - digits.total(), digits, doubts
 
 
-def _writer(file: Path, form: str, opened: ExitStack) -> Callable[[list[dict[str, Any]]], object]:
+def _writer(file: Path, form: str, opened: ExitStack) -> Callable[[list[list[Any]]], object]:
     if form == ".parquet":
         pa, parquet = arrow()
         text = pa.string()
         kinds = (text, pa.int64(), pa.int8(), pa.float32(), pa.list_(text), text, text)
         schema = pa.schema(list(zip(COLUMNS, kinds, strict=True)))
         table = opened.enter_context(parquet.ParquetWriter(file, schema))
-        return lambda rows: table.write_table(pa.Table.from_pylist(rows, schema))
-    target = opened.enter_context(file.open("w", encoding="utf-8", newline=""))
+        return lambda rows: table.write_table(pa.table(list(zip(*rows, strict=True)), schema))
     if form != ".csv":
-        return lambda rows: target.writelines(f"{orjson.dumps(row).decode()}\n" for row in rows)
-    lines = csv.DictWriter(target, COLUMNS, lineterminator="\n")
-    lines.writeheader()
-    return lambda rows: lines.writerows(row | {"doubts": ",".join(row["doubts"])} for row in rows)
+        target = opened.enter_context(file.open("wb"))
+        named = orjson.OPT_APPEND_NEWLINE
+        return lambda rows: target.writelines(
+            orjson.dumps(dict(zip(COLUMNS, row, strict=True)), option=named) for row in rows
+        )
+    lines = csv.writer(opened.enter_context(file.open("w", newline="")), lineterminator="\n")
+    lines.writerow(COLUMNS)
+    return lambda rows: lines.writerows((*row[:4], ",".join(row[4]), *row[5:]) for row in rows)

@@ -134,9 +134,7 @@ def grey(image: Image) -> NDArray[np.uint8]:
 
 def laid_over(image: Image, attributions: NDArray[np.float32]) -> NDArray[np.uint8]:
     """The attributions over the image, as the page lays them."""
-    import io
-
-    colours = np.asarray(Picture.open(io.BytesIO(overlay(attributions)))).astype(float)
+    colours = overlay(attributions).astype(float)
     share = colours[..., 3:] / 255
     return np.round(colours[..., :3] * share + grey(image) * 0.4 * (1 - share)).astype(np.uint8)
 
