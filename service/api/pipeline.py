@@ -15,7 +15,7 @@ from service.errors import RateSpent
 from service.inference.batch import Result, digits
 from service.models.loader import Loaded
 from service.observe.statistics import MOST_ANSWERS
-from service.reasons.steps import Done, Steps, advance
+from service.reasons.steps import Steps, advance
 from service.types import Images, Probabilities
 
 T = TypeVar("T")
@@ -139,13 +139,13 @@ class Pipeline:
     async def _follow(self, steps: Steps[T]) -> T:
         answer: Probabilities | None = None
         while True:
-            step: Images | Done[T] = await when_large(
+            step: tuple[Images | None, list[T]] = await when_large(
                 True, advance, steps, answer, until=self.deadline, caller=self.caller
             )
-            if isinstance(step, Done):
-                return step.value
-            self._charged += len(step)
-            answer = (await self.infer(step)).probabilities
+            if (images := step[0]) is None:
+                return step[1][0]
+            self._charged += len(images)
+            answer = (await self.infer(images)).probabilities
 
     def follow_up(self, result: Result, doubts: Sequence[Sequence[str]] | None = None) -> None:
         """Counts the answered images and their doubts, and shows them to who follows the answers.

@@ -26,10 +26,8 @@ def exchange(
         failed = {"failed": named.begun, "failure": failure} if failure and not known else {}
         row = {**pair, "images": images, "agreed": images - len(apart), **failed}
         added = {name: CHALLENGES.c[name] + row[name] for name in ("images", "agreed")}
-        statement = insert(connection, CHALLENGES).values(row)
-        connection.execute(
-            statement.on_conflict_do_update(index_elements=list(pair), set_={**added, **failed})
-        )
+        put = insert(connection, CHALLENGES).values(row)
+        connection.execute(put.on_conflict_do_update(index_elements=[*pair], set_=added | failed))
     kept = select(func.count()).where(_of(DISAGREEMENTS, champion, named))
     if apart and connection.execute(kept).scalar_one() < _MOST_KEPT:
         ids = keep_images(connection, (pixels for pixels, _, _ in apart))

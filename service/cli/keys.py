@@ -1,14 +1,21 @@
 """The ``keys`` command: adds, lists and revokes the keys with which callers use the service."""
 
 import argparse
+import hashlib
 import os
+import secrets
 import sys
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from time import time
 from typing import get_args
 
+from pydantic import ValidationError
+
+from service.access.keys import Key, KeysError, changed, parse_keys, read_file
 from service.cli.parser import Parser, add_version, parse, print_text, run
-from service.settings import PREFIX, Scope
+from service.settings import PREFIX, Scope, explain
 
 SCOPES = ", ".join(get_args(Scope))
 
@@ -23,15 +30,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _add(options: argparse.Namespace, parser: Parser) -> str:
-    import hashlib
-    import secrets
-    from datetime import UTC, datetime
-
-    from pydantic import ValidationError
-
-    from service.access.keys import Key, KeysError, changed
-    from service.settings import explain
-
     key = f"mnist_{secrets.token_urlsafe(32)}"  # scanners of source code can tell it by its begin
     at_midnight = "T00:00Z" if options.expires and len(options.expires) == len("2030-12-31") else ""
     fields = {
@@ -54,8 +52,6 @@ def _add(options: argparse.Namespace, parser: Parser) -> str:
 
 
 def _revoke(options: argparse.Namespace, parser: Parser) -> str:
-    from service.access.keys import KeysError, changed
-
     with changed(options.keys) as keys:
         if keys.pop(options.name, None) is None:
             known = ", ".join(keys) or "none"
@@ -64,17 +60,10 @@ def _revoke(options: argparse.Namespace, parser: Parser) -> str:
 
 
 def _list(options: argparse.Namespace, parser: Parser) -> str:
-    from time import time
-
-    from service.access.keys import parse_keys, read_file
-
     rows = [("name", "scopes", "images/s", "expires", "added")]
     for key in parse_keys(read_file(options.keys)).values():
-        ends = (
-            f"{key.expires:%Y-%m-%d %H:%M}{' (expired)' * (key.ends <= time())}"
-            if key.expires
-            else "-"
-        )
+        is_over = " (expired)" * (key.ends <= time())
+        ends = f"{key.expires:%Y-%m-%d %H:%M}{is_over}" if key.expires else "-"
         rate = f"{key.rate:g}" if key.rate else "-"
         scopes = ",".join(sorted(key.scopes))
         rows.append((key.name, scopes, rate, ends, f"{key.added:%Y-%m-%d}"))
