@@ -29,8 +29,8 @@ T = TypeVar("T")
 SQLITE = "sqlite:///"
 FILE = "learning.sqlite"  # the store's name beside the repository
 _MOST_WAITING, _MOST_AT_ONCE = 256, 4
-_RUN_S, _CLOSE_S = 5.0, 1.0
-"""How long a caller waits before the store counts as away, and a stop, twice, for what waits."""
+_RUN_S, _CLOSE_S = 5.0, 2.0
+"""How long a caller waits before the store counts as away, and a stop for what waits."""
 _REST_S = 1.0  # how long nobody tries a store that was away
 _LOCKED_MS = 2000
 _PRAGMAS = (
