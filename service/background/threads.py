@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,12 +30,13 @@ class DaemonThreads:
 
         def run(result: Future[Result]) -> None:
             try:
-                result.set_result(work(*arguments))
+                settle = partial(result.set_result, work(*arguments))
             except Exception as error:  # noqa: BLE001 - raised in the caller
-                result.set_exception(error)
-            del result
+                settle = partial(result.set_exception, error)
             with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(self._free.release)
+                loop.call_soon_threadsafe(self._free.release)  # before the caller may close it
+            settle()
+            del result, settle
 
         threading.Thread(target=run, args=(result,), name=self._name, daemon=True).start()
         try:
