@@ -150,7 +150,9 @@ def test_a_search_goes_on_after_a_kill_and_its_winner_is_a_recipe(
     time.sleep(0.2)
     status, lines, err = train_here(*words)
     assert (status, err) == (0, "")
-    assert any("continues after epoch 1" in line for line in lines)
+    again = [line for line in lines if line.startswith("trial 1")]
+    assert any("continues after epoch" in line for line in again)
+    assert not any("epoch 1/3" in line for line in again)
     results = [line for line in lines if "validation loss" in line and " with " in line]
     assert [line.split()[1] for line in results] == ["1", "2"]
     winner = tmp_path / "knobs.best.toml"
