@@ -180,7 +180,9 @@ def _only_tensor(owner: dict[str, Any], field: str, known: str) -> dict[str, Any
             return None
         case [dict() as tensor] if tensor.get("name") == known:
             return tensor
-    raise refuse(field, f'there is no such list; one tensor, "{known}", is expected')
+    given = owner[field] if isinstance(owner[field], list) else []
+    names = _as_text([one.get("name") for one in given if isinstance(one, dict)])
+    raise refuse(field, f'the names are {names}; one tensor, "{known}", is expected')
 
 
 def parameters_of(owner: dict[str, Any], place: str) -> dict[str, Any]:

@@ -46,7 +46,7 @@ _UNSUPPORTED = {
 }
 _MOST_PIXELS = dict.fromkeys(("WebP", "BMP", "GIF", "TIFF"), 16_000_000)  # held in copies
 _MOST_PIXELS["BMP with run lengths"] = 1_000_000  # Pillow decodes them in Python
-_LEAST_SCANNED, _MOST_SCANNED_PIXELS = 4_000_000, 400_000_000  # a JPEG has some ten scans
+_MOST_SCANS, _MOST_SCANNED_PIXELS = 100, 400_000_000  # a progressive JPEG has some ten scans
 _DRAFT_SIDE = 1024  # a JPEG is decoded at 1/2, 1/4 or 1/8, but not below this shorter side
 _LARGEST_SIDE = 4096
 _PIXEL_BYTES, _WEBP_PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2}, 12
@@ -177,7 +177,9 @@ def _draft(jpeg: ImageFile.ImageFile, body: bytes) -> tuple[int, int]:
     """Has libjpeg decode in grey and reduced; returns the size that it holds in memory."""
     size = jpeg.size
     scans = body.count(b"\xff\xda")
-    if scans * max(prod(size), _LEAST_SCANNED) > _MOST_SCANNED_PIXELS:
+    if scans > _MOST_SCANS:
+        raise Malformed(f"the JPEG picture has more than {_MOST_SCANS} scans")
+    if scans * prod(size) > _MOST_SCANNED_PIXELS:
         most = f"at most {_MOST_SCANNED_PIXELS:,} pixels in all scans together are allowed"
         raise TooLarge(f"the picture is {size[0]}x{size[1]} in {scans} scans; {most}")
     jpeg.draft("L", (_DRAFT_SIDE, _DRAFT_SIDE))
