@@ -27,8 +27,8 @@ def _paths(service: str, scope: Scope | None, names: str) -> dict[str, Scope | N
 METHODS: dict[str, Scope | None] = {
     **_paths(INFERENCE, None, "ServerLive ServerReady"),
     **_paths(INFERENCE, "predict", "ServerMetadata ModelReady ModelMetadata ModelConfig"),
-    **_paths(INFERENCE, "predict", "ModelStatistics ModelInfer ModelStreamInfer"),
-    **_paths(INFERENCE, "admin", "RepositoryIndex RepositoryModelLoad RepositoryModelUnload"),
+    **_paths(INFERENCE, "predict", "ModelStatistics ModelInfer ModelStreamInfer RepositoryIndex"),
+    **_paths(INFERENCE, "admin", "RepositoryModelLoad RepositoryModelUnload"),
     **_paths(PREDICTION, "predict", "Predict Classify GetModelMetadata"),
     **_paths(MODELS, "predict", "GetModelStatus"),
     **_paths(HEALTH, None, "Check Watch"),

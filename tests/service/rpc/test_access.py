@@ -17,6 +17,7 @@ from tests.service.rpc.test_inference import INFER, message
 
 Status, RetryInfo = kind("google.rpc.Status"), kind("google.rpc.RetryInfo")
 LIVE = "/inference.GRPCInferenceService/ServerLive"
+INDEX = "/inference.GRPCInferenceService/RepositoryIndex"
 LOAD = "/inference.GRPCInferenceService/RepositoryModelLoad"
 
 
@@ -40,6 +41,7 @@ def test_keys_and_certificates_are_wanted(models: Path, tmp_path: Path) -> None:
         with grpc.secure_channel(address, trusted) as channel:
             channel.unary_unary(LIVE)(b"", wait_for_ready=True, timeout=60)
             infer = channel.unary_unary(INFER)
+            channel.unary_unary(INDEX)(b"", timeout=30, metadata=(("x-api-key", known),))
             for metadata in ((("authorization", f"Bearer {known}"),), (("x-api-key", known),)):
                 infer(body, timeout=30, metadata=metadata)
             refused: list[tuple[str, Any, grpc.StatusCode]] = [
