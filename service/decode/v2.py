@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from service.decode.json_images import pack_images, pack_rows, parse_json, read_json
 from service.decode.json_pieces import JsonText
 from service.decode.validation import check_count, check_pixels, expect, name_of, refuse
-from service.errors import Malformed
+from service.errors import Invalid, Malformed
 from service.types import INPUT, OUTPUT, PIXELS, SIDE, Images, Limits
 
 MOST_CLASSES = 10
@@ -182,7 +182,7 @@ def _only_tensor(owner: dict[str, Any], field: str, known: str) -> dict[str, Any
             return tensor
     given = owner[field] if isinstance(owner[field], list) else []
     names = _as_text([one.get("name") for one in given if isinstance(one, dict)])
-    raise refuse(field, f'the names are {names}; one tensor, "{known}", is expected')
+    raise refuse(field, f'one tensor, "{known}", is expected, not {names}')
 
 
 def parameters_of(owner: dict[str, Any], place: str) -> dict[str, Any]:
@@ -204,7 +204,7 @@ def typed_field(
     value = owner.get(name)
     if value is None or (type(value) in kinds and (type(value) is str or value >= least)):
         return value
-    raise refuse(name, f"is {_as_text(value)}; {expected} is expected")
+    raise Invalid(f"{name} is {_as_text(value)}; {expected} is expected")
 
 
 def _as_text(value: Any) -> str:
