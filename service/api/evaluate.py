@@ -22,7 +22,8 @@ from service.api.schemas.parameters import Current, DatasetQuery, MistakesQuery,
 from service.background.large_work import give_way
 from service.decode import arrays, labelled
 from service.decode.content import parse_content_type
-from service.errors import DeadlineExceeded, Fault, Invalid, NotFound
+from service.decode.validation import refuse
+from service.errors import DeadlineExceeded, Fault, NotFound
 from service.imaging.load import encode_png
 from service.types import Images, Labels, Limits, Probabilities
 
@@ -52,7 +53,7 @@ async def evaluate(
     body = await request.content(settings.max_evaluate_body_bytes)
     if dataset is not None:
         if body:
-            raise Invalid("with ?dataset there is no body; send either")
+            raise refuse("dataset", "with it there is no body; send either")
         return await _of_dataset(pipeline, version, dataset, mistakes)
     count, size = settings.max_evaluate_images, settings.max_evaluate_body_bytes
     limits = replace(request.core.limits, images=count, body_bytes=size, charge=request.charge)

@@ -19,7 +19,8 @@ from service.background.large_work import SMALL_BYTES, SMALL_JSON_BYTES
 from service.decode import arrays, json_images
 from service.decode.content import from_form, parse_content_type
 from service.decode.pictures import Pictures, picture_doubts, preprocess_in_pool, previews
-from service.errors import Invalid, UnsupportedType
+from service.decode.validation import refuse
+from service.errors import UnsupportedType
 from service.imaging.load import open_picture
 from service.imaging.pipeline import Seen
 from service.inference.batch import Result
@@ -78,7 +79,7 @@ async def read(
     if not isinstance(decoded, Pictures):
         raise UnsupportedType(f"a number is read in a picture; send {READS_NUMBERS}")
     if len(decoded.bodies) != 1:
-        raise Invalid(f"{len(decoded.bodies)} pictures; a number is read in one")
+        raise refuse("body", f"{len(decoded.bodies)} pictures; a number is read in one")
     picture, deadline = decoded.bodies[0], pipeline.deadline
     run = partial(core.pictures.run, request.caller, until=deadline)
     number = await pipeline.timed(run(lambda: segment(open_picture(picture, core.limits))))
@@ -104,7 +105,7 @@ async def read_images(
     decoded = await pipeline.decode(small, decode, content_type, body, core.limits)
     count = len(decoded.bodies if isinstance(decoded, Pictures) else decoded)
     if only_one and count != 1:
-        raise Invalid(f"{count} images; one is explained at a time")
+        raise refuse("body", f"{count} images; one is explained at a time")
     if not isinstance(decoded, Pictures):
         return decoded, None
     pipeline.charge(count)

@@ -20,7 +20,7 @@ from service.background.large_work import when_large
 from service.core import Core
 from service.decode.content import inflate
 from service.decode.validation import refuse
-from service.errors import Invalid, QueueFull, TooLarge, UnsupportedType
+from service.errors import QueueFull, TooLarge, UnsupportedType
 from service.inference.admission import SMALL_BYTES
 from service.observe.metrics import OTHER
 from service.settings import MIB
@@ -109,7 +109,7 @@ class Request:
         found: dict[str, Any] = {}
         for name, value in parse_qsl(self.query.decode("latin-1"), keep_blank_values=True):
             if name in found:
-                raise Invalid(f"the query parameter {name!r} is sent twice")
+                raise refuse(name, "the query parameter is sent twice")
             if name in known:
                 try:
                     found[name] = known[name].validate_python(value)
@@ -117,7 +117,7 @@ class Request:
                     raise refuse(name, f"{value[:40]!r}: {error.errors()[0]['msg']}") from None
             elif only_known:
                 reads = ", ".join(known) or "none"
-                raise Invalid(f"unknown query parameter {name[:40]!r}; known here: {reads}")
+                raise refuse(name[:40], f"unknown query parameter; known here: {reads}")
         return found
 
     def deadline(self, most_s: float) -> float:
@@ -130,7 +130,7 @@ class Request:
         except ValueError:
             milliseconds = float("nan")
         if not milliseconds > 0:
-            raise Invalid("X-Request-Timeout-Ms must be a number of milliseconds above 0")
+            raise refuse("X-Request-Timeout-Ms", "must be a number of milliseconds above 0")
         return self.started + min(milliseconds / 1000, most_s)
 
     async def content(self, limit: int) -> bytes:

@@ -137,14 +137,18 @@ def test_a_blank_image_has_no_reasons(server: Server) -> None:
         ("/layers", SEVEN.tobytes() * 2, 422, "2 images; one is explained at a time"),
         ("/layers", b"", 400, "empty"),
         ("/layers?version=99", SEVEN.tobytes(), 404, "there is no version '99'"),
-        ("/explain?include=seen", SEVEN.tobytes(), 422, "unknown query parameter 'include'"),
+        ("/explain?include=seen", SEVEN.tobytes(), 422, "include: unknown query parameter"),
+        ("/explain?version=1&version=2", SEVEN.tobytes(), 422, "version: the query parameter"),
     ],
 )
 def test_bad_requests_are_refused(
     server: Server, target: str, body: bytes, status: int, message: str
 ) -> None:
     answer = server.post(target, body, OCTETS)
-    assert (answer.status, message in answer.json()["detail"]) == (status, True), answer.body
+    problem = answer.json()
+    assert (answer.status, message in problem["detail"]) == (status, True), answer.body
+    # What is well-formed and wrong is named, also where it is no image.
+    assert ("errors" in problem) == (status == 422)
 
 
 def test_v1_refuses_an_other_that_is_no_digit_and_too_many_rows(server: Server) -> None:

@@ -97,3 +97,4 @@ def test_a_number_is_read_in_one_whole_picture(
     answer = champion.post("/read", body, content_type)
     assert answer.status == status
     assert text in answer.json()["detail"]
+    assert ("errors" in answer.json()) == (status == 422)
