@@ -1,4 +1,4 @@
-"""``POST /predict`` classifies images, in every format; ``POST /read`` reads whole numbers."""
+"""``/predict`` and ``/read`` classify images and numbers; ``/explain`` and ``/layers`` say why."""
 
 from collections.abc import Callable
 from functools import partial
@@ -12,21 +12,30 @@ from service.answer.quality import SURE_ENOUGH, doubts
 from service.api.pipeline import Pipeline
 from service.api.request import Reply, Request, unsupported
 from service.api.routing import endpoints
-from service.api.schemas.answers import NumberRead, Predictions
+from service.api.schemas.answers import Explanation, FeatureMaps, NumberRead, Predictions
 from service.api.schemas.bodies import PREDICT_BODY, READ_BODY
-from service.api.schemas.parameters import IncludeQuery, ReadIncludeQuery, Timed, VersionQuery
-from service.background.large_work import SMALL_BYTES, SMALL_JSON_BYTES
+from service.api.schemas.parameters import (
+    AgainstQuery,
+    IncludeQuery,
+    ReadIncludeQuery,
+    Timed,
+    VersionQuery,
+)
+from service.background.large_work import SMALL_BYTES, SMALL_JSON_BYTES, when_large
 from service.decode import arrays, json_images
 from service.decode.content import from_form, parse_content_type
 from service.decode.pictures import Pictures, picture_doubts, preprocess_in_pool, previews
 from service.decode.validation import refuse
-from service.errors import UnsupportedType
+from service.errors import Unavailable, UnsupportedType
 from service.imaging.load import open_picture
 from service.imaging.pipeline import Seen
 from service.inference.batch import Result
+from service.inference.runtime import RuntimeLoadError
 from service.models.loader import Loaded
 from service.numbers.number import segment
-from service.reasons.explain import WHY_ROWS, check_explained, why
+from service.reasons.explain import EXPLAIN_COST, WHY_ROWS, check_explained, explanation, why
+from service.reasons.layers import Layers
+from service.reasons.training_images import load_index
 from service.types import Images, Limits, Probabilities
 
 _READERS: dict[str, Callable[[bytes, Limits], Images | Pictures]] = {
@@ -92,6 +101,57 @@ async def read(
     lines = await run(lambda: pieces.read(probabilities, least))
     core.metrics.predicted([digit.digit for line in lines for digit in line])
     return Reply.json(number_answer(lines, include is not None))
+
+
+@router.post("/explain", response_model=Explanation, openapi_extra=PREDICT_BODY)
+async def explain(
+    request: Timed, version: VersionQuery = None, against: AgainstQuery = None
+) -> Reply:
+    """Gives the reasons of one answer, found by asking the version about changed images.
+
+    The body is one of `/predict` with one image.
+    """
+    pipeline = Pipeline(request)
+    images, _ = await read_images(request, pipeline, only_one=True)
+    await pipeline.choose(version)
+    result = await pipeline.infer(images)
+    found = (await explanations(pipeline, result, against))[0]
+    answer = {"model": "mnist", "version": pipeline.served.version, **found}
+    reply = await pipeline.answer(1, Reply.json, answer)
+    pipeline.follow_up(result)
+    return reply
+
+
+@router.post("/layers", response_model=FeatureMaps, openapi_extra=PREDICT_BODY)
+async def layers(request: Timed, version: VersionQuery = None) -> Reply:
+    """Shows what each convolution of a version makes of one image, which counts as no answer."""
+    pipeline = Pipeline(request)
+    images, _ = await read_images(request, pipeline, only_one=True)
+    await pipeline.choose(version)
+    core, served, until = request.core, pipeline.served, pipeline.deadline
+
+    async def load() -> Layers:
+        model = await core.versions.read(core.versions.repository.read_model, served.version)
+        return await when_large(True, Layers, model, caller=request.caller)
+
+    try:
+        asked = await core.layers.get(served.card["sha256"], load, until)
+        found = await when_large(True, asked.ask, images[0], until=until, caller=request.caller)
+    except RuntimeLoadError as error:
+        raise Unavailable(f"version {served.version} cannot show its layers: {error}") from None
+    return Reply.json({"model": "mnist", "version": served.version, **found})
+
+
+async def explanations(
+    pipeline: Pipeline, result: Result, other: int | None
+) -> list[dict[str, Any]]:
+    """The reasons of each answer, one after the other. Raises as ``infer``."""
+    core = pipeline.core
+    load = partial(load_index, core.settings.data)
+    training = await core.training_images.get("", load, pipeline.deadline)
+    pairs = zip(result.images, result.probabilities, strict=True)
+    questions = (explanation(*pair, other, training) for pair in pairs)
+    return await pipeline.follow(questions, EXPLAIN_COST * result.rows)
 
 
 async def read_images(

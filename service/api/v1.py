@@ -10,8 +10,8 @@ from functools import partial
 from typing import Any
 
 from service.answer.predictions import classify, predict
-from service.api.explain import explanations
 from service.api.pipeline import Pipeline
+from service.api.predict import explanations
 from service.api.request import Reply, Request
 from service.api.routing import at_each, endpoints
 from service.api.schemas.bodies import V1_CLASSIFY, V1_PREDICT

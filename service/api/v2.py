@@ -17,7 +17,6 @@ from service.api.operations import check_ready
 from service.api.pipeline import Pipeline
 from service.api.request import Reply, Request, compressed
 from service.api.routing import at_each, check_model, endpoints, needs
-from service.api.schemas.answers import InferResponse
 from service.api.schemas.bodies import OCTETS, V2_CHANGE, V2_INDEX, V2_INFER
 from service.api.schemas.parameters import BinaryLength, Current, Timed
 from service.background.large_work import SMALL_BYTES, SMALL_JSON_BYTES
@@ -59,7 +58,6 @@ change = partial(of_repository, openapi_extra=V2_CHANGE, dependencies=needs("adm
     _MODEL,
     "/infer",
     methods=["POST"],
-    response_model=InferResponse,
     responses={200: {"description": "The answer.", "content": OCTETS}},
     openapi_extra=V2_INFER,
 )

@@ -12,7 +12,6 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from service.background.kept import Kept
 from service.background.large_work import give_way, when_large
 from service.decode.arrays import read_idx
 from service.errors import Fault
@@ -81,22 +80,13 @@ class TrainingImages:
         ]
 
 
-class FirstUse:
-    """The training images in ``folder``, loaded when somebody first asks for them."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._kept = folder, Kept[TrainingImages | None](1)
-
-    async def get(self, deadline: float) -> TrainingImages | None:
-        """Returns the index; None if it cannot be read; DeadlineExceeded at ``deadline``."""
-        return await self._kept.get("", self._load, deadline)
-
-    async def _load(self) -> TrainingImages | None:
-        try:
-            return await when_large(True, TrainingImages.load, self._folder)
-        except (OSError, EOFError, zlib.error, ValueError, Fault) as error:
-            LOGGER.warning("explanations lack the training images: %s", error)
-            return None
+async def load_index(folder: Path) -> TrainingImages | None:
+    """Loads the index; None if it cannot be read."""
+    try:
+        return await when_large(True, TrainingImages.load, folder)
+    except (OSError, EOFError, zlib.error, ValueError, Fault) as error:
+        LOGGER.warning("explanations lack the training images: %s", error)
+        return None
 
 
 def _squares(images: Images) -> NDArray[np.uint8]:

@@ -253,22 +253,3 @@ class Drift(BaseModel):
     threshold: float
     shares: list[Share] = Field(description="estimated, of the digits 0 to 9")
     accuracy: Accuracy
-
-
-class OutputTensor(BaseModel):
-    """A tensor of `/v2/.../infer`; in binary its data follow the JSON."""
-
-    name: str
-    datatype: str
-    shape: list[int]
-    data: list[float] | list[str] | None = None
-    parameters: dict[str, Any] | None = None
-
-
-class InferResponse(BaseModel):
-    """The answer of `/v2/.../infer`."""
-
-    model_name: Mnist
-    model_version: str
-    id: str | None = None
-    outputs: list[OutputTensor]

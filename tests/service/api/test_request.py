@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from service.api.request import Request
-from service.app import build_core
 from service.background.large_work import when_large
+from service.core import Core
 from service.settings import Settings
 
 
@@ -27,7 +27,7 @@ class Arrived:
 
 def with_body(body: bytes, **fields: bytes) -> Request:
     named = {name.encode(): value for name, value in fields.items()}
-    core = build_core(Settings(), None)
+    core = Core(Settings())
     return Request(core, "POST", "/predict", fields=named, body=Arrived([body]))
 
 

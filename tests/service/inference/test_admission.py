@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from service.api.request import Body, Request
-from service.app import build_core
+from service.core import Core
 from service.errors import QueueFull
 from service.inference.admission import RETRY_SECONDS, BodyBudget, Queue
 from service.observe.metrics import Metrics
@@ -133,7 +133,7 @@ def test_a_body_that_is_inflated_holds_what_it_has_become(tmp_path: Path, door: 
 
 def test_what_a_thread_charges_after_the_answer_is_not_held() -> None:
     """A caller may leave while a thread still inflates the body."""
-    core = build_core(Settings(), None)
+    core = Core(Settings())
     request = Request(core, "POST", "/predict", {}, cast(Body, None))
     request.charge(100_000)
     request.release()

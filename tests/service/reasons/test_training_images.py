@@ -5,13 +5,11 @@ import logging
 import shutil
 import tracemalloc
 from pathlib import Path
-from time import perf_counter
 
 import numpy as np
 import pytest
 
-from service.errors import DeadlineExceeded
-from service.reasons.training_images import FirstUse, TrainingImages
+from service.reasons.training_images import TrainingImages, load_index
 from tests.digits import as_idx
 from tests.service.reasons.mnist import DATA, digits, training_images
 from training.data.loading import load
@@ -80,15 +78,5 @@ async def test_files_that_cannot_be_read_leave_the_service_without_them(
         shutil.copy(DATA / name, tmp_path)
     assert callable(damage)
     damage(tmp_path)
-    use = FirstUse(tmp_path)
     with caplog.at_level(logging.WARNING, "mnist"):
-        assert await use.get(perf_counter() + 60) is None
-        assert await use.get(perf_counter() + 60) is None
-
-
-@pytest.mark.anyio
-async def test_a_question_that_cannot_wait_is_refused_while_the_index_is_built() -> None:
-    use = FirstUse(DATA)
-    with pytest.raises(DeadlineExceeded):
-        await use.get(perf_counter())
-    assert isinstance(await use.get(perf_counter() + 60), TrainingImages)
+        assert await load_index(tmp_path) is None
