@@ -79,21 +79,19 @@ def answer(lines: Sequence[Sequence[Digit]], probabilities: bool = False) -> dic
 
 
 LABELS = tuple("0123456789")
+_KEYS = {"instances": "predictions", "inputs": "outputs", "examples": "results"}
 
 
-def predict(
-    probabilities: Probabilities, *, row_form: bool, **further: list[dict[str, Any]]
-) -> bytes:
-    """Returns the body of a predict answer: 10 numbers for each image, under the form's key."""
-    rows = np.ascontiguousarray(probabilities)
-    answer = {"predictions" if row_form else "outputs": rows, **further}
+def of_rows(probabilities: Probabilities, field: str, **further: list[dict[str, Any]]) -> bytes:
+    """Returns the body of an answer to images in a ``field``: for each image 10 numbers.
+
+    For ``examples`` they are the list of ``[label, score]``.
+    """
+    rows: Any = np.ascontiguousarray(probabilities)
+    if field == "examples":
+        rows = [[[label, p] for label, p in zip(LABELS, row, strict=True)] for row in rows]
+    answer = {_KEYS[field]: rows, **further}
     return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
-
-
-def classify(probabilities: Probabilities) -> bytes:
-    """Returns the body of a classify answer: for each image the list of ``[label, score]``."""
-    results = [[[label, p] for label, p in zip(LABELS, row, strict=True)] for row in probabilities]
-    return orjson.dumps({"results": results}, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def inference(

@@ -87,7 +87,7 @@ async def _scored(pipeline: Pipeline, images: Images, labels: Labels, most: int)
     rows = _SLICE_EXECUTIONS * pipeline.core.settings.batch_rows
     found = list[Probabilities]()
     for part in (images[first : first + rows] for first in range(0, len(images), rows)):
-        while not pipeline.has_room(len(part)):
+        while not pipeline.served.batcher.queue.fits(len(part), pipeline.caller):
             if perf_counter() > pipeline.deadline:
                 raise DeadlineExceeded("the deadline passed before every image was scored")
             await asyncio.sleep(0.05)
@@ -106,8 +106,9 @@ def decode(content_type: str | None, body: bytes, limits: Limits) -> tuple[Image
     raise unsupported(media_type, READS)
 
 
+@lru_cache(maxsize=1)
 def mnist_test(folder: Path) -> tuple[Images, Labels]:
-    """The images (n, 28, 28) and labels (n,) of MNIST's test set; NotFound if it is not there."""
+    """The images (n, 28, 28) and labels (n,) of MNIST's test set, 8 MB; or raises NotFound."""
     read = []
     for stem in ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"):
         try:
@@ -121,16 +122,10 @@ def mnist_test(folder: Path) -> tuple[Images, Labels]:
 @router.get(f"/datasets/{MNIST_TEST}/images/{{index}}.png", response_class=Response, responses=PNG)
 async def test_image(request: Current, index: str) -> Reply:
     """One image of the test set, white on black, by the index that `/evaluate` returns."""
-    images = await asyncio.to_thread(_test_images, request.core.settings.data)
+    images, _ = await asyncio.to_thread(mnist_test, request.core.settings.data)
     if not _INDEX.fullmatch(index) or int(index) >= len(images):
         raise NotFound(f"{MNIST_TEST} has images 0 to {len(images) - 1}, not {index[:40]!r}")
     return Reply(encode_png(images[int(index)]), media_type=b"image/png", headers=(_CACHE,))
-
-
-@lru_cache(maxsize=1)
-def _test_images(folder: Path) -> Images:
-    """The images (n, 28, 28); 8 MB, kept after the first request for one."""
-    return mnist_test(folder)[0]
 
 
 def _answer(version: str, probabilities: Probabilities, labels: Labels, most: int) -> Reply:

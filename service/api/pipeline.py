@@ -90,16 +90,12 @@ class Pipeline:
         Raises what ``work`` raises, and DeadlineExceeded.
         """
         if not small:
-            caller, until = self._request.caller, self.deadline
+            caller, until = self.caller, self.deadline
             return await self.timed(when_large(True, work, *arguments, until=until, caller=caller))
         recent.small_at = start = perf_counter()
         decoded = work(*arguments)
         self._request.decode_s += perf_counter() - start
         return decoded
-
-    def has_room(self, rows: int) -> bool:
-        """Whether the queue would admit ``rows`` images of this request's caller now."""
-        return self.served.batcher.queue.fits(rows, self._request.caller)
 
     async def infer(self, images: Images) -> Result:
         """Classifies images (n, 28, 28) uint8. Raises QueueFull and DeadlineExceeded."""
@@ -109,22 +105,16 @@ class Pipeline:
             if self._classified > self._charged:
                 self.charge(self._classified)
         alone = under_way is not None and len(under_way) == 1
-        result = await self._ask_challenger(images) if self._is_canary else None
+        result, until, caller = None, self.deadline, self.caller
+        if self._is_canary:
+            result = await self.core.challenge.infer(self.served, images, until, caller)
+            if result is None:  # it failed: the champion answers from now on
+                await self.choose(None, canary=False)
         if result is None:
-            result = await self.served.batcher.infer(
-                images, self.deadline, alone=alone, caller=request.caller
-            )
+            result = await self.served.batcher.infer(images, until, alone=alone, caller=caller)
         request.queue_s += result.queue_s
         request.infer_s += result.infer_s
         request.inferred = perf_counter()
-        return result
-
-    async def _ask_challenger(self, images: Images) -> Result | None:
-        """The challenger's result; None if it fails: then the champion answers from now on."""
-        challenge, deadline = self.core.challenge, self.deadline
-        result = await challenge.infer(self.served, images, deadline, self._request.caller)
-        if result is None:
-            await self.choose(None, canary=False)
         return result
 
     async def follow(self, questions: Iterable[Steps[T]], cost: int) -> list[T]:
@@ -168,7 +158,7 @@ class Pipeline:
         if rows <= SMALL_ROWS:
             built = build(*arguments)
         else:
-            built = await when_large(True, build, *arguments, caller=self._request.caller)
+            built = await when_large(True, build, *arguments, caller=self.caller)
         request, now, statistics = self._request, perf_counter(), self.served.batcher.statistics
         steps = (now - request.started, request.decode_s, request.queue_s, request.infer_s)
         statistics.answers.append((rows, time(), *steps, now - request.inferred))

@@ -12,7 +12,7 @@ from service.answer.quality import SURE_ENOUGH, doubts
 from service.api.pipeline import Pipeline
 from service.api.request import Reply, Request, unsupported
 from service.api.routing import endpoints
-from service.api.schemas.answers import Explanation, FeatureMaps, NumberRead, Predictions
+from service.api.schemas.answers import Explanation, NumberRead, Predictions
 from service.api.schemas.bodies import PREDICT_BODY, READ_BODY
 from service.api.schemas.parameters import (
     AgainstQuery,
@@ -122,7 +122,7 @@ async def explain(
     return reply
 
 
-@router.post("/layers", response_model=FeatureMaps, openapi_extra=PREDICT_BODY)
+@router.post("/layers", response_model=dict[str, Any], openapi_extra=PREDICT_BODY)
 async def layers(request: Timed, version: VersionQuery = None) -> Reply:
     """Shows what each convolution of a version makes of one image, which counts as no answer."""
     pipeline = Pipeline(request)

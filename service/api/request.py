@@ -68,18 +68,15 @@ class Request:
     """One request: its head, its body, and the times that its answer reports.
 
     ``address`` is the IP address of the peer, or empty. ``caller`` is who is counted for shares and
-    rates: the name of the ``key``, else the address. ``server`` and ``port`` say where it arrived.
-    ``under_way`` holds the requests of this worker that are not answered, if the door
-    knows them. ``answer_headers`` are fields that its answer has, also if that is a fault.
-    ``received`` counts bytes of the body, and ``inferred`` is when the model had run.
+    rates: the name of the ``key``, else the address.
     """
 
     root_path = server = version = ""
-    port = held_bytes = received = 0
-    decode_s = queue_s = infer_s = inferred = 0.0
+    port = held_bytes = received = 0  # where it arrived, and bytes of its body
+    decode_s = queue_s = infer_s = inferred = 0.0  # and when the model had run
     key: Key | None = None
-    under_way: Sized | None = None
-    answer_headers: Headers = ()
+    under_way: Sized | None = None  # this worker's requests without answer, if the door knows them
+    answer_headers: Headers = ()  # fields that its answer has, also if that is a fault
     route = OTHER
 
     def __init__(
@@ -117,7 +114,7 @@ class Request:
                     raise refuse(name, f"{value[:40]!r}: {error.errors()[0]['msg']}") from None
             elif only_known:
                 reads = ", ".join(known) or "none"
-                raise refuse(name[:40], f"unknown query parameter; known here: {reads}")
+                raise refuse(name[:40] or "query", f"unknown query parameter; known here: {reads}")
         return found
 
     def deadline(self, most_s: float) -> float:
@@ -128,7 +125,7 @@ class Request:
         try:
             milliseconds = float(text)
         except ValueError:
-            milliseconds = float("nan")
+            milliseconds = 0.0
         if not milliseconds > 0:
             raise refuse("X-Request-Timeout-Ms", "must be a number of milliseconds above 0")
         return self.started + min(milliseconds / 1000, most_s)

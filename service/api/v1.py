@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from service.answer.predictions import classify, predict
+from service.answer.predictions import of_rows
 from service.api.pipeline import Pipeline
 from service.api.predict import explanations
 from service.api.request import Reply, Request
@@ -22,13 +22,12 @@ from service.errors import Invalid, MethodNotAllowed, NotFound
 from service.inference.batch import Result
 from service.models.repository import NAME
 from service.reasons.explain import check_explained
-from service.types import INPUT, OUTPUT, Images, Limits
+from service.types import INPUT, OUTPUT, Images
 
 CHAMPION = "champion"
 _MODEL = "/v1/models/{model}"
 _PATHS = (_MODEL, _MODEL + "/versions/{version}", _MODEL + "/labels/{label}")
 """The champion, a version by its number, and a version by its label."""
-_Build = Callable[..., bytes]  # makes the body of the answer
 router = endpoints("v1", "predict")
 get, post = (partial(at_each, router, _PATHS, methods=[verb]) for verb in ("GET", "POST"))
 
@@ -36,13 +35,13 @@ get, post = (partial(at_each, router, _PATHS, methods=[verb]) for verb in ("GET"
 @post(":predict", openapi_extra=V1_PREDICT)
 async def v1_predict(request: Timed, model: str, version: str = "", label: str = "") -> Reply:
     """Classifies images in row form (`instances`) or in column form (`inputs`)."""
-    return await _answer(request, asked_version(request, model, version, label), _read_predict)
+    return await _answer(request, asked_version(request, model, version, label), from_predict)
 
 
 @post(":classify", openapi_extra=V1_CLASSIFY)
 async def v1_classify(request: Timed, model: str, version: str = "", label: str = "") -> Reply:
     """For each example the labels "0" to "9" with their probabilities."""
-    return await _answer(request, asked_version(request, model, version, label), _read_classify)
+    return await _answer(request, asked_version(request, model, version, label), from_classify)
 
 
 @post(":explain", openapi_extra=V1_PREDICT)
@@ -52,7 +51,7 @@ async def v1_explain(
     """Adds to the answer of `:predict` the reasons of each row, as `/explain` gives them."""
     explain = partial(explanations, other=against)
     asked = asked_version(request, model, version, label)
-    return await _answer(request, asked, _read_predict, explain)
+    return await _answer(request, asked, from_predict, explain)
 
 
 @post(":{verb}")
@@ -124,32 +123,24 @@ def asked_version(request: Request, model: str, version: str, label: str) -> str
 async def _answer(
     request: Request,
     version: str | None,
-    read: Callable[[bytes, Limits], tuple[Images, _Build]],
+    read: Callable[..., tuple[Images, str]],
     explain: Callable[[Pipeline, Result], Awaitable[list[dict[str, Any]]]] | None = None,
 ) -> Reply:
     core, pipeline = request.core, Pipeline(request)
     body = await request.content(core.settings.max_body_bytes)
     small = len(body) <= SMALL_JSON_BYTES and b'"b64"' not in body  # that may be a picture
-    images, build = await pipeline.decode(small, read, body, core.limits)
+    images, field = await pipeline.decode(small, read, body, core.limits)
     if explain is not None:
         check_explained(len(images))
     await pipeline.choose(version)
     result = await pipeline.infer(images)
+    build: Callable[..., bytes] = of_rows
     if explain is not None:
         build = partial(build, explanations=await explain(pipeline, result))
-    answer = await pipeline.answer(result.rows, build, result.probabilities)
+    answer = await pipeline.answer(result.rows, build, result.probabilities, field)
     pipeline.follow_up(result)
     # The protocol's answer has no place for the version.
     return Reply(answer, headers=((b"x-model-version", pipeline.served.version.encode()),))
-
-
-def _read_predict(body: bytes, limits: Limits) -> tuple[Images, _Build]:
-    images, row_form = from_predict(body, limits)
-    return images, partial(predict, row_form=row_form)
-
-
-def _read_classify(body: bytes, limits: Limits) -> tuple[Images, _Build]:
-    return from_classify(body, limits), classify
 
 
 def _status(state: dict[str, Any]) -> dict[str, Any]:

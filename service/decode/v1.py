@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -23,18 +24,9 @@ SIGNATURE = "serving_default"
 _LEAD = re.compile(rb'"(instances|examples|inputs)"\s*:\s*(?:\{\s*"image"\s*:\s*)?\[')
 
 
-def from_predict(body: bytes, limits: Limits) -> tuple[Images, bool]:
-    """Reads the images of a predict request, and whether they are rows (``instances``)."""
-    images, field = _read(body, limits, "instances", "inputs")
-    return images, field == "instances"
+def _read(body: bytes, limits: Limits, fields: Sequence[str]) -> tuple[Images, str]:
+    """Reads the images of a request, and the one of the ``fields`` that holds them."""
 
-
-def from_classify(body: bytes, limits: Limits) -> Images:
-    """Reads the images of a classify request: ``examples``, with their shared ``context``."""
-    return _read(body, limits, "examples")[0]
-
-
-def _read(body: bytes, limits: Limits, *fields: str) -> tuple[Images, str]:
     def decode(text: JsonText) -> tuple[Images, str]:
         content = _content(text)
         given = [field for field in fields if field in content]
@@ -53,6 +45,11 @@ def _read(body: bytes, limits: Limits, *fields: str) -> tuple[Images, str]:
         return images_from_list(value, text, given[0], limits, unwrap), given[0]
 
     return read_json(body, _LEAD, decode)
+
+
+from_predict = partial(_read, fields=("instances", "inputs"))
+from_classify = partial(_read, fields=("examples",))
+"""The examples have a shared ``context``."""
 
 
 def _content(text: JsonText) -> dict[str, Any]:

@@ -8,24 +8,19 @@ from pydantic import BaseModel, Field
 from service.answer.scores import Digit, Mistake, Scores, Share
 from service.errors import Flaw
 
+
+def _long(count: int) -> Any:
+    return Field(min_length=count, max_length=count)
+
+
 Mnist = Literal["mnist"]
 Doubt = Literal["blank", "not a digit", "several digits", "too small", "low contrast", "inverted"]
-Box = Annotated[
-    list[int],
-    Field(
-        min_length=4,
-        max_length=4,
-        description="left, top, width and height in the upright picture's pixels",
-    ),
-]
+Box = Annotated[list[int], _long(4), Field(description="left, top, width, height, in pixels")]
 Png = Annotated[
     str, Field(json_schema_extra={"contentEncoding": "base64", "contentMediaType": "image/png"})
 ]
-Probabilities = Annotated[
-    list[float], Field(min_length=10, max_length=10, description="of the digits 0 to 9")
-]
-_Row = Annotated[list[float], Field(min_length=28, max_length=28)]
-Pixels = Annotated[list[_Row], Field(min_length=28, max_length=28)]
+Probabilities = Annotated[list[float], _long(10), Field(description="of the digits 0 to 9")]
+Pixels = Annotated[list[Annotated[list[float], _long(28)]], _long(28)]
 
 
 class Problem(BaseModel):
@@ -93,9 +88,7 @@ class DigitRead(BaseModel):
     digit: Digit
     confidence: Share
     box: Box
-    probabilities: Probabilities | None = Field(
-        None, description="only with `?include=probabilities`"
-    )
+    probabilities: Probabilities | None = Field(None, description="with `?include=probabilities`")
 
 
 class NumberRead(BaseModel):
@@ -142,19 +135,6 @@ class Explanation(Attributed):
     standard_error: Pixels = Field(description="of each attribution; 0 if nothing was sampled")
     otherwise: Otherwise | None = Field(description="null if no change was found or is needed")
     nearest: list[Nearest] = Field(description="empty where the service has no training images")
-
-
-class FeatureMaps(BaseModel):
-    """The answer of `/layers`."""
-
-    model: Mnist
-    version: str
-    digit: Digit
-    confidence: Share
-    layers: list[dict[str, Any]] = Field(
-        description="of each convolution: `maps` of `height` and `width`, how many are `shown` "
-        "in the `png`, what is black (`low`) and white (`high`), the `levels`, int8 `rounding`"
-    )
 
 
 class VersionState(BaseModel):

@@ -15,7 +15,6 @@ PATH_PARAMETERS = {
 }
 """What the parameters of paths mean, where the name does not say it."""
 
-
 _Timeout = Annotated[
     float | None,
     Header(gt=0, description="Milliseconds until a 504; at most the service's own deadline."),
@@ -34,9 +33,7 @@ Current = Annotated[Request, Depends(lambda: None)]  # the first parameter of ev
 Timed = Annotated[Request, Depends(_timed)]
 """The first parameter of an endpoint that has a deadline."""
 
-VersionQuery = Annotated[
-    str | None, Query(alias="version", description="The version to ask instead of the champion.")
-]
+VersionQuery = Annotated[str | None, Query(description="The version, instead of the champion.")]
 IncludeQuery = Annotated[
     Literal["seen", "why", "seen,why", "why,seen"] | None,
     Query(
@@ -50,10 +47,7 @@ ReadIncludeQuery = Annotated[
 AgainstQuery = Annotated[
     int | None, Query(ge=0, le=9, description="The other digit; by default the second likeliest.")
 ]
-DatasetQuery = Annotated[
-    str | None,
-    Query(description="The data set that the service holds: mnist-test."),
-]
+DatasetQuery = Annotated[str | None, Query(description="The service's data set: mnist-test.")]
 MistakesQuery = Annotated[
     int, Query(ge=0, le=1000, description="Most mistakes that are listed, and right images.")
 ]

@@ -115,7 +115,7 @@ DECODERS: dict[str, Callable[[bytes, Limits], Any]] = {
     "images": json_images.from_json,
     "labelled": lambda text, limits: labelled.from_json(text, limits)[0],
     "predict": lambda text, limits: from_predict(text, limits)[0],
-    "classify": from_classify,
+    "classify": lambda text, limits: from_classify(text, limits)[0],
     "infer": lambda text, limits: from_infer(text, None, limits).images,
 }
 

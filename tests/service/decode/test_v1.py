@@ -35,10 +35,10 @@ ITEMS = [ROWS, FLAT, B64, named(ROWS), named(FLAT), named(B64), [ROWS[0], B64[1]
 
 @pytest.mark.parametrize("items", ITEMS)
 def test_every_form_of_a_row_or_an_example_gives_the_same_images(items: list[Any]) -> None:
-    images, row_form = from_predict(body(instances=items), LIMITS)
-    assert row_form
+    images, field = from_predict(body(instances=items), LIMITS)
+    assert field == "instances"
     assert np.array_equal(images, IMAGES)
-    assert np.array_equal(from_classify(body(examples=items), LIMITS), IMAGES)
+    assert np.array_equal(from_classify(body(examples=items), LIMITS)[0], IMAGES)
 
 
 @pytest.mark.parametrize(
@@ -49,14 +49,14 @@ def test_every_form_of_a_row_or_an_example_gives_the_same_images(items: list[Any
     ],
 )
 def test_every_form_of_a_column_gives_the_same_images(column: Any, count: int) -> None:
-    images, row_form = from_predict(body(inputs=column), LIMITS)
-    assert not row_form
+    images, field = from_predict(body(inputs=column), LIMITS)
+    assert field == "inputs"
     assert np.array_equal(images, IMAGES[:count])
 
 
 def test_the_context_is_under_every_example() -> None:
     sent = body(context={"image": ROWS[1]}, examples=[{}, {"image": ROWS[0]}])
-    assert np.array_equal(from_classify(sent, LIMITS), IMAGES[::-1])
+    assert np.array_equal(from_classify(sent, LIMITS)[0], IMAGES[::-1])
 
 
 def test_the_signature_may_be_named_and_other_keys_are_ignored() -> None:
