@@ -19,6 +19,7 @@ from service.decode.json_images import images_from_list, parse_object, read_imag
 from service.decode.json_pieces import JsonText
 from service.decode.pictures import Pictures, from_base64
 from service.decode.validation import Flaws, expect, refuse
+from service.errors import Flaw, Malformed
 from service.types import Images, Labels, Limits
 
 Labelled = tuple[Images, Labels]  # images (n, 28, 28) and their true digits (n,), 0..9
@@ -53,8 +54,8 @@ def from_form(body: bytes, boundary: str, limits: Limits) -> Labelled:
         return _from_npz(fields["dataset"], limits)
     if fields.keys() != {"images", "labels"}:
         raise refuse("body", 'the fields "images" and "labels", or "dataset", are expected')
-    images = _read_array(fields["images"], limits)
-    labels = _read_array(fields["labels"], limits)
+    images = _read_array(fields, "images", limits)
+    labels = _read_array(fields, "labels", limits)
     return _paired(images_from_array(images, "images", limits), labels_from_array(labels))
 
 
@@ -68,9 +69,12 @@ def _from_npz(data: bytes, limits: Limits) -> Labelled:
     raise refuse("dataset", "has neither images and labels nor x_test and y_test")
 
 
-def _read_array(data: bytes, limits: Limits) -> NDArray[Any]:
-    data = gunzip(data, limits.body_bytes, limits.charge)
-    return read_npy(data) if data.startswith(MAGIC) else read_idx(data, limits.body_bytes)
+def _read_array(fields: dict[str, bytes], name: str, limits: Limits) -> NDArray[Any]:
+    try:
+        data = gunzip(fields[name], limits.body_bytes, limits.charge)
+        return read_npy(data) if data.startswith(MAGIC) else read_idx(data, limits.body_bytes)
+    except Malformed as fault:
+        raise Malformed(f"{name}: {fault.detail}", Flaw(None, name, fault.detail)) from None
 
 
 def _paired(images: Images, labels: Labels) -> Labelled:
