@@ -54,8 +54,6 @@ class Config(BaseModel):
 
     loss: Loss = "sparse_categorical_crossentropy"
     """loss to minimise, over the ten digits"""
-    label_smoothing: ShareBelowOne = 0.0
-    """share of each label that is spread evenly over the ten digits"""
     optimizer: Optimizer = "adam"
     """update rule"""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3

@@ -60,11 +60,6 @@ class Progress:
         """Writes the line of a stage; the texts of all stages start in the same column."""
         self.line(f"{name:<{NAME_WIDTH}}{text}")
 
-    def note(self, name: str, text: str) -> None:
-        """Shows on a terminal what is going on, until the next line or bar."""
-        self._erase()
-        self.bar(name, 0, None, text)
-
     def bar(self, name: str, done: int, total: int | None, text: str) -> None:
         """Shows on a terminal how far it is, 10 times a second; no ``total`` is no end."""
         goes_on = self._bar.live.is_started and self._bar.tasks[0].description == name

@@ -74,7 +74,7 @@ class Report(Progress):
         took = f"{history.seconds:.0f} s ({history.cpu_seconds:.0f} CPU s)"
         kept = kept_in_words(history.kept)
         self.stage("fit", f"{len(history.epochs)} epochs in {took}; kept {kept}")
-        self.note("evaluate", "classifying the test images")
+        self.bar("evaluate", 0, None, "classifying the test images")
 
     def evaluate(self, test: Scores) -> None:
         """Prints the Keras network's scores on the test images."""

@@ -16,7 +16,7 @@ from service.models.repository import NAME, Repository, RepositoryError
 from training.config import Options
 from training.data.loading import Dataset, Split, load, split
 from training.errors import TrainingError
-from training.export.verify import LessAccurate, Verification, verify, verify_int8
+from training.export.verify import LessAccurate, Verification, answers, verify
 from training.feedback.field import NOTHING, Field, collect, seed_of, unchanged
 from training.interrupt import finish_first
 from training.measure import card
@@ -110,7 +110,7 @@ class Run:
     def fit(self, state: State | None) -> tuple[keras.Model, History]:
         """Builds the network and fits it from the start or ``state``; returns it in float32."""
         report, config = self.report, self.options.config
-        report.note("model", "loading TensorFlow")
+        report.bar("model", 0, None, "loading TensorFlow")
         load_tensorflow()
         from training.network import architectures, fit
 
@@ -141,7 +141,7 @@ class Run:
 
         path = folder / "model.onnx"
         verification = self.write_model(path, classifier)
-        report.note("measure", "damaged digits and non-digits")
+        report.bar("measure", 0, None, "damaged digits and non-digits")
         measured = measure(path, dataset, held_out, non_digits=config.non_digits > 0)
         report.measure(measured)
 
@@ -189,16 +189,17 @@ class Run:
         test = self.dataset.test_images, self.dataset.test_labels
         convert.export(classifier, path)
         report.stage("export", f"ONNX, opset {convert.OPSET}, {path.stat().st_size:,} bytes")
-        report.note("verify", "comparing the ONNX file with the Keras network")
+        report.bar("verify", 0, None, "comparing the ONNX file with the Keras network")
         verification = verify(path, partial(evaluate.probabilities, classifier), *test)
         report.verify(verification)
         if config.weights == "int8":
             parent = path.read_bytes()
             quantize.quantize(parent, path, self.parts.train_images, config.seed)
             report.stage("quantize", f"int8 convolutions, {path.stat().st_size:,} bytes")
-            report.note("verify", "comparing the int8 file with the float32 file")
+            report.bar("verify", 0, None, "comparing the int8 file with the float32 file")
             try:
-                verification = verify_int8(path, parent, verification, *test)
+                ask = partial(answers, parent)
+                verification = verify(path, ask, *test, tolerance=None, parent=verification)
                 report.verify(verification)
             except LessAccurate as loss:
                 path.write_bytes(parent)

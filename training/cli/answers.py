@@ -105,7 +105,7 @@ def _import(repository: Repository, options: Namespace) -> Answer:
     with Progress(sys.stderr) as bar:
         model, facts = import_in_child(
             *(options.file, options.scale, options.data),
-            lambda step, done: bar.bar(step, round(1000 * done), 1000, tables.STEPS[step]),
+            lambda step, done: bar.bar(step, round(1000 * done), 1000, options.file.name),
         )
     settings = {"scale": options.scale} if options.scale else {}
     story = card.describe(

@@ -9,24 +9,20 @@ from pydantic.fields import FieldInfo
 
 from service.cli.parser import Parser, add_models, add_version, default_store, version_number
 from service.cli.parser import parse as parse_line
+from service.models.repository import NAME
 from training.config import Config, Options, recipe_names
 from training.errors import TrainingError
-from training.network import checkpoint
 
 DEFAULT_RECIPE = {"mlp": "tutorial"}  # by architecture; the others have "default"
 
 
-def _seeds(text: str) -> tuple[int, ...]:
-    """Converts ``0..4`` or ``0,3,7``."""
+def seeds(text: str) -> tuple[int, ...]:
+    """Converts ``0..4`` or ``0,3,7``; else raises ValueError."""
     first, _, last = text.partition("..")
-    try:
-        seeds = range(int(first), int(last) + 1) if last else map(int, text.split(","))
-        found = tuple(dict.fromkeys(seeds))
-    except ValueError:
-        found = ()
-    if not found or min(found) < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not like 0..4 or 0,3,7")
-    return found
+    found = range(int(first), int(last) + 1) if last else sorted(set(map(int, text.split(","))))
+    if not found or found[0] < 0:
+        raise ValueError(text)
+    return tuple(found)
 
 
 _RECIPE = (
@@ -44,7 +40,7 @@ _ONE: Mapping[str, dict[str, Any]] = {
     "--checkpoints": {"type": Path, "metavar": "DIR", "help": _CHECKPOINTS},
 }
 _MANY: Mapping[str, dict[str, Any]] = {
-    "--seeds": {"type": _seeds, "default": (), "metavar": "N..M", "help": _SEEDS},
+    "--seeds": {"type": seeds, "default": (), "metavar": "N..M", "help": _SEEDS},
     "--search": {"type": Path, "metavar": "FILE", "help": "search the settings of a TOML file"},
     "--engine": {"choices": ("local", "ray"), "default": "local", "help": "processes here, or Ray"},
     "--address": {"help": "Ray's cluster: HOST:PORT or ray://HOST:PORT (default: this machine)"},
@@ -62,7 +58,7 @@ def parse(arguments: list[str] | None = None) -> Options:
     url = found.pop("feedback")
     found["store"] = url or default_store(found["models"])
     found |= {"feedback": url is not None, "seed_given": "seed" in settings}
-    found["checkpoints"] = found["checkpoints"] or checkpoint.place(found["models"])
+    found["checkpoints"] = found["checkpoints"] or found["models"] / NAME / ".checkpoints"
     try:
         config = Config.from_recipe(found["recipe"], **settings)
     except TrainingError as error:

@@ -1,7 +1,6 @@
 """The command line of ``models``: its subcommands and their flags. ``answers`` runs them."""
 
 import argparse
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,21 +11,16 @@ from training.onnx_import.forms import SCALES, scale_of
 DESCRIPTION = "Lists, checks, promotes, compares, removes and imports the versions of a model."
 
 
-def _share(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 <= number <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+def share(text: str) -> float:
+    """Converts a number from 0 to 1; else raises ValueError."""
+    if not 0 <= (number := float(text)) <= 1:
+        raise ValueError(text)
     return number
 
 
-def _scale(text: str) -> str:
-    try:
-        scale_of(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a scale") from error
+def scale(text: str) -> str:
+    """Returns the text if it is a scale of the import; else raises ValueError."""
+    scale_of(text)
     return text
 
 
@@ -49,13 +43,13 @@ _ARGUMENTS: Mapping[str, dict[str, Any]] = {
     "--promote": _SWITCH | {"help": "promote it if that is the verdict, and it passes the gate"},
     "--end": _SWITCH | {"help": "end the challenge"},
     "--canary": {
-        "type": _share,
+        "type": share,
         "default": 0.0,
         "metavar": "SHARE",
         "help": "share of the callers whom it answers, always the same ones (default: none)",
     },
     "--keep": _NUMBER | {"metavar": "K", "required": True, "help": "how many of the newest stay"},
-    "--scale": {"type": _scale, "metavar": "SCALE", "help": _SCALES},
+    "--scale": {"type": scale, "metavar": "SCALE", "help": _SCALES},
 }
 _COMMANDS = {
     "list": "list the versions",

@@ -10,12 +10,6 @@ Report = Mapping[str, Any]
 HEADINGS = (
     *("VERSION", "CHAMPION", "CREATED", "ARCHITECTURE", "WEIGHTS", "ACCURACY", "SIZE", "LATENCY"),
 )
-STEPS = {
-    "load": "loads the model",
-    "detect": "measures which layout, scale and ink the model expects",
-    "verify": "compares the wrapped model with the original one",
-    "measure": "measures damaged digits and non-digits",
-}
 MOST_CHANGES = 20  # that the lines list
 FOLLOWS = "; a running service takes it up within 2 s"
 

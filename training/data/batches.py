@@ -70,10 +70,10 @@ def training_batches(split: Split, config: Config, first_epoch: int = 0) -> tf.d
 
 
 def validation_batches(split: Split) -> tf.data.Dataset | None:
-    """Returns the validation images in order; None if there are none."""
+    """Returns the validation images in order and their targets; None if there are none."""
     if not len(split.validation_images):
         return None
-    pair = (split.validation_images, split.validation_labels)
+    pair = (split.validation_images, np.eye(CLASSES, dtype=np.float32)[split.validation_labels])
     return tf.data.Dataset.from_tensors(pair).unbatch().batch(EVALUATION_BATCH).cache()
 
 

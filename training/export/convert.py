@@ -1,7 +1,7 @@
 """Exports a Keras network as an ONNX file that the service loads: uint8 images -> probabilities.
 
-Keras exports with tf2onnx, which names the output ``Identity:0``, invents a name for the batch
-axis, declares an operator set that no node uses, and records no origin. This module repairs that.
+tf2onnx invents names for the output and the batch axis, and declares an operator set that no node
+uses. This module repairs that.
 """
 
 from __future__ import annotations
@@ -56,10 +56,6 @@ def repair(model: onnx.ModelProto) -> onnx.ModelProto:
     """Returns a copy with the service's names, a free batch axis and explicit versions."""
     repaired = deepcopy(model)
     graph = repaired.graph
-    if len(graph.input) != 1 or len(graph.output) != 1:
-        raise TrainingError(
-            f"{len(graph.input)} inputs and {len(graph.output)} outputs; want 1 and 1"
-        )
     _rename(graph, graph.input[0].name, INPUT)
     _rename(graph, graph.output[0].name, OUTPUT)
     for end in (graph.input[0], graph.output[0]):

@@ -1,9 +1,7 @@
 """Quantises the convolutions of an exported network to int8: half the time on a CPU.
 
 Static quantisation in QDQ form (Jacob et al. 2018, https://arxiv.org/abs/1712.05877). The weights
-have one scale per output channel and 7 bits, so that 8-bit sums do not saturate on any CPU. The
-order of integer sums does not matter: an image has the same result alone and in a batch, bit for
-bit.
+have one scale per output channel and 7 bits, so that 8-bit sums do not saturate on any CPU.
 """
 
 import tempfile
@@ -64,9 +62,7 @@ def _bytes_to_convolution(model: onnx.ModelProto) -> onnx.ModelProto:
     """Replaces ``pixels / 255`` by DequantizeLinear, so that the first convolution runs in int8."""
     graph = model.graph
     producers = {name: node for node in graph.node for name in node.output}
-    convolution = next((node for node in graph.node if node.op_type == "Conv"), None)
-    if convolution is None:
-        raise TrainingError("no convolution to quantise")
+    convolution = next(node for node in graph.node if node.op_type == "Conv")
     front, name = [], convolution.input[0]
     while name in producers:
         front.append(producers[name])

@@ -7,7 +7,7 @@ not import Keras; the network is a function.
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,6 @@ class Verification:
     batch_sizes: tuple[int, ...]
     same_digit: int
     """Images with the reference's digit at every batch size; fewer than all only for int8."""
-    same_test_digit: int  # how many of them are test images
     largest_difference: float  # of a probability, from the reference
     largest_batch_difference: float  # of a probability, between an image in a batch and alone
     accuracy: float  # the file's accuracy on the test images
@@ -72,42 +71,43 @@ def verify(
     reference: Reference,
     test_images: Images,
     test_labels: NDArray[np.integer[Any]],
+    *,
     tolerance: float | None = TOLERANCE,
+    parent: Verification | None = None,
 ) -> Verification:
-    """Compares the ONNX file ``model`` with the network ``reference`` that it was exported from.
+    """Compares the ONNX file ``model`` with what it was made from: a network, or a float32 file.
 
     The test images (n, 28, 28) and :func:`probes` must have the same digit at every batch size, and
     probabilities within ``tolerance``, alone and in a batch within :data:`BATCH_TOLERANCE`. Without
-    a tolerance only the second is required.
+    a tolerance only the second is required. Raises :class:`LessAccurate` below the accuracy of the
+    ``parent``, the float32 file, by more than :data:`ACCURACY_TOLERANCE`.
     """
-    images = np.concatenate([test_images, probes()])
+    images, count = np.concatenate([test_images, probes()]), len(test_images)
     wanted = np.asarray(reference(images), np.float32)
     _require(np.all(np.isfinite(wanted), axis=1), "the network's own output is not finite")
-    return _measure(model, images, wanted, test_labels, tolerance)
-
-
-def verify_int8(
-    model: Path | bytes,
-    parent: Path | bytes,
-    verified: Verification,
-    test_images: Images,
-    test_labels: NDArray[np.integer[Any]],
-) -> Verification:
-    """Compares the int8 file ``model`` with the float32 file ``parent`` that it was made from.
-
-    Raises :class:`LessAccurate` below the parent's accuracy (``verified``) by more than
-    :data:`ACCURACY_TOLERANCE`, and VerificationFailed if a row differs in a batch.
-    """
-    images = np.concatenate([test_images, probes()])
-    figures = _measure(model, images, answers(parent, images), test_labels, tolerance=None)
-    count = len(test_images)
-    right, wanted = round(figures.accuracy * count), round(verified.accuracy * count)
-    if wanted - right > max(FEWEST_IMAGES, round(ACCURACY_TOLERANCE * count)):
+    got, times, largest_batch = _in_batches(model, images)
+    if tolerance is not None:
+        for size, each in got.items():
+            _compare(each, wanted, tolerance, f"in batches of {size}, the network")
+    same = [each.argmax(axis=1) == wanted.argmax(axis=1) for each in got.values()]
+    right = int((got[1][:count].argmax(axis=1) == test_labels).sum())
+    before = round(parent.accuracy * count) if parent else 0
+    if before - right > max(FEWEST_IMAGES, round(ACCURACY_TOLERANCE * count)):
         raise LessAccurate(
-            f"int8 classifies {right} of {count} test images correctly, float32 {wanted}: "
-            f"{(wanted - right) / count:.2%} fewer, allowed {ACCURACY_TOLERANCE:.2%}"
+            f"int8 classifies {right} of {count} test images correctly, float32 {before}: "
+            f"{(before - right) / count:.2%} fewer, allowed {ACCURACY_TOLERANCE:.2%}"
         )
-    return replace(figures, parent=verified)
+    return Verification(
+        images=len(images),
+        test_images=count,
+        batch_sizes=BATCH_SIZES,
+        same_digit=int(np.all(same, axis=0).sum()),
+        largest_difference=max(float(np.abs(each - wanted).max()) for each in got.values()),
+        largest_batch_difference=largest_batch,
+        accuracy=right / count,
+        milliseconds_per_run=times,
+        parent=parent,
+    )
 
 
 def check(model: Path | bytes, test_images: Images | None = None) -> Probabilities:
@@ -132,33 +132,6 @@ def probes() -> Images:
     random = np.random.default_rng(0).integers(0, 256, (RANDOM_IMAGES, 28, 28), np.uint8)
     flat = [np.full((1, 28, 28), level, np.uint8) for level in FLAT_LEVELS]
     return np.concatenate([random, *flat])
-
-
-def _measure(
-    model: Path | bytes,
-    images: Images,
-    wanted: Probabilities,
-    labels: NDArray[np.integer[Any]],
-    tolerance: float | None,
-) -> Verification:
-    """Compares a file's answers to ``images``, the probes last, with ``wanted``."""
-    got, times, largest_batch = _in_batches(model, images)
-    if tolerance is not None:
-        for size, each in got.items():
-            _compare(each, wanted, tolerance, f"in batches of {size}, the network")
-    digits, count = wanted.argmax(axis=1), len(labels)
-    same = np.all([each.argmax(axis=1) == digits for each in got.values()], axis=0)
-    return Verification(
-        images=len(images),
-        test_images=count,
-        batch_sizes=BATCH_SIZES,
-        same_digit=int(same.sum()),
-        same_test_digit=int(same[:count].sum()),
-        largest_difference=max(float(np.abs(each - wanted).max()) for each in got.values()),
-        largest_batch_difference=largest_batch,
-        accuracy=float(np.mean(got[1][:count].argmax(axis=1) == labels)),
-        milliseconds_per_run=times,
-    )
 
 
 def _in_batches(
@@ -222,9 +195,6 @@ def _require(right: NDArray[Any], what: str) -> None:
 
 def _name(index: int, count: int) -> str:
     """Names image ``index`` of ``count``, of which the last are the probes."""
-    probe = index - (count - PROBES)
-    if probe < 0:
-        return f"test image {index}"
-    if probe < RANDOM_IMAGES:
-        return f"random image {probe}"
-    return f"the image of all {FLAT_LEVELS[probe - RANDOM_IMAGES]}"
+    flat = [f"the image of all {level}" for level in FLAT_LEVELS]
+    names = [*(f"random image {number}" for number in range(RANDOM_IMAGES)), *flat]
+    return f"test image {index}" if index < count - PROBES else names[index - count]

@@ -88,7 +88,9 @@ def unchanged(
     try:
         champion = repository.champion()
         card = repository.card(champion)
-        settings = Config(**part(card, "settings")).model_dump(exclude={"seed"})
+        # An older version's card may have settings that are no more.
+        known = {k: v for k, v in part(card, "settings").items() if k in Config.model_fields}
+        settings = Config(**known).model_dump(exclude={"seed"})
     except (NoChampion, ValidationError):
         return None
     learnt = part(card, "feedback").get("sha256", NOTHING), part(card, "data", "files"), settings

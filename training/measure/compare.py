@@ -47,11 +47,10 @@ def mcnemar(only_first: int, only_second: int) -> float:
 def not_worse(won: int, lost: int, count: int, margin: float) -> float:
     """Returns the one-sided p-value that a version is not worse by ``margin`` on ``count`` images.
 
-    ``won`` and ``lost`` count the images that only it, or only the other version, reads. The test
-    is McNemar's exact one with the null hypothesis moved by the margin: given the discordant
-    images, so many that a version worse by exactly ``margin`` loses ``margin * count`` more of them
-    than it wins, the losses are binomial (Liu et al. 2002, "Tests for equivalence or
-    non-inferiority for paired binary data").
+    ``won`` and ``lost`` count the images that only it, or only the other version, reads. It is
+    McNemar's exact test with the null hypothesis moved by the margin: a version worse by exactly
+    ``margin`` loses ``margin * count`` more of the discordant images than it wins (Liu et al. 2002,
+    "Tests for equivalence or non-inferiority for paired binary data").
     """
     discordant = won + lost
     if lost - won >= margin * count:

@@ -12,14 +12,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
 from service.types import Images
 from training.network.checkpoint import kept_in_words
 
 TRAINING, VALIDATION = "#4878a8", "#c44e30"
-FAINT = "#e8e8e8"
 COLUMNS = 5
 MOST_MISTAKES = 20
 
@@ -61,8 +59,6 @@ def confusion_matrix(matrix: Sequence[Sequence[int]], path: Path) -> None:
     # The square root keeps single mistakes visible beside the most frequent ones.
     axes.imshow(mistakes, cmap="OrRd", norm=PowerNorm(0.5, 0, most))
     for (label, digit), count in np.ndenumerate(counts):
-        if label == digit:
-            axes.add_patch(Rectangle((digit - 0.5, label - 0.5), 1, 1, color=FAINT))
         if count:
             color = "white" if label != digit and count > 0.6 * most else "black"
             axes.text(digit, label, str(count), ha="center", va="center", color=color, fontsize=8)
@@ -105,14 +101,8 @@ def _curves(axes: Axes, epochs: Sequence[Mapping[str, Any]], name: str, scale: A
             points = [np.nan if value is None else scale(value) or np.nan for value in values]
             axes.plot(numbers, points, color=color, label=label, marker=".", linewidth=1.2)
     axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlim(0.5, len(epochs) + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.grid(color=FAINT)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.3)
 
 
 def _figure(width_inches: float, height_inches: float) -> Figure:

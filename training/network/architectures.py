@@ -1,8 +1,7 @@
 """The networks, from uint8 pixels to logits: one function for each architecture.
 
 The network scales the pixels itself, so that training and serving cannot scale them differently.
-To add an architecture, write its function, enter it in ``ARCHITECTURES`` and add its name to
-``training.config.Architecture``; CONTRIBUTING.md has an example.
+CONTRIBUTING.md shows how to add an architecture.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -39,12 +38,11 @@ class FusedBatchNormalization(layers.BatchNormalization):  # type: ignore[misc]
 
 
 def refresh(model: keras.Model, batches: Iterable[Any]) -> None:
-    """Sets the averages of every batch normalisation to their mean over ``batches`` of images."""
+    """Sets the averages of every batch normalisation to their mean over ``batches``, for good."""
     normalisations = [each for each in model.layers if isinstance(each, layers.BatchNormalization)]
     averages = [
         average for each in normalisations for average in (each.moving_mean, each.moving_variance)
     ]
-    momenta = [each.momentum for each in normalisations]
     for each in normalisations:
         each.momentum = 0.0  # an average is then the statistic of the last batch
     step = tf.function(lambda images: model(images, training=True))
@@ -55,8 +53,6 @@ def refresh(model: keras.Model, batches: Iterable[Any]) -> None:
         count += 1
     for average, total in zip(averages, sums, strict=True):
         average.assign(total / count)
-    for each, momentum in zip(normalisations, momenta, strict=True):
-        each.momentum = momentum
 
 
 CLASSES = 10
@@ -98,9 +94,8 @@ def mlp(ink: Any, config: Config) -> Any:
 def cnn(ink: Any, config: Config) -> Any:
     """Convolutions, (n, 28, 28) -> (n, filters[-1]).
 
-    A 5x5 stem and the second 3x3 layer halve the image, 28 -> 14 -> 7, because layers at full size
-    cost the most on a CPU. Global average pooling replaces large dense layers (Lin et al. 2014,
-    "Network In Network").
+    A 5x5 stem and the second 3x3 layer halve the image, because layers at full size cost the most.
+    Global average pooling replaces large dense layers (Lin et al. 2014, "Network In Network").
     """
     later = len(config.filters) - 1
     sides, strides = [5, *[3] * later], [2, 1, 2, *[1] * later]
@@ -113,9 +108,7 @@ def valid_cnn(ink: Any, config: Config) -> Any:
     """Convolutions without padding, (n, 28, 28) -> (n, filters[-1]).
 
     A 6x6 stem of stride 2 leaves 12x12 pixels, every 3x3 layer removes two pixels a side, and the
-    kernel of the last layer covers what is left. Each layer works on fewer pixels than the one
-    before, and no pooling discards positions (An et al. 2020, "An Ensemble of Simple Convolutional
-    Neural Network Models for MNIST Digit Recognition", https://arxiv.org/abs/2008.10400).
+    kernel of the last layer covers what is left (An et al. 2020, https://arxiv.org/abs/2008.10400).
     """
     between = len(config.filters) - 2
     sides, strides = [6, *[3] * between, 12 - 2 * between], [2, *[1] * (between + 1)]

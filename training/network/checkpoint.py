@@ -1,11 +1,7 @@
 """Stores the state of a run after each epoch, so that an interrupted run can continue.
 
-Every run has its own folder, by default a hidden one in the model repository::
-
-    models/mnist/.checkpoints/<hash of settings, data and packages>/checkpoint.npz
-
-It holds the state after the last whole epoch. A run removes its folder when it has published.
-Nothing here reads pickle.
+Every run has its own folder, ``models/mnist/.checkpoints/<hash of settings, data and packages>/``,
+and removes it when it has published. Nothing here reads pickle.
 """
 
 import hashlib
@@ -21,7 +17,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from service.models.repository import NAME
 from training.config import Config
 from training.durable_files import opened, replace, sweep
 from training.errors import TrainingError
@@ -44,16 +39,12 @@ class Epoch:
 
 @dataclass(slots=True)
 class History:
-    """The epochs of all stages in order, and the duration of the whole fit.
-
-    ``clean_epochs`` counts those of the first stage, ``best_epoch`` is the best of the last;
-    ``kept`` lists the epochs whose weights are in the final ones.
-    """
+    """The epochs of all stages in order, and the duration of the whole fit."""
 
     epochs: list[Epoch] = field(default_factory=list)
-    clean_epochs: int = 0
-    best_epoch: int = 0
-    kept: list[dict[str, float]] = field(default_factory=list)
+    clean_epochs: int = 0  # of the first stage
+    best_epoch: int = 0  # of the last stage
+    kept: list[dict[str, float]] = field(default_factory=list)  # whose weights are in the final
     seconds: float = 0.0
     cpu_seconds: float = 0.0
 
@@ -65,7 +56,7 @@ def kept_in_words(kept: Sequence[Mapping[str, float]]) -> str:
     return " and ".join(f"{100 * each['share']:.3g} % of epoch {each['epoch']}" for each in kept)
 
 
-FOLDER, STATE = ".checkpoints", "checkpoint.npz"
+STATE = "checkpoint.npz"
 PACKAGES = ("mnist-serve", "keras", "numpy", "tensorflow")
 
 Arrays = list[NDArray[Any]]
@@ -73,17 +64,13 @@ Arrays = list[NDArray[Any]]
 
 @dataclass(slots=True)
 class State:
-    """Everything at the end of an epoch on which the next epoch depends.
-
-    ``network`` and ``optimizer`` hold all variables in Keras' order, ``clean`` the weights at the
-    end of the first stage, ``best`` those of the stage's best epoch with early stopping.
-    """
+    """Everything at the end of an epoch on which the next epoch depends."""
 
     history: History = field(default_factory=History)
-    network: Arrays = field(default_factory=list)
+    network: Arrays = field(default_factory=list)  # all variables in Keras' order
     optimizer: Arrays = field(default_factory=list)
-    clean: Arrays = field(default_factory=list)
-    best: Arrays = field(default_factory=list)
+    clean: Arrays = field(default_factory=list)  # the weights at the end of the first stage
+    best: Arrays = field(default_factory=list)  # those of the stage's best, with early stopping
 
     def as_npz(self) -> bytes:
         """Returns all parts as the bytes of an ``.npz``."""
@@ -175,8 +162,3 @@ class Checkpoint:
         shutil.rmtree(self.folder, ignore_errors=True)
         with suppress(OSError):
             self.folder.parent.rmdir()
-
-
-def place(models: Path) -> Path:
-    """Returns the folder of the checkpoints in a model repository."""
-    return models / NAME / FOLDER

@@ -9,7 +9,6 @@ import keras
 from keras import ops
 
 from training.config import Config, Optimizer
-from training.network.architectures import CLASSES
 
 
 class Muon(keras.optimizers.Muon):  # type: ignore[misc]
@@ -82,22 +81,13 @@ def schedule(config: Config, steps: int) -> float | keras.optimizers.schedules.L
 
 
 def loss(config: Config) -> Callable[[Any, Any], Any]:
-    """Returns the loss of logits (b, 10) against labels (b,) 0..9 or targets (b, 10).
+    """Returns the loss of logits (b, 10) against targets (b, 10).
 
-    It is the cross-entropy in nats or the mean squared error of the probabilities, after label
-    smoothing (Szegedy et al. 2016, "Rethinking the Inception Architecture").
+    It is the cross-entropy in nats or the mean squared error of the probabilities.
     """
-    smoothing = config.label_smoothing
-
-    def value(labels: Any, logits: Any) -> Any:
-        truth = targets(labels)
-        if smoothing:
-            truth = truth * (1 - smoothing) + smoothing / CLASSES
-        if config.loss == "mean_squared_error":
-            return ops.mean(ops.square(truth - ops.softmax(logits)), axis=-1)
-        return keras.losses.categorical_crossentropy(truth, logits, from_logits=True)
-
-    return value
+    if config.loss == "mean_squared_error":
+        return lambda targets, logits: ops.mean(ops.square(targets - ops.softmax(logits)), axis=-1)
+    return partial(keras.losses.categorical_crossentropy, from_logits=True)
 
 
 class DigitAccuracy(keras.metrics.Mean):  # type: ignore[misc]
@@ -106,15 +96,7 @@ class DigitAccuracy(keras.metrics.Mean):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__(name="accuracy")
 
-    def update_state(self, labels: Any, logits: Any, sample_weight: Any = None) -> None:
-        """Adds a batch: labels (b,) or targets (b, 10), and logits (b, 10)."""
-        truth = targets(labels)
-        right = ops.equal(ops.argmax(truth, axis=-1), ops.argmax(logits, axis=-1))
-        super().update_state(right, sample_weight=ops.max(truth, axis=-1) > NO_DIGIT)
-
-
-def targets(labels: Any) -> Any:
-    """Returns labels (b,) or (b, 1) as one-hot rows, and targets (b, 10) unchanged."""
-    if len(labels.shape) == 2 and labels.shape[-1] == CLASSES:
-        return labels
-    return ops.one_hot(ops.cast(ops.reshape(labels, (-1,)), "int32"), CLASSES)
+    def update_state(self, targets: Any, logits: Any, sample_weight: Any = None) -> None:
+        """Adds a batch: targets (b, 10) and logits (b, 10)."""
+        right = ops.equal(ops.argmax(targets, axis=-1), ops.argmax(logits, axis=-1))
+        super().update_state(right, sample_weight=ops.max(targets, axis=-1) > NO_DIGIT)

@@ -25,8 +25,8 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         config: Config,
         checkpoint: Checkpoint | None,
         state: State | None,
-        on_batch: OnBatch | None,
-        on_epoch: OnEpoch | None,
+        on_batch: OnBatch,
+        on_epoch: OnEpoch,
     ) -> None:
         super().__init__()
         self._patience, self._epochs = config.early_stopping, config.clean_epochs + config.epochs
@@ -73,9 +73,8 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Calls ``on_batch``. Raises :class:`Stopped` if a signal arrived."""
         raise_swallowed()
-        if self._on_batch and logs:
-            steps, epoch = self.params["steps"], len(self.history.epochs) + 1
-            self._on_batch(epoch, self._epochs, batch + 1, steps, logs["loss"])
+        steps, epoch = self.params["steps"], len(self.history.epochs) + 1
+        self._on_batch(epoch, self._epochs, batch + 1, steps, (logs or {})["loss"])
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Records and saves the epoch. Raises :class:`TrainingError` if the loss is not finite."""
@@ -107,8 +106,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
             self.state.network = [each.numpy() for each in self.model.variables]
             self.state.optimizer = [each.numpy() for each in self.model.optimizer.variables]
             self._checkpoint.save(self.state)
-        if self._on_epoch:
-            self._on_epoch(entry, self._epochs)
+        self._on_epoch(entry, self._epochs)
 
     def _stage(self) -> Sequence[Epoch]:
         return self.history.epochs[self.history.clean_epochs :]

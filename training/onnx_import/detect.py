@@ -5,7 +5,6 @@ bright as well as before, but with wrong probabilities. Where chance explains th
 accuracies, the lowest cross-entropy decides.
 """
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
@@ -18,7 +17,7 @@ from onnx import ModelProto, helper
 
 from service.answer.scores import DIGITS, SMALLEST_PROBABILITY
 from service.types import Images, Labels
-from training.errors import TrainingError
+from training.errors import TrainingError, one_line
 from training.onnx_import import forms as known
 from training.onnx_import.forms import Form, Input
 from training.onnx_import.simplify import opset
@@ -29,8 +28,6 @@ LEAST_ACCURACY = 0.5
 # Replaces infinity, and fits into float32.
 LARGEST = 1e30
 BATCH = 64
-# ONNX Runtime's messages begin with a place in its source.
-PLACE = re.compile(r"/onnxruntime_src/.*?\) (?=[A-Z])")
 
 
 class Original:
@@ -174,9 +171,3 @@ def _measured(outputs: dict[str, NDArray[Any]], form: Input, labels: Labels) -> 
             loss = -np.log(np.clip(chosen, SMALLEST_PROBABILITY, 1)).mean()
             accuracy = (probabilities.argmax(axis=1) == labels).mean()
             yield Form(form, name, answer, float(accuracy), float(loss), len(labels))
-
-
-def one_line(error: BaseException) -> str:
-    """Returns an exception's text on one line, without the place in ONNX Runtime's source."""
-    text = " ".join(str(error).split()).removeprefix("[ONNXRuntimeError] : ")
-    return PLACE.sub("", text)[:500]

@@ -1,8 +1,7 @@
 """Reads an ONNX file and the external data beside it, and no other file.
 
-A model names the files that hold its external data, so a hostile model could name any file of the
-machine. The loader of onnx opens only regular files in the model's folder, and follows no link
-(https://onnx.ai/onnx/repo-docs/ExternalData.html).
+A hostile model could name any file of the machine as its external data. The loader of onnx opens
+only regular files in the model's folder (https://onnx.ai/onnx/repo-docs/ExternalData.html).
 """
 
 from collections.abc import Iterator

@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from training.errors import TrainingError
+from training.errors import TrainingError, one_line
 from training.interrupt import held
 from training.network.load_tensorflow import require_packages
 from training.onnx_import.forms import printable
@@ -76,7 +76,6 @@ def _start(request: str) -> subprocess.Popen[bytes]:
 def main(request: dict[str, Any]) -> None:
     """The child: imports one file within the limits of the request, writes the result to stdout."""
     from training.data.loading import DataError, load
-    from training.onnx_import.detect import one_line
     from training.onnx_import.pipeline import import_model
 
     # Libraries print to stdout; their text goes to stderr.

@@ -1,8 +1,7 @@
 """The gate: decides whether a version may replace the champion.
 
 It passes a version that is shown not to be worse: than the champion, nor than the best version that
-was ever champion, since many small losses could follow each other. All read the same images: the
-test set, and what people labelled in use and no version learnt from.
+was ever champion, since many small losses could follow each other.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -74,9 +74,8 @@ def promote_past_gate(
 def promote(root: Path, version: int, *, reason: str, command: str) -> str:
     """Makes ``version`` champion if it can serve. The caller holds ``locked`` and asked the gate.
 
-    It can serve if its files are intact and pass ``check``. Otherwise, or if a file cannot be
-    written, raises :class:`PublishError`, and the old champion stays. Returns the reason with what
-    becomes of a challenge.
+    Returns the reason with what becomes of a challenge. Raises :class:`PublishError` if its files
+    are damaged, fail ``check``, or a file cannot be written; the old champion stays.
     """
     repository = Repository(root)
     try:

@@ -1,10 +1,8 @@
 """Publishes a finished version: stages it, makes it durable, renames it into the repository.
 
-Publishing writes the files to a hidden folder, fsyncs them, and renames the folder to the version's
-number, so that readers see a whole version or none. After a crash the next run removes the folder.
-The lock keeps others from the same number, and from changing the champion between the gate's
-decision and the promotion. Where a filesystem has no locks (some network volumes) the kernel still
-refuses a rename to a number that is taken.
+Readers see a whole version or none; after a crash the next run removes the hidden folder. The lock
+keeps others from changing the champion between the gate's decision and the promotion. Where a
+filesystem has no locks the kernel still refuses a rename to a number that is taken.
 """
 
 import errno

@@ -44,7 +44,7 @@ def every_bar(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_terminal_shows_notes_and_a_bar_that_moves_and_disappears() -> None:
     terminal = Terminal()
     with Progress(terminal) as shown:
-        shown.note("model", "loading TensorFlow")
+        shown.bar("model", 0, None, "loading TensorFlow")
         assert terminal.screen()[0].startswith("model ")
         assert terminal.screen()[0].endswith("loading TensorFlow")
         shown.stage("model", "mlp")
@@ -81,7 +81,7 @@ def test_a_log_and_a_dumb_terminal_get_plain_lines(
     monkeypatch.setenv("TERM", "dumb" if dumb else "xterm")
     log = Terminal() if dumb else io.StringIO()
     with Progress(log) as shown:
-        shown.note("model", "loading")
+        shown.bar("model", 0, None, "loading")
         shown.bar("fit", 1, 4, "")
         shown.stage("fit", "done")
     assert log.getvalue() == "fit       done\n"

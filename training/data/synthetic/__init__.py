@@ -7,6 +7,8 @@ so that a low confidence marks a non-digit and the network needs no second outpu
 No kind of non-digit looks like a digit: a circle would be a 0, a single line a 1.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,19 +17,30 @@ from training.data.synthetic import fields, lines, strokes
 from training.data.synthetic.fonts import FONTS, LETTERS, SYMBOLS, WITH_SYMBOLS, glyphs
 
 DIGITS = "0123456789"
-SHARES = {
-    "letters": 0.12,
-    "written letters": 0.11,
-    "symbols": 0.07,
-    "scribbles": 0.4,
-    "shapes": 0.05,
-    "filled outlines": 0.1,
-    "two digits": 0.1,
-    "textures": 0.025,
-    "noise": 0.015,
-    "flat fields": 0.01,
+Draw = Callable[[Images, int, np.random.Generator], Images]
+
+
+def _chosen(characters: str, fonts: tuple[str, ...]) -> Draw:
+    def draw(_: Images, count: int, random: np.random.Generator) -> Images:
+        drawn = glyphs(characters, fonts)
+        return drawn[random.integers(0, len(drawn), count)]
+
+    return draw
+
+
+KINDS: dict[str, tuple[float, Draw]] = {
+    "letters": (0.12, _chosen(LETTERS, FONTS)),
+    "written letters": (0.11, lambda _, *how: strokes.letters(strokes.WRITTEN, *how)),
+    "symbols": (0.07, _chosen(SYMBOLS, WITH_SYMBOLS)),
+    "scribbles": (0.4, lambda _, *how: lines.scribbles(*how)),
+    "shapes": (0.05, lambda _, *how: lines.shapes(*how)),
+    "filled outlines": (0.1, lambda _, *how: lines.filled_outlines(*how)),
+    "two digits": (0.1, fields.two),
+    "textures": (0.025, lambda _, *how: fields.textures(*how)),
+    "noise": (0.015, lambda _, *how: fields.noise(*how)),
+    "flat fields": (0.01, lambda _, *how: fields.flat(*how)),
 }
-"""The share of each kind of non-digit in training, chosen on validation images."""
+"""The kinds of non-digits: the share of each in training, chosen on validation images."""
 
 
 def printed_digits(fonts: tuple[str, ...] = FONTS) -> tuple[Images, NDArray[np.int64]]:
@@ -42,26 +55,11 @@ def written_digits(seed: int, count: int = 10_000) -> tuple[Images, NDArray[np.i
 
 def non_digits(digits: Images, seed: int, count: int) -> Images:
     """Returns all kinds by their shares, (count, 28, 28); pairs ``digits`` (n, 28, 28)."""
-    counts = {kind: round(share * count) for kind, share in SHARES.items()}
-    return np.concatenate(list(_draw(digits, np.random.default_rng(seed), counts).values()))
+    random = np.random.default_rng(seed)
+    drawn = [draw(digits, round(share * count), random) for share, draw in KINDS.values()]
+    return np.concatenate(drawn)
 
 
 def kinds(digits: Images, random: np.random.Generator, count: int) -> dict[str, Images]:
     """Returns ``count`` images of every kind of non-digit, (count, 28, 28) uint8 each."""
-    return _draw(digits, random, dict.fromkeys(SHARES, count))
-
-
-def _draw(digits: Images, random: np.random.Generator, counts: dict[str, int]) -> dict[str, Images]:
-    letters, symbols = glyphs(LETTERS, FONTS), glyphs(SYMBOLS, WITH_SYMBOLS)
-    return {
-        "letters": letters[random.integers(0, len(letters), counts["letters"])],
-        "written letters": strokes.letters(strokes.WRITTEN, counts["written letters"], random),
-        "symbols": symbols[random.integers(0, len(symbols), counts["symbols"])],
-        "scribbles": lines.scribbles(counts["scribbles"], random),
-        "shapes": lines.shapes(counts["shapes"], random),
-        "filled outlines": lines.filled_outlines(counts["filled outlines"], random),
-        "two digits": fields.two(digits, counts["two digits"], random),
-        "textures": fields.textures(counts["textures"], random),
-        "noise": fields.noise(counts["noise"], random),
-        "flat fields": fields.flat(counts["flat fields"], random),
-    }
+    return {name: draw(digits, count, random) for name, (_, draw) in KINDS.items()}

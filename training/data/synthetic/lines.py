@@ -88,9 +88,8 @@ def shrunk(picture: Image.Image) -> Images:
 def shapes(count: int, random: Random) -> Images:
     """Draws triangles, rectangles, rhombi, pentagons and hearts, outlined or filled.
 
-    Size and rotation are random. Half of the shapes keep their size, half are scaled to MNIST's
-    normal form. None is slim, which could be a 1 or a narrow 0, or has more corners, which would be
-    nearly a circle: a 0.
+    Half keep their size, half are scaled to MNIST's normal form. None is slim, which could be a 1,
+    or has more corners, which would be nearly a circle: a 0.
     """
     pictures = []
     for index in range(count):
@@ -137,8 +136,7 @@ def _on_circle(angles: ArrayLike) -> Floats:
 def filled_outlines(count: int, random: Random) -> Images:
     """Draws faces, clocks and rings with marks or a sign in them, (count, 28, 28).
 
-    The outline is a ring, an ellipse or a rounded box by an unsteady hand. Half of the pictures
-    keep their size, half are scaled to MNIST's normal form.
+    The outline is an unsteady ellipse or rounded box; half are scaled to MNIST's normal form.
     """
     pictures = []
     for index in range(count):

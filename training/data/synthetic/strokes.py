@@ -2,7 +2,6 @@
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,45 +26,48 @@ def written_digits(count: int, random: np.random.Generator) -> tuple[Images, NDA
     names = random.choice(list(DIGITS), count)
     pictures = []
     for name in names:
-        pen = Pen(int(random.integers(6, 25)), round=int(random.integers(2, 7)), astray=0.35)
-        pictures.append(_written(DIGITS[name], pen, random.uniform(LEAST_WIDTH, 1), random))
+        width, curve = int(random.integers(6, 25)), int(random.integers(2, 7))
+        narrow = random.uniform(LEAST_WIDTH, 1)
+        drawn = _written(DIGITS[name], width, random, curve=curve, astray=0.35, narrow=narrow)
+        pictures.append(drawn)
     return np.stack(pictures), np.array([int(name[0]) for name in names])
 
 
 def letters(designs: Designs, count: int, random: np.random.Generator) -> Images:
     """Draws letters (count, 28, 28), all designs equally often."""
-    names = list(designs)
-    chosen = random.integers(0, len(names), count)
-    pens = [Pen(int(width), round=3, astray=0.45) for width in random.integers(8, 15, count)]
-    pairs = zip(chosen, pens, strict=True)
-    return np.stack([_written(designs[names[index]], pen, 1, random) for index, pen in pairs])
+    each = list(designs.values())
+    chosen, widths = random.integers(0, len(each), count), random.integers(8, 15, count)
+    pairs = zip(chosen, widths.tolist(), strict=True)
+    return np.stack([_written(each[index], width, random) for index, width in pairs])
 
 
-@dataclass(frozen=True, slots=True)
-class Pen:
-    """The pen's width in pixels of the canvas, and how far the hand deviates from the design."""
+def _written(
+    design: Sequence[str],
+    width: int,
+    random: np.random.Generator,
+    *,
+    curve: int = 3,
+    astray: float = 0.45,
+    narrow: float = 1,
+) -> Images:
+    """Draws one design (28, 28), with displaced knots and rounded, slanted strokes.
 
-    width: int
-    round: int
-    """Half of the points in the moving average of a stroke; 12 points lie between two knots."""
-    astray: float  # the standard deviation of each knot, in tenths of the field
-
-
-def _written(design: Sequence[str], pen: Pen, narrow: float, random: np.random.Generator) -> Images:
-    """Draws one design (28, 28), with displaced knots and rounded, slanted strokes."""
+    The pen has ``width`` pixels of the canvas. Knots move by a deviation of ``astray`` tenths of
+    the field; ``curve`` points on either side are averaged, of 12 between two knots.
+    """
     picture = Image.new("L", (CANVAS, CANVAS))
     draw = ImageDraw.Draw(picture)
     slant = (np.eye(2) + random.normal(0, 0.15, (2, 2))) * (narrow, 1)
     # Strokes that share a knot keep sharing it, so that a loop stays closed.
     names = dict.fromkeys(knot for stroke in design for knot in stroke.split())
     places = (np.array([name.split(",") for name in names], float) - 5) @ slant.T
-    places += random.normal(0, pen.astray, places.shape)
+    places += random.normal(0, astray, places.shape)
     place_of = dict(zip(names, places, strict=True))
     for stroke in design:
         knots = np.array([place_of[knot] for knot in stroke.split()])
-        course = path(knots, 12 * len(knots), pen.round) * 9 + CANVAS / 2
+        course = path(knots, 12 * len(knots), curve) * 9 + CANVAS / 2
         spots = [tuple(point) for point in course]
-        draw.line(spots, fill=255, width=pen.width, joint="curve")
+        draw.line(spots, fill=255, width=width, joint="curve")
         for x, y in (course[0], course[-1]):
-            draw.circle((x, y), pen.width / 2, fill=255)
+            draw.circle((x, y), width / 2, fill=255)
     return normal_form(picture)

@@ -33,10 +33,10 @@ def test_the_same_seed_draws_the_same_non_digits_and_another_does_not() -> None:
 
 
 def test_every_kind_has_its_share_and_its_images_differ() -> None:
-    assert sum(synthetic.SHARES.values()) == pytest.approx(1)
+    assert sum(share for share, _ in synthetic.KINDS.values()) == pytest.approx(1)
     assert len(synthetic.non_digits(DIGITS, 0, 200)) == 200
     kinds = synthetic.kinds(DIGITS, np.random.default_rng(0), 40)
-    assert tuple(kinds) == tuple(synthetic.SHARES)
+    assert tuple(kinds) == tuple(synthetic.KINDS)
     for name, images in kinds.items():
         assert images.shape == (40, 28, 28), name
         assert images.dtype == np.uint8

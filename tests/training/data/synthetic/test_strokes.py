@@ -51,9 +51,9 @@ def test_a_digit_is_twenty_pixels_long_by_pens_fine_and_broad() -> None:
 
 def test_a_loop_stays_closed_however_far_its_knots_are_displaced() -> None:
     """A 9 whose loop is open is an S."""
-    pen, random = strokes.Pen(8, round=2, astray=0.5), np.random.default_rng(2)
+    random = np.random.default_rng(2)
     for _ in range(20):
-        image = strokes._written(strokes.DIGITS["0"], pen, 1, random)
+        image = strokes._written(strokes.DIGITS["0"], 8, random, curve=2, astray=0.5)
         ground = image[14] < 64
         inside = np.flatnonzero(np.diff(ground.astype(int)) == 1)
         assert len(inside) == 2, "left of the ring, within it and right of it"

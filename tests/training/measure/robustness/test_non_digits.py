@@ -32,7 +32,7 @@ def test_no_font_held_out_is_trained_on_and_no_glyph_of_it_is() -> None:
 def test_new_kinds_have_other_names_than_those_of_the_training_data() -> None:
     known = non_digits.known(DIGITS[:5])
     assert not set(known) & set(NEW)
-    assert set(known) == {*synthetic.SHARES, "blank"}
+    assert set(known) == {*synthetic.KINDS, "blank"}
     assert not known["blank"].any()
 
 
