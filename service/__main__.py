@@ -4,8 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from service.cli.serve import parse_settings
-from service.errors import MissingRuntime
-from service.settings import SettingsError
+from service.errors import Explained
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -13,12 +12,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         settings = parse_settings(arguments)
         # The server is imported last: --help and a wrong flag answer without it.
-        from service.server import ServeError, run
-    except (SettingsError, MissingRuntime) as error:
-        sys.exit(f"serve: {error}")
-    try:
+        from service.server import run
+
         run(settings)
-    except (ServeError, SettingsError) as error:
+    except Explained as error:
         sys.exit(f"serve: {error}")
 
 

@@ -28,11 +28,7 @@ _BATCH_ROWS = 64
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The answer for one image, with the fields of ``POST /predict``'s JSON.
-
-    ``probabilities`` are those of the digits 0 to 9, ``confidence`` is the largest. ``doubts`` are
-    among: blank, not a digit, several digits, too small, low contrast, inverted.
-    """
+    """The answer for one image, with the fields and doubts of ``POST /predict``'s JSON."""
 
     digit: int
     confidence: float
@@ -42,10 +38,9 @@ class Prediction:
 
 
 class Classifier:
-    """One version of a model repository; any number of threads may call it at once.
+    """One version of a model repository, by default the champion; any threads may call it at once.
 
-    ``models`` is the folder of the repository: by default ``./models``, or the packaged champion if
-    there is no such folder. ``version`` is by default the champion. Raises
+    ``models`` is the folder, by default ``./models``, or the packaged champion without that. Raises
     :class:`~service.models.repository.RepositoryError` if the version is missing or damaged, and
     :class:`~service.inference.runtime.RuntimeLoadError` if ONNX Runtime rejects it.
     """

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 from service.access.guard import Access
 from service.background.fair_threads import FairThreads
@@ -16,8 +14,6 @@ from service.background.threads import worker_threads
 from service.challenge.challenge import Challenge
 from service.drift.watch import Watch
 from service.inference.admission import BodyBudget, Rates
-from service.inference.batch import Result
-from service.models.loader import Loaded
 from service.models.versions import Versions
 from service.observe.logs import STDERR, RequestLog, configure_logs
 from service.observe.metrics import Metrics
@@ -30,22 +26,6 @@ from service.store.store import store_of
 from service.types import Limits
 
 _MOST_EVALUATIONS = 64
-
-
-class Follower(Protocol):
-    """Learns of each answer of each protocol, on the event loop, just before it is sent."""
-
-    follows: bool  # whether it wants to learn of answers now
-
-    def answered(
-        self,
-        request_id: bytes,
-        caller: str,
-        served: Loaded,
-        result: Result,
-        doubts: Sequence[Sequence[str]] | None,
-    ) -> None:
-        """Takes note of a request's images, within microseconds; ``doubts`` if it tells any."""
 
 
 class Core:
@@ -72,8 +52,8 @@ class Core:
         captured = self.store if self.capture else None
         self.watch = Watch(lambda: versions.serving, metrics, captured)
         versions.verbs["drift"] = self.watch.view
-        # Who learns of each answer, in this order.
-        self.followers: tuple[Follower, ...] = (self.watch, self.challenge)
+        # Who learns of each answer of each protocol, in this order, just before it is sent.
+        self.followers: tuple[Watch | Challenge | Capture, ...] = (self.watch, self.challenge)
         if self.capture is not None:
             self.followers += (self.capture,)
         # They rest less, since one picture takes longer than a piece of other work.

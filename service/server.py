@@ -12,13 +12,13 @@ from contextlib import ExitStack, suppress
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from types import FrameType
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from service.app import create_app
 from service.background.memory import keep_freed
+from service.errors import Explained
 from service.http.connection import Connection
 from service.http.door import FastDoor
 from service.observe.logs import LOGGER, STDERR, configure_logs, reopen
@@ -37,7 +37,7 @@ LOGGERS = ("mnist", "uvicorn.error", "opentelemetry")
 _Tell = Callable[[str], object]  # is called with why a worker cannot start, or "" once it has
 
 
-class ServeError(Exception):
+class ServeError(Explained):
     """The service cannot run; one line says why."""
 
 
@@ -85,13 +85,9 @@ def run(settings: Settings) -> None:
 def _run_one(settings: Settings, listener: socket.socket, *others: socket.socket) -> None:
     faults: list[str] = []
     server = uvicorn.Server(_config(settings, None, faults.append))
-
-    def end(number: int, frame: FrameType | None) -> None:
-        server.should_exit = True
-
     # For a signal before uvicorn handles signals, and for the one that it raises again at its end.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
+        signal.signal(number, server.handle_exit)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what it asks for is about to be done
     _announce(settings, listener)
     try:

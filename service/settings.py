@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from service.errors import Explained
+
 Provider = Literal["auto", "cpu", "cuda"]
 Scope = Literal["predict", "evaluate", "review", "admin", "metrics"]
 """What a caller may ask for; each endpoint needs one scope, or none."""
@@ -50,7 +52,7 @@ _Bytes = Annotated[int, Field(ge=1024)]
 _Seconds = Annotated[float, Field(gt=0)]
 
 
-class SettingsError(Exception):
+class SettingsError(Explained):
     """A wrong environment variable; one line has its name, its value and the reason."""
 
 

@@ -1,6 +1,6 @@
 """Scores a model on labelled images. A figure that would divide by zero is None."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
@@ -50,10 +50,6 @@ class Scores:
     per_class: tuple[ClassScore, ...]
     confusion_matrix: tuple[tuple[int, ...], ...]
     mistakes: tuple[Mistake, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the scores as plain JSON values."""
-        return asdict(self)
 
 
 def score(

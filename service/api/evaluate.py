@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
 from time import perf_counter
@@ -132,5 +132,5 @@ def _answer(version: str, probabilities: Probabilities, labels: Labels, most: in
     scores = score(probabilities, labels, most)
     give_way()
     right = least_sure(probabilities, labels, most)
-    found = {"model": "mnist", "version": version, **scores.as_dict(), "least_sure": right}
+    found = {"model": "mnist", "version": version, **asdict(scores), "least_sure": right}
     return Reply.json(found)

@@ -22,10 +22,7 @@ T = TypeVar("T")
 
 
 class Pipeline:
-    """One request on its way from its body to its answer; it fills in the request's times.
-
-    ``deadline`` is on ``perf_counter``'s clock, ``most_s`` seconds after the start at the latest.
-    """
+    """A request on its way from body to answer; its ``deadline`` is on ``perf_counter``'s clock."""
 
     def __init__(self, request: Request, most_s: float | None = None) -> None:
         self._request, self.core, self.caller = request, request.core, request.caller
@@ -60,10 +57,9 @@ class Pipeline:
             )
 
     async def choose(self, version: str | None, *, canary: bool = True) -> None:
-        """Chooses the version that answers: ``version``, or the champion of this moment.
+        """Chooses ``version``, or the champion of this moment; with ``canary`` its challenger.
 
-        Instead of the champion, some callers get its challenger, unless ``canary`` is false. Chosen
-        after decoding, so that a slow sender keeps no version loaded. Raises NotFound, Unavailable
+        After decoding, so that a slow sender keeps no version loaded. Raises NotFound, Unavailable
         or DeadlineExceeded.
         """
         versions = self.core.versions
@@ -85,10 +81,7 @@ class Pipeline:
         return decoded
 
     async def decode(self, small: bool, work: Callable[..., T], *arguments: object) -> T:
-        """What ``work`` returns: on the event loop if it is ``small``, else on a thread.
-
-        Raises what ``work`` raises, and DeadlineExceeded.
-        """
+        """What ``work`` returns, on a thread unless it is ``small``. Raises DeadlineExceeded."""
         if not small:
             caller, until = self.caller, self.deadline
             return await self.timed(when_large(True, work, *arguments, until=until, caller=caller))
@@ -118,10 +111,9 @@ class Pipeline:
         return result
 
     async def follow(self, questions: Iterable[Steps[T]], cost: int) -> list[T]:
-        """Takes all steps of the questions on threads; their images wait in the queue as others do.
+        """Takes all steps of the questions on threads, and queues their images as others.
 
-        The caller's rate is charged with ``cost`` images before the first, so that nothing is
-        refused half-way. Raises as :meth:`infer`.
+        Charges ``cost`` images first, so that nothing is refused half-way. Raises as :meth:`infer`.
         """
         self.charge(self._charged + cost)
         return [await self._follow(steps) for steps in questions]

@@ -178,9 +178,6 @@ async def read_images(
 
 def decode(content_type: str | None, body: bytes, limits: Limits) -> Images | Pictures:
     """The images (n, 28, 28), or the picture files, in a body of the given Content-Type."""
-    read = _READERS.get(content_type or "")
-    if read is not None:
-        return read(body, limits)
     media_type, parameters = parse_content_type(content_type)
     read = _READERS.get(media_type)
     if read is not None:

@@ -1,8 +1,6 @@
 """``/v2``: the Open Inference Protocol, with Triton's extensions that :data:`EXTENSIONS` names.
 
-The repository's champion file decides which version serves; no request writes a file. ``load``
-makes the service read that file now. There is one repository, so its name in a path is ignored.
-
+There is one repository, so its name in a path is ignored; ``load`` reads its champion file now.
 Sources: ``inference_rest.md`` of kserve/open-inference-protocol; ``extension_statistics.md``,
 ``extension_model_repository.md`` and ``extension_model_configuration.md`` of
 triton-inference-server/server, whose configuration is ``model_config.proto`` as JSON.

@@ -55,8 +55,7 @@ class Evidence:
     def less_sure(self, bins: NDArray[np.float64]) -> float:
         """Returns by how many standard deviations the answers, (10, BINS), are less sure.
 
-        The rank test of Wilcoxon, stratified by the digit (van Elteren 1960). Ties count half and
-        are not deducted from the variance, which makes it too large, if anything.
+        The rank test of Wilcoxon, stratified by the digit (van Elteren 1960); ties count half.
         """
         here, there = bins.sum(axis=1), self._of_digit
         weight = 1 / (here + there + 1)

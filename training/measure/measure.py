@@ -1,5 +1,6 @@
 """Measures an ONNX file on test images, damaged ones and non-digits, and its reasons."""
 
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ def measure(
     content = model if isinstance(model, bytes) else model.read_bytes()
     doubt = robustness.doubt(ask, digits, images, trained=non_digits)
     parts = {
-        "test": score(ask(images), dataset.test_labels).as_dict(),
+        "test": asdict(score(ask(images), dataset.test_labels)),
         "robustness": robustness.accuracies(ask, images, dataset.test_labels),
         "doubt": doubt,
         "reasons": faithfulness(content, images),

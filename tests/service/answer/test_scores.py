@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -123,7 +124,7 @@ def test_the_dictionary_has_the_contracts_form_and_is_json(kind: type[np.integer
     probabilities, labels = random_case(50)
     scores = score(probabilities, labels)
     assert score(probabilities, labels.astype(kind)) == scores, "labels are of any whole type"
-    value = json.loads(json.dumps(scores.as_dict(), allow_nan=False))
+    value = json.loads(json.dumps(asdict(scores), allow_nan=False))
     keys = "count accuracy loss calibration_error per_class confusion_matrix mistakes"
     assert list(value) == keys.split()
     assert list(value["per_class"][0]) == ["digit", "precision", "recall", "f1", "support"]
