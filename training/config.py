@@ -1,8 +1,7 @@
 """Every setting of a training run: its name, type, range, default and meaning.
 
-``training.cli.flags`` makes a flag from each field, with its docstring as the help text. A recipe
-is a TOML file that sets some of the fields. A flag overrides the recipe, and the recipe overrides
-the default.
+``training.cli.flags`` makes a flag from each field, with its docstring as the help text. A flag
+overrides the recipe, and the recipe overrides the default.
 """
 
 import tomllib
@@ -128,8 +127,6 @@ class Config(BaseModel):
             raise ValueError("filters: only a cnn has convolutions")
         if not convolutional and self.weights == "int8":
             raise ValueError("weights: int8 needs convolutions, and an mlp has none")
-        if self.wild and not (self.shift or self.rotation):
-            raise ValueError("wild: needs a shift or a rotation above 0")
         if self.clean_share and not self.clean_epochs:
             raise ValueError("clean_share: needs clean_epochs above 0")
         if self.early_stopping and not self.validation_fraction:

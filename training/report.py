@@ -11,7 +11,7 @@ from training.export.verify import Verification
 from training.feedback.field import NOTHING, Field
 from training.measure.card import worst_kinds
 from training.measure.measure import Parts
-from training.network.checkpoint import Epoch, History, kept_in_words
+from training.network.checkpoint import Epoch, History
 from training.progress import Progress
 from training.registry.gate import Decision
 
@@ -72,7 +72,7 @@ class Report(Progress):
     def fit(self, history: History) -> None:
         """Prints how long the whole fit took, and which epochs' weights the network keeps."""
         took = f"{history.seconds:.0f} s ({history.cpu_seconds:.0f} CPU s)"
-        kept = kept_in_words(history.kept)
+        kept = " and ".join(f"epoch {each['epoch']:g}" for each in history.kept)
         self.stage("fit", f"{len(history.epochs)} epochs in {took}; kept {kept}")
         self.bar("evaluate", 0, None, "classifying the test images")
 

@@ -96,15 +96,12 @@ class Run:
 
     def interrupted(self) -> State | None:
         """Returns the state to resume from; None if the run starts from the beginning."""
-        checkpoint, say = self.checkpoint, partial(self.report.stage, "resume")
         if not self.options.resume:
-            if checkpoint.exists():
-                say("a run like this was interrupted; --resume would continue it")
             return None
         told = "no such run was interrupted; starting from the beginning"
-        if state := checkpoint.load():
+        if state := self.checkpoint.load():
             told = f"continues after epoch {len(state.history.epochs)}"
-        say(told)
+        self.report.stage("resume", told)
         return state
 
     def fit(self, state: State | None) -> tuple[keras.Model, History]:

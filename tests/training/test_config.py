@@ -68,7 +68,6 @@ def test_the_settings_in_a_card_give_the_same_settings_again() -> None:
         ("architecture = 'valid_cnn'\nfilters = [8]", {}, r"^filters: a valid_cnn has 2 to 7"),
         ("architecture = 'mlp'\nweights = 'int8'", {}, r"^weights: int8 needs convolutions"),
         ("", {"architecture": "mlp", "weights": "int8"}, r"^weights: int8 needs convolutions"),
-        ("wild = 0.1", {}, r"^wild: needs a shift or a rotation"),
         ("clean_share = 0.3", {}, r"^clean_share: needs clean_epochs"),
         ("early_stopping = 2\nvalidation_fraction = 0.0", {}, r"^early_stopping: needs"),
         ("epochs = 1\nepochs = 2", {}, r"mine\.toml: not TOML: "),

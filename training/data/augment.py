@@ -90,11 +90,6 @@ CENTRE = 13.5  # pixels, from the middle of the first pixel
 KNOTS = 5  # a side, of the grid of the elastic distortion
 
 
-def is_active(config: Config) -> bool:
-    """Returns whether the settings ask for any augmentation."""
-    return any((config.shift, config.rotation, config.scale, config.shear, config.elastic))
-
-
 def change(images: Any, config: Config, seed: Any) -> Any:
     """Moves and distorts each image (n, 28, 28) uint8 by random amounts, from ``seed`` (2,)."""
     draws = tf.random.stateless_uniform((tf.shape(images)[0], 6), seed, -1.0, 1.0)

@@ -26,10 +26,9 @@ NON_DIGITS = Config(shift=2.8, rotation=19, scale=0.14, shear=12, elastic=0.4)
 def training_batches(split: Split, config: Config, first_epoch: int = 0) -> tf.data.Dataset:
     """Returns endless batches, shuffled every epoch: images (b, 28, 28) uint8, targets (b, 10).
 
-    Order and augmentation depend only on the seed, the epoch and the step, so that a resumed run
-    sees the batches that it would have seen. Each batch holds ``batch_size`` images of MNIST, then
-    printed digits, written digits, non-digits and what people labelled. A third part, weights (b,),
-    is there if what they labelled weighs more or less than the rest.
+    All depends only on the seed, the epoch and the step. Each batch holds ``batch_size`` images of
+    MNIST, then printed digits, written digits, non-digits and what people labelled. A third part,
+    weights (b,), is there if what they labelled weighs more or less than the rest.
     """
     images = split.train_images
     all_images, all_labels = tf.constant(images), tf.constant(split.train_labels)
@@ -48,7 +47,7 @@ def training_batches(split: Split, config: Config, first_epoch: int = 0) -> tf.d
         """Returns the augmented and corrupted images of one step, and their targets (n, 10)."""
         seed = tf.stack((config.seed, step))
         batch = tf.gather(all_images, indices)
-        if augment.is_active(config):
+        if any((config.shift, config.rotation, config.scale, config.shear, config.elastic)):
             batch = augment.change(batch, config, seed)
         targets = tf.one_hot(tf.gather(all_labels, indices), CLASSES)
         batch = _corrupted(batch, config, seed)

@@ -1,8 +1,7 @@
 """Loads labelled digits from files and checks them.
 
-The package contains the four files of MNIST (LeCun, Cortes and Burges,
-http://yann.lecun.com/exdb/mnist/) and checks their SHA-256 at every load. Another folder of IDX
-files or an ``.npz`` can replace them. Nothing here reads pickle.
+The package contains the four files of MNIST (http://yann.lecun.com/exdb/mnist/) and checks their
+SHA-256 at every load. Nothing here reads pickle.
 """
 
 from __future__ import annotations

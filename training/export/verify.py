@@ -1,8 +1,7 @@
 """Verifies an exported file: it returns the network's probabilities at every batch size.
 
 An int8 file is compared with its float32 file: the probabilities may differ, the accuracy must not
-fall. The files run in ``service.inference.runtime.Runtime``, as in the service. This module does
-not import Keras; the network is a function.
+fall. The files run in ``service.inference.runtime.Runtime``, as in the service.
 """
 
 import time

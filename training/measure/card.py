@@ -1,11 +1,9 @@
 """Writes a version's card: its origin, its data, its settings and every measured figure.
 
-docs/training.md describes each part. A short form is in the ``metadata_props`` of model.onnx, so
-that a copy of the file still says where it comes from.
+docs/training.md describes each part. ``metadata_props`` of model.onnx has a short form.
 """
 
 import json
-import math
 import platform
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -22,9 +20,10 @@ STORY = (
 
 
 def describe(**parts: Any) -> dict[str, Any]:
-    """Returns the card of a version to publish, from its other parts."""
+    """Returns the card of a version to publish, from its other parts; NaN becomes null."""
     creator = {"python": platform.python_version(), **installed(CREATORS)}
-    plain: dict[str, Any] = _plain({"name": NAME, "created": now(), "creator": creator, **parts})
+    card = {"name": NAME, "created": now(), "creator": creator, **parts}
+    plain: dict[str, Any] = json.loads(json.dumps(card), parse_constant=lambda _: None)
     return plain
 
 
@@ -76,12 +75,3 @@ def worst_kinds(robustness: Mapping[str, float], doubt: Mapping[str, Any]) -> st
         f"{len(caught)} of non-digits: least caught {caught[least]:.3f} ({least}), "
         f"where {doubt['digits']['pass']:.4f} of digits pass"
     )
-
-
-def _plain(value: Any) -> Any:
-    """Converts a value to JSON types; NaN and infinities become null."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

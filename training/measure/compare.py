@@ -36,12 +36,8 @@ def compare(first: Digits, second: Digits, labels: Digits) -> dict[str, Any]:
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
-    """Returns the two-sided p-value of McNemar's exact test on two counts of discordant pairs.
-
-    If both are equally accurate, the smaller is binomial (Agresti, section 11.1).
-    """
-    fewer = min(only_first, only_second)
-    return min(1.0, 2 * at_most(fewer, only_first + only_second, 0.5))
+    """Returns the two-sided p-value of McNemar's exact test on two counts of discordant pairs."""
+    return min(1.0, 2 * worse(*sorted((only_first, only_second))))
 
 
 def not_worse(won: int, lost: int, count: int, margin: float) -> float:

@@ -1,7 +1,6 @@
 """Draws a card's figures as PNG files: the learning curves and the mistakes.
 
-Each function takes parts of a card (see ``training.measure.card``) and a path. It needs no display,
-leaves pyplot's global state alone, and writes equal bytes for equal figures.
+Each function needs no display, and writes equal bytes for equal figures.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from service.types import Images
-from training.network.checkpoint import kept_in_words
 
 TRAINING, VALIDATION = "#4878a8", "#c44e30"
 COLUMNS = 5
@@ -45,7 +43,6 @@ def training_curve(
         for each in kept:
             axes.axvline(each["epoch"], color="black", linewidth=0.8, linestyle=":")
         axes.set_xlabel("epoch")
-    figure.supxlabel(f"kept: {kept_in_words(kept)}", fontsize="medium")
     _save(figure, path)
 
 
@@ -82,8 +79,7 @@ def worst_mistakes(mistakes: Sequence[Mapping[str, Any]], images: Images, path: 
         axes.imshow(images[mistake["index"]], cmap="gray_r", vmin=0, vmax=255)
         axes.set_title(
             f"read as {mistake['digit']}, is a {mistake['label']}\n"
-            # Rounded down, so that 100 % means exactly 1.
-            f"{np.floor(mistake['confidence'] * 1000) / 10:.1f} %, image {mistake['index']}",
+            f"{mistake['confidence']:.1%}, image {mistake['index']}",
             fontsize=8,
         )
     _save(figure, path)

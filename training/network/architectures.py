@@ -46,13 +46,12 @@ def refresh(model: keras.Model, batches: Iterable[Any]) -> None:
     for each in normalisations:
         each.momentum = 0.0  # an average is then the statistic of the last batch
     step = tf.function(lambda images: model(images, training=True))
-    sums, count = [0.0] * len(averages), 0
+    seen: list[list[Any]] = []
     for images in batches:
         step(images)
-        sums = [total + average.numpy() for total, average in zip(sums, averages, strict=True)]
-        count += 1
-    for average, total in zip(averages, sums, strict=True):
-        average.assign(total / count)
+        seen.append([average.numpy() for average in averages])
+    for average, values in zip(averages, zip(*seen, strict=True), strict=True):
+        average.assign(sum(values) / len(seen))
 
 
 CLASSES = 10

@@ -8,7 +8,7 @@ import hashlib
 import io
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -47,13 +47,6 @@ class History:
     kept: list[dict[str, float]] = field(default_factory=list)  # whose weights are in the final
     seconds: float = 0.0
     cpu_seconds: float = 0.0
-
-
-def kept_in_words(kept: Sequence[Mapping[str, float]]) -> str:
-    """Returns ``epoch 9``, or ``30 % of epoch 11 and 70 % of epoch 20``."""
-    if len(kept) == 1:
-        return f"epoch {kept[0]['epoch']}"
-    return " and ".join(f"{100 * each['share']:.3g} % of epoch {each['epoch']}" for each in kept)
 
 
 STATE = "checkpoint.npz"

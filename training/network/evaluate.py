@@ -25,8 +25,7 @@ def calibrate(network: keras.Model, images: Images, labels: Labels) -> float:
     """Divides the weights of the last layer by the temperature that fits ``labels`` (n,) best.
 
     Returns the temperature, 1 without images (Guo et al. 2017, https://arxiv.org/abs/1706.04599).
-    Some labels are wrong: each counts as any digit in :data:`WRONG_LABELS` of all cases, since a
-    few would otherwise decide.
+    Some labels are wrong: each counts as any digit in :data:`WRONG_LABELS` of all cases.
     """
     if not len(images):
         return 1.0

@@ -1,7 +1,6 @@
 """Fits the network to the training images; stops early by the validation images, if set.
 
-``config.seed`` determines everything random: the validation split, the first weights, dropout, and
-for every epoch the order and the augmentation. On one machine, equal seeds give equal weights.
+``config.seed`` determines everything random. On one machine, equal seeds give equal weights.
 """
 
 import math
@@ -83,10 +82,9 @@ def _stage(
 def _clean(config: Config) -> Config:
     """Returns the settings of the first stage, which learns undamaged digits of MNIST only."""
     others = ("wild", "corruption", "printed", "written", "non_digits", "feedback_share")
-    alone = dict.fromkeys(others, 0.0)
     stage = {"epochs": config.clean_epochs, "clean_epochs": 0, "clean_share": 0.0}
-    rate = {"learning_rate": 2 * config.learning_rate}
-    return config.model_copy(update=alone | stage | rate)
+    stage["learning_rate"] = 2 * config.learning_rate
+    return config.model_copy(update=dict.fromkeys(others, 0.0) | stage)
 
 
 def _blend(model: keras.Model, clean: Arrays, config: Config, split: Split) -> None:

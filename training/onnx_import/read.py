@@ -17,8 +17,6 @@ from service.models.repository import MODEL_BYTES_LIMIT
 from training.errors import TrainingError
 from training.onnx_import.forms import printable
 
-GIT_LFS = b"version https://git-lfs.github.com/spec/"
-
 
 def read(path: Path, limit: int = MODEL_BYTES_LIMIT) -> tuple[ModelProto, dict[str, Any]]:
     """Returns the model with its external data, and what the card says of its files.
@@ -34,8 +32,6 @@ def read(path: Path, limit: int = MODEL_BYTES_LIMIT) -> tuple[ModelProto, dict[s
         raise TrainingError(f"it cannot be read: {error.strerror}") from error
     if len(content) > limit:
         raise TrainingError(f"it has more than {limit:,} bytes")
-    if content.startswith(GIT_LFS):
-        raise TrainingError("it is a Git LFS pointer; run `git lfs pull` to get the model itself")
     model = ModelProto()
     try:
         model.ParseFromString(content)

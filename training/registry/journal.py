@@ -1,8 +1,7 @@
 """The journal of champions: one line for each change, and the history that follows from it.
 
-A process writes the line before it changes the champion, so a crash between the two leaves a line
-without its change. Each line names the champion before it: :func:`champions` skips a line if the
-next line, or the ``champion`` file, still names that earlier champion.
+A line is written before its change, and a crash between the two leaves it alone: :func:`champions`
+skips a line if the next one, or the ``champion`` file, still names the champion before it.
 """
 
 import json
@@ -20,15 +19,14 @@ ROLLBACK = "models rollback"
 @contextmanager
 def entered(path: Path, entry: Mapping[str, Any]) -> Iterator[None]:
     """Appends ``entry`` to the journal, and removes it again if the ``with`` block fails."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-    with os.fdopen(os.open(path, flags, 0o666), "rb+", buffering=0) as file:
+    with path.open("ab+", buffering=0) as file:
         size = file.seek(0, os.SEEK_END)
         line = json.dumps(entry, allow_nan=False).encode() + b"\n"
         if size and os.pread(file.fileno(), 1, size - 1) != b"\n":
             line = b"\n" + line  # a crash cut the last line
         try:
             while line:
-                line = line[os.write(file.fileno(), line) :]
+                line = line[file.write(line) :]
             os.fsync(file.fileno())
             yield
         except BaseException:

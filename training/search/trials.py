@@ -1,7 +1,6 @@
 """Searches the settings of a recipe with Optuna; docs/training.md shows the TOML file.
 
-FILE.sqlite holds the trials, FILE.trials/ their models and checkpoints, FILE.best.toml at the end
-the recipe with the lowest validation loss. The same command goes on where a run stopped.
+FILE.sqlite holds the trials, FILE.trials/ their models and checkpoints, FILE.best.toml the winner.
 """
 
 from __future__ import annotations

@@ -144,8 +144,6 @@ def test_diff_compares_on_the_same_test_images(models: Said) -> None:
     changed = report["only_first_right"] + report["only_second_right"]
     assert report["both_right"] + report["both_wrong"] + changed == report["count"] == 10_000
     assert len(report["changes"]) == changed
-    last = models("diff", "1", "3").splitlines()[-1]
-    assert last == f"and {changed - 20} more (--json lists all)"
     assert "p = 1" in models("diff", "2", "2")
 
 

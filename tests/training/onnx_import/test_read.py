@@ -106,16 +106,12 @@ def test_one_limit_holds_for_the_file_and_for_all_that_its_tensors_name(tmp_path
         read(path, limit=path.stat().st_size + 10_999)
 
 
-LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n"
-
-
 @pytest.mark.parametrize(
     ("content", "why"),
     [
         pytest.param(b"", "no ONNX model", id="empty"),
         pytest.param(np.random.default_rng(1).bytes(5000), "no ONNX model", id="random"),
         pytest.param(mlp().SerializeToString()[:-1000], "no ONNX model", id="cut off"),
-        pytest.param(LFS, "a Git LFS pointer", id="git lfs"),
     ],
 )
 def test_bytes_that_are_no_model_are_rejected(tmp_path: Path, content: bytes, why: str) -> None:

@@ -1,10 +1,7 @@
 """Draws images that MNIST lacks: printed digits, digits in other handwriting, and non-digits.
 
-The sources are the fonts of matplotlib and Pillow, strokes, random numbers and MNIST's own digits.
 Equal seeds give equal images. The target of a non-digit is the same probability for every digit,
-so that a low confidence marks a non-digit and the network needs no second output.
-
-No kind of non-digit looks like a digit: a circle would be a 0, a single line a 1.
+so that a low confidence marks it. No kind looks like a digit: a circle would be a 0, a line a 1.
 """
 
 from collections.abc import Callable

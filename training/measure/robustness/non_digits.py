@@ -1,7 +1,6 @@
 """Draws non-digits, and printed digits in fonts that training does not use, from fixed seeds.
 
-The fonts are those of matplotlib, so that the images are the same everywhere. No non-digit looks
-like a digit.
+The fonts are those of matplotlib, so that the images are the same everywhere.
 """
 
 import string
@@ -48,8 +47,7 @@ def faces(count: int, random: np.random.Generator) -> Images:
         pen.ellipse((x - across, y - down, x + across, y + down), outline=255, width=width)
         if kind == 0:
             for left in (-0.4, 0.4):
-                eye, size = (x + left * across, y - 0.25 * down), random.uniform(3, 7)
-                pen.ellipse((eye[0] - size, eye[1] - size, eye[0] + size, eye[1] + size), 255)
+                pen.circle((x + left * across, y - 0.25 * down), random.uniform(3, 7), 255)
             mouth = (x - 0.5 * across, y - 0.4 * down, x + 0.5 * across, y + 0.6 * down)
             pen.arc(mouth, random.uniform(10, 40), random.uniform(140, 170), 255, width)
         elif kind == 1:
