@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 from service.access.guard import Access
-from service.background.fair_threads import FairThreads
 from service.background.kept import Kept
 from service.background.large_work import threads
 from service.background.memory import Room, memory_limit

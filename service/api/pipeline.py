@@ -9,8 +9,7 @@ from time import perf_counter, time
 from typing import TypeVar
 
 from service.api.request import Request
-from service.background.fair_threads import recent
-from service.background.large_work import SMALL_ROWS, when_large
+from service.background.large_work import SMALL_ROWS, recent, when_large
 from service.errors import RateSpent
 from service.inference.batch import Result, digits
 from service.models.loader import Loaded

@@ -16,8 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from service.background.fair_threads import FairThreads
-from service.background.large_work import give_way
+from service.background.large_work import FairThreads, give_way
 from service.decode.validation import Flaws, check_count, expect, name_of
 from service.errors import DeadlineExceeded, Fault, Invalid, Malformed, TooLarge
 from service.imaging.load import Picture, encode_png, is_small_png, open_picture

@@ -14,7 +14,7 @@ from math import ceil
 from pathlib import Path
 from time import monotonic, perf_counter
 
-from service.background.fair_threads import TAKES_LONG, FairThreads
+from service.background.large_work import TAKES_LONG, FairThreads
 from service.errors import BodiesFull, QueueFull
 from service.observe.metrics import Metrics
 

@@ -17,9 +17,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from service.background.fair_threads import FairThreads
 from service.background.fair_turns import FairTurns
-from service.background.large_work import give_way, small_come
+from service.background.large_work import FairThreads, give_way, small_come
 from service.errors import DeadlineExceeded, Unavailable
 from service.inference.admission import Queue
 from service.inference.runtime import RunError, Runtime

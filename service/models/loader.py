@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from service.answer.quality import batch_doubts, least_confidence
-from service.background.fair_threads import FairThreads
+from service.background.large_work import FairThreads
 from service.background.threads import DaemonThreads, worker_threads
 from service.inference.admission import Queue
 from service.inference.batch import INLINE_SECONDS, Batcher, BatchResult

@@ -9,8 +9,7 @@ from weakref import ref
 
 import pytest
 
-from service.background.fair_threads import recent
-from service.background.large_work import give_way, when_large
+from service.background.large_work import give_way, recent, when_large
 from service.errors import DeadlineExceeded
 
 pytestmark = [pytest.mark.anyio, pytest.mark.alone]

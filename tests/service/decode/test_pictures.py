@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.background.fair_threads import FairThreads
+from service.background.large_work import FairThreads
 from service.decode.pictures import Pictures, from_base64, warm
 from service.errors import DeadlineExceeded, Fault, Invalid, Malformed, TooLarge, UnsupportedType
 from service.types import Images, Limits

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.background.fair_threads import FairThreads, recent
+from service.background.large_work import FairThreads, recent
 from service.errors import DeadlineExceeded, QueueFull
 from service.inference.admission import RETRY_SECONDS, Queue
 from service.inference.batch import Batcher, Result
