@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 from service.access.guard import Access
 from service.background.kept import Kept
-from service.background.large_work import threads
+from service.background.large_work import FairThreads, threads
 from service.background.memory import Room, memory_limit
 from service.background.threads import worker_threads
 from service.challenge.challenge import Challenge
@@ -40,8 +39,7 @@ class Core:
         STDERR.dropped = lambda lines: metrics.count("log_lines_dropped", by=lines)
         self.tracer: Tracer | None = None  # exports spans of sampled requests to a collector
         if settings.otlp_endpoint:
-            lost = partial(metrics.count, "spans_dropped")
-            self.tracer = Tracer(settings.otlp_endpoint, settings.trace_share, version, lost)
+            self.tracer = Tracer(settings.otlp_endpoint, settings.trace_share, version)
         self.versions = versions = Versions(settings, metrics, shared)
         self.store = store_of(settings, metrics)  # what is kept of use, if anything is
         self.capture: Capture | None = None

@@ -1,7 +1,6 @@
 """What every request is checked against, through whichever door it came, before its endpoint."""
 
 import re
-import socket
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
@@ -45,7 +44,8 @@ class Sites:
         found = _HOST.fullmatch(host.decode("latin-1").lower())
         name = found[1].removesuffix(".") if found else ""
         below = (name.endswith(each[1:]) for each in self._hosts if each.startswith("*."))
-        if name not in self._hosts and not any(below) and not _is_own(name):
+        # By the address at which they reach the service, kubelet and Prometheus ask.
+        if name not in self._hosts and not any(below) and name.strip("[]") != server:
             if self._is_default and server and not _is_loopback(server):
                 return
             raise Misdirected(
@@ -97,20 +97,6 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _is_own(name: str) -> bool:
-    """Whether the name is an IP address of this machine, by which kubelet and Prometheus ask."""
-    try:
-        address = ip_address(name.strip("[]"))
-        if address.is_unspecified or address.is_multicast:
-            return False
-        family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.bind((str(address), 0))
-    except (ValueError, OSError):
-        return False
-    return True
 
 
 SCOPES: frozenset[Scope] = frozenset(get_args(Scope))

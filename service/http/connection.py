@@ -119,7 +119,8 @@ class Connection(Peer):
             body.continue_expected = fields[b"expect"].lower() == b"100-continue"
         what = parser.get_method().decode(), path, fields, body
         request = Request(self._core, *what, query=query, address=self._address)
-        request.under_way, request.port = self._server.tasks, self._port
+        request.under_way = self._server.tasks
+        request.server, request.port = self._arrived
         exchange = Exchange(request, body, parser.should_keep_alive())
         if b"connection" in fields and parser.get_http_version() == "1.0":
             exchange.is_old = True

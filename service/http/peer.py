@@ -148,7 +148,7 @@ class Peer(asyncio.Protocol):
         self._core, self._settings = door.core, door.core.settings
         self._server = server_state
         self._loop = loop or asyncio.get_running_loop()
-        self._address, self._port = "", 0
+        self._address, self._arrived = "", ("", 0)
         self._clock = Timer(self._loop, self.late)
         self._reads = Timer(self._loop, self._look)
         self.running: Exchange | None = None
@@ -161,8 +161,7 @@ class Peer(asyncio.Protocol):
         self.transport = transport  # type: ignore[assignment]
         name = transport.get_extra_info("peername")
         self._address = str(name[0]) if isinstance(name, tuple) else ""
-        if self._settings.admin_port:
-            self._port = transport.get_extra_info("sockname")[1]
+        self._arrived = transport.get_extra_info("sockname")[:2]
         self._server.connections.add(self)  # type: ignore[arg-type]
         self._clock.set(self._settings.header_timeout_s)
 

@@ -40,21 +40,19 @@ class LineQueue:
     def __init__(self, descriptor: int, room: int = 4 << 20) -> None:
         self._descriptor, self._room = descriptor, room
         self.dropped: Callable[[int], object] = lambda lines: None
-        self.told: Callable[[int], bytes] = lambda lines: b"%d lines were dropped\n" % lines
         self._reset()
         os.register_at_fork(after_in_child=self._reset)
 
     def _reset(self) -> None:
         self._changed = threading.Condition()  # reentrant: a signal handler may log
         self._lines: list[bytes] = []
-        self._bytes = self._lost = 0
+        self._bytes = 0
         self._idle = self._runs = False
 
     def put(self, line: bytes) -> None:
         """Adds a line, which ends with a newline; never waits for its reader."""
         with self._changed:
             if self._bytes + len(line) > self._room:
-                self._lost += 1
                 self.dropped(1)
                 return
             self._bytes += len(line)
@@ -74,12 +72,11 @@ class LineQueue:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._idle = not (self._lines or self._lost)
-                self._changed.wait_for(lambda: self._lines or self._lost)
+                self._idle = not self._lines
+                self._changed.wait_for(lambda: self._lines)
                 lines, self._lines = self._lines, []
-                lost, self._lost = self._lost, 0
             data = b"".join(lines)
-            is_written = self._write(data + self.told(lost) if lost else data)
+            is_written = self._write(data)
             with self._changed:
                 if not is_written:
                     self.dropped(len(lines))
@@ -110,9 +107,6 @@ def configure_logs(
     """Sends the lines of ``loggers`` to standard error in one form; returns whether as JSON."""
     as_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
     handler, level = _QueueHandler(as_json), log_level.upper()
-    STDERR.told = lambda lines: _line(
-        as_json, "warning", "log lines were dropped", {"dropped": lines}
-    )
     handler.addFilter(lambda record: not record.getMessage().endswith(_REPEATED))
     for name in loggers:
         logger = logging.getLogger(name)

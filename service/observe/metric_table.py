@@ -70,7 +70,6 @@ def table() -> list[Metric]:
         Metric("counter", "model_loads", "Versions loaded.", {"result": LOADS}),
         Metric("counter", "model_condemned", "Versions that failed callers and no longer answer."),
         Metric("counter", "log_lines_dropped", "Log lines that found no room."),
-        Metric("counter", "spans_dropped", "Sampled requests whose spans were not exported."),
         Metric("counter", "captured", "Answered images that were kept for review."),
         Metric("counter", "capture_dropped", "Images to be kept that were not."),
         Metric("counter", "store_dropped", "Pieces of work that the store did not do."),
