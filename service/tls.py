@@ -1,8 +1,8 @@
 """TLS for ``serve``: reads the certificate, key and authority, and takes up renewed ones."""
 
-import asyncio
 import re
 import ssl
+import threading
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -56,32 +56,32 @@ class Tls(ssl.SSLContext):
         return self.current.context.wrap_bio(*args, **options)
 
     def start(self) -> None:
-        """Reads the files. Raises :class:`TlsError`."""
+        """Reads the files, and follows them from now on. Raises :class:`TlsError`."""
         self._take_up(load(self._settings))
         if self.current.expires < time.time():
             LOGGER.warning("the certificate has expired; callers will refuse it")
+        threading.Thread(target=self._follow, name="tls", daemon=True).start()
 
-    def look(self, *, again: bool = False) -> None:
-        """Takes up the files if they have changed, or ``again``; at a fault the old ones stay."""
+    def look(self) -> None:
+        """Takes up the files if they have changed; at a fault the old ones stay."""
         try:
             fresh, fault = load(self._settings), ""
         except TlsError as error:
             fresh, fault = self.current, str(error)
         if fresh.expires < time.time() < self.current.expires:
             fault = f"{self._settings.tls_cert}: the certificate has expired"
-        if fault and (again or fault != self._fault):
+        if fault and fault != self._fault:
             self._fault = fault
             text = "the renewed certificate cannot be used; the one of before stays in use"
             LOGGER.error(text, extra={"reason": fault})
             self._metrics.set("certificate_fault", 1)
-        elif not fault and (again or self._fault or fresh.pem != self.current.pem):
+        elif not fault and (self._fault or fresh.pem != self.current.pem):
             self._take_up(fresh)
 
-    async def follow(self) -> None:
-        """Looks at the files until it is cancelled."""
+    def _follow(self) -> None:
         while True:
-            await asyncio.sleep(FOLLOW_SECONDS)
-            await asyncio.to_thread(self.look)
+            time.sleep(FOLLOW_SECONDS)
+            self.look()
 
     def _take_up(self, fresh: Loaded) -> None:
         self.current, self._fault = fresh, ""

@@ -144,11 +144,6 @@ class Access:
         why = f"the key {key.name!r} lacks the scope {scope!r}; {self._opens(scope)}"
         raise Forbidden(why, headers=fields)
 
-    def reload(self) -> None:
-        """Reads the file of keys again, whether it has changed or not."""
-        if self.keys is not None:
-            self.keys.look(again=True)
-
     def _refused(self, scope: Scope, challenge: bytes, why: str) -> Unauthorized:
         fields = ((b"www-authenticate", challenge),)
         return Unauthorized(f"{why}; {self._opens(scope)}", headers=fields)

@@ -157,12 +157,12 @@ class KeyFile:
         entry, expires, found = self._keys.get(digest[:_SELECTOR], _NO_KEY)
         return found if compare_digest(entry, digest) and time() < expires else None
 
-    def look(self, *, again: bool = False) -> None:
-        """Takes the file up if it has changed, or ``again``."""
+    def look(self) -> None:
+        """Takes the file up if it has changed."""
         with self._looking:
             try:
                 content = read_file(self._path)
-                if again or self._fault or content != self._content:
+                if self._fault or content != self._content:
                     self._take_up(content)
             except KeysError as error:
                 if str(error) != self._fault:

@@ -61,14 +61,7 @@ class Recent:
 
 
 recent = Recent()
-
-
-class _Here(threading.local):
-    job: Job[Any] | None = None
-    """What this thread works on; None on a thread of another kind, such as the event loop's."""
-
-
-_here = _Here()
+_here = threading.local()  # its ``job`` is what this thread works on, if it is one of these
 
 
 @dataclass(slots=True, eq=False)
@@ -268,7 +261,7 @@ def give_way(done: float = 0.0) -> None:
 
     Large work calls it each 0.1 to 0.2 ms, with the part that is ``done`` (0 to 1) if it knows.
     """
-    job = _here.job
+    job: Job[Any] | None = getattr(_here, "job", None)
     if job is None or (now := perf_counter()) - job.rested < _PIECE_SECONDS:
         return
     job.check(now, done)

@@ -101,7 +101,8 @@ class FastDoor:
             return
         loop = asyncio.get_running_loop()
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGHUP, lambda *_: loop.call_soon_threadsafe(self._reload, loop))
+            reload = partial(loop.run_in_executor, None, self._reload)
+            signal.signal(signal.SIGHUP, lambda *_: loop.call_soon_threadsafe(reload))
             drain = partial(self._drain, signal.getsignal(signal.SIGTERM))
             signal.signal(
                 signal.SIGTERM,
@@ -109,10 +110,7 @@ class FastDoor:
             )
         self._tell_start("")
         await send({"type": "lifespan.startup.complete"})
-        following = None if self.tls is None else asyncio.create_task(self.tls.follow())
         await receive()
-        if following is not None:
-            following.cancel()
         if self._rpc is not None:
             await self._rpc.stop()
         await lifespan.__aexit__(None, None, None)
@@ -125,17 +123,13 @@ class FastDoor:
             self._rpc = RpcServer(self.core, self.dispatcher.record, self.tls)
             await self._rpc.start()
 
-    def _reload(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _reload(self) -> None:
         """Takes up keys, certificate and log anew, but for what is wrong."""
-
-        def reload() -> None:
-            reopen()
-            self.core.access.reload()
-            if self.tls is not None:
-                self.tls.look(again=True)
-            LOGGER.info("took up keys, certificate and log anew")
-
-        loop.run_in_executor(None, reload)
+        reopen()
+        for files in (self.core.access.keys, self.tls):
+            if files is not None:
+                files.look()
+        LOGGER.info("took up keys, certificate and log anew")
 
     async def _drain(self, stop: Any) -> None:
         """Turns readiness to 503, waits, and stops uvicorn; a second SIGTERM stops it at once."""
@@ -173,17 +167,9 @@ async def _close_listeners(server: uvicorn.Server) -> None:
             accepted.setblocking(False)
             waiting.append(accepted)
     last.close()
-    loop = asyncio.get_running_loop()
-    made = [
-        loop.connect_accepted_socket(partial(_connection, server), accepted, ssl=server.config.ssl)
-        for accepted in waiting
-    ]
+    loop, config = asyncio.get_running_loop(), server.config
+    state: Any = {"server_state": server.server_state, "app_state": server.lifespan.state}
+    make = partial(config.http_protocol_class, config=config, **state)
+    made = [loop.connect_accepted_socket(make, each, ssl=config.ssl) for each in waiting]
     # The peers that have left, or speak no TLS, are of no interest, nor are they waited for.
     await asyncio.wait([asyncio.gather(*made, return_exceptions=True)], timeout=SETTLE_SECONDS)
-
-
-def _connection(server: uvicorn.Server) -> asyncio.Protocol:
-    """The protocol of an accepted connection, as uvicorn makes it."""
-    return server.config.http_protocol_class(  # type: ignore[call-arg]
-        config=server.config, server_state=server.server_state, app_state=server.lifespan.state
-    )

@@ -90,7 +90,7 @@ def test_the_console_form_is_for_a_person(tmp_path: Path) -> None:
     environment = {"MNIST_LOG_FORMAT": "console"}
     with serving(models, tmp_path / "log", environment=environment) as server:
         server.get("/nothing%0A%1b[31m", {"X-Request-ID": "look"})
-        wait_until(lambda: " look\n" in server.stderr())
-        (line,) = (line for line in server.stderr().splitlines() if line.endswith(" look"))
+        wait_until(lambda: "=look " in server.stderr())
+        (line,) = (line for line in server.stderr().splitlines() if "=look " in line)
         assert r" info    GET /nothing\n\x1b[31m 404 " in line
         assert "{" not in server.stderr()
