@@ -168,8 +168,8 @@ async def _close_listeners(server: uvicorn.Server) -> None:
             waiting.append(accepted)
     last.close()
     loop, config = asyncio.get_running_loop(), server.config
-    state: Any = {"server_state": server.server_state, "app_state": server.lifespan.state}
-    make = partial(config.http_protocol_class, config=config, **state)
+    protocol: Any = config.http_protocol_class  # made as uvicorn makes it
+    make = partial(protocol, config, server.server_state, server.lifespan.state)
     made = [loop.connect_accepted_socket(make, each, ssl=config.ssl) for each in waiting]
     # The peers that have left, or speak no TLS, are of no interest, nor are they waited for.
     await asyncio.wait([asyncio.gather(*made, return_exceptions=True)], timeout=SETTLE_SECONDS)
