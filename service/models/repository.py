@@ -194,7 +194,7 @@ def _read_or_none(path: Path, shown: str, limit: int) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        flaw = error.strerror or str(error)
+        raise RepositoryError(f"{shown} cannot be read: {error.strerror or error}") from error
     if flaw:
         raise RepositoryError(f"{shown} cannot be read: {flaw}")
     return content
