@@ -24,13 +24,11 @@ MAGIC = b"\x93NUMPY"
 LARGEST_HEADER = 1024  # bytes; a header of five dimensions has 128
 LARGEST_DIRECTORY = 64  # arrays in an .npz
 MOST_DIMENSIONS = 4
-DEFAULT_LIMIT_BYTES = 256 << 20
 _READERS = {
     (1, 0): npy_format.read_array_header_1_0,
     (2, 0): npy_format.read_array_header_2_0,
     (3, 0): npy_format.read_array_header_2_0,  # differs only in the names of fields
 }
-_UNSIGNED_BYTE = 8
 
 
 def from_bytes(body: bytes, limits: Limits) -> Images:
@@ -89,9 +87,7 @@ def read_npy(data: bytes) -> NDArray[Any]:
     return np.frombuffer(data, dtype, math.prod(shape), start).reshape(shape, order=order)
 
 
-def npy_header(
-    data: bytes,
-) -> tuple[int, tuple[int, ...], Literal["C", "F"], np.dtype[Any]]:
+def npy_header(data: bytes) -> tuple[int, tuple[int, ...], Literal["C", "F"], np.dtype[Any]]:
     """Returns where the data of an ``.npy`` begin, the shape, the memory order and the type."""
     file = io.BytesIO(data[: LARGEST_HEADER + 12])
     try:
@@ -159,7 +155,7 @@ def _read_members(
     return arrays
 
 
-def read_idx(data: bytes, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> NDArray[np.uint8]:
+def read_idx(data: bytes, limit_bytes: int = 256 << 20) -> NDArray[np.uint8]:
     """Reads the bytes in IDX data, plain or gzip, or raises; ``limit_bytes`` decompressed."""
     data = gunzip(data, limit_bytes)
     start, shape = idx_header(data)
@@ -171,7 +167,7 @@ def idx_header(data: bytes) -> tuple[int, tuple[int, ...]]:
     """Returns where the data of an IDX file begin, and their shape. Raises :class:`Malformed`."""
     if data[:2] != b"\0\0" or len(data) < 4 or not 1 <= data[3] <= MOST_DIMENSIONS:
         raise Malformed(f"not an IDX file: its magic number is 0x{data[:4].hex()}")
-    if data[2] != _UNSIGNED_BYTE:
+    if data[2] != 0x08:
         raise Malformed(f"the IDX file's element type is 0x{data[2]:02x}; 0x08, bytes, is expected")
     start = 4 + 4 * data[3]
     if len(data) < start:

@@ -1,7 +1,7 @@
 """Parses JSON (RFC 8259): the objects of ``/predict``, and the image lists of every protocol."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -80,10 +80,6 @@ def parse_json(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        try:
-            body.decode()
-        except UnicodeDecodeError as bad:  # orjson does not say where the bad byte is
-            raise Malformed(f"the body is not JSON: byte {bad.start} is not UTF-8") from None
         raise Malformed(f"the body is not JSON: {error}") from None
 
 
@@ -147,7 +143,7 @@ def _from_items(
         items = unwrap(items, first, flaws)
         if flaws.found:
             return _NONE
-    numbers: Sequence[int] = range(first, first + len(items))
+    numbers = range(first, first + len(items))
     words = b"u" in text or b"l" in text  # true, false or null, which are not numbers
     packed = pack_images(items, words)
     if packed is not None:

@@ -28,7 +28,6 @@ _MOST_LARGEST = 8
 """The pictures of the largest size that a request can hold in total: some four seconds of work."""
 _FEW_PREVIEWS = 8  # the event loop's thread renders up to this many previews; the pool renders more
 _DATA_URI = re.compile(r"data:image/[^,]*;base64,", re.IGNORECASE)
-_NOT_BASE64 = "is not base64 in one line, of A-Z, a-z, 0-9, + and /, padded with ="
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +84,15 @@ def from_base64(value: Any, field: str, limits: Limits) -> Pictures:
     check_count(len(value), limits, field, "picture")
     others, damaged, bodies = Flaws(field, "picture"), Flaws(field, "picture"), []
     for index, text in enumerate(value):
-        if not isinstance(text, str):
-            others.add(index, f"is {name_of(text)}; a base64 string is expected")
-            continue
         try:
             start = match.end() if (match := _DATA_URI.match(text)) else 0
             bodies.append(base64.b64decode(text[start:], validate=True))
+        except TypeError:
+            others.add(index, f"is {name_of(text)}; a base64 string is expected")
         except ValueError:
-            damaged.add(index, _NOT_BASE64)
+            damaged.add(
+                index, "is not base64 in one line, of A-Z, a-z, 0-9, + and /, padded with ="
+            )
     others.raise_any()
     damaged.raise_any(Malformed)
     return Pictures(bodies, field)

@@ -28,7 +28,10 @@ def _read(body: bytes, limits: Limits, fields: Sequence[str]) -> tuple[Images, s
     """Reads the images of a request, and the one of the ``fields`` that holds them."""
 
     def decode(text: JsonText) -> tuple[Images, str]:
-        content = _content(text)
+        content: dict[str, Any] = parse_json(text.rest)
+        expect(dict, content, "body", "an object")
+        if content.get("signature_name", SIGNATURE) not in (SIGNATURE, ""):
+            raise refuse("signature_name", f'there is no such signature; it is "{SIGNATURE}"')
         given = [field for field in fields if field in content]
         if len(given) != 1:
             names = " or ".join(f'"{field}"' for field in fields)
@@ -50,14 +53,6 @@ def _read(body: bytes, limits: Limits, fields: Sequence[str]) -> tuple[Images, s
 from_predict = partial(_read, fields=("instances", "inputs"))
 from_classify = partial(_read, fields=("examples",))
 """The examples have a shared ``context``."""
-
-
-def _content(text: JsonText) -> dict[str, Any]:
-    content: dict[str, Any] = parse_json(text.rest)
-    expect(dict, content, "body", "an object")
-    if content.get("signature_name", SIGNATURE) not in (SIGNATURE, ""):
-        raise refuse("signature_name", f'there is no such signature; the model has "{SIGNATURE}"')
-    return content
 
 
 def _unwrap(

@@ -94,7 +94,6 @@ def from_content(
 def _input_images(
     content: dict[str, Any], tail: memoryview, limits: Limits, numbers_of: Numbers
 ) -> Images:
-    """Reads the one input, from its ``data`` or from the ``tail`` of the body after the JSON."""
     tensor = _only_tensor(content, "inputs", INPUT)
     if tensor is None:
         raise refuse("inputs", f'a list with one tensor, "{INPUT}", is expected')
@@ -119,7 +118,6 @@ def _input_images(
 
 
 def _count(tensor: dict[str, Any], limits: Limits) -> int:
-    """Returns the number of images, after a check of the declared datatype and shape."""
     if tensor.get("datatype") != DATATYPE:
         given = _as_text(tensor.get("datatype"))
         raise refuse(INPUT, f"datatype {given} is not supported; the model has {DATATYPE}")
@@ -208,6 +206,5 @@ def typed_field(
 
 
 def _as_text(value: Any) -> str:
-    """Returns a JSON value as text for a message, cut if it is long."""
     text = orjson.dumps(value).decode()
     return text if len(text) <= 60 else f"{text[:57]}..."

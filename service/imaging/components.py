@@ -152,7 +152,6 @@ def runs(mask: Mask) -> tuple[Ints, Ints]:
 
 
 def _label_runs(starts: Ints, ends: Ints, stride: int) -> Ints:
-    """Returns the component of each run, from 0 without gaps."""
     first = np.searchsorted(ends, starts + stride, "left")
     last = np.searchsorted(starts, ends + stride, "right")
     touching = np.maximum(last - first, 0)

@@ -63,12 +63,6 @@ _SMALL_PNG_BYTES = 1 << 13
 _SMALL_GREY = bytes.fromhex("89504e470d0a1a0a0000000d494844520000001c0000001c080000000057668048")
 _PNG_END = bytes.fromhex("0000000049454e44ae426082")
 """The signature and header of a grey PNG of 28x28, and a PNG's last chunk."""
-_TURNS = (
-    *(Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180),
-    *(Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270),
-    *(Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90),
-)
-"""What makes a picture of the Exif orientations from 2 on upright."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +144,14 @@ def _decode(body: bytes, kind: str, limits: Limits) -> Picture:
             whole.load()
             grey = _to_grey(whole, _LARGEST_SIDE)
     number = orientation(exif)  # Pillow itself applies the orientation of a TIFF
-    if 2 <= number <= 8:
-        grey = grey.transpose(_TURNS[number - 2])
-    return Picture(np.asarray(grey), original[::-1] if 5 <= number <= 8 else original)
+    pixels, size = np.asarray(grey), original
+    if number >= 5:
+        pixels, size = pixels.T, original[::-1]
+    upwards, leftwards = number in {3, 4, 7, 8}, number in {2, 3, 6, 7}
+    return Picture(np.ascontiguousarray(pixels[:: 1 - 2 * upwards, :: 1 - 2 * leftwards]), size)
 
 
 def _check(whole: ImageFile.ImageFile, kind: str, limits: Limits) -> None:
-    """Raises a fault for a picture that is too large or in an unsupported form."""
     _check_size(whole.size, kind, limits)
     if whole.mode in {"I", "F"}:
         raise Invalid("the picture has 32 bits a pixel; at most 16 are supported")

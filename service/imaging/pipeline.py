@@ -8,18 +8,12 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from service.imaging import threshold
 from service.imaging.components import Box, bounding_box, union
 from service.imaging.load import Picture
 from service.imaging.locate import Candidate, TextureError, find_digit, gradient_of
 from service.imaging.normalise import normalise, stroke_width
-from service.imaging.threshold import (
-    Grey,
-    Ink,
-    Polarity,
-    denoise,
-    ink_on_plain_background,
-    ink_on_uneven_background,
-)
+from service.imaging.threshold import Grey, Ink, Polarity
 from service.types import SIDE
 
 _OVERVIEW = 640  # the longer side of the reduced picture that is searched for the digit, in pixels
@@ -109,7 +103,7 @@ def _is_blot(image: Grey) -> bool:
 
 
 def _is_line(box: Box, size: tuple[int, int]) -> bool:
-    """Whether a box in a picture (w, h) is that of a line from edge to edge or along an edge."""
+    # From edge to edge or along an edge; ``size`` is the picture's width and height.
     for along, across in ((0, 1), (1, 0)):
         length, breadth = box[2 + along], box[2 + across]
         beside = box[across] <= 1 or box[across] + breadth >= size[across] - 1
@@ -120,7 +114,6 @@ def _is_line(box: Box, size: tuple[int, int]) -> bool:
 
 
 def _overlap(box: Box, other: Box) -> float:
-    """Returns the intersection of two boxes over their union."""
     width = min(box.right, other.right) - max(box.left, other.left)
     height = min(box.bottom, other.bottom) - max(box.top, other.top)
     both = max(0, width) * max(0, height)
@@ -147,21 +140,22 @@ def search(
     Tries the readings of the background (of ``polarity``) until one shows a clear digit, else takes
     the best; ``widest_strokes`` are in pixels, ``expected`` is where the digit should be.
     """
-    grey = denoise(grey)
+    grey = threshold.denoise(grey)
     if widest_strokes is None:
         widest_strokes = [share * min(grey.shape) for share in WIDEST_STROKES]
     gradient = gradient_of(grey)
     seen: list[tuple[Ink, Candidate]] = []
     with suppress(TextureError):
-        uneven = (ink_on_uneven_background(grey, widest) for widest in widest_strokes)
-        for inks in (ink_on_plain_background(grey), *uneven):
+        uneven = (threshold.ink_on_uneven_background(grey, each) for each in widest_strokes)
+        for inks in (threshold.ink_on_plain_background(grey), *uneven):
             for ink in inks:
                 if polarity in (None, ink.polarity):
                     found = find_digit(ink, gradient, expected)
-                    if found is not None and not _has_contrast(grey, ink, found):
+                    if found is None:
+                        continue
+                    if not _has_contrast(grey, ink, found):
                         found = replace(found, is_stroke=False, score=_GAP_FACTOR * found.score)
-                    if found is not None:
-                        seen.append((ink, found))
+                    seen.append((ink, found))
             clear = [pair for pair in seen if _is_clear(*pair, seen)]
             if clear:
                 return max(clear, key=lambda pair: pair[1].score)

@@ -128,4 +128,4 @@ def orientation(exif: bytes) -> int:
     with suppress(Exception):  # Pillow raises dozens of types on damaged bytes
         note.load(exif[:_MOST_EXIF_BYTES])
         value = note.get(_ORIENTATION, 1)
-    return value if isinstance(value, int) else 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1

@@ -89,9 +89,8 @@ def border_pixels(array: NDArray[Any]) -> NDArray[Any]:
 
 def otsu_threshold(histogram: NDArray[np.int64]) -> int | None:
     """Returns the highest value of the lower class (Otsu 1979), None for a single value."""
-    total, weighted = np.cumsum(histogram), np.cumsum(histogram * np.arange(len(histogram)))
-    low, all_ = total.astype(np.float64), float(total[-1])
-    high = all_ - low
+    low, all_ = np.cumsum(histogram).astype(np.float64), float(histogram.sum())
+    weighted, high = np.cumsum(histogram * np.arange(len(histogram))), all_ - low
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = (weighted[-1] * low / all_ - weighted) ** 2 / (low * high)
     variance[(low == 0) | (high == 0)] = -1

@@ -169,8 +169,7 @@ class Rates:
         """Returns the caller's row of the table; a new caller gets that of the idlest."""
         wanted = _hash(caller)
         first = wanted % _SETS * _WAYS
-        rows = range(first, first + _WAYS)
-        for row in rows:
+        for row in (rows := range(first, first + _WAYS)):
             if self._hashes[row] == wanted:
                 return row
         row = min(rows, key=self._even.__getitem__)

@@ -247,14 +247,9 @@ class Batcher:
         loop = asyncio.get_running_loop()
         share = -(-len(images) // self.threads)
         share = -(-share // self.batch_rows) * self.batch_rows
-        shares = [
-            loop.create_task(
-                self.runners.run(
-                    caller, partial(work, first, min(first + share, len(images))), deadline
-                )
-            )
-            for first in range(0, len(images), share)
-        ]
+        firsts = range(0, len(images), share)
+        works = (partial(work, first, min(first + share, len(images))) for first in firsts)
+        shares = [loop.create_task(self.runners.run(caller, each, deadline)) for each in works]
         try:
             async with asyncio.timeout_at(loop.time() + deadline - since):
                 await asyncio.gather(*shares)

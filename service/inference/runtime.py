@@ -81,7 +81,7 @@ class Runtime:
         nodes = Counter[str]()
         for item in session.get_provider_graph_assignment_info():
             nodes[item.ep_name] += len(item.get_nodes())
-        active: Literal["cpu", "cuda"] = "cuda" if nodes.get(CUDA) else "cpu"
+        active: Literal["cpu", "cuda"] = "cuda" if nodes[CUDA] else "cpu"
         if provider == "cuda" and active != "cuda":
             raise RuntimeLoadError("provider cuda: no node of the model was placed on CUDA")
         report = ProviderReport(provider, active, fallback, dict(nodes), ONNXRUNTIME)

@@ -71,15 +71,12 @@ class ChampionWatcher:
             return loaded is not None
 
     async def _load(self, named: str) -> Loaded | None:
-        """Returns the version, or None if it is not loaded by the time of the next look."""
         failure = self.loader.failures.get(named)
         if failure and failure.holds(await self._read(self.repository.stamp, int(named))):
             raise ChampionFault(failure.reason)
         load = self.loader.load(named, self._loads)
-        await asyncio.wait({load}, timeout=FOLLOW_SECONDS)
-        if load.done():
-            result = load.result()
-            if isinstance(result, Failure):
+        if (await asyncio.wait({load}, timeout=FOLLOW_SECONDS))[0]:
+            if isinstance(result := load.result(), Failure):
                 raise ChampionFault(result.reason)
             return result
         if monotonic() - self._since > LOAD_SECONDS:

@@ -144,9 +144,10 @@ class Loader:
     def view(self) -> dict[str, Any]:
         """Returns what other workers need to know: champion, states and statistics."""
         failed, loaded = self.failures.items(), self._loaded.items()
-        states = {name: _state(name, "failed", failure.reason) for name, failure in failed}
+        states: dict[str, tuple[str, str | None]]
+        states = {name: ("failed", failure.reason) for name, failure in failed}
         for name, each in loaded:
-            states[name] = _state(name, "serving" if each is self.champion else "loaded")
+            states[name] = ("serving" if each is self.champion else "loaded", None)
         return {
             "process": getpid(),
             "champion": self.champion and self.champion.version,
@@ -193,10 +194,6 @@ class Loader:
         """Ends the threads."""
         self._watchdog.close()
         self._runners.shutdown()
-
-
-def _state(version: str, state: str, reason: str | None = None) -> dict[str, str | None]:
-    return {"version": version, "state": state, "reason": reason}
 
 
 def _inline_rows(runtime: Runtime, batch_rows: int) -> int:

@@ -61,14 +61,14 @@ def samples() -> Images:
 
 def main(request: str) -> int:
     """The process that loads the version; prints why it must not be loaded."""
-    asked = json.loads(request)
-    bound_this_process(asked["memory_bytes"], asked["seconds"])
-    repository = Repository(Path(asked["root"]), asked["model_bytes"])
+    root, version, rows, model_bytes, seconds = json.loads(request)
+    memory_bytes = _MEMORY_BYTES + _MEMORY_FACTOR * model_bytes
+    bound_this_process(memory_bytes, seconds)
     try:
-        _, model = repository.read(asked["version"])
-        Runtime.load(model, provider="cpu").warm((1, len(samples()), asked["rows"]), samples())
+        _, model = Repository(Path(root), model_bytes).read(version)
+        Runtime.load(model, provider="cpu").warm((1, len(samples()), rows), samples())
     except MemoryError:
-        print(f"it needs more than {asked['memory_bytes']:,} bytes of memory")
+        print(f"it needs more than {memory_bytes:,} bytes of memory")
     except (RuntimeLoadError, RepositoryError) as error:
         print(error)
         return _UNREADABLE if isinstance(error, RepositoryError) else 0
@@ -76,14 +76,8 @@ def main(request: str) -> int:
 
 
 def _run(repository: Repository, version: int, rows: int) -> None:
-    request = {
-        "root": str(repository.root.absolute()),
-        "version": version,
-        "rows": rows,
-        "model_bytes": repository.model_bytes,
-        "memory_bytes": _MEMORY_BYTES + _MEMORY_FACTOR * repository.model_bytes,
-        "seconds": PROOF_SECONDS,
-    }
+    root, model_bytes = str(repository.root.absolute()), repository.model_bytes
+    request = root, version, rows, model_bytes, PROOF_SECONDS
     # -P leaves out the current folder, in which a `numpy.py` may lie, and -S what the parent's path
     # already has. No secret is passed on.
     packages = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)])

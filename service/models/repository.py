@@ -34,7 +34,7 @@ MODEL_BYTES_LIMIT = 256 << 20
 _NAME_BYTES, _CARD_BYTES, _JOURNAL_BYTES, _PICTURE_BYTES = 4096, 1 << 20, 64 << 20, 16 << 20
 
 # 18 digits fit every integer type in which a client may hold a version.
-_VERSION = _CHAMPION = re.compile(r"[1-9][0-9]{0,17}")
+_VERSION = re.compile(r"[1-9][0-9]{0,17}")
 _CHALLENGER = re.compile(r"([1-9][0-9]{0,17})(?: ([01](?:\.[0-9]{1,9})?)(?: (\S{1,40}))?)?")
 _PICTURE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
@@ -100,7 +100,7 @@ class Repository:
 
     def champion(self) -> int:
         """Returns the number in the ``champion`` file. Raises :class:`NoChampion` without one."""
-        found = self._named("champion", _CHAMPION)
+        found = self._named("champion", _VERSION)
         if found is None:
             missing = f"{self.folder / 'champion'} is missing: no version has been promoted"
             raise NoChampion(missing)
@@ -137,9 +137,8 @@ class Repository:
 
     def stamp(self, version: int) -> Stamp | None:
         """Returns the stamp of the version's files; None if there is no such version."""
-        folder = self.path(version)
-        names = ("card.json", "model.onnx")
-        return tuple(_stamp(folder / n) for n in names) if self.has(version) else None
+        files = (self.path(version) / name for name in ("card.json", "model.onnx"))
+        return tuple(map(_stamp, files)) if self.has(version) else None
 
     def read_model(self, version: int) -> bytes:
         """Returns the bytes of the version's ``model.onnx``; raises as :meth:`read` does."""
@@ -157,14 +156,13 @@ class Repository:
     def picture(self, version: int, name: str) -> bytes | None:
         """Returns the bytes of the version's ``name.png``; None if there is no such picture."""
         path = self.path(version) / f"{name}.png"
-        if not _PICTURE.fullmatch(name):
-            return None
-        return _read_or_none(path, f"version {version}: {path.name}", _PICTURE_BYTES)
+        return _PICTURE.fullmatch(name) and _read_or_none(
+            path, f"version {version}: {path.name}", _PICTURE_BYTES
+        )
 
     def journal(self) -> list[dict[str, Any]]:
         """Returns the journal's entries, oldest first; it leaves out a line torn by a crash."""
-        path = self.folder / "journal.jsonl"
-        entries = []
+        path, entries = self.folder / "journal.jsonl", []
         for line in (_read_or_none(path, str(path), _JOURNAL_BYTES) or b"").splitlines():
             with suppress(orjson.JSONDecodeError):
                 entries.append(orjson.loads(line))
@@ -182,7 +180,8 @@ def _read_or_none(path: Path, shown: str, limit: int) -> bytes | None:
     """Returns the content of a regular file of at most ``limit`` bytes; None if it is missing."""
     content, flaw = b"", None
     try:
-        with io.FileIO(path, opener=_open) as file:
+        # Without O_NONBLOCK, opening a pipe in the file's place would wait for a writer.
+        with io.FileIO(path, opener=lambda at, flags: os.open(at, flags | os.O_NONBLOCK)) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 flaw = "it is not a file"
@@ -207,8 +206,3 @@ def _stamp(path: Path) -> tuple[int, ...]:
     except OSError as error:
         return (error.errno or 0,)
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
-def _open(path: str, flags: int) -> int:
-    # Without O_NONBLOCK, opening a pipe in the file's place would wait for a writer.
-    return os.open(path, flags | os.O_NONBLOCK)

@@ -116,9 +116,8 @@ class Versions:
 
     async def read(self, read: Callable[..., Result], text: str, *arguments: str) -> Result:
         """Returns what the repository reads of any version. Raises NotFound and Unavailable."""
-        number = await self._number(text)
         try:
-            return await self._reads.run(read, number, *arguments)
+            return await self._reads.run(read, await self._number(text), *arguments)
         except RepositoryError as error:
             raise Unavailable(str(error)) from error
 
@@ -186,10 +185,8 @@ class Versions:
         return self.verbs.get(verb, self._view)()
 
     async def _number(self, text: str) -> int:
-        """Returns the number of a version that is loaded or in the repository."""
         number = parse_version(text)
-        loaded = text in self._loader
-        if number and (loaded or await self._reads.run(self.repository.has, number)):
+        if number and (text in self._loader or await self._reads.run(self.repository.has, number)):
             return number
         raise NotFound(f"there is no version {text[:40]!r}")
 
@@ -220,8 +217,7 @@ class Versions:
         if report.fallback:
             LOGGER.info("running on the CPU: %s", report.fallback)
 
-    def _condemn(self, version: str, reason: str) -> None:
-        """Takes a version out of service; any thread may call it."""
+    def _condemn(self, version: str, reason: str) -> None:  # any thread may call it
         self._loop.call_soon_threadsafe(self._take_out, version, reason)
 
     def _take_out(self, version: str, reason: str) -> None:
@@ -238,7 +234,6 @@ class Versions:
             self._report(self._loader.failures[version].reason)
 
     def _report(self, fault: str | None) -> None:
-        """Sets why the named champion does not serve, and logs each new reason once."""
         if fault is not None and fault != self._champion_fault:
             now = f"version {self.serving.version} keeps" if self.serving else "nothing is"
             LOGGER.error("%s serving: %s", now, fault)

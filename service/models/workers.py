@@ -89,6 +89,6 @@ def joint_statistics(version: str | None, views: Sequence[View]) -> list[dict[st
 
 def joint_state(version: str, views: Sequence[View]) -> dict[str, str | None]:
     """Returns a version's state in the service: the most that a worker says of it."""
-    unknown = {"version": version, "state": "available", "reason": None}
-    states: list[dict[str, Any]] = [view["states"].get(version, unknown) for view in views]
-    return max(states, key=lambda one: _RANKS.index(one["state"]))
+    states = [view["states"].get(version, ("available", None)) for view in views]
+    state, reason = max(states, key=lambda one: _RANKS.index(one[0]))
+    return {"version": version, "state": state, "reason": reason}

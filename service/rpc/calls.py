@@ -119,12 +119,9 @@ class Calls:
 
     def _asked(self, path: str, context: Any) -> Request:
         """The request of a call; gRPC's deadline takes the place of the header."""
-        fields = {
-            name.encode(): value if isinstance(value, bytes) else value.encode()
-            for name, value in context.invocation_metadata()
-        }
-        remaining = context.time_remaining()
-        if remaining is not None:
+        metadata = context.invocation_metadata()
+        fields = {n.encode(): v if isinstance(v, bytes) else v.encode() for n, v in metadata}
+        if (remaining := context.time_remaining()) is not None:
             fields[b"x-request-timeout-ms"] = b"%.3f" % max(1e3 * remaining, 1e-3)
         # The peer is "ipv4:1.2.3.4:5" or "ipv6:%5B::1%5D:5".
         address = unquote(context.peer().partition(":")[2]).rpartition(":")[0].strip("[]")

@@ -202,15 +202,13 @@ def _read_whole(body: bytes, limits: Limits) -> tuple[Images, Plan]:
     raw = list(message.raw_input_contents)
     if raw and len(raw) != len(message.inputs):
         raise refuse("raw_input_contents", "one for each of the inputs is expected, or none")
+    outputs = [{"name": each.name, "parameters": parameters(each)} for each in message.outputs]
     content: dict[str, Any] = {
         "id": message.id or None,
         "parameters": parameters(message),
         "inputs": [_tensor(sent, raw[n] if raw else None) for n, sent in enumerate(message.inputs)],
+        "outputs": outputs,
     }
-    if message.outputs:
-        content["outputs"] = [
-            {"name": each.name, "parameters": parameters(each)} for each in message.outputs
-        ]
     tail = memoryview(raw[-1] if raw else b"")
     asked = from_content(content, tail, limits, _numbers)
     images, asked.images = asked.images, _NONE

@@ -1,6 +1,5 @@
 """The gRPC server of one worker, in the worker's event loop."""
 
-import asyncio
 from functools import partial
 from typing import Any
 
@@ -53,7 +52,6 @@ class RpcServer:
         self._server = grpc.aio.server(
             handlers=[Handlers(self._calls)], options=_options(core.settings)
         )
-        self._stopping: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Listens and answers. Raises :class:`StartError` if the port is taken."""
@@ -70,12 +68,7 @@ class RpcServer:
         LOGGER.info("listening for gRPC", extra={"address": address})
 
     async def stop(self) -> None:
-        """Tells the clients to go elsewhere, and waits for what runs; so does a second call."""
-        if self._stopping is None:
-            self._stopping = asyncio.create_task(self._stop())
-        await self._stopping
-
-    async def _stop(self) -> None:
+        """Tells the clients to go elsewhere, and waits for what runs."""
         self._calls.closing.set()
         if self._tls is None:
             await send_away(self._settings.grpc_port)

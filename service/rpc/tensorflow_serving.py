@@ -80,12 +80,12 @@ async def _status(request: Request, body: bytes) -> bytes:
 async def _infer(
     request: Request, asked: Any, read: Any, size: int
 ) -> tuple[Result, dict[str, Any]]:
-    core, pipeline, spec = request.core, Pipeline(request), asked.model_spec
+    pipeline, spec = Pipeline(request), asked.model_spec
     version = v1.asked_version(request, spec.name, *_version(spec))
     if spec.signature_name not in (SIGNATURE, ""):
         there_is = f'there is no {spec.signature_name[:40]!r}; the model has "{SIGNATURE}"'
         raise refuse("signature_name", there_is)
-    images = await pipeline.decode(size <= SMALL_BYTES, read, asked, core.limits)
+    images = await pipeline.decode(size <= SMALL_BYTES, read, asked, request.core.limits)
     await pipeline.choose(version)
     result = await pipeline.infer(images)
     await pipeline.answer(result.rows, lambda: None)
