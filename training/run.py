@@ -23,9 +23,9 @@ from training.measure import card
 from training.measure.measure import measure
 from training.network.checkpoint import Checkpoint, History, State
 from training.network.load_tensorflow import load_tensorflow
-from training.registry.gate import right
-from training.registry.promote import release
-from training.registry.publish import staging
+from training.registry.gate import Decision, right
+from training.registry.promote import NOT_WANTED, promote_past_gate, release
+from training.registry.publish import published, staging
 from training.report import Report
 
 if TYPE_CHECKING:
@@ -53,13 +53,25 @@ def train(options: Options, report: Report) -> None:
     checkpoint = Checkpoint(options.checkpoints, options.config, dataset.hashes | learnt, warn)
     run = Run(options, dataset, field, parts, checkpoint, report)
     with checkpoint, staging(options.models) as folder:
-        network, history = run.fit(run.interrupted())
-        story = run.write_version(folder, network, history)
-        finish_first()
-        test = (dataset.test_images, dataset.test_labels) if options.promote else None
-        version, decision = release(
-            *(folder, options.models, story, test, field.held_out), force=options.force
-        )
+        state = run.interrupted()
+        if state and (version := published(repository, asdict(state.history)["epochs"])):
+            report.stage("resume", f"version {version} was published before the interruption")
+            finish_first()
+            decision = Decision(False, NOT_WANTED)
+            if options.promote:
+                decision = promote_past_gate(
+                    *(options.models, version, options.data, field.held_out),
+                    force=options.force,
+                    command="train",
+                )
+        else:
+            network, history = run.fit(state)
+            story = run.write_version(folder, network, history)
+            finish_first()
+            test = (dataset.test_images, dataset.test_labels) if options.promote else None
+            version, decision = release(
+                *(folder, options.models, story, test, field.held_out), force=options.force
+            )
         checkpoint.remove()
         report.stage("publish", f"version {version} in {options.models / NAME / str(version)}")
         report.promote(version, decision, options)

@@ -20,6 +20,7 @@ from typing import Any, Self
 from service.models.repository import NAME, Repository, RepositoryError, parse_version
 from training.durable_files import STAGING_PREFIX, opened, sweep, sync
 from training.errors import TrainingError
+from training.measure.card import part
 
 
 class PublishError(TrainingError):
@@ -83,6 +84,15 @@ def publish(staged: Path, root: Path, card: Mapping[str, Any]) -> int:
     except OSError as error:
         raise PublishError.because(error, "nothing was published", staged) from error
     return number
+
+
+def published(repository: Repository, epochs: object) -> int | None:
+    """Returns the version whose card has these epochs, which have the times of one run alone."""
+    for version in reversed(repository.versions()):
+        with suppress(RepositoryError):
+            if part(repository.card(version), "training").get("epochs") == epochs:
+                return version
+    return None
 
 
 def _rename_into_place(staged: Path, target: Path) -> bool:

@@ -48,6 +48,23 @@ def tell_and_end(self, epoch, epochs):
 Report.epoch = tell_and_end
 sys.exit(main(sys.argv[3:]))
 """
+# Ends itself once the version is published: before it is champion, or before its checkpoint goes.
+KILLED_LATE = """
+import os, signal, sys
+from training.network import checkpoint
+from training.registry import promote
+from training.__main__ import main
+
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if sys.argv[1] == "promote":
+    promote.promote = die
+else:
+    checkpoint.Checkpoint.remove = die
+sys.exit(main(sys.argv[2:]))
+"""
+
 Finished = tuple[int, list[str], str]
 
 
@@ -142,3 +159,20 @@ def test_a_run_that_nobody_stopped_begins_and_its_checkpoints_may_lie_elsewhere(
     assert (status, err) == (0, "")
     assert "resume    no such run was interrupted; starting from the beginning" in lines
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("before", ["promote", "clean up"])
+def test_killed_once_it_has_published_it_does_not_publish_again(staged: Runs, before: str) -> None:
+    words = ("--architecture", "mlp", "--clean-epochs", "0", "--clean-share", "0", "--epochs", "1")
+    status, _, err = staged.run(before, *words, program=("-c", KILLED_LATE, before))
+    assert (status, err) == (-signal.SIGKILL, "")
+    repository = Repository(staged.folder / before)
+    assert repository.versions() == [1]
+    assert len(staged.checkpoints(before)) == 1
+    status, lines, err = staged.run(before, *words, "--resume")
+    assert (status, err) == (0, "")
+    told = [line.split()[0] for line in lines]
+    assert told == ["data", "resume", "resume", "publish", "promote", "next"]
+    assert "version 1 was published before the interruption" in lines[2]
+    assert (repository.versions(), repository.champion()) == ([1], 1)
+    assert staged.checkpoints(before) == []
