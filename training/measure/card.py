@@ -12,10 +12,10 @@ from service.models.repository import NAME
 from training.provenance import installed, now
 
 CREATORS = ("mnist-serve", "keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "numpy")
-# What the model file says of itself; the card has the figures too.
+# What the model file says of itself; the card has the other figures, epochs and mistakes too.
 STORY = (
     *("name", "created", "creator", "architecture", "parameters", "data", "settings"),
-    *("validation", "imported"),
+    *("training", "validation", "test", "imported"),
 )
 
 
@@ -30,6 +30,8 @@ def describe(**parts: Any) -> dict[str, Any]:
 def story(card: Mapping[str, Any]) -> dict[str, str]:
     """Returns the short form for the model file: a string for each part, JSON for objects."""
     parts = {name: card[name] for name in STORY if card.get(name) is not None}
+    for name in {"training", "test"} & set(parts):
+        parts[name] = {key: told for key, told in parts[name].items() if not isinstance(told, list)}
     return {
         name: told if isinstance(told, str) else json.dumps(told, separators=(",", ":"))
         for name, told in parts.items()

@@ -35,12 +35,14 @@ def test_a_card_names_its_makers_and_is_plain_json_with_null_for_what_is_no_numb
     assert json.loads(json.dumps(card, allow_nan=False)) == card
 
 
-def test_the_short_form_says_where_the_file_comes_from() -> None:
+def test_the_short_form_says_where_the_file_comes_from_and_what_it_reads() -> None:
     told = story(described(validation={"accuracy": 0.98}))
     assert (told["architecture"], told["parameters"]) == ("mlp", "101770")
     assert json.loads(told["settings"]) == {"hidden_units": [128], "seed": 1}
     assert json.loads(told["validation"]) == {"accuracy": 0.98}
-    assert not {"test", "training", "verification"} & set(told)
+    assert json.loads(told["test"]) == {"count": 10_000, "accuracy": 0.9781}
+    assert json.loads(told["training"]) == {"best_epoch": 1, "seconds": 2.5}
+    assert "verification" not in told
     assert "validation" not in story(described())
     assert all(isinstance(value, str) for value in told.values())
 
