@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from hashlib import blake2b
 from time import perf_counter, thread_time
 from typing import Any, NamedTuple
 
@@ -24,6 +23,7 @@ from service.models.repository import Challenger, RepositoryError
 from service.models.versions import Versions
 from service.observe.logs import LOGGER
 from service.observe.metrics import Metrics
+from service.store.capture import is_drawn
 from service.store.store import Store
 from service.types import Images
 
@@ -33,10 +33,6 @@ _HANG_SECONDS, _PATIENCE_SECONDS, _PER_ROW = 1.0, 0.25, 0.001
 _BACKLOG, _MOST_ROWS = 64, 16  # requests that wait for the shadow, and images of each it answers
 _BUSY_REST_SECONDS = 0.3  # after a run while requests come: p99 feels a hundredth of the time
 SLOWER, _RUNS = 3.0, 3  # the challenger's best run of three may take so many times the champion's
-
-
-class _Slow(Exception):
-    """The challenger takes too long."""
 
 
 class _Piece(NamedTuple):
@@ -60,7 +56,6 @@ class Challenge:
         self._fault: str | None = None
         self._is_out = False
         self._backlog, self._news = asyncio.Queue[_Piece](_BACKLOG), list[Compared]()
-        self._shed = 0
         self._threads = DaemonThreads("challenger", 2)
         self._watchdog = Watchdog(_HANG_SECONDS)
         self._tasks: list[asyncio.Task[None]] = []
@@ -82,9 +77,7 @@ class Challenge:
         challenger = self._challenger
         if challenger is None or self.named is None or not (share := self.named.share):
             return None
-        name = f"{challenger.version} {caller}".encode()
-        number = int.from_bytes(blake2b(name, digest_size=4).digest(), "big")
-        return challenger if number < share * 2**32 else None
+        return challenger if is_drawn(f"{challenger.version} {caller}".encode(), share) else None
 
     async def infer(
         self, challenger: Loaded, images: Images, deadline: float, caller: str
@@ -109,11 +102,10 @@ class Challenge:
         challenger, champion = self._challenger, self._versions.serving
         if challenger is None or champion is None or served not in (champion, challenger):
             return
-        if self._backlog.full():
-            self._shed += result.rows
+        rows = 0 if self._backlog.full() else min(result.rows, _MOST_ROWS)
+        self._metrics.count("challenger_images", "shed", by=result.rows - rows)
+        if not rows:
             return
-        rows = min(result.rows, _MOST_ROWS)
-        self._shed += result.rows - rows
         images = result.images if rows == result.rows else result.images[:rows].copy()
         known = result.each(digits)[:rows]
         self._backlog.put_nowait(_Piece(images, known, champion, challenger, served is champion))
@@ -144,8 +136,6 @@ class Challenge:
                     LOGGER.error("the challenger cannot be followed: %s", fault)
             if not self._is_out:
                 self._fault = fault
-            self._metrics.count("challenger_images", "shed", by=self._shed)
-            self._shed = 0
             self._metrics.set("challenger_fault", self._fault is not None)
             await asyncio.sleep(LOOK_SECONDS)
 
@@ -211,7 +201,7 @@ class Challenge:
             try:
                 compared = await self._threads.run(_compare, piece, is_timed)
             except Exception as error:  # noqa: BLE001 - a hostile file may raise anything
-                if piece.by_champion or isinstance(error, _Slow):
+                if piece.by_champion or isinstance(error, TimeoutError):
                     self._out(piece.challenger, str(error))
             else:
                 self._news.append(compared)
@@ -233,12 +223,12 @@ def _work(name: str, *arguments: object) -> Callable[[Any], Any]:
 
 
 def _compare(piece: _Piece, is_timed: bool) -> Compared:
-    """Runs the version that has not answered. Raises whatever it raises, and :class:`_Slow`."""
+    """Runs the version that has not answered; TimeoutError if the challenger takes too long."""
     images, known, champion, challenger, by_champion = piece
     if is_timed:
         most = SLOWER * min(_seconds(champion.runtime, images) for _ in range(_RUNS))
         if all(_seconds(challenger.runtime, images) > most for _ in range(_RUNS)):
-            raise _Slow(f"it takes more than {SLOWER:g} x the champion's time")
+            raise TimeoutError(f"it takes more than {SLOWER:g} x the champion's time")
     other = challenger if by_champion else champion
     found = other.runtime.run(images).argmax(axis=1).tolist()
     pairs = zip(known, found, strict=True) if by_champion else zip(found, known, strict=True)

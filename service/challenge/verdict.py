@@ -64,16 +64,14 @@ def judged(named: Challenger, tally: Tally, fault: str | None = None) -> dict[st
         verdict, why = "promote", "above one half"
     elif high < 0.5:
         verdict, why = "reject", "below one half"
-    reason = (
-        f"labelled disagreements: {labelled}, of which it won {wins} and lost {losses}; its share "
-        f"of wins lies between {low:.2f} and {high:.2f}, {why}"
-    )
+    reason = f"labelled disagreements: {labelled}, of which it won {wins} and lost {losses}; "
+    reason += f"its share of wins lies between {low:.2f} and {high:.2f}, {why}"
     if failure:
         verdict, reason = "reject", f"it is out: {failure}"
     elif fault is not None:
         verdict, reason = "undecided", f"it does not answer: {fault}"
     mode, agreement = "canary" if named.share else "shadow", agreed / images if images else None
-    told = {"mode": mode, "share": named.share, "images": images, "agreement": agreement}
-    counts = {"labelled": labelled, "wins": wins, "losses": losses}
-    ends, decided = {"low": round(low, 4), "high": round(high, 4)}, {"verdict": verdict}
-    return {"version": named.version, **told, **counts, **ends, **decided, "reason": reason}
+    told = {"version": named.version, "mode": mode, "share": named.share, "images": images}
+    told |= {"agreement": agreement, "labelled": labelled, "wins": wins, "losses": losses}
+    ends = {"low": round(low, 4), "high": round(high, 4)}
+    return {**told, **ends, "verdict": verdict, "reason": reason}

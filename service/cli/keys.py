@@ -17,8 +17,6 @@ from service.access.keys import Key, KeysError, changed, parse_keys, read_file
 from service.cli.parser import Parser, add_version, parse, print_text, run
 from service.settings import PREFIX, Scope, explain
 
-SCOPES = ", ".join(get_args(Scope))
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns 0, or 1 after a failure that one line explains, or exits with 2."""
@@ -93,7 +91,7 @@ def _parser() -> Parser:
 
     add = command("add", _add, "make a key and print it, once: it is kept nowhere")
     add.add_argument("name", metavar="NAME", help="who will use it; the log shows this name")
-    text = f"what it opens, with commas between: {SCOPES}"
+    text = f"what it opens, with commas between: {', '.join(get_args(Scope))}"
     add.add_argument("--scope", dest="scopes", required=True, metavar="SCOPE,...", help=text)
     text = "images a second (default: as many as a caller without a key)"
     add.add_argument("--rate", metavar="IMAGES_PER_S", help=text)

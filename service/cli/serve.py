@@ -49,12 +49,9 @@ def _parser() -> Parser:
         if field.annotation is bool:
             options = {"action": argparse.BooleanOptionalAction}
         elif get_origin(field.annotation) is Literal:
-            choices = get_args(field.annotation)
-            options = {"choices": choices, "metavar": "|".join(choices)}
-        elif field.annotation is Path:
-            options = {"metavar": "DIR"}
-        elif field.annotation == Path | None:
-            options = {"metavar": "FILE"}
+            options = {"choices": get_args(field.annotation)}
+        elif field.annotation in {Path, Path | None}:
+            options = {"metavar": "PATH"}
         text = f"{field.description} (default: {_shown(field.default)})"
         parser.add_argument(_flag(name), default=None, help=text, **options)
     for flag, setting in _KSERVE.items():

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 from prometheus_client import ProcessCollector, core
 from prometheus_client.exposition import choose_encoder
@@ -24,15 +23,10 @@ _FAMILIES = {
     "histogram": core.HistogramMetricFamily,
     "info": core.GaugeMetricFamily,
 }
-_OVER: dict[str, Callable[[Sequence[float]], float]] = {
-    "sum": sum,
-    "most": partial(max, default=0.0),
-    "least": min,
-}
+_OVER: dict[str, Callable[[Sequence[float]], float]] = {"sum": sum, "most": max, "least": min}
 
 
-@dataclass(frozen=True, slots=True)
-class Worker:
+class Worker(NamedTuple):
     """A worker's row of float64 slots, and what it tells; None before that and once it is dead."""
 
     process: int
@@ -44,10 +38,7 @@ class Worker:
 def exposition(
     metrics: Sequence[Metric], workers: Sequence[Worker], accept: str = ""
 ) -> tuple[bytes, str]:
-    """Returns the text and its media type, as the header field ``accept`` asks for.
-
-    It has the counts of all ``workers``, and the gauges of those that are alive.
-    """
+    """Returns all workers' counts and living ones' gauges, and the media type by ``accept``."""
     encoder, media_type = choose_encoder(accept)
     return encoder(SimpleNamespace(collect=partial(_collect, metrics, workers))), media_type
 
@@ -66,8 +57,8 @@ def _collect(metrics: Sequence[Metric], workers: Sequence[Worker]) -> Iterator[F
                     family.add_metric(values, *_buckets(metric, total, slot, exemplars))
             elif metric.kind == "gauge":
                 figures = [worker.row[slot] for worker in living]
-                known = [figure for figure in figures if figure or metric.over != "least"]
-                if known or metric.over != "least":
+                known = [*filter(None, figures)] if metric.over == "least" else figures or [0.0]
+                if known:
                     family.add_metric(values, _OVER[metric.over](known))
             elif total[slot] or len(metric.slot) <= 10:
                 family.add_metric(values, total[slot])

@@ -42,11 +42,9 @@ class Metric:
     bounds: Sequence[float] = ()
     over: Literal["sum", "least", "most"] = "sum"
     slot: dict[tuple[str, ...], int] = field(init=False)
-    first: int = field(init=False)
 
     def place(self, first: int) -> int:
         """Gives the metric the slots from ``first`` on, and returns the next free one."""
-        self.first = first
         width = len(self.bounds) + 2 if self.kind == "histogram" else 1
         rows = list(product(*self.labels.values()))
         self.slot = {row: first + i * width for i, row in enumerate(rows)}
@@ -76,9 +74,7 @@ def table() -> list[Metric]:
         Metric("counter", "labels", "Labels kept.", {"source": ("feedback", "review")}),
         Metric("gauge", "store_fault", "Workers whose store is away."),
         Metric("counter", "challenger_images", "Images by what the challenger reads.", ALIKE),
-        Metric(
-            "counter", "canary_answers", "Requests of its callers, by who answered.", {"by": by}
-        ),
+        Metric("counter", "canary_answers", "Its callers' requests, by who answered.", {"by": by}),
         Metric("info", "challenger_info", "Workers in which it challenges.", {"version": ()}),
         Metric("gauge", "challenger_fault", "Workers whose challenger is out, or does not load."),
         Metric("counter", "drift_alarms", "Alarms of drift.", {"kind": DRIFTS}),

@@ -49,7 +49,7 @@ class Metrics:
             if metric.kind == "gauge":
                 for slot in metric.slot.values():
                     self._row[slot] = 0.0
-        self._predictions = self._metrics["predictions"].first
+        self._predictions = self._metrics["predictions"].slot["0",]
 
     def add_endpoints(self, endpoints: Iterable[str], timed: Iterable[str]) -> None:
         """Adds each route's metrics once; the ``timed`` ones have histograms of their own."""
@@ -57,13 +57,8 @@ class Metrics:
         own = {path: _OF_VERSION.sub("", path) if path in classify else OTHER for path in paths}
         requests, seconds = map(self._add, by_endpoint(paths, sorted({*own.values()})))
         self._seconds = seconds.bounds
-        self._request_slots = {
-            path: (
-                seconds.slot[(own[path],)],
-                {s: requests.slot[(path, str(s))] for s in STATUSES},
-            )
-            for path in paths
-        }
+        of = {path: {s: requests.slot[path, str(s)] for s in STATUSES} for path in paths}
+        self._request_slots = {path: (seconds.slot[own[path],], of[path]) for path in paths}
 
     def request(self, endpoint: str, status: int, seconds: float, trace: str | None = None) -> None:
         """Counts one answered request, the last of its bucket with the id of a sampled trace."""
@@ -87,7 +82,7 @@ class Metrics:
     def observe(self, name: str, value: float) -> None:
         """Adds to a histogram of the table, which has no labels."""
         metric = self._metrics[name]
-        self._observe(metric.bounds, metric.first, value)
+        self._observe(metric.bounds, metric.slot[()], value)
 
     def tell(self, name: str, *values: str) -> None:
         """Sets the labels of an info of the table; without values there is none."""

@@ -3,7 +3,7 @@
 Source of the form: ``docs/protocol/extension_statistics.md`` of triton-inference-server/server.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
 
@@ -52,12 +52,11 @@ class Statistics:
 
 def joined(version: str, workers: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Returns the version's entry of ``model_stats`` from what each worker has told."""
-    sums, last = defaultdict[str, float](float), 0.0
+    sums, last = Counter[str](), 0.0
     runs = defaultdict[int, list[float]](lambda: [0.0, 0.0])
     for each in workers:
         last = max(last, each["last"])
-        for name, value in each["sums"].items():
-            sums[name] += value
+        sums.update(each["sums"])
         for rows, run in each["runs"].items():
             runs[int(rows)] = [one + other for one, other in zip(runs[int(rows)], run, strict=True)]
     steps = {name: _duration(sums["requests"], sums[name]) for name in _STEPS}

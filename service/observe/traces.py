@@ -96,25 +96,17 @@ class Tracer:
         def span(name: str, parent: Any, first: float, last: float, **more: Any) -> Any:
             flags = otel.TraceFlags(otel.TraceFlags.SAMPLED)
             own = otel.SpanContext(number, getrandbits(64), is_remote=False, trace_flags=flags)
-            start, end = int(first * 1e9), int(last * 1e9)
-            told = ReadableSpan(
-                name, own, parent, self._resource, **more, start_time=start, end_time=end
-            )
-            self._batches.on_end(told)
+            more |= {"start_time": int(first * 1e9), "end_time": int(last * 1e9)}
+            self._batches.on_end(ReadableSpan(name, own, parent, self._resource, **more))
             return own
 
         caller = int(trace.parent or "0", 16)
+        parent = otel.SpanContext(number, caller, is_remote=True) if caller else None
         failed = otel.StatusCode.ERROR if facts["status"] >= 500 else otel.StatusCode.UNSET
-        root = span(
-            f"{facts['method']} {route}",
-            otel.SpanContext(number, caller, is_remote=True) if caller else None,
-            begin,
-            now,
-            kind=otel.SpanKind.SERVER,
-            status=otel.Status(failed),
-            attributes={"http.route": route}
-            | {name: facts[fact] for fact, name in _NAMES.items() if fact in facts},
-        )
+        told = {name: facts[fact] for fact, name in _NAMES.items() if fact in facts}
+        kept = {"kind": otel.SpanKind.SERVER, "status": otel.Status(failed)}
+        kept |= {"attributes": told | {"http.route": route}}
+        root = span(f"{facts['method']} {route}", parent, begin, now, **kept)
         last = begin + inferred_s
         for name in reversed(_STEPS if inferred_s > 0 else ()):
             first = last - facts[f"{name}_ms"] / 1e3

@@ -5,7 +5,7 @@ import os
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,10 @@ import orjson
 from service.classifier import Classifier
 from service.decode.pictures import picture_doubts
 from service.decode.validation import Flaws, round_pixels
-from service.errors import Malformed
+from service.errors import Explained, Malformed
 from service.imaging.load import open_picture
 from service.imaging.pipeline import Seen, preprocess
-from service.score.inputs import DAMAGE, LARGEST, Body, Item, ScoreError, why
+from service.score.inputs import DAMAGE, LARGEST, Body, Item, why
 from service.types import SIDE, Images, Limits
 
 _AT_ONCE = 2048
@@ -43,13 +43,12 @@ def local(parts: Parts, models: str, version: int, workers: int) -> Iterator[Sco
     cannot be read.
     """
     _classifier(models, version)
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            yield from _scored(
-                parts, lambda *part: pool.submit(_score, models, version, *part), workers
-            )
-        finally:
-            pool.shutdown(cancel_futures=True)
+    pool = ThreadPoolExecutor(workers)
+    try:
+        work = partial(_score, models, version)
+        yield from _scored(parts, lambda *part: pool.submit(work, *part), workers)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _scored(
@@ -65,22 +64,21 @@ def _scored(
 
 
 def connected(address: str | None) -> Any:
-    """Returns Ray, in a cluster or, without an address, on this machine. Raises ScoreError."""
+    """Returns Ray, in a cluster or, without an address, on this machine. Raises Explained."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     try:
         import ray
     except ModuleNotFoundError:
-        raise ScoreError("Ray is not installed; run: pip install 'mnist-serve[ray]'") from None
-    is_named = address not in {None, "auto"}
-    host, _, port = str(address).removeprefix("ray://").rpartition(":")
-    if is_named and not (host and port.isdecimal()):
-        raise ScoreError(f"no Ray at {address}: HOST:PORT, ray://HOST:PORT or auto is expected")
+        raise Explained("Ray is not installed; run: pip install 'mnist-serve[ray]'") from None
     try:
-        if is_named:  # Ray itself would wait for a minute
-            socket.create_connection((host, int(port)), 5).close()
+        if address not in {None, "auto"}:  # Ray itself would wait for a minute
+            host, _, port = str(address).removeprefix("ray://").rpartition(":")
+            socket.create_connection((host, port), 5).close()
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, OverflowError, RuntimeError) as error:
-        raise ScoreError(f"no Ray at {address}: {' '.join(str(error).split())[:300]}") from None
+        reason = " ".join(str(error).split())[:300]
+        where = f"{address} (HOST:PORT, ray://HOST:PORT or auto)"
+        raise Explained(f"no Ray at {where}: {reason}") from None
     return ray
 
 
@@ -89,7 +87,7 @@ def on_ray(
 ) -> Iterator[Scored]:
     """Classifies as :func:`local` on a cluster, or on this machine without an address.
 
-    Ray repeats the tasks of nodes that die. Raises :class:`ScoreError`, too.
+    Ray repeats the tasks of nodes that die. Raises :class:`Explained`, too.
     """
     ray = connected(address)
     try:
@@ -99,7 +97,7 @@ def on_ray(
     except ray.exceptions.RayError as error:
         if isinstance(cause := getattr(error, "cause", None), OSError):
             raise cause from None
-        raise ScoreError(f"Ray: {' '.join(str(error).split())[-300:]}") from None
+        raise Explained(f"Ray: {' '.join(str(error).split())[-300:]}") from None
     finally:
         ray.shutdown()
 

@@ -37,20 +37,16 @@ Body: TypeAlias = NDArray[Any] | bytes | Path | str
 Item: TypeAlias = tuple[str, int, Body]  # an image with the source and the index of its row
 
 
-class ScoreError(Explained):
-    """The run cannot go on; one line says why."""
-
-
 class Inputs:
     """All images of the inputs, in order."""
 
     def __init__(self, inputs: Iterable[str]) -> None:
-        """Finds the files. Raises OSError for one that is missing, and :class:`ScoreError`."""
+        """Finds the files. Raises OSError for one that is missing, and :class:`Explained`."""
         self._files, digest = list[tuple[str, int]](), hashlib.sha256(f"{PART}".encode())
         for path in _walk(inputs):
             status = Path(path).stat()
             if not stat.S_ISREG(status.st_mode):
-                raise ScoreError(f"{path}: a file or a folder is expected")
+                raise Explained(f"{path}: a file or a folder is expected")
             known = f"{path}\0{status.st_size} {status.st_mtime_ns}\n"
             digest.update(known.encode(errors="surrogateescape"))
             self._files.append((path, status.st_size))
@@ -99,7 +95,7 @@ def _walk(inputs: Iterable[str]) -> Iterator[str]:
             yield from _walk(line.rstrip("\n") for line in sys.stdin if line.strip())
         elif Path(name).is_dir():
             if not (pictures := pictures_in(name)):
-                raise ScoreError(f"{name}: the folder holds no picture")
+                raise Explained(f"{name}: the folder holds no picture")
             yield from pictures
         else:
             yield name
@@ -234,12 +230,12 @@ _KINDS = {arrays.MAGIC: _npy, b"\0\0": _idx, b"PK\3\4": _npz, b"PAR1": _parquet}
 
 
 def arrow() -> tuple[Any, Any]:
-    """Returns pyarrow and its Parquet, or raises :class:`ScoreError`."""
+    """Returns pyarrow and its Parquet, or raises :class:`Explained`."""
     try:
         import pyarrow as pa
         from pyarrow import parquet
     except ModuleNotFoundError:
-        raise ScoreError("Parquet needs pyarrow; run: pip install 'mnist-serve[parquet]'") from None
+        raise Explained("Parquet needs pyarrow; run: pip install 'mnist-serve[parquet]'") from None
     return pa, parquet
 
 

@@ -19,7 +19,8 @@ from typing import Any, Self
 
 import orjson
 
-from service.score.inputs import ScoreError, arrow
+from service.errors import Explained
+from service.score.inputs import arrow
 
 COLUMNS = ("source", "index", "digit", "confidence", "doubts", "version", "error")
 _LAST = {"run.json", "joined"}  # the marks of a finished run
@@ -28,7 +29,7 @@ _LAST = {"run.json", "joined"}  # the marks of a finished run
 class Result:
     """The result in ``out``; its ``with`` block holds the lock, and removes a folder without parts.
 
-    Raises :class:`ScoreError` if ``out`` exists or another run writes it, OSError for the rest.
+    Raises :class:`Explained` if ``out`` exists or another run writes it, OSError for the rest.
     """
 
     def __init__(self, out: Path) -> None:
@@ -38,16 +39,14 @@ class Result:
     def __enter__(self) -> Self:
         linked = self._joined.exists() and self.out.exists() and self._joined.samefile(self.out)
         if self.out.exists() and not linked:
-            raise ScoreError(f"{self.out} exists; remove it, or name another --out")
-        if not self.out.parent.is_dir():
-            raise ScoreError(f"the folder {self.out.parent} is missing")
+            raise Explained(f"{self.out} exists; remove it, or name another --out")
         self._folder.mkdir(exist_ok=True)
         self._lock = os.open(self._folder, os.O_RDONLY)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._lock)
-            raise ScoreError(f"another run writes {self.out}; wait for it") from None
+            raise Explained(f"another run writes {self.out}; wait for it") from None
         if linked:  # a run was killed after its last step but one
             self.out.unlink()
         return self
@@ -65,7 +64,7 @@ class Result:
     def begin(self, fingerprint: str, version: int | None, champion: Callable[[], int]) -> int:
         """Returns the version: the given one, that of an earlier run, or the champion.
 
-        ``done`` are the parts of that run. Raises :class:`ScoreError` if they are of another one.
+        ``done`` are the parts of that run. Raises :class:`Explained` if they are of another one.
         """
         path, self.done = self._folder / "run.json", self._done()
         before = orjson.loads(path.read_bytes()) if self.done else {}
@@ -73,7 +72,7 @@ class Result:
         run = {"inputs": fingerprint, "version": version}
         if before not in ({}, run):
             what = "other inputs" if version == before["version"] else "another version"
-            raise ScoreError(f"{self._folder} is of a run with {what}; remove it to start again")
+            raise Explained(f"{self._folder} is of a run with {what}; remove it to start again")
         self._write("run.json", orjson.dumps(run))
         return version
 
@@ -105,7 +104,7 @@ class Result:
         try:
             os.link(self._joined, self.out)  # unlike a rename, it never replaces a file
         except FileExistsError:
-            raise ScoreError(
+            raise Explained(
                 f"{self.out} was made meanwhile; the result is {self._joined}"
             ) from None
         for path in sorted(self._folder.iterdir(), key=lambda path: path.name in _LAST):

@@ -103,16 +103,13 @@ def rows(
         yield facts | said | {"confidence": confidence, "second": second}, image.tobytes()
 
 
-def is_drawn(request_id: bytes, share: float) -> bool:
-    """Whether a request is one of this share of them, by its id."""
-    return crc32(request_id) < share * 2**32
+def is_drawn(name: bytes, share: float) -> bool:
+    """Whether what has this name, such as a request its id, is one of this share of all."""
+    return crc32(name) < share * 2**32
 
 
 def clear(connection: Connection, rows: int, before: float = 0.0) -> None:
-    """Deletes old answers and disagreements, and the images that nothing else is about.
-
-    They are old if more than ``rows`` newer ones are kept, or if they came before a time.
-    """
+    """Deletes what came before a time or ``rows`` newer ones, and images nothing else is about."""
     from sqlalchemy import delete, func, or_, select
 
     from service.store.tables import ANSWERS, DISAGREEMENTS, drop_unused

@@ -88,10 +88,9 @@ def take_back(connection: Connection, name: str, caller: str | None) -> _Row | N
         query = query.where(LABELS.c.caller == caller)
     label = connection.execute(query).one_or_none() if _is_id(name) else None
     if label is not None:
-        # A reviewer who goes back an image needs it still, whoever asked about it.
-        if label.source == "feedback":
-            same = ANSWERS.c.image == label.image, ANSWERS.c.caller == label.caller
-            connection.execute(delete(ANSWERS).where(*same))
+        if label.source == "feedback":  # a reviewer who goes back an image needs it still
+            own = ANSWERS.c.image == label.image, ANSWERS.c.caller == label.caller
+            connection.execute(delete(ANSWERS).where(*own))
         tables.drop_unused(connection, [label.image])
     return label
 
@@ -137,8 +136,7 @@ def _images(rows: Iterable[_Row]) -> Images:
 def contradicted(rows: Iterable[_Row]) -> set[str]:
     """The callers whose labels others contradict too often to be used.
 
-    Each label is held against what other reviewers say, or, of feedback, two others or more who
-    gave feedback. Where these differ, nobody is wrong.
+    Reviewers, or for feedback two others who gave some, judge a label, if they agree.
     """
     judged, wrong = Counter[str](), Counter[str]()
     for about in _by_image(rows):

@@ -92,21 +92,8 @@ LEASES = Table(
 _SCHEMA = Table("schema", METADATA, *_columns(Integer, "version"))
 
 
-def _to_form_2(connection: Connection) -> None:
-    """Adds challenges; before them, answers once had the ``margin`` between the two likeliest."""
-    METADATA.create_all(connection)
-    if any(each["name"] == "margin" for each in sql.inspect(connection).get_columns("answers")):
-        for statement in (
-            "DROP INDEX answers_by_margin",
-            "ALTER TABLE answers RENAME COLUMN margin TO second",
-            "UPDATE answers SET second = confidence - second",
-            "CREATE INDEX answers_by_second ON answers (second)",
-        ):
-            connection.execute(sql.text(statement))
-
-
-UPGRADES = (_to_form_2,)
-"""The first brings a store of form 1 to form 2, and so on; a new store has the newest at once."""
+UPGRADES = (METADATA.create_all,)
+"""The first brings a store of form 1 to form 2, with challenges, and so on."""
 
 
 def upgrade(connection: Connection) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from service.background.threads import worker_threads
+from service.errors import Explained
 from service.score.engines import connected
-from service.score.inputs import ScoreError
 from training.config import Options
 from training.errors import TrainingError, one_line
 
@@ -77,7 +77,7 @@ class _Ray:
     def __init__(self, address: str | None) -> None:
         try:
             self._ray = ray = connected(address)
-        except ScoreError as error:
+        except Explained as error:
             raise TrainingError(str(error)) from None
         # A process for each call: TensorFlow is as fresh in it as in a command's.
         self._train = ray.remote(num_cpus=1, max_calls=1, max_retries=TRIES)(_train_here)

@@ -41,7 +41,8 @@ for _ in range(3):
 metrics.predicted([7, 7, 1])
 metrics.observe("batch_size", 16)
 metrics.observe("inference_seconds", 0.001)
-layout = [(m.name, m.first, m.place(m.first)) for m in metrics._metrics.values()]
+placed = [m for m in metrics._metrics.values() if m.slot]
+layout = [(m.name, first := min(m.slot.values()), m.place(first)) for m in placed]
 print(json.dumps(layout), flush=True)
 sys.stdin.read()
 """

@@ -23,8 +23,8 @@ FAILURES = {
     "a device": (("/dev/zero",), "/dev/zero: a file or a folder is expected"),
     "no version": ((SEVEN, "--version", "99"), "version 99: it is not in"),
     "no repository": ((SEVEN, "--models", "nowhere"), "nowhere/mnist/champion is missing"),
-    "no address": ((SEVEN, "--engine", "ray", "--address", "h"), "no Ray at h: HOST:PORT, ray:"),
-    "nobody": ((SEVEN, "--engine", "ray", "--address", "127.0.0.1:1"), "no Ray at 127.0.0.1:1: "),
+    "no address": ((SEVEN, "--engine", "ray", "--address", "h"), "no Ray at h (HOST:PORT, ray:"),
+    "nobody": ((SEVEN, "--engine", "ray", "--address", "127.0.0.1:1"), "no Ray at 127.0.0.1:1 ("),
 }
 
 
@@ -48,4 +48,4 @@ def test_a_failure_is_status_1_and_leaves_nothing(name: str, tmp_path: Path) -> 
     assert expected.format(folder=folder) in err
     assert sorted(tmp_path.iterdir()) == [folder]
     nowhere = score(SEVEN, "--models", MODELS, "--out", tmp_path / "no" / "o.csv")
-    assert nowhere == (1, "", f"score: the folder {tmp_path}/no is missing\n")
+    assert nowhere == (1, "", f"score: {tmp_path}/no/o.csv.parts: No such file or directory\n")
