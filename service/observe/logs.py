@@ -118,14 +118,13 @@ def configure_logs(
 
 
 class _QueueHandler(logging.Handler):
-    """Hands each record, as a line, to the thread that writes."""
+    """Hands each record, as a line with its ``extra``, to the thread that writes."""
 
     def __init__(self, as_json: bool) -> None:
         super().__init__()
         self._as_json = as_json
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Adds the record's line to the queue: the call's ``extra`` are its facts."""
         facts = {name: each for name, each in vars(record).items() if name not in _RESERVED}
         if record.exc_info:
             facts["traceback"] = logging.Formatter().formatException(record.exc_info)

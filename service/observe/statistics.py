@@ -60,6 +60,7 @@ def joined(version: str, workers: Iterable[dict[str, Any]]) -> dict[str, Any]:
         for rows, run in each["runs"].items():
             runs[int(rows)] = [one + other for one, other in zip(runs[int(rows)], run, strict=True)]
     steps = {name: _duration(sums["requests"], sums[name]) for name in _STEPS}
+    steps["fail"] = _duration(sums["failures"], sums["fail"])
 
     def share(rows: int, count: float, step: str) -> dict[str, int]:
         """Each request is decoded and answered alone: an execution has its images' share."""
@@ -72,11 +73,7 @@ def joined(version: str, workers: Iterable[dict[str, Any]]) -> dict[str, Any]:
         "last_inference": int(last * 1000),
         "inference_count": int(sums["images"]),
         "execution_count": int(sum(count for count, _ in runs.values())),
-        "inference_stats": {
-            **steps,
-            "fail": _duration(sums["failures"], sums["fail"]),
-            **dict.fromkeys(("cache_hit", "cache_miss"), _duration(0, 0.0)),
-        },
+        "inference_stats": steps | dict.fromkeys(("cache_hit", "cache_miss"), _duration(0, 0.0)),
         "response_stats": {},
         "batch_stats": [
             {

@@ -76,9 +76,8 @@ def connected(address: str | None) -> Any:
             socket.create_connection((host, port), 5).close()
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, OverflowError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:300]
         where = f"{address} (HOST:PORT, ray://HOST:PORT or auto)"
-        raise Explained(f"no Ray at {where}: {reason}") from None
+        raise Explained(f"no Ray at {where}: {' '.join(str(error).split())[:300]}") from None
     return ray
 
 
