@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 from service.models.repository import Challenger
 
 LEVEL = 0.05  # the probability at most that the bounds ever miss the true share of wins
-_BISECTIONS = 40
 
 
 class Compared(NamedTuple):
@@ -30,9 +29,8 @@ class Tally(NamedTuple):
 
     images: int = 0
     agreed: int = 0
-    labelled: int = 0
-    """The disagreements with a label, each image once: only the challenger is right in ``wins``."""
-    wins: int = 0
+    labelled: int = 0  # disagreements with a label, each image once
+    wins: int = 0  # of the challenger, which alone is right
     losses: int = 0
     failure: str = ""
 
@@ -43,7 +41,7 @@ def bounds(wins: int, losses: int) -> tuple[float, float]:
 
     def edge(outside: float) -> float:
         inside = (wins + 0.5) / (wins + losses + 1)
-        for _ in range(_BISECTIONS):
+        for _ in range(40):
             share = (outside + inside) / 2
             likelihood = wins * log(share) + losses * log(1 - share)
             if likelihood <= mixture + log(LEVEL):

@@ -25,8 +25,7 @@ LOGGER = logging.getLogger("mnist")
 _STDERR = Path("/proc/self/fd/2")
 _FILE = _STDERR.resolve() if _STDERR.is_file() else None
 """The file that was standard error at the start; None if that was a pipe or a terminal."""
-PAUSE_SECONDS = 0.02
-"""Lines of this time are written together: to wake a thread for each costs more than a line."""
+PAUSE_SECONDS = 0.02  # lines of this time are written together: to wake a thread costs more
 FLUSH_SECONDS = 2.0  # how long a stop waits for the lines that are not written
 
 _RESERVED = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}

@@ -9,7 +9,6 @@ from typing import Any
 
 _STEPS = ("success", "compute_input", "queue", "compute_infer", "compute_output")
 """The whole request, decoding, waiting, executing, and building the answer."""
-
 MOST_ANSWERS = 1024
 
 

@@ -186,7 +186,6 @@ def next_items(
 
 
 def _in_order(connection: Connection, caller: str, count: int) -> Iterator[Item]:
-
     def rows(first: Table, *order: Any, again: bool = False) -> Sequence[_Row]:
         image, said = first.c.image, ANSWERS.c
         query = select(IMAGES.c.pixels, *first.c).join(IMAGES, IMAGES.c.id == image)
