@@ -6,5 +6,5 @@ class TrainingError(Exception):
 
 
 def one_line(error: BaseException) -> str:
-    """Returns the text of an exception of a library on one line, cut to 300 characters."""
-    return " ".join(str(error).split())[:300]
+    """Returns the text of an exception of a library on one line, cut to 400 characters."""
+    return " ".join(str(error).split())[:400]

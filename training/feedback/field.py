@@ -95,7 +95,7 @@ def unchanged(
         return None
     learnt = part(card, "feedback").get("sha256", NOTHING), part(card, "data", "files"), settings
     now = field.sha256, files, config.model_dump(exclude={"seed"})
-    return champion if learnt == now else None
+    return champion if known and learnt == now else None
 
 
 def seed_of(repository: Repository, field: Field, config: Config) -> int:

@@ -131,6 +131,7 @@ def test_what_skl2onnx_writes_is_imported(imported: Import, built: ModelProto) -
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning")  # of tf2onnx
 def test_the_file_that_keras_exports_is_imported(imported: Import, tmp_path: Path) -> None:
     import keras
 

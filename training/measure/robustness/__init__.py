@@ -103,4 +103,4 @@ def most_below(count: int) -> int | None:
 
 def auroc(digits: NDArray[np.floating], others: NDArray[np.floating]) -> float:
     """Returns the probability that a digit's confidence exceeds a non-digit's; ties count half."""
-    return float(np.mean(np.sign(digits[:, np.newaxis] - others)) + 1) / 2
+    return float(np.sign(digits[:, np.newaxis] - others).mean(dtype=float) + 1) / 2

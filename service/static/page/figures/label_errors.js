@@ -1,6 +1,6 @@
 // The images of MNIST's test set whose labels are known to be wrong or ambiguous, by index.
 // Confident learning flagged them, and fewer than 3 of 5 raters confirmed the label: Northcutt, Athalye and
-// Mueller 2021, "Pervasive Label Errors in Test Sets", https://arxiv.org/abs/2103.14749, and
+// Mueller 2021, "Pervasive Label Errors in Test Sets", arXiv 2103.14749, and
 // mturk/mnist_mturk.json of cleanlab/label-errors on GitHub.
 
 const LABEL_ERRORS = new Set([
