@@ -43,7 +43,12 @@ _Host = Annotated[str, Field(pattern=r"^(\*|(\*\.)?[\w.-]+|\[[0-9a-f:.]+\])$")]
 _Origin = Annotated[str, Field(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^/?#\s]+)$")]
 _Store = Annotated[str, Field(pattern=r"^(none|sqlite:///[^?]+|postgresql\+psycopg://.+)$")]
 STORE_FORM = "is neither none, sqlite:///FILE nor postgresql+psycopg://..."
-_FORMS = {"store": STORE_FORM, "capture": "is neither off, doubtful nor a share above 0, up to 1"}
+_FORMS = {
+    "store": STORE_FORM,
+    "capture": "is neither off, doubtful nor a share above 0, up to 1",
+    "allowed_hosts": "a host without a scheme is expected, such as digits.example.com",
+    "cors_origins": "an origin is expected, such as https://example.org",
+}
 _PASSWORD = re.compile(r"(?<=://)[^/@]*@")
 _Share = Annotated[float, Field(gt=0, le=1)]
 _Port = Annotated[int, Field(ge=0, le=65535)]

@@ -74,7 +74,9 @@ async def feedback(request: Timed) -> Reply:
         elif found := answered_image(connection, request_id, position, caller):
             image = found
         else:
-            raise NotFound(never or "no answer to you with this id is kept, or is no longer")
+            why = "no answer to you with this id is kept, or is no longer"
+            in_doubt = " (MNIST_CAPTURE keeps those in doubt)" * (settings.capture == "doubtful")
+            raise NotFound(never or why + in_doubt)
         return put_label(connection, image, digit, caller, "feedback", most=settings.capture_rows)
 
     settings, never, why = core.settings, _why_never(core.settings, request_id), ""
