@@ -16,21 +16,18 @@ STAGING_PREFIX = ".staging-"
 
 
 @contextmanager
-def opened(path: Path, *, wait: bool = False) -> Iterator[bool | None]:
+def opened(path: Path, *, wait: bool = False) -> Iterator[bool]:
     """Opens and locks a file or folder until the block or the process ends.
 
-    Yields True when locked, False when another process holds the lock, None where the filesystem
-    has no locks. Raises OSError if the path cannot be opened.
+    Yields whether it is locked, or another process holds the lock. Raises OSError if the path
+    cannot be opened, or its filesystem has no locks.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    locked: bool | None = True
+    locked = False
     try:
-        try:
+        with suppress(BlockingIOError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            locked = False
-        except OSError:
-            locked = None
+            locked = True
         yield locked
     finally:
         os.close(descriptor)

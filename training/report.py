@@ -1,10 +1,9 @@
 """Says what a run does and what came out of it: a line for each step and epoch, with figures."""
 
-import shlex
-from pathlib import Path
 from typing import TextIO
 
 from service.answer.scores import Scores
+from training.cli.tables import where
 from training.config import Config, Options
 from training.data.loading import MNIST, Dataset, Split
 from training.export.verify import Verification
@@ -104,19 +103,15 @@ class Report(Progress):
 
 def _next_step(version: int, decision: Decision, options: Options) -> str:
     """Returns what to type next, as commands that can be copied."""
-    where, previous = "", decision.previous
-    if options.models != Path("models"):
-        where = f" --models {shlex.quote(str(options.models))}"
+    at, previous = where(options.models), decision.previous
     if decision.promoted:
-        follow = (
-            f"start one: serve{where}" if previous is None else f"roll back: models rollback{where}"
-        )
+        follow = f"start one: serve{at}" if previous is None else f"roll back: models rollback{at}"
         return f"a running service takes it up within 2 s; {follow}"
-    compare = f"compare: models diff {previous} {version}{where}; " if previous else ""
+    compare = f"compare: models diff {previous} {version}{at}; " if previous else ""
     anyway, force = ("promote anyway", " --force") if options.promote else ("promote", "")
     return (
         f"version {version} is published, not promoted; {compare}"
-        f"{anyway}: models promote {version}{force}{where}"
+        f"{anyway}: models promote {version}{force}{at}"
     )
 
 

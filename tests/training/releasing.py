@@ -7,8 +7,6 @@ Each mode prints one JSON value. The repository under ROOT is judged by the test
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import json
 import os
 import resource
@@ -96,14 +94,8 @@ def kill_at_every_step(root: Path, word: str) -> Iterator[dict[str, Any]]:
         sys.stdin.readline()
 
 
-def release_many(root: Path, versions: int, *, locks: bool) -> list[int]:
-    """Releases so many versions; without ``locks`` as on some network volumes."""
-    if not locks:
-
-        def no_locks(*_: object) -> None:
-            raise OSError(errno.ENOLCK, "No locks available")
-
-        fcntl.flock = no_locks
+def release_many(root: Path, versions: int) -> list[int]:
+    """Releases so many versions."""
     return [release_tiny(root, seed=os.getpid() + n) for n in range(versions)]
 
 
@@ -147,7 +139,7 @@ def main(mode: str, root: Path, *arguments: str) -> None:
     """Runs one mode and prints what it came to."""
     reports: dict[str, Callable[[], Iterable[Any]]] = {
         "kill": lambda: kill_at_every_step(root, arguments[0]),
-        "many": lambda: [release_many(root, int(arguments[0]), locks=arguments[1] == "locks")],
+        "many": lambda: [release_many(root, int(arguments[0]))],
         "full": lambda: [release_with_no_room(root, int(arguments[0]))],
         "disk": lambda: release_on_full_disks(root),
     }

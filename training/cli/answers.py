@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from service.cli.parser import default_models, default_store
+from service.cli.parser import default_store
 from service.models.repository import Repository, RepositoryError
 from training.cli import tables
 from training.config import Config
@@ -143,7 +142,4 @@ _CHANGES: Mapping[str, Callable[[Repository, Namespace], Answer]] = {
 
 
 def _command(options: Namespace, words: str) -> str:
-    """Returns a command for the same repository, to copy into a shell."""
-    if options.models == default_models():
-        return f"models {words}"
-    return f"models {words} --models {shlex.quote(str(options.models))}"
+    return f"models {words}{tables.where(options.models)}"

@@ -1,16 +1,22 @@
 """Turns the reports of the ``models`` command into lines for people."""
 
+import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from service.cli.parser import default_models
 from training.measure.card import flat, worst_kinds
 
 Report = Mapping[str, Any]
 
-HEADINGS = (
-    *("VERSION", "CHAMPION", "CREATED", "ARCHITECTURE", "WEIGHTS", "ACCURACY", "SIZE", "LATENCY"),
-)
+HEADINGS = ("VERSION", "CHAMPION", "CREATED", "ARCHITECTURE", "ACCURACY", "SIZE", "LATENCY")
 FOLLOWS = "; a running service takes it up within 2 s"
+
+
+def where(models: Path) -> str:
+    """Returns the flag that names a repository in a command to copy; nothing for the default."""
+    return "" if models == default_models() else f" --models {shlex.quote(str(models))}"
 
 
 def versions(report: Report) -> list[str]:
@@ -33,10 +39,8 @@ def verified(report: Report) -> list[str]:
     right = f"{round(test['accuracy'] * test['count'])} of {test['count']} right"
     return [
         f"SHA-256    {report['sha256']}, as in its card",
-        "interface  image uint8 [batch, 28, 28] -> probabilities float32 [batch, 10]",
-        "batches    a row has the same result alone and in a batch",
         f"accuracy   {right}, {test['accuracy']:.4f}; {same}",
-        f"version {report['version']} passed every check",
+        f"version {report['version']} passed every check, also of input, output and batches",
     ]
 
 
@@ -112,7 +116,7 @@ def _cells(row: Report) -> tuple[str, ...]:
     return (
         row["version"],
         champion,
-        *(str(row[key] or "-") for key in ("created", "architecture", "weights")),
+        *(str(row[key] or "-") for key in ("created", "architecture")),
         _number(row["accuracy"], "{:.4f}"),
         _number(row["size_bytes"] and row["size_bytes"] / 1024, "{:.0f} KiB"),
         _number(row["latency_ms"], "{:.3f} ms"),

@@ -93,10 +93,11 @@ KNOTS = 5  # a side, of the grid of the elastic distortion
 def change(images: Any, config: Config, seed: Any) -> Any:
     """Moves and distorts each image (n, 28, 28) uint8 by random amounts, from ``seed`` (2,)."""
     draws = tf.random.stateless_uniform((tf.shape(images)[0], 6), seed, -1.0, 1.0)
+    draws = draws[..., tf.newaxis, tf.newaxis]
     turn, slant, wide, high, right, down = tf.unstack(draws, axis=1)
     # The batch is shuffled, so that its first images are a random choice.
     count = tf.cast(tf.shape(images)[0], tf.float32)
-    far = tf.where(tf.range(count) < config.wild * count, WILD, 1.0)
+    far = tf.where(tf.range(count) < config.wild * count, WILD, 1.0)[:, tf.newaxis, tf.newaxis]
     turn, right, down = turn * far, right * far, down * far
     angle = turn * math.radians(config.rotation)
     slope = tf.tan(slant * math.radians(config.shear))
@@ -109,9 +110,6 @@ def change(images: Any, config: Config, seed: Any) -> Any:
     along = tf.range(SIDE, dtype=tf.float32)[tf.newaxis, :, tf.newaxis] - CENTRE
     a, b = cos * wide, (cos * slope - sin) * high
     d, e = sin * wide, (sin * slope + cos) * high
-    a, b, d, e, right, down = (
-        each[:, tf.newaxis, tf.newaxis] for each in (a, b, d, e, right, down)
-    )
     x = a * across + b * along + CENTRE + right * config.shift
     y = d * across + e * along + CENTRE + down * config.shift
     if config.elastic:

@@ -6,6 +6,7 @@ have one scale per output channel and 7 bits, so that 8-bit sums do not saturate
 
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,6 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from onnxruntime.quantization import (
-    CalibrationDataReader,
     CalibrationMethod,
     QuantFormat,
     QuantType,
@@ -41,12 +41,14 @@ def quantize(exported: bytes, path: Path, images: Images, seed: int) -> None:
     model = _bytes_to_convolution(onnx.load_from_string(exported))
     # Without this property the quantiser warns; the exporter has done the preprocessing.
     helper.set_model_props(model, {"onnx.quant.pre_process": "onnxruntime.quant"})
+    parts = np.split(images[drawn], range(CALIBRATION_BATCH, count, CALIBRATION_BATCH))
+    batches = iter([{INPUT: part} for part in parts])
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / "int8.onnx"
         quantize_static(
             model,
             raw,
-            _Batches(images[drawn]),
+            SimpleNamespace(get_next=lambda: next(batches, None)),
             quant_format=QuantFormat.QDQ,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
@@ -85,14 +87,3 @@ def _bytes_to_convolution(model: onnx.ModelProto) -> onnx.ModelProto:
     for initializer in [entry for entry in graph.initializer if entry.name not in used]:
         graph.initializer.remove(initializer)
     return model
-
-
-class _Batches(CalibrationDataReader):  # type: ignore[misc]
-    """Feeds images to the calibration in batches."""
-
-    def __init__(self, images: Images) -> None:
-        starts = range(CALIBRATION_BATCH, len(images), CALIBRATION_BATCH)
-        self._batches = iter(np.split(images, starts))
-
-    def get_next(self) -> dict[str, Images] | None:
-        return next(({INPUT: images} for images in self._batches), None)

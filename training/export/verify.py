@@ -29,8 +29,7 @@ SUM_TOLERANCE = 1e-4
 ACCURACY_TOLERANCE = 0.0002
 FEWEST_IMAGES = 2
 RANDOM_IMAGES = 256
-FLAT_LEVELS = (0, 255)
-PROBES = RANDOM_IMAGES + len(FLAT_LEVELS)
+PROBES = RANDOM_IMAGES + 2
 
 Reference = Callable[[Images], Probabilities]
 
@@ -123,13 +122,13 @@ def check(model: Path | bytes, test_images: Images | None = None) -> Probabiliti
 
 def answers(model: Path | bytes, images: Images) -> Probabilities:
     """Returns a file's probabilities (n, 10) for images (n, 28, 28), n > 0, or raises."""
-    return _run(_load(model), images, LARGEST_BATCH)
+    return run(load(model), images)
 
 
 def probes() -> Images:
     """Returns images unlike digits: random ones, all 0, all 255; (n, 28, 28) uint8."""
     random = np.random.default_rng(0).integers(0, 256, (RANDOM_IMAGES, 28, 28), np.uint8)
-    flat = [np.full((1, 28, 28), level, np.uint8) for level in FLAT_LEVELS]
+    flat = [np.full((1, 28, 28), level, np.uint8) for level in (0, 255)]
     return np.concatenate([random, *flat])
 
 
@@ -140,10 +139,10 @@ def _in_batches(
 
     Raises if an image has another digit or probabilities in a batch than alone.
     """
-    runtime, got, times = _load(model), dict[int, Probabilities](), dict[str, float]()
+    runtime, got, times = load(model), dict[int, Probabilities](), dict[str, float]()
     for size in BATCH_SIZES:
         began = time.perf_counter()
-        got[size] = _run(runtime, images, size)
+        got[size] = run(runtime, images, size)
         seconds = time.perf_counter() - began
         times[str(size)] = round(seconds / -(-len(images) // size) * 1e3, 4)
     differences = [
@@ -153,7 +152,8 @@ def _in_batches(
     return got, times, max(differences)
 
 
-def _load(model: Path | bytes) -> Runtime:
+def load(model: Path | bytes) -> Runtime:
+    """Loads a file as the service does; raises :class:`VerificationFailed`."""
     try:
         runtime = Runtime.load(model, provider="cpu")
         runtime.warm(BATCH_SIZES)
@@ -162,7 +162,8 @@ def _load(model: Path | bytes) -> Runtime:
     return runtime
 
 
-def _run(runtime: Runtime, images: Images, size: int) -> Probabilities:
+def run(runtime: Runtime, images: Images, size: int = LARGEST_BATCH) -> Probabilities:
+    """Returns the probabilities (n, 10) of images (n, 28, 28), n > 0, in batches; or raises."""
     try:
         parts = [runtime.run(images[at : at + size]) for at in range(0, len(images), size)]
     except Exception as error:  # ONNX Runtime raises many types
@@ -194,6 +195,5 @@ def _require(right: NDArray[Any], what: str) -> None:
 
 def _name(index: int, count: int) -> str:
     """Names image ``index`` of ``count``, of which the last are the probes."""
-    flat = [f"the image of all {level}" for level in FLAT_LEVELS]
-    names = [*(f"random image {number}" for number in range(RANDOM_IMAGES)), *flat]
-    return f"test image {index}" if index < count - PROBES else names[index - count]
+    probe = index - (count - PROBES)
+    return f"test image {index}" if probe < 0 else f"probe {probe}"

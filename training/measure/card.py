@@ -6,10 +6,11 @@ docs/training.md describes each part. ``metadata_props`` of model.onnx has a sho
 import json
 import platform
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from service.models.repository import NAME
-from training.provenance import installed, now
+from training.network.checkpoint import installed
 
 CREATORS = ("mnist-serve", "keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "numpy")
 # What the model file says of itself; the card has the other figures, epochs and mistakes too.
@@ -17,6 +18,11 @@ STORY = (
     *("name", "created", "creator", "architecture", "parameters", "data", "settings"),
     *("training", "validation", "test", "imported"),
 )
+
+
+def now() -> str:
+    """Returns the present time in UTC, such as ``2026-11-24T12:00:00Z``."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def describe(**parts: Any) -> dict[str, Any]:

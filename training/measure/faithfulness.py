@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.inference.runtime import Runtime
 from service.reasons.explain import EXPLAIN_ROWS
 from service.reasons.shapley import Image, attribute, cells
 from service.reasons.steps import finish
 from service.types import PIXELS, SIDE, Images, Probabilities
+from training.export.verify import load, run
 
 Map = NDArray[np.floating[Any]]  # what each pixel (28, 28) is worth
-_BATCH, _STEPS = 64, 20
+_STEPS = 20
 
 
 def faithfulness(model: bytes, images: Images) -> dict[str, Any]:
@@ -25,8 +25,7 @@ def faithfulness(model: bytes, images: Images) -> dict[str, Any]:
     little and much are good. ``randomised`` is the correlation with the attributions of the same
     network with its weights shuffled (Adebayo et al. 2018): near 0, the weights decide.
     """
-    ask = partial(in_batches, Runtime.load(model, provider="cpu"))
-    random = partial(in_batches, Runtime.load(with_shuffled_weights(model), provider="cpu"))
+    ask, random = (partial(run, load(each)) for each in (model, with_shuffled_weights(model)))
     images = images[images.any((1, 2))][: max(1, len(images) // 100)]
     if not len(images):
         return {"images": 0}
@@ -38,12 +37,6 @@ def faithfulness(model: bytes, images: Images) -> dict[str, Any]:
     names = "deletion", "insertion", "randomised"
     means = np.mean(figures, 0).tolist()
     return {"images": len(images), **dict(zip(names, means, strict=True))}
-
-
-def in_batches(runtime: Runtime, images: Images) -> Probabilities:
-    """The probabilities (n, 10) of images (n, 28, 28), as the service runs many."""
-    starts = range(0, len(images), _BATCH)
-    return np.concatenate([runtime.run(images[first : first + _BATCH]) for first in starts])
 
 
 def attributions(ask: Callable[[Images], Probabilities], image: Image, digit: int) -> Map:

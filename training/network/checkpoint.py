@@ -8,9 +8,10 @@ import hashlib
 import io
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field, fields
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,7 +21,6 @@ from numpy.typing import NDArray
 from training.config import Config
 from training.durable_files import opened, replace, sweep
 from training.errors import TrainingError
-from training.provenance import installed
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,15 @@ class State:
         return cls(History(**history), **parts)
 
 
+def installed(packages: Iterable[str]) -> dict[str, str]:
+    """Returns the versions of those of the packages that are installed."""
+    found = {}
+    for package in packages:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
 class Checkpoint:
     """The checkpoint of one run; ``data`` maps its files to SHA-256; removes an empty folder."""
 
@@ -104,8 +113,7 @@ class Checkpoint:
         """Makes and locks the folder; raises :class:`TrainingError` if that fails."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            locked = self._held.enter_context(opened(self.folder))
-            if locked is not False:
+            if self._held.enter_context(opened(self.folder)):
                 sweep(self.folder)
                 return self
         except OSError as error:

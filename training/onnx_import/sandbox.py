@@ -39,7 +39,16 @@ def import_in_child(
     request = {**files, "seconds": seconds, "memory_bytes": memory_bytes}
     with ExitStack() as end:
         with held():  # a signal before the callback would leave the child running
-            child = end.enter_context(_start(json.dumps(request)))
+            child = end.enter_context(
+                # -P leaves out the current folder, which may hold a `numpy.py` beside the model.
+                subprocess.Popen(  # noqa: S603 - this program's own interpreter
+                    [sys.executable, "-P", "-m", __name__, json.dumps(request)],
+                    env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                )
+            )
             end.callback(child.kill)
         assert child.stdout
         step = "load"
@@ -60,17 +69,6 @@ def import_in_child(
             -signal.SIGKILL: "was killed, as when the machine's memory runs out",
         }.get(status := child.wait(), f"crashed with status {status}")
         raise TrainingError(f"{path.name}: the step {step} {how}")
-
-
-def _start(request: str) -> subprocess.Popen[bytes]:
-    # -P leaves out the current folder: it may hold a `numpy.py` that came with the model.
-    return subprocess.Popen(  # noqa: S603 - this program's own interpreter
-        [sys.executable, "-P", "-m", __name__, request],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
 
 
 def main(request: dict[str, Any]) -> None:
@@ -99,23 +97,20 @@ def main(request: dict[str, Any]) -> None:
         channel.write(json.dumps(message).encode() + b"\n")
         channel.flush()
 
-    def report(step: str, done: float) -> None:
-        send(step=step, done=done)
-
-    def fail(why: str) -> None:
-        send(failure=printable(why, 1000))
-
     path, data = Path(request["path"]), request["data"]
     try:
-        model, facts = import_model(path, request["scale"], load(data and Path(data)), report)
-    except DataError as error:
-        fail(str(error))
-    except TrainingError as error:
-        fail(f"{path.name}: {error}")
-    except MemoryError:
-        fail(f"{path.name}: it needs more memory than {request['memory_bytes']:,} bytes")
+        dataset = load(data and Path(data))
+        model, facts = import_model(
+            path, request["scale"], dataset, lambda step, done: send(step=step, done=done)
+        )
     except Exception as error:  # noqa: BLE001 - a malformed file fails in many ways
-        fail(f"{path.name}: it is malformed: {one_line(error) or type(error).__name__}")
+        why = f"it is malformed: {one_line(error) or type(error).__name__}"
+        if isinstance(error, MemoryError):
+            why = f"it needs more memory than {request['memory_bytes']:,} bytes"
+        elif isinstance(error, TrainingError):
+            why = str(error)
+        why = why if isinstance(error, DataError) else f"{path.name}: {why}"
+        send(failure=printable(why, 1000))
     else:
         send(bytes=len(model), facts=facts)
         channel.write(model)

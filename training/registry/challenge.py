@@ -8,7 +8,7 @@ from service.models.repository import Challenger, Repository, RepositoryError
 from training.durable_files import replace, sync
 from training.errors import TrainingError
 from training.export.verify import VerificationFailed, check
-from training.provenance import now
+from training.measure.card import now
 from training.registry import journal
 from training.registry.publish import locked
 from training.registry.store import opened

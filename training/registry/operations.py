@@ -108,9 +108,6 @@ def _row(repository: Repository, version: int, champion: int | None) -> Report:
         card = repository.card(version)
     except RepositoryError as error:
         return {**row, "error": str(error)}
-    # Not the setting: a run keeps float32 if int8 loses too much. An import has no such setting.
-    weights = "int8" if part(card, "verification", "parent") else "float32"
     row |= {name: card.get(name) for name in ("created", "architecture", "size_bytes")}
     latency = part(card, "verification", "milliseconds_per_run").get("1")
-    row["weights"] = weights if part(card, "settings") else None
     return {**row, "accuracy": accuracy(card), "latency_ms": latency}

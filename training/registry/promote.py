@@ -12,7 +12,7 @@ from service.models.repository import NAME, Repository, RepositoryError
 from training import durable_files
 from training.data.loading import load
 from training.export.verify import VerificationFailed, check
-from training.provenance import now
+from training.measure.card import now
 from training.registry import journal
 from training.registry.challenge import present
 from training.registry.gate import Decision, Labelled, decide

@@ -1,15 +1,12 @@
 """Publishes a finished version: stages it, makes it durable, renames it into the repository.
 
 Readers see a whole version or none; after a crash the next run removes the hidden folder. The lock
-keeps others from changing the champion between the gate's decision and the promotion. Where a
-filesystem has no locks the kernel still refuses a rename to a number that is taken.
+keeps others from changing the champion between the gate's decision and the promotion, and from
+taking the same number.
 """
 
-import errno
 import hashlib
-import itertools
 import json
-import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
@@ -69,17 +66,15 @@ def publish(staged: Path, root: Path, card: Mapping[str, Any]) -> int:
     """
     folder = root / NAME
     try:
+        number = _next_version(Repository(root))
         model = (staged / "model.onnx").read_bytes()
         digest = hashlib.sha256(model).hexdigest()
-        described = {"version": "", **card, "sha256": digest, "size_bytes": len(model)}
-        for number in itertools.count(_next_version(Repository(root))):
-            described["version"] = str(number)
-            text = json.dumps(described, indent=2, allow_nan=False)
-            (staged / "card.json").write_text(text + "\n", encoding="utf-8")
-            for path in (*staged.iterdir(), staged):
-                sync(path)
-            if _rename_into_place(staged, folder / str(number)):
-                break
+        described = {"version": str(number), **card, "sha256": digest, "size_bytes": len(model)}
+        text = json.dumps(described, indent=2, allow_nan=False)
+        (staged / "card.json").write_text(text + "\n", encoding="utf-8")
+        for path in (*staged.iterdir(), staged):
+            sync(path)
+        staged.rename(folder / str(number))
         sync(folder)
     except OSError as error:
         raise PublishError.because(error, "nothing was published", staged) from error
@@ -95,24 +90,11 @@ def published(repository: Repository, epochs: object) -> int | None:
     return None
 
 
-def _rename_into_place(staged: Path, target: Path) -> bool:
-    """Renames the folder. Returns False if the target's name is taken."""
-    try:
-        # The kernel lets a folder replace an empty one; it refuses every other name in use.
-        if not (taken := os.path.lexists(target)):
-            staged.rename(target)
-    except OSError as error:
-        if error.errno not in {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}:
-            raise
-        return False
-    return not taken
-
-
 def _next_version(repository: Repository) -> int:
-    """Returns one above every number in use or in the journal: a removed version's stays unused."""
-    used = [0, *repository.versions()]
+    """Returns one above every name in use, and every number in the journal: none is used twice."""
+    used = [path.name for path in repository.folder.iterdir()]
     for entry in repository.journal():
-        used += [parse_version(str(entry.get(key))) or 0 for key in ("version", "previous")]
+        used += [str(entry.get(key)) for key in ("version", "previous")]
     with suppress(RepositoryError):
-        used.append(repository.champion())
-    return max(used) + 1
+        used.append(str(repository.champion()))
+    return max((parse_version(name) or 0 for name in used), default=0) + 1

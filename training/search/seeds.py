@@ -11,9 +11,8 @@ from training.config import Config, Options
 from training.data.loading import load
 from training.errors import TrainingError
 from training.measure.card import part
-from training.network.checkpoint import PACKAGES
+from training.network.checkpoint import PACKAGES, installed
 from training.progress import Progress
-from training.provenance import installed
 from training.registry.gate import Decision
 from training.registry.promote import NOT_WANTED, promote_past_gate
 from training.search.engines import Run, side_by_side

@@ -11,14 +11,14 @@ from service.reasons.steps import finish
 from service.types import Images, Probabilities
 from tests.service.imaging.champion import champion
 from tests.service.reasons.mnist import training_images
-from training.measure.faithfulness import in_batches
+from training.export.verify import run
 
 
 def ask(images: Images) -> Probabilities:
     """The champion's probabilities, for images in the form that the service's queue takes."""
     assert images.dtype == np.uint8
     assert images.flags.c_contiguous
-    return in_batches(champion(), images)
+    return run(champion(), images)
 
 
 def per_patch(values: NDArray[np.float32], patches: Patches) -> NDArray[np.float64]:

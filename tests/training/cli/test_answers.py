@@ -15,7 +15,7 @@ def test_list_shows_each_version_and_marks_the_champion(models: Said) -> None:
     heading, *lines = models("list").splitlines()
     assert heading.split() == [
         *("VERSION", "CHAMPION", "CREATED", "ARCHITECTURE"),
-        *("WEIGHTS", "ACCURACY", "SIZE", "LATENCY"),
+        *("ACCURACY", "SIZE", "LATENCY"),
     ]
     assert [line.split()[0] for line in lines] == ["1", "2", "3"]
     assert ["*" in line for line in lines] == [False, False, True]
@@ -32,7 +32,7 @@ def test_list_shows_damaged_versions_and_the_others(models: Said) -> None:
     odd = '{"version": "1", "sha256": "", "test": 3, "verification": [], "data": "none"}'
     (models.root / "mnist/1/card.json").write_text(odd)
     lines = models("list").splitlines()
-    assert lines[1].split() == ["1", *"------"]
+    assert lines[1].split() == ["1", *"-----"]
     assert "version 2: card.json is damaged" in lines[2]
     assert "*" in lines[3]
 
@@ -62,7 +62,9 @@ def test_verify_compares_the_accuracy_with_the_card(models: Said) -> None:
     card = json.loads(path.read_text())
     assert report["passed"]
     assert report["test"] == {**card["test"], "as_in_card": True}
-    assert models("verify", "1").endswith("version 1 passed every check\n")
+    assert models("verify", "1").endswith(
+        "version 1 passed every check, also of input, output and batches\n"
+    )
     card["test"]["accuracy"] += 0.0001
     path.write_text(json.dumps(card))
     assert models("verify", "1", status=1).startswith("models: version 1: test accuracy is 0.")

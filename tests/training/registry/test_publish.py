@@ -207,11 +207,9 @@ def recover(root: Path, champion: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("locks", ["locks", "no locks"])
-def test_processes_that_release_at_once_get_different_versions(root: Path, locks: str) -> None:
-    """Also without locks, as on some network volumes: the rename decides."""
+def test_processes_that_release_at_once_get_different_versions(root: Path) -> None:
     running = [
-        subprocess.Popen(program("many", root, 5, locks), cwd=HERE, stdout=subprocess.PIPE)
+        subprocess.Popen(program("many", root, 5), cwd=HERE, stdout=subprocess.PIPE)
         for _ in range(3)
     ]
     results = [json.loads(process.communicate()[0]) for process in running]
@@ -227,7 +225,7 @@ def test_processes_that_release_at_once_get_different_versions(root: Path, locks
 def test_a_staged_version_of_a_living_process_is_not_swept_away(root: Path) -> None:
     with staging(root) as folder:
         (folder / "model.onnx").write_bytes(tiny_model_bytes(5))
-        subprocess.run(program("many", root, 1, "locks"), cwd=HERE, check=True)
+        subprocess.run(program("many", root, 1), cwd=HERE, check=True)
         assert (folder / "model.onnx").read_bytes() == tiny_model_bytes(5)
         with locked(root):
             assert publish(folder, root, {}) == 3

@@ -11,24 +11,16 @@ from numpy.typing import NDArray
 
 from service.types import Images
 from training.data.synthetic import fields, lines, strokes
-from training.data.synthetic.fonts import FONTS, LETTERS, SYMBOLS, WITH_SYMBOLS, glyphs
+from training.data.synthetic.fonts import FONTS, LETTERS, SYMBOLS, WITH_SYMBOLS, glyphs, printed
 
 DIGITS = "0123456789"
 Draw = Callable[[Images, int, np.random.Generator], Images]
 
 
-def _chosen(characters: str, fonts: tuple[str, ...]) -> Draw:
-    def draw(_: Images, count: int, random: np.random.Generator) -> Images:
-        drawn = glyphs(characters, fonts)
-        return drawn[random.integers(0, len(drawn), count)]
-
-    return draw
-
-
 KINDS: dict[str, tuple[float, Draw]] = {
-    "letters": (0.12, _chosen(LETTERS, FONTS)),
+    "letters": (0.12, lambda _, *how: printed(LETTERS, FONTS, *how)),
     "written letters": (0.11, lambda _, *how: strokes.letters(strokes.WRITTEN, *how)),
-    "symbols": (0.07, _chosen(SYMBOLS, WITH_SYMBOLS)),
+    "symbols": (0.07, lambda _, *how: printed(SYMBOLS, WITH_SYMBOLS, *how)),
     "scribbles": (0.4, lambda _, *how: lines.scribbles(*how)),
     "shapes": (0.05, lambda _, *how: lines.shapes(*how)),
     "filled outlines": (0.1, lambda _, *how: lines.filled_outlines(*how)),

@@ -50,6 +50,14 @@ def glyphs(characters: str, fonts: Sequence[str]) -> Images:
     return np.stack(pictures)
 
 
+def printed(
+    characters: str, fonts: Sequence[str], count: int, random: np.random.Generator
+) -> Images:
+    """Draws ``count`` of the characters in one of the fonts each, (count, 28, 28) uint8."""
+    drawn = glyphs(characters, fonts)
+    return drawn[random.integers(0, len(drawn), count)]
+
+
 def normal_form(picture: Image.Image) -> Images:
     """Scales a grey picture to 20 pixels and centres its mass, (28, 28) uint8: MNIST's normal form.
 

@@ -103,22 +103,19 @@ def new(digits: Images) -> dict[str, Images]:
     flat = digits.reshape(count, -1)
     plain = "".join(sorted(set(string.ascii_letters) & set(fonts.LETTERS)))
     return {
-        "letters of new fonts": _glyphs(plain, fonts.FONTS_HELD_OUT, count, random),
+        "letters of new fonts": _moved(
+            fonts.printed(plain, fonts.FONTS_HELD_OUT, count, random), random
+        ),
         "letters as strokes": strokes.letters(strokes.DESIGNS["never-trained"], count, random),
-        "Cyrillic letters": _glyphs(CYRILLIC, fonts.WITH_SYMBOLS, count, random),
-        "other symbols": _glyphs(SYMBOLS, fonts.WITH_SYMBOLS, count, random),
+        "Cyrillic letters": _moved(
+            fonts.printed(CYRILLIC, fonts.WITH_SYMBOLS, count, random), random
+        ),
+        "other symbols": _moved(fonts.printed(SYMBOLS, fonts.WITH_SYMBOLS, count, random), random),
         "doodles": doodles(count, random),
         "faces, clocks, letters in a ring": faces(count, random),
         "shuffled pixels": flat.take(random.permutation(SIDE**2), axis=1).reshape(digits.shape),
         "inverted digits": 255 - digits,
     }
-
-
-def _glyphs(
-    characters: str, names: tuple[str, ...], count: int, random: np.random.Generator
-) -> Images:
-    drawn = fonts.glyphs(characters, names)
-    return _moved(drawn[random.integers(0, len(drawn), count)], random)
 
 
 def _moved(pictures: Images, random: np.random.Generator) -> Images:
