@@ -117,13 +117,12 @@ class Config(BaseModel):
     @model_validator(mode="after")
     def _settings_fit_together(self) -> Self:
         """Rejects a setting that the run would ignore."""
-        defaults = type(self).model_fields
         convolutional = self.architecture in ("cnn", "valid_cnn")
         if convolutional and not self.filters:
             raise ValueError("filters: a cnn needs one convolution or more")
         if self.architecture == "valid_cnn" and not 2 <= len(self.filters) <= 7:
             raise ValueError("filters: a valid_cnn has 2 to 7 convolutions")
-        if not convolutional and self.filters != defaults["filters"].default:
+        if not convolutional and self.filters != type(self).model_fields["filters"].default:
             raise ValueError("filters: only a cnn has convolutions")
         if not convolutional and self.weights == "int8":
             raise ValueError("weights: int8 needs convolutions, and an mlp has none")

@@ -98,21 +98,15 @@ class Report(Progress):
         """Says whether the version is champion and why, and which commands come next."""
         verdict = "is the champion" if decision.promoted else "is not the champion"
         self.stage("promote", f"version {version} {verdict}: {decision.reason}")
-        self.stage("next", _next_step(version, decision, options))
-
-
-def _next_step(version: int, decision: Decision, options: Options) -> str:
-    """Returns what to type next, as commands that can be copied."""
-    at, previous = where(options.models), decision.previous
-    if decision.promoted:
-        follow = f"start one: serve{at}" if previous is None else f"roll back: models rollback{at}"
-        return f"a running service takes it up within 2 s; {follow}"
-    compare = f"compare: models diff {previous} {version}{at}; " if previous else ""
-    anyway, force = ("promote anyway", " --force") if options.promote else ("promote", "")
-    return (
-        f"version {version} is published, not promoted; {compare}"
-        f"{anyway}: models promote {version}{force}{at}"
-    )
+        at, previous = where(options.models), decision.previous
+        if decision.promoted:
+            follow = f"roll back: models rollback{at}" if previous else f"start one: serve{at}"
+            self.stage("next", f"a running service takes it up within 2 s; {follow}")
+            return
+        compare = f"compare: models diff {previous} {version}{at}; " if previous else ""
+        anyway, force = ("promote anyway", " --force") if options.promote else ("promote", "")
+        command = f"{anyway}: models promote {version}{force}{at}"
+        self.stage("next", f"version {version} is published, not promoted; {compare}{command}")
 
 
 def _duration(seconds: float) -> str:

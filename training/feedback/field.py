@@ -24,7 +24,6 @@ from training.registry.store import opened
 
 if TYPE_CHECKING:
     from service.store.labels import Labelled
-    from service.store.store import Store
 
 Pairs = tuple[Images, Labels]
 NOTHING = hashlib.sha256().hexdigest()
@@ -77,7 +76,11 @@ def collect(url: str, repository: Repository, share: float, *, ask: bool = False
             found = labelled(connection)
         field = _field(found, repository, share) if found.ids else Field()
         if ask and field.set_aside:
-            _ask(store, field.set_aside)
+            from service.store.tables import ASKED, insert
+
+            rows = [{"image": each.image, "reason": str(each)} for each in field.set_aside]
+            with store.begin() as connection:
+                connection.execute(insert(connection, ASKED).on_conflict_do_nothing(), rows)
     return field
 
 
@@ -129,11 +132,3 @@ def _field(found: Labelled, repository: Repository, share: float) -> Field:
         tuple(str(names[number]) for number in refused),
         float(right.mean()) if len(right) and np.ptp(known) else None,
     )
-
-
-def _ask(store: Store, set_aside: tuple[SetAside, ...]) -> None:
-    from service.store.tables import ASKED, insert
-
-    rows = [{"image": each.image, "reason": str(each)} for each in set_aside]
-    with store.begin() as connection:
-        connection.execute(insert(connection, ASKED).on_conflict_do_nothing(), rows)

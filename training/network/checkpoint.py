@@ -126,14 +126,10 @@ class Checkpoint:
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         self._held.close()
-        if not self.exists():
+        if not self._state.exists():
             self.remove()
         elif error and self._epochs:
             error.add_note(f"the same command with --resume continues after epoch {self._epochs}")
-
-    def exists(self) -> bool:
-        """Returns whether an interrupted run with the same settings and data left a state."""
-        return self._state.exists()
 
     def load(self) -> State | None:
         """Returns the state of the interrupted run, None if there is none; else raises."""

@@ -94,10 +94,6 @@ class Chain:
         self.end = f"{self.prefix}{len(self.nodes)}"
         self.nodes.append(helper.make_node(operator, inputs, [self.end], **attributes))
 
-    def finish(self, name: str) -> None:
-        """Names the last node's output."""
-        self.nodes[-1].output[0] = name
-
 
 def expose(model: ModelProto) -> ModelProto:
     """Returns a copy without functions, whose outputs are floating point tensors.
@@ -180,7 +176,7 @@ def _replace_scikit(graph: GraphProto) -> None:
         if node.domain == SCIKIT:
             _add_standard(chain, node)
         if chain.nodes:
-            chain.finish(node.output[-1])  # a classifier's first output is the label
+            chain.nodes[-1].output[0] = node.output[-1]  # a classifier's first one is the label
         nodes += chain.nodes or [node]
         graph.initializer.extend(chain.constants)
     replace(graph.node, nodes)

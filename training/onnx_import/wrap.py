@@ -28,7 +28,7 @@ def wrap(model: ModelProto, form: Form) -> ModelProto:
     before.add("Add", offset)
     before.add("Reshape", [-1, *LAYOUTS[form.input.layout]])
     before.add("Cast", to=inner.input[0].type.tensor_type.elem_type)
-    before.finish(inner.input[0].name)
+    before.nodes[-1].output[0] = inner.input[0].name
     after = Chain(inner.output[0].name, "after/")
     after.add("Cast", to=TensorProto.FLOAT)
     after.add("Reshape", [-1, DIGITS])
@@ -38,7 +38,7 @@ def wrap(model: ModelProto, form: Form) -> ModelProto:
         after.add("LpNormalization", axis=1, p=1)
     else:
         after.add("Softmax")
-    after.finish(OUTPUT)
+    after.nodes[-1].output[0] = OUTPUT
     graph = helper.make_graph(
         [*before.nodes, *inner.node, *after.nodes],
         "mnist",

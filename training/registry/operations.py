@@ -87,19 +87,15 @@ def prune(repository: Repository, keep: int) -> Report:
             kept.add(int(challenger.version))
         removed = [version for version in repository.versions() if version not in kept]
         for version in removed:
-            _remove(repository.path(version))
+            folder = repository.path(version)
+            hidden = folder.with_name(f"{STAGING_PREFIX}{version}-{secrets.token_hex(8)}")
+            try:
+                folder.rename(hidden)  # hides it from every reader in one step
+                sync(folder.parent)
+                shutil.rmtree(hidden)
+            except OSError as error:
+                raise TrainingError(f"{folder} cannot be removed: {error.strerror}") from error
     return {"removed": list(map(str, removed)), "kept": list(map(str, repository.versions()))}
-
-
-def _remove(folder: Path) -> None:
-    """Hides a version from every reader in one step, then deletes its files."""
-    hidden = folder.with_name(f"{STAGING_PREFIX}{folder.name}-{secrets.token_hex(8)}")
-    try:
-        folder.rename(hidden)
-        sync(folder.parent)
-        shutil.rmtree(hidden)
-    except OSError as error:
-        raise TrainingError(f"{folder} cannot be removed: {error.strerror}") from error
 
 
 def _row(repository: Repository, version: int, champion: int | None) -> Report:

@@ -73,7 +73,9 @@ def search(file: Path, options: Options, words: Sequence[str], progress: Progres
             raise TrainingError(f"{one_line(error)}; remove {storage} to start again") from error
         name = f"trial {trial.number}"
         try:
-            recipe = _toml(Config.from_recipe(wanted.recipe, **settings))
+            config = Config.from_recipe(wanted.recipe, **settings)
+            values = config.model_dump(mode="json", exclude_defaults=True).items()
+            recipe = "".join(f"{key} = {json.dumps(value)}\n" for key, value in values)  # TOML
             folder = file.with_suffix(".trials") / hashlib.sha256(recipe.encode()).hexdigest()[:16]
             say = partial(progress.stage, name)
             loss = _run_once(folder, recipe, lambda more: run([*words, *more], say))
@@ -115,11 +117,6 @@ def _loss(folder: Path) -> float | None:
         return float(Repository(folder).card(1)["validation"]["loss"])
     except (RepositoryError, TypeError):
         return None
-
-
-def _toml(config: Config) -> str:
-    values = config.model_dump(mode="json", exclude_defaults=True)
-    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
 
 
 def _read(file: Path) -> Search:

@@ -66,7 +66,7 @@ def test_two_processes_cannot_run_the_same_training(tmp_path: Path) -> None:
         kept.save(state())
         with pytest.raises(TrainingError, match=r"^another process .* has locked \S+;"):
             checkpoint(tmp_path).__enter__()
-        assert kept.exists()
+        assert kept.load()
         with checkpoint(tmp_path, Config(seed=1)):
             pass
     with checkpoint(tmp_path) as again:

@@ -11,7 +11,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from service.types import SIDE, Images
 from training.data import synthetic
-from training.data.synthetic import fonts, strokes
+from training.data.synthetic import strokes
+from training.data.synthetic.fonts import FONTS_HELD_OUT, LETTERS, WITH_SYMBOLS, printed
 from training.data.synthetic.lines import CANVAS, shrunk
 from training.measure.robustness.corruptions import moved, turned
 
@@ -86,7 +87,7 @@ SYMBOLS = "√≠≤∈⊂∩⇔↑↓♣♦♯☂☎☒⚓✈✓✗¥☕☚☜�
 def printed_digits(count: int) -> tuple[Images, NDArray[np.int64]]:
     """Draws digits in the held-out fonts, slightly moved, (count, 28, 28), and labels (count,)."""
     random = np.random.default_rng(SEED)
-    pictures, digits = synthetic.printed_digits(fonts.FONTS_HELD_OUT)
+    pictures, digits = synthetic.printed_digits(FONTS_HELD_OUT)
     chosen = random.integers(0, len(pictures), count)
     return _moved(pictures[chosen], random), digits[chosen]
 
@@ -101,16 +102,12 @@ def new(digits: Images) -> dict[str, Images]:
     """Draws other kinds of non-digits, as many of each as ``digits`` (n, 28, 28)."""
     random, count = np.random.default_rng(SEED), len(digits)
     flat = digits.reshape(count, -1)
-    plain = "".join(sorted(set(string.ascii_letters) & set(fonts.LETTERS)))
+    plain = "".join(sorted(set(string.ascii_letters) & set(LETTERS)))
     return {
-        "letters of new fonts": _moved(
-            fonts.printed(plain, fonts.FONTS_HELD_OUT, count, random), random
-        ),
+        "letters of new fonts": _moved(printed(plain, FONTS_HELD_OUT, count, random), random),
         "letters as strokes": strokes.letters(strokes.DESIGNS["never-trained"], count, random),
-        "Cyrillic letters": _moved(
-            fonts.printed(CYRILLIC, fonts.WITH_SYMBOLS, count, random), random
-        ),
-        "other symbols": _moved(fonts.printed(SYMBOLS, fonts.WITH_SYMBOLS, count, random), random),
+        "Cyrillic letters": _moved(printed(CYRILLIC, WITH_SYMBOLS, count, random), random),
+        "other symbols": _moved(printed(SYMBOLS, WITH_SYMBOLS, count, random), random),
         "doodles": doodles(count, random),
         "faces, clocks, letters in a ring": faces(count, random),
         "shuffled pixels": flat.take(random.permutation(SIDE**2), axis=1).reshape(digits.shape),
