@@ -36,6 +36,22 @@ def _score(models: str, version: int, number: int, part: Sequence[Item]) -> Scor
     return number, score(part, _classifier(models, version))
 
 
+def pack(number: int, part: Sequence[Item]) -> tuple[int, list[Any], Images | None]:
+    """Puts all pixels of a part into one array, which reaches another process much faster."""
+    arrays = [body for *_, body in part if isinstance(body, np.ndarray)]
+    rest = [(*place, None if isinstance(body, np.ndarray) else body) for *place, body in part]
+    return number, rest, np.stack(arrays) if arrays else None
+
+
+def score_packed(
+    models: str, version: int, number: int, rest: list[Any], pixels: Images | None
+) -> Scored:
+    """Returns the number and the rows of what :func:`pack` made."""
+    each = iter(() if pixels is None else pixels)
+    part = [(*place, next(each) if body is None else body) for *place, body in rest]
+    return _score(models, version, number, part)
+
+
 def local(parts: Parts, models: str, version: int, workers: int) -> Iterator[Scored]:
     """Classifies on threads: the model and the decoders release the interpreter's lock.
 
@@ -90,9 +106,11 @@ def on_ray(
     """
     ray = connected(address)
     try:
-        task = ray.remote(max_retries=10)(_score)
+        task = ray.remote(max_retries=10)(score_packed)
         most = workers - 1 if workers else int(ray.cluster_resources().get("CPU", 1))
-        yield from _scored(parts, lambda *part: task.remote(models, version, *part).future(), most)
+        yield from _scored(
+            parts, lambda *part: task.remote(models, version, *pack(*part)).future(), most
+        )
     except ray.exceptions.RayError as error:
         if isinstance(cause := getattr(error, "cause", None), OSError):
             raise cause from None
