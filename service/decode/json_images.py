@@ -115,9 +115,8 @@ def images_from_list(
     """
     if not isinstance(value, list):
         raise refuse(field, f"is {name_of(value)}; a list of images is expected")
-    words = b"u" in text.body or b"l" in text.body
-    if unwrap is None and 0 < len(value) <= limits.images and not words:
-        packed = pack_images(value, booleans=False)
+    if unwrap is None and 0 < len(value) <= limits.images:
+        packed = pack_images(value, booleans=b"u" in text.body or b"l" in text.body)
         images = None if packed is None else np.frombuffer(packed, np.uint8).reshape(_SHAPE)
         if images is not None and images.max(axis=(1, 2)).min() > 1:  # the usual case
             return images

@@ -119,14 +119,23 @@ def set_apart(body: bytes, lead: re.Pattern[bytes]) -> JsonText | None:
         last = _OBJECTS_END.search(body, start)
         end = last.end() - 1 if last else -1
     else:  # lists of numbers hold neither quotes nor braces, and a key or a brace comes next
-        after = [place for place in (body.find(b'"', start), body.find(b"}", start)) if place >= 0]
-        end = body.rfind(b"]", start, min(after, default=-1))
+        end = body.rfind(b"]", start, min(_first(body, mark, start) for mark in (b'"', b"}")))
     rest = body[:start] + body[end:]
     if end <= start or b"\\" in rest or rest.count(b'"%b"' % match[1]) != 1:
         return None
     of_first = {b"[": FLAT, b"{": OBJECTS}.get(first[:1], NUMBERS)
     form = NESTED if first == b"[[" else of_first
     return JsonText(body, rest, start, end, form)
+
+
+def _first(body: bytes, mark: bytes, start: int) -> int:
+    """Finds a character from ``start`` on, in steps, for a search holds the interpreter's lock."""
+    for begin in range(start, len(body), LARGEST_PIECE_BYTES):
+        place = body.find(mark, begin, begin + LARGEST_PIECE_BYTES)
+        if place >= 0:
+            return place
+        give_way()
+    return len(body)
 
 
 def read_plain(text: bytes, start: int, stop: int, form: Form) -> NDArray[np.uint8] | None:

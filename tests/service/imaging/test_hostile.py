@@ -50,18 +50,22 @@ def test_a_file_that_is_cut_or_changed_anywhere_is_decoded_or_rejected_in_time(
 ) -> None:
     whole = picture(kind, mode, **options)
     random = np.random.default_rng(1)
-    slowest = 0.0
+
+    def seconds(body: bytes) -> float:
+        start = process_time()
+        with suppress(Fault):
+            preprocess(open_picture(body, Limits(picture_pixels=1_000_000)))
+        return process_time() - start
+
+    slowest, slow = 0.0, b""
     for at in range(len(whole)):
         changed = bytearray(whole)
         changed[at] ^= 1 << int(random.integers(8))
         number = struct.pack(str(random.choice(["<I", ">I"])), random.choice(EXTREMES))
         with_number = whole[:at] + number + whole[at + 4 :]
         for body in (whole[:at], bytes(changed), with_number):
-            start = process_time()
-            with suppress(Fault):
-                preprocess(open_picture(body, Limits(picture_pixels=1_000_000)))
-            slowest = max(slowest, process_time() - start)
-    assert slowest < 0.2 * slowness()
+            slowest, slow = max((slowest, slow), (seconds(body), body))
+    assert min(seconds(slow) for _ in range(3)) < 0.2 * slowness()  # other work may slow one
 
 
 def texture(ink: NDArray[np.bool_]) -> Callable[[], Images]:

@@ -105,11 +105,10 @@ def test_inputs_that_vanish_or_change_end_the_run_and_lose_nothing(tmp_path: Pat
         (folder / f"{index:03}.png").write_bytes(picture(index=index))
     words = (folder, "--out", out, "--models", MODELS, "--workers", "1")
     process = start(*words)
-    while not Path(f"{out}.parts", "0").exists():
-        (folder / "599.png").rename(tmp_path / "599.png") if (folder / "599.png").exists() and Path(
-            f"{out}.parts", "run.json"
-        ).exists() else time.sleep(0.001)
+    while not Path(f"{out}.parts", "run.json").exists():
         assert process.poll() is None
+        time.sleep(0.001)
+    (folder / "599.png").rename(tmp_path / "599.png")
     assert (
         process.communicate(timeout=60)[1]
         == f"score: {folder}/599.png: No such file or directory\n"
