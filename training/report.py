@@ -71,7 +71,8 @@ class Report(Progress):
     def fit(self, history: History) -> None:
         """Prints how long the whole fit took, and which epochs' weights the network keeps."""
         took = f"{history.seconds:.0f} s ({history.cpu_seconds:.0f} CPU s)"
-        kept = " and ".join(f"epoch {each['epoch']:g}" for each in history.kept)
+        shares = [f"{each['share']:.0%} of epoch {each['epoch']:g}" for each in history.kept]
+        kept = " and ".join(shares)
         self.stage("fit", f"{len(history.epochs)} epochs in {took}; kept {kept}")
         self.bar("evaluate", 0, None, "classifying the test images")
 

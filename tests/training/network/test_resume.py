@@ -132,7 +132,7 @@ def test_killed_in_both_stages_and_after_them_it_ends_with_the_same_file(staged:
 def test_it_says_of_which_epochs_the_weights_are(staged: Runs) -> None:
     fit = [line.removeprefix("fit       ") for line in staged.told if line.startswith("fit")]
     assert [line.split("  ")[0] for line in fit[:-1]] == [f"epoch {n}/6" for n in range(1, 7)]
-    assert fit[-1].endswith("; kept 30 % of epoch 3 and 70 % of epoch 6")
+    assert fit[-1].endswith("; kept 30% of epoch 3 and 70% of epoch 6")
 
 
 def test_stopped_it_says_how_it_goes_on_and_another_run_begins(staged: Runs) -> None:
