@@ -106,7 +106,7 @@ def _running() -> Iterator[Any]:
                 yield ray.get_actor(name)
 
 
-@ray.remote(num_cpus=0, max_restarts=-1)
+@ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)
 class Fleet:
     """Keeps between ``least`` and ``most`` replicas, spread over the nodes.
 
