@@ -87,12 +87,16 @@ def test_one_picture_does_not_wait_for_the_many_of_another_caller(champion: Serv
     assert done == 0
 
 
+def form_of_pictures(count: int) -> tuple[bytes, str]:
+    stroke = np.zeros((100, 100), np.uint8)
+    stroke[20:80, 45:55] = 255
+    return as_form(*(("files", f"{n}.png", as_picture(stroke)) for n in range(count)))
+
+
 def test_whose_large_work_takes_long_gets_429_for_more_while_others_ask(
     models: Path, tmp_path: Path
 ) -> None:
-    stroke = np.zeros((100, 100), np.uint8)
-    stroke[20:80, 45:55] = 255
-    form, kind = as_form(*(("files", f"{n}.png", as_picture(stroke)) for n in range(1500)))
+    form, kind = form_of_pictures(1500)
     with serving(models, tmp_path / "log", "--deadline-s", "4") as server:
         honest = server.keep(HONEST)
         with greedy(server, 4, form, kind) as statuses:
@@ -106,9 +110,7 @@ def test_whose_large_work_takes_long_gets_429_for_more_while_others_ask(
 def test_a_form_that_its_deadline_would_end_is_refused_at_once_while_others_ask(
     models: Path, tmp_path: Path
 ) -> None:
-    stroke = np.zeros((100, 100), np.uint8)
-    stroke[20:80, 45:55] = 255
-    form, kind = as_form(*(("files", f"{n}.png", as_picture(stroke)) for n in range(2000)))
+    form, kind = form_of_pictures(2000)
     with serving(models, tmp_path / "log", "--deadline-s", "3") as server:
         honest, begin = server.keep(HONEST), time.monotonic()
         with greedy(server, 1, form, kind) as statuses:
