@@ -33,6 +33,7 @@ SMALL_ROWS = 256  # the event loop itself builds answers for up to this many ima
 _PIECE_SECONDS = 0.0001
 _LONGEST_REST = 0.01
 """Seconds of sleep at most, so that a stalled machine does not add a second stall."""
+_READ_SECONDS = 0.001
 _CLOSE_SECONDS = 0.02  # small requests that come within this time follow each other closely
 TURN_SECONDS = 0.005
 LONG_SECONDS = 0.25  # whose work takes longer gets no more of it while others ask
@@ -50,6 +51,7 @@ class Recent:
     """When requests came of late, on perf_counter's clock, and whether of several callers."""
 
     caller, at, other_at, small_at = "", -inf, -inf, -inf
+    read_at = 0.0  # when the last piece of a large body was read, or will be
 
     def turn_to(self, caller: str) -> None:
         """Takes note of another caller, on the event loop; each request sets ``at``."""
@@ -265,7 +267,8 @@ def give_way(done: float = 0.0) -> None:
     if job is None or (now := perf_counter()) - job.rested < _PIECE_SECONDS:
         return
     job.check(now, done)
-    if small_come(now):
+    # Its own request may have been a small one until it came here.
+    if small_come(now) and (recent.small_at > job.submitted or recent.others(job.caller, now)):
         crowding = max(1.0, FairThreads.running / _CORES)
         sleep(min(job.threads.rest * crowding * (now - job.rested), _LONGEST_REST))
     job.threads.pass_on(job, now)
@@ -275,3 +278,14 @@ def give_way(done: float = 0.0) -> None:
 def small_come(now: float) -> bool:
     """Whether small requests follow each other closely."""
     return now - recent.small_at < _CLOSE_SECONDS
+
+
+async def take_turn_to_read() -> None:
+    """Waits so that large bodies are read a piece a millisecond in all while small requests come.
+
+    A piece has 256 KiB, which takes the event loop some 0.2 ms.
+    """
+    now = perf_counter()
+    if small_come(now):
+        recent.read_at = max(now, recent.read_at) + _READ_SECONDS
+        await asyncio.sleep(recent.read_at - now)

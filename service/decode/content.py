@@ -112,4 +112,5 @@ def parse_form(body: bytes, boundary: str, *, max_parts: int) -> list[tuple[str,
             raise Malformed("the form is cut short: its last boundary is missing")
         parts.append((options["name"], body[blank + 4 : end]))
         at = end
+        give_way()
     return parts

@@ -9,6 +9,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from service.api.request import Reply, Request, too_large
+from service.background.large_work import take_turn_to_read
 from service.errors import BodyTimeout, Fault, Malformed, Unavailable
 from service.http import heads
 from service.http.dispatch import head, render
@@ -64,9 +65,12 @@ class ArrivingBody:
             self.pieces, self.size = [], 0
             if self.complete:
                 return [*parts, part.getvalue()]
-            self.transport.resume_reading()
-            self.more = asyncio.get_running_loop().create_future()
-            await self.more
+            if size > UNREAD_BYTES:
+                await take_turn_to_read()
+            if not self.complete:
+                self.transport.resume_reading()
+                self.more = asyncio.get_running_loop().create_future()
+                await self.more
 
 
 class Exchange:

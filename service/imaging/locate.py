@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from service.background.large_work import give_way
 from service.imaging import frames
 from service.imaging.components import Box, Components, Ints, Mask, connected_components
 from service.imaging.threshold import Grey, Ink, dilate, histogram, noise, otsu_threshold
@@ -116,6 +117,7 @@ class Scored:
 def score_components(ink: Ink, gradient: Grey, mask: Mask, expected: Box | None = None) -> Scored:
     """Scores the components of ``mask`` (h, w) by outline, ink, place and shape."""
     components = connected_components(mask)
+    give_way()
     wide = np.pad(mask, 1, mode="edge")
     outline = mask & ~(wide[:-2, 1:-1] & wide[2:, 1:-1] & wide[1:-1, :-2] & wide[1:-1, 2:])
     total = components.sums(gradient)
@@ -142,6 +144,7 @@ def _best_candidate(
     ink: Ink, gradient: Grey, mask: Mask, threshold: int, expected: Box | None
 ) -> Candidate | None:
     scored = score_components(ink, gradient, mask, expected)
+    give_way()
     components, score, border = scored.components, scored.score, scored.border
     if not score.any():
         return None

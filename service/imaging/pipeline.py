@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from service.background.large_work import give_way
 from service.imaging import threshold
 from service.imaging.components import Box, bounding_box, union
 from service.imaging.load import Picture
@@ -70,7 +71,9 @@ def preprocess(picture: Picture) -> Seen:
         box = found.box.times(zoom).moved(around.left, around.top)
     width, height = picture.original
     box = box.times(width / grey.shape[1], (height, width))
+    give_way()
     image = normalise(ink.amount, found.mask, found.threshold)
+    give_way()
     reasons = {
         "several digits": others > 0,
         "too small": max(box.width, box.height) < _TOO_SMALL,
@@ -140,16 +143,19 @@ def search(
     Tries the readings of the background (of ``polarity``) until one shows a clear digit, else takes
     the best; ``widest_strokes`` are in pixels, ``expected`` is where the digit should be.
     """
+    give_way()
     grey = threshold.denoise(grey)
     if widest_strokes is None:
         widest_strokes = [share * min(grey.shape) for share in WIDEST_STROKES]
     gradient = gradient_of(grey)
+    give_way()
     seen: list[tuple[Ink, Candidate]] = []
     with suppress(TextureError):
         uneven = (threshold.ink_on_uneven_background(grey, each) for each in widest_strokes)
         for inks in (threshold.ink_on_plain_background(grey), *uneven):
             for ink in inks:
                 if polarity in (None, ink.polarity):
+                    give_way()
                     found = find_digit(ink, gradient, expected)
                     if found is None:
                         continue

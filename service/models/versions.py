@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import Any
 from weakref import WeakValueDictionary
 
+from service.background.large_work import recent
 from service.background.threads import DaemonThreads, Result
 from service.errors import DeadlineExceeded, Invalid, NotFound, Unavailable
 from service.models import workers
@@ -20,6 +21,9 @@ from service.observe.metrics import Metrics
 from service.settings import Settings
 
 _LOADS_BY_NUMBER, _READS = 2, 4  # how many of each run at a time
+_PAUSES, _LONGEST_PAUSE = 100, 0.5
+"""While others ask, a caller's next load waits for so many times what its last one took, at most so
+many seconds: who goes through all versions slows down nobody else."""
 
 
 class StartError(Exception):
@@ -103,8 +107,16 @@ class Versions:
         left_s = None if deadline is None else deadline - perf_counter()
         mine = self._loading.setdefault(caller, asyncio.Lock())
         try:
-            async with asyncio.timeout(left_s), mine:
-                return await self._load(text, caller)
+            async with asyncio.timeout(left_s):
+                await mine.acquire()
+                start = perf_counter()
+                try:
+                    return await self._load(text, caller)
+                finally:
+                    now, pause_s = perf_counter(), 0.0
+                    if recent.others(caller, now):
+                        pause_s = min(_PAUSES * (now - start), _LONGEST_PAUSE)
+                    self._loop.call_later(pause_s, mine.release)
         except TimeoutError:
             late = f"the deadline passed before version {text} was loaded"
             raise DeadlineExceeded(late) from None

@@ -9,7 +9,7 @@ from weakref import ref
 
 import pytest
 
-from service.background.large_work import give_way, recent, when_large
+from service.background.large_work import give_way, recent, take_turn_to_read, when_large
 from service.errors import DeadlineExceeded
 
 pytestmark = [pytest.mark.anyio, pytest.mark.alone]
@@ -65,6 +65,40 @@ async def test_large_work_sleeps_longer_than_it_worked_while_small_requests_come
     recent.small_at = perf_counter() + small_s
     shortest = await when_large(True, lambda: min(rest() for _ in range(10)))
     assert least_s < shortest < most_s
+
+
+@pytest.mark.parametrize(
+    ("comes", "other_asks", "rests"),
+    [(False, False, False), (True, False, True), (False, True, True)],
+)
+async def test_work_rests_for_other_requests_and_not_for_its_own(
+    monkeypatch: pytest.MonkeyPatch, comes: bool, other_asks: bool, rests: bool
+) -> None:
+    def rest() -> float:
+        if comes:
+            recent.small_at = perf_counter()
+        end = perf_counter() + 0.004
+        while perf_counter() < end:
+            pass
+        begin = perf_counter()
+        give_way()
+        return perf_counter() - begin
+
+    recent.small_at = perf_counter()  # its own request
+    monkeypatch.setattr(recent, "at", recent.small_at)
+    monkeypatch.setattr(recent, "caller", "other" if other_asks else "own")
+    monkeypatch.setattr(recent, "other_at", perf_counter() - 60)
+    assert (await when_large(True, rest, caller="own") > 0.004) == rests
+
+
+@pytest.mark.parametrize(("small_s", "least_s", "most_s"), [(60, 0.019, 1), (-1, 0, 0.015)])
+async def test_large_bodies_are_read_a_piece_a_millisecond_while_small_requests_come(
+    small_s: float, least_s: float, most_s: float
+) -> None:
+    recent.small_at = begin = perf_counter() + small_s
+    begin -= small_s
+    await asyncio.gather(*(take_turn_to_read() for _ in range(20)))
+    assert least_s < perf_counter() - begin < most_s
 
 
 def test_the_event_loop_itself_never_gives_way() -> None:

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 from service.answer.quality import LEAST_CONFIDENCE, least_confidence
+from service.background.large_work import recent
 from service.errors import DeadlineExceeded, Invalid, NotFound, Unavailable
 from service.inference.runtime import Runtime
 from service.models.loader import Loaded
@@ -318,6 +319,24 @@ async def test_a_caller_loads_one_version_at_a_time_and_keeps_no_other_waiting(
         await load("7", "honest")
         await asyncio.gather(*many)
     assert order.index("honest") <= 3  # of five; each proof is a process, fast or slow
+
+
+@pytest.mark.parametrize("others_ask", [True, False])
+async def test_the_next_load_of_a_caller_waits_while_others_ask(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, others_ask: bool
+) -> None:
+    worker.prove(1, 2, 3)
+    now = perf_counter()
+    monkeypatch.setattr(recent, "caller", "honest" if others_ask else "stranger")
+    monkeypatch.setattr(recent, "at", now + 60)
+    monkeypatch.setattr(recent, "other_at", now - 60)
+    async with started(worker) as versions:
+        await versions.version("2", LATER, "stranger")
+        loaded = perf_counter()
+        await versions.version("3", LATER, "stranger")
+        waited = perf_counter() - loaded
+        await versions.version("2", now - 1, "stranger")  # one that is loaded waits for nothing
+    assert (waited >= 0.4) == others_ask
 
 
 async def test_with_room_for_one_a_new_champion_still_takes_over(tmp_path: Path) -> None:
