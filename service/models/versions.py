@@ -113,9 +113,9 @@ class Versions:
                 try:
                     return await self._load(text, caller)
                 finally:
-                    now, pause_s = perf_counter(), 0.0
-                    if recent.others(caller, now):
-                        pause_s = min(_PAUSES * (now - start), _LONGEST_PAUSE)
+                    now = perf_counter()
+                    pauses = _PAUSES if recent.others(caller, now) else 0
+                    pause_s = min(pauses * (now - start), _LONGEST_PAUSE)
                     self._loop.call_later(pause_s, mine.release)
         except TimeoutError:
             late = f"the deadline passed before version {text} was loaded"

@@ -90,7 +90,7 @@ def measured(
     yield "poisson", poisson.rows(service, seconds) + poisson.rows(ort, seconds)
     yield "beside", beside.rows(service, rounds, seconds)
     crowded = {name: by_name[name] for name in ("JSON, 64 images", "raw, 1 image")}
-    yield "overload", overload.rows(service, crowded, seconds)
+    yield "overload", overload.rows(service, running["limit"], crowded, seconds)
 
 
 def one_round(chosen: list[Case], running: dict[str, servers.Server], seconds: int) -> Round:
