@@ -61,7 +61,7 @@ def predictions(
     return _ANSWER % (version.encode(), b"},{".join(rows))
 
 
-def _numbers(array: Probabilities) -> bytes:
+def _numbers(array: Any) -> bytes:
     return orjson.dumps(array, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
 
 
@@ -87,10 +87,14 @@ def of_rows(probabilities: Probabilities, field: str, **further: list[dict[str, 
 
     For ``examples`` they are the list of ``[label, score]``.
     """
-    rows: Any = np.ascontiguousarray(probabilities)
-    if field == "examples":
-        rows = [[[label, p] for label, p in zip(LABELS, row, strict=True)] for row in rows]
-    answer = {_KEYS[field]: rows, **further}
+    parts = list[bytes]()
+    for first in range(0, len(probabilities), PIECE_ROWS):
+        rows: Any = np.ascontiguousarray(probabilities[first : first + PIECE_ROWS])
+        if field == "examples":
+            rows = [[[label, p] for label, p in zip(LABELS, row, strict=True)] for row in rows]
+        parts.append(_numbers(rows))
+        give_way()
+    answer = {_KEYS[field]: orjson.Fragment(b"[%b]" % b",".join(parts)), **further}
     return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
 
 

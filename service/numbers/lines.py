@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from service.background.large_work import give_way
 from service.imaging.components import Box, Components, Ints, Mask, connected_components, union
 from service.imaging.frames import remove_ruled_lines
 from service.imaging.locate import (
@@ -127,7 +128,9 @@ def lines_in(grey: Grey) -> list[list[Group]]:
         return []
     ink, mask, least = seen
     scored = score_components(ink, gradient_of(denoise(grey)), mask)
+    give_way()
     grouped = _group(scored)
+    give_way()
     boxes = [scored.components.box(chosen) for chosen in grouped]
     if sum(box.width * box.height for box in boxes) > _MOST_OVERLAP * mask.size:
         return []
@@ -137,6 +140,7 @@ def lines_in(grey: Grey) -> list[list[Group]]:
         inked, amount = np.isin(labels[box.slices], chosen), ink.amount[box.slices]
         threshold = min(least, int(amount[inked].max()) // 2)
         groups.append(Group(box, inked, amount, threshold))
+        give_way()
     low = _SMALL * max((box.height for box in boxes), default=0)  # a lower group alone is dirt
     return [line for line in _lines(groups) if len(line) > 1 or line[0].box.height >= low]
 
