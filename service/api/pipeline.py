@@ -28,7 +28,7 @@ class Pipeline:
         self.deadline = request.deadline(most_s or self.core.settings.deadline_s)
         self._charged = self._classified = 0
         if self.caller != recent.caller:
-            recent.turn_to(self.caller)
+            recent.caller, recent.other_at = self.caller, recent.at
         recent.at = request.started
         if self.core.rates is not None:
             self.charge(1)  # before its body is read

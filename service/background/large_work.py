@@ -53,10 +53,6 @@ class Recent:
     caller, at, other_at, small_at = "", -inf, -inf, -inf
     read_at = 0.0  # when the last piece of a large body was read, or will be
 
-    def turn_to(self, caller: str) -> None:
-        """Takes note of another caller, on the event loop; each request sets ``at``."""
-        self.caller, self.other_at = caller, self.at
-
     def others(self, caller: str, now: float) -> bool:
         """Whether a caller other than this one has asked of late."""
         return now - (self.other_at if caller == self.caller else self.at) < _RECENT_SECONDS

@@ -22,8 +22,7 @@ from service.settings import Settings
 
 _LOADS_BY_NUMBER, _READS = 2, 4  # how many of each run at a time
 _PAUSES, _LONGEST_PAUSE = 100, 0.5
-"""While others ask, a caller's next load waits for so many times what its last one took, at most so
-many seconds: who goes through all versions slows down nobody else."""
+"""How long a caller's next load waits while others ask: in times of its last one, and seconds."""
 
 
 class StartError(Exception):
