@@ -33,7 +33,7 @@ SMALL_ROWS = 256  # the event loop itself builds answers for up to this many ima
 _PIECE_SECONDS = 0.0001
 _LONGEST_REST = 0.01
 """Seconds of sleep at most, so that a stalled machine does not add a second stall."""
-_READ_SECONDS = 0.001
+_BYTES_A_SECOND = 256e6  # of large bodies, while small requests come
 _CLOSE_SECONDS = 0.02  # small requests that come within this time follow each other closely
 TURN_SECONDS = 0.005
 LONG_SECONDS = 0.25  # whose work takes longer gets no more of it while others ask
@@ -51,7 +51,7 @@ class Recent:
     """When requests came of late, on perf_counter's clock, and whether of several callers."""
 
     caller, at, other_at, small_at = "", -inf, -inf, -inf
-    read_at = 0.0  # when the last piece of a large body was read, or will be
+    read_at = 0.0  # when the next piece of a large body may be read
 
     def others(self, caller: str, now: float) -> bool:
         """Whether a caller other than this one has asked of late."""
@@ -276,12 +276,12 @@ def small_come(now: float) -> bool:
     return now - recent.small_at < _CLOSE_SECONDS
 
 
-async def take_turn_to_read() -> None:
-    """Waits so that large bodies are read a piece a millisecond in all while small requests come.
+async def rest_after_reading(size: int) -> None:
+    """Has the event loop read large bodies, all together, at a bounded pace while small ones come.
 
-    A piece has 256 KiB, which takes the event loop some 0.2 ms.
+    It needs some 0.2 ms for a piece of 256 KiB.
     """
     now = perf_counter()
     if small_come(now):
-        recent.read_at = max(now, recent.read_at) + _READ_SECONDS
+        recent.read_at = max(now, recent.read_at) + size / _BYTES_A_SECOND
         await asyncio.sleep(recent.read_at - now)

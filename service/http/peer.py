@@ -9,7 +9,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from service.api.request import Reply, Request, too_large
-from service.background.large_work import take_turn_to_read
+from service.background.large_work import rest_after_reading
 from service.errors import BodyTimeout, Fault, Malformed, Unavailable
 from service.http import heads
 from service.http.dispatch import head, render
@@ -58,15 +58,15 @@ class ArrivingBody:
             if part.tell() > _PART_BYTES:
                 parts.append(part.getvalue())
                 part = BytesIO()
-            size += self.size
+            read, self.pieces, self.size = self.size, [], 0
+            size += read
             if size > limit:
                 raise too_large(limit)
             hold(size)
-            self.pieces, self.size = [], 0
             if self.complete:
                 return [*parts, part.getvalue()]
             if size > UNREAD_BYTES:
-                await take_turn_to_read()
+                await rest_after_reading(read)
             if not self.complete:
                 self.transport.resume_reading()
                 self.more = asyncio.get_running_loop().create_future()
