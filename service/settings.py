@@ -41,10 +41,12 @@ def _split(value: Any) -> Any:
 
 _Host = Annotated[str, Field(pattern=r"^(\*|(\*\.)?[\w.-]+|\[[0-9a-f:.]+\])$")]
 _Origin = Annotated[str, Field(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^/?#\s]+)$")]
+_Url = Annotated[str, Field(pattern=r"^(https?://[^/?#\s]\S*)?$")]
 _Store = Annotated[str, Field(pattern=r"^(none|sqlite:///[^?]+|postgresql\+psycopg://.+)$")]
 STORE_FORM = "is neither none, sqlite:///FILE nor postgresql+psycopg://..."
 _FORMS = {
     "store": STORE_FORM,
+    "otlp_endpoint": "a URL is expected, such as http://127.0.0.1:4318",
     "capture": "is neither off, doubtful nor a share above 0, up to 1",
     "allowed_hosts": "a host without a scheme is expected, such as digits.example.com",
     "cors_origins": "an origin is expected, such as https://example.org",
@@ -154,7 +156,7 @@ class Settings(BaseModel):
     drain_timeout_s: _Count = _set(10, "seconds after that in which running requests can finish")
 
     access_log: bool = _set(True, "write one log line for each request")
-    otlp_endpoint: str = _set("", "URL of an OpenTelemetry collector for spans of sampled requests")
+    otlp_endpoint: _Url = _set("", "OpenTelemetry collector's URL, for spans of sampled requests")
     trace_share: float = _set(
         0.1, "share of the requests without traceparent that are sampled", ge=0, le=1
     )

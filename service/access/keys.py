@@ -98,7 +98,7 @@ def changed(path: Path) -> Iterator[dict[str, Key]]:
 
     A reader sees the old file or the new one. Owner, group and the group's right to read stay.
     """
-    path = path.resolve()
+    path = Path(os.path.realpath(path))  # resolve() raises RuntimeError at a loop of links
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     staged = path.with_name(f".{path.name}.new")
     try:
@@ -153,7 +153,7 @@ class KeyFile:
         """The entry of a key that is in force, else None."""
         if len(key) > _MOST_KEY_BYTES:
             return None
-        digest = hashlib.sha256(key).digest()
+        digest = hashlib.sha256(key.strip()).digest()
         entry, expires, found = self._keys.get(digest[:_SELECTOR], _NO_KEY)
         return found if compare_digest(entry, digest) and time() < expires else None
 

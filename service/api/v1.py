@@ -56,7 +56,7 @@ async def v1_explain(
 
 @post(":{verb}")
 async def v1_other(
-    request: Timed, model: str, verb: str, version: str = "", label: str = ""
+    request: Current, model: str, verb: str, version: str = "", label: str = ""
 ) -> Reply:
     """Rejects a method that the model has no signature for, such as the protocol's `regress`."""
     asked_version(request, model, version, label)

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _add(options: argparse.Namespace, parser: Parser) -> str:
     key = f"mnist_{secrets.token_urlsafe(32)}"  # scanners of source code can tell it by its begin
-    at_midnight = "T00:00Z" if options.expires and len(options.expires) == len("2030-12-31") else ""
+    at_midnight = "T00:00Z" if options.expires and len(options.expires) <= len("2030-12-31") else ""
     fields = {
         "name": options.name,
         "sha256": hashlib.sha256(key.encode()).hexdigest(),

@@ -28,6 +28,7 @@ class AsgiDoor:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request that came through FastAPI, which may have found no route for it."""
         if scope["type"] != "http":
+            await send({"type": "websocket.close"})  # its server answers 403
             return
         root_path = scope.get("root_path", "")
         path, fields = scope["path"], joined(scope["headers"])

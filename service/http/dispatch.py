@@ -94,17 +94,17 @@ class Dispatcher:
         Raises Misdirected, Forbidden, NotFound, MethodNotAllowed, Unauthorized or Invalid.
         """
         access, fields = self._access, request.fields
+        targets = self._targets(request.path)
+        target = targets.get("GET" if request.method == "HEAD" else request.method)
+        if target is not None:  # known before anything is refused, for the audit
+            request.route = target[0].path
         hosts = access.sites.known
         is_strange = hosts is not None and fields.get(b"host") not in hosts
         if is_strange or b"origin" in fields or b"sec-fetch-site" in fields:
             request.answer_headers = access.sites.check(request.method, fields, request.server)
-        method = "GET" if request.method == "HEAD" else request.method
-        targets = self._targets(request.path)
-        target = targets.get(method)
         if target is None:
             return _no_endpoint(request, targets)
         route, parameters = target
-        request.route = route.path
         if route.scope in access.checked:
             authorization, x_api_key = fields.get(b"authorization"), fields.get(b"x-api-key")
             request.key = key = access.check(route.scope, authorization, x_api_key, request.port)

@@ -23,6 +23,7 @@ _FAMILIES = {
     "histogram": core.HistogramMetricFamily,
     "info": core.GaugeMetricFamily,
 }
+_OPENMETRICS = "application/openmetrics-text"  # without what follows, which the library trusts
 _OVER: dict[str, Callable[[Sequence[float]], float]] = {"sum": sum, "most": max, "least": min}
 
 
@@ -39,7 +40,7 @@ def exposition(
     metrics: Sequence[Metric], workers: Sequence[Worker], accept: str = ""
 ) -> tuple[bytes, str]:
     """Returns all workers' counts and living ones' gauges, and the media type by ``accept``."""
-    encoder, media_type = choose_encoder(accept)
+    encoder, media_type = choose_encoder(_OPENMETRICS if _OPENMETRICS in accept.lower() else "")
     return encoder(SimpleNamespace(collect=partial(_collect, metrics, workers))), media_type
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 OTHER = "other"
 
-_OF_VERSION = re.compile(r"/versions/{version}|/labels/{label}")
+_OF_VERSION = re.compile(r"/versions/{version}|/labels/{label}|Stream(?=Infer)")
 _ROW_BYTES = 8192 * 8
 _TOLD_BYTES = 1024
 _EXEMPLAR = Struct("<i16sdd")

@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
+from service.api.routing import EndpointRoute
+from service.app import create_app
+from service.rpc import METHODS
 from service.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -51,6 +54,22 @@ def test_each_alert_has_a_case_that_fires_beside_series_that_must_not() -> None:
     for case in cases:
         silent = any(not check["exp_alerts"] for check in case["alert_rule_test"])
         assert silent or len(case["input_series"]) > 1, case["name"]
+
+
+def test_probes_and_scrapes_are_no_requests_of_users_and_every_protocol_is() -> None:
+    text = RULES.read_text() + RULES.with_name("dashboard.json").read_text().replace("\\", "")
+    (probes,) = set(re.findall('endpoint!~"(.*?)"', text))
+    (classified,) = set(re.findall('endpoint=~"(.*?)"', text))
+    routes = [each for each in create_app(Settings()).routes if isinstance(each, EndpointRoute)]
+    paths = {each.path for each in routes} | METHODS.keys()
+    no_users = {path for path in paths if re.fullmatch(probes, path)}
+    assert no_users == {path for path in paths if path.lower().endswith(("live", "ready"))} | {
+        *("/metrics", "/monitoring/prometheus/metrics"),
+        *("/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"),
+    }
+    judged = {path for path in paths - no_users if re.fullmatch(classified, path)}
+    named = ("predict", "/infer", ":classify", "/ModelInfer")
+    assert judged == {path for path in paths if path.endswith(named)}
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])

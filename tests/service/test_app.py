@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, WebSocketDisconnect
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.testclient import TestClient
 
@@ -130,6 +130,13 @@ def test_starlettes_test_client_serves_it(app: FastAPI, served: Server, lifespan
             answer = client.post("/predict", content=BODY, headers=RAW)
             assert answer.content == served.post("/predict", BODY, RAW["Content-Type"]).body
         assert client.get("/health/ready").json() == {"status": "ready"}
+
+
+def test_a_websocket_is_refused(app: FastAPI) -> None:
+    with TestClient(app) as client:
+        for path in ("/predict", "/nothing"):
+            with pytest.raises(WebSocketDisconnect), client.websocket_connect(path):
+                pass
 
 
 def test_httpx_calls_it_without_a_socket(app: FastAPI, served: Server) -> None:

@@ -61,6 +61,8 @@ def test_an_unknown_variable_is_named(name: str) -> None:
         ("log_level", "", "'debug'"),
         ("store", "mysql://a/b", "is neither none, sqlite:///FILE nor postgresql+psycopg://..."),
         ("capture", "always", "is neither off, doubtful nor a share above 0, up to 1"),
+        ("otlp_endpoint", "collector:4318", "a URL is expected"),
+        ("otlp_endpoint", "ftp://collector", "a URL is expected"),
         ("capture", "0", "is neither off, doubtful nor a share above 0, up to 1"),
     ],
 )

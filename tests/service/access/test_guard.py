@@ -93,7 +93,8 @@ def test_each_endpoint_wants_a_key_with_its_scope(keyed: Keyed, scope: str, targ
     lacking = keyed.ask(target, bearer(keyed.keys[other]))
     check_refusal(lacking, target, 403, challenge, f"{other!r} lacks the scope {scope!r}")
     key = keyed.keys[scope]
-    for form in ({"Authorization": f"bearer {key}"}, {"X-API-Key": key}):
+    spaced = {"Authorization": f"Bearer   {key} "}
+    for form in ({"Authorization": f"bearer {key}"}, {"X-API-Key": key}, spaced):
         assert keyed.ask(target, form).status not in (401, 403)
 
 
@@ -255,6 +256,21 @@ def test_what_pages_of_other_sites_send_is_refused(
     is_named = headers.get("Origin") == ORIGIN
     for each in (answer, plain):
         assert (each.headers.get("access-control-allow-origin") == ORIGIN) == is_named
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [({"Sec-Fetch-Site": "cross-site"}, 403), ({"Host": "evil.example"}, 421), ({}, 401)],
+)
+def test_a_refused_use_of_the_scope_admin_is_audited(
+    keyed: Keyed, headers: dict[str, str], status: int
+) -> None:
+    path, name = "/v2/repository/models/mnist/load", f"refused-{status}"
+    assert keyed.ask(f"POST {path}", headers | {"X-Request-ID": name}).status == status
+    wait_until(lambda: keyed.server.stderr().count(f'"{name}"') == 2)
+    lines = [line for line in keyed.server.stderr().splitlines() if f'"{name}"' in line]
+    audit = next(line for line in map(json.loads, lines) if line["message"] == "audit")
+    assert (audit["path"], audit["status"]) == (path, status)
 
 
 def test_a_preflight_is_answered_for_named_origins_alone(keyed: Keyed) -> None:

@@ -59,6 +59,7 @@ def test_a_key_is_printed_once_and_only_its_sha256_is_kept(file: Path) -> None:
         (("add", "new", "--scope", "predict", "--rate", "0"), 2, "rate=0"),
         (("add", "new", "--scope", "predict", "--rate", "nan"), 2, "rate=nan"),
         (("add", "new", "--scope", "predict", "--expires", "soon"), 2, "expires=soon"),
+        (("add", "new", "--scope", "predict", "--expires", "20901231"), 2, "expires=20901231"),
         ((), 2, "COMMAND"),
     ],
 )
@@ -72,6 +73,13 @@ def test_a_mistake_is_explained_in_one_line_and_changes_nothing(
     assert text in complaints
     assert complaints.count("\n") == 1
     assert file.read_bytes() == before
+
+
+def test_a_link_to_itself_ends_with_no_traceback(file: Path) -> None:
+    file.symlink_to(file)
+    for arguments in (("list",), ("revoke", "lab"), ("add", "lab", "--scope", "predict")):
+        _, _, complaints = run(file, *arguments)
+        assert complaints.count("\n") <= 1
 
 
 def test_without_a_file_the_command_says_how_to_name_one() -> None:

@@ -22,7 +22,7 @@ def _text(value: object) -> str:
 def test_every_setting_has_a_flag_and_a_variable(name: str) -> None:
     changed = {"host": "0.0.0.0", "provider": "cpu", "log_format": "console", "log_level": "error"}
     changed |= {"open": "predict", "cors_origins": "https://example.org", "trace_share": "0.5"}
-    changed |= {"store": "none", "capture": "doubtful"}
+    changed |= {"store": "none", "capture": "doubtful", "otlp_endpoint": "http://collector:4318"}
     default = Settings.model_fields[name].default
     if isinstance(default, bool):
         value: object = not default
