@@ -150,8 +150,9 @@ def _from_items(items: list[Any], text: bytes, first: int) -> NDArray[np.uint8]:
     numbers = np.array(None)
     with suppress(ValueError):  # lists of several lengths
         numbers = np.array(items)
-    words = booleans and re.search(rb"true|false", orjson.dumps(items))  # NumPy takes them as 1, 0
-    if numbers.dtype.kind not in "iuf" or numbers.shape[1:] not in _SHAPES or words:
+    is_fit = numbers.dtype.kind in "iuf" and numbers.shape[1:] in _SHAPES  # so not nested deeply
+    # NumPy takes words as 1 and 0.
+    if not is_fit or (booleans and re.search(rb"true|false", orjson.dumps(items))):
         expected = "a list of numbers, or of images of 28 rows of 28 or of 784 numbers, is expected"
         raise refuse(INPUT, f"data has another form; {expected}")
     return whole_bytes(numbers, "data", first)
@@ -206,5 +207,8 @@ def typed_field(
 
 
 def _as_text(value: Any) -> str:
-    text = orjson.dumps(value).decode()
+    try:
+        text = orjson.dumps(value).decode()
+    except TypeError:  # lists in lists, deeper than it writes
+        return name_of(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

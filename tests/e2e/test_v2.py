@@ -175,6 +175,14 @@ def test_the_most_likely_classes_are_named(server: Server) -> None:
             assert text == f"{row[digit]!s}:{digit}:{digit}"
 
 
+def nested(depth: int) -> Any:
+    """Returns lists in lists."""
+    value: Any = True
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 @pytest.mark.parametrize(
     ("path", "value", "status", "told"),
     [
@@ -182,6 +190,8 @@ def test_the_most_likely_classes_are_named(server: Server) -> None:
         (INFER, content([0.5] * 2352), 400, "image: data[0] is 0.5; UINT8"),
         (INFER, content([1] * 2352), 400, "looks scaled to 0..1"),
         (INFER, content(parameters={"timeout": "1"}), 400, "timeout"),
+        (INFER, content(parameters={"timeout": nested(300)}), 400, "timeout is a list"),
+        (INFER, content(nested(300)), 400, "data has another form"),
         (INFER, content(outputs=[{"name": "x"}]), 400, '"probabilities", is expected'),
         ("/v2/models/other/infer", content(), 404, "unknown model: 'other' is not found"),
         ("/v2/models/mnist/versions/9/infer", content(), 404, "there is no version '9'"),
