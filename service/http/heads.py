@@ -51,7 +51,7 @@ def without_upgrade(data: bytes) -> tuple[bytes, bytes, int]:
     """Renames ``Upgrade`` in what has come of a head; returns that, the rest, the head's size."""
     size, kept = data.find(HEAD_END), b""
     if size < 0:
-        if begun := _BEGUN.search(data):
+        if begun := _BEGUN.search(data, len(data) - 9):  # nine bytes are the longest
             data, kept = data[: begun.start()], data[begun.start() :]
         size = len(data)
     head, found = _UPGRADE.subn(b"\r\nX-Asked", data[:size])
