@@ -39,7 +39,7 @@ class Connection(Peer):
         self._host: bytes | None = None  # the last that was checked
         self._part = _NOTHING
         self._fed = self._head_bytes = self._framing = 0
-        self._kept = b""
+        self._kept, self._unread_answer = b"", (0, "")
         self._rejection: Fault | None = None
         self._arriving: Exchange | None = None
         self._waiting: deque[Exchange] = deque()
@@ -199,6 +199,9 @@ class Connection(Peer):
         if transport.is_closing():
             return
         transport.write(lines if request.method == "HEAD" else lines + reply.body)
+        if self.room is not None and not self._hold(sent, request.caller):
+            transport.abort()
+            return
         if not exchange.keep_alive:
             self._close_after(exchange)
             return
@@ -209,6 +212,23 @@ class Connection(Peer):
         elif not self._waiting:
             transport.resume_reading()
         self._wait_for_peer()
+
+    def _hold(self, size: int, caller: str) -> bool:
+        """Charges an answer that is read slowly, as a body; whether the caller may hold so much."""
+        bodies = self._core.bodies
+        with bodies.lock:
+            if fits := bodies.fits(size, caller):
+                bodies.add(size, caller)
+                self._unread_answer = size, caller
+        return fits
+
+    def resume_writing(self) -> None:
+        """Lets answers be written again: the last has been read, or its reader is gone."""
+        super().resume_writing()
+        (size, caller), self._unread_answer = self._unread_answer, (0, "")
+        if size:
+            with self._core.bodies.lock:
+                self._core.bodies.add(-size, caller)
 
     def _close_after(self, exchange: Exchange) -> None:
         """Closes once the rest of the body has arrived or timed out."""
