@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any, TypeVar
 
 import numpy as np
@@ -27,6 +27,8 @@ from service.observe.statistics import Statistics
 from service.types import Images, Probabilities
 
 INLINE_SECONDS = 0.001  # the longest execution that may hold the event loop
+_HOLDS_SECONDS = 0.25
+"""A version whose execution computed longer on the event loop is executed there no more."""
 SHORT = 4  # while small requests arrive, an execution on another thread takes this fraction of it
 PIECE_ROWS = 256  # rows that are worked on at once beside the event loop, which waits for as long
 
@@ -114,6 +116,7 @@ class Batcher:
     statistics: Statistics = field(default_factory=Statistics)
     _waiting: FairTurns[_Waiting] = field(default_factory=FairTurns)
     _flush_due: bool = False
+    _holds: bool = False  # whether it held the event loop for long
 
     async def infer(
         self,
@@ -130,7 +133,8 @@ class Batcher:
         ``aside`` on no event loop. Raises :class:`QueueFull` and :class:`DeadlineExceeded`.
         """
         rows = len(images)
-        if alone and rows <= self.inline_rows and not self._flush_due:
+        aside = aside or self._holds
+        if alone and rows <= self.inline_rows and not (self._flush_due or self._holds):
             start = perf_counter()
             if start > deadline:
                 raise self._late(start)
@@ -152,12 +156,15 @@ class Batcher:
 
     def _execute(self, images: Images, start: float, *waited: float) -> BatchResult:
         """Executes one small batch, and counts it and its requests, which have waited so long."""
+        computed = thread_time()
         try:
             probabilities = self._run(images)
         except Exception:
             for seconds in waited:
                 self.statistics.failed(seconds)
             raise
+        if perf_counter() - start > _HOLDS_SECONDS:
+            self._holds = self._holds or thread_time() - computed > _HOLDS_SECONDS
         for seconds in waited:
             self.metrics.observe("queue_seconds", seconds)
         self._count(len(images), perf_counter() - start)

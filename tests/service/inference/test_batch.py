@@ -253,3 +253,16 @@ async def test_a_failing_run_fails_its_own_batch_and_no_other() -> None:
     with pytest.raises(Exception, match="out of data bounds"):
         await bench.infer(np.repeat(bad, 10, axis=0))
     bench.runs()
+
+
+async def test_a_version_that_computed_for_long_holds_the_event_loop_no_more() -> None:
+    bench = Bench(slow_model_bytes(600), batch_rows=160)
+    start = perf_counter()
+    bench.check(images(160), await bench.infer(images(160)))
+    assert perf_counter() - start > 0.5, "the model is too fast for this test"
+    start, second = perf_counter(), asyncio.create_task(bench.infer(images(160)))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert perf_counter() - start < 0.2
+    assert not second.done()
+    await second
