@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import os
 import re
@@ -53,6 +54,9 @@ RUN_ELSEWHERE = {
 
 # What CONTRIBUTING says to create.
 TO_BE_CREATED = {"service/decode/csv_rows.py", "training/recipes/mine.toml"}
+
+
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def blocks(language: str, text: str) -> list[str]:
@@ -161,6 +165,14 @@ def test_every_file_that_is_named_exists(name: str) -> None:
     written = re.sub(r"^```.*?^```$", "", TEXTS[name], flags=re.MULTILINE | re.DOTALL)
     named = re.findall(r"`((?:\.ci|deploy|docs|service|tests|training)/[\w/.]+)`", written)
     assert {path for path in named if not (ROOT / path).exists()} <= TO_BE_CREATED
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_test_that_is_named_exists(name: str) -> None:
+    for path, test in re.findall(r"(tests/[\w/]+\.py)::(\w+)", TEXTS[name]):
+        body = ast.parse((ROOT / path).read_text(encoding="utf-8")).body
+        defined = {each.name for each in body if isinstance(each, FUNCTIONS)}
+        assert test in defined, f"{path} has no {test}"
 
 
 @pytest.mark.parametrize("name", TEXTS)

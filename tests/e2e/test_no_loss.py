@@ -116,12 +116,13 @@ def test_a_stop_resets_next_to_no_new_connection(models: Path) -> None:
     """
 
     async def knock(server: Server) -> tuple[int, list[str]]:
-        made, resets = 0, list[str]()
+        made, resets, loop = 0, list[str](), asyncio.get_running_loop()
         request = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
         async def caller() -> None:
             nonlocal made
             while True:
+                begin = loop.time()
                 try:
                     reader, writer = await asyncio.open_connection(server.host, server.port)
                 except ConnectionRefusedError:
@@ -130,6 +131,7 @@ def test_a_stop_resets_next_to_no_new_connection(models: Path) -> None:
                     resets.append(repr(error))
                     continue
                 made += 1
+                assert loop.time() - begin < 0.9, "the kernel sends a dropped SYN again after 1 s"
                 try:
                     writer.write(request)
                     head = await reader.readuntil(b"\r\n\r\n")
