@@ -24,10 +24,12 @@ OPEN = $(if $(strip $(MNIST_HOST) $(MNIST_KEYS) $(MNIST_OPEN) $(foreach flag,--h
 # More processes than cores, since many tests wait: for a page, a deadline or a new champion.
 # MARKS="not slow and not campaign" selects the fast ones. Pytest exits with 5 if it selects no test.
 # The second collects only files with such tests, unless ARGS names some: to collect all takes long.
+# Python keeps its bytecode, whatever the environment says: else each of the hundreds of processes
+# that the tests start compiles the sources anew, and each of the JOBS all test files.
 ALONE = $(if $(findstring tests,$(ARGS)),,$(shell grep -rl --include='test_*.py' 'mark\.alone' tests))
 define PYTEST
-	$(BIN)/python -m pytest -m "($(1)) and not alone" --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(2) $(ARGS) || [ $$? = 5 ]
-	$(BIN)/python -m pytest -m "($(1)) and alone" $(2) $(ARGS) $(ALONE) || [ $$? = 5 ]
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -m "($(1)) and not alone" --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(2) $(ARGS) || [ $$? = 5 ]
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -m "($(1)) and alone" $(2) $(ARGS) $(ALONE) || [ $$? = 5 ]
 endef
 
 .PHONY: help serve train models test campaign bench pictures check format lock docker clean

@@ -28,10 +28,10 @@ FITTED, HIDDEN, TEMPERATURE = 2000, 128, 6
 dataset: Callable[[], Dataset] = cache(load)
 
 
-def few_digits(train: int = 2048) -> bytes:
-    """An ``.npz`` with some of MNIST's training images and 200 of its test images."""
+def few_digits(train: int = 2048, test: int = 200) -> bytes:
+    """An ``.npz`` with some of MNIST's training images and the first of its test images."""
     mnist, some = dataset(), slice(20_000, 20_000 + train)
-    images, labels = mnist.test_images[:200], mnist.test_labels[:200]
+    images, labels = mnist.test_images[:test], mnist.test_labels[:test]
     train_images, train_labels = mnist.train_images[some], mnist.train_labels[some]
     return as_npz(x_train=train_images, y_train=train_labels, x_test=images, y_test=labels)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from service.inference.runtime import Runtime
 from tests.training.onnx_import import exported, hostile
-from tests.training.onnx_import.conftest import Import
+from tests.training.onnx_import.conftest import Import, Reference
 from tests.training.onnx_import.exported import mlp
 from training.data.loading import load
 from training.errors import TrainingError
@@ -52,7 +54,7 @@ def answers(model: bytes, count: int = 50) -> np.ndarray:
     ids=lambda value: "-".join(value.values()),
 )
 def test_the_form_is_detected_and_the_wrapped_model_takes_any_batch(
-    imported: Import, written: dict[str, Any], found: dict[str, str]
+    imported: Import, reference: Reference, written: dict[str, Any], found: dict[str, str]
 ) -> None:
     model, facts = imported(mlp(**written))
     assert found.items() <= facts["imported"]["found"].items()
@@ -61,7 +63,7 @@ def test_the_form_is_detected_and_the_wrapped_model_takes_any_batch(
     np.testing.assert_allclose(got.sum(axis=1), 1, atol=1e-6)
     np.testing.assert_allclose(got[:7], answers(model, 7), atol=1e-6)
     if not written.keys() & {"scale", "ink"} and "Sigmoid" not in written.values():
-        np.testing.assert_allclose(got, answers(imported(mlp())[0]), atol=1e-6)
+        np.testing.assert_allclose(got, answers(reference()), atol=1e-6)
 
 
 def test_a_model_of_whole_pixels_gets_them_as_they_are(imported: Import) -> None:
@@ -73,9 +75,11 @@ def test_a_model_of_whole_pixels_gets_them_as_they_are(imported: Import) -> None
     ("shape", "constant"),
     [([1, 784], "value"), ([1, -1], "value"), ([-1, 784], "value"), ([1, 784], "value_ints")],
 )
-def test_fixed_shapes_are_freed(imported: Import, shape: list[int], constant: str) -> None:
+def test_fixed_shapes_are_freed(
+    imported: Import, reference: Reference, shape: list[int], constant: str
+) -> None:
     model, _ = imported(exported.fixed_reshape(shape, constant))
-    free, _ = imported(mlp("standardised", "n,1,28,28"))
+    free = reference("standardised", "n,1,28,28")
     np.testing.assert_allclose(answers(model), answers(free), atol=1e-6)
 
 
@@ -117,22 +121,26 @@ def test_the_model_zoos_oldest_operator_set_is_converted(imported: Import) -> No
 
 
 @pytest.mark.parametrize(
-    "built",
+    "build",
     [
-        *map(exported.scikit_network, ("float", "double")),
-        *map(exported.scikit_linear, ("SOFTMAX", "LOGISTIC")),
+        *(partial(exported.scikit_network, kind) for kind in ("float", "double")),
+        *(partial(exported.scikit_linear, scores) for scores in ("SOFTMAX", "LOGISTIC")),
     ],
     ids=["network", "double", "linear", "one against the rest"],
 )
-def test_what_skl2onnx_writes_is_imported(imported: Import, built: ModelProto) -> None:
-    model, facts = imported(built)
+def test_what_skl2onnx_writes_is_imported(
+    imported: Import, build: Callable[[], ModelProto]
+) -> None:
+    model, facts = imported(build())
     assert {n.domain for n in onnx.load_from_string(model).graph.node} == {""}
     assert facts["imported"]["found"]["answer"] == "probabilities"
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning")  # of tf2onnx
-def test_the_file_that_keras_exports_is_imported(imported: Import, tmp_path: Path) -> None:
+def test_the_file_that_keras_exports_is_imported(
+    imported: Import, reference: Reference, tmp_path: Path
+) -> None:
     import keras
 
     layers, weights = keras.layers, exported.network()
@@ -150,7 +158,7 @@ def test_the_file_that_keras_exports_is_imported(imported: Import, tmp_path: Pat
     wrapped, facts = imported(onnx.load(tmp_path / "keras.onnx"))
     found = facts["imported"]["found"]
     assert (found["layout"], found["scale"]) == ("[n,28,28,1]", "0..1")
-    np.testing.assert_allclose(answers(wrapped), answers(imported(mlp())[0]), atol=1e-6)
+    np.testing.assert_allclose(answers(wrapped), answers(reference()), atol=1e-6)
 
 
 def test_a_version_of_ours_with_the_same_names_is_imported(imported: Import) -> None:
@@ -163,10 +171,12 @@ def test_a_version_of_ours_with_the_same_names_is_imported(imported: Import) -> 
 @pytest.mark.parametrize(
     "built", [hostile.doubling(depth=3), exported.before_pixels(IF, one=np.float32(1), yes=True)]
 )
-def test_functions_and_inner_graphs_are_imported(imported: Import, built: ModelProto) -> None:
+def test_functions_and_inner_graphs_are_imported(
+    imported: Import, reference: Reference, built: ModelProto
+) -> None:
     model, _ = imported(built)
     assert {node.domain for node in onnx.load_from_string(model).graph.node} == {""}
-    np.testing.assert_array_equal(answers(model), answers(imported(mlp())[0]))
+    np.testing.assert_array_equal(answers(model), answers(reference()))
 
 
 def test_of_several_outputs_the_one_with_the_digits_is_found(imported: Import) -> None:
