@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Generator
 
@@ -14,6 +15,17 @@ IN_CI = os.environ.get("CI") == "true"
 settings.register_profile("test", max_examples=100, deadline=None, derandomize=True)
 settings.register_profile("campaign", max_examples=2000, deadline=None, print_blob=True)
 settings.load_profile("test")
+
+
+def pytest_configure() -> None:
+    """Looks for no garbage while pytest collects: thousands of tests stay, and none is garbage."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Looks for garbage from now on, but never among the tests and the modules."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
