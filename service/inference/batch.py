@@ -27,8 +27,7 @@ from service.observe.statistics import Statistics
 from service.types import Images, Probabilities
 
 INLINE_SECONDS = 0.001  # the longest execution that may hold the event loop
-_HOLDS_SECONDS = 0.25
-"""A version whose execution computed longer on the event loop is executed there no more."""
+_HOLDS_SECONDS = 0.25  # a version that computed for longer on the event loop does so no more
 SHORT = 4  # while small requests arrive, an execution on another thread takes this fraction of it
 PIECE_ROWS = 256  # rows that are worked on at once beside the event loop, which waits for as long
 
@@ -163,7 +162,7 @@ class Batcher:
             for seconds in waited:
                 self.statistics.failed(seconds)
             raise
-        if perf_counter() - start > _HOLDS_SECONDS:
+        if perf_counter() - start > _HOLDS_SECONDS:  # and not the whole machine was slow
             self._holds = self._holds or thread_time() - computed > _HOLDS_SECONDS
         for seconds in waited:
             self.metrics.observe("queue_seconds", seconds)

@@ -48,10 +48,7 @@ _PIXEL = {"type": "number", "minimum": 0, "maximum": 255}
 _IMAGE = {
     "description": "28 rows of 28 pixels, or 784; 0 is background, 255 full ink. Fractions are "
     "rounded. An image whose largest value is above 0 and at most 1 looks scaled and is rejected.",
-    "oneOf": [
-        _list_of(_list_of(_PIXEL, SIDE, SIDE), SIDE, SIDE),
-        _list_of(_PIXEL, PIXELS, PIXELS),
-    ],
+    "oneOf": [_list_of(_list_of(_PIXEL, SIDE, SIDE), SIDE, SIDE), _list_of(_PIXEL, PIXELS, PIXELS)],
 }
 _ONE = np.zeros((SIDE, SIDE), np.uint8)
 _ONE[4:24, 12:15] = 255
@@ -72,10 +69,7 @@ PREDICT_BODY = _body(
 READ_BODY = _body(
     _only(pictures=_list_of(_BASE64, 1, 1)),
     _A_PICTURE,
-    **{
-        "image/*": _PICTURE,
-        "multipart/form-data": _object("files", files=_list_of(_BYTES, 1, 1)),
-    },
+    **{"image/*": _PICTURE, "multipart/form-data": _object("files", files=_list_of(_BYTES, 1, 1))},
 )
 _LABELS = _list_of({"type": "integer", "minimum": 0, "maximum": 9}, 1)
 EVALUATE_BODY = _body(
