@@ -12,6 +12,7 @@ from itertools import accumulate, combinations, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from service.background.large_work import give_way
 from service.imaging.components import Mask, bounding_box, connected_components
 from service.imaging.normalise import Coverage, extract_strokes, to_image
 from service.imaging.threshold import Grey
@@ -161,6 +162,7 @@ def _joined(groups: Sequence[Group], height: float, images: list[Grey]) -> Piece
 
 def _pieces(group: Group, most: int, images: list[Grey]) -> list[Piece]:
     """Returns the pieces between any two of up to ``most`` cuts; appends their ``images``."""
+    give_way()
     strokes = extract_strokes(group.amount, group.mask, group.threshold)
     if strokes.size == 0:
         return []
@@ -177,8 +179,7 @@ def _pieces(group: Group, most: int, images: list[Grey]) -> list[Piece]:
         is_odd = box.width > _WIDEST_PIECE * tall or box.height < _LOWEST_PIECE * tall
         if is_odd and last - first < len(found) - 1:
             continue
-        place = box.moved(left, 0).times(group.box.height / tall)
-        place = place.moved(group.box.left, group.box.top)
+        place = box.moved(left, 0).times(group.box.height / tall).moved(*group.box[:2])
         lowness, holes = 1 - box.height / tall, start.holes + end.holes
         pieces.append(Piece(first, last, place, len(images), lowness, holes))
         images.append(to_image(part))

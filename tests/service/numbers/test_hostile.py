@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from service.background.large_work import FairThreads
 from service.imaging.load import Picture
+from service.numbers.lines import lines_in
 from service.numbers.number import segment
+from service.numbers.row import row_of
 from service.types import Images
 from tests.corpus.strings import read
 from tests.service.imaging.champion import champion
@@ -55,3 +58,13 @@ def test_a_texture_takes_bounded_time_and_has_few_images(name: str, factor: int)
         times.append(thread_time() - start)
     assert min(times) < 0.4
     assert len(segment(picture).images) < 300
+
+
+def test_many_signs_of_one_caller_let_another_caller_in_between() -> None:
+    lines = lines_in(dark((X % 1280 < 1200) & (Y % 12 < 4))[:1000, :1200])
+    pool, images = FairThreads("one", 1), list[Images]()
+    much = pool.submit("greedy", lambda: [row_of(line, images) for line in lines])
+    pool.submit("honest", int).result.result(30)
+    assert not much.result.done(), "the other caller waited for all of it"
+    assert len(much.result.result(30)) == len(lines) > 50
+    pool.shutdown()
