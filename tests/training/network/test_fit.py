@@ -102,6 +102,7 @@ RANDOM: dict[str, Any] = {
     **AFFINE,
 }
 PRINT_WEIGHTS = (
+    "import gc; gc.disable(); "  # see load_tensorflow
     "from tests.training.network.test_fit import *; "
     "print(fingerprint(run(small(**RANDOM), parts())[0]))"
 )

@@ -22,7 +22,7 @@ Reference = Callable[..., bytes]
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An ``.npz`` with few of MNIST's images: the import draws non-digits for each test image."""
     path = tmp_path_factory.mktemp("data") / "digits.npz"
-    path.write_bytes(exported.few_digits(test=50))
+    path.write_bytes(exported.few_digits(test=25))
     return path
 
 

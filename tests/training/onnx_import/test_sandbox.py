@@ -52,7 +52,7 @@ def test_the_parent_receives_model_facts_and_steps(tmp_path: Path, data: Path) -
     steps: list[tuple[str, float]] = []
     model, facts = import_in_child(path, "0..1", data, lambda *step: steps.append(step))
     assert len(model) > 4 * 784 * 128
-    assert facts["test"]["count"] == 50
+    assert facts["test"]["count"] == 25
     assert set(facts) > {"robustness", "doubt"}
     imported = facts["imported"]
     assert {form["scale"] for form in imported["measured"]} == {"0..1"}
