@@ -39,11 +39,19 @@ COPY service service
 COPY training training
 RUN ["pip", "--python", "/opt/venv", "install", "--no-deps", "--no-build-isolation", "--prefix", "/project", "."]
 
-# The packages of the serving image as a CycloneDX SBOM, which the tool validates.
-FROM serve-libraries AS sbom
+# The packages of each image that serves as a CycloneDX SBOM, which the tool validates.
+FROM pip AS sbom-tool
 RUN ["python", "-m", "venv", "--without-pip", "/opt/sbom"]
 COPY requirements/sbom.txt requirements/
 RUN ["pip", "--python", "/opt/sbom", "install", "--require-hashes", "-r", "requirements/sbom.txt"]
+
+FROM sbom-tool AS serve-sbom
+COPY --from=serve-libraries /opt/venv /opt/venv
+COPY --from=project /project /opt/venv
+RUN ["/opt/sbom/bin/cyclonedx-py", "environment", "--output-reproducible", "--output-file", "/sbom.cdx.json", "/opt/venv/bin/python"]
+
+FROM sbom-tool AS gpu-sbom
+COPY --from=gpu-libraries /opt/venv /opt/venv
 COPY --from=project /project /opt/venv
 RUN ["/opt/sbom/bin/cyclonedx-py", "environment", "--output-reproducible", "--output-file", "/sbom.cdx.json", "/opt/venv/bin/python"]
 
@@ -76,11 +84,12 @@ FROM service AS gpu
 ENV MNIST_PROVIDER=cuda \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
+COPY --from=gpu-sbom /sbom.cdx.json /usr/share/sbom/mnist-serve.cdx.json
 COPY --from=gpu-libraries /opt/venv /opt/venv
 COPY --from=project /project /opt/venv
 
 FROM service AS serve
 ENV MNIST_PROVIDER=cpu
-COPY --from=sbom /sbom.cdx.json /usr/share/sbom/mnist-serve.cdx.json
+COPY --from=serve-sbom /sbom.cdx.json /usr/share/sbom/mnist-serve.cdx.json
 COPY --from=serve-libraries /opt/venv /opt/venv
 COPY --from=project /project /opt/venv

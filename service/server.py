@@ -74,6 +74,9 @@ def run(settings: Settings) -> None:
         raise ServeError("gRPC is not installed; run: pip install 'mnist-serve[grpc]'")
     if (settings.store or "").startswith("postgresql") and find_spec("psycopg") is None:
         raise ServeError("psycopg is not installed; run: pip install 'mnist-serve[postgres]'")
+    named = [port for port in (settings.port, settings.admin_port, settings.grpc_port) if port]
+    if len({*named}) < len(named):  # sockets that do not listen yet may share a port
+        raise ServeError("MNIST_PORT, MNIST_ADMIN_PORT and MNIST_GRPC_PORT must differ")
     _allow_all_files()
     with ExitStack() as opened:
         opened.callback(STDERR.flush)  # before the line that says why the start failed

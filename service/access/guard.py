@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 from service.access.keys import Key, KeyFile
-from service.errors import Forbidden, Misdirected, Unauthorized
+from service.errors import Fault, Forbidden, Misdirected, Unauthorized
 from service.observe.metrics import Metrics
 from service.settings import PREFIX, Scope, Settings
 
@@ -84,10 +84,9 @@ class Sites:
 
 def preflight(fields: Mapping[bytes, bytes], methods: Sequence[str]) -> Headers:
     """The header fields that answer a preflight request for a path with these methods."""
-    asked = fields.get(b"access-control-request-headers", b"")
     return (
         (b"access-control-allow-methods", ", ".join(methods).encode()),
-        (b"access-control-allow-headers", asked),
+        (b"access-control-allow-headers", fields.get(b"access-control-request-headers", b"")),
         (b"access-control-max-age", b"600"),
     )
 
@@ -101,7 +100,6 @@ def _is_loopback(host: str) -> bool:
 
 SCOPES: frozenset[Scope] = frozenset(get_args(Scope))
 OPEN_WITHOUT_KEYS: frozenset[Scope] = frozenset(("predict", "evaluate", "metrics"))
-_CHALLENGE = b'Bearer realm="mnist-serve"'
 
 
 class Access:
@@ -135,18 +133,18 @@ class Access:
         if scope in self.open and (key is not None or sent is None):
             return key
         if sent is None:
-            raise self._refused(scope, _CHALLENGE, f"this needs a key with the scope {scope!r}")
+            why = f"this needs a key with the scope {scope!r}"
+            raise self._refused(Unauthorized, scope, b"", why)
         if key is None:
             why = "the key is not known here, was revoked, or has expired"
-            raise self._refused(scope, _CHALLENGE + b', error="invalid_token"', why)
-        challenge = b'%b, error="insufficient_scope", scope="%b"'
-        fields = ((b"www-authenticate", challenge % (_CHALLENGE, scope.encode())),)
-        why = f"the key {key.name!r} lacks the scope {scope!r}; {self._opens(scope)}"
-        raise Forbidden(why, headers=fields)
+            raise self._refused(Unauthorized, scope, b', error="invalid_token"', why)
+        why = f"the key {key.name!r} lacks the scope {scope!r}"
+        error = b', error="insufficient_scope", scope="%b"' % scope.encode()
+        raise self._refused(Forbidden, scope, error, why)
 
-    def _refused(self, scope: Scope, challenge: bytes, why: str) -> Unauthorized:
-        fields = ((b"www-authenticate", challenge),)
-        return Unauthorized(f"{why}; {self._opens(scope)}", headers=fields)
+    def _refused(self, kind: type[Fault], scope: Scope, error: bytes, why: str) -> Fault:
+        fields = ((b"www-authenticate", b'Bearer realm="mnist-serve"' + error),)
+        return kind(f"{why}; {self._opens(scope)}", headers=fields)
 
     def _opens(self, scope: Scope) -> str:
         """What an operator can do to let a caller in."""

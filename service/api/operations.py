@@ -94,6 +94,5 @@ async def drift(request: Current) -> Reply:
 
 def check_ready(core: Core) -> None:
     """Raises :class:`Unavailable` with the reason if the service is not ready."""
-    reason = core.versions.why_not_ready()
-    if reason is not None:
+    if (reason := core.versions.why_not_ready()) is not None:
         raise Unavailable(reason)

@@ -63,11 +63,9 @@ def _list(options: argparse.Namespace, parser: Parser) -> str:
         is_over = " (expired)" * (key.ends <= time())
         ends = f"{key.expires:%Y-%m-%d %H:%M}{is_over}" if key.expires else "-"
         rate = f"{key.rate:g}" if key.rate else "-"
-        scopes = ",".join(sorted(key.scopes))
-        rows.append((key.name, scopes, rate, ends, f"{key.added:%Y-%m-%d}"))
+        rows.append((key.name, ",".join(sorted(key.scopes)), rate, ends, f"{key.added:%Y-%m-%d}"))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(map(str.ljust, row, widths)) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 def _parser() -> Parser:

@@ -103,9 +103,8 @@ class Tracer:
         caller = int(trace.parent or "0", 16)
         parent = otel.SpanContext(number, caller, is_remote=True) if caller else None
         failed = otel.StatusCode.ERROR if facts["status"] >= 500 else otel.StatusCode.UNSET
-        told = {name: facts[fact] for fact, name in _NAMES.items() if fact in facts}
-        kept = {"kind": otel.SpanKind.SERVER, "status": otel.Status(failed)}
-        kept |= {"attributes": told | {"http.route": route}}
+        told = {_NAMES[n]: each for n, each in facts.items() if n in _NAMES} | {"http.route": route}
+        kept = {"kind": otel.SpanKind.SERVER, "status": otel.Status(failed), "attributes": told}
         root = span(f"{facts['method']} {route}", parent, begin, now, **kept)
         last = begin + inferred_s
         for name in reversed(_STEPS if inferred_s > 0 else ()):

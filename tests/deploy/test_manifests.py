@@ -27,6 +27,7 @@ OBJECTS: dict[str, Any] = {
 }
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVE = OBJECTS["Deployment"]["spec"]["template"]["spec"]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
 TRAIN = OBJECTS["CronJob"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
 PODS = [SERVE, TRAIN]
 
@@ -44,7 +45,7 @@ def test_the_images_are_those_that_compose_builds() -> None:
 
 @pytest.mark.parametrize("pod", PODS)
 def test_pods_run_as_the_images_user_and_write_only_to_their_volumes(pod: dict[str, Any]) -> None:
-    user = re.findall(r"^USER (\d+):(\d+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    user = re.findall(r"^USER (\d+):(\d+)$", DOCKERFILE, re.MULTILINE)
     security = pod["securityContext"]
     assert user == [(str(security["runAsUser"]), str(security["fsGroup"]))]
     assert security["runAsNonRoot"]
@@ -96,10 +97,23 @@ def test_the_documented_line_for_cron_is_one_and_runs_a_service_that_compose_has
     assert re.search(r"docker compose run -T --rm (\w+)$", command)[1] in COMPOSE["services"]  # type: ignore[index]
 
 
+def test_each_image_that_serves_lists_the_packages_that_it_holds() -> None:
+    images = re.findall(r"^FROM service AS (\w+)\n(.*?)(?=^FROM|\Z)", DOCKERFILE, re.M | re.S)
+    assert len(images) == 2
+    for name, steps in images:
+        assert f"COPY --from={name}-sbom /sbom.cdx.json /usr/share/sbom/" in steps
+        (listed,) = re.findall(rf"^FROM \S+ AS {name}-sbom\n(.*?)^RUN", DOCKERFILE, re.M | re.S)
+        assert [line for line in listed.splitlines() if line] == [
+            line
+            for line in steps.splitlines()
+            if line.endswith("/opt/venv /opt/venv") or "project" in line
+        ]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("files", [1, 2], ids=["TLS", "mutual TLS"])
 def test_the_health_check_of_the_image_finds_the_service(files: int, tmp_path: Path) -> None:
-    (line,) = re.findall(r"HEALTHCHECK .*\\\n +CMD (.*)", (ROOT / "Dockerfile").read_text())
+    (line,) = re.findall(r"HEALTHCHECK .*\\\n +CMD (.*)", DOCKERFILE)
     _, *arguments = json.loads(line)
     authority = Authority()
     (tmp_path / "ca.crt").write_bytes(authority.certificate)

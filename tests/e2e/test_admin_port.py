@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,3 +62,12 @@ def test_an_asgi_server_on_that_port_answers_them_too(models: Path, port: int, s
     app = create_app(Settings(models=models, admin_port=9100, open=frozenset(("metrics",))))
     with TestClient(app, base_url=f"http://localhost:{port}") as client:
         assert client.get("/metrics").status_code == status
+
+
+@pytest.mark.parametrize("flag", ["--admin-port", "--grpc-port"])
+def test_a_port_that_is_named_twice_stops_the_start(models: Path, flag: str) -> None:
+    port = str(free_port())
+    command = [sys.executable, "-m", "service", "--models", str(models), "--port", port, flag, port]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "serve: MNIST_PORT, MNIST_ADMIN_PORT and MNIST_GRPC_PORT must differ\n"
