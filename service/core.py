@@ -46,8 +46,7 @@ class Core:
         if self.store is not None and settings.capture != "off":
             self.capture = Capture(self.store, settings, metrics)
         self.challenge = Challenge(versions, metrics, self.store)
-        captured = self.store if self.capture else None
-        self.watch = Watch(lambda: versions.serving, metrics, captured)
+        self.watch = Watch(lambda: versions.serving, metrics, self.store if self.capture else None)
         versions.verbs["drift"] = self.watch.view
         # Who learns of each answer of each protocol, in this order, just before it is sent.
         self.followers: tuple[Watch | Challenge | Capture, ...] = (self.watch, self.challenge)

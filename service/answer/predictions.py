@@ -42,8 +42,7 @@ def predictions(
 ) -> bytes:
     """Returns the JSON body, from each image's :func:`members`, doubts and ``further`` members."""
     if further is None and not any(doubts):
-        joined = (_SURE + b"},{").join(answered) + _SURE
-        return _ANSWER % (version.encode(), joined)
+        return _ANSWER % (version.encode(), (_SURE + b"},{").join(answered) + _SURE)
     rows: list[bytes] = []
     for first in range(0, len(answered), PIECE_ROWS):
         if first:

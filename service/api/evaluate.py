@@ -132,5 +132,4 @@ def _answer(version: str, probabilities: Probabilities, labels: Labels, most: in
     scores = score(probabilities, labels, most)
     give_way()
     right = least_sure(probabilities, labels, most)
-    found = {"model": "mnist", "version": version, **asdict(scores), "least_sure": right}
-    return Reply.json(found)
+    return Reply.json({"model": "mnist", "version": version, **asdict(scores), "least_sure": right})

@@ -64,8 +64,7 @@ async def feedback(request: Timed) -> Reply:
         small, from_feedback, body, core.limits
     )
     if isinstance(images, Pictures):
-        until = pipeline.deadline
-        looking = preprocess_in_pool(images, core.limits, core.pictures, caller, until)
+        looking = preprocess_in_pool(images, core.limits, core.pictures, caller, pipeline.deadline)
         images = (await pipeline.timed(looking))[0].image
 
     def work(connection: Connection) -> tuple[str, bool]:

@@ -229,8 +229,7 @@ def _compare(piece: _Piece, is_timed: bool) -> Compared:
         most = SLOWER * min(_seconds(champion.runtime, images) for _ in range(_RUNS))
         if all(_seconds(challenger.runtime, images) > most for _ in range(_RUNS)):
             raise TimeoutError(f"it takes more than {SLOWER:g} x the champion's time")
-    other = challenger if by_champion else champion
-    found = other.runtime.run(images).argmax(axis=1).tolist()
+    found = (challenger if by_champion else champion).runtime.run(images).argmax(axis=1).tolist()
     pairs = zip(known, found, strict=True) if by_champion else zip(found, known, strict=True)
     apart = [(images[i].tobytes(), *pair) for i, pair in enumerate(pairs) if len(set(pair)) > 1]
     return Compared(champion.version, challenger.version, len(images), apart)

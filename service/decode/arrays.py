@@ -91,8 +91,7 @@ def npy_header(data: bytes) -> tuple[int, tuple[int, ...], Literal["C", "F"], np
     """Returns where the data of an ``.npy`` begin, the shape, the memory order and the type."""
     file = io.BytesIO(data[: LARGEST_HEADER + 12])
     try:
-        read = _READERS[npy_format.read_magic(file)]
-        shape, is_fortran, dtype = read(file, LARGEST_HEADER)
+        shape, is_fortran, dtype = _READERS[npy_format.read_magic(file)](file, LARGEST_HEADER)
     except Exception as error:  # NumPy's parser fails in a dozen ways on hostile bytes
         raise Malformed(
             "the header of the .npy array is damaged, cut short, longer than "

@@ -154,8 +154,7 @@ def _from_items(
         else:
             good[number] = np.ravel(image)
     if good:
-        rows = np.array([*good.values()], np.float64)
-        return round_pixels(rows.reshape(_SHAPE), [*good], flaws)
+        return round_pixels(np.array([*good.values()], np.float64).reshape(_SHAPE), [*good], flaws)
     if shape_flaw(items) is None:
         raise refuse(flaws.field, "is one image; a list of images is expected")
     return _NONE

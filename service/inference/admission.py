@@ -179,13 +179,11 @@ class Rates:
 
 @lru_cache(4096)
 def _hash(caller: str) -> int:
-    digest = blake2b(caller.encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little", signed=True)
+    return int.from_bytes(blake2b(caller.encode(), digest_size=8).digest(), "little", signed=True)
 
 
 @lru_cache(64)
 def _policy(rate: float) -> tuple[float, tuple[bytes, bytes]]:
     window = max(1.0, 1 / rate)
-    quota = int(rate * window + _ROUNDING)
-    shown = b'"images";q=%d;w=%d;qu="images"' % (quota, ceil(window))
+    shown = b'"images";q=%d;w=%d;qu="images"' % (int(rate * window + _ROUNDING), ceil(window))
     return window, (b"ratelimit-policy", shown)

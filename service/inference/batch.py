@@ -242,8 +242,7 @@ class Batcher:
             begun.append(perf_counter())
             while first < end:
                 start = perf_counter()
-                short = small_come(start)
-                rows = max(1, self.inline_rows // SHORT) if short else self.batch_rows
+                rows = max(1, self.inline_rows // SHORT) if small_come(start) else self.batch_rows
                 last = min(first + rows, end)
                 out[first:last] = self._run(images[first:last])
                 executions.append((last - first, perf_counter() - start))

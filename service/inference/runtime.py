@@ -84,8 +84,7 @@ class Runtime:
         active: Literal["cpu", "cuda"] = "cuda" if nodes[CUDA] else "cpu"
         if provider == "cuda" and active != "cuda":
             raise RuntimeLoadError("provider cuda: no node of the model was placed on CUDA")
-        report = ProviderReport(provider, active, fallback, dict(nodes), ONNXRUNTIME)
-        return cls(session, report)
+        return cls(session, ProviderReport(provider, active, fallback, dict(nodes), ONNXRUNTIME))
 
     def run(self, images: Images) -> Probabilities:
         """Returns the probabilities (n, 10) of images (n, 28, 28); RunError if they are none."""

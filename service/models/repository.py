@@ -102,8 +102,7 @@ class Repository:
         """Returns the number in the ``champion`` file. Raises :class:`NoChampion` without one."""
         found = self._named("champion", _VERSION)
         if found is None:
-            missing = f"{self.folder / 'champion'} is missing: no version has been promoted"
-            raise NoChampion(missing)
+            raise NoChampion(f"{self.folder / 'champion'} is missing: no version has been promoted")
         return int(found[0])
 
     def challenger(self) -> Challenger | None:

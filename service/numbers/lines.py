@@ -138,8 +138,7 @@ def lines_in(grey: Grey) -> list[list[Group]]:
     groups = []
     for chosen, box in zip(grouped, boxes, strict=True):
         inked, amount = np.isin(labels[box.slices], chosen), ink.amount[box.slices]
-        threshold = min(least, int(amount[inked].max()) // 2)
-        groups.append(Group(box, inked, amount, threshold))
+        groups.append(Group(box, inked, amount, min(least, int(amount[inked].max()) // 2)))
         give_way()
     low = _SMALL * max((box.height for box in boxes), default=0)  # a lower group alone is dirt
     return [line for line in _lines(groups) if len(line) > 1 or line[0].box.height >= low]

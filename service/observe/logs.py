@@ -111,8 +111,7 @@ def configure_logs(
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         # At info, uvicorn logs its start and stop; the service logs its own.
-        is_quiet = name == "uvicorn.error" and level != "DEBUG"
-        logger.setLevel("WARNING" if is_quiet else level)
+        logger.setLevel("WARNING" if name == "uvicorn.error" and level != "DEBUG" else level)
     return as_json
 
 

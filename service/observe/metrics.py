@@ -129,8 +129,7 @@ class Metrics:
                 row = memoryview(data)[:_ROW_BYTES].cast("d")
                 told = _told(data[_ROW_BYTES:_TOLD_END]) if is_alive(process) else None
                 seen = _EXEMPLAR.iter_unpack(data[_TOLD_END:])
-                exemplars = {slot - 1: rest for slot, *rest in seen if slot}
-                yield Worker(process, row, told, exemplars)
+                yield Worker(process, row, told, {slot - 1: rest for slot, *rest in seen if slot})
 
 
 def _open_row(shared: Path | None) -> mmap.mmap:

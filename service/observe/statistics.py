@@ -63,8 +63,7 @@ def joined(version: str, workers: Iterable[dict[str, Any]]) -> dict[str, Any]:
 
     def share(rows: int, count: float, step: str) -> dict[str, int]:
         """Each request is decoded and answered alone: an execution has its images' share."""
-        part = min(1.0, rows * count / max(1, sums["images"]))
-        return _duration(count, sums[step] * part)
+        return _duration(count, sums[step] * min(1.0, rows * count / max(1, sums["images"])))
 
     return {
         "name": "mnist",

@@ -113,8 +113,7 @@ def plan(count: int, rows: int) -> tuple[NDArray[np.bool_], Values]:
     All, or those of one patch and a sample, the same every time.
     """
     if 2**count - 2 <= rows:
-        numbers = np.arange(1, 2 ** (count - 1))
-        half = (numbers[:, None] >> np.arange(count) & 1).astype(bool)
+        half = (np.arange(1, 2 ** (count - 1))[:, None] >> np.arange(count) & 1).astype(bool)
         sizes = half.sum(1).tolist()
         weights = [(count - 1) / (comb(count, s) * s * (count - s)) for s in sizes]
         return half, np.array(weights, np.float64)
@@ -149,5 +148,4 @@ def solve(
         return values, np.zeros(count)
     scores = inverse @ (x * (weights * (y - x @ phi))[:, None]).T
     scores = np.vstack([scores, -scores.sum(0)])[:, count:]  # those of one patch are no sample
-    freedom = len(half) / max(1, len(half) - count)
-    return values, np.sqrt((scores**2).sum(1) * freedom)
+    return values, np.sqrt((scores**2).sum(1) * (len(half) / max(1, len(half) - count)))

@@ -209,8 +209,7 @@ def _read_whole(body: bytes, limits: Limits) -> tuple[Images, Plan]:
         "inputs": [_tensor(sent, raw[n] if raw else None) for n, sent in enumerate(message.inputs)],
         "outputs": outputs,
     }
-    tail = memoryview(raw[-1] if raw else b"")
-    asked = from_content(content, tail, limits, _numbers)
+    asked = from_content(content, memoryview(raw[-1] if raw else b""), limits, _numbers)
     images, asked.images = asked.images, _NONE
     return images, Plan(asked, message.model_version or None)
 

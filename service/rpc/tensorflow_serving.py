@@ -57,8 +57,7 @@ async def _classify(request: Request, body: bytes) -> bytes:
 
 
 async def _metadata(request: Request, body: bytes) -> bytes:
-    asked = _kind("GetModelMetadataRequest").FromString(body)
-    spec = asked.model_spec
+    spec = _kind("GetModelMetadataRequest").FromString(body).model_spec
     found = orjson.loads((await v1.v1_metadata(request, spec.name, *_version(spec))).body)
     signatures = ParseDict(found["metadata"]["signature_def"], _kind("SignatureDefMap")())
     answer = _kind("GetModelMetadataResponse")()

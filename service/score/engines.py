@@ -133,13 +133,11 @@ def _lines(items: Sequence[Item], classifier: Classifier) -> bytes:
     good = [at for at in range(len(items)) if at not in errors]
     probabilities, doubts = classifier.answer(images[good], [known[at] for at in good])
     digits, largest = probabilities.argmax(axis=1).tolist(), probabilities.max(axis=1)
-    answers = zip(digits, largest, doubts, strict=True)
-    found = dict(zip(good, answers, strict=True))
+    found = dict(zip(good, zip(digits, largest, doubts, strict=True), strict=True))
     lines = []
     for at, (source, index, _) in enumerate(items):
         name = source.encode(errors="backslashreplace").decode()  # a file's name may be any bytes
-        answer = found.get(at, (None, None, ()))
-        row = (name, index, *answer, classifier.version, errors.get(at))
+        row = (name, index, *found.get(at, (None, None, ())), classifier.version, errors.get(at))
         lines.append(orjson.dumps(row, option=_OPTIONS))
     return b"".join(lines)
 

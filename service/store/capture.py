@@ -81,8 +81,7 @@ class Capture:
     def _write(self, taken: list[tuple[dict[str, Any], bytes]], connection: Connection) -> None:
         from service.store.tables import ANSWERS, keep_images
 
-        names = keep_images(connection, (image for _, image in taken))
-        pairs = zip(taken, names, strict=True)
+        pairs = zip(taken, keep_images(connection, (image for _, image in taken)), strict=True)
         connection.execute(ANSWERS.insert(), [row | {"image": name} for (row, _), name in pairs])
         clear(connection, self._rows)
         self._metrics.count("captured", by=len(taken))

@@ -236,8 +236,7 @@ def _varied(rows: Sequence[_Row], known: Sequence[_Row], count: int) -> Iterator
 
 def _coarse(rows: Sequence[_Row]) -> Any:
     """The images as points of 49 means, each of 4 x 4 pixels; shape (n, 49)."""
-    means = _images(rows).reshape(-1, 7, 4, 7, 4).mean(axis=(2, 4), dtype=np.float32)
-    return means.reshape(-1, 49)
+    return _images(rows).reshape(-1, 7, 4, 7, 4).mean(axis=(2, 4), dtype=np.float32).reshape(-1, 49)
 
 
 def _unlabelled(image: Any) -> Any:

@@ -84,8 +84,7 @@ def parse_command(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--json", **json)
     subparsers = parser.add_subparsers(required=True, dest="command", metavar="COMMAND")
     for command, text in _COMMANDS.items():
-        described = f"{text[0].upper()}{text[1:]}."
-        one = subparsers.add_parser(command, help=text, description=described)
+        one = subparsers.add_parser(command, help=text, description=f"{text[0].upper()}{text[1:]}.")
         add_models(one, inherited=True)
         one.add_argument("--json", **json, default=argparse.SUPPRESS)
         for name in _TAKES.get(command, ()):

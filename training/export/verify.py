@@ -128,8 +128,7 @@ def answers(model: Path | bytes, images: Images) -> Probabilities:
 def probes() -> Images:
     """Returns images unlike digits: random ones, all 0, all 255; (n, 28, 28) uint8."""
     random = np.random.default_rng(0).integers(0, 256, (RANDOM_IMAGES, 28, 28), np.uint8)
-    flat = [np.full((1, 28, 28), level, np.uint8) for level in (0, 255)]
-    return np.concatenate([random, *flat])
+    return np.concatenate([random, *[np.full((1, 28, 28), level, np.uint8) for level in (0, 255)]])
 
 
 def _in_batches(

@@ -35,8 +35,7 @@ def faithfulness(model: bytes, images: Images) -> dict[str, Any]:
         alike = correlation(own[image > 0], shuffled[image > 0])
         figures.append((*curves(ask, image, digit, own), alike))
     names = "deletion", "insertion", "randomised"
-    means = np.mean(figures, 0).tolist()
-    return {"images": len(images), **dict(zip(names, means, strict=True))}
+    return {"images": len(images), **dict(zip(names, np.mean(figures, 0).tolist(), strict=True))}
 
 
 def attributions(ask: Callable[[Images], Probabilities], image: Image, digit: int) -> Map:

@@ -41,5 +41,4 @@ def _loss(logits: NDArray[np.float64], labels: Labels) -> float:
     """Returns the mean cross-entropy in nats, if few labels are wrong."""
     shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
     right = shifted[np.arange(len(labels)), labels] / shifted.sum(axis=1)
-    share = WRONG_LABELS / logits.shape[1]
-    return float(-np.log((1 - WRONG_LABELS) * right + share).mean())
+    return float(-np.log((1 - WRONG_LABELS) * right + WRONG_LABELS / logits.shape[1]).mean())

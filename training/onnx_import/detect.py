@@ -68,8 +68,7 @@ class Original:
 
 def dtype(model: ModelProto) -> str:
     """Returns the type of the numbers of the model's input, as NumPy names it."""
-    kind = model.graph.input[0].type.tensor_type.elem_type
-    return str(helper.tensor_dtype_to_np_dtype(kind))
+    return str(helper.tensor_dtype_to_np_dtype(model.graph.input[0].type.tensor_type.elem_type))
 
 
 def inputs(model: ModelProto) -> list[Input]:

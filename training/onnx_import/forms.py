@@ -89,8 +89,7 @@ def scale_of(text: str) -> tuple[float, float]:
 
 def recognise(values: NDArray[Any]) -> Answer:
     """Returns what rows (n, 10) are; ten sigmoids are probabilities, log-probabilities logits."""
-    within = values.min() >= -NEAR and values.max() <= 1 + NEAR
-    return "probabilities" if within else "logits"
+    return "probabilities" if values.min() >= -NEAR and values.max() <= 1 + NEAR else "logits"
 
 
 def to_probabilities(values: NDArray[Any], answer: Answer) -> Probabilities:

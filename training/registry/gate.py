@@ -128,8 +128,7 @@ def decide(
     ``force`` overrules a rejection. While a rival cannot be read, only ``force`` promotes.
     """
     try:
-        trials = _trials(repository, model, {TEST: test, FIELD: field})
-        decision = gate(trials)
+        decision = gate(_trials(repository, model, {TEST: test, FIELD: field}))
     except (RepositoryError, VerificationFailed) as error:
         decision = Decision(False, f"the champion cannot be compared with: {error}")
     if force and not decision.promoted:

@@ -105,8 +105,7 @@ def promote(root: Path, version: int, *, reason: str, command: str) -> str:
 def _carry_out(decision: Decision, root: Path, version: int, command: str) -> Decision:
     if not decision.promoted:
         return decision
-    reason = promote(root, version, reason=decision.reason, command=command)
-    return replace(decision, reason=reason)
+    return replace(decision, reason=promote(root, version, reason=decision.reason, command=command))
 
 
 def _previous(repository: Repository) -> int | None:

@@ -66,8 +66,7 @@ def _written(
     for stroke in design:
         knots = np.array([place_of[knot] for knot in stroke.split()])
         course = path(knots, 12 * len(knots), curve) * 9 + CANVAS / 2
-        spots = [tuple(point) for point in course]
-        draw.line(spots, fill=255, width=width, joint="curve")
+        draw.line([tuple(point) for point in course], fill=255, width=width, joint="curve")
         for x, y in (course[0], course[-1]):
             draw.circle((x, y), width / 2, fill=255)
     return normal_form(picture)
