@@ -131,7 +131,7 @@ def tiny(shape: Shape, random: Random) -> bytes:
     height = random.integers(18, 41) / min(size)
     cover = placed(shape, random, size, (height, height))
     light = on_paper(cover, 0.95, 0.1)
-    return encoded(light + noise(light.shape, 0.008, random), "PNG")
+    return encoded(light + noise(light.shape, 0.008, random), "PNG", compress_level=1)
 
 
 def blackboard(shape: Shape, random: Random) -> bytes:

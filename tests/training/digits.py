@@ -82,10 +82,13 @@ def train_here(*words: object) -> tuple[int, list[str], str]:
     A process of its own takes 6 s longer.
     """
     from training.__main__ import main
+    from training.network.load_tensorflow import load_tensorflow
 
+    if "tensorflow" not in sys.modules:
+        load_tensorflow()
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        # It sets the number of TensorFlow's threads, which is fixed after the first operation.
+        # It also sets the number of TensorFlow's threads, which is fixed after the first operation.
         patch.setattr("training.run.load_tensorflow", lambda: None)
         status = main(list(map(str, words)))
     return status, out.getvalue().splitlines(), err.getvalue()
