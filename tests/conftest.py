@@ -17,7 +17,7 @@ settings.register_profile("campaign", max_examples=2000, deadline=None, print_bl
 settings.load_profile("test")
 
 
-def pytest_configure() -> None:
+def pytest_collectstart() -> None:
     """Looks for no garbage while pytest collects: thousands of tests stay, and none is garbage."""
     gc.disable()
 
