@@ -31,9 +31,8 @@ _ROUTERS = (
 def create_app(settings: Settings | None = None, shared: Path | None = None) -> FastAPI:
     """The whole service as a FastAPI application.
 
-    Without ``settings`` they are read from the environment. ``shared`` is the folder in which all
-    workers of ``serve`` keep their figures. Raises :class:`service.settings.SettingsError`; the
-    start raises :class:`service.models.versions.StartError` if no champion can be loaded.
+    Without ``settings`` they are read from the environment. All workers of ``serve`` keep their
+    figures in the folder ``shared``. Raises SettingsError; the start raises StartError.
     """
     settings = fitted(read_settings() if settings is None else settings, memory_limit())
     core = Core(settings, shared, __version__)

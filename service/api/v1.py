@@ -1,8 +1,7 @@
 """``/v1``: TensorFlow Serving's predict and classify, and the names, status and metadata of models.
 
-Bodies are read as JSON with any Content-Type, since the clients send any. Sources:
-``g3doc/api_rest.md``, ``apis/get_model_status.proto`` and ``apis/get_model_metadata.proto`` of
-tensorflow/serving.
+Bodies are JSON with any Content-Type, since clients send any. Sources: ``g3doc/api_rest.md`` and
+``apis/get_model_{status,metadata}.proto`` of tensorflow/serving.
 """
 
 from collections.abc import Awaitable, Callable

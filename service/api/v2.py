@@ -2,8 +2,7 @@
 
 There is one repository, so its name in a path is ignored; ``load`` reads its champion file now.
 Sources: ``inference_rest.md`` of kserve/open-inference-protocol; ``extension_statistics.md``,
-``extension_model_repository.md`` and ``extension_model_configuration.md`` of
-triton-inference-server/server, whose configuration is ``model_config.proto`` as JSON.
+``extension_model_repository.md`` and ``model_config.proto`` of triton-inference-server/server.
 """
 
 from functools import partial

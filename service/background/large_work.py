@@ -1,10 +1,9 @@
 """Threads for large work: the event loop stays free for small requests, and callers take turns.
 
 Large work calls :func:`give_way` all the time. While small requests follow each other closely, it
-works for 0.1 ms at a time and then sleeps for twice as long, or longer where more threads work than
-there are cores: so the event loop gets the interpreter's lock. The threads keep its priority, for
-they may be preempted with that lock. Once the turn of a caller is over and another waits who has
-had less of the threads, in seconds, its thread waits too, until its turn comes again.
+works for 0.1 ms at a time and then sleeps for twice as long, so the event loop gets the
+interpreter's lock. Its priority is that of the loop: it may be preempted with the lock. Once the
+turn of a caller is over and another waits who has had less, its thread waits for its next turn.
 """
 
 from __future__ import annotations

@@ -51,9 +51,8 @@ def read_json(
 ) -> _Decoded:
     """Decodes a JSON body: a large one in pieces if possible, else whole.
 
-    ``lead`` matches the beginning of the long list, as for :func:`set_apart`. If the pieces show a
-    fault, ``decode`` runs again on the whole text, so that a message does not depend on the length,
-    unless the whole would hold up other requests for too long.
+    ``lead`` matches the begin of the long list, as for :func:`set_apart`. If pieces show a fault,
+    ``decode`` runs on the whole text, for the same message, unless that would take too long.
     """
     if len(body) > LARGE_BYTES and (apart := set_apart(body, lead)):
         try:

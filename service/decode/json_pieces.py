@@ -1,10 +1,9 @@
 """Reads the long list of a large JSON body in pieces, and whole numbers without a JSON parser.
 
 A JSON parser holds the interpreter's lock, and makes a Python object of each number. So a long list
-is cut into pieces at commas. By the grammar, if every piece between brackets is a JSON list, then
-the whole lists all their items. NumPy, which releases the lock, reads the pieces of plain whole
-numbers: it finds the last digit of each number, every bracket and every comma, and compares them
-with what a list of images must have there. The parser reads the other pieces, with the same result.
+is cut into pieces at commas: if each is a JSON list between brackets, the whole lists all items.
+NumPy, which releases the lock, reads the pieces of plain whole numbers: it compares every bracket,
+comma and last digit with a list of images. The parser reads the others, with the same result.
 """
 
 import re

@@ -1,8 +1,7 @@
 """Reads requests of TensorFlow Serving's REST interface: rows, columns, examples and base64.
 
-An image is 28 lists of 28 numbers or of 28 lists of one, or one list of 784, or ``{"b64": ...}``
-with its 784 raw bytes or with a picture file.
-Sources: ``g3doc/api_rest.md`` and ``util/json_tensor.cc`` of tensorflow/serving.
+An image is 28 lists of 28 numbers or of 28 lists of one, a list of 784, or ``{"b64": ...}`` of 784
+bytes or a picture. Sources: ``g3doc/api_rest.md``, ``util/json_tensor.cc`` of tensorflow/serving.
 """
 
 from __future__ import annotations

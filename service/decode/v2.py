@@ -1,8 +1,8 @@
 """Reads inference requests of the Open Inference Protocol v2: the images and the wanted output.
 
 The model has one input, so a binary tensor is a view of the body from the end of its JSON on.
-Sources: ``inference_rest.md`` of kserve/open-inference-protocol; ``extension_binary_data.md``,
-``extension_classification.md`` and ``extension_parameters.md`` of triton-inference-server/server.
+Sources: ``inference_rest.md`` of kserve/open-inference-protocol;
+``extension_{binary_data,classification,parameters}.md`` of triton-inference-server/server.
 """
 
 import re

@@ -1,8 +1,7 @@
 """Checks the images of a request, and collects what is wrong with each of them.
 
-A number is a pixel, 0 = background, 255 = full ink. Fractions are rounded to the nearest whole
-number, half to even. An image whose largest value is above 0 and at most 1 was scaled to 0..1 by
-its sender. Rounding would make it blank, so it is rejected.
+A number is a pixel, 0 = background, 255 = full ink. Fractions are rounded, half to even. An image
+whose largest value is above 0 and at most 1 was scaled; rounding would make it blank: rejected.
 """
 
 import math

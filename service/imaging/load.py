@@ -1,8 +1,7 @@
 """Decode a picture file to grey pixels, upright.
 
-Reads PNG, JPEG, WebP, BMP, GIF and TIFF, of several frames the first. The first bytes decide the
-format, not a file name. Colour becomes ITU-R BT.601 luma and 16 bits become 8. The Exif orientation
-is applied. No step copies the whole of a large picture.
+Reads PNG, JPEG, WebP, BMP, GIF and TIFF by their first bytes, of several frames the first. Colour
+becomes ITU-R BT.601 luma, and 16 bits become 8. No step copies the whole of a large picture.
 """
 
 import io

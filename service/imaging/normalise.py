@@ -1,8 +1,7 @@
 """Normalise a digit's ink as the makers of MNIST did (LeCun et al. 1998, section III.A).
 
 The strokes are resized into 20x20 with their aspect ratio kept, and their centre of mass is moved
-to the middle of 28x28. Part of the grey of a blurred picture stays, because it shows where a thin
-stroke is. Strokes far thinner or thicker than MNIST's are first brought into its range.
+to the middle of 28x28. Strokes far thinner or thicker than MNIST's first become like those.
 """
 
 import numpy as np

@@ -1,8 +1,7 @@
 """Separate ink from background, for dark ink on light and for light ink on dark.
 
-Otsu's threshold finds the plain background of a scan or a canvas. In a photo the background varies
-with the light. A morphological closing (Serra 1982) estimates it: the closing removes everything as
-narrow as a stroke, and follows the hard edge of a shadow.
+Otsu's threshold finds the plain background of a scan. That of a photo varies with the light: a
+morphological closing (Serra 1982) removes all that is as narrow as a stroke, and follows shadows.
 """
 
 from collections.abc import Iterator

@@ -1,8 +1,7 @@
 """Turns the images of many requests into few executions of the model, without any timer.
 
-Requests of one turn of the event loop are executed together at its end, on the loop's own thread
-if that is short: to hand 50 microseconds of work to a thread costs as much. Larger requests are cut
-into batches on runner threads. Callers get both in turn, by their images.
+Requests of one turn of the event loop are executed together at its end, on the loop's own thread if
+that is short. Larger ones are cut into batches on runner threads. Callers get both in turn.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Reads the model repository: versions, cards, model files, the champion, the journal.
 
-The reader needs only a read-only mount. The layout, where ``root`` is the folder ``--models``::
+The layout, where ``root`` is the folder ``--models``, which may be mounted read-only::
 
     root/mnist/<version>/model.onnx   version: 1, 2, 3, ...; renamed into place, never changed
     root/mnist/<version>/card.json    every fact about the version, with model.onnx's SHA-256
@@ -8,9 +8,8 @@ The reader needs only a read-only mount. The layout, where ``root`` is the folde
     root/mnist/challenger             number, share of callers and begin of the challenger
     root/mnist/journal.jsonl          who became champion when, and why: one JSON object a line
 
-Files may be half copied, damaged or hostile: every read has a size limit, waits for no pipe in a
-file's place, and fails with one line. It opens its path anew, so it follows a link that was
-swapped, as Kubernetes does, and a network file system asks its server.
+Files may be damaged or hostile: each read has a size limit, waits for no pipe, and fails with one
+line. It opens its path anew, to follow a link that was swapped, as Kubernetes does.
 """
 
 import hashlib

@@ -1,13 +1,9 @@
 """Decode a row of digits: find the real cuts and the digit of each piece.
 
-The pieces between any two cuts form a segmentation lattice. A reading is a path through it. The
-cost of a piece is a weighted sum of features. Dynamic programming (Viterbi) finds the path of the
-lowest cost (LeCun et al. 1998, section VI, "heuristic over-segmentation").
-
-Confidence counts by its odds, because the model often reads half a digit with 0.99, but seldom with
-0.9999. A certain piece of common shape costs nothing, whatever the number of pieces. A path can
-leave out a group, such as a letter or a dash, at a price for its size.
-``python -m tests.corpus.fit`` fits the weights to strings of training images.
+The pieces between any two cuts form a segmentation lattice; dynamic programming (Viterbi) finds the
+path of the lowest cost (LeCun et al. 1998, section VI, "heuristic over-segmentation"). Confidence
+counts by its odds: the model often reads half a digit with 0.99, but seldom with 0.9999. A path can
+leave out a group, such as a letter. ``python -m tests.corpus.fit`` fits the weights of the costs.
 """
 
 from collections.abc import Mapping, Sequence

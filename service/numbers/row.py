@@ -1,8 +1,7 @@
 """Propose all digits of a row of groups of strokes.
 
-A digit whose strokes do not meet is several groups, to be joined. Digits that touch are one group,
-to be cut from top to bottom through little ink (dynamic programming, as Breuel 2001 does for
-letters). The lattice decides which.
+A digit of several groups is joined. Digits that touch are one group, cut from top to bottom through
+little ink (dynamic programming, as Breuel 2001 does for letters). The lattice decides which.
 """
 
 from collections.abc import Mapping, Sequence

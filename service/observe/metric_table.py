@@ -30,9 +30,8 @@ ALIKE = {"result": ("agreed", "disagreed", "shed")}
 class Metric:
     """A Prometheus metric, with one or several slots for each combination of label values.
 
-    A histogram has a slot for each bucket, for the overflow and the sum; an info has none, only
-    labels with the value 1. ``over`` says how living workers' gauges are joined; ``least`` ignores
-    one that was never set.
+    A histogram has slots for its buckets, overflow and sum; an info has none. ``over`` says
+    how living workers' gauges are joined; ``least`` ignores one that was never set.
     """
 
     kind: Literal["counter", "gauge", "histogram", "info"]

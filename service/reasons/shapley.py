@@ -1,8 +1,8 @@
 """Estimates Shapley values of patches of ink, with their standard errors.
 
-A coalition's value is the digit's probability for an image with these patches alone. The values are
-a weighted regression's on coalitions (Lundberg and Lee 2017, Kernel SHAP), which come in pairs with
-their complements (Covert and Lee 2021): all, or those of one patch and a sample of the others.
+They are a weighted regression's on the digit's probability for images with some patches alone
+(Kernel SHAP, Lundberg and Lee 2017): all such coalitions, or those of one patch and a sample of the
+others, in pairs with their complements (Covert and Lee 2021).
 """
 
 from functools import lru_cache

@@ -1,9 +1,8 @@
 """Sends the clients of the gRPC port elsewhere before its server stops.
 
-A stop of gRPC's server cancels the calls that it has received and not handed over, and those that
-arrive before the client has read its GOAWAY: each stop loses 60 calls of 64 busy callers, and none
-after this announcement. gRPC cannot only announce. So this module finds its sockets among those of
-the process, stops the listening ones, and writes the frame of HTTP/2 to the others (RFC 9113,
+A stop of gRPC's server cancels the calls that arrive before the client has read its GOAWAY: each
+loses 60 calls of 64 busy callers, and none after this announcement, which gRPC cannot make. So this
+module finds its sockets, stops the listening ones, and writes the frame to the others (RFC 9113,
 section 6.8: first, "the last stream is 2**31 - 1"). It cannot write to connections with TLS.
 """
 

@@ -27,8 +27,8 @@ def training_batches(split: Split, config: Config, first_epoch: int = 0) -> tf.d
     """Returns endless batches, shuffled every epoch: images (b, 28, 28) uint8, targets (b, 10).
 
     All depends only on the seed, the epoch and the step. Each batch holds ``batch_size`` images of
-    MNIST, then printed digits, written digits, non-digits and what people labelled. A third part,
-    weights (b,), is there if what they labelled weighs more or less than the rest.
+    MNIST, then printed digits, written digits, non-digits and what people labelled, with weights
+    (b,) as a third part if those weigh more or less than the rest.
     """
     images = split.train_images
     all_images, all_labels = tf.constant(images), tf.constant(split.train_labels)

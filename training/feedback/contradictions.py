@@ -1,9 +1,8 @@
 """Finds labels that the rest of the data contradict: confident learning, by image and by labeller.
 
-Northcutt, Jiang and Chuang 2021, https://arxiv.org/abs/1911.00068. It needs probabilities of a
-classifier that has not seen the label. The champion alone would contradict every label that could
-teach it something, so ridge regression on random features (Rahimi and Recht 2007) of the *other*
-labelled images corrects it: where several images of a hand have the same label, it is believed.
+Northcutt, Jiang and Chuang 2021, https://arxiv.org/abs/1911.00068. The champion alone would
+contradict every label that could teach it something, so ridge regression on random features (Rahimi
+and Recht 2007) of the *other* labelled images corrects it: labels that agree are believed.
 """
 
 from __future__ import annotations

@@ -21,9 +21,8 @@ def faithfulness(model: bytes, images: Images) -> dict[str, Any]:
     """Returns the figures of the first hundredth of the images (n, 28, 28), each a mean over them.
 
     ``deletion`` and ``insertion`` are the areas under the digit's probability while its ink goes
-    from the image, or comes to a blank one, in the order of the attributions (Petsiuk et al. 2018):
-    little and much are good. ``randomised`` is the correlation with the attributions of the same
-    network with its weights shuffled (Adebayo et al. 2018): near 0, the weights decide.
+    or comes in the order of the attributions (Petsiuk et al. 2018): little and much are good.
+    ``randomised`` is the correlation with those of shuffled weights (Adebayo et al. 2018), near 0.
     """
     ask, random = (partial(run, load(each)) for each in (model, with_shuffled_weights(model)))
     images = images[images.any((1, 2))][: max(1, len(images) // 100)]

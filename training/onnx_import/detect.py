@@ -1,8 +1,7 @@
 """Detects what a model expects, by running it on labelled images in every likely form.
 
-Accuracy alone does not tell the scales apart: many networks classify digits that are ten times too
-bright as well as before, but with wrong probabilities. Where chance explains the difference between
-accuracies, the lowest cross-entropy decides.
+Many networks classify digits that are ten times too bright as well as before, but with wrong
+probabilities. So where chance explains a difference in accuracy, the cross-entropy decides.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -1,8 +1,7 @@
 """Publishes a finished version: stages it, makes it durable, renames it into the repository.
 
-Readers see a whole version or none; after a crash the next run removes the hidden folder. The lock
-keeps others from changing the champion between the gate's decision and the promotion, and from
-taking the same number.
+Readers see a whole version or none; after a crash the next run removes the hidden folder. Under the
+lock nobody else takes the same number, or changes the champion after the gate's decision.
 """
 
 import hashlib
