@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
+from math import inf
 from time import perf_counter
 from typing import Any, Protocol, Self
 from urllib.parse import parse_qsl
@@ -165,7 +166,7 @@ class Request:
             except TooLarge:
                 self.charge(SMALL_BYTES)  # too large to be inflated here
         work = partial(inflate, body, encoding, limit, self.charge)
-        return await when_large(True, work, caller=self.caller)
+        return await when_large(True, work, until=self.deadline(inf), caller=self.caller)
 
     def receive(self, message: bytes) -> None:
         """Charges a large message that arrived as a whole, as ``content`` does."""

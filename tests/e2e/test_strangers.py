@@ -49,6 +49,19 @@ def test_eight_bodies_of_nested_gzip_take_no_memory(server: Server) -> None:
     assert peak_bytes(server) - before < 5 * MIB
 
 
+def test_a_deadline_ends_the_inflating_of_a_body(server: Server) -> None:
+    body, encoded = gzip.compress(bytes(90 << 20), 1), {"Content-Encoding": "gzip"}
+
+    def cpu(status: int, **field: str) -> float:
+        before = cpu_seconds(server)
+        for _ in range(3):
+            answer = server.post("/evaluate", body, "application/json", encoded | field)
+            assert answer.status == status
+        return cpu_seconds(server) - before
+
+    assert cpu(504, **{"X-Request-Timeout-Ms": "1"}) < cpu(400) / 2
+
+
 @pytest.mark.slow
 def test_a_test_set_that_was_scored_costs_next_to_nothing_again(server: Server) -> None:
     target = "/evaluate?dataset=mnist-test"
