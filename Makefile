@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 ARGS ?=
 MARKS ?= not campaign
-JOBS ?= 3
+JOBS ?= 4
 VENV ?= .venv
 DOCKER ?= docker
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \

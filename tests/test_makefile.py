@@ -36,7 +36,7 @@ def test_the_tests_say_how_long_they_take_and_leave_the_campaign_out(tmp_path: P
         -3:
     ]
     assert re.search(r"about \d+ minutes on two cores", told)
-    assert '-m "(not campaign) and not alone" --numprocesses 3' in parallel
+    assert '-m "(not campaign) and not alone" --numprocesses 4' in parallel
     assert '-m "(not campaign) and alone"' in alone
 
 

@@ -192,7 +192,7 @@ def traitors(root: Path) -> list[tuple[str, str, Images]]:
     ]
 
 
-@pytest.mark.parametrize("share", ["0", "0.999"])
+@pytest.mark.parametrize("share", [pytest.param("0", marks=pytest.mark.campaign), "0.999"])
 def test_one_that_fails_is_out_within_two_seconds_and_callers_get_the_champion(
     root: Path, share: str
 ) -> None:

@@ -142,7 +142,7 @@ def test_the_same_seed_gives_the_same_weights() -> None:
     assert python("-c", PRINT_WEIGHTS)[1] == [first]
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_a_network_trained_in_bfloat16_is_exported_and_verified_in_float32(tmp_path: Path) -> None:
     """The published file agrees with Keras to 1e-5, on real digits and the probes."""
     from training.export import convert

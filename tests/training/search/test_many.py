@@ -125,6 +125,7 @@ def children(parent: int) -> list[int]:
     return [int(each) for path in listed for each in path.read_text().split()]
 
 
+@pytest.mark.campaign
 def test_a_search_goes_on_after_a_kill_and_its_winner_is_a_recipe(
     digits: Path, tmp_path: Path
 ) -> None:
