@@ -46,8 +46,8 @@ train: $(VENV)/.train ## train, verify, publish and promote a model; ARGS="--rec
 models: $(VENV)/.serve ## list and manage the published versions; ARGS="list", "promote 2", ...
 	$(BIN)/models $(ARGS)
 
-test: $(VENV)/.perf ## run the tests, 9 minutes on two cores; ARGS="tests/service -k queue"
-	@echo "Running every test except the campaign (make campaign): about 9 minutes on two cores."
+test: $(VENV)/.perf ## run the tests, 8 minutes on two cores; ARGS="tests/service -k queue"
+	@echo "Running every test except the campaign (make campaign): about 8 minutes on two cores."
 	$(call PYTEST,$(MARKS))
 
 campaign: $(VENV)/.perf ## run the long tests, 20 minutes: fuzzing, kills at every step, soaks, load tools

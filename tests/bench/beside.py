@@ -129,7 +129,9 @@ def shares(models: Path, version: str, seconds: int) -> list[dict[str, object]]:
     with _several_versions(models, version) as server:
         for offence in _offences():
             for kind, work in works.items():
-                # Right before, for the machine's own stalls come and go within minutes.
+                # Right before, for the machine's own stalls come and go within minutes; but once
+                # the service has forgotten the offender before.
+                time.sleep(2)
                 alone = load.measure(work, server, seconds + 1, pause_ms=PAUSE_MS)
                 with load.committed(_offend, offence, server.port) as statuses:
                     time.sleep(1)

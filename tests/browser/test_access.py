@@ -163,7 +163,7 @@ def test_the_answer_is_spoken_once_the_pen_rests(desktop: Page) -> None:
 @pytest.mark.parametrize(
     ("screen", "scheme"),
     [
-        ("desktop", "light"),
+        pytest.param("desktop", "light", marks=pytest.mark.campaign),
         ("phone", "dark"),
         pytest.param("desktop", "dark", marks=pytest.mark.campaign),
         pytest.param("phone", "light", marks=pytest.mark.campaign),

@@ -81,7 +81,7 @@ def test_no_request_is_lost_or_misnamed_while_the_champion_changes(
     assert min(Counter(each.version for each in load.asked).values()) > 400
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", [pytest.param("1", marks=pytest.mark.campaign), "2"])
 def test_no_request_is_lost_by_a_restart(models: Path, workers: str) -> None:
     """Clients keep their connections and retry only a refused connection."""
     flags = ("--workers", workers, "--port", str(free_port()))
