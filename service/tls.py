@@ -102,7 +102,8 @@ def load(settings: Settings) -> Loaded:
     context.set_alpn_protocols(["http/1.1"])
     try:
         context.load_cert_chain(cert, key, password=lambda: "")  # never asks a terminal
-        found = _VALIDITY.search(ssl.PEM_cert_to_DER_cert(_CERTIFICATE.findall(pem[0])[0].decode()))
+        first = _CERTIFICATE.findall(pem[0])[0]
+        found = _VALIDITY.search(ssl.PEM_cert_to_DER_cert(first.decode()))
     except (OSError, ValueError, IndexError) as error:
         if getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
             raise TlsError(f"{key}: the key does not belong to the certificate {cert}") from None

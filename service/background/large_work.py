@@ -2,8 +2,8 @@
 
 Large work calls :func:`give_way` all the time. While small requests follow each other closely, it
 works for 0.1 ms at a time and then sleeps for twice as long, so the event loop gets the
-interpreter's lock. Its priority is that of the loop: it may be preempted with the lock. Once the
-turn of a caller is over and another waits who has had less, its thread waits for its next turn.
+interpreter's lock. A thread has the loop's priority: with a lower one it would be preempted while
+it holds the lock. When a caller's turn is over and one who has had less waits, its thread waits.
 """
 
 from __future__ import annotations
@@ -262,7 +262,7 @@ def give_way(done: float = 0.0) -> None:
     if job is None or (now := perf_counter()) - job.rested < _PIECE_SECONDS:
         return
     job.check(now, done)
-    # Its own request may have been a small one until it came here.
+    # The request of this job may itself have looked small when it came; it waits for others alone.
     if small_come(now) and (recent.small_at > job.submitted or recent.others(job.caller, now)):
         crowding = max(1.0, FairThreads.running / _CORES)
         sleep(min(job.threads.rest * crowding * (now - job.rested), _LONGEST_REST))
@@ -276,9 +276,9 @@ def small_come(now: float) -> bool:
 
 
 async def rest_after_reading(size: int) -> None:
-    """Has the event loop read large bodies, all together, at a bounded pace while small ones come.
+    """Waits after ``size`` bytes of a large body, if small requests come: each 256 KiB take 0.2 ms.
 
-    It needs some 0.2 ms for a piece of 256 KiB.
+    The event loop so reads at most ``_BYTES_A_SECOND`` of all large bodies together.
     """
     now = perf_counter()
     if small_come(now):

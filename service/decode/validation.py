@@ -1,7 +1,7 @@
 """Checks the images of a request, and collects what is wrong with each of them.
 
 A number is a pixel, 0 = background, 255 = full ink. Fractions are rounded, half to even. An image
-whose largest value is above 0 and at most 1 was scaled; rounding would make it blank: rejected.
+whose largest value is above 0 and at most 1 was scaled. It is rejected: rounded, it would be blank.
 """
 
 import math

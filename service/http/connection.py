@@ -214,7 +214,7 @@ class Connection(Peer):
         self._wait_for_peer()
 
     def _hold(self, size: int, caller: str) -> bool:
-        """Charges an answer that is read slowly, as a body; whether the caller may hold so much."""
+        """Charges the caller with an answer that it reads slowly; says whether it may."""
         bodies = self._core.bodies
         with bodies.lock:
             if fits := bodies.fits(size, caller):

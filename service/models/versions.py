@@ -22,7 +22,8 @@ from service.settings import Settings
 
 _LOADS_BY_NUMBER, _READS = 2, 4  # how many of each run at a time
 _PAUSES, _LONGEST_PAUSE = 100, 0.5
-"""How long a caller's next load waits while others ask: in times of its last one, and seconds."""
+"""While others ask, a caller's next load waits 100 times as long as its last took, or 0.5 s if that
+is less."""
 
 
 class StartError(Exception):

@@ -178,7 +178,8 @@ def _pieces(group: Group, most: int, images: list[Grey]) -> list[Piece]:
         is_odd = box.width > _WIDEST_PIECE * tall or box.height < _LOWEST_PIECE * tall
         if is_odd and last - first < len(found) - 1:
             continue
-        place = box.moved(left, 0).times(group.box.height / tall).moved(*group.box[:2])
+        place = box.moved(left, 0).times(group.box.height / tall)
+        place = place.moved(group.box.left, group.box.top)
         lowness, holes = 1 - box.height / tall, start.holes + end.holes
         pieces.append(Piece(first, last, place, len(images), lowness, holes))
         images.append(to_image(part))

@@ -60,7 +60,8 @@ def blur(images: Any, seed: Any) -> Any:
         padded = tf.pad(field, ((0, 0), (0, 0), (3, 3)))
         return tf.add_n([kernel[:, i, None, None] * padded[:, :, i : i + 28] for i in range(7)])
 
-    return tf.transpose(along_rows(tf.transpose(along_rows(images), (0, 2, 1))), (0, 2, 1))
+    turned = tf.transpose(along_rows(images), (0, 2, 1))
+    return tf.transpose(along_rows(turned), (0, 2, 1))
 
 
 def coarsen(images: Any, seed: Any) -> Any:
@@ -138,4 +139,5 @@ def _look_up(images: Any, x: Any, y: Any) -> Any:
     at += (tf.range(tf.shape(images)[0]) * side * side)[:, tf.newaxis, tf.newaxis]
     corner, beside, below, across = (tf.gather(flat, at + step) for step in (0, 1, side, side + 1))
     upper = corner + right * (beside - corner)
-    return tf.cast(upper + down * (below + right * (across - below) - upper), tf.uint8)
+    lower = below + right * (across - below)
+    return tf.cast(upper + down * (lower - upper), tf.uint8)

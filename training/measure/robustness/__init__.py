@@ -85,7 +85,8 @@ def choose(confidences: NDArray[np.floating]) -> tuple[float, dict[str, Any] | N
     most = most_below(len(confidences))
     if most is None:
         return LEAST_CONFIDENCE, None
-    threshold = min(max(int(float(np.sort(confidences)[most]) * 1e4) / 1e4, LOWEST), HIGHEST)
+    quantile = float(np.sort(confidences)[most])
+    threshold = min(max(int(quantile * 1e4) / 1e4, LOWEST), HIGHEST)
     share = float(np.mean(confidences < threshold))
     return threshold, {"images": len(confidences), "share_below": share}
 
